@@ -1,20 +1,52 @@
 # `make demo` shows the main job, `make test` passes the suite; both make their own environment in .venv.
 PYTHON ?= python3
 VENV ?= .venv
-BIN = $(VENV)/bin
 
-.PHONY: env test check
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+SEP := ;
+else
+BIN := $(VENV)/bin
+SEP := :
+endif
+PY = $(BIN)/python
+WHEELS = $(wildcard plugins/*/pyproject.toml)
+
+.PHONY: help env demo test check slow clean
+
+help:
+	@echo "make env     an environment with Benchdog, its plugins and the tools, in $(VENV)"
+	@echo "make demo    train, evaluate, predict, export: a model from raw data to deployment"
+	@echo "make test    the fast tests"
+	@echo "make check   style, types, layers, whole files"
+	@echo "make slow    the slow tests: builds, a browser, notebooks, killed runs"
+	@echo "make clean   remove what these made"
 
 env: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml constraints.txt requirements-dev.txt
+$(VENV)/.ready: pyproject.toml constraints.txt requirements.txt requirements-dev.txt $(WHEELS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
-	@touch $@
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@$(PY) -c "import pathlib; pathlib.Path('$@').touch()"
 
+demo: env
+	$(PY) scripts/demo.py
+
+# two test processes with a thread each are quicker than one with two
+test: export OMP_NUM_THREADS := 1
 test: env
-	$(BIN)/python -m pytest -q
+	$(PY) -m pytest -q -n auto --maxprocesses 4
 
+slow: env
+	$(PY) -m pytest -q -m slow
+
+check: export PATH := $(abspath $(BIN))$(SEP)$(PATH)
 check: env
-	$(BIN)/ruff check src tests plugins
-	$(BIN)/mypy src
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy src $(wildcard plugins/*/src)
+	$(BIN)/lint-imports
+	$(PY) -m pre_commit run --all-files
+
+clean:
+	$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('$(VENV)', 'build', 'dist')]"

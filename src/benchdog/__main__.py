@@ -1,0 +1,5 @@
+"""`python -m benchdog`: the command line."""
+
+from benchdog.cli import main
+
+main()

@@ -1,0 +1,171 @@
+"""An artifact: the trained model on disk, with everything that is needed to use and to check it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchdog import __version__, card, files, marks
+from benchdog.api import Preprocess, Raw, Spec, Trained
+from benchdog.errors import BenchdogError, NotAvailable
+from benchdog.opening import FORMAT, GRAPH, GRAPH_EXPORTER, Opened, hashes, open_model, runner_of
+from benchdog.plugins import Plugins
+from benchdog.rebuild import WEIGHTS
+from benchdog.samples import covering
+from benchdog.samples import write as write_samples
+from benchdog.verifying import verify
+from benchdog.view import View
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["FORMAT", "Opened", "covering", "open_model", "owner", "save", "versions"]
+
+
+def save(
+    folder: Path,
+    *,
+    trained: nn.Module | Trained,
+    transform: nn.Module,
+    head: nn.Module,
+    spec: Spec,
+    preprocess: Preprocess,
+    recipe: Mapping[str, Any],
+    task: Mapping[str, Any],
+    model: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    samples: Sequence[Raw],
+    run: str,
+    max_batch: int,
+    plugins: Plugins,
+) -> None:
+    """Write an artifact's folder, whole or not at all.
+
+    Args:
+        trained: the model without transform and head, or something trained that stores itself.
+        spec: of the decoded inputs, with the score's shape as output.
+        task: {"name", "options"} in JSON form; model likewise.
+        metrics: of the best epoch, by name.
+        samples: raw held-out samples to keep (see `covering`); none keeps the data private.
+        max_batch: largest batch that this model and its exports take.
+        plugins: the exporter "torch-export" among them writes the portable graph.
+    """
+    with files.fresh_folder(folder) as place:
+        meta: dict[str, Any] = {
+            "format": FORMAT,
+            "kind": "artifact",
+            "benchdog": __version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "run": run,
+            "task": _named("task", task, plugins),
+            "model": _named("model", model, plugins),
+            "spec": spec.to_json(),
+            "preprocess": {"decode": dict(preprocess.decode), "transform": dict(preprocess.transform)},
+            "recipe": dict(recipe),
+            "parameters": 0,
+            "metrics": dict(metrics),
+            "runner": None,
+            "max_batch": max_batch,
+            "samples": [raw.id for raw in samples],
+            "versions": versions(),
+        }
+        if samples:
+            write_samples(place, samples)
+        files.write_json(place / "artifact.json", meta)  # an exporter may read what the graph belongs to
+        if isinstance(trained, Trained) and not hasattr(trained, "parameters"):
+            trained.save(place)
+            meta |= {"runner": trained.runner, "graph": "not a torch module"}
+        else:
+            module = _deployed(transform, trained, head)
+            meta["parameters"] = sum(p.numel() for p in module.model.parameters())  # type: ignore[union-attr]
+            _write_weights(module, place)
+            view = View(place, spec, preprocess, max_batch, lambda: module, samples)
+            meta["graph"] = _write_graph(view, place, plugins)
+        files.write_text(place / "README.md", card.write(meta))
+        meta["files"] = hashes(place, "artifact.json")
+        meta["machine"] = marks.mark(json.loads(json.dumps(meta)))
+        files.write_json(place / "artifact.json", meta)
+
+
+def _deployed(transform: nn.Module, model: Any, head: nn.Module) -> nn.Module:
+    """Copy the parts to the CPU: fp32, evaluation mode, plain memory layout, no gradients."""
+    import torch
+
+    from benchdog.transforms import Deployed
+
+    module = Deployed(*(copy.deepcopy(part) for part in (transform, model, head)))
+    module = module.to("cpu", torch.float32).eval().requires_grad_(False)
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = tensor.data.contiguous()
+    return module
+
+
+def _write_weights(module: nn.Module, folder: Path) -> None:
+    from safetensors.torch import save_model
+
+    with files.saving(folder / WEIGHTS):
+        save_model(module, str(folder / WEIGHTS))
+        shutil.copymode(folder / "artifact.json", folder / WEIGHTS)  # safetensors keeps others out
+
+
+def _write_graph(view: View, folder: Path, plugins: Plugins) -> str | None:
+    """Write graph.pt2 and compare it with the module; give None, or why there is none."""
+    import numpy as np
+    import torch
+
+    def reference(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.inference_mode():
+            answer, score = view.module()(*(torch.from_numpy(x) for x in inputs))
+        return answer.numpy(), score.numpy()
+
+    try:
+        found = plugins.find("exporter", GRAPH_EXPORTER)
+        plugins.make("exporter", GRAPH_EXPORTER).export(view, folder)
+        runner = runner_of(found, folder, plugins)
+        lines = verify(runner, reference, view.arrays(), view.spec, view.max_batch)
+        wrong = next((line for line in lines if not line["ok"]), None)
+        reason = f"its scores differ at batch {wrong['batch']}" if wrong else None
+    except BenchdogError as error:
+        reason = error.message
+    except Exception as error:  # torch.export and its writer fail in many ways; the weights are enough to go on
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    if reason:
+        (folder / GRAPH).unlink(missing_ok=True)
+    return reason
+
+
+def _named(kind: str, part: Mapping[str, Any], plugins: Plugins) -> dict[str, Any]:
+    """Describe a component so that its plugin can be found again: name, options, plugin."""
+    try:
+        plugin = owner(kind, part["name"], plugins)
+    except NotAvailable:
+        raise
+    except BenchdogError:  # a live object of a notebook has no plugin
+        plugin = None
+    return {"name": part["name"], "options": dict(part["options"]), "plugin": plugin}
+
+
+def owner(kind: str, name: str, plugins: Plugins) -> dict[str, str]:
+    """Say which plugin offers a component, in which version, and how to get it."""
+    found = plugins.find(kind, name)
+    local = found.dist == "" or not found.version
+    install = found.info.install or ("" if local else f"pip install {found.dist}")
+    return {"name": found.plugin, "dist": found.dist, "version": found.version, "install": install}
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of what an artifact's numbers depend on."""
+    known = {"benchdog": __version__, "python": platform.python_version()}
+    for package in ("torch", "numpy", "pillow", "safetensors"):
+        try:
+            known[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return known

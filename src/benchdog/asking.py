@@ -1,0 +1,59 @@
+"""What a user asks for on the command line or in Python, as a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchdog.errors import BadUsage
+from benchdog.plugins import Plugins
+from benchdog.recipe import Draft, Given, Layer, flags, local_plugins, read_toml
+
+
+class Discovers(Protocol):
+    """Gives plugins, with the local files of a recipe."""
+
+    local: list[Path]
+
+    def plugins(self, more: tuple[str, ...] = ()) -> Plugins: ...
+
+
+def source_layer(what: str) -> Layer:
+    """Take a source's name, a .csv file or a folder of images as the source."""
+    base = Path.cwd()
+    path = Path(what)
+    if path.suffix.lower() in (".csv", ".tsv") and ":" not in what:
+        if not path.is_file():
+            raise BadUsage(f"There is no file {what}.", "Give the path of a CSV file, or a source's name.")
+        return {"source.name": Given("csv", what, base), "source.path": Given(what, what, base)}
+    if path.is_dir() and ("/" in what or "\\" in what or what in (".", "..")):
+        return {"source.name": Given("image-folder", what, base), "source.path": Given(what, what, base)}
+    return {"source.name": Given(what, what, base)}
+
+
+def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discovers) -> Draft:
+    """Merge recipe or source, flags and settings.
+
+    Args:
+        what: a recipe ending in .toml, a source's name, a .csv file or a folder.
+        given: flags by recipe key; None where a flag is absent.
+        settings: "key=value" texts.
+        shared: gives the plugins; local files of the command line and of the recipe are loaded together.
+    """
+    layers: list[Layer] = []
+    if what.endswith(".toml"):
+        layers.append(read_toml(Path(what)))
+    elif what:
+        layers.append(source_layer(what))
+    layers.append(flags(given, settings))
+    files: tuple[str, ...] = ()
+    for layer in layers:
+        files += local_plugins(layer)
+    files = tuple(dict.fromkeys((*files, *(str(path.resolve()) for path in shared.local))))
+    if not what and not any("source.name" in layer for layer in layers):
+        raise BadUsage("Say what to train on: a recipe or a source.", "For example: benchdog train digits")
+    plugins = shared.plugins(files)
+    draft = Draft.merge(layers, plugins)
+    draft.values["plugins"] = Given(list(files), "the command line", Path.cwd())
+    return draft

@@ -1,0 +1,253 @@
+"""What simple ways reach on the same data: without them, a network's number says nothing.
+
+Every line is measured by the task's own meter, on scores shaped like a model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchdog import linear
+from benchdog.api import Batch, Spec, Task
+
+Arrays = tuple[tuple[NDArray[Any], ...], NDArray[Any]]
+"""A split: transformed inputs, each (N, ...) in the spec's order, and targets (N, ...) in their own units."""
+
+Scorer = Callable[[tuple[NDArray[Any], ...]], Tensor]
+"""Gives scores (B, ...) for inputs (B, ...)."""
+
+PIECE = 4_000_000
+"""Scores that are computed at once: 16 MB."""
+
+BINS = 256
+"""Thresholds that are tried."""
+
+
+def measure(
+    train: Arrays,
+    held_out: Arrays,
+    spec: Spec,
+    task: Task,
+    *,
+    time_order: bool = False,
+    limit: int = 20_000,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Measure the baselines that fit the target: [{"name": "majority class", "metrics": {...}}, ...].
+
+    Args:
+        train: what they learn from.
+        held_out: what they are judged on.
+        spec: of the inputs, with the task's score as its output.
+        task: its `meter` measures; for numbers, its `head` says in which units scores are.
+        time_order: samples are in the order of time, so the previous target is known.
+        limit: the most samples that the linear model and the threshold learn from.
+        seed: chooses those samples.
+
+    Returns:
+        One line per baseline; none when a split is empty or the target is of a plugin's own kind.
+    """
+    if not len(train[1]) or not len(held_out[1]):
+        return []
+    makers = {"class": _classes, "number": _numbers, "mask": _masks, "next-token": _tokens}
+    if spec.target.kind not in makers:
+        return []
+    drawn = _draw(train, limit, seed)
+    lines = []
+    for name, scorer in makers[spec.target.kind](train, drawn, spec, task):
+        lines.append({"name": name, "metrics": _metrics(scorer, held_out, spec, task)})
+    if spec.target.kind == "number" and time_order:
+        last = _last_values(train[1], held_out[1])
+        lines.insert(1, {"name": "last value", "metrics": _metrics_of(last, held_out, spec, task)})
+    return lines
+
+
+def _draw(split: Arrays, limit: int, seed: int) -> Arrays:
+    """Draw at most `limit` samples, in their order."""
+    inputs, target = split
+    if len(target) <= limit:
+        return split
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(target))[:limit])
+    return tuple(x[chosen] for x in inputs), target[chosen]
+
+
+# --- measuring -------------------------------------------------------------------------------------
+
+
+def _pieces(target: NDArray[Any], width: int) -> Iterator[slice]:
+    step = max(1, PIECE // max(width, 1))
+    return (slice(start, start + step) for start in range(0, len(target), step))
+
+
+def _metrics(scorer: Scorer, split: Arrays, spec: Spec, task: Task) -> dict[str, Any]:
+    """Score a split piece by piece and give the meter's value."""
+    inputs, target = split
+    meter = task.meter(spec)
+    for piece in _pieces(target, prod(target.shape[1:]) * max(spec.classes, 1)):
+        score = scorer(tuple(x[piece] for x in inputs))
+        meter.add(score.float(), Batch(inputs=(), target=_target(target[piece], spec)))
+    return meter.value()
+
+
+def _metrics_of(values: NDArray[Any], split: Arrays, spec: Spec, task: Task) -> dict[str, Any]:
+    """Measure answers (N, k) that are there already."""
+    meter = task.meter(spec)
+    score = _score_of(values, spec, task)
+    meter.add(score, Batch(inputs=(), target=_target(split[1], spec)))
+    return meter.value()
+
+
+def _target(target: NDArray[Any], spec: Spec) -> Tensor:
+    dtype = np.float32 if spec.target.kind == "number" else np.int64
+    return torch.from_numpy(np.ascontiguousarray(target, dtype=dtype))
+
+
+# --- classes ---------------------------------------------------------------------------------------
+
+
+def _classes(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
+    """Offer the training split's frequencies, and a linear model."""
+    counts = np.bincount(train[1].astype(np.int64), minlength=spec.classes)
+    yield "majority class", _constant(_log_shares(counts))
+    see = linear.features(drawn[0], spec)
+    x = see(drawn[0])
+    if x.shape[1]:
+        weight, bias = linear.logistic(x, torch.from_numpy(drawn[1].astype(np.int64)), spec.classes)
+        yield "linear model", lambda inputs: torch.log_softmax(see(inputs) @ weight + bias, 1)
+
+
+def _log_shares(counts: NDArray[Any]) -> Tensor:
+    """Give log-probabilities from counts, one added to each so that none is impossible."""
+    shares = (counts + 1.0) / (counts + 1.0).sum(-1, keepdims=True)
+    return torch.from_numpy(np.log(shares)).float()
+
+
+def _constant(score: Tensor) -> Scorer:
+    return lambda inputs: score.expand(len(inputs[0]), *score.shape).clone()
+
+
+# --- numbers ---------------------------------------------------------------------------------------
+
+
+def _numbers(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
+    """Offer the training mean, and a linear model."""
+    mean = _flat(train[1]).mean(0, keepdims=True)
+    yield "mean", _constant(_score_of(mean, spec, task)[0])
+    see = linear.features(drawn[0], spec)
+    x = see(drawn[0])
+    if x.shape[1]:
+        weight, bias = linear.ridge(x, torch.from_numpy(_flat(drawn[1])))
+
+        def score(inputs: tuple[NDArray[Any], ...]) -> Tensor:
+            return _score_of((see(inputs).double() @ weight + bias).numpy(), spec, task)
+
+        yield "linear model", score
+
+
+def _flat(target: NDArray[Any]) -> NDArray[np.float64]:
+    return target.reshape(len(target), -1).astype(np.float64)
+
+
+def _score_of(values: NDArray[Any], spec: Spec, task: Task) -> Tensor:
+    """Bring values (N, k) in the target's units to the score from which the task's head makes them.
+
+    A head of numbers is affine, value by value: two probes tell its shift and its scale.
+    """
+    probe = torch.zeros(2, values.shape[1])
+    probe[1] = 1.0
+    with torch.no_grad():
+        zero, one = task.head(spec)(probe).double()
+    scale = one - zero
+    # A constant target: whatever the score, its value is the shift.
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    score: Tensor = (torch.from_numpy(np.asarray(values, np.float64)) - zero) / scale
+    return score.float()
+
+
+def _last_values(train: NDArray[Any], held_out: NDArray[Any]) -> NDArray[np.float64]:
+    """Answer what was true one step before.
+
+    Of a target that reaches several steps ahead, (N, k), only the first step is past by then: it is
+    answered for every step.
+    """
+    before = np.concatenate([_flat(train[-1:]), _flat(held_out[:-1])])
+    return np.repeat(before[:, :1], before.shape[1], axis=1)
+
+
+# --- masks -----------------------------------------------------------------------------------------
+
+
+def _masks(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
+    """Offer the commonest class for every pixel, and one threshold on the first channel."""
+    counts = np.bincount(train[1].astype(np.int64).ravel(), minlength=spec.classes)
+    shares = _log_shares(counts)
+
+    def majority(inputs: tuple[NDArray[Any], ...]) -> Tensor:
+        size = inputs[0].shape[2:]
+        return shares.view(1, -1, *(1 for _ in size)).expand(len(inputs[0]), -1, *size).clone()
+
+    yield "majority class", majority
+    if spec.classes == 2:
+        edge, below, above = _threshold(drawn[0][0][:, 0], drawn[1])
+
+        def threshold(inputs: tuple[NDArray[Any], ...]) -> Tensor:
+            bright = torch.from_numpy(np.ascontiguousarray(inputs[0][:, 0] > edge))
+            return torch.where(bright.unsqueeze(1), _upright(above, bright), _upright(below, bright))
+
+        yield "threshold", threshold
+
+
+def _upright(score: Tensor, like: Tensor) -> Tensor:
+    return score.view(1, -1, *(1 for _ in like.shape[1:]))
+
+
+def _threshold(values: NDArray[Any], masks: NDArray[Any]) -> tuple[float, Tensor, Tensor]:
+    """Find the value that parts the two classes best, by the foreground's IoU.
+
+    Returns:
+        the threshold, and the log-probabilities (2,) of what is not above it and of what is.
+    """
+    low, high = float(values.min()), float(values.max())
+    edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    # (class, bin): from the counts up to each edge follows every threshold's IoU at once.
+    counts = np.stack([np.histogram(values[masks == k], edges)[0] for k in (0, 1)]).astype(np.float64)
+    below = counts.cumsum(1)[:, :-1]
+    total = counts.sum(1, keepdims=True)
+    above = total - below
+    iou = np.stack([side[1] / np.maximum(total[1] + side[0], 1.0) for side in (below, above)])
+    side, place = np.unravel_index(int(iou.argmax()), iou.shape)
+    parts = below[:, place], above[:, place]
+    scores = []
+    for i, part in enumerate(parts):
+        foreground = (part[1] + 1.0) / (part.sum() + 2.0)
+        # The side that was found to be foreground is called so, however unsure it is.
+        low, high = (0.501, 0.999) if i == side else (0.001, 0.499)
+        foreground = float(np.clip(foreground, low, high))
+        scores.append(torch.log(torch.tensor([1.0 - foreground, foreground])))
+    return float(edges[place + 1]), scores[0], scores[1]
+
+
+# --- tokens ----------------------------------------------------------------------------------------
+
+
+def _tokens(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
+    """Offer how often each token comes, and how often it comes after the one before."""
+    (before, *_), after = train
+    vocabulary = spec.classes
+    pairs = np.bincount(
+        before.astype(np.int64).ravel() * vocabulary + after.astype(np.int64).ravel(), minlength=vocabulary**2
+    ).reshape(vocabulary, vocabulary)
+    unigram, bigram = _log_shares(pairs.sum(0)), _log_shares(pairs)
+
+    def common(inputs: tuple[NDArray[Any], ...]) -> Tensor:
+        return unigram.expand(*inputs[0].shape, vocabulary).clone()
+
+    yield "unigram", common
+    yield "bigram", lambda inputs: bigram[torch.from_numpy(inputs[0].astype(np.int64))]

@@ -1,0 +1,212 @@
+"""Benchdog's own components: an ordinary plugin, with no door of its own."""
+
+from __future__ import annotations
+
+from benchdog.api import (
+    BackendInfo,
+    ExporterInfo,
+    ModelInfo,
+    SourceInfo,
+    TaskInfo,
+    TrainerInfo,
+    hookimpl,
+)
+
+CONTRACT = 0
+
+
+@hookimpl
+def benchdog_sources() -> list[SourceInfo]:
+    """Offer the sources."""
+    here = "benchdog.builtin.sources"
+    options = f"{here}.options"
+    return [
+        SourceInfo(
+            name="digits",
+            summary="1,797 hand-written digits, 8x8 pixels; comes with Benchdog.",
+            target=f"{here}.digits:Digits",
+            options=f"{options}:DigitsOptions",
+            defaults={"loop.epochs": 30, "loop.batch_size": 64},
+        ),
+        SourceInfo(
+            name="fashion-mnist",
+            summary="70,000 pictures of clothes, 28x28 pixels, 10 classes.",
+            target=f"{here}.fashion_mnist:FashionMnist",
+            options=f"{options}:FashionMnistOptions",
+            defaults={"loop.epochs": 5},
+        ),
+        SourceInfo(
+            name="image-folder",
+            summary="Your images: a folder per class, or a CSV of paths and labels.",
+            target=f"{here}.image_folder:ImageFolder",
+            options=f"{options}:ImageFolderOptions",
+            defaults={"loop.epochs": 20, "loop.batch_size": 32},
+        ),
+        SourceInfo(
+            name="csv",
+            summary="Your table: numbers, categories and gaps are found by themselves.",
+            target=f"{here}.csv:Csv",
+            options=f"{options}:CsvOptions",
+            defaults={"loop.epochs": 50, "loop.batch_size": 64},
+        ),
+        SourceInfo(
+            name="shapes",
+            summary="Made-up images or volumes with masks: discs among squares.",
+            target=f"{here}.shapes:Shapes",
+            options=f"{options}:ShapesOptions",
+            defaults={"loop.epochs": 12, "loop.batch_size": 16},
+        ),
+        SourceInfo(
+            name="characters",
+            summary="Your text, character by character.",
+            target=f"{here}.text:Characters",
+            options=f"{options}:CharactersOptions",
+            defaults={"loop.epochs": 5, "loop.batch_size": 32},
+        ),
+    ]
+
+
+@hookimpl
+def benchdog_models() -> list[ModelInfo]:
+    """Offer the models."""
+    here = "benchdog.builtin.models"
+    options = f"{here}.options"
+    return [
+        ModelInfo(name="linear", summary="One linear layer on all values.", target=f"{here}.linear:build"),
+        ModelInfo(
+            name="mlp",
+            summary="Fully connected layers.",
+            target=f"{here}.mlp:build",
+            options=f"{options}:MlpOptions",
+        ),
+        ModelInfo(
+            name="cnn",
+            summary="A small convolutional net for images.",
+            target=f"{here}.cnn:build",
+            options=f"{options}:CnnOptions",
+        ),
+        ModelInfo(
+            name="resnet",
+            summary="A residual net with 18 or 34 layers; its stem suits the image size.",
+            target=f"{here}.resnet:build",
+            options=f"{options}:ResnetOptions",
+        ),
+        ModelInfo(
+            name="unet",
+            summary="A U-Net for masks in two or three dimensions.",
+            target=f"{here}.unet:build",
+            options=f"{options}:UnetOptions",
+        ),
+        ModelInfo(
+            name="characters",
+            summary="A small transformer that writes text, a character at a time.",
+            target=f"{here}.characters:build",
+            options=f"{options}:CharactersOptions",
+        ),
+    ]
+
+
+@hookimpl
+def benchdog_tasks() -> list[TaskInfo]:
+    """Offer the tasks."""
+    here = "benchdog.builtin.tasks"
+    options = f"{here}.options"
+    return [
+        TaskInfo(
+            name="classification",
+            summary="Name the class of a sample.",
+            target=f"{here}.classification:Classification",
+            answer=f"{here}.answers:classification",
+            targets=("class",),
+            models={"image": "cnn", "table": "mlp", "volume": "linear"},
+        ),
+        TaskInfo(
+            name="regression",
+            summary="Say one or several numbers.",
+            target=f"{here}.regression:Regression",
+            options=f"{options}:RegressionOptions",
+            answer=f"{here}.answers:regression",
+            targets=("number",),
+            models={"image": "cnn", "table": "mlp", "volume": "linear"},
+        ),
+        TaskInfo(
+            name="segmentation",
+            summary="Name the class of every pixel.",
+            target=f"{here}.segmentation:Segmentation",
+            answer=f"{here}.answers:segmentation",
+            targets=("mask",),
+            models={"image": "unet", "volume": "unet"},
+        ),
+        TaskInfo(
+            name="next-token",
+            summary="Go on with a text.",
+            target=f"{here}.language:NextToken",
+            options=f"{options}:NextTokenOptions",
+            answer=f"{here}.answers:next_token",
+            targets=("next-token",),
+            models={"tokens": "characters"},
+        ),
+    ]
+
+
+@hookimpl
+def benchdog_trainers() -> list[TrainerInfo]:
+    """Offer the trainers."""
+    return [
+        TrainerInfo(
+            name="supervised",
+            summary="The plain training loop.",
+            target="benchdog.builtin.trainers.supervised:Supervised",
+            options="benchdog.builtin.trainers.options:Supervised",
+        )
+    ]
+
+
+@hookimpl
+def benchdog_exporters() -> list[ExporterInfo]:
+    """Offer the exporters."""
+    here = "benchdog.builtin.exporters"
+    return [
+        ExporterInfo(
+            name="safetensors",
+            summary="The weights alone; using them needs Benchdog and the model's plugin.",
+            target=f"{here}.safetensors:Safetensors",
+            runner="benchdog.rebuild:Rebuilt",
+        ),
+        ExporterInfo(
+            name="torch-export",
+            summary="The whole graph as .pt2, for torch without Benchdog.",
+            target=f"{here}.torch_export:TorchExport",
+            runner=f"{here}.torch_export:TorchExportRunner",
+        ),
+        ExporterInfo(
+            name="torchscript",
+            summary="A TorchScript program, for libtorch in C++ and older tools.",
+            target=f"{here}.torchscript:TorchScript",
+            runner=f"{here}.torchscript:TorchScriptRunner",
+            options=f"{here}.options:TorchScriptOptions",
+            program=True,
+        ),
+    ]
+
+
+@hookimpl
+def benchdog_backends() -> list[BackendInfo]:
+    """Offer the hardware."""
+    here = "benchdog.builtin.backends"
+    options = f"{here}.options"
+    return [
+        BackendInfo(name="cpu", summary="The processor.", target=f"{here}.cpu:Cpu", options=f"{options}:Cpu"),
+        BackendInfo(
+            name="cuda",
+            summary="NVIDIA cards, and AMD's with a ROCm build of torch.",
+            target=f"{here}.accelerator:Cuda",
+            options=f"{options}:Cuda",
+        ),
+        BackendInfo(
+            name="mps",
+            summary="Apple's graphics processor.",
+            target=f"{here}.accelerator:Mps",
+            options=f"{options}:Mps",
+        ),
+    ]

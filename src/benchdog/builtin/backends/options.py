@@ -1,0 +1,34 @@
+"""Options of the backends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from benchdog.api import Bounds, Doc
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cpu:
+    """Options of `cpu`."""
+
+    precision: Annotated[Literal["fp32", "bf16"], Doc("Precision of the forward pass.")] = "fp32"
+    ranks: Annotated[int, Doc("Processes that share a batch."), Bounds(ge=1)] = 1
+    threads: Annotated[int, Doc("Threads of each process; 0 leaves it to torch."), Bounds(ge=0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cuda:
+    """Options of `cuda`."""
+
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], Doc("Precision of the forward pass.")] = "fp32"
+    ranks: Annotated[int, Doc("GPUs that share a batch."), Bounds(ge=1)] = 1
+    deterministic: Annotated[bool, Doc("The same bits twice; false is faster.")] = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mps:
+    """Options of `mps`."""
+
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], Doc("Precision of the forward pass.")] = "fp32"
+    deterministic: Annotated[bool, Doc("The same bits twice; false is faster.")] = True

@@ -1,0 +1,1 @@
+"""Exporters that need nothing but torch and safetensors."""

@@ -1,0 +1,15 @@
+"""Options of the exporters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from benchdog.api import Doc
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TorchScriptOptions:
+    """Options of the exporter `torchscript`."""
+
+    freeze: Annotated[bool, Doc("Fold constants and weights into the program: faster for single samples.")] = True

@@ -1,0 +1,97 @@
+"""The model `unet`: a score for every pixel of an image or voxel of a volume (arXiv:1505.04597)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchdog.api import BadUsage, Field, Spec
+
+from .fit import convolutions, shape, single_picture
+from .options import UnetOptions
+
+
+def levels_for(field: Field) -> int:
+    """Choose how often to halve: the coarsest level keeps at least 4 positions a side, 2 to 4 times."""
+    sides = [axis for axis in field.shape[1:] if axis is not None]
+    if len(sides) < len(field.shape) - 1:
+        return 3
+    return max(2, min(4, (min(sides) // 4).bit_length() - 1))
+
+
+def normalisation(field: Field, options: UnetOptions, width: int) -> list[nn.Module]:
+    """Give the layer after a convolution of `width` channels, if any."""
+    if options.norm == "none":
+        return []
+    if options.norm == "batch":
+        return [(nn.BatchNorm2d if field.kind == "image" else nn.BatchNorm3d)(width)]
+    groups = next(g for g in (8, 4, 2, 1) if width % g == 0)
+    return [nn.GroupNorm(groups, width)]
+
+
+class Unet(nn.Module):
+    """Encoder, decoder, shortcuts between them: (B, C, H, W) -> (B, outputs, H, W), and so for volumes.
+
+    An input is padded with zeros, the mean of standardised data, at the end of each axis to a multiple
+    of 2**levels; the score is cut back to the input's size.
+    """
+
+    def __init__(self, field: Field, outputs: int, levels: int, options: UnetOptions) -> None:
+        super().__init__()
+        convolution, pooling, up = convolutions(field)
+
+        def double(before: int, after: int) -> nn.Module:
+            layers: list[nn.Module] = []
+            for channels in (before, after):
+                layers.append(convolution(channels, after, 3, padding=1, bias=options.norm == "none"))
+                layers += [*normalisation(field, options, after), nn.ReLU()]
+            return nn.Sequential(*layers)
+
+        widths = [options.width << level for level in range(levels + 1)]
+        before = [field.shape[0] or 0, *widths]
+        self.down = nn.ModuleList(double(b, w) for b, w in zip(before, widths, strict=False))
+        self.pool = pooling(2, 2)
+        self.up = nn.ModuleList(up(2 * w, w, 2, 2) for w in reversed(widths[:-1]))
+        self.join = nn.ModuleList(double(2 * w, w) for w in reversed(widths[:-1]))
+        self.last = convolution(widths[0], outputs, 1)
+        self.multiple = 1 << levels
+        self.free = [axis is None for axis in field.shape[1:]]
+        self.fits = all(axis is not None and axis % self.multiple == 0 for axis in field.shape[1:])
+
+    def missing(self, length: int, free: bool) -> int:
+        """Say what an axis lacks to a multiple.
+
+        At least 1 where it is free: torch.export would else take "nothing to pad" for a law of the input.
+        """
+        return self.multiple - length % self.multiple if free else -length % self.multiple
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[2:]
+        if not self.fits:
+            missing = [self.missing(n, free) for n, free in zip(size, self.free, strict=True)]
+            x = F.pad(x, [n for last in reversed(missing) for n in (0, last)])
+        shortcuts = []
+        for level, block in enumerate(self.down):
+            x = block(self.pool(x) if level else x)
+            shortcuts.append(x)
+        shortcuts.pop()
+        for up, join in zip(self.up, self.join, strict=True):
+            x = join(torch.cat([shortcuts.pop(), up(x)], 1))
+        score: Tensor = self.last(x)
+        if not self.fits:
+            for axis, length in enumerate(size, 2):
+                score = score.narrow(axis, 0, length)
+        return score
+
+
+def build(spec: Spec, options: UnetOptions) -> nn.Module:
+    """Build a U-Net from an image or volume to a score of the same size (B, outputs, ...)."""
+    field = single_picture("unet", spec, ("image", "volume"))
+    if len(spec.output) != len(field.shape) or spec.output[1:] != field.shape[1:]:
+        raise BadUsage(
+            f"The model 'unet' gives a score of the input's size {shape(field.shape[1:])}, "
+            f"but the task wants {shape(spec.output)}.",
+            "For a class or numbers of a picture there is: cnn, resnet.",
+        )
+    return Unet(field, spec.outputs, options.levels or levels_for(field), options)

@@ -1,0 +1,43 @@
+"""A split of samples that lie in memory as arrays."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import Raw
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class ImageSplit:
+    """Grey or colour images uint8 (N, C, H, W) with int64 classes; a raw is a PNG file's bytes."""
+
+    def __init__(self, images: Array, targets: Array, ids: Sequence[str]) -> None:
+        self.images = images
+        self.targets = targets
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def raw(self, i: int) -> Raw:
+        """Give one sample as a PNG file."""
+        return Raw(id=self.ids[i], fields={"input": png(self.images[i])}, target=self.targets[i])
+
+    def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
+        """Give ((B, C, H, W),) and (B,)."""
+        return (self.images[indices],), self.targets[indices]
+
+
+def png(image_CHW: Array) -> bytes:
+    """Write a grey or colour image as a PNG file, without loss."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    pixels = image_CHW[0] if len(image_CHW) == 1 else image_CHW.transpose(1, 2, 0)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,42 @@
+"""Handwritten digits, 8x8, that come with Benchdog: something to train on without a network."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import numpy as np
+
+from benchdog.api import Field, Spec, Target
+from benchdog.builtin.sources.arrays import ImageSplit
+from benchdog.builtin.sources.division import divide
+from benchdog.builtin.sources.options import DigitsOptions
+
+
+class Digits:
+    """The 1,797 UCI optical digits (see digits.md), split by content."""
+
+    def __init__(self, options: DigitsOptions) -> None:
+        self.options = options
+
+    def spec(self) -> Spec:
+        """Describe grey images of 8x8 pixels in ten classes."""
+        image = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 255))
+        return Spec(fields=(image,), target=Target(kind="class", name="digit", classes=tuple("0123456789")))
+
+    def open(self) -> dict[str, ImageSplit]:
+        """Load all of it; the 17 grey levels are spread over 0 to 255."""
+        with (
+            files("benchdog.builtin.sources").joinpath("digits.npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as stored,
+        ):
+            images, labels = stored["images"], stored["labels"].astype(np.int64)
+        pixels = ((images.astype(np.uint16) * 255 + 8) // 16).astype(np.uint8)[:, None]
+        options = self.options
+        parts = divide(
+            [image.tobytes() for image in images], labels.tolist(),
+            valid=options.valid, test=options.test, seed=options.split_seed,
+        )  # fmt: skip
+        return {
+            name: ImageSplit(pixels[at], labels[at], [f"digit-{i:04}" for i in at])
+            for name, at in parts.items()
+        }

@@ -1,0 +1,56 @@
+"""Dividing samples into train, valid and test by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import BadUsage, split_of
+
+SPLITS = ("train", "valid", "test")
+
+
+def divide(
+    contents: Sequence[bytes], labels: Sequence[Any], *, valid: float, test: float, seed: int
+) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Give the positions of each split: equal contents stay together, each label is in every split.
+
+    The split of a content is `split_of`'s, so more samples don't move the old ones; but where chance
+    leaves a label out of a split, the content of it with the smallest hash is moved there. A label of
+    fewer contents than splits is in train first.
+    """
+    if valid + test >= 1:
+        raise BadUsage(
+            f"valid = {valid} and test = {test} leave nothing to train on.", "Give smaller shares."
+        )
+    place = {
+        content: split_of(content, valid=valid, test=test, seed=seed) for content in dict.fromkeys(contents)
+    }
+    of_label: dict[Any, set[bytes]] = {}
+    for content, label in zip(contents, labels, strict=True):
+        of_label.setdefault(label, set()).add(content)
+    wanted = [split for split, share in zip(SPLITS, (1, valid, test), strict=True) if share]
+    for label in sorted(of_label):
+        _complete(place, of_label[label], wanted)
+    names = np.array([place[content] for content in contents])
+    return {split: np.flatnonzero(names == split) for split in SPLITS}
+
+
+def _complete(place: dict[bytes, str], contents: set[bytes], wanted: Sequence[str]) -> None:
+    """Move contents of one label until each wanted split, the first ones first, has one."""
+    count = Counter(place[content] for content in contents)
+    if all(count[split] for split in wanted):
+        return
+    order = sorted(contents, key=lambda content: hashlib.blake2b(content, digest_size=8).digest())
+    for split in wanted[: len(contents)]:
+        if count[split]:
+            continue
+        donor = max(reversed(wanted), key=lambda name: count[name])
+        moved = next(content for content in order if place[content] == donor)
+        place[moved] = split
+        count[donor] -= 1
+        count[split] += 1

@@ -1,0 +1,91 @@
+"""Fashion-MNIST: 70,000 grey images of clothes, 28x28, in ten classes (Xiao et al. 2017, MIT licence)."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import BadData, Cache, Field, Spec, Target
+from benchdog.builtin.sources.arrays import ImageSplit
+from benchdog.builtin.sources.division import divide
+from benchdog.builtin.sources.options import FashionMnistOptions
+
+HOST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+FILES = {
+    "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+}
+SYSTEM = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package dataset-fashion-mnist puts the same files, packed without their names."""
+CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+Array = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class FashionMnist:
+    """The official test images are the test split; valid is taken from the training images by content."""
+
+    def __init__(self, options: FashionMnistOptions) -> None:
+        self.options = options
+        self.folder = options.path or (SYSTEM if _complete(SYSTEM) else None)
+
+    def fetch(self, cache: Cache) -> None:
+        """Download the four files (31 MB) unless a folder has them."""
+        if self.folder is None:
+            for name, sha256 in FILES.items():
+                cache.download(HOST + name, sha256=sha256, name=name)
+            self.folder = cache.folder
+
+    def spec(self) -> Spec:
+        """Describe grey images of 28x28 pixels in ten classes."""
+        image = Field(kind="image", shape=(1, 28, 28), dtype="uint8", range=(0, 255))
+        return Spec(fields=(image,), target=Target(kind="class", name="article", classes=CLASSES))
+
+    def open(self) -> dict[str, ImageSplit]:
+        """Load all of it, 55 MB."""
+        options = self.options
+        images, labels = self._part("train", options.limit or None)
+        parts = divide(
+            [image.tobytes() for image in images], labels.tolist(),
+            valid=options.valid, test=0, seed=options.split_seed,
+        )  # fmt: skip
+        splits = {
+            name: ImageSplit(images[at], labels[at], [f"train-{i:05}" for i in at])
+            for name, at in parts.items()
+        }
+        images, labels = self._part("t10k", None)
+        return splits | {"test": ImageSplit(images, labels, [f"test-{i:05}" for i in range(len(images))])}
+
+    def _part(self, part: str, limit: int | None) -> tuple[Array, np.ndarray[Any, np.dtype[np.int64]]]:
+        images = self._read(f"{part}-images-idx3-ubyte.gz", (28, 28))[:limit, None]
+        labels = self._read(f"{part}-labels-idx1-ubyte.gz", ())[:limit].astype(np.int64)
+        if len(images) != len(labels) or labels.max(initial=0) >= len(CLASSES):
+            raise BadData(f"The {part} images and labels in {self.folder} don't belong together.")
+        return images, labels
+
+    def _read(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Read an idx file: two zeros, type 8 (bytes), number of axes, their lengths, then the values."""
+        path = (self.folder or SYSTEM) / name
+        try:
+            data = gzip.decompress(path.read_bytes())
+        except FileNotFoundError:
+            raise BadData(f"{path} is missing.", "Give a folder that has it, or no path.") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadData(f"{path} is damaged: {error}.", "Remove it and fetch it again.") from None
+        axes = 1 + len(shape)
+        lengths = tuple(int(n) for n in np.frombuffer(data[4 : 4 + 4 * axes], ">u4"))
+        body = data[4 + 4 * axes :]
+        if data[:4] != bytes([0, 0, 8, axes]) or lengths[1:] != shape or len(body) != np.prod(lengths):
+            raise BadData(f"{path} is not the idx file of {shape or 'labels'} that it should be.")
+        return np.frombuffer(body, np.uint8).reshape(lengths)
+
+
+def _complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in FILES)

@@ -1,0 +1,194 @@
+"""Which columns of a table a model may learn from, and which of them give the target away."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from benchdog.api import Column
+from benchdog.builtin.sources.tables import Numbers, Table, check_finite, is_missing, numbers
+
+MOST: Final = 100
+"""A text column of more different values is left out."""
+SEEN: Final = 2
+"""A category that fewer training rows have is treated like one never seen."""
+ALMOST: Final = 0.95
+"""What holds in this share of the rows is taken to be meant for all of them."""
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(slots=True)
+class Features:
+    """Number columns (NaN missing) and text columns (None missing), in the file's order."""
+
+    order: list[str] = field(default_factory=list)
+    numbers: dict[str, Numbers] = field(default_factory=dict)
+    texts: dict[str, list[str | None]] = field(default_factory=dict)
+
+    def contents(self, target: Sequence[str]) -> list[bytes]:
+        """Give what identifies each row: equal rows, 7 and 7.0 alike, have equal contents."""
+        columns = [
+            [repr(x) for x in self.numbers[name].tolist()] if name in self.numbers
+            else ["\0" if text is None else text for text in self.texts[name]]
+            for name in self.order
+        ]  # fmt: skip
+        return ["\x1f".join(row).encode() for row in zip(*columns, target, strict=True)]
+
+    def columns(self, train: Positions) -> tuple[Column, ...]:
+        """Describe the columns; categories are those that the training rows have often enough."""
+        described = []
+        for name in self.order:
+            if name in self.numbers:
+                described.append(Column(name=name))
+                continue
+            counts = Counter(self.texts[name][i] for i in train)
+            known = sorted(text for text, n in counts.items() if text is not None and n >= SEEN)
+            described.append(Column(name=name, kind="category", categories=tuple(known)))
+        return tuple(described)
+
+    def matrix(self, columns: Sequence[Column]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Give float32 (rows, columns): numbers, and codes 1..n of categories."""
+        out = np.empty((self.rows, len(columns)), np.float32)
+        for j, column in enumerate(columns):
+            if column.kind == "number":
+                out[:, j] = self.numbers[column.name]
+            else:
+                codes = {text: code for code, text in enumerate(column.categories, 1)}
+                out[:, j] = [codes.get(text or "", 0) for text in self.texts[column.name]]
+        return out
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        first = self.order[0]
+        return len(self.numbers[first] if first in self.numbers else self.texts[first])
+
+
+def choose(table: Table, candidates: Sequence[str], categories: Sequence[str], notes: list[str]) -> Features:
+    """Take the columns that can help; each that is left out gets a note that says why."""
+    features = Features()
+    for name in candidates:
+        cells = table.columns[name]
+        values = None if name in categories else numbers(cells)
+        if values is not None:
+            check_finite(table, name, values)
+        why = _useless_number(values) if values is not None else _useless_text(cells)
+        if why:
+            notes.append(f"Column {name!r} is left out: {why}.")
+            continue
+        features.order.append(name)
+        if values is not None:
+            features.numbers[name] = values
+        else:
+            features.texts[name] = [None if is_missing(cell) else cell for cell in cells]
+    return features
+
+
+def _useless_number(values: Numbers) -> str:
+    if np.isnan(values).all():
+        return "every value is missing"
+    if len(values) > 1 and (values == values[0]).all():
+        return f"every value is {values[0]:g}"
+    steps = np.diff(values)
+    if len(values) > 20 and np.isin(steps, (0, 1)).all() and steps.mean() >= ALMOST:
+        return "it counts the rows"
+    return ""
+
+
+def _useless_text(cells: Sequence[str]) -> str:
+    present = [cell for cell in cells if not is_missing(cell)]
+    different = set(present)
+    if len(different) == 1 and len(present) == len(cells):
+        return f"every value is {present[0]!r}"
+    if all(re.fullmatch(r"[+-]?\d+,\d+", cell) for cell in present):
+        return "its numbers have a decimal comma; write them with a point"
+    if len(different) == len(present) > 2:
+        return "its texts are all different, like an id"
+    if len(different) > MOST:
+        more = "; if equal ones belong together, name it as group" if len(different) < len(present) else ""
+        return f"it has {len(different):,} different texts, more than {MOST}{more}"
+    return ""
+
+
+def leaks(features: Features, target: str, answer: Numbers, labels: Sequence[str] | None) -> list[str]:
+    """Note columns that give the target away, and columns that say the same.
+
+    Args:
+        features: the columns that a model will see.
+        target: the target's name.
+        answer: the target as numbers, or the codes of its classes.
+        labels: the classes as the file has them; None for a number.
+    """
+    notes = [
+        f"Column {name!r} says the target {target!r} in every row: leave it out (drop) unless it is known "
+        "before the target is."
+        for name in features.order
+        if _same_partition(_codes(features, name), answer)
+    ]
+    whole = answer
+    if labels is not None:
+        found = numbers(labels)
+        whole = answer if found is None else found
+    parts, share = ([], 0.0) if notes else _sum_parts(features.numbers, whole)
+    if parts:
+        names = " + ".join(repr(name) for name in parts)
+        rows = "every row" if share == 1 else f"{100 * share:.1f} % of the rows"
+        notes.append(
+            f"{names} add up to the target {target!r} in {rows}: leave them out (drop) unless they are "
+            "known before the target is."
+        )
+    return notes + _twins(features)
+
+
+def _codes(features: Features, name: str) -> Numbers:
+    if name in features.numbers:
+        return features.numbers[name]
+    return np.unique([text or "\0" for text in features.texts[name]], return_inverse=True)[1].astype(float)
+
+
+def _same_partition(column: Numbers, answer: Numbers) -> bool:
+    """Say whether two columns map to each other one to one, and say something."""
+    if np.isnan(column).any() or len(column) < 10:
+        return False
+    pairs = np.unique(np.stack([column, answer]), axis=1).shape[1]
+    one, other = len(np.unique(column)), len(np.unique(answer))
+    # Where all values differ, any column would map to the target.
+    return (pairs == one == other and one <= len(column) // 2) or bool(np.array_equal(column, answer))
+
+
+def _sum_parts(columns: Mapping[str, Numbers], answer: Numbers) -> tuple[list[str], float]:
+    """Name number columns whose plain sum is the target, and the share of rows where it is exactly."""
+    names = [name for name, values in columns.items() if not np.isnan(values).any()]
+    if len(names) < 2 or len(answer) < 4 * len(names) + 10:
+        return [], 0.0
+    X = np.stack([columns[name] for name in names], axis=1)
+    scale = np.abs(X).max(axis=0) + 1e-12
+    rows = np.arange(min(len(answer), 5000))
+    for _ in range(2):  # once more without the rows that fit worst: some may be faulty
+        weights = np.linalg.lstsq(X[rows] / scale, answer[rows], rcond=None)[0] / scale
+        misfit = np.abs(X[rows] @ weights - answer[rows])
+        rows = rows[misfit <= np.quantile(misfit, 0.8)]
+    chosen = np.flatnonzero(np.abs(weights - 1) < 0.05)
+    exact = np.abs(X[:, chosen].sum(axis=1) - answer) <= 1e-6 * (1 + np.abs(answer).max())
+    share = float(exact.mean())
+    return ([names[i] for i in chosen], share) if len(chosen) > 1 and share >= ALMOST else ([], share)
+
+
+def _twins(features: Features) -> list[str]:
+    seen: dict[bytes, str] = {}
+    notes = []
+    for name in features.order:
+        content = (
+            features.numbers[name].tobytes()
+            if name in features.numbers
+            else repr(features.texts[name]).encode()
+        )
+        if content in seen:
+            notes.append(f"Columns {seen[content]!r} and {name!r} are the same in every row; one is enough.")
+        seen.setdefault(content, name)
+    return notes

@@ -1,0 +1,273 @@
+"""Images in folders named after their classes, or listed in a CSV file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import BadData, BadUsage, Cache, Field, Preprocess, Raw, Spec, Target
+from benchdog.builtin.sources.division import SPLITS, divide
+from benchdog.builtin.sources.inspection import Finding, inspect
+from benchdog.builtin.sources.options import ImageFolderOptions
+from benchdog.builtin.sources.tables import read
+from benchdog.builtin.sources.wording import existing, few, natural
+
+ENDINGS = (
+    ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
+    ".webp",
+)  # fmt: skip
+GIVEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+"""Folders that divide the files already."""
+LARGEST = 256
+"""Images of one size up to this are used as they are."""
+USUAL = 128
+"""The size that larger ones, or ones of many sizes, are brought to unless an option says otherwise."""
+FEWEST = 3
+"""A class of fewer images can't be in train, valid and test."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A file: its path relative to the folder, its class, the split that a folder gives it or ""."""
+
+    path: str
+    label: str
+    split: str = ""
+
+
+class ImageFolder:
+    """Every file is decoded once before training; the findings are kept in the cache."""
+
+    def __init__(self, options: ImageFolderOptions) -> None:
+        self.options = options
+        self.notes: list[str] = []
+        self._cache: Path | None = None
+        self._loaded: tuple[Spec, dict[str, list[Picture]]] | None = None
+        if options.labels and not options.path:
+            self.folder = options.labels.parent
+        else:
+            self.folder = existing(options.path, "image-folder", "a folder with a folder per class")
+
+    def fetch(self, cache: Cache) -> None:
+        """Remember where findings are kept; nothing is fetched."""
+        self._cache = cache.folder
+
+    def spec(self) -> Spec:
+        """Describe uint8 images of one size, and the classes in natural order."""
+        return self._load()[0]
+
+    def preprocess(self, spec: Spec) -> Preprocess:
+        """Give the decoding to that size and colour."""
+        channels, height, width = spec.fields[0].shape
+        image = {"op": "image", "mode": "L" if channels == 1 else "RGB", "height": height, "width": width}
+        standardise = {"op": "standardise", "axes": "channel"}
+        return Preprocess(decode={"input": [image]}, transform={"input": [standardise]})
+
+    def open(self) -> dict[str, PictureSplit]:
+        """Give the files of each split."""
+        spec, parts = self._load()
+        return {name: PictureSplit(self.folder, parts[name], spec.target.classes) for name in SPLITS}
+
+    def _load(self) -> tuple[Spec, dict[str, list[Picture]]]:
+        if self._loaded is None:
+            self.notes.clear()
+            pictures = self._listed() if self.options.labels else self._found()
+            findings = inspect(self.folder, [picture.path for picture in pictures], self._cache)
+            pictures = self._whole(pictures, findings)
+            classes = self._classes(pictures)
+            parts = self._parts(pictures, findings)
+            self._note_copies(pictures, findings)
+            target = Target(kind="class", name="class", classes=classes)
+            field = self._field([findings[picture.path] for picture in pictures])
+            self._loaded = Spec(fields=(field,), target=target), parts
+        return self._loaded
+
+    def _found(self) -> list[Picture]:
+        """Find files in split and class folders."""
+        if not self.folder.is_dir():
+            raise BadData(f"{self.folder} is not a folder.", "Give the folder that has a folder per class.")
+        given = {p.name: GIVEN[p.name.lower()] for p in _folders(self.folder) if p.name.lower() in GIVEN}
+        if "train" in given.values():
+            tops = [(self.folder / name, split) for name, split in sorted(given.items())]
+        else:
+            tops = [(self.folder, "")]
+        pictures, others = [], []
+        for top, split in tops:
+            loose = [p.name for p in top.iterdir() if p.is_file() and p.suffix.lower() in ENDINGS]
+            if loose:
+                shown = few(sorted(loose, key=natural), len(loose))
+                raise BadData(
+                    f"{len(loose)} images lie in {top} itself: {shown}.", "Put them into a folder per class."
+                )
+            for folder in _folders(top):
+                for path in _files(folder):
+                    name = path.relative_to(self.folder).as_posix()
+                    if path.suffix.lower() in ENDINGS:
+                        pictures.append(Picture(path=name, label=folder.name, split=split))
+                    else:
+                        others.append(name)
+        if others:
+            self.notes.append(f"Files that are no images are left out: {few(others, len(others))}.")
+        if not pictures:
+            endings = ", ".join(ENDINGS)
+            raise BadData(f"{self.folder} has no images in class folders.", f"Files must end in {endings}.")
+        return pictures
+
+    def _listed(self) -> list[Picture]:
+        """Read the CSV of paths and labels; every listed file must be there."""
+        file = existing(self.options.labels, "image-folder", "a CSV file of labels")
+        table = read(file)
+        for column in ("path", "label"):
+            if column not in table.columns:
+                raise BadData(
+                    f"{file} has no column {column!r} but {', '.join(table.columns)}.",
+                    "Its first line must be: path,label",
+                )
+        rows = list(zip(table.lines, table.columns["path"], table.columns["label"], strict=True))
+        missing = [f"{path} (line {line})" for line, path, _ in rows if not (self.folder / path).is_file()]
+        if missing:
+            shown = few(missing, len(missing), 20)
+            raise BadData(f"{file} lists files that aren't in {self.folder}: {shown}.", "Correct the paths.")
+        unlabelled = [line for line, _, label in rows if not label]
+        if unlabelled:
+            raise BadData(f"{file} has no label in line {few(unlabelled, len(unlabelled))}.")
+        twice = [path for path, n in Counter(path for _, path, _ in rows).items() if n > 1]
+        if twice:
+            raise BadData(f"{file} lists files more than once: {few(twice, len(twice))}.")
+        return [Picture(path=PurePosixPath(path).as_posix(), label=label) for _, path, label in rows]
+
+    def _whole(self, pictures: Sequence[Picture], findings: dict[str, Finding]) -> list[Picture]:
+        """Leave out damaged files, or report them all."""
+        bad = [p.path for p in pictures if findings[p.path].fault]
+        if not bad:
+            return list(pictures)
+        if self.options.bad == "report":
+            lines = "\n".join(f"  {path}: {findings[path].fault}" for path in bad)
+            raise BadData(
+                f"{len(bad)} of {len(pictures)} files in {self.folder} can't be used:\n{lines}",
+                'Correct or remove them, or leave them out: --set source.bad="skip".',
+            )
+        if len(bad) == len(pictures):
+            raise BadData(
+                f"Every file in {self.folder} is damaged, such as {bad[0]}: {findings[bad[0]].fault}."
+            )
+        self.notes.append(f"{len(bad)} damaged files are left out: {few(bad, len(bad))}.")
+        return [p for p in pictures if not findings[p.path].fault]
+
+    def _classes(self, pictures: Sequence[Picture]) -> tuple[str, ...]:
+        counts = Counter(p.label for p in pictures)
+        if len(counts) < 2:
+            raise BadData(f"{self.folder} has one class, {next(iter(counts))!r}.", "Two are needed to learn.")
+        rare = {label: n for label, n in counts.items() if n < FEWEST}
+        if rare and not any(p.split for p in pictures):
+            shown = few((f"{label!r} has {n}" for label, n in sorted(rare.items())), len(rare), 20)
+            raise BadData(
+                f"A class needs {FEWEST} images, one each for train, valid and test; {shown}.",
+                "Add images to it or remove it.",
+            )
+        return tuple(sorted(counts, key=natural))
+
+    def _parts(self, pictures: list[Picture], findings: dict[str, Finding]) -> dict[str, list[Picture]]:
+        """Divide by content or group, but for splits that the folders give."""
+        options = self.options
+        given = {p.split for p in pictures} - {""}
+        open_ = [p for p in pictures if p.split in ("", "train")]
+        keys = [_group(p) if options.group else findings[p.path].sha256.encode() for p in open_]
+        shares = {
+            "valid": 0.0 if "valid" in given else options.valid,
+            "test": 0.0 if "test" in given else options.test,
+        }
+        places = divide(keys, [p.label for p in open_], **shares, seed=options.split_seed)
+        parts = {split: [open_[i] for i in at] for split, at in places.items()}
+        for split in given - {"train"}:
+            parts[split] = [p for p in pictures if p.split == split]
+        known = {p.label for p in parts["train"]}
+        for split in SPLITS:
+            if not parts[split]:
+                raise BadData(f"{self.folder}: no image is left for {split}.", "Add images or groups.")
+            strange = sorted({p.label for p in parts[split]} - known)
+            if strange:
+                raise BadData(f"{self.folder}: no training image of the class {few(strange, len(strange))}.")
+        return parts
+
+    def _note_copies(self, pictures: Sequence[Picture], findings: dict[str, Finding]) -> None:
+        labels: dict[str, set[str]] = {}
+        for p in pictures:
+            labels.setdefault(findings[p.path].sha256, set()).add(p.label)
+        torn = [p.path for p in pictures if len(labels[findings[p.path].sha256]) > 1]
+        if torn:
+            self.notes.append(f"Equal files have different classes: {few(torn, len(torn))}.")
+        copies = len(pictures) - len(labels)
+        if copies:
+            self.notes.append(f"{copies} files are copies of others.")
+
+    def _field(self, findings: Sequence[Finding]) -> Field:
+        """Choose height, width and colour."""
+        options = self.options
+        grey = all(f.grey for f in findings) if options.mode == "auto" else options.mode == "L"
+        height, width = options.height or options.size, options.width or options.size
+        if bool(height) != bool(width):
+            raise BadUsage("height and width belong together.", "Give both, or size.")
+        if not height:
+            height, width = self._size(findings)
+        return Field(kind="image", shape=(1 if grey else 3, height, width), dtype="uint8", range=(0, 255))
+
+    def _size(self, findings: Sequence[Finding]) -> tuple[int, int]:
+        sizes = {(f.height, f.width) for f in findings}
+        if len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST:
+            return next(iter(sizes))
+        side = min(USUAL, int(median(min(f.height, f.width) for f in findings)))
+        low, high = min(sizes), max(sizes)
+        seen = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
+        self.notes.append(f"Images of {seen} pixels are brought to {side}x{side} (option size).")
+        return side, side
+
+
+class PictureSplit:
+    """Files that are read when asked for; a raw is a file's bytes."""
+
+    def __init__(self, folder: Path, pictures: Sequence[Picture], classes: Sequence[str]) -> None:
+        codes = {label: code for code, label in enumerate(classes)}
+        self.folder = folder
+        self.pictures = pictures
+        self.targets: np.ndarray[Any, np.dtype[np.int64]] = np.array(
+            [codes[p.label] for p in pictures], np.int64
+        )
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def raw(self, i: int) -> Raw:
+        """Read one file."""
+        name = self.pictures[i].path
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise BadData(f"{self.folder / name} can't be read: {error.strerror or error}.") from None
+        return Raw(id=name, fields={"input": data}, target=self.targets[i])
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    """Give the files below a folder in order, hidden ones aside."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root) / name for name in sorted(names) if not name.startswith("."))
+
+
+def _group(picture: Picture) -> bytes:
+    """Give the name up to the last _ or -, with its folder: frames of one film belong together."""
+    path = PurePosixPath(picture.path)
+    stem = re.sub(r"[_-][^_-]*$", "", path.stem)
+    return f"{path.parent}/{stem}".encode()

@@ -1,0 +1,113 @@
+"""The options of the built-in sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from benchdog.api import Bounds, Doc
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DigitsOptions:
+    """Options of the source `digits`."""
+
+    valid: Annotated[float, Doc("Share of the validation split."), Bounds(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Doc("Share of the test split."), Bounds(gt=0, lt=1)] = 0.15
+    split_seed: Annotated[int, Doc("Another number gives another division into splits.")] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FashionMnistOptions:
+    """Options of the source `fashion-mnist`."""
+
+    path: Annotated[
+        Path | None,
+        Doc("Folder of the four .gz files; else /usr/share/datasets/fashion-mnist, else a download."),
+    ] = None
+    valid: Annotated[
+        float,
+        Doc("Share of the validation split, taken from the 60,000 training images."),
+        Bounds(gt=0, lt=1),
+    ] = 0.1
+    limit: Annotated[int, Doc("Use only so many of the training images; 0 means all."), Bounds(ge=0)] = 0
+    split_seed: Annotated[int, Doc("Another number gives another division into splits.")] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFolderOptions:
+    """Options of the source `image-folder`."""
+
+    path: Annotated[
+        Path | None,
+        Doc("Folder with a folder per class, or with train/, valid/ and test/ that have one per class."),
+    ] = None
+    labels: Annotated[
+        Path | None, Doc("CSV file with the columns path (relative to the folder) and label.")
+    ] = None
+    size: Annotated[int, Doc("Pixels of height and width; 0 means the files' own."), Bounds(ge=0)] = 0
+    height: Annotated[int, Doc("Pixels of height, where it isn't the width."), Bounds(ge=0)] = 0
+    width: Annotated[int, Doc("Pixels of width, where it isn't the height."), Bounds(ge=0)] = 0
+    mode: Annotated[Literal["auto", "L", "RGB"], Doc("Grey or colour; auto is grey when every file is.")] = (
+        "auto"
+    )
+    bad: Annotated[
+        Literal["report", "skip"],
+        Doc("What to do about damaged files: stop and list them, or leave them out."),
+    ] = "report"
+    group: Annotated[
+        Literal["", "prefix"],
+        Doc("prefix keeps files together whose names agree up to the last _ or -, such as frames of a film."),
+    ] = ""
+    valid: Annotated[float, Doc("Share of the validation split."), Bounds(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Doc("Share of the test split."), Bounds(gt=0, lt=1)] = 0.15
+    split_seed: Annotated[int, Doc("Another number gives another division into splits.")] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvOptions:
+    """Options of the source `csv`."""
+
+    path: Annotated[Path | None, Doc("The file: UTF-8, its first line names the columns.")] = None
+    target: Annotated[str, Doc("Column to predict; the last one when not given.")] = ""
+    kind: Annotated[
+        Literal["auto", "class", "number"],
+        Doc("What the target is; auto takes texts and up to 20 different whole numbers for classes."),
+    ] = "auto"
+    target_missing: Annotated[
+        Literal["refuse", "drop"], Doc("What to do about rows without a target: stop, or leave them out.")
+    ] = "refuse"
+    drop: Annotated[tuple[str, ...], Doc("Columns to leave out.")] = ()
+    categories: Annotated[tuple[str, ...], Doc("Number columns that mean categories, such as codes.")] = ()
+    group: Annotated[str, Doc("Column whose equal values stay in one split, such as a patient's id.")] = ""
+    time: Annotated[str, Doc("Column to split by: the latest rows are test, those before them valid.")] = ""
+    separator: Annotated[str, Doc("auto, or the character between two cells.")] = "auto"
+    valid: Annotated[float, Doc("Share of the validation split."), Bounds(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Doc("Share of the test split."), Bounds(gt=0, lt=1)] = 0.15
+    split_seed: Annotated[int, Doc("Another number gives another division into splits.")] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShapesOptions:
+    """Options of the source `shapes`."""
+
+    count: Annotated[int, Doc("Images in all splits together."), Bounds(ge=10, le=1_000_000)] = 2000
+    size: Annotated[
+        int, Doc("Pixels along each axis; 0 means 64 in two dimensions, 32 in three."), Bounds(ge=0, le=512)
+    ] = 0
+    dimensions: Annotated[Literal[2, 3], Doc("2 for discs in images, 3 for balls in volumes.")] = 2
+    seed: Annotated[int, Doc("Another number gives other images."), Bounds(ge=0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CharactersOptions:
+    """Options of the source `characters`."""
+
+    path: Annotated[Path | None, Doc("A text file, UTF-8.")] = None
+    context: Annotated[int, Doc("Characters that the model sees at once."), Bounds(ge=1, le=65_536)] = 128
+    stride: Annotated[
+        int, Doc("Characters between two training windows; 0 means half the context."), Bounds(ge=0)
+    ] = 0
+    valid: Annotated[float, Doc("Share of the text that is the validation split."), Bounds(gt=0, lt=1)] = 0.1
+    test: Annotated[float, Doc("Share at the end that is the test split."), Bounds(gt=0, lt=1)] = 0.1

@@ -1,0 +1,185 @@
+"""Reading a table of text cells, and finding out what a column holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchdog.api import BadData, BadUsage
+from benchdog.builtin.sources.wording import few, read_text
+
+MISSING: Final = ("", "na", "n/a", "nan", "null", "?")
+"""What stands for an absent value, in any case of letters."""
+SEPARATORS: Final = (",", ";", "\t", "|")
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Stripped cells by column, and each row's line in the file."""
+
+    path: Path
+    columns: dict[str, list[str]]
+    lines: list[int]
+
+    def keep(self, rows: Sequence[bool]) -> Table:
+        """Give the table of the rows that are True."""
+        columns = {
+            name: [cell for cell, stays in zip(cells, rows, strict=True) if stays]
+            for name, cells in self.columns.items()
+        }
+        lines = [line for line, stays in zip(self.lines, rows, strict=True) if stays]
+        return Table(path=self.path, columns=columns, lines=lines)
+
+
+def read(path: Path, separator: str = "auto") -> Table:
+    """Read a table: BadData when it is no UTF-8, empty, ragged, or its first line names no columns."""
+    text = read_text(path)
+    if not text.strip():
+        raise BadData(f"{path} is empty.", "Give a file with a line of column names and rows below.")
+    mark = _mark(path, text, separator)
+    reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    line = 1
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append([cell.strip() for cell in row])
+                lines.append(line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise BadData(f"{path}, line {reader.line_num}: {error}.", "Is a quotation mark missing?") from None
+    header = _header(path, rows[0], mark)
+    _check_widths(path, rows, lines)
+    if len(rows) == 1:
+        raise BadData(f"{path} has column names but no rows.")
+    cells = [list(column) for column in zip(*rows[1:], strict=True)]
+    return Table(path=path, columns=dict(zip(header, cells, strict=True)), lines=lines[1:])
+
+
+def _mark(path: Path, text: str, separator: str) -> str:
+    """Give the separator: the one that cuts the first rows into the most columns of one number."""
+    named = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
+    if named != "auto":
+        if len(named) != 1 or named in '"\n':
+            raise BadUsage(f"separator must be one character, not {separator!r}.", "Or auto, or tab.")
+        return named
+    widths = {mark: _widths(text, mark) for mark in SEPARATORS}
+    even = [mark for mark in SEPARATORS if len(set(widths[mark])) == 1]
+    best = max(even or SEPARATORS, key=lambda mark: widths[mark][0])
+    if widths[best][0] < 2:
+        best = max(SEPARATORS, key=lambda mark: widths[mark][0])
+    if widths[best][0] < 2:
+        raise BadData(f"{path} has one column.", "Name the separator: --set source.separator=CHARACTER.")
+    return best
+
+
+def _widths(text: str, mark: str) -> list[int]:
+    widths: list[int] = []
+    try:
+        for row in csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True):
+            if any(cell.strip() for cell in row):
+                widths.append(len(row))
+            if len(widths) == 50:
+                break
+    except csv.Error:
+        pass  # told with its line when the file is read
+    return widths or [0]
+
+
+def _header(path: Path, names: list[str], mark: str) -> list[str]:
+    if all(is_number(name) for name in names):
+        raise BadData(
+            f"{path}: the first line holds numbers, not names.", "Add a line with the column names."
+        )
+    for i, name in enumerate(names, 1):
+        if not name:
+            raise BadData(f"{path}: column {i} of {len(names)} has no name.", "Name it in the first line.")
+        if names.index(name) != i - 1:
+            raise BadData(f"{path}: two columns are named {name!r}.", "Give each a name of its own.")
+    return names
+
+
+def _check_widths(path: Path, rows: list[list[str]], lines: list[int]) -> None:
+    width = len(rows[0])
+    ragged = [(line, len(row)) for line, row in zip(lines, rows, strict=True) if len(row) != width]
+    if ragged:
+        shown = few((f"line {line} has {n}" for line, n in ragged), len(ragged))
+        raise BadData(
+            f"{path}: there are {width} columns, but {shown}.",
+            "Is a cell with a separator in it missing its quotation marks?",
+        )
+
+
+def is_missing(cell: str) -> bool:
+    """Say whether a cell stands for an absent value."""
+    return cell.casefold() in MISSING
+
+
+def is_number(cell: str) -> bool:
+    """Say whether a cell is a number, infinity among them."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell  # float() takes 1_000, no other reader does
+
+
+def numbers(cells: Sequence[str]) -> Numbers | None:
+    """Give a column of numbers, NaN where missing; None when a cell is another text."""
+    out = np.empty(len(cells))
+    for i, cell in enumerate(cells):
+        if is_missing(cell):
+            out[i] = math.nan
+        elif is_number(cell):
+            out[i] = float(cell)
+        else:
+            return None
+    return out
+
+
+def check_finite(table: Table, name: str, values: Numbers) -> None:
+    """Raise BadData that names the lines where a number is infinite or too large for float32."""
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(np.abs(values) > np.finfo(np.float32).max)
+    if len(wrong):
+        shown = few((f"line {table.lines[i]} ({table.columns[name][i]})" for i in wrong), len(wrong))
+        raise BadData(
+            f"{table.path}: column {name!r} is not finite in {shown}.",
+            "Correct the cells, or leave them empty: missing values are allowed.",
+        )
+
+
+def times(table: Table, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """Give sortable moments of a column of numbers or ISO dates."""
+    cells = table.columns[name]
+    absent = [line for line, cell in zip(table.lines, cells, strict=True) if is_missing(cell)]
+    if absent:
+        raise BadData(f"{table.path}: the time {name!r} is missing in line {few(absent, len(absent))}.")
+    values = numbers(cells)
+    if values is not None:
+        check_finite(table, name, values)
+        return values
+    moments = []
+    for line, cell in zip(table.lines, cells, strict=True):
+        try:
+            moment = datetime.fromisoformat(cell)
+        except ValueError:
+            raise BadData(
+                f"{table.path}: the time {name!r} is {cell!r} in line {line}.",
+                "Write times as numbers or like 2024-12-31 or 2024-12-31T23:59:00.",
+            ) from None
+        zone = moment.utcoffset()
+        moments.append(
+            np.datetime64(moment.replace(tzinfo=None) - zone if zone else moment.replace(tzinfo=None))
+        )
+    return np.array(moments, "datetime64[us]")

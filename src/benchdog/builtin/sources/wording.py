@@ -1,0 +1,51 @@
+"""What sources say to people: lists cut short, names in natural order, paths that are missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from benchdog.api import BadData, BadUsage
+
+
+def natural(name: str) -> list[str | int]:
+    """Give a sort key by which 2 comes before 10."""
+    # split with a group alternates text, digits, text ..., so texts and numbers never meet
+    return [int(part) if i % 2 else part.casefold() for i, part in enumerate(re.split(r"([0-9]+)", name))] + [
+        name
+    ]
+
+
+def few(items: Iterable[object], total: int, most: int = 5) -> str:
+    """List the first of `total` items: "3, 7, 9 and 14 more"."""
+    text = ", ".join(str(item) for item in islice(items, most))
+    return f"{text} and {total - most:,} more" if total > most else text
+
+
+def existing(path: Path | None, source: str, what: str) -> Path:
+    """Give a path that a source needs: BadUsage when it isn't given, BadData when nothing is there."""
+    if path is None:
+        raise BadUsage(
+            f"The source {source} needs the path of {what}.",
+            "Add --set source.path=PATH, or path = in the recipe's [source].",
+        )
+    if not path.exists():
+        raise BadData(f"{path} doesn't exist.", f"Give the path of {what}.")
+    return path
+
+
+def read_text(path: Path) -> str:
+    """Read a text file as UTF-8, a byte order mark and the kind of line ends aside."""
+    try:
+        data = path.read_bytes()
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadData(
+            f"{path} is not UTF-8: byte {data[error.start]:#04x} in line {line}.",
+            "Save it as UTF-8 (a spreadsheet calls it 'CSV UTF-8').",
+        ) from None
+    except OSError as error:
+        raise BadData(f"{path} can't be read: {error.strerror or error}.") from None

@@ -1,0 +1,111 @@
+"""What is said about a sample, from any runner's numpy arrays. No torch: an export answers without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import Answer, Call, Failed, Spec
+
+from .options import NextTokenOptions
+
+FEW = 20
+"""With more classes than this, only the likeliest are listed."""
+LISTED = 5
+WINDOW = 256
+"""Tokens that a model of free length gets to see."""
+
+
+def classification(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
+    """Give label, its probability, and probabilities by class: all, or the 5 likeliest of more than 20."""
+    answer, score = call(*inputs)
+    names = spec.target.classes
+    answers = []
+    for row, best in zip(answer, score.argmax(1), strict=True):
+        order = range(len(names)) if len(names) <= FEW else np.argsort(-row, kind="stable")[:LISTED]
+        probabilities = {names[k]: float(row[k]) for k in order}
+        answers.append(
+            Answer({"label": names[best], "probability": float(row[best]), "probabilities": probabilities})
+        )
+    return answers
+
+
+def regression(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
+    """Give the value, or one value per target by name."""
+    answer, _ = call(*inputs)
+    names = target_names(spec) if len(spec.target.shape) and answer.shape[1] > 1 else ("value",)
+    return [Answer({name: float(v) for name, v in zip(names, row, strict=True)}) for row in answer]
+
+
+def segmentation(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
+    """Give the mask (H, W) or (D, H, W) of class codes, uint8, and each class's share of its pixels."""
+    answer, _ = call(*inputs)
+    answers = []
+    for mask in answer.astype(np.uint8):
+        shares = np.bincount(mask.reshape(-1), minlength=spec.classes) / max(mask.size, 1)
+        classes = {name: float(share) for name, share in zip(spec.target.classes, shares, strict=False)}
+        answers.append(Answer({"mask": mask, "classes": classes}))
+    return answers
+
+
+def next_token(
+    call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: NextTokenOptions | None
+) -> list[Answer]:
+    """Continue each prompt: {"prompt": ..., "text": what comes after it}.
+
+    Each token is drawn from the score at the last position. The model sees as many tokens as the spec's
+    field is long; a shorter prompt is filled up at its end, which a model that doesn't look ahead can't
+    notice. A prompt's text depends on the seed alone, not on the prompts beside it.
+    """
+    options = options or NextTokenOptions()
+    (tokens,) = inputs
+    fixed = spec.fields[0].shape[0]
+    vocabulary = spec.target.classes
+    draws = np.random.default_rng(options.seed).random(options.length)
+    # No prompt at all: begin as a line does.
+    start = 0 if tokens.shape[1] else 1
+    text = np.zeros((len(tokens), start + tokens.shape[1] + options.length), dtype=np.int64)
+    text[:, :start] = vocabulary.index("\n") if "\n" in vocabulary else 0
+    text[:, start : text.shape[1] - options.length] = tokens
+    begin = text.shape[1] - options.length
+    for place, draw in enumerate(draws, begin):
+        window = text[:, max(0, place - (fixed or WINDOW)) : place]
+        seen = window.shape[1]
+        if fixed:
+            window = np.pad(window, ((0, 0), (0, fixed - seen)))
+        _, score = call(np.ascontiguousarray(window))
+        text[:, place] = choose(score[:, seen - 1], options.temperature, draw)
+    return [
+        Answer({"prompt": spell(row[start:begin], vocabulary), "text": spell(row[begin:], vocabulary)})
+        for row in text
+    ]
+
+
+def choose(score: np.ndarray, temperature: float, draw: float) -> np.ndarray:
+    """Choose a token per row of (B, vocabulary): `draw` in [0, 1) is a place on the summed probabilities."""
+    if not np.isfinite(score).all():
+        raise Failed(
+            "The model's scores aren't finite, so no token can be drawn.",
+            "Train it again, with a lower learning rate.",
+        )
+    if temperature == 0:
+        return np.asarray(score.argmax(1))
+    level = (score.astype(np.float64) - score.max(1, keepdims=True)) / temperature
+    total = np.exp(level).cumsum(1)
+    passed = (total <= draw * total[:, -1:]).sum(1)
+    return np.asarray(np.minimum(passed, score.shape[1] - 1))
+
+
+def spell(tokens: np.ndarray, vocabulary: tuple[str, ...]) -> str:
+    """Write tokens as text."""
+    return "".join(vocabulary[token] for token in tokens)
+
+
+def target_names(spec: Spec) -> tuple[str, ...]:
+    """Name each number of the target: by its classes where given, else by its name and a count from 1."""
+    shape, target = spec.target.shape, spec.target
+    count = (shape[0] or 0) if shape else 1
+    if len(target.classes) == count:
+        return target.classes
+    return tuple(f"{target.name} {i}" for i in range(1, count + 1)) if shape else (target.name,)

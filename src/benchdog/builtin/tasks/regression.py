@@ -1,0 +1,109 @@
+"""The task `regression`: one or several numbers per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
+
+from .answers import target_names
+from .metrics import NumberMeter
+from .options import RegressionOptions
+
+LOSSES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+
+
+class Units(nn.Module):
+    """Turn a standardised score (B, targets) into the target's units."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.float())
+        self.register_buffer("std", std.float())
+
+    def forward(self, score: Tensor) -> Tensor:
+        return torch.addcmul(self.mean, score, self.std)
+
+
+class Regression:
+    """Say numbers: score (B, targets) standardised, answer (B, targets) in the target's own units.
+
+    `fit` learns the training targets' mean and deviation before the first step; the loss is taken of
+    standardised values, summed, and its weight is the number of values. Metrics are in own units.
+    """
+
+    monitor = "rmse"
+    better = "min"
+
+    def __init__(self, options: RegressionOptions) -> None:
+        self.options = options
+        self.error = LOSSES[options.loss]
+        self.set(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+
+    def set(self, mean: Tensor, std: Tensor) -> None:
+        """Take a mean and a deviation, each (targets,) float64 on the CPU; 1 value serves all targets."""
+        self.mean, self.std = mean, std
+        self.near = (mean.float(), std.reciprocal().float())
+
+    def fit(self, targets: Iterable[Tensor]) -> None:
+        """Learn mean and deviation from the training split's targets, each piece (B,) or (B, targets)."""
+        pieces = [t.detach().cpu().double().reshape(len(t), -1) for t in targets if len(t)]
+        if not pieces:
+            raise BadData("The training split has no target.", "Standardising the target needs some.")
+        values = torch.cat(pieces)
+        if not values.isfinite().all():
+            raise BadData(
+                "The training split has targets that are infinite or not a number.",
+                "Leave those samples out of the source.",
+            )
+        mean, std = values.mean(0), values.std(0, correction=0)
+        constant = (values == values[0]).all(0)
+        self.set(torch.where(constant, values[0], mean), torch.where(constant | (std == 0), 1.0, std))
+
+    def state(self) -> dict[str, list[float]]:
+        """Give what `fit` learnt, for `restore`."""
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    def restore(self, state: Mapping[str, list[float]]) -> None:
+        """Take up what another `fit` learnt."""
+        self.set(*(torch.tensor(state[name], dtype=torch.float64) for name in ("mean", "std")))
+
+    def check(self, spec: Spec) -> None:
+        target = spec.target
+        if target.kind != "number":
+            raise BadUsage(
+                f"The task 'regression' needs a number to answer, but the target is a {target.kind}.",
+                "Leave the task out, and the one that fits the source is taken.",
+            )
+        if len(target.shape) > 1 or None in target.shape:
+            raise BadUsage(
+                f"The task 'regression' needs one number or a row of them, "
+                f"but the target's shape is {target.shape}.",
+                "Give the target the shape () or (k,).",
+            )
+
+    def output(self, spec: Spec) -> tuple[int | None, ...]:
+        return (prod(axis or 0 for axis in spec.target.shape),)
+
+    def head(self, spec: Spec) -> nn.Module:
+        (targets,) = self.output(spec)
+        return Units(self.mean.expand(targets or 1), self.std.expand(targets or 1))
+
+    def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
+        if self.near[0].device != score.device:
+            self.near = (self.near[0].to(score.device), self.near[1].to(score.device))
+        mean, inverse = self.near
+        target = (batch.target.float().view(score.shape) - mean) * inverse
+        return self.error(score, target, reduction="sum"), float(target.numel())
+
+    def meter(self, spec: Spec) -> Meter:
+        names = target_names(spec)
+        return NumberMeter(self.loss, names, self.mean.expand(len(names)), self.std.expand(len(names)))

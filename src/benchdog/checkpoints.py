@@ -1,0 +1,69 @@
+"""A run's checkpoints: written aside by a thread, the last few and the best kept, a damaged one passed over."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from benchdog import state
+from benchdog.errors import BadData, BenchdogError
+
+BEST = "best.safetensors"
+
+
+class Checkpoints:
+    """Writes snapshots one at a time, without the loop waiting for the disk."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+        self._thread: threading.Thread | None = None
+        self._error: BenchdogError | None = None
+
+    def write(self, step: int, tree: Any, best: Any = None) -> Path:
+        """Begin to write a snapshot (and the best one first), after the one before is on the disk."""
+        self.wait()
+        path = self.folder / f"step-{step:09d}.safetensors"
+        self._thread = threading.Thread(target=self._work, args=(path, tree, best), name="benchdog-checkpoint")
+        self._thread.start()
+        return path
+
+    def _work(self, path: Path, tree: Any, best: Any) -> None:
+        try:
+            if best is not None:
+                state.write(self.folder / BEST, best)
+            state.write(path, tree)
+            for old in self.all()[: -self.keep]:
+                with suppress(OSError):
+                    old.unlink()
+        except BenchdogError as error:
+            self._error = error
+
+    def wait(self) -> None:
+        """Wait for the write that is under way; raise what went wrong with it."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def all(self) -> list[Path]:
+        """List the checkpoints, the newest last."""
+        return sorted(self.folder.glob("step-*.safetensors"))
+
+    def newest(self) -> tuple[Any, list[str]]:
+        """Read the newest checkpoint that is whole; None when there is none. Also say what was passed over."""
+        passed = []
+        for path in reversed(self.all()):
+            try:
+                return state.read(path), passed
+            except BadData as error:
+                passed.append(error.message)
+        return None, passed
+
+    def best(self) -> Any:
+        """Read the best epoch's model state; None when there is none."""
+        path = self.folder / BEST
+        return state.read(path) if path.is_file() else None

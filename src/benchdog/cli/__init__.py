@@ -1,0 +1,186 @@
+"""The command line. The root imports no command: their names and summaries stand in a table here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from benchdog import __version__
+from benchdog.errors import BenchdogError, Failed, nearest
+
+if TYPE_CHECKING:
+    from benchdog.plugins import Plugins
+
+COMMANDS = {
+    "train": "Train a model: raw data to an artifact.",
+    "evaluate": "Judge a model on held-out samples.",
+    "predict": "Answer for files, folders, a CSV or text.",
+    "export": "Write a model for another runtime, verified.",
+    "plan": "Say what a run would read, build and need.",
+    "runs": "List, show, compare, report and remove runs.",
+    "data": "List, fetch, look at, verify and prune data.",
+    "plugins": "List plugins and what they offer.",
+    "new": "Write a commented recipe.",
+    "doctor": "Check this machine and say what to mend.",
+    "schema": "Print the JSON Schema of a recipe.",
+}
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the root's options say, for every command."""
+
+    local: list[Path] = field(default_factory=list)
+    _plugins: Plugins | None = None
+
+    def plugins(self, more: tuple[str, ...] = ()) -> Plugins:
+        """Discover the plugins once; `more` are the files that a recipe names."""
+        if self._plugins is None:
+            from benchdog.plugins import Plugins
+
+            self._plugins = Plugins.discover([*more, *self.local])
+        return self._plugins
+
+
+class Root(TyperGroup):
+    """A group that imports a command when it is run, and not to list it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Give the names, Benchdog's own first."""
+        return [*COMMANDS, *sorted(set(foreign()) - set(COMMANDS))]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command."""
+        target = f"benchdog.cli.{cmd_name}" if cmd_name in COMMANDS else foreign().get(cmd_name, ("",))[0]
+        if not target:
+            return None
+        module, _, attribute = target.partition(":")
+        try:
+            loaded = import_module(module)
+        except Exception as error:
+            if cmd_name in COMMANDS:
+                raise
+            dist = foreign()[cmd_name][1]
+            raise Failed(
+                f"Command {cmd_name!r} of plugin {dist!r} raises {type(error).__name__} at import: {error}.",
+                f"Update or uninstall {dist}.",
+            ) from error
+        found = getattr(loaded, attribute or ("app" if hasattr(loaded, "app") else "command"))
+        app = found if isinstance(found, typer.Typer) else _alone(found, cmd_name)
+        command = get_command(app)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Name the nearest command for a mistyped one."""
+        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
+            from benchdog.errors import BadUsage
+
+            raise BadUsage(f"There is no command {args[0]!r}.", nearest(args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands without importing them."""
+        others = foreign()
+        rows = [(name, COMMANDS[name] if name in COMMANDS else others[name][2]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _alone(function: Any, name: str) -> typer.Typer:
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command(name)(function)
+    return app
+
+
+def foreign() -> dict[str, tuple[str, str, str]]:
+    """Find the commands of plugins: {name: (target, distribution, summary)}; none is imported."""
+    found: dict[str, tuple[str, str, str]] = {}
+    allowed = os.environ.get("BENCHDOG_PLUGINS")
+    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
+    for dist in distributions():
+        for entry in dist.entry_points:
+            if entry.group == "benchdog.commands" and (names is None or dist.name in names or entry.name in names):
+                summary = str(dist.metadata["Summary"] or "")  # type: ignore[index,unused-ignore]
+                found.setdefault(entry.name, (entry.value, dist.name, summary))
+    return found
+
+
+app = typer.Typer(
+    cls=Root,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    help="From raw data to a deployed model. Start with: benchdog train digits",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"benchdog {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    plugin: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Load a local plugin file; may be repeated.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """From raw data to a deployed model. Start with: benchdog train digits."""
+    ctx.obj = Shared(local=list(plugin or []))
+
+
+def main() -> None:
+    """Run the command line; every error that a user can act on ends here, as one sentence and an exit code."""
+    as_json = "--json" in sys.argv
+    command = get_command(app)
+    try:
+        code = command.main(prog_name="benchdog", standalone_mode=False)
+    except BenchdogError as error:
+        code = _fail(error.message, error.hint, error.code, as_json)
+    except (typer.Abort, KeyboardInterrupt):
+        code = _fail("Stopped.", "", 130, as_json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        code = _usage(error, as_json)
+    sys.stdout.flush()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Any, as_json: bool) -> int:
+    """Tell a mistake in flags or arguments, which typer found."""
+    text = error.format_message()
+    if as_json:
+        from benchdog.cli.output import emit_json
+
+        emit_json({"error": {"message": text, "hint": "", "code": error.exit_code}})
+    error.show()
+    return int(error.exit_code)
+
+
+def _fail(message: str, hint: str, code: int, as_json: bool) -> int:
+    from benchdog.cli.output import emit_json, say
+
+    if as_json:
+        emit_json({"error": {"message": message, "hint": hint, "code": code}})
+    mark = "" if code in (130, 143) else "error: "
+    say(f"{mark}{message}" + (f"\n  {hint}" if hint else ""))
+    return code

@@ -1,0 +1,80 @@
+"""`benchdog export`: write a trained model in a format for elsewhere, verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchdog.cli.output import columns, emit_json, say
+
+FORMAT = 0
+
+
+def command(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help='A run\'s name, "last", or the folder of a run or an artifact.')],
+    to: Annotated[str, typer.Option("--to", help="The exporter, such as onnx; see `benchdog plugins list`.")],
+    out: Annotated[Path | None, typer.Option(help="The export's folder; exports/<exporter> in the run's.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="An exporter's option: key=value.")] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for writing, and for verifying.")] = 1800.0,
+    trust: Annotated[bool, typer.Option("--trust", help="Accept a model whose code is no plugin's.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Export a model, verify it on held-out samples, and keep it only if it agrees."""
+    from benchdog.cli.predict import find
+    from benchdog.exporting import export
+
+    plugins = ctx.obj.plugins()
+    source = find(ctx, model)
+    say(f"Exporting {source} with {to}, then verifying it ...")
+    report = export(source, to, out, plugins, options_of(settings or []), local=ctx.obj.local, timeout=timeout, trust=trust)
+    plugins.close()
+    if as_json:
+        emit_json({"format": FORMAT, **report})
+        return
+    for warning in report["warnings"]:
+        say(f"warning: {warning}")
+    typer.echo(columns([_line(line) for line in report["verification"]], HEADER))
+    size = sum(report["files"].values()) / 2**20
+    say(f"Verified on {report['inputs']}. {len(report['files'])} file(s), {size:.2f} MiB in {report['path']}")
+
+
+HEADER = ("batch", "length", "largest difference", "relative", "labels", "")
+
+
+def _line(line: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(line["batch"]),
+        "-" if line["length"] is None else str(line["length"]),
+        f"{line['max_abs_diff']:.2g}",
+        f"{line['max_rel_diff']:.2g}",
+        "equal" if line["labels_equal"] else "differ",
+        "ok" if line["ok"] else "wrong",
+    )
+
+
+def options_of(settings: list[str]) -> dict[str, Any]:
+    """Read key=value pairs; a value is JSON where it can be, else text.
+
+    Raises:
+        BadUsage: no "=", or a key given twice with two values.
+    """
+    import json
+
+    from benchdog.errors import BadUsage
+
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise BadUsage(f"--set {setting!r} is not key=value.", "For example --set opset=20.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if key in options and options[key] != value:
+            raise BadUsage(f"--set gives {key!r} two values: {options[key]!r} and {value!r}.")
+        options[key] = value
+    return options

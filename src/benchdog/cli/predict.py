@@ -1,0 +1,111 @@
+"""`benchdog predict`: answer for files, tables and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchdog.cli.output import emit_json, say
+
+if TYPE_CHECKING:
+    from benchdog.api import Answer
+    from benchdog.inputs import Sample
+    from benchdog.opening import Opened
+
+FORMAT = 0
+FORMATS = ("table", "csv", "jsonl")
+BATCH = 64
+
+
+def command(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help='A run\'s name, "last", or the folder of a run, an artifact, an export.')],
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")],
+    fmt: Annotated[str, typer.Option("--format", help="table, csv or jsonl.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")] = False,
+    batch_size: Annotated[int, typer.Option(min=0, help="Samples run at once; 0 chooses.")] = 0,
+    trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Answer for inputs with a trained model."""
+    from benchdog.cli.writers import Writer, collected, writer
+    from benchdog.errors import BadData, BadUsage, nearest
+    from benchdog.opening import open_model
+
+    if fmt not in FORMATS:
+        raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
+    opened = open_model(find(ctx, model), ctx.obj.plugins(), trust=trust)
+    counts = Counts()
+    answers = answer(opened, inputs, batch_size or min(BATCH, opened.max_batch), counts)
+    if as_json:
+        rows = collected(answers, opened.spec, out)
+        counts.judge(skip_bad)
+        bad = [{"id": each.id, "why": each.why} for each in counts.bad]
+        emit_json({"format": FORMAT, "model": str(opened.path), "task": opened.task_name, "answers": rows, "bad": bad})
+        return
+    sink: Writer = writer(fmt, opened.spec, out)
+    with sink as write:
+        for batch in answers:
+            write(batch)
+        if out is not None:
+            counts.judge(skip_bad)
+    counts.judge(skip_bad)
+    if out is not None:
+        say(f"{counts.good} answers in {out}")
+    if not counts.good and not counts.bad:
+        raise BadData("There was nothing to answer for.", "The inputs hold no sample.")
+
+
+class Counts:
+    """How many inputs were answered, and which couldn't be."""
+
+    def __init__(self) -> None:
+        self.good = 0
+        self.bad: list[Any] = []
+
+    def judge(self, skip_bad: bool) -> None:
+        """Raise BadData when inputs couldn't be read and that isn't accepted."""
+        from benchdog.errors import BadData
+
+        if self.bad and not skip_bad:
+            raise BadData(
+                f"{len(self.bad)} of {self.good + len(self.bad)} inputs can't be read.",
+                "Mend them, or leave them out with --skip-bad.",
+            )
+
+
+def find(ctx: typer.Context, model: str) -> Path:
+    """Give the folder that a MODEL argument names."""
+    from benchdog import paths, run
+
+    path = Path(model)
+    if any((path / name).is_file() for name in ("artifact.json", "export.json")):
+        return path
+    return run.find(model, paths.runs_dir(getattr(ctx.obj, "runs_dir", None)))
+
+
+def answer(opened: Opened, arguments: list[str], size: int, counts: Counts) -> Iterator[list[Answer]]:
+    """Yield the answers batch by batch; tell of each unreadable input as it is met."""
+    from benchdog.inputs import Unreadable, samples
+
+    batch: list[Sample] = []
+    for item in samples(arguments, opened.spec, opened.preprocess, say):
+        if isinstance(item, Unreadable):
+            counts.bad.append(item)
+            say(f"{item.id}: {item.why}")
+            continue
+        batch.append(item)
+        if len(batch) == size:
+            yield _answered(opened, batch, counts)
+            batch = []
+    if batch:
+        yield _answered(opened, batch, counts)
+
+
+def _answered(opened: Opened, batch: list[Sample], counts: Counts) -> list[Answer]:
+    counts.good += len(batch)
+    return opened.answers_to([sample.arrays for sample in batch], [sample.id for sample in batch])

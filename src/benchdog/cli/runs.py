@@ -1,0 +1,280 @@
+"""`benchdog runs`: what was trained, how it went, what differs; and the report of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from benchdog.cli.output import columns, emit_json, is_terminal, say
+
+if TYPE_CHECKING:
+    from benchdog.report.facts import Facts
+
+FORMAT = 0
+HEADS = ("run", "source", "model", "status", "epochs", "monitored", "baseline", "when")
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")]
+One = Annotated[str, typer.Argument(help="A run's name, its folder, or last.")]
+
+app = typer.Typer(help="List, compare and remove runs.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(as_json: Json = False, runs_dir: RunsDir = None) -> None:
+    """List the runs, the newest first."""
+    from benchdog import paths
+    from benchdog.run import runs
+
+    folder = paths.runs_dir(runs_dir)
+    rows = [_row(path) for path in reversed(runs(folder))]
+    if as_json:
+        emit_json({"format": FORMAT, "folder": str(folder), "runs": rows})
+        return
+    if not rows:
+        say(f"There are no runs in {folder}. Make one: benchdog train digits")
+        return
+    typer.echo(columns([_cells(row) for row in rows], HEADS))
+
+
+@app.command("show")
+def show(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
+    """Show a run: its answer, its metrics, its recipe."""
+    from benchdog.report import facts
+    from benchdog.report.headline import headline
+
+    read = facts.read(_find(run, runs_dir))
+    top = headline(read)
+    row = _row(read.folder)
+    lines = read.baseline.get("lines") or []
+    if as_json:
+        told = {"verdict": top.verdict, "metrics": read.scalars(), "baselines": lines, "recipe": read.recipe}
+        told |= {"exports": [name for name, _ in read.exports], "error": read.run.get("error")}
+        emit_json({"format": FORMAT, **row, **told, "faults": read.faults})
+        return
+    said = [part for part in (top.answer, top.others, top.verdict) if part]
+    typer.echo("\n".join([*said, ""] if said else []) + columns([_cells(row)], HEADS))
+    if read.run.get("error"):
+        typer.echo(f"\nerror: {read.run['error']}")
+    if metrics := read.scalars():
+        typer.echo(
+            "\n" + columns([(name, _number(value)) for name, value in metrics.items()], ("metric", "value"))
+        )
+    if read.exports:
+        typer.echo("\nexports: " + ", ".join(name for name, _ in read.exports))
+    if read.recipe_text:
+        typer.echo("\n" + read.recipe_text.strip())
+    say(f"folder: {read.folder}")
+
+
+@app.command("compare")
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Two or more runs: names, folders, or last.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write overlaid curves here: a page (.html) or a picture (.png)."),
+    ] = None,
+    as_json: Json = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Compare runs: final metrics, what their recipes do differently, overlaid curves."""
+    from benchdog.errors import BadUsage
+    from benchdog.report import compare as draw
+    from benchdog.report import comparison, facts
+
+    if out is not None and out.suffix.lower() not in (".html", ".png"):
+        raise BadUsage(f"{out} is neither a page nor a picture.", "Let its name end in .html or .png.")
+    folders = list(dict.fromkeys(_find(name, runs_dir) for name in runs))
+    if len(folders) < 2:
+        raise BadUsage("One run can't be compared with itself.", "Name two or more: benchdog runs list")
+    read = [facts.read(folder) for folder in folders]
+    names, metrics = [each.name for each in read], comparison.final(read)
+    differing = facts.differences([each.recipe for each in read])
+    if out is not None:
+        draw(folders, out)
+    if as_json:
+        emit_json(
+            {"format": FORMAT, "runs": names, "metrics": metrics, "recipe": differing,
+             "out": str(out.absolute()) if out else None}
+        )  # fmt: skip
+        return
+    typer.echo(columns([(key, *map(_number, row)) for key, row in metrics.items()], ("metric", *names)))
+    if differing:
+        rows = [(key, *("-" if v is None else str(v) for v in row)) for key, row in differing.items()]
+        typer.echo("\n" + columns(rows, ("recipe key", *names)))
+    else:
+        typer.echo("\nTheir recipes are the same.")
+    if out is not None:
+        say(f"curves: {out.absolute()}")
+
+
+@app.command("report")
+def report(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
+    """Write a run's report, report.html in its folder, and print its path."""
+    from benchdog.report import write
+
+    path = write(_find(run, runs_dir))
+    if as_json:
+        emit_json({"format": FORMAT, "run": path.parent.name, "report": str(path)})
+    else:
+        typer.echo(path)
+
+
+@app.command("rm")
+def rm(
+    runs: Annotated[list[str], typer.Argument(help="Runs to remove: names, or last.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Json = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Remove runs with all that is in their folders."""
+    from benchdog import paths
+    from benchdog.errors import BadUsage
+
+    root = paths.runs_dir(runs_dir)
+    # All are looked at before the first is removed: a mistake in the list removes nothing.
+    folders = list(dict.fromkeys(_removable(_find(name, runs_dir), root) for name in runs))
+    names = ", ".join(folder.name for folder in folders)
+    if not yes:
+        if as_json or not is_terminal():
+            raise BadUsage(f"This would remove {names} for good.", "Add --yes to do it.")
+        if not typer.confirm(f"Remove {names} for good?", err=True):
+            say("Nothing was removed.")
+            return
+    for folder in folders:
+        _remove(folder)
+    if as_json:
+        emit_json({"format": FORMAT, "removed": [folder.name for folder in folders]})
+    else:
+        say(f"Removed {names}.")
+
+
+def _find(name: str, runs_dir: Path | None) -> Path:
+    """Give a run's folder, absolute but with its links as they are."""
+    from benchdog import paths
+    from benchdog.run import find
+
+    return find(name, paths.runs_dir(runs_dir)).absolute()
+
+
+def _removable(folder: Path, root: Path) -> Path:
+    """Make sure that a run lies in the folder of runs itself and is used by nobody.
+
+    Raises:
+        BadUsage: it is a link, or lies elsewhere.
+        Failed: another process works in it.
+    """
+    from benchdog.errors import BadUsage, Failed
+
+    if folder.is_symlink():
+        raise BadUsage(
+            f"{folder} is a link to another place.", "Remove the link yourself if you don't need it."
+        )
+    if folder.resolve().parent != root.resolve():
+        raise BadUsage(
+            f"{folder} doesn't lie in {root}.", "Name its folder with --runs-dir, or remove it yourself."
+        )
+    if _held(folder):
+        raise Failed(f"Run {folder.name!r} is used by another process.", "Wait for it, or stop it.")
+    return root.resolve() / folder.resolve().name
+
+
+def _held(folder: Path) -> bool:
+    """Say whether a process works in a run now; never makes a lock where there is none."""
+    if not (folder / "lock").exists():
+        return False
+    from benchdog.run import Run
+
+    try:
+        return Run(folder, {}).held
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Take a run away at once under another name, then its files; links inside are not followed."""
+    import shutil
+
+    from benchdog import files
+
+    aside = folder.with_name(f".{folder.name}.removed")
+    with files.saving(folder):
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        (aside / "run.json").unlink(missing_ok=True)  # what is left of it, if it can't be removed, is no run
+        shutil.rmtree(aside)
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    """Give what the list says of a run."""
+    from benchdog.report import facts
+    from benchdog.report.headline import headline
+
+    read = facts.read(folder)
+    run, status = read.run, str(read.run.get("status") or "unknown")
+    if status == "running" and not _held(folder):
+        status = "interrupted"  # its process died without a word
+    best = _baseline(read)
+    return {
+        "name": folder.name,
+        "path": str(folder),
+        "source": run.get("source"),
+        "model": run.get("model"),
+        "task": run.get("task"),
+        "status": status,
+        "epochs": run.get("epochs_done"),
+        "metric": read.monitor,
+        "value": read.best[1] if read.best else None,
+        "baseline": {"name": best[0], "value": best[1]} if best else None,
+        "headline": headline(read).answer or None,
+        "created": run.get("created"),
+    }
+
+
+def _baseline(read: Facts) -> tuple[str, float] | None:
+    """Give the best baseline by the monitored metric."""
+    from benchdog.report.html import number
+
+    found = []
+    for line in read.baseline.get("lines") or []:
+        value = number((line.get("metrics") or {}).get(read.monitor))
+        if value is not None:
+            found.append((str(line.get("name")), value))
+    choose = max if read.better == "max" else min
+    return choose(found, key=lambda pair: pair[1]) if found else None
+
+
+def _cells(row: dict[str, Any]) -> Sequence[str]:
+    value = f"{row['metric']} {_number(row['value'])}" if row["value"] is not None else "-"
+    line = row["baseline"]
+    return (
+        row["name"],
+        str(row["source"] or "-"),
+        str(row["model"] or "-"),
+        row["status"],
+        str(row["epochs"] if row["epochs"] is not None else "-"),
+        value,
+        f"{_number(line['value'])} ({line['name']})" if line else "-",
+        _ago(row["created"]),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _ago(created: Any) -> str:
+    """Say how long ago a time was: "3 minutes ago"."""
+    from datetime import datetime
+
+    try:
+        then = datetime.fromisoformat(str(created))
+    except ValueError:
+        return "-"
+    past = (datetime.now(then.tzinfo) - then).total_seconds()
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if past >= size:
+            count = int(past // size)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"

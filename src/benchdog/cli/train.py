@@ -1,0 +1,78 @@
+"""`benchdog train`: carry out a recipe, or go on with a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def command(
+    ctx: typer.Context,
+    what: Annotated[
+        str, typer.Argument(metavar="[RECIPE|SOURCE]", help="A recipe (.toml), a source, a .csv file or a folder of images.")
+    ] = "",
+    model: Annotated[str | None, typer.Option(help="The model: a name, package.module:Class or file.py:Class.")] = None,
+    task: Annotated[str | None, typer.Option(help="The task; else the target decides.")] = None,
+    trainer: Annotated[str | None, typer.Option(help="The trainer.")] = None,
+    backend: Annotated[str | None, typer.Option(help="The hardware: auto, cpu, cuda, mps.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column to answer.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples of a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The number that all random choices come from.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read and decode.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")] = None,
+    name: Annotated[str, typer.Option(help="The run's name.")] = "",
+    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run: its name, folder, or last.")] = "",
+    smoke: Annotated[bool, typer.Option("--smoke", help="Try everything on one batch, then throw it away.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train a model: raw data to an artifact, in one run's folder."""
+    from benchdog import paths, pipeline
+    from benchdog import run as runs
+    from benchdog.asking import ask
+    from benchdog.cli.output import emit_json, say
+    from benchdog.errors import BadUsage
+
+    given: dict[str, Any] = {
+        "model.name": model,
+        "task.name": task,
+        "trainer.name": trainer,
+        "backend.name": backend,
+        "source.path": data,
+        "source.target": target,
+        "loop.epochs": epochs,
+        "loop.batch_size": batch_size,
+        "trainer.lr": lr,
+        "seed": seed,
+        "loader.workers": workers,
+    }
+    folder = paths.runs_dir(runs_dir)
+    if resume:
+        if what or set_ or name or any(value is not None for value in given.values()):
+            raise BadUsage("--resume takes a run as it is; nothing can be changed.", "Leave the other settings out.")
+        run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet)
+    else:
+        draft = ask(what, given, set_ or [], ctx.obj)
+        if smoke:
+            from benchdog.smoke import smoke as try_all
+
+            lines = try_all(draft, quiet=quiet)
+            if as_json:
+                emit_json({"format": 0, "steps": lines})
+            return
+        run = pipeline.train(draft, folder, name=name, quiet=quiet)
+    if as_json:
+        emit_json({**run.facts, "folder": str(run.folder), "artifact": str(run.folder / "artifact")})
+        return
+    if not quiet:
+        best = run.facts["best"]
+        if best:
+            say(f"best: epoch {best['epoch']}, valid.{best['metric']} {best['value']:.4f}")
+        say(f"report:   {run.folder / 'report.html'}\nartifact: {run.folder / 'artifact'}")
+    typer.echo(run.folder)

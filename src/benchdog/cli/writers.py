@@ -1,0 +1,209 @@
+"""How answers reach people and programs: an aligned table, CSV, JSON lines; masks as pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from benchdog import files
+from benchdog.api import Answer, Spec
+from benchdog.errors import BadUsage
+
+Writer = AbstractContextManager[Callable[[list[Answer]], None]]
+Row = dict[str, Any]
+COLOURS = (
+    (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
+    (204, 121, 167), (255, 255, 255), (128, 128, 128),
+)  # fmt: skip
+"""Of classes in a mask's picture; distinguishable by colour-blind eyes (Okabe and Ito)."""
+
+
+def collected(answers: Iterable[list[Answer]], spec: Spec, out: Path | None) -> list[Row]:
+    """Take all answers in as JSON rows; masks go into the folder `out`, or are left out."""
+    masks = Masks(_folder(spec, out))
+    return [_json_row(masks.stored(each)) for batch in answers for each in batch]
+
+
+@contextmanager
+def writer(fmt: str, spec: Spec, out: Path | None) -> Iterator[Callable[[list[Answer]], None]]:
+    """Write answers batch by batch, to stdout or to `out`, which appears only if all went well.
+
+    Args:
+        fmt: table, csv or jsonl.
+        out: a file; where answers are masks a folder, which gets their pictures and answers.<fmt>.
+    """
+    folder = _folder(spec, out)
+    masks = Masks(folder)
+    suffix = "txt" if fmt == "table" else fmt
+    place = folder / f"answers.{suffix}" if folder else out
+    with _sink(place) as sink:
+        lines = {"table": Table, "csv": Csv, "jsonl": Jsonl}[fmt](sink, spec)
+
+        def write(batch: list[Answer]) -> None:
+            lines.write([masks.stored(each) for each in batch])
+
+        yield write
+
+
+def _folder(spec: Spec, out: Path | None) -> Path | None:
+    """Give `out` where it is meant as the folder of masks."""
+    if out is None or spec.target.kind != "mask":
+        return None
+    if out.is_file():
+        raise BadUsage(f"{out} is a file.", "Masks are pictures: give --out a folder.")
+    return out
+
+
+@contextmanager
+def _sink(path: Path | None) -> Iterator[TextIO]:
+    """Give stdout, or a file that is renamed to `path` at the end."""
+    if path is None:
+        yield sys.stdout
+        return
+    if path.is_dir():
+        raise BadUsage(f"{path} is a folder.", "Give --out a file.")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with files.saving(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("w", encoding="utf-8", newline="") as sink:
+                yield sink
+            os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+class Masks:
+    """Turns an answer into a row; arrays become files of a folder, or are left out when there is none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._used: set[str] = set()
+
+    def stored(self, answer: Answer) -> Row:
+        """Give id and values, arrays replaced by the names of their files."""
+        row: Row = {"id": answer.id}
+        for name, value in answer.values.items():
+            if not isinstance(value, np.ndarray):
+                row[name] = value
+            elif self._folder is not None:
+                row[name] = self._store(answer.id, value, self._folder)
+        return row
+
+    def _store(self, identity: str, array: np.ndarray, folder: Path) -> str:
+        stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(identity).stem) or "mask"
+        flat = array.ndim == 2 and array.dtype == np.uint8
+        name, number = f"{stem}{'.png' if flat else '.npy'}", 1
+        while name in self._used:
+            number += 1
+            name = f"{stem}-{number}{'.png' if flat else '.npy'}"
+        self._used.add(name)
+        files.write_bytes(folder / name, _picture(array) if flat else _npy(array))
+        return name
+
+
+def _picture(mask: np.ndarray) -> bytes:
+    """Give a mask (H, W) of class codes as PNG: its pixels are the codes, a palette makes them visible."""
+    from PIL import Image
+
+    picture = Image.fromarray(mask)
+    picture.putpalette([channel for code in range(256) for channel in COLOURS[code % len(COLOURS)]])
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+class Table:
+    """Aligned columns; widths are the first batch's. Nested values are shown where nothing else is."""
+
+    def __init__(self, sink: TextIO, spec: Spec) -> None:
+        self._sink = sink
+        self._widths: dict[str, int] = {}
+
+    def write(self, rows: list[Row]) -> None:
+        shown = [{key: _cell(value) for key, value in _shown(row).items()} for row in rows]
+        if not self._widths and shown:
+            self._widths = {key: max(len(key), *(len(row.get(key, "")) for row in shown)) for key in shown[0]}
+            self._line({key: key for key in self._widths})
+        for row in shown:
+            self._line(row)
+
+    def _line(self, row: Mapping[str, str]) -> None:
+        cells = [row.get(key, "").ljust(width) for key, width in self._widths.items()]
+        self._sink.write("  ".join(cells).rstrip() + "\n")
+
+
+def _shown(row: Row) -> Row:
+    plain = {key: value for key, value in row.items() if not isinstance(value, Mapping | list)}
+    if len(plain) > 1 and not any(str(value).endswith((".png", ".npy")) for value in plain.values()):
+        return plain
+    return plain | {name: each for value in row.values() if isinstance(value, Mapping) for name, each in value.items()}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else " ".join(str(value).split("\n"))
+
+
+class Csv:
+    """Comma-separated; a value per class has a column per class, other nested values are JSON."""
+
+    def __init__(self, sink: TextIO, spec: Spec) -> None:
+        self._writer = csv.writer(sink, lineterminator="\n")
+        self._classes = set(spec.target.classes)
+        self._header: list[str] = []
+
+    def write(self, rows: list[Row]) -> None:
+        for row in map(self._flat, rows):
+            if not self._header:
+                self._header = list(row)
+                self._writer.writerow(self._header)
+            self._writer.writerow([row.get(key, "") for key in self._header])
+
+    def _flat(self, row: Row) -> Row:
+        flat: Row = {}
+        for key, value in row.items():
+            if isinstance(value, Mapping) and set(value) == self._classes:
+                flat |= {f"{key}.{name}": each for name, each in value.items()}
+            else:
+                flat[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list) else value
+        return flat
+
+
+class Jsonl:
+    """A JSON object per line."""
+
+    def __init__(self, sink: TextIO, spec: Spec) -> None:
+        self._sink = sink
+
+    def write(self, rows: list[Row]) -> None:
+        self._sink.writelines(json.dumps(_json_row(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+
+
+def _json_row(row: Row) -> Row:
+    """Put null for what JSON has no number for."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in value]
+        return None if isinstance(value, float) and not np.isfinite(value) else value
+
+    return {key: plain(value) for key, value in row.items()}

@@ -1,0 +1,235 @@
+"""A run's data: its splits as batches on the device, decoded and transformed, from any position on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchdog.api import Batch, Device, Preprocess, Source, Spec, Split, Stream
+from benchdog.errors import BadData
+from benchdog.loading import (
+    CHUNK,
+    Arrays,
+    Rebuilt,
+    Resident,
+    Samples,
+    Workers,
+    epoch_order,
+    load_resident,
+    open_splits,
+    pieces,
+    preprocess_of,
+    sample_bytes,
+)
+from benchdog.recipe import Recipe
+from benchdog.stream import Plan, Position, Reader, read_stream
+from benchdog.transforms import Transform
+
+SMALL = 16 * 2**20
+"""Bytes up to which a resident split is transformed once instead of at every step."""
+FIT_SAMPLES = 10_000
+"""Samples on which a transform is fitted when the training split doesn't fit into memory."""
+
+
+@dataclass(slots=True)
+class Data:
+    """The splits of a source, opened once."""
+
+    spec: Spec
+    preprocess: Preprocess
+    splits: dict[str, Samples | Reader]
+    resident: dict[str, Resident] = field(default_factory=dict)
+    ready: set[str] = field(default_factory=set)
+    _workers: dict[str, Workers] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, source: Source) -> Data:
+        """Open a source's splits; nothing is read yet."""
+        spec = source.spec()
+        preprocess = preprocess_of(source, spec)
+        splits: dict[str, Samples | Reader] = {}
+        for name, split in open_splits(source).items():
+            if isinstance(split, Split):
+                splits[name] = Samples(split, spec, preprocess)
+            elif isinstance(split, Stream):
+                splits[name] = Reader(split, spec, preprocess)
+            else:
+                raise BadData(f"The source's {name} split has neither len() and raw() nor shards() and read().")
+        return cls(spec, preprocess, splits)
+
+    def sizes(self) -> dict[str, int | None]:
+        """Count the samples of each split; None for a stream."""
+        return {name: len(s) if isinstance(s, Samples) else None for name, s in self.splits.items()}
+
+    def fits(self, megabytes: int) -> bool:
+        """Say whether all positional splits fit, decoded, into this many MiB."""
+        total = sum(sample_bytes(s) * len(s) for s in self.splits.values() if isinstance(s, Samples) and len(s))
+        return total <= megabytes * 2**20 and all(isinstance(s, Samples) for s in self.splits.values())
+
+    def load(self, name: str) -> None:
+        """Decode a split into memory."""
+        samples = self.splits[name]
+        if name not in self.resident and isinstance(samples, Samples):
+            self.resident[name] = load_resident(samples)
+
+    def chunks(self, name: str) -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
+        """Yield a split decoded, in order, in chunks; for fitting. At most FIT_SAMPLES when not in memory."""
+        split = self.splits[name]
+        if name in self.resident:
+            data = self.resident[name]
+            for i in range(0, len(data), CHUNK):
+                yield tuple(x[i : i + CHUNK] for x in data.inputs), data.target[i : i + CHUNK]
+        elif isinstance(split, Samples):
+            count = min(len(split), FIT_SAMPLES)
+            positions = [i * len(split) // count for i in range(count)]
+            for i in range(0, count, CHUNK):
+                inputs, target = split.batch(positions[i : i + CHUNK])
+                yield tuple(map(torch.from_numpy, inputs)), torch.from_numpy(target)
+        else:
+            plan = Plan(streams=1, batch_size=CHUNK, shuffle=CHUNK, seed=0, epoch=0, training=False)
+            for number, piece in enumerate(split.read(plan, Position.start(1), [0])):
+                if not piece.ids or number * CHUNK >= FIT_SAMPLES:
+                    return
+                yield piece.inputs, piece.target
+
+    def arrays(self, name: str) -> Arrays:
+        """Give a whole split decoded: inputs each (N, ...), target (N, ...)."""
+        self.load(name)
+        if name not in self.resident:
+            raise BadData("A stream can't be taken into memory whole.", "Use a trainer that reads batches.")
+        data = self.resident[name]
+        return tuple(x.numpy() for x in data.inputs), data.target.numpy()
+
+    @torch.no_grad()
+    def settle(self, transform: Transform, device: Device) -> None:
+        """Put what is in memory onto the device, and transform it there once if that stays small."""
+        for name, data in self.resident.items():
+            if name in self.ready:
+                continue
+            size = sum(x.numel() * 4 for x in data.inputs)
+            data.target = device.put(data.target)
+            if size > SMALL:
+                data.inputs = tuple(device.put(x) for x in data.inputs)
+                continue
+            parts = [
+                transform(*(device.put(x[i : i + CHUNK]) for x in data.inputs)) for i in range(0, len(data), CHUNK)
+            ]
+            data.inputs = tuple(torch.cat(column) for column in zip(*parts, strict=True))
+            self.ready.add(name)
+
+    def workers(self, name: str, recipe: Recipe) -> Workers:
+        """Give the loader of a split that isn't in memory; its processes stay for the whole run."""
+        if name not in self._workers:
+            samples = self.splits[name]
+            assert isinstance(samples, Samples)
+            count = int(recipe.loader.workers)
+            self._workers[name] = Workers(Rebuilt(recipe.to_json(), name, samples), count, pin=False)
+        return self._workers[name]
+
+
+def auto_workers() -> int:
+    """Give the number of workers that `auto` means for data that doesn't fit into memory."""
+    return min(4, os.cpu_count() or 1)
+
+
+@dataclass(slots=True)
+class Feed:
+    """Batches for a rank: what a session's `batches` yields."""
+
+    data: Data
+    recipe: Recipe
+    transform: Transform
+    device: Device
+
+    def steps_per_epoch(self) -> int | None:
+        """Count the steps of an epoch; None for a stream."""
+        split = self.data.splits["train"]
+        if not isinstance(split, Samples):
+            return None
+        return -(-len(split) // self.recipe.loop.batch_size)
+
+    def train(self, epoch: int, done: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
+        """Yield the pieces of an epoch's batches from batch `done` (or a stream's place) on."""
+        split = self.data.splits["train"]
+        if isinstance(split, Samples):
+            yield from ((batch, None) for batch in self._positional(split, epoch, done))
+        else:
+            yield from self._streamed(split, epoch, place)
+
+    def _positional(self, split: Samples, epoch: int, done: int) -> Iterator[Batch]:
+        loop, device = self.recipe.loop, self.device
+        order = epoch_order(len(split), self.recipe.seed, epoch)
+        batches = order.split(loop.batch_size)[done:]
+        if "train" in self.data.resident:
+            for batch in batches:
+                cut = pieces(batch, device.rank, device.world, loop.accumulate)
+                for piece in cut:
+                    yield self._gather("train", piece, last=piece is cut[-1])
+            return
+        cuts = [pieces(batch, device.rank, device.world, loop.accumulate) for batch in batches]
+        flat = [piece for cut in cuts for piece in cut]
+        lasts = [piece is cut[-1] for cut in cuts for piece in cut]
+        loaded = self.data.workers("train", self.recipe).read([piece.tolist() for piece in flat])
+        for (inputs, target), ids, last in zip(loaded, flat, lasts, strict=True):
+            yield self._move(inputs, target, ids, last)
+
+    def _gather(self, name: str, piece: torch.Tensor, last: bool) -> Batch:
+        data = self.data.resident[name]
+        index = piece if data.target.device == piece.device else piece.to(data.target.device)
+        inputs = tuple(x.index_select(0, index) for x in data.inputs)
+        if name not in self.data.ready:
+            inputs = self.transform(*inputs)
+        return Batch(inputs, data.target.index_select(0, index), piece, last)
+
+    def _move(self, inputs: Any, target: torch.Tensor, ids: Any, last: bool) -> Batch:
+        moved = self.transform(*(self.device.put(x) for x in inputs))
+        return Batch(moved, self.device.put(target), ids, last)
+
+    def _streamed(self, reader: Reader, epoch: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
+        loop, loader = self.recipe.loop, self.recipe.loader
+        plan = Plan(
+            streams=loader.streams,
+            batch_size=loop.batch_size,
+            shuffle=loader.shuffle,
+            seed=self.recipe.seed,
+            epoch=epoch,
+            training=True,
+        )
+        position = Position.from_json(place) if place else Position.start(loader.streams)
+        read = read_stream(reader, self.recipe.to_json(), "train", plan, position, int(loader.workers))
+        for piece, after in read:
+            cut = pieces(torch.arange(len(piece.ids)), self.device.rank, self.device.world, loop.accumulate)
+            for part in cut:
+                inputs = tuple(x[part] for x in piece.inputs)
+                ids = [piece.ids[i] for i in part.tolist()]
+                yield self._move(inputs, piece.target[part], ids, part is cut[-1]), after.to_json()
+
+    def held_out(self, name: str) -> Iterator[Batch]:
+        """Yield a split in its own order, whole on every rank."""
+        split, size = self.data.splits[name], self.recipe.loop.batch_size
+        if isinstance(split, Reader):
+            plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
+            for piece in split.read(plan, Position.start(1), [0]):
+                if piece.ids:
+                    yield self._move(piece.inputs, piece.target, piece.ids, True)
+        elif name in self.data.resident:
+            for piece in torch.arange(len(split)).split(size):
+                yield self._gather(name, piece, last=True)
+        else:
+            positions = torch.arange(len(split)).split(size)
+            loaded = self.data.workers(name, self.recipe).read([p.tolist() for p in positions])
+            for (inputs, target), ids in zip(loaded, positions, strict=True):
+                yield self._move(inputs, target, ids, True)
+
+
+def stacked(batches: Iterator[Batch]) -> Arrays:
+    """Put batches end to end as numpy arrays."""
+    collected = list(batches)
+    count = len(collected[0].inputs)
+    inputs = tuple(np.concatenate([b.inputs[i].cpu().numpy() for b in collected]) for i in range(count))
+    return inputs, np.concatenate([b.target.cpu().numpy() for b in collected])

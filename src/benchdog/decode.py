@@ -1,0 +1,157 @@
+"""From raw bytes, rows and texts to arrays in their storage type, by named operations.
+
+The operations have JSON parameters only, so that an export can carry them and another language repeat
+them. NumPy and Pillow, no torch: predict and serve decode without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import Field, Op, Preprocess, Raw, Spec
+from benchdog.errors import BadData, BadUsage, nearest
+from benchdog.readers import OPS, Array, Step, Wrong, is_alphabet
+
+# --- preprocess ------------------------------------------------------------------------------------
+
+
+def default(spec: Spec) -> Preprocess:
+    """Give the usual preprocess of a spec: what each field's kind needs."""
+    return Preprocess(
+        decode={field.name: [_default_decode(field, spec)] for field in spec.fields},
+        transform={field.name: [_default_transform(field)] for field in spec.fields},
+    )
+
+
+def _default_decode(field: Field, spec: Spec) -> Op:
+    if field.kind == "image" and field.dtype == "uint8" and field.shape[0] in (1, 3):
+        mode = "L" if field.shape[0] == 1 else "RGB"
+        return {"op": "image", "mode": mode, "height": field.shape[1], "width": field.shape[2]}
+    if field.kind == "table" and field.columns:
+        columns = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in field.columns]
+        return {"op": "row", "columns": columns}
+    if field.kind == "tokens" and spec.target.kind == "next-token" and is_alphabet(spec.target.classes):
+        return {"op": "tokens", "vocabulary": list(spec.target.classes)}
+    return {"op": "array", "dtype": field.dtype, "shape": list(field.shape)}
+
+
+def _default_transform(field: Field) -> Op:
+    if field.kind == "table":
+        return {"op": "table", "missing": []}
+    if field.kind == "tokens":
+        return {"op": "identity"}
+    return {"op": "standardise", "axes": "channel"}
+
+
+# --- decoding --------------------------------------------------------------------------------------
+
+
+def decoder(spec: Spec, preprocess: Preprocess) -> Callable[[Raw], tuple[Array, ...]]:
+    """Check a preprocess and give the function that decodes one sample with it.
+
+    Raises:
+        BadUsage: an unknown operation, an unknown, missing or senseless parameter, a field without any.
+    """
+    names = [field.name for field in spec.fields]
+    for name in preprocess.decode:
+        if name not in names:
+            raise BadUsage(f"preprocess.decode names the unknown field {name!r}.", nearest(name, names))
+    chains = [_chain(field, preprocess.decode.get(field.name, ())) for field in spec.fields]
+
+    def decode_one(raw: Raw) -> tuple[Array, ...]:
+        return tuple(_field(raw, field, chain) for field, chain in zip(spec.fields, chains, strict=True))
+
+    return decode_one
+
+
+_last: tuple[Spec, Preprocess, Callable[[Raw], tuple[Array, ...]]] | None = None
+
+
+def decode(raw: Raw, spec: Spec, preprocess: Preprocess) -> tuple[Array, ...]:
+    """Decode one sample: an array per field, in the spec's order, shape and storage type.
+
+    Raises:
+        BadData: the value is damaged or not what the spec says; the message names the sample.
+    """
+    global _last
+    last = _last  # one assignment below, so a thread sees a whole triple
+    if last is None or last[0] is not spec or last[1] is not preprocess:
+        last = _last = (spec, preprocess, decoder(spec, preprocess))
+    return last[2](raw)
+
+
+def stack(samples: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Stack decoded samples into one array (B, ...) per field.
+
+    Raises:
+        BadData: there are none, or their shapes differ.
+    """
+    if not samples:
+        raise BadData("There are no samples to stack.")
+    stacked = []
+    for arrays in zip(*samples, strict=True):
+        shapes = {array.shape for array in arrays}
+        if len(shapes) > 1:
+            few = " and ".join(str(shape) for shape in sorted(shapes)[:2])
+            raise BadData(
+                f"Samples of one batch have different shapes: {few}.",
+                "Give them one size (the source's or the decode operation's), or use batches of one.",
+            )
+        stacked.append(np.stack(arrays))
+    return tuple(stacked)
+
+
+def _field(raw: Raw, field: Field, chain: Sequence[Step]) -> Array:
+    try:
+        value = raw.fields[field.name]
+    except KeyError:
+        raise BadData(
+            f"Sample {raw.id!r} has no field {field.name!r}.", nearest(field.name, raw.fields)
+        ) from None
+    try:
+        for step in chain:
+            value = step(value)
+        _fits(value, field)
+    except Wrong as wrong:
+        raise BadData(f"Sample {raw.id!r}: {wrong}.", "Correct or remove it.") from None
+    return np.asarray(value)
+
+
+def _fits(value: Any, field: Field) -> None:
+    if not isinstance(value, np.ndarray):
+        raise Wrong(f"field {field.name!r} is {type(value).__name__} after decoding, not an array")
+    # A text may be shorter or longer than a training window.
+    wanted = [None] if field.kind == "tokens" else list(field.shape)
+    same = len(wanted) == value.ndim and all(
+        want in (None, have) for want, have in zip(wanted, value.shape, strict=True)
+    )
+    if not same or value.dtype != np.dtype(field.dtype):
+        shape = tuple("any" if axis is None else axis for axis in wanted)
+        raise Wrong(
+            f"field {field.name!r} decodes to {value.dtype} {value.shape}, "
+            f"the spec says {field.dtype} {shape}"
+        )
+
+
+def _chain(field: Field, ops: Sequence[Op]) -> list[Step]:
+    if not ops:
+        raise BadUsage(f"preprocess.decode says nothing of field {field.name!r}.", nearest("", OPS))
+    return [_step(field, op) for op in ops]
+
+
+def _step(field: Field, op: Op) -> Step:
+    name = str(op.get("op", ""))
+    if name not in OPS:
+        raise BadUsage(f"Unknown decode operation {name!r} of field {field.name!r}.", nearest(name, OPS))
+    make, required, optional = OPS[name]
+    given = set(op) - {"op"}
+    for key in sorted(given - required - optional):
+        raise BadUsage(
+            f"Decode operation {name!r} has no parameter {key!r}.", nearest(key, required | optional)
+        )
+    for key in sorted(required - given):
+        raise BadUsage(f"Decode operation {name!r} of field {field.name!r} lacks its parameter {key!r}.")
+    return make({key: value for key, value in op.items() if key != "op"})

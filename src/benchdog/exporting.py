@@ -1,0 +1,171 @@
+"""Export an artifact: write in one process, verify in another, keep it only if it agrees.
+
+Both processes rebuild everything from paths (`python -m benchdog.exporting`, a request as JSON on stdin,
+the answer on stdout), so that an exporter's imports, settings and crashes stay its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchdog import __version__, errors, files, marks
+from benchdog.api import ExporterInfo
+from benchdog.artifact import owner
+from benchdog.errors import BadUsage, BenchdogError, Failed, Refused
+from benchdog.opening import FORMAT, hashes, locate, read_meta
+from benchdog.plugins import Plugins
+
+TIMEOUT = 1800.0
+COPIED = ("run", "created", "task", "spec", "preprocess", "metrics", "max_batch", "parameters")
+ERRORS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type)}
+
+
+def export(
+    source: Path,
+    name: str,
+    out: Path | None,
+    plugins: Plugins,
+    options: Mapping[str, Any] | None = None,
+    local: Sequence[Path | str] = (),
+    timeout: float = TIMEOUT,
+    trust: bool = False,
+) -> dict[str, Any]:
+    """Export a run's artifact with the exporter `name`, verified against the artifact.
+
+    Args:
+        source: a run's folder or an artifact's.
+        name: an exporter, or "package.module:attr".
+        out: the export's folder; None: exports/<exporter> in the run's folder, or beside the artifact.
+        options: the exporter's options.
+        local: local plugin files, for the subprocesses.
+        timeout: seconds that writing and verifying may take, each.
+        trust: let an artifact of another machine name a model that is no plugin's.
+
+    Returns:
+        What was written: {"path", "exporter", "verification", "inputs", "warnings", "files"}.
+
+    Raises:
+        Refused: the export doesn't agree with the artifact; nothing is left.
+        Failed: the exporter failed, or took too long; nothing is left.
+    """
+    folder, kind = locate(source)
+    if kind != "artifact":
+        raise BadUsage(f"{source} is an export already.", "Export from the run or the artifact.")
+    meta = read_meta(folder, kind)
+    found = plugins.find("exporter", name)
+    plugins.options(found, options or {})  # a wrong option is said before anything is started
+    info = found.info
+    assert isinstance(info, ExporterInfo)
+    place = default_folder(folder, info.name) if out is None else out
+    check_replaceable(place)
+    request = {
+        "source": str(folder.absolute()),
+        "exporter": name,
+        "options": dict(options or {}),
+        "local": [str(Path(file).absolute()) for file in local],
+        "trust": trust,
+    }
+    with files.fresh_folder(place.absolute()) as fresh:
+        written = _child({"job": "export", "folder": str(fresh), **request}, timeout)
+        listed = hashes(fresh)
+        if not listed:
+            raise Failed(f"The exporter {name!r} wrote no file.", "Tell the author of its plugin.")
+        if "export.json" in listed:
+            raise Failed(f"The exporter {name!r} wrote export.json, which is Benchdog's.", "Tell its author.")
+        checked = _child({"job": "verify", "folder": str(fresh), **request}, timeout)
+        _judge(name, checked["verification"])
+        description = {
+            "format": FORMAT,
+            "kind": "export",
+            "benchdog": __version__,
+            "exported": datetime.now(UTC).isoformat(timespec="seconds"),
+            "exporter": name,
+            "plugin": owner("exporter", name, plugins),
+            "options": dict(options or {}),
+            "program": info.program,
+            **{key: meta[key] for key in COPIED if key in meta},
+            "verification": checked["verification"],
+            "inputs": checked["inputs"],
+            "versions": checked["versions"],
+            "files": listed,
+        }
+        if hashes(fresh) != listed:
+            raise Failed(f"The files of {name!r} changed while they were verified.", "Tell its author.")
+        description["machine"] = marks.mark(json.loads(json.dumps(description)))
+        files.write_json(fresh / "export.json", description)
+    plugins.emit("benchdog_artifact_exported", exporter=name, path=str(place))
+    return {
+        "path": str(place),
+        "exporter": name,
+        "verification": checked["verification"],
+        "inputs": checked["inputs"],
+        "warnings": list(dict.fromkeys([*written["warnings"], *checked["warnings"]])),
+        "files": {file: (place / file).stat().st_size for file in listed},
+    }
+
+
+def default_folder(artifact: Path, exporter: str) -> Path:
+    """Give where an export goes: exports/<exporter> beside the artifact's folder."""
+    word = "".join(c if c.isalnum() or c in "-_" else "-" for c in exporter)
+    return artifact.absolute().parent / "exports" / word
+
+
+def check_replaceable(place: Path) -> None:
+    """Refuse to replace anything but an export, or an empty folder."""
+    if not place.exists() or (place / "export.json").is_file():
+        return
+    if not place.is_dir() or any(place.iterdir()):
+        raise BadUsage(f"{place} is there already and is no export.", "Choose another --out.")
+
+
+def _judge(name: str, verification: Sequence[Mapping[str, Any]]) -> None:
+    """Raise Refused with the first batch that doesn't agree."""
+    for line in verification:
+        if not line["ok"]:
+            raise Refused(
+                f"The export {name!r} doesn't agree with the artifact at batch {line['batch']}: {line['why']}.",
+                "Nothing was kept. Try another exporter or other options.",
+            )
+
+
+def _child(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+    """Do one job in a process of its own and give its answer; its errors are raised here."""
+    command = [sys.executable, "-P", "-X", "utf8", "-m", "benchdog.exporting"]
+    with tempfile.TemporaryFile() as log:  # a pipe could fill up, or be held open by a grandchild
+        try:
+            done = subprocess.run(
+                command, input=json.dumps(request).encode(), stdout=subprocess.PIPE, stderr=log, timeout=timeout
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(
+                f"{request['exporter']!r} took more than {timeout:g} s to {request['job']}.", "Give it more: --timeout"
+            ) from None
+        log.seek(0)
+        said = log.read().decode("utf-8", "replace").strip()
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        last = said.splitlines()[-1] if said else "it said nothing"
+        reason = f"The exporter {request['exporter']!r} ended with code {done.returncode}: {last}."
+        kind: type[BenchdogError] = Failed if request["job"] == "export" else Refused
+        raise kind(reason, "Nothing was kept.") from None
+    if "error" in answer:
+        if os.environ.get("BENCHDOG_STRICT") == "1":
+            print(said, file=sys.stderr)
+        error = answer["error"]
+        raise ERRORS.get(error["kind"], Failed)(error["message"], error["hint"])
+    return answer
+
+
+if __name__ == "__main__":
+    from benchdog.exporting_child import main
+
+    main()

@@ -1,0 +1,134 @@
+"""The two jobs of an export that have a process of their own: to write it, and to verify it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchdog import samples
+from benchdog.artifact import versions
+from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, Refused
+from benchdog.opening import Opened, open_model, runner_of
+from benchdog.plugins import Plugins
+from benchdog.rebuild import WEIGHTS, rebuild
+from benchdog.verifying import Reference, verify
+from benchdog.view import View, generated
+from benchdog.view import inputs as decoded
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def main() -> None:
+    """Read a request from stdin, do its job, write the answer to stdout.
+
+    Whatever a library prints goes to stderr: stdout carries one JSON document.
+    """
+    answer_to = os.dup(1)
+    os.dup2(2, 1)
+    request = json.loads(sys.stdin.buffer.read())
+    job = {"export": write, "verify": check}[request["job"]]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            answer = job(request)
+        except BenchdogError as error:
+            traceback.print_exc()
+            answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+        except Exception as error:  # a stranger's exporter may raise anything
+            traceback.print_exc()
+            answer = {"error": _told(request, error)}
+    said = [f"{each.category.__name__}: {' '.join(str(each.message).split())[:300]}" for each in caught]
+    sys.stdout.flush()
+    with os.fdopen(answer_to, "wb") as out:
+        out.write(json.dumps({"warnings": list(dict.fromkeys(said)), **answer}).encode())
+
+
+def _told(request: Mapping[str, Any], error: Exception) -> dict[str, str]:
+    """Say in one sentence what a stranger's code raised."""
+    text = " ".join(str(error).split())[:500]
+    return {
+        "kind": "Failed",
+        "message": f"The exporter {request['exporter']!r} failed: {type(error).__name__}: {text}",
+        "hint": "Nothing was kept. BENCHDOG_STRICT=1 shows where it failed.",
+    }
+
+
+def write(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Let the exporter write its files into the empty folder."""
+    plugins = Plugins.discover(request["local"])
+    opened = open_model(Path(request["source"]), plugins, request["trust"])
+    view = View(
+        opened.path,
+        opened.spec,
+        opened.preprocess,
+        opened.max_batch,
+        lambda: _module(opened, plugins),
+        opened.samples(),
+    )
+    exporter = plugins.make("exporter", request["exporter"], request["options"])
+    exporter.export(view, Path(request["folder"]))
+    return {}
+
+
+def check(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run what was written beside the artifact and compare."""
+    plugins = Plugins.discover(request["local"])
+    opened = open_model(Path(request["source"]), plugins, request["trust"])
+    raws = samples.read(opened.path)
+    arrays = decoded(opened.spec, opened.preprocess, raws) if raws else generated(opened.spec, 32)
+    try:
+        runner = runner_of(plugins.find("exporter", request["exporter"]), Path(request["folder"]), plugins, True)
+    except NotAvailable:
+        raise
+    except Exception as error:  # what was written can't be loaded: that is the verdict on it
+        said = error.message if isinstance(error, BenchdogError) else f"{type(error).__name__}: {error}"
+        raise Refused(
+            f"The export {request['exporter']!r} can't be loaded: {' '.join(said.split())[:500]}", "Nothing was kept."
+        ) from error
+    lines = verify(runner, _reference(opened, plugins), arrays, opened.spec, opened.max_batch)
+    inputs = f"{len(arrays[0])} held-out samples" if raws else "inputs generated within the spec's range"
+    return {"verification": lines, "inputs": inputs, "versions": versions()}
+
+
+def _module(opened: Opened, plugins: Plugins) -> nn.Module:
+    """Give the artifact's module: built anew by its plugin, else its portable graph."""
+    if (opened.path / WEIGHTS).is_file():
+        try:
+            return rebuild(opened.path, opened.meta, plugins, opened.trusted)
+        except (NotAvailable, Refused):
+            if "graph.pt2" not in opened.meta["files"]:
+                raise
+    elif opened.meta.get("runner"):
+        raise BadUsage(
+            f"{opened.path} is no torch module, and this exporter takes nothing else.",
+            "Choose an exporter of the plugin that trained it, or use the artifact itself.",
+        )
+    from torch import nn
+
+    module = opened.graph()
+    if not isinstance(module, nn.Module):
+        raise Failed(f"{opened.path} has neither weights that can be used nor a graph.")
+    return module
+
+
+def _reference(opened: Opened, plugins: Plugins) -> Reference:
+    """Give what an export must agree with: the module built anew where that is possible, else the artifact."""
+    if opened.meta.get("runner") or not (opened.path / WEIGHTS).is_file():
+        return opened.call
+    module = _module(opened, plugins)
+
+    def reference(*arrays: Any) -> tuple[Any, Any]:
+        import torch
+
+        with torch.inference_mode():
+            answer, score = module(*(torch.from_numpy(x) for x in arrays))
+        return answer.numpy(), score.numpy()
+
+    return reference

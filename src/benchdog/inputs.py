@@ -1,0 +1,229 @@
+"""What people hand to a model: files, folders, tables, texts -> raw samples, one after the other."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchdog import decode
+from benchdog.api import Preprocess, Raw, Spec
+from benchdog.errors import BadData
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+ARRAYS = (".npy",)
+TABLES = (".csv", ".tsv")
+TEXTS = (".txt",)
+SUFFIXES = {"image": IMAGES, "array": ARRAYS, "row": TABLES, "tokens": TEXTS}
+SHOWN = 8  # names that a message spells out
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An input that can't be used, and why."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An input that was read and decoded: one array per field, without a batch axis."""
+
+    id: str
+    arrays: tuple[np.ndarray, ...]
+
+
+def silent(text: str) -> None:
+    """Drop a note."""
+
+
+def samples(
+    arguments: Sequence[str], spec: Spec, preprocess: Preprocess, note: Callable[[str], None] = silent
+) -> Iterator[Sample | Unreadable]:
+    """Read and decode what the arguments name, in their order; nothing is read ahead.
+
+    Args:
+        arguments: files, folders (all files of the model's kind below them, sorted), patterns with *;
+            tables for rows; texts, or .txt files, for a model of texts. A model of several inputs takes
+            tables with a column per input: a path from the table's folder, or a text.
+        note: told of what is left out without harm, such as columns that the model doesn't use.
+    """
+    for raw in raws(arguments, spec, preprocess, note):
+        if isinstance(raw, Unreadable):
+            yield raw
+            continue
+        try:
+            yield Sample(raw.id, decode.decode(raw, spec, preprocess))
+        except BadData as error:
+            yield Unreadable(raw.id, error.message.removeprefix(f"Sample {raw.id!r}: "))
+
+
+def raws(
+    arguments: Sequence[str], spec: Spec, preprocess: Preprocess, note: Callable[[str], None] = silent
+) -> Iterator[Raw | Unreadable]:
+    """Read what the arguments name, undecoded."""
+    operations = {field.name: _operation(preprocess, field.name) for field in spec.fields}
+    single = next(iter(operations.items())) if len(operations) == 1 else None
+    kind = single[1]["op"] if single else "row"
+    for argument in arguments:
+        if kind == "tokens" and not _is_text_file(argument):
+            yield Raw(id=argument[:40], fields={spec.fields[0].name: argument})
+            continue
+        for path in _expand(argument, SUFFIXES.get(kind, ())):
+            if isinstance(path, Unreadable):
+                yield path
+            elif path.suffix.lower() in TABLES:
+                yield from _rows(path, operations, note)
+            elif single and kind != "row":
+                yield _file(path, *single)
+            else:
+                yield Unreadable(str(path), "the model takes rows of a table: give it a .csv or .tsv file")
+
+
+def _operation(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
+    """Give the first operation of a field: it says what a raw value is."""
+    ops = preprocess.decode.get(field, ())
+    return ops[0] if ops else {"op": "array"}
+
+
+def _is_text_file(argument: str) -> bool:
+    try:
+        return Path(argument).suffix.lower() in TEXTS and Path(argument).is_file()
+    except (OSError, ValueError):  # a text can be too long for a path, or hold a NUL
+        return False
+
+
+def _expand(argument: str, suffixes: tuple[str, ...]) -> Iterator[Path | Unreadable]:
+    """Give the files that an argument means: itself, those of a folder, those that fit a pattern."""
+    path = Path(argument)
+    if path.is_dir():
+        found = [p for p in _below(path) if p.suffix.lower() in suffixes]
+        yield from found or [Unreadable(argument, f"the folder holds no {', '.join(suffixes)} file")]
+    elif path.exists() or not glob.has_magic(argument):
+        yield path
+    else:  # Windows' shell leaves patterns as they are
+        matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+        yield from (Path(match) for match in matches)
+        if not matches:
+            yield Unreadable(argument, "no file fits this pattern")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Give the files below a folder, sorted, hidden ones left out."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _file(path: Path, field: str, operation: Mapping[str, Any]) -> Raw | Unreadable:
+    value = _content(path, operation)
+    return value if isinstance(value, Unreadable) else Raw(id=str(path), fields={field: value})
+
+
+def _content(path: Path, operation: Mapping[str, Any]) -> Any:
+    """Read a file as a raw value: text for tokens, else bytes."""
+    try:
+        return path.read_text(encoding="utf-8") if operation["op"] == "tokens" else path.read_bytes()
+    except FileNotFoundError:
+        return Unreadable(str(path), "there is no such file")
+    except UnicodeDecodeError:
+        return Unreadable(str(path), "it is not UTF-8 text")
+    except OSError as error:
+        return Unreadable(str(path), error.strerror or str(error))
+
+
+# --- tables ----------------------------------------------------------------------------------------
+
+
+def _rows(
+    path: Path, operations: Mapping[str, Mapping[str, Any]], note: Callable[[str], None]
+) -> Iterator[Raw | Unreadable]:
+    """Read a table row by row; a table without the columns that are needed is unreadable as a whole."""
+    needed = _needed(operations)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=_delimiter(first, needed))
+            header = [name.strip() for name in next(reader, [])]
+            fault = _header_fault(header, needed)
+            if fault:
+                yield Unreadable(str(path), fault)
+                return
+            if extra := [name for name in header if name not in needed]:
+                note(f"{path}: columns that the model doesn't use: {_some(extra)}")
+            for cells in reader:
+                if cells:
+                    yield _row(path, reader.line_num, header, cells, operations)
+    except FileNotFoundError:
+        yield Unreadable(str(path), "there is no such file")
+    except UnicodeDecodeError:
+        yield Unreadable(str(path), "it is not UTF-8 text: save it with that encoding")
+    except csv.Error as error:
+        yield Unreadable(str(path), f"it is no table: {error}")
+    except OSError as error:
+        yield Unreadable(str(path), error.strerror or str(error))
+
+
+def _needed(operations: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """List the columns that a table must have: those of a row, and one per other field."""
+    names: list[str] = []
+    for field, operation in operations.items():
+        names += [c["name"] for c in operation["columns"]] if operation["op"] == "row" else [field]
+    return list(dict.fromkeys(names))
+
+
+def _delimiter(line: str, needed: Sequence[str]) -> str:
+    """Choose what separates the header into most of the columns that are needed."""
+
+    def fits(mark: str) -> tuple[int, int]:
+        names = {name.strip() for name in next(csv.reader([line], delimiter=mark), [])}
+        return len(names & set(needed)), len(names)
+
+    return max((",", ";", "\t", "|"), key=fits)
+
+
+def _header_fault(header: Sequence[str], needed: Sequence[str]) -> str:
+    """Say what is wrong with a table's header; "" when nothing is."""
+    if not header:
+        return "it is empty"
+    missing = [name for name in needed if name not in header]
+    if missing:
+        return f"it lacks the columns {_some(missing)}; it has {_some(header)}"
+    twice = [name for name in needed if header.count(name) > 1]
+    return f"it has the columns {_some(twice)} twice" if twice else ""
+
+
+def _row(
+    path: Path, line: int, header: Sequence[str], cells: Sequence[str], operations: Mapping[str, Mapping[str, Any]]
+) -> Raw | Unreadable:
+    name = f"{path}:{line}"
+    if len(cells) != len(header):
+        return Unreadable(name, f"the line has {len(cells)} values, the header {len(header)}")
+    row: dict[str, Any] = {column: cell if cell.strip() else None for column, cell in zip(header, cells, strict=True)}
+    fields: dict[str, Any] = {}
+    for field, operation in operations.items():
+        if operation["op"] == "row":
+            fields[field] = row
+        elif row[field] is None:
+            return Unreadable(name, f"column {field!r} is empty")
+        elif operation["op"] == "tokens":
+            fields[field] = row[field]
+        else:
+            value = _content(path.parent / row[field], operation)
+            if isinstance(value, Unreadable):
+                return Unreadable(name, f"{value.id}: {value.why}")
+            fields[field] = value
+    return Raw(id=name, fields=fields)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

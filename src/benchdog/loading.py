@@ -1,0 +1,302 @@
+"""From a source's splits to batches: decoded, in a fixed order, whatever the number of workers or ranks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from benchdog import decode
+from benchdog.api import Preprocess, Raw, Source, Spec, Split, Stream, split_of
+from benchdog.errors import BadData
+from benchdog.plugins import Plugins
+from benchdog.recipe import Part, Recipe
+
+CHUNK = 512
+"""Samples decoded at a time when a whole split is read."""
+
+Arrays = tuple[tuple[np.ndarray, ...], np.ndarray]
+
+
+def mix(seed: int, number: int, salt: int = 0) -> int:
+    """Give 63 well-mixed bits for (seed, number): torch's CPU generator uses only the low 32 of a seed."""
+    z = (seed + 0x9E3779B97F4A7C15 * (number + 1) + (salt << 32)) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (z ^ (z >> 31)) & 0x7FFFFFFFFFFFFFFF
+
+
+def epoch_order(samples: int, seed: int, epoch: int) -> Tensor:
+    """Permute the positions of the training split for an epoch."""
+    return torch.randperm(samples, generator=torch.Generator().manual_seed(mix(seed, epoch, salt=1)))
+
+
+def pieces(batch: Tensor, rank: int, world: int, accumulate: int) -> list[Tensor]:
+    """Cut a global batch of positions into this rank's pieces.
+
+    A batch that is too small to give each rank a sample goes whole to every rank: the sums of loss and
+    weight are then both multiplied by the number of ranks, and their ratio stays.
+    """
+    if world > 1 and len(batch) >= world:
+        batch = batch.tensor_split(world)[rank]
+    if accumulate == 1:
+        return [batch]
+    return list(batch.tensor_split(min(accumulate, len(batch))))
+
+
+# --- splits ----------------------------------------------------------------------------------------
+
+
+class Listed:
+    """A split given as a plain list of samples."""
+
+    def __init__(self, raws: Sequence[Raw]) -> None:
+        self._raws = raws
+
+    def __len__(self) -> int:
+        return len(self._raws)
+
+    def raw(self, i: int, /) -> Raw:
+        return self._raws[i]
+
+
+def content_of(raw: Raw) -> bytes:
+    """Give the bytes that decide which split a sample belongs to."""
+
+    def plain(value: Any) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, np.ndarray):
+            return str((value.dtype.str, value.shape)).encode() + value.tobytes()
+        return json.dumps(value, sort_keys=True, default=str).encode()
+
+    return b"\0".join(plain(raw.fields[name]) for name in sorted(raw.fields))
+
+
+def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
+    """Open a source: train and valid (and test) by name. One plain list is split by content hash.
+
+    Raises:
+        BadData: a split that is needed is missing or empty.
+    """
+    opened = source.open()
+    if not isinstance(opened, Mapping):
+        parts: dict[str, list[Raw]] = {"train": [], "valid": [], "test": []}
+        for raw in opened:
+            parts[split_of(content_of(raw), seed=seed)].append(raw)
+        opened = parts
+    splits: dict[str, Split | Stream] = {}
+    for name, split in opened.items():
+        if name not in ("train", "valid", "test"):
+            raise BadData(f"The source has a split {name!r}; a split is train, valid or test.")
+        splits[name] = Listed(split) if isinstance(split, list | tuple) else split  # type: ignore[assignment]
+    for name in ("train", "valid"):
+        split = splits.get(name)
+        if split is None or (isinstance(split, Split) and len(split) == 0):
+            total = sum(len(s) for s in splits.values() if isinstance(s, Split))
+            raise BadData(
+                f"The source's {name} split has no samples ({total} in all).",
+                "Training needs a train and a valid split: give more data, or other shares.",
+            )
+    return splits
+
+
+class Samples:
+    """A split that gives decoded, stacked samples by position."""
+
+    def __init__(self, split: Split, spec: Spec, preprocess: Preprocess) -> None:
+        self.split, self.spec, self.preprocess = split, spec, preprocess
+        self._fast = getattr(split, "batch", None)
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def batch(self, indices: Sequence[int]) -> Arrays:
+        """Decode and stack: inputs each (B, ...) in the spec's order, target (B, ...)."""
+        if self._fast is not None:
+            inputs, target = self._fast(indices)
+            target = np.asarray(target)
+        else:
+            inputs, target = self.slow_batch(indices)
+        self._check(target, indices)
+        return inputs, target
+
+    def slow_batch(self, indices: Sequence[int]) -> Arrays:
+        """Do what `batch` does by way of `raw`, without the source's fast path."""
+        raws = [self.split.raw(int(i)) for i in indices]
+        inputs = decode.stack([decode.decode(raw, self.spec, self.preprocess) for raw in raws])
+        return inputs, self.stack_targets(raws)
+
+    def stack_targets(self, raws: Sequence[Raw]) -> np.ndarray:
+        """Stack targets in the spec's type."""
+        dtype = np.dtype(self.spec.target.dtype)
+        try:
+            return np.stack([np.asarray(raw.target, dtype=dtype) for raw in raws])
+        except (TypeError, ValueError) as error:
+            raise BadData(f"A target among samples {raws[0].id} ... {raws[-1].id} doesn't fit: {error}.") from None
+
+    def _check(self, target: np.ndarray, indices: Sequence[int]) -> None:
+        """Refuse class codes that don't exist: some losses would leave them out in silence."""
+        classes = self.spec.classes
+        if not classes or not target.size or self.spec.target.kind not in ("class", "mask", "next-token"):
+            return
+        if target.min() < 0 or target.max() >= classes:
+            flat = target.reshape(len(target), -1)
+            row = int(np.flatnonzero((flat.min(1) < 0) | (flat.max(1) >= classes))[0])
+            raise BadData(
+                f"Sample {self.split.raw(int(indices[row])).id} has a target outside the {classes} classes.",
+                "Targets are codes from 0 to classes - 1.",
+            )
+
+    def ids(self, indices: Sequence[int]) -> list[str]:
+        """Give the ids of samples."""
+        return [self.split.raw(int(i)).id for i in indices]
+
+
+def check_fast_path(samples: Samples, count: int = 8) -> None:
+    """Compare a source's fast path with decoded raws on a few samples, first and last among them.
+
+    Raises:
+        BadData: they differ.
+    """
+    if getattr(samples.split, "batch", None) is None:
+        return
+    positions = sorted({round(i * (len(samples) - 1) / max(1, count - 1)) for i in range(count)})
+    fast, slow = samples.batch(positions), samples.slow_batch(positions)
+    for field, a, b in zip(samples.spec.fields, fast[0], slow[0], strict=True):
+        if a.dtype != b.dtype or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+            raise BadData(
+                f"The source's batch() gives another {field.name} than its raw() decoded.",
+                "Mend the source: both must give the same arrays and types.",
+            )
+    if not np.array_equal(fast[1], slow[1]):
+        raise BadData("The source's batch() gives other targets than its raw().", "Mend the source.")
+
+
+@dataclass(slots=True)
+class Resident:
+    """A split that lies decoded in memory: inputs each (N, ...), target (N, ...)."""
+
+    inputs: tuple[Tensor, ...]
+    target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def sample_bytes(samples: Samples) -> int:
+    """Measure a decoded sample's size."""
+    inputs, target = samples.batch([0])
+    return sum(x.nbytes for x in inputs) + target.nbytes
+
+
+def load_resident(samples: Samples) -> Resident:
+    """Decode a whole split into memory, a chunk at a time, on a few threads."""
+    n = len(samples)
+    chunks = [range(i, min(n, i + CHUNK)) for i in range(0, n, CHUNK)]
+    inputs, target = samples.batch([0])
+    store = [torch.empty((n, *x.shape[1:]), dtype=torch.from_numpy(x).dtype) for x in (*inputs, target)]
+
+    def fill(chunk: range) -> None:
+        arrays, targets = samples.batch(list(chunk))
+        for out, array in zip(store, (*arrays, targets), strict=True):
+            out[chunk.start : chunk.stop] = torch.from_numpy(np.ascontiguousarray(array))
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        list(pool.map(fill, chunks))
+    return Resident(tuple(store[:-1]), store[-1])
+
+
+# --- workers ---------------------------------------------------------------------------------------
+
+
+class Rebuilt(Dataset[Any]):
+    """A split that every worker process opens for itself from the recipe: nothing live is pickled."""
+
+    def __init__(self, recipe: dict[str, Any], split: str, live: Samples | None = None) -> None:
+        self.recipe, self.name = recipe, split
+        self._samples = live
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"recipe": self.recipe, "name": self.name, "_samples": None}
+
+    def samples(self) -> Samples:
+        """Open the split once in this process."""
+        if self._samples is None:
+            self._samples = reopen(self.recipe)[self.name]
+        return self._samples
+
+    def __getitem__(self, indices: list[int]) -> tuple[tuple[Tensor, ...], Tensor]:
+        inputs, target = self.samples().batch(indices)
+        return tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs), torch.from_numpy(target)
+
+
+def reopen(recipe: dict[str, Any]) -> dict[str, Samples]:
+    """Open the positional splits of a resolved recipe."""
+    resolved = Recipe.from_json(recipe)
+    source = open_source(Plugins.discover(resolved.plugins), resolved.source)
+    spec = source.spec()
+    splits = open_splits(source)
+    preprocess = preprocess_of(source, spec)
+    return {name: Samples(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)}
+
+
+def open_source(plugins: Plugins, part: Part) -> Source:
+    """Make a source and let it fetch what it needs into its cache folder."""
+    source: Source = plugins.make("source", part.name, part.options)
+    fetch = getattr(source, "fetch", None)
+    if fetch is not None:
+        from benchdog.cache import SourceCache
+
+        fetch(SourceCache(part.name))
+    return source
+
+
+def preprocess_of(source: Source, spec: Spec) -> Preprocess:
+    """Ask the source for its pre-processing, else let the fields' kinds decide."""
+    own = getattr(source, "preprocess", None)
+    return own(spec) if own is not None else decode.default(spec)
+
+
+class _Positions:
+    """What a loader is to read, changed from epoch to epoch while its workers live."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class Workers:
+    """Batches of decoded samples at given positions, read ahead by worker processes."""
+
+    def __init__(self, dataset: Rebuilt, workers: int, pin: bool) -> None:
+        self._positions = _Positions()
+        # Spawned: a fork would copy the locks of torch's running threads, and no system offers spawn alone.
+        context = os.environ.get("BENCHDOG_START", "spawn") if workers else None
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=self._positions,
+            num_workers=workers,
+            multiprocessing_context=context,
+            persistent_workers=workers > 0,
+            pin_memory=pin,
+        )
+
+    def read(self, batches: list[list[int]]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """Yield (inputs, target) for each list of positions, in order."""
+        self._positions.batches = batches
+        yield from self._loader

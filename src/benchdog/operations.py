@@ -1,0 +1,262 @@
+"""The operations of a transform: what each does to a field, and what it learns from the training split.
+
+A graph must hold for every value, so nothing here looks at one to decide what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchdog.api import Column, Field, Op
+from benchdog.errors import BadData, BadUsage, nearest
+from benchdog.moments import Moments
+
+
+class Step(nn.Module):
+    """One operation on one field; `fitted` says whether it learns from the training split."""
+
+    fitted = False
+
+    def output(self, field: Field) -> Field:
+        """Describe this operation's output."""
+        return replace(field, dtype="float32", range=None)
+
+    def begin(self) -> None:
+        """Forget what was gathered."""
+
+    def gather(self, x: Tensor) -> None:
+        """Add up one stacked batch (B, ...)."""
+
+    def finish(self) -> None:
+        """Turn what was gathered into buffers; BadData when it can't be."""
+
+
+class Identity(Step):
+    """Leave token codes as they are, and other values but for their type."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.keep = field.kind == "tokens"
+
+    def output(self, field: Field) -> Field:
+        return field if self.keep else super().output(field)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.keep else x.float()
+
+
+class Scale(Step):
+    """Map [low, high] to [0, 1]."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(1.0 / (high - low)))
+        self.register_buffer("shift", torch.tensor(-low / (high - low)))
+
+    def output(self, field: Field) -> Field:
+        return replace(super().output(field), range=(0.0, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, x.float(), self.scale)
+
+
+class Standardise(Step):
+    """Give each channel mean 0 and standard deviation 1; a constant channel becomes 0."""
+
+    fitted = True
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.name = field.name
+        channels, *rest = field.shape
+        shape = (channels or 0, *(1 for _ in rest))
+        self.register_buffer("scale", torch.ones(shape))
+        self.register_buffer("shift", torch.zeros(shape))
+        self.moments = Moments(shape[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, x.float(), self.scale)
+
+    def begin(self) -> None:
+        self.moments = Moments(self.scale.shape[0])
+
+    def gather(self, x: Tensor) -> None:
+        self.moments.add(x)
+
+    def finish(self) -> None:
+        mean, scale = self.moments.mean, self.moments.deviation().reciprocal()
+        check_finite(self.name, mean, scale)
+        self.scale.copy_(scale.view_as(self.scale))
+        # From the rounded scale, so that a constant channel comes out as 0 and not as a rounding error.
+        self.shift.copy_((-mean * self.scale.flatten().double()).view_as(self.shift))
+
+
+class Table(Step):
+    """Standardise the numbers of a row, fill in missing ones, one-hot its categories.
+
+    Output (B, width): the numbers in their order, a 1 or 0 for each column of `missing` (is it absent?),
+    then for each category column one value per category; code 0 (missing or never seen) has none set.
+    A missing number counts as the training split's mean.
+    """
+
+    fitted = True
+    numbers: Tensor
+    flags: Tensor
+    places: Tensor
+    codes: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, columns: tuple[Column, ...], missing: tuple[str, ...]) -> None:
+        super().__init__()
+        self.columns = columns
+        self.missing = missing
+        place = {column.name: i for i, column in enumerate(columns)}
+        numbers = [i for i, column in enumerate(columns) if column.kind == "number"]
+        pairs = [
+            (place[column.name], code)
+            for column in columns
+            if column.kind != "number"
+            for code in range(1, len(column.categories) + 1)
+        ]
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.int64))
+        self.register_buffer("flags", torch.tensor([place[m] for m in missing], dtype=torch.int64))
+        self.register_buffer("places", torch.tensor([p for p, _ in pairs], dtype=torch.int64))
+        self.register_buffer("codes", torch.tensor([float(c) for _, c in pairs]))
+        self.register_buffer("mean", torch.zeros(len(numbers)))
+        self.register_buffer("scale", torch.ones(len(numbers)))
+        self.has_numbers, self.has_codes = bool(numbers), bool(pairs)
+        self.moments = Moments(len(numbers))
+
+    def output(self, field: Field) -> Field:
+        names = [c.name for c in self.columns if c.kind == "number"]
+        names += [f"{name} is missing" for name in self.missing]
+        names += [f"{c.name}={value}" for c in self.columns if c.kind != "number" for value in c.categories]
+        columns = tuple(Column(name=name) for name in names)
+        return replace(field, shape=(len(names),), dtype="float32", range=None, columns=columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        row = x.float()  # (B, columns)
+        numbers = row.index_select(1, self.numbers)
+        known = torch.where(torch.isnan(numbers), self.mean, numbers)
+        parts = [(known - self.mean) * self.scale] if self.has_numbers else []
+        if self.missing:
+            parts.append(torch.isnan(row.index_select(1, self.flags)).float())
+        if self.has_codes:
+            parts.append((row.index_select(1, self.places) == self.codes).float())
+        return torch.cat(parts, 1)
+
+    def begin(self) -> None:
+        self.moments = Moments(len(self.numbers))
+
+    def gather(self, x: Tensor) -> None:
+        self.moments.add(x.index_select(1, self.numbers), skip_nan=True)
+
+    def finish(self) -> None:
+        mean, scale = self.moments.mean, self.moments.deviation().reciprocal()
+        check_finite(", ".join(c.name for c in self.columns if c.kind == "number"), mean, scale)
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+
+
+def check_finite(name: str, *values: Tensor) -> None:
+    """Refuse statistics that training values made infinite or not a number."""
+    if not all(bool(v.isfinite().all()) for v in values):
+        raise BadData(
+            f"The training split has values in {name!r} that are infinite or not a number.",
+            "Leave those samples out, or mark missing numbers of a table as missing.",
+        )
+
+
+# --- from names to modules -------------------------------------------------------------------------
+
+
+def make(op: Op, field: Field) -> Step:
+    """Build one operation; BadUsage names what is unknown or ill typed."""
+    name = op.get("op") if isinstance(op, Mapping) else op
+    if not isinstance(op, Mapping) or name not in MAKERS:
+        raise BadUsage(
+            f"The transform of {field.name!r} has no operation {name!r}.", nearest(str(name), MAKERS)
+        )
+    maker, allowed = MAKERS[name]
+    for key in op:
+        if key != "op" and key not in allowed:
+            raise BadUsage(f"The operation {name!r} has no parameter {key!r}.", nearest(key, allowed))
+    return maker(op, field)
+
+
+def make_standardise(op: Op, field: Field) -> Step:
+    """Build {"op": "standardise", "axes": "channel"}."""
+    axes = op.get("axes", "channel")
+    if axes != "channel":
+        raise BadUsage(f"The operation 'standardise' has no axes {axes!r}.", 'Write axes = "channel".')
+    if field.kind == "tokens" or not field.shape or field.shape[0] is None:
+        raise BadUsage(
+            f"The operation 'standardise' needs channels; {field.name!r} is {field.kind} of {field.shape}.",
+            "Use 'identity' for tokens; give other fields a fixed first axis.",
+        )
+    return Standardise(field)
+
+
+def make_scale(op: Op, field: Field) -> Step:
+    """Build {"op": "scale", "low": 0, "high": 255}."""
+    low, high = number(op, "low"), number(op, "high")
+    if not low < high:
+        raise BadUsage(f"The operation 'scale' has low {low:g} and high {high:g}.", "Low must be below high.")
+    if field.kind == "tokens":
+        raise BadUsage(
+            f"The operation 'scale' can't change {field.name!r}: codes of tokens aren't quantities."
+        )
+    return Scale(low, high)
+
+
+def make_table(op: Op, field: Field) -> Step:
+    """Build {"op": "table", "missing": ["age"]}. A table without named columns is all numbers."""
+    width = field.shape[0] if len(field.shape) == 1 else None
+    columns = field.columns or tuple(Column(name=f"{field.name} {i + 1}") for i in range(width or 0))
+    if field.kind != "table" or not columns or len(columns) != width:
+        raise BadUsage(
+            f"The operation 'table' needs a row of columns, but {field.name!r} is {field.kind} "
+            f"of {field.shape} with {len(field.columns)} named columns.",
+            "Describe each column in the spec, or use 'standardise'.",
+        )
+    missing = op.get("missing", ())
+    if isinstance(missing, str) or not isinstance(missing, Sequence):
+        raise BadUsage(f"The operation 'table' has missing = {missing!r}.", 'Write missing = ["age"].')
+    numbers = [column.name for column in columns if column.kind == "number"]
+    for name in missing:
+        if name not in numbers:
+            raise BadUsage(f"{name!r} in 'missing' is no column of numbers.", nearest(str(name), numbers))
+    return Table(columns, tuple(dict.fromkeys(missing)))
+
+
+def make_identity(op: Op, field: Field) -> Step:
+    """Build {"op": "identity"}."""
+    return Identity(field)
+
+
+def number(op: Op, key: str) -> float:
+    """Read a finite number among an operation's parameters."""
+    value = op.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+        raise BadUsage(f"The operation {op['op']!r} has {key} = {value!r}.", f"Give {key} as a number.")
+    return float(value)
+
+
+Maker = Callable[[Op, Field], Step]
+MAKERS: Mapping[Any, tuple[Maker, tuple[str, ...]]] = {
+    "standardise": (make_standardise, ("axes",)),
+    "scale": (make_scale, ("low", "high")),
+    "table": (make_table, ("missing",)),
+    "identity": (make_identity, ()),
+}

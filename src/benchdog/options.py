@@ -1,0 +1,103 @@
+"""Options of components: a stdlib dataclass with `Annotated[type, Doc(...), Bounds(...)]` fields, validated by pydantic."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from benchdog.api import Bounds, Doc
+from benchdog.errors import BadUsage, nearest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """One option as people see it."""
+
+    name: str
+    type: Any
+    doc: str
+    default: Any
+    required: bool
+    adapter: TypeAdapter[Any]
+
+
+def describe(cls: type) -> dict[str, Option]:
+    """List the options of a dataclass, in order."""
+    hints = get_type_hints(cls, include_extras=True)
+    result = {}
+    for field in dataclasses.fields(cls):
+        plain, notes = hints[field.name], ()
+        if get_origin(plain) is Annotated:
+            plain, *notes = get_args(plain)  # type: ignore[assignment]
+        doc = next((n.text for n in notes if isinstance(n, Doc)), "")
+        bounds = next((dataclasses.asdict(n) for n in notes if isinstance(n, Bounds)), {})
+        limits = {k: v for k, v in bounds.items() if v is not None}
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        default: Any = None
+        if field.default is not dataclasses.MISSING:
+            default = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[plain, Field(**limits)] if limits else plain)
+        result[field.name] = Option(
+            name=field.name, type=plain, doc=doc, default=default, required=required, adapter=adapter
+        )
+    return result
+
+
+def validate(cls: type, values: Mapping[str, Any], what: str) -> Any:
+    """Build `cls` from a recipe's values: unknown keys, wrong types and values out of bounds are refused."""
+    options = describe(cls)
+    for key in values:
+        if key not in options:
+            raise BadUsage(f"{what} has no option {key!r}.", nearest(key, options))
+    missing = [o.name for o in options.values() if o.required and o.name not in values]
+    if missing:
+        docs = " ".join(f"{name}: {options[name].doc}" for name in missing)
+        raise BadUsage(f"{what} needs {', '.join(map(repr, missing))}.", docs)
+    given = {key: _value(options[key], value, what) for key, value in values.items()}
+    try:
+        return cls(**given)
+    except (TypeError, ValueError) as error:
+        raise BadUsage(f"{what}: {error}.") from error
+
+
+def _value(option: Option, value: Any, what: str) -> Any:
+    """Validate one value as JSON, strictly: "3" is no number, 1 is no text."""
+    try:
+        return option.adapter.validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = "".join(f"[{part}]" for part in first["loc"])
+        text = first["msg"][0].lower() + first["msg"][1:]
+        raise BadUsage(f"{what}: {option.name}{where} is {value!r}: {text}.", option.doc) from None
+
+
+def to_json(options: Any) -> dict[str, Any]:
+    """Give the JSON form of an options object: what the resolved recipe keeps."""
+    if options is None:
+        return {}
+    if isinstance(options, Mapping):
+        return dict(options)
+    described = describe(type(options))
+    return {name: o.adapter.dump_python(getattr(options, name), mode="json") for name, o in described.items()}
+
+
+def json_schema(cls: type) -> dict[str, Any]:
+    """Give the JSON Schema of an options dataclass."""
+    properties, required = {}, []
+    for option in describe(cls).values():
+        schema = option.adapter.json_schema()
+        if option.doc:
+            schema["description"] = option.doc
+        if option.required:
+            required.append(option.name)
+        else:
+            schema["default"] = option.adapter.dump_python(option.default, mode="json")
+        properties[option.name] = schema
+    result: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**result, "required": required} if required else result

@@ -1,0 +1,22 @@
+"""Where things lie: the cache of downloaded data, and the runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """Give the folder of downloaded data: $BENCHDOG_CACHE, else the system's place for caches."""
+    chosen = os.environ.get("BENCHDOG_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("benchdog", appauthor=False))
+
+
+def runs_dir(flag: Path | None = None) -> Path:
+    """Give the folder of runs: the flag's, else $BENCHDOG_RUNS, else ./runs."""
+    chosen = flag or Path(os.environ.get("BENCHDOG_RUNS") or "runs")
+    return chosen.expanduser().absolute()

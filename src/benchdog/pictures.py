@@ -1,0 +1,113 @@
+"""Samples as small PNG files: what the report's gallery of mistakes shows."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from benchdog import files
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchdog.api import Field
+
+MASK_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
+"""Tints of the mask classes 1, 2, ... (class 0 stays bare); told apart by colour-blind eyes too."""
+
+SMALLEST = 160  # pixels of the longer side: an 8 x 8 digit must be visible
+LARGEST = 640
+
+
+def save_picture(
+    array: NDArray[Any],
+    field: Field,
+    path: Path,
+    mask: NDArray[Any] | None = None,
+    answer: NDArray[Any] | None = None,
+) -> bool:
+    """Write a decoded sample as a PNG file and say whether its kind can be drawn.
+
+    Args:
+        array: one sample in its storage type: image (C, H, W) or volume (C, D, H, W).
+        field: the sample's field; its `range` fixes black and white, else the dtype or the values do.
+        path: the PNG file.
+        mask: the true classes, (H, W) or (D, H, W): drawn as a second panel.
+        answer: the answered classes, shaped like `mask`: drawn as a third panel.
+    """
+    array = np.asarray(array)
+    masks = [np.asarray(m) for m in (mask, answer) if m is not None]
+    if field.kind == "volume" and array.ndim == 4:
+        place = _telling_slice(array.shape[1], masks)
+        array = array[:, place]
+        masks = [m[place] if m.ndim == 3 else m for m in masks]
+    if field.kind not in ("image", "volume") or array.ndim != 3 or 0 in array.shape:
+        return False
+    grey_or_rgb = _pixels(array, field)
+    panels = [grey_or_rgb, *(_tinted(grey_or_rgb, m) for m in masks if m.shape == array.shape[1:])]
+    buffer = io.BytesIO()
+    _side_by_side([_fitting(panel) for panel in panels]).save(buffer, format="PNG", optimize=True)
+    files.write_bytes(path, buffer.getvalue())
+    return True
+
+
+def _telling_slice(depth: int, masks: list[NDArray[Any]]) -> int:
+    """Choose the slice where truth and answer differ most; the middle one when there's nothing to see."""
+    middle = depth // 2
+    if len(masks) < 2 or any(m.ndim != 3 or m.shape != masks[0].shape for m in masks):
+        return middle
+    wrong = (masks[0] != masks[1]).sum(axis=(1, 2))
+    return int(wrong.argmax()) if wrong.any() else middle
+
+
+def _pixels(array: NDArray[Any], field: Field) -> NDArray[np.uint8]:
+    """Bring (C, H, W) of any storage type to (H, W, 3) bytes."""
+    values = array[:3] if array.shape[0] >= 3 else array[:1]
+    if values.dtype == np.uint8 and field.range in (None, (0, 255)):
+        scaled = values
+    else:
+        floats = values.astype(np.float64)
+        seen = floats[np.isfinite(floats)]
+        low, high = field.range or ((seen.min(), seen.max()) if seen.size else (0.0, 1.0))
+        span = (high - low) or 1.0
+        unit = np.clip(np.nan_to_num((floats - low) / span, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+        scaled = np.rint(unit * 255).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(np.moveaxis(scaled, 0, -1), (*array.shape[1:], 3)))
+
+
+def _tinted(pixels: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:
+    """Lay the classes' colours over a picture (H, W, 3), half transparent."""
+    colours = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in MASK_COLOURS], np.float64)
+    codes = mask.astype(np.int64)
+    labelled = codes > 0
+    out = pixels.astype(np.float64)
+    out[labelled] = 0.45 * out[labelled] + 0.55 * colours[(codes[labelled] - 1) % len(colours)]
+    return out.astype(np.uint8)
+
+
+def _fitting(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Enlarge a small picture by whole pixels, shrink a large one."""
+    longer = max(pixels.shape[:2])
+    if longer < SMALLEST:
+        times = -(-SMALLEST // longer)
+        pixels = pixels.repeat(times, axis=0).repeat(times, axis=1)
+    picture = Image.fromarray(pixels)
+    if longer > LARGEST:
+        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
+    return picture
+
+
+def _side_by_side(panels: list[Image.Image]) -> Image.Image:
+    """Join panels of one size, with a transparent gap that suits a light and a dark page."""
+    if len(panels) == 1:
+        return panels[0]
+    gap = 6
+    width, height = panels[0].size
+    sheet = Image.new("RGBA", (len(panels) * (width + gap) - gap, height), (0, 0, 0, 0))
+    for i, panel in enumerate(panels):
+        sheet.paste(panel, (i * (width + gap), 0))
+    return sheet

@@ -1,0 +1,244 @@
+"""Figure 1.2, read top to bottom: raw data -> splits -> batches -> training -> a model -> its artifact."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchdog import artifact, checkpoints, files, ranks, report
+from benchdog.api import Backend, Trained, TrainerInfo
+from benchdog.data import Feed
+from benchdog.errors import BadUsage, BenchdogError, Failed, Stopped
+from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples
+from benchdog.progress import Progress
+from benchdog.recipe import Draft, local_files, moved, read_resolved, write_resolved
+from benchdog.run import Run, environment
+from benchdog.session import Session
+from benchdog.settle import Parts, reopen, settle
+from benchdog.signals import Signals
+
+
+def train(
+    draft: Draft,
+    runs: Path,
+    *,
+    name: str = "",
+    quiet: bool = False,
+    live: Mapping[str, Any] | None = None,
+) -> Run:
+    """Carry out a recipe from raw data to an artifact.
+
+    Args:
+        draft: what is asked for.
+        runs: the folder that the run's folder is made in.
+        name: the run's name; else one is made of source and model.
+        quiet: say nothing while working.
+        live: objects in place of named components, for notebooks: {"source": ..., "model": ...}.
+    """
+    parts = settle(draft, live)
+    for note in parts.notes:
+        _say(f"note: {note}", quiet)
+    parameters = sum(p.numel() for p in parts.build().parameters())
+    recipe = parts.recipe
+    run = Run.create(
+        runs,
+        name,
+        {
+            **{kind: getattr(recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")},
+            "monitor": parts.task.monitor,
+            "better": parts.task.better,
+            "parameters": parameters,
+            "samples": parts.data.sizes(),
+        },
+    )
+    with attended(run, parts):
+        parts.recipe = recipe = moved(recipe, run.keep_files(local_files(recipe)))
+        write_resolved(run.folder, recipe)
+        _say(f"run {run.folder}: {_sentence(parts, parameters)}", quiet)
+        _carry_out(run, parts, quiet)
+    return run
+
+
+def resume(folder: Path, plugins_of: Any, *, quiet: bool = False) -> Run:
+    """Go on with a run that was stopped; a finished one is left as it is."""
+    run = Run.open(folder)
+    run.hold()
+    try:
+        if run.facts["status"] == "finished":
+            return run
+        recipe = read_resolved(folder)
+        plugins = plugins_of(recipe.plugins)
+        info = plugins.find("trainer", recipe.trainer.name).info
+        if isinstance(info, TrainerInfo) and not info.resumable:
+            raise BadUsage(f"Trainer {info.name!r} can't go on with a run.", f"benchdog train {folder / 'recipe.toml'}")
+        parts = reopen(recipe, plugins)
+        with attended(run, parts):
+            _say(f"run {run.folder}: going on", quiet)
+            _carry_out(run, parts, quiet)
+    finally:
+        run.release()
+    return run
+
+
+@contextmanager
+def attended(run: Run, parts: Parts) -> Iterator[None]:
+    """Write down how the work in a run ends, whatever happens, and let the run go."""
+    plugins, facts = parts.plugins, parts.facts(run)
+    try:
+        run.save(status="running", error=None)
+        run.log(f"begun: {platform.node()}, {sys.executable}")
+        files.write_json(run.folder / "environment.json", environment(plugins))
+        plugins.emit("benchdog_run_started", run=facts)
+        yield
+        best = run.facts.get("best") or {}
+        run.save(status="finished")
+        run.log("finished")
+        metrics = {f"valid.{best['metric']}": best["value"]} if best else {}
+        plugins.emit("benchdog_run_ended", run=facts, metrics=metrics)
+    except BaseException as error:
+        stopped = isinstance(error, Stopped | KeyboardInterrupt)
+        text = error.message if isinstance(error, BenchdogError) else f"{type(error).__name__}: {error}"
+        run.log(text)
+        try:
+            run.save(status="stopped" if stopped else "failed", error=None if stopped else text)
+            report.write(run.folder)
+        except (OSError, BenchdogError):
+            run.log("and that could not be written down")
+        if not stopped:
+            plugins.emit("benchdog_run_failed", run=facts, error=text)
+        raise
+    finally:
+        plugins.close()
+        run.release()
+
+
+def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
+    """Train (here, or in several processes), then make and judge the artifact."""
+    world = int(parts.recipe.backend.options.get("ranks", 1))
+    if world == 1:
+        trained, module = train_rank(run, parts, quiet=quiet)
+    else:
+        parts.fit(run.folder)
+        backend: Backend = parts.plugins.make("backend", parts.recipe.backend.name, parts.recipe.backend.options)
+        own = getattr(backend, "launch", None)
+        own([sys.executable, "-m", "benchdog.ranks", str(run.folder)], world) if own else ranks.launch(run, world, quiet)
+        run.facts = Run.open(run.folder).facts
+        trained, module = None, parts.build()
+    finish(run, parts, trained, module, quiet)
+
+
+def train_rank(
+    run: Run, parts: Parts, *, rank: int = 0, world: int = 1, quiet: bool = False
+) -> tuple[Trained | None, nn.Module]:
+    """Train on one rank: data on its device, a model, a session, the trainer."""
+    recipe = parts.recipe
+    backend: Backend = parts.plugins.make("backend", recipe.backend.name, recipe.backend.options)
+    device = backend.open(rank, world)
+    try:
+        if parts.data.fits(recipe.loader.memory):
+            for name in ("train", "valid"):
+                parts.data.load(name)
+        parts.fit(run.folder)
+        transform = parts.transform.to(device.torch_device)
+        parts.data.settle(transform, device)
+        model = parts.build()
+        with Signals() as signals:
+            session = Session(
+                run=run,
+                recipe=recipe,
+                feed=Feed(parts.data, recipe, transform, device),
+                model=model,
+                task=parts.task,
+                spec=parts.spec,
+                plugins=parts.plugins,
+                facts=parts.facts(run),
+                progress=Progress(recipe.loop.epochs, recipe.loop.batch_size, quiet),
+                signals=signals,
+            )
+            trainer = parts.plugins.make("trainer", recipe.trainer.name, recipe.trainer.options)
+            try:
+                trained = trainer.train(session)
+                session.finish()
+            finally:
+                session.close()
+    finally:
+        device.close()
+    if isinstance(trained, nn.Module):
+        return None, model
+    if isinstance(trained, Trained):
+        return trained, model
+    raise BadUsage(
+        f"Trainer {recipe.trainer.name!r} returned a {type(trained).__name__}.",
+        "train(session) returns the module, or an object with runner, save and __call__.",
+    )
+
+
+def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, quiet: bool) -> None:
+    """Take the best epoch's weights, evaluate them on the valid split, and write artifact and report."""
+    recipe, data = parts.recipe, parts.data
+    saved = checkpoints.Checkpoints(run.folder / "checkpoints", recipe.loop.keep)
+    if trained is None:
+        best = saved.best() or saved.newest()[0]
+        if best is None:
+            raise Failed("The trainer left no model behind.", "It must call epoch_done, or train to its end.")
+        model.load_state_dict(best["model"])
+    model = model.to("cpu").eval()
+    parts.transform.to("cpu")
+    head = parts.task.head(parts.spec)
+    call = trained or _numpy(parts, model, head)
+    said = evaluate_module(run.folder, call, parts, "valid")
+    held_out = "test" if "test" in data.splits else "valid"
+    samples = artifact.covering(raw_samples(data, held_out, limit=5000), recipe.artifact.samples)
+    artifact.save(
+        run.folder / "artifact",
+        trained=trained or model,
+        transform=parts.transform,
+        head=head,
+        spec=parts.spec,
+        preprocess=data.preprocess,
+        recipe=recipe.to_json(),
+        task={"name": recipe.task.name, "options": recipe.task.options},
+        model={"name": recipe.model.name, "options": recipe.model.options},
+        metrics={k: v for k, v in said["metrics"].items() if isinstance(v, int | float)},
+        samples=samples,
+        run=run.name,
+        max_batch=recipe.artifact.max_batch,
+        plugins=parts.plugins,
+    )
+    measure_baseline(run.folder, parts, "valid")
+    run.save(status="finished")
+    report.write(run.folder)
+
+
+def _numpy(parts: Parts, model: nn.Module, head: nn.Module) -> Any:
+    """Make a runner of the parts in memory: decoded numpy in, (answer, score) numpy out."""
+    from benchdog.transforms import Deployed
+
+    module = Deployed(parts.transform, model, head).eval()
+
+    def call(*inputs: Any) -> Any:
+        with torch.inference_mode():
+            answer, score = module(*map(torch.from_numpy, inputs))
+        return answer.numpy(), score.numpy()
+
+    return call
+
+
+def _sentence(parts: Parts, parameters: int) -> str:
+    sizes = ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in parts.data.sizes().items())
+    recipe = parts.recipe
+    what = f"{recipe.task.name} with {recipe.model.name} ({parameters:,} parameters)"
+    return f"{what} on {recipe.source.name} ({sizes}), {recipe.backend.name}"
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+

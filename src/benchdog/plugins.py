@@ -1,0 +1,387 @@
+"""The host of plugins: discover, collect, emit, quarantine. Cheap to import, and it imports no component."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import EntryPoint, distributions
+from inspect import isclass, isroutine
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from benchdog import api, hookspecs
+from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, nearest
+from benchdog.events import Events
+
+KINDS: dict[str, type[api.Component]] = {
+    info.kind: info
+    for info in (api.SourceInfo, api.ModelInfo, api.TaskInfo, api.TrainerInfo, api.ExporterInfo, api.BackendInfo)
+}
+BUILTIN = "benchdog"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """Why a plugin was set aside, and what to do about it."""
+
+    name: str
+    fault: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.name!r}: {self.fault} {self.remedy}"
+
+
+@dataclass(kw_only=True, slots=True)
+class Plugin:
+    """A plugin that was loaded: where it comes from and what it offers ({kind: [names]})."""
+
+    name: str
+    dist: str
+    version: str
+    module: ModuleType
+    path: str = ""
+    components: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A component and the plugin that offers it."""
+
+    info: api.Component
+    plugin: str
+    dist: str
+    version: str
+    module: str = ""
+
+    @property
+    def where(self) -> str:
+        """The name by which it can always be chosen."""
+        return f"{self.dist}:{self.info.name}"
+
+    def resolve(self, target: str) -> Any:
+        """Import what a target string names; the fault of its code is told as this component's."""
+        module_name, _, attribute = target.rpartition(":")
+        try:
+            value: Any = import_module(module_name or self.module)
+            for part in attribute.split("."):
+                value = getattr(value, part)
+        except BenchdogError:
+            raise
+        except Exception as error:  # a stranger's code may raise anything
+            what = f"{self.info.kind} {self.info.name!r} of plugin {self.plugin!r} can't be loaded from {target!r}"
+            raise NotAvailable(
+                f"{what}: {type(error).__name__}: {error}.", self.info.install or "Mend or update that plugin."
+            ) from error
+        return value
+
+
+class Plugins:
+    """The plugins of this process. Every call into one is guarded: a broken plugin can't break the tool."""
+
+    def __init__(self) -> None:
+        self.healthy: list[Plugin] = []
+        self.faults: list[Fault] = []
+        self._manager = pluggy.PluginManager("benchdog")
+        self._manager.add_hookspecs(hookspecs)
+        self._events = Events(self._set_aside)
+        self._found: dict[str, list[Found]] = {kind: [] for kind in KINDS}
+
+    @classmethod
+    def discover(cls, local: Sequence[Path | str] = ()) -> Plugins:
+        """Load the installed plugins and the local files named."""
+        plugins = cls()
+        allowed = os.environ.get("BENCHDOG_PLUGINS")
+        names = None if allowed is None else {name.strip() for name in allowed.split(",")}
+        for dist, version, entry in _entry_points():
+            if names is None or dist == BUILTIN or entry.name in names or dist in names:
+                plugins._load_entry(dist, version, entry)
+        for file in dict.fromkeys(Path(f).resolve() for f in local):
+            plugins._load_file(file)
+        return plugins
+
+    # --- loading: each plugin on its own
+
+    def _load_entry(self, dist: str, version: str, entry: EntryPoint) -> None:
+        remedy = f"Update or uninstall {dist}."
+        try:
+            module = import_module(entry.value)
+        except BaseException as error:
+            self._refuse(entry.name, f"raises {_said(error)} at import.", remedy, error)
+            return
+        self._register(Plugin(name=entry.name, dist=dist, version=version, module=module), remedy)
+
+    def _load_file(self, file: Path) -> None:
+        if not file.is_file():
+            raise BadUsage(f"There is no plugin file {file}.", "Give the path of a Python file with hooks.")
+        try:
+            module = load_file(file)
+        except BenchdogError as error:
+            self._refuse(file.stem, error.message, f"Mend {file}.", error)
+            return
+        plugin = Plugin(name=file.stem, dist=file.stem, version="", module=module, path=str(file))
+        if any(hasattr(module, hook) for hook in _HOOKS):
+            self._register(plugin, f"Mend {file}.")
+
+    def _register(self, plugin: Plugin, remedy: str) -> None:
+        contract = getattr(plugin.module, "CONTRACT", api.CONTRACT)
+        try:
+            if contract != api.CONTRACT:
+                raise ValueError(f"is written for contract {contract}, this is contract {api.CONTRACT}")
+            for name, value in vars(plugin.module).items():
+                marks = getattr(value, "benchdog_impl", None) if isroutine(value) else None
+                if marks and name not in _HOOKS:
+                    raise ValueError(f"implements {name}, which is no hook. {nearest(name, _HOOKS)}")
+                if marks and (marks["wrapper"] or marks["hookwrapper"]):
+                    raise ValueError(f"wraps {name}; a wrapper could change what others offer")
+            self._manager.register(plugin.module, plugin.name)
+        except Exception as error:
+            with suppress(ValueError, AssertionError):
+                self._manager.unregister(plugin.module)
+            self._refuse(plugin.name, f"{str(error).splitlines()[-1].rstrip('.')}.", remedy, error)
+            return
+        self.healthy.append(plugin)
+        offered: list[Found] = []
+        for kind in KINDS:
+            try:
+                offered += self._collect(plugin, kind)
+            except BaseException as error:
+                self._manager.unregister(plugin.module)
+                self.healthy.remove(plugin)
+                self._refuse(plugin.name, f"benchdog_{kind}s: {_said(error)}.", remedy, error)
+                return
+        for found in offered:
+            self._offer(plugin, found)
+        for event in (h for h in _HOOKS if h not in {f"benchdog_{kind}s" for kind in KINDS}):
+            for impl in getattr(self._manager.hook, event).get_hookimpls():
+                if impl.plugin is plugin.module:
+                    self._events.add(event, plugin.name, impl.function, impl.argnames)
+
+    def _collect(self, plugin: Plugin, kind: str) -> list[Found]:
+        """Call one plugin's one hook and look at what it offers."""
+        found = []
+        for impl in getattr(self._manager.hook, f"benchdog_{kind}s").get_hookimpls():
+            if impl.plugin is not plugin.module:
+                continue
+            for info in impl.function():
+                if type(info) is not KINDS[kind]:
+                    raise TypeError(f"offers a {type(info).__name__} where a {KINDS[kind].__name__} belongs")
+                _check(info)
+                found.append(
+                    Found(
+                        info=_qualified(info, plugin.module.__name__),
+                        plugin=plugin.name,
+                        dist=plugin.dist,
+                        version=plugin.version,
+                        module=plugin.module.__name__,
+                    )
+                )
+        return found
+
+    def _offer(self, plugin: Plugin, found: Found) -> None:
+        """Take a component in; a built-in's name stays the built-in's."""
+        plugin.components.setdefault(found.info.kind, []).append(found.info.name)
+        rivals = [other for other in self._found[found.info.kind] if other.info.name == found.info.name]
+        self._found[found.info.kind].append(found)
+        if any(other.dist == BUILTIN for other in rivals):
+            self._tell(
+                Fault(
+                    name=plugin.name,
+                    fault=f"offers a {found.info.kind} {found.info.name!r}, which is benchdog's own and stays so.",
+                    remedy=f"Write {found.where!r} to use it.",
+                )
+            )
+
+    def _refuse(self, name: str, fault: str, remedy: str, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        if os.environ.get("BENCHDOG_STRICT") == "1":
+            raise error
+        self._tell(Fault(name=name, fault=" ".join(fault.split()), remedy=remedy))
+
+    def _set_aside(self, name: str, fault: str, error: BaseException | None = None) -> None:
+        """Stop calling a plugin whose event handler failed."""
+        self._tell(Fault(name=name, fault=fault, remedy="It hears no more events; the run goes on."))
+
+    def _tell(self, fault: Fault) -> None:
+        self.faults.append(fault)
+        print(f"benchdog: {fault}", file=sys.stderr, flush=True)
+
+    # --- components
+
+    def all(self, kind: str) -> dict[str, Found]:
+        """Give the components of a kind by name, built-ins first; hidden ones under "dist:name"."""
+        result: dict[str, Found] = {}
+        for found in self._found[kind]:
+            result[found.where if found.info.name in result else found.info.name] = found
+        return result
+
+    def find(self, kind: str, name: str) -> Found:
+        """Give the component that a user named.
+
+        Raises:
+            BadUsage: unknown, or offered by two strangers.
+            NotAvailable: known, but what it requires is not installed.
+        """
+        here = [f for f in self._found[kind] if name in (f.info.name, f.where, f"{f.plugin}:{f.info.name}")]
+        mine = [f for f in here if f.dist == BUILTIN] or here
+        if len(mine) > 1:
+            owners = ", ".join(repr(f.where) for f in mine)
+            raise BadUsage(f"Two plugins offer a {kind} {name!r}.", f"Choose one of {owners}.")
+        if mine:
+            return self._available(mine[0])
+        if ":" in name:
+            return _reference(kind, name)
+        hint = nearest(name, self.all(kind))
+        if kind in ("model", "task", "trainer", "exporter", "backend", "source"):
+            hint += f" A class of your own: --{kind} package.module:Class or file.py:Class."
+        raise BadUsage(f"There is no {kind} {name!r}.", hint)
+
+    def _available(self, found: Found) -> Found:
+        for package in found.info.requires:
+            if importlib.util.find_spec(package) is None:
+                raise NotAvailable(
+                    f"{found.info.kind} {found.info.name!r} needs {package}, which is not installed.",
+                    found.info.install or f"Install {package}.",
+                )
+        return found
+
+    def options(self, found: Found, values: Mapping[str, Any]) -> Any:
+        """Validate a component's options; None when it declares none.
+
+        Raises:
+            BadUsage: an unknown key or a value of another type, named with what is allowed.
+        """
+        from benchdog.options import validate
+
+        what = f"{found.info.kind} {found.info.name!r}"
+        if not found.info.options:
+            if values and found.plugin:
+                raise BadUsage(f"{what} takes no options, so not {', '.join(map(repr, values))}.")
+            return dict(values) if values else None
+        return validate(found.resolve(found.info.options), values, what)
+
+    def make(self, kind: str, name: str, values: Mapping[str, Any] | None = None) -> Any:
+        """Build a component: Target(options), or Target() when it declares no options."""
+        found = self.find(kind, name)
+        options = self.options(found, values or {})
+        target = found.resolve(found.info.target)
+        try:
+            if not found.plugin:
+                return target(**(options or {}))
+            return target() if options is None else target(options)
+        except BenchdogError:
+            raise
+        except TypeError as error:
+            raise BadUsage(f"{kind} {name!r} can't be made: {error}.", "See `benchdog plugins info`.") from error
+
+    # --- events
+
+    def emit(self, event: str, **facts: Any) -> None:
+        """Hand an event to the observers, off this thread; never waits, never raises."""
+        self._events.emit(event, facts)
+
+    def close(self) -> None:
+        """Let the observers finish what they were told, for a few seconds at most."""
+        self._events.close()
+
+
+_HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
+
+
+def load_file(file: Path) -> ModuleType:
+    """Import a Python file under a name that depends on its path alone, so that every process can.
+
+    Raises:
+        BadUsage: it is missing or raises at import.
+    """
+    file = file.resolve()
+    name = f"benchdog_local_{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise BadUsage(f"There is no Python file {file}.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(file)), 0)
+        raise BadUsage(f"{file.name} raises {_said(error)} at import (line {line}).", f"Mend {file}.") from error
+    return module
+
+
+def _entry_points() -> Iterable[tuple[str, str, EntryPoint]]:
+    """Yield (dist, version, entry point) of all plugins, benchdog's own first."""
+    found = {}
+    for dist in distributions():
+        for entry in dist.entry_points:
+            if entry.group == "benchdog":
+                found.setdefault((dist.name.lower(), entry.name), (dist.name.lower(), dist.version, entry))
+    if not any(dist == BUILTIN for dist, _ in found):
+        raise Failed("benchdog is not installed properly: its own plugin is missing.", "Install it again.")
+    yield from sorted(found.values(), key=lambda e: (e[0] != BUILTIN, e[0], e[2].name))
+
+
+def _check(info: api.Component) -> None:
+    name = info.name
+    if not name or not all(c.isalnum() or c in "-_." for c in name) or name != name.lower():
+        raise ValueError(f"{info.kind} name {name!r} isn't made of lower-case letters, digits, '-', '_' and '.'")
+    for key in ("target", "options", "answer", "runner"):
+        value = getattr(info, key, "")
+        if not isinstance(value, str) or (value and ":" not in value) or (key == "target" and not value):
+            raise ValueError(f"{info.kind} {name!r}: {key} {value!r} isn't 'package.module:attribute'")
+
+
+def _qualified(info: api.Component, module: str) -> api.Component:
+    """Give targets that begin with ":" the module of their hook."""
+    short = {
+        key: module + value
+        for key in ("target", "options", "answer", "runner")
+        if isinstance(value := getattr(info, key, ""), str) and value.startswith(":")
+    }
+    return replace(info, **short) if short else info
+
+
+def _reference(kind: str, name: str) -> Found:
+    """Take "package.module:attr" or "file.py:attr" as a component of the user's own."""
+    place, _, attribute = name.rpartition(":")
+    if place.endswith(".py"):
+        module = load_file(Path(place)).__name__
+    else:
+        module = place
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise BadUsage(f"{kind} {name!r}: {error}.", "Write file.py:Class or an installed package.") from error
+    target = f"{module}:{attribute}"
+    value: Any = sys.modules[module]
+    for part in attribute.split("."):
+        if not hasattr(value, part):
+            classes = [n for n, v in vars(sys.modules[module]).items() if isclass(v) and v.__module__ == module]
+            raise BadUsage(f"{place} has no {attribute!r}.", nearest(attribute, classes))
+        value = getattr(value, part)
+    more = {"answer": f"{target}.answer"} if kind == "task" else {"runner": f"{target}.Runner"} if kind == "exporter" else {}
+    info = KINDS[kind](name=name, summary="", target=target, **more)
+    return Found(info=info, plugin="", dist=place, version="", module=module)
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,65 @@
+"""What a person sees of a training run: a bar on a terminal, a line per epoch elsewhere; nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+INTERVAL = 0.1
+"""Seconds between two drawings of the bar."""
+
+
+class Progress:
+    """Draws on stderr at most ten times a second."""
+
+    def __init__(self, epochs: int, batch_size: int, quiet: bool = False) -> None:
+        self.epochs, self.batch_size, self.quiet = epochs, batch_size, quiet
+        self._terminal = not quiet and sys.stderr.isatty()
+        self._bar: tqdm[Any] | None = None
+        self._next = 0.0
+        self._loss = ""
+        self._begun = time.perf_counter()
+
+    def epoch(self, epoch: int, done: int, steps: int | None) -> None:
+        """Begin an epoch's bar."""
+        self._begun = time.perf_counter()
+        if self._terminal:
+            name = f"epoch {epoch + 1}/{self.epochs}"
+            self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", leave=False, file=sys.stderr)
+
+    def step(self, done: int) -> None:
+        """Show how far the epoch is."""
+        if self._bar is not None:
+            now = time.perf_counter()
+            if now >= self._next:
+                self._next = now + INTERVAL
+                self._bar.set_postfix_str(self._loss, refresh=False)
+                self._bar.update(done - self._bar.n)
+
+    def loss(self, mean: float) -> None:
+        """Show the mean loss of the last steps."""
+        self._loss = f"loss {mean:.4f}"
+
+    def epoch_done(self, epoch: int, metrics: Mapping[str, float], better: bool) -> None:
+        """Say an epoch's metrics in a line."""
+        self._hide()
+        if self.quiet:
+            return
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        seconds = time.perf_counter() - self._begun
+        mark = "  *" if better else ""
+        width = len(str(self.epochs))
+        print(f"epoch {epoch:>{width}}/{self.epochs}  {numbers}  {seconds:.1f} s{mark}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._hide()
+
+    def _hide(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

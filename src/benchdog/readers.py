@@ -1,0 +1,270 @@
+"""The decode operations: each makes, from JSON parameters, a step from a raw value to an array.
+
+A step raises Wrong, which says what is wrong with the value; benchdog.decode adds the sample's name.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from benchdog.api import Op
+from benchdog.errors import BadUsage
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Step = Callable[[Any], Any]
+
+FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+"""What an image may be. Pillow knows more, among them EPS, which runs a program to draw it."""
+PIXELS: Final = 80_000_000
+"""More than this in one image is refused before it is unpacked: a small file can hold gigabytes."""
+
+
+class Wrong(Exception):  # noqa: N818 - it never leaves decode
+    """What is wrong with one value, said without the sample's name."""
+
+
+def _want(ok: bool, op: str, key: str, value: Any, wanted: str) -> None:
+    if not ok:
+        raise BadUsage(f"Decode operation {op!r}: {key} must be {wanted}, not {value!r}.")
+
+
+# --- image -----------------------------------------------------------------------------------------
+
+
+def _image(parameters: Op) -> Step:
+    """Give the step from an image file's bytes, or an array in storage form, to uint8 (C, H, W)."""
+    mode, height, width = parameters["mode"], parameters.get("height"), parameters.get("width")
+    _want(mode in ("L", "RGB"), "image", "mode", mode, "'L' or 'RGB'")
+    for key, value in (("height", height), ("width", width)):
+        ok = value is None or (type(value) is int and 0 < value <= 65_535)
+        _want(ok, "image", key, value, "a number of pixels or null")
+    _want((height is None) == (width is None), "image", "width", width, "given with height, or neither")
+
+    def step(value: Any) -> Array:
+        if isinstance(value, np.ndarray):
+            return _stored_image(value, 1 if mode == "L" else 3)
+        if not isinstance(value, bytes | bytearray | memoryview):
+            raise Wrong(f"an image file's bytes are needed, not {type(value).__name__}")
+        picture = _flat(_open_image(bytes(value)), mode)
+        if height and width and picture.size != (width, height):
+            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = np.asarray(picture)
+        return np.ascontiguousarray(pixels[None] if mode == "L" else pixels.transpose(2, 0, 1))
+
+    return step
+
+
+def _stored_image(value: Array, channels: int) -> Array:
+    value = value[None] if value.ndim == 2 and channels == 1 else value
+    if value.ndim != 3 or value.shape[0] != channels or value.dtype != np.uint8:
+        raise Wrong(f"an image array must be uint8 ({channels}, H, W), not {value.dtype} {value.shape}")
+    return value
+
+
+def _open_image(data: bytes) -> Image.Image:
+    if not data:
+        raise Wrong("the file is empty")
+    try:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        if picture.width * picture.height > PIXELS:
+            raise Wrong(f"{picture.width} x {picture.height} pixels are more than the {PIXELS:,} allowed")
+        picture.load()
+    except Wrong:
+        raise
+    except UnidentifiedImageError:
+        raise Wrong(
+            f"it is not an image: it begins with {data[:16]!r} and is none of {', '.join(FORMATS)}"
+        ) from None
+    except Exception as error:  # Pillow's readers raise a dozen kinds for damaged files
+        text = str(error).strip().rstrip(".") or type(error).__name__
+        raise Wrong(f"the image is damaged: {text}") from None
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # the pixels are whole; only the note of how the camera was held is not
+        return picture
+
+
+def _flat(picture: Image.Image, mode: str) -> Image.Image:
+    """Give 8-bit grey or colour: 16 bits scaled, palettes looked up, transparency on white."""
+    if picture.mode.startswith("I"):
+        picture = _from_16_bit(picture)
+    if picture.mode == "F":
+        raise Wrong("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, picture)
+    # Some modes (CMYK, LAB, HSV) only go to RGB.
+    return picture if picture.mode == mode else picture.convert("RGB").convert(mode)
+
+
+def _from_16_bit(picture: Image.Image) -> Image.Image:
+    """Scale 0..65535 to 0..255 with rounding; Pillow's own conversion clips at 255."""
+    pixels = np.asarray(picture).astype(np.int64)
+    if pixels.size and (pixels.min() < 0 or pixels.max() > 65_535):
+        raise Wrong("its pixels have more than 16 bits; save it with 8 or 16")
+    return Image.fromarray(((pixels * 255 + 32_767) // 65_535).astype(np.uint8))
+
+
+# --- array -----------------------------------------------------------------------------------------
+
+
+def _array(parameters: Op) -> Step:
+    """Give the step from an array, a nested list or a .npy file's bytes to an array of one dtype."""
+    shape = parameters["shape"]
+    ok = isinstance(shape, list | tuple) and all(a is None or (type(a) is int and a >= 0) for a in shape)
+    _want(ok, "array", "shape", shape, "a list of lengths, null for a free one")
+    dtype: np.dtype[Any] = np.dtype(object)
+    with suppress(TypeError):
+        dtype = np.dtype(parameters["dtype"])
+    _want(dtype.kind in "buif", "array", "dtype", parameters["dtype"], "a number's dtype such as 'uint8'")
+
+    def step(value: Any) -> Array:
+        array = _loaded(value)
+        if array.ndim != len(shape) or any(
+            want not in (None, have) for want, have in zip(shape, array.shape, strict=True)
+        ):
+            wanted = tuple("any" if axis is None else axis for axis in shape)
+            raise Wrong(f"its shape is {array.shape}, not {wanted}")
+        return _cast(array, dtype)
+
+    return step
+
+
+def _loaded(value: Any) -> Array:
+    try:
+        if isinstance(value, bytes | bytearray | memoryview):
+            # Never with pickle: loading one would run code from the file.
+            array = np.lib.format.read_array(io.BytesIO(bytes(value)), allow_pickle=False)
+        else:
+            array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError, EOFError, MemoryError) as error:
+        raise Wrong(f"not an array of numbers: {error}") from None
+    if array.dtype.kind not in "buif":
+        raise Wrong(f"not an array of numbers but of {array.dtype}")
+    return array
+
+
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Convert where no value changes beyond the rounding of a float."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise Wrong("it holds NaN or infinity")
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
+    with np.errstate(all="ignore"):
+        converted = array.astype(dtype)
+    same = np.isfinite(converted).all() if dtype.kind == "f" else np.array_equal(converted, array)
+    if not same:
+        raise Wrong(f"its values ({array.min():g} to {array.max():g}) don't fit {dtype}")
+    return converted
+
+
+# --- row -------------------------------------------------------------------------------------------
+
+
+def _row(parameters: Op) -> Step:
+    """Give the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not)."""
+    columns, words = parameters["columns"], parameters.get("missing", [""])
+    ok = (
+        isinstance(columns, list | tuple)
+        and len(columns) > 0
+        and all(isinstance(c, Mapping) for c in columns)
+    )
+    _want(ok, "row", "columns", columns, "a list of columns")
+    _want(isinstance(words, list | tuple), "row", "missing", words, "a list of words")
+    missing = {str(word).strip().casefold() for word in words}
+    readers = [(str(column.get("name", "")), _cell(column)) for column in columns]
+    names = [name for name, _ in readers]
+
+    def step(value: Any) -> Array:
+        if not isinstance(value, Mapping):
+            raise Wrong(f"a row must map columns to values, it is {type(value).__name__}")
+        out = np.empty(len(readers), np.float32)
+        for i, (name, read) in enumerate(readers):
+            if name not in value:
+                raise Wrong(f"the row has no column {name!r} (it needs {', '.join(names)})")
+            cell = value[name]
+            cell = cell.strip() if isinstance(cell, str) else cell
+            gone = cell is None or cell != cell or (isinstance(cell, str) and cell.casefold() in missing)
+            try:
+                out[i] = read(None if gone else cell)
+            except Wrong as wrong:
+                raise Wrong(f"column {name!r}: {wrong}") from None
+        return out
+
+    return step
+
+
+def _cell(column: Mapping[str, Any]) -> Callable[[Any], float]:
+    extra = set(column) - {"name", "kind", "categories"}
+    _want(not extra, "row", "columns", sorted(extra), "of name, kind and categories")
+    kind, categories = column.get("kind", "number"), column.get("categories", ())
+    _want(kind in ("number", "category"), "row", "kind", kind, "'number' or 'category'")
+    if kind == "number":
+        return _number
+    codes = {str(category): i for i, category in enumerate(categories, 1)}
+    return lambda cell: 0 if cell is None else codes.get(_text(cell), 0)
+
+
+def _number(cell: Any) -> float:
+    if cell is None:
+        return math.nan
+    try:
+        # float() takes "1_000", which no other language's reader does
+        number = math.inf if isinstance(cell, str) and "_" in cell else float(cell)
+    except (TypeError, ValueError):
+        raise Wrong(f"{cell!r} is not a number") from None
+    if not abs(number) <= np.finfo(np.float32).max:
+        raise Wrong(f"{cell!r} is not a finite number")
+    return number
+
+
+def _text(cell: Any) -> str:
+    """Write a category as the table does: 3.0, which JSON may make of 3, is "3"."""
+    whole = isinstance(cell, float) and cell.is_integer()
+    return str(int(cell)) if whole else str(cell)
+
+
+# --- tokens ----------------------------------------------------------------------------------------
+
+
+def is_alphabet(words: Sequence[str]) -> bool:
+    """Say whether the words are different single characters."""
+    return len(words) > 0 and len(set(words)) == len(words) and all(len(word) == 1 for word in words)
+
+
+def _tokens(parameters: Op) -> Step:
+    """Give the step from a text to the codes of its characters, int64 (T,)."""
+    vocabulary = parameters["vocabulary"]
+    ok = isinstance(vocabulary, list | tuple) and is_alphabet([str(word) for word in vocabulary])
+    _want(ok, "tokens", "vocabulary", vocabulary, "a list of different single characters")
+    codes = {str(character): i for i, character in enumerate(vocabulary)}
+
+    def step(value: Any) -> Array:
+        if not isinstance(value, str):
+            raise Wrong(f"a text is needed, not {type(value).__name__}")
+        if not value:
+            raise Wrong("the text is empty")
+        try:
+            return np.array([codes[character] for character in value], np.int64)
+        except KeyError as error:
+            at = value.index(error.args[0])
+            raise Wrong(f"character {error.args[0]!r} at {at} is not in the vocabulary") from None
+
+    return step
+
+
+OPS: Final[Mapping[str, tuple[Callable[[Op], Step], frozenset[str], frozenset[str]]]] = {
+    "image": (_image, frozenset({"mode"}), frozenset({"height", "width"})),
+    "array": (_array, frozenset({"dtype", "shape"}), frozenset()),
+    "row": (_row, frozenset({"columns"}), frozenset({"missing"})),
+    "tokens": (_tokens, frozenset({"vocabulary"}), frozenset()),
+}
+"""Each operation: how its step is made, the parameters it needs, those it may have."""

@@ -1,0 +1,137 @@
+"""Build a stored model again from its weights, by the plugin that made it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchdog import files
+from benchdog.api import Preprocess, Spec
+from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from benchdog.plugins import Plugins
+
+WEIGHTS = "model.safetensors"
+
+
+def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
+    """Take the preprocessing that an artifact or export keeps."""
+    return Preprocess(decode=meta["preprocess"]["decode"], transform=meta["preprocess"]["transform"])
+
+
+def check_reference(kind: str, name: str, plugins: Plugins, trusted: bool) -> None:
+    """Let a folder choose among plugins, and nothing else: "file.py:Class" in its JSON would be run.
+
+    Raises:
+        Refused: the name is no plugin's, but code, and the folder is not trusted.
+    """
+    known = {each for found in plugins.all(kind).values() for each in (found.info.name, found.where)}
+    if ":" in name and name not in known and not trusted:
+        raise Refused(
+            f"The {kind} {name!r} is code that no plugin offers, and the folder wasn't made on this machine.",
+            "Add --trust if you trust who made it.",
+        )
+
+
+def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bool = False) -> nn.Module:
+    """Give the module (answer, score) with the folder's weights, fp32, evaluation mode, on the CPU.
+
+    Args:
+        folder: holds model.safetensors.
+        meta: names task, model, spec and preprocess, as artifact.json does.
+
+    Raises:
+        NotAvailable: the model's plugin is not installed; the hint says how to get it.
+        Refused: it names code that is no plugin's, and `trusted` is false.
+        BadData: the weights don't fit the model that the plugin builds today.
+    """
+    from benchdog.transforms import Deployed, Transform
+
+    for kind in ("task", "model"):
+        check_reference(kind, meta[kind]["name"], plugins, trusted)
+    spec, preprocess = Spec.from_json(meta["spec"]), preprocess_of(meta)
+    transform = Transform(preprocess, spec)
+    task = plugins.make("task", meta["task"]["name"], meta["task"]["options"])
+    model = build_model(meta["model"], transform.spec(spec), plugins)
+    module = Deployed(transform, model, task.head(spec)).float().eval().requires_grad_(False)
+    load_weights(module, folder / WEIGHTS)
+    return module
+
+
+def build_model(model: Mapping[str, Any], spec: Spec, plugins: Plugins) -> nn.Module:
+    """Build an untrained model by its name and options."""
+    try:
+        found = plugins.find("model", model["name"])
+    except BenchdogError as error:
+        owner = model.get("plugin") or {}
+        raise NotAvailable(
+            f"The model {model['name']!r} of plugin {owner.get('dist', 'unknown')!r} is not installed.",
+            f"{owner.get('install') or 'Install that plugin'}, or name its file: --plugin FILE.",
+        ) from error
+    options = plugins.options(found, model["options"])
+    build = found.resolve(found.info.target)
+    if "spec" in inspect.signature(build).parameters:
+        built: nn.Module = build(spec, options) if found.plugin else build(spec=spec, **(options or {}))
+    else:
+        built = build(**{key: _filled(value, spec) for key, value in model["options"].items()})
+    return built
+
+
+def _filled(value: Any, spec: Spec) -> Any:
+    """Fill "{spec.channels}" and the like into an option; a text that is one number becomes it."""
+    if not isinstance(value, str) or "{spec." not in value:
+        return value
+    text = value.format(spec=spec)
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read weights into a module; shared tensors are stored once.
+
+    Raises:
+        BadData: the file is damaged, or holds other weights than the module has.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    try:
+        load_model(module, path, strict=True)
+    except (SafetensorError, OSError) as error:
+        raise BadData(f"{path} can't be read: {error}.", "The file is damaged: make the folder again.") from None
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:300]
+        raise BadData(
+            f"{path} doesn't fit the model: {said}.", "Use the version of the plugin that made it."
+        ) from None
+
+
+class Rebuilt:
+    """Run weights by rebuilding their model: the runner of `safetensors`, and of artifacts without a graph."""
+
+    def __init__(
+        self,
+        folder: Path,
+        meta: Mapping[str, Any] | None = None,
+        plugins: Plugins | None = None,
+        trusted: bool = False,
+    ) -> None:
+        from benchdog.plugins import Plugins
+
+        meta = files.read_json(folder / "model.json") if meta is None else meta
+        self._module = rebuild(folder, meta, Plugins.discover() if plugins is None else plugins, trusted)
+
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import torch
+
+        with torch.inference_mode():
+            answer, score = self._module(*(torch.from_numpy(x) for x in inputs))
+        return answer.numpy(), score.numpy()

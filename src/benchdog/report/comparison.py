@@ -1,0 +1,83 @@
+"""Several runs beside each other: curves, final metrics, what their recipes do differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchdog.report import figures, sections
+from benchdog.report.facts import Facts, differences
+from benchdog.report.figures import Line
+from benchdog.report.html import Html, h, join, short, table, wording
+
+
+def final(runs: Sequence[Facts]) -> dict[str, list[float | None]]:
+    """Give the final metrics by name, one value a run; None where a run lacks it."""
+    each = [run.scalars() for run in runs]
+    ranks = {"test": 0, "valid": 1, "train": 2}
+    found = dict.fromkeys(name for one in each for name in one)
+    names = sorted(found, key=lambda name: ranks.get(name.split(".")[0], 3))  # stable within a split
+    return {name: [one.get(name) for one in each] for name in names}
+
+
+def panels(runs: Sequence[Facts]) -> list[tuple[str, list[Line]]]:
+    """Choose the curves that the runs share: the loss and each monitored metric, on valid."""
+    wanted = dict.fromkeys(["loss", *(run.monitor for run in runs)])
+    found = []
+    for metric in wanted:
+        lines = [
+            Line(name=run.name, x=x, y=y, colour=i, dashed=i >= len(figures.SERIES))
+            for i, run in enumerate(runs)
+            for x, y in [run.series(f"valid.{metric}")]
+            if x
+        ]
+        if lines:
+            found.append((f"valid {wording(metric)}", lines))
+    return found
+
+
+def picture(runs: Sequence[Facts]) -> bytes:
+    """Draw the overlaid curves as a PNG file's bytes."""
+    return figures.curves_png(panels(runs), x_label="epoch")
+
+
+def body(runs: Sequence[Facts]) -> Html:
+    """Give the comparison's page."""
+    drawn = panels(runs)
+    names = [(run.name, i) for i, run in enumerate(runs)]
+    curves = (
+        h("figure", figures.curves(drawn, x_label="epoch"), sections.legend(names))
+        if drawn
+        else h("p", "None of these runs has finished an epoch.", cls="quiet")
+    )
+    changed = differences([run.recipe for run in runs])
+    recipes = _table("key", runs, changed) if changed else h("p", "The recipes are the same.", cls="quiet")
+    return join(
+        h("header", h("p", "Runs compared", cls="kicker"), h("h1", _answer(runs))),
+        sections.section("How they learnt", curves),
+        sections.section("Final metrics", _table("metric", runs, final(runs))),
+        sections.section("What their recipes do differently", recipes),
+    )
+
+
+def _answer(runs: Sequence[Facts]) -> str:
+    """Say which run is best, when they are judged by one metric on one split."""
+    if len({(run.monitor, run.better) for run in runs}) != 1:
+        return "These runs monitor different metrics."
+    monitor, better = runs[0].monitor, runs[0].better
+    for split in ("test", "valid"):
+        values = [run.scalars().get(f"{split}.{monitor}") for run in runs]
+        known = [(value, run.name) for value, run in zip(values, runs, strict=True) if value is not None]
+        if len(known) == len(runs) > 1:
+            best = (max if better == "max" else min)(known, key=lambda pair: pair[0])
+            if sum(value == best[0] for value, _ in known) > 1:
+                return f"The {split} {wording(monitor)} of the best of them is equal: {short(best[0])}."
+            return f"{best[1]} is best: its {split} {wording(monitor)} is {short(best[0])}."
+    return f"{len(runs)} runs, not all of them evaluated."
+
+
+def _table(name: str, runs: Sequence[Facts], rows: dict[str, Any]) -> Html:
+    if not rows:
+        return h("p", "There are none yet.", cls="quiet")
+    lines = ((key, *map(short, values)) for key, values in rows.items())
+    return table((name, *(run.name for run in runs)), lines, numbers=1)

@@ -1,0 +1,189 @@
+"""What the files of a run folder say, however many of them there are."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchdog.report.html import number
+
+Json = dict[str, Any]
+SMALLER = frozenset({"loss", "mae", "mse", "rmse", "perplexity"})
+"""Metrics that are better when smaller, for a run that died before it could say so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """A run folder, read. What is absent is empty; `faults` says which files could not be read."""
+
+    folder: Path
+    run: Json
+    steps: list[Json]
+    epochs: list[Json]
+    recipe: Json
+    recipe_text: str
+    environment: Json
+    baseline: Json
+    evaluations: Mapping[str, Json]
+    exports: list[tuple[str, Json]]
+    artifact: Json
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's, when nothing else is written."""
+        return str(self.run.get("name") or self.folder.name)
+
+    @property
+    def monitor(self) -> str:
+        """The monitored metric without its split: "accuracy"."""
+        return str(self.run.get("monitor") or self.evaluation.get("monitor") or "loss").removeprefix("valid.")
+
+    @property
+    def better(self) -> str:
+        """Whether the monitored metric is better when it is larger: "max" or "min"."""
+        given = self.run.get("better") or self.evaluation.get("better")
+        return str(given) if given in ("max", "min") else "min" if self.monitor in SMALLER else "max"
+
+    @property
+    def evaluation(self) -> Json:
+        """The evaluation that the answer is read from: test where there is one, else valid."""
+        return self.evaluations.get("test") or self.evaluations.get("valid") or {}
+
+    @property
+    def target(self) -> str:
+        """The target's kind ("class", "number", ...), "" when nothing says it."""
+        told = self.evaluation.get("target")
+        spec = _mapping(_mapping(self.artifact.get("spec")).get("target"))
+        return str(_mapping(told).get("kind") or spec.get("kind") or (told if isinstance(told, str) else ""))
+
+    @property
+    def field_kind(self) -> str:
+        """The first field's kind ("image", ...), "" when nothing says it."""
+        fields = _mapping(self.artifact.get("spec")).get("fields")
+        return str(_mapping(fields[0]).get("kind", "")) if isinstance(fields, list) and fields else ""
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """The best epoch's number and its value of the monitored metric."""
+        best = _mapping(self.run.get("best"))
+        epoch, value = number(best.get("epoch")), number(best.get("value"))
+        return (int(epoch), value) if epoch is not None and value is not None else None
+
+    def series(self, key: str) -> tuple[list[float], list[float]]:
+        """Give epochs and values of a metric, "valid.loss" say, where both are numbers."""
+        pairs = [(number(line.get("epoch")), number(line.get(key))) for line in self.epochs]
+        kept = [(x, y) for x, y in pairs if x is not None and y is not None]
+        return [x for x, _ in kept], [y for _, y in kept]
+
+    def scalars(self) -> dict[str, float]:
+        """Give the final metrics by split and name: evaluations, else the best or last epoch's."""
+        out: dict[str, float] = {}
+        chosen = [e for e in self.epochs if self.best and e.get("epoch") == self.best[0]] or self.epochs[-1:]
+        for line in chosen:
+            out.update({k: v for k, raw in line.items() if "." in k and (v := number(raw)) is not None})
+        for split, evaluation in self.evaluations.items():
+            metrics = _mapping(evaluation.get("metrics"))
+            out.update({f"{split}.{k}": v for k, raw in metrics.items() if (v := number(raw)) is not None})
+        return out
+
+
+def _mapping(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _json(path: Path, faults: list[str]) -> Json:
+    """Read a JSON object; a missing file is empty, a damaged one is empty and a fault."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        faults.append(f"{path.name}: {error}")
+        return {}
+    if not isinstance(value, dict):
+        faults.append(f"{path.name}: not a JSON object")
+        return {}
+    return value
+
+
+def _lines(path: Path, faults: list[str]) -> list[Json]:
+    """Read metrics.jsonl; the last line of a killed run may be half a line."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        faults.append(f"{path.name}: {error}")
+        return []
+    found = []
+    for at, line in enumerate(text.splitlines(), start=1):
+        try:
+            value = json.loads(line) if line.strip() else None
+        except ValueError:
+            faults.append(f"{path.name}: line {at} is not JSON")
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def _recipe(path: Path, faults: list[str]) -> tuple[str, Json]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "", {}
+    except (OSError, ValueError) as error:
+        faults.append(f"{path.name}: {error}")
+        return "", {}
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"{path.name}: {error}")
+        return text, {}
+
+
+def read(folder: Path) -> Facts:
+    """Read a run folder; never fails for a part that is absent or damaged."""
+    faults: list[str] = []
+    lines = _lines(folder / "metrics.jsonl", faults)
+    text, recipe = _recipe(folder / "recipe.toml", faults)
+    splits = {s: _json(folder / f"evaluation-{s}.json", faults) for s in ("valid", "test")}
+    exports = sorted((folder / "exports").glob("*/export.json"))
+    return Facts(
+        folder=folder,
+        run=_json(folder / "run.json", faults),
+        steps=[line for line in lines if line.get("kind") == "step"],
+        epochs=[line for line in lines if line.get("kind") == "epoch"],
+        recipe=recipe,
+        recipe_text=text,
+        environment=_json(folder / "environment.json", faults),
+        baseline=_json(folder / "baseline.json", faults),
+        evaluations={s: e for s, e in splits.items() if e},
+        exports=[(path.parent.name, _json(path, faults)) for path in exports],
+        artifact=_json(folder / "artifact" / "artifact.json", faults),
+        faults=faults,
+    )
+
+
+def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give a recipe's keys as they are typed on the command line: {"loop.epochs": 5}."""
+    out: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            out.update(flat(value, f"{prefix}{key}."))
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+def differences(recipes: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Give the recipe keys whose values are not all the same; None where a recipe lacks the key."""
+    flattened = [flat(recipe) for recipe in recipes]
+    keys = dict.fromkeys(key for one in flattened for key in one)
+    rows = {key: [one.get(key) for one in flattened] for key in keys}
+    return {key: row for key, row in rows.items() if any(value != row[0] for value in row[1:])}

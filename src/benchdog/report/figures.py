@@ -1,0 +1,175 @@
+"""Curves as inline SVG that takes its colours and its type from the page around it."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchdog.report.html import Html, h
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, FAINT = "#0a0b01", "#0a0b02"
+"""Stand-ins that no picture uses by chance: they become CSS variables of the page."""
+
+SERIES = tuple(f"#0a0b{i:02x}" for i in range(0x10, 0x18))
+REAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6fd0", "#8a8a00")
+"""The same lines' colours where there is no page: in a PNG file."""
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: the page's own type, crisp and selectable
+    "text.parse_math": False,  # a metric called "$" is a name, no formula
+    "axes.unicode_minus": False,
+    "font.family": "sans-serif",
+    "font.size": 10.0,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "axes.linewidth": 0.8,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One curve: a name, its points, and the number of its colour; `faint` for what is only behind."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: int
+    faint: bool = False
+    dashed: bool = False
+
+
+def curves(
+    panels: Sequence[tuple[str, Sequence[Line]]], *, x_label: str, best: tuple[int, int, float] | None = None
+) -> Html:
+    """Draw panels of curves, one SVG each, so that a narrow page can put them one below the other.
+
+    Args:
+        panels: title and lines of each.
+        x_label: what runs along.
+        best: (panel, epoch, value) of the point to mark.
+    """
+    with _drawing():
+        drawn = [
+            _svg(_curves([panel], x_label, (0, *best[1:]) if best and best[0] == i else None, SERIES), f"{i}")
+            for i, panel in enumerate(panels)
+        ]
+        return h("div", *drawn, cls="panels")
+
+
+def curves_png(panels: Sequence[tuple[str, Sequence[Line]]], *, x_label: str) -> bytes:
+    """Draw panels of curves on white, with a legend, as a PNG file's bytes."""
+    with _drawing({"axes.edgecolor": "#999999", "grid.color": "#dddddd", "axes.labelcolor": "#222222",
+                   "text.color": "#222222", "xtick.color": "#222222", "ytick.color": "#222222"}):  # fmt: skip
+        figure = _curves(panels, x_label, None, REAL)
+        for axes in figure.axes:
+            axes.legend(frameon=False, fontsize=9)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def scatter(true: Sequence[float], said: Sequence[float], name: str) -> Html:
+    """Draw answers against the truth, with the line on which they would be equal."""
+    with _drawing():
+        figure = _figure(4.6, 4.2)
+        axes = _bare(figure.add_subplot())
+        low, high = min(*true, *said), max(*true, *said)
+        axes.plot([low, high], [low, high], color=FAINT, linewidth=1, zorder=1)
+        axes.scatter(true, said, s=9, color=SERIES[0], alpha=0.45, linewidths=0, zorder=2)
+        axes.set_xlabel(f"true {name}")
+        axes.set_ylabel(f"answered {name}")
+        return _svg(figure, f"scatter {name}")
+
+
+@contextmanager
+def _drawing(over: Mapping[Any, Any] | None = None) -> Iterator[None]:
+    """Draw in this module's style, silent about letters that matplotlib's own font lacks.
+
+    The page's fonts have them: only the measured width is a guess.
+    """
+    import matplotlib as mpl
+
+    with warnings.catch_warnings(), mpl.rc_context({**STYLE, **(over or {})}):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure  # no pyplot: no global state, no window
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _bare(axes: Axes) -> Axes:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.patch.set_visible(False)
+    return axes
+
+
+def _curves(
+    panels: Sequence[tuple[str, Sequence[Line]]],
+    x_label: str,
+    best: tuple[int, int, float] | None,
+    colours: Sequence[str],
+) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _figure(4.9 * max(len(panels), 1), 3.1)
+    for i, (title, lines) in enumerate(panels):
+        axes = _bare(figure.add_subplot(1, len(panels), i + 1))
+        axes.set_title(title, loc="left", fontsize=11)
+        for line in lines:
+            axes.plot(
+                line.x,
+                line.y,
+                color=colours[line.colour % len(colours)],
+                alpha=0.3 if line.faint else 1.0,
+                linewidth=1.0 if line.faint else 1.8,
+                linestyle="--" if line.dashed else "-",
+                marker="o" if len(line.x) < 12 and not line.faint else "",
+                markersize=3.5,
+                label=line.name if not line.name.startswith("_") else f" {line.name}",
+            )
+        axes.set_xlabel(x_label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        if best and best[0] == i:
+            axes.axvline(best[1], color=FAINT, linewidth=1, linestyle=":")
+            axes.plot([best[1]], [best[2]], "o", markersize=8, fillstyle="none", color=INK)
+    return figure
+
+
+def _svg(figure: Figure, salt: str) -> Html:
+    """Give a figure as SVG for a page: no prolog, no metadata, unique ids, the page's colours."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 aria-hidden="true">', text, count=1)
+    text = re.sub(r'(<g) id="[^"]*"', r"\1", text)  # "axes_1" and the like: twice in a page of two figures
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = text.replace(INK, "var(--ink)").replace(FAINT, "var(--rule)")
+    for i, colour in enumerate(SERIES):
+        text = text.replace(colour, f"var(--s{i})")
+    return Html(re.sub(r"\n\s*", "\n", text))

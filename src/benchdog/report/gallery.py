@@ -1,0 +1,95 @@
+"""The mistakes that cost most: the picture, what was said, what is true."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from benchdog.pictures import MASK_COLOURS
+from benchdog.report.facts import Facts, Json
+from benchdog.report.html import NOTHING, Html, h, join, number, percent, short, table
+
+PICTURE_BYTES = 4_000_000
+
+
+def worst(facts: Facts) -> Html:
+    """Show the mistakes that cost most: the picture, what was said, what is true."""
+    evaluation = facts.evaluation
+    entries = [w for w in evaluation.get("worst") or [] if isinstance(w, dict)]
+    classes = evaluation.get("classes")
+    classes = classes if isinstance(classes, list) else []
+    if not entries:
+        return NOTHING
+    masks = facts.target == "mask"
+    shown = [(entry, _data_uri(facts.folder, entry.get("picture"))) for entry in entries]
+    cards = [
+        h("figure", h("img", src=uri, alt=f"sample {entry.get('id')}"), _caption(entry, classes, masks))
+        for entry, uri in shown
+        if uri
+    ]
+    bare = [entry for entry, uri in shown if not uri]
+    gallery = h("div", *cards, cls="gallery wide" if masks else "gallery") if cards else None
+    return join(_mask_legend(classes) if masks and cards else None, gallery, _worst_table(bare, classes))
+
+
+def _caption(entry: Json, classes: list[Any], masks: bool) -> Html:
+    loss = h("br"), f"{entry.get('id', '')} · loss {short(entry.get('loss'))}"
+    if masks:
+        return h("figcaption", "picture · truth · answer", *loss)
+    said, true = _said(entry.get("answer"), classes), _said(entry.get("target"), classes)
+    wrong = "wrong" if said.split(" (")[0] != true else None
+    return h("figcaption", "said ", h("span", said, cls=wrong), ", is ", h("strong", true), *loss)
+
+
+def _said(value: Any, classes: list[Any]) -> str:
+    """Write an answer or a target for people: a class's name, a rounded number."""
+    if isinstance(value, dict):
+        label = _said(value.get("label", value.get("value", value.get("class"))), classes)
+        sure = number(value.get("probability"))
+        return label if sure is None else f"{label} ({percent(sure)})"
+    if isinstance(value, list):
+        parts = [_said(item, []) for item in value[:8]]
+        return ", ".join(parts) + (", …" if len(value) > 8 else "")
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(classes):
+        return str(classes[value])
+    text = short(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _worst_table(entries: list[Json], classes: list[Any]) -> Html:
+    if not entries:
+        return NOTHING
+    rows = (
+        (
+            e.get("id", ""),
+            _said(e.get("answer"), classes),
+            _said(e.get("target"), classes),
+            short(e.get("loss")),
+        )
+        for e in entries
+    )
+    return table(("sample", "answered", "true", "loss"), rows, numbers=3)
+
+
+def _mask_legend(classes: list[Any]) -> Html:
+    colours = [(str(name), MASK_COLOURS[i % len(MASK_COLOURS)]) for i, name in enumerate(classes[1:])]
+    swatches = (join(h("b", cls="box", style=f"background:{colour}"), name) for name, colour in colours)
+    return h("div", *(h("span", swatch) for swatch in swatches), cls="legend")
+
+
+def _data_uri(folder: Path, picture: Any) -> str | None:
+    """Give a PNG file of the run as a data URI; nothing for what lies outside the run or is no PNG."""
+    if not isinstance(picture, str) or not picture:
+        return None
+    path = (folder / picture).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        return None
+    try:
+        if path.stat().st_size > PICTURE_BYTES:
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    good = data.startswith(b"\x89PNG\r\n\x1a\n")
+    return "data:image/png;base64," + base64.b64encode(data).decode() if good else None

@@ -1,0 +1,179 @@
+"""The answer that a report begins with, and whether the model was worth its trouble."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchdog.report.facts import Facts
+from benchdog.report.html import number, percent, short, wording
+
+NOUNS = {"image": "images", "volume": "volumes", "table": "rows", "tokens": "texts", "audio": "recordings"}
+NEAR = 0.02  # a relative difference that isn't worth a network, where no sampling error is known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """One line of the comparison: a name, the metric's value and how it is written."""
+
+    name: str
+    value: float
+    text: str
+    mine: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Headline:
+    """The answer, what simpler ways reach, the verdict, and the lines for the bars."""
+
+    answer: str = ""
+    others: str = ""
+    verdict: str = ""
+    metric: str = ""
+    better: str = "max"
+    bars: list[Bar] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Measure:
+    """How one metric is said: `sentence` has {value} and {where}; `share` marks a part of one."""
+
+    metric: str
+    better: str
+    sentence: str
+    share: bool = False
+
+    def text(self, value: float) -> str:
+        return percent(value) if self.share else short(float(value))
+
+
+def _measure(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
+    """Choose the metric that says most to a person, by what the target is."""
+    if facts.target == "next-token" and "loss" in metrics:
+        return _Measure(metric="loss", better="min", sentence="The next token costs {value} nats {where}")
+    if "iou" in metrics:
+        return _Measure(
+            metric="iou", better="max", sentence="Masks overlap the truth by {value} (IoU) {where}"
+        )
+    if "accuracy" in metrics:
+        return _Measure(
+            metric="accuracy", better="max", share=True, sentence="{value} {where} are named correctly"
+        )
+    if "mae" in metrics:
+        return _Measure(metric="mae", better="min", sentence="Answers are off by {value} on average {where}")
+    if facts.monitor in metrics:
+        sentence = f"The {wording(facts.monitor)} is {{value}} {{where}}"
+        return _Measure(metric=facts.monitor, better=facts.better, sentence=sentence)
+    return None
+
+
+def headline(facts: Facts) -> Headline:
+    """Say what the run reached on data that it never learnt from."""
+    evaluation = facts.evaluation
+    metrics = evaluation.get("metrics")
+    if not isinstance(metrics, dict):
+        return _unevaluated(facts)
+    measure = _measure(facts, metrics)
+    value = number(metrics.get(measure.metric)) if measure else None
+    if measure is None or value is None:
+        return _unevaluated(facts)
+    split = "test" if "test" in facts.evaluations else "valid"
+    answer = measure.sentence.format(value=measure.text(value), where=_where(facts, split, measure.share))
+    if measure.metric == "loss" and value < 50:
+        answer += f" (perplexity {short(math.exp(value))})"
+    return _compared(facts, measure, split, value, answer)
+
+
+def _where(facts: Facts, split: str, of: bool) -> str:
+    """Name the samples: "of the held-out test images"."""
+    kind = facts.field_kind
+    if not kind and any(w.get("picture") for w in facts.evaluation.get("worst") or [] if isinstance(w, dict)):
+        kind = "image"
+    noun = NOUNS.get(kind, "samples")
+    held = "held-out test" if split == "test" else "validation"
+    return f"{'of' if of else 'on'} the {held} {noun}"
+
+
+def _unevaluated(facts: Facts) -> Headline:
+    """Fall back on the best epoch's validation metric, which training itself has looked at."""
+    if facts.best is None:
+        return Headline()
+    epoch, value = facts.best
+    name = wording(facts.monitor)
+    text = percent(value) if facts.monitor == "accuracy" else short(value)
+    return Headline(
+        answer=f"The best validation {name} is {text}, at epoch {epoch}. It has not been evaluated yet.",
+        metric=name,
+        better=facts.better,
+    )
+
+
+def _compared(facts: Facts, measure: _Measure, split: str, value: float, answer: str) -> Headline:
+    """Set the answer beside the baselines, which may have been measured on another split."""
+    ours, note, same = value, "", facts.baseline.get("split", split)
+    if same != split:
+        other = number((facts.evaluations.get(str(same), {}).get("metrics") or {}).get(measure.metric))
+        split_word = "validation" if same == "valid" else str(same)
+        note = f"On the {split_word} split it is {measure.text(other)}" if other is not None else ""
+        ours = other if other is not None else value
+    lines = _lines(facts, measure)
+    said = ", ".join(f"{_the(bar.name)} reaches {bar.text}" if i == 0 else f"{_the(bar.name)} {bar.text}"
+                     for i, bar in enumerate(lines))  # fmt: skip
+    others = ("; ".join(filter(None, (note, said))) if lines else "").strip()
+    samples = number((facts.evaluations.get(str(same)) or facts.evaluation).get("samples"))
+    return Headline(
+        answer=answer + ".",
+        others=(others[0].upper() + others[1:] + ".") if others else "",
+        verdict=_verdict(facts, measure, ours, lines[0], samples) if lines else "",
+        metric=measure.metric,
+        better=measure.better,
+        bars=[Bar(name=_subject(facts), value=ours, text=measure.text(ours), mine=True), *lines]
+        if lines
+        else [],
+    )
+
+
+def _lines(facts: Facts, measure: _Measure) -> list[Bar]:
+    """Give the baselines, best first."""
+    bars = []
+    for line in facts.baseline.get("lines") or []:
+        metrics = line.get("metrics") if isinstance(line, dict) else None
+        value = number(metrics.get(measure.metric)) if isinstance(metrics, dict) else None
+        if value is not None:
+            bars.append(Bar(name=str(line.get("name", "?")), value=value, text=measure.text(value)))
+    return sorted(bars, key=lambda bar: bar.value, reverse=measure.better == "max")
+
+
+def _the(name: str) -> str:
+    """Give a baseline its article."""
+    return f"a {name}" if name.startswith("linear") else f"the {name}"
+
+
+def _subject(facts: Facts) -> str:
+    model = facts.run.get("model")
+    return str(model) if model and not facts.artifact.get("runner") else "this model"
+
+
+def _verdict(facts: Facts, measure: _Measure, ours: float, best: Bar, samples: float | None) -> str:
+    """Judge whether the model pays, beyond what chance gives on that many samples."""
+    who = "This model" if facts.artifact.get("runner") else "Deep learning"
+    name = _the(best.name)
+    gain = ours - best.value if measure.better == "max" else best.value - ours
+    if measure.share and samples:
+        chance = 2 * math.sqrt(sum(max(p * (1 - p), 0.0) for p in (ours, best.value)) / samples)
+        if abs(gain) <= chance:
+            return (
+                f"{who} doesn't clearly pay here: a difference of {percent(abs(gain))} from {name} is within "
+                f"what chance gives on {short(int(samples))} samples."
+            )
+    elif abs(gain) <= NEAR * max(abs(best.value), 1e-12):
+        return f"{who} hardly pays here: {name} is within {percent(NEAR)} of it."
+    if gain < 0:
+        return f"{who} doesn't pay here: {name} is better."
+    if measure.share and best.value < 1:
+        return f"{who} pays here: {percent(gain / (1 - best.value))} fewer mistakes than {name}."
+    if measure.better == "min" and best.value > 0:
+        what = "loss" if measure.metric == "loss" else "error"
+        return f"{who} pays here: the {what} is {percent(gain / best.value)} smaller than that of {name}."
+    return f"{who} pays here: {short(gain)} more than {name}."

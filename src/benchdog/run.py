@@ -1,0 +1,219 @@
+"""A run: a recipe carried out, one folder. Who holds it, what it logged, how it stands."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from benchdog import __version__, files
+from benchdog.errors import BadData, BadUsage, Failed, nearest
+from benchdog.plugins import Plugins
+
+FORMAT = 0
+PACKAGES = ("torch", "numpy", "pillow", "safetensors", "pluggy", "pydantic", "typer")
+
+
+@dataclass(slots=True)
+class Run:
+    """A run's folder, held by this process while `lock` is."""
+
+    folder: Path
+    facts: dict[str, Any]
+    lock: FileLock | None = field(default=None, repr=False)
+
+    @classmethod
+    def create(cls, runs: Path, name: str, facts: Mapping[str, Any]) -> Run:
+        """Make and hold a new folder; a name that is taken is refused, an empty one is found."""
+        with files.saving(runs):
+            runs.mkdir(parents=True, exist_ok=True)
+        stem = f"{facts['source']}-{facts['model']}".replace(os.sep, "-").replace(":", "-").replace("/", "-")
+        for number in range(1, 1_000_000):
+            folder = runs / (name or f"{stem}-{number}")
+            try:
+                with files.saving(folder):
+                    folder.mkdir()
+                break
+            except Failed as error:
+                if not folder.exists():
+                    raise
+                if name:
+                    raise BadUsage(f"There is a run {name!r} already.", "Choose another --name.") from error
+        run = cls(
+            folder,
+            {
+                "format": FORMAT,
+                "name": folder.name,
+                "benchdog": __version__,
+                "status": "running",
+                "created": datetime.now().astimezone().isoformat(),
+                "seconds": 0.0,
+                "error": None,
+                "epochs_done": 0,
+                "steps_done": 0,
+                "best": None,
+                **facts,
+            },
+        )
+        run.hold()
+        run.save()
+        (folder / "checkpoints").mkdir()
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Read a run's folder without holding it."""
+        facts = files.read_json(folder / "run.json")
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise BadData(f"{folder} is a run of another format than {FORMAT}.", "Use the Benchdog that made it.")
+        return cls(folder, facts)
+
+    def hold(self) -> None:
+        """Take the run for this process; Failed when another has it."""
+        self.lock = FileLock(self.folder / "lock")
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise Failed(f"Run {self.name!r} is used by another process.", "Wait for it, or stop it.") from None
+
+    def release(self) -> None:
+        """Let the run go."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
+    @property
+    def held(self) -> bool:
+        """Whether some process works in this run now."""
+        probe = FileLock(self.folder / "lock")
+        try:
+            probe.acquire(timeout=0)
+        except Timeout:
+            return True
+        probe.release()
+        return False
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics log."""
+        return self.folder / "metrics.jsonl"
+
+    def save(self, **facts: Any) -> None:
+        """Change some facts and write run.json."""
+        self.facts.update(facts)
+        files.write_json(self.folder / "run.json", self.facts)
+
+    def log(self, line: str) -> None:
+        """Add a dated line to log.txt."""
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+    def keep_files(self, local: list[str]) -> dict[str, str]:
+        """Copy local plugin files into the run; give {original: copy}."""
+        kept: dict[str, str] = {}
+        for text in dict.fromkeys(local):
+            original = Path(text)
+            place = self.folder / "local"
+            place.mkdir(exist_ok=True)
+            copy = place / original.name
+            for number in range(2, 100):
+                if not copy.exists() or copy.read_bytes() == original.read_bytes():
+                    break
+                copy = place / f"{original.stem}-{number}.py"
+            shutil.copyfile(original, copy)
+            kept[text] = str(copy)
+        return kept
+
+
+class MetricsLog:
+    """metrics.jsonl: appended line by line; cut back to a checkpoint's length on a resume."""
+
+    def __init__(self, path: Path, length: int = 0) -> None:
+        with path.open("ab") as file:
+            file.truncate(length)
+        self._file = path.open("ab")
+        self.length = length
+
+    def add(self, **values: Any) -> None:
+        """Append a line and hand it to the system."""
+        data = (json.dumps(values) + "\n").encode()
+        with files.saving(Path(self._file.name)):
+            self._file.write(data)
+            self._file.flush()
+        self.length += len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def environment(plugins: Plugins) -> dict[str, Any]:
+    """Tell what a run's bits can depend on: versions, threads, the processor's instructions."""
+    import torch
+
+    def installed(package: str) -> str | None:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "benchdog": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "executable": sys.executable,
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "packages": {package: installed(package) for package in PACKAGES},
+        "plugins": {plugin.name: f"{plugin.dist} {plugin.version}".strip() for plugin in plugins.healthy},
+    }
+
+
+def runs(folder: Path) -> list[Path]:
+    """List the runs in a folder, the newest last."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if (path / "run.json").is_file()]
+    return sorted(found, key=lambda path: (_created(path), path.name))
+
+
+def _created(path: Path) -> str:
+    try:
+        return str(files.read_json(path / "run.json").get("created", ""))
+    except (BadData, AttributeError):
+        return ""
+
+
+def find(name: str, folder: Path) -> Path:
+    """Give the folder of a run by its name, its path, or "last".
+
+    Raises:
+        BadUsage: there is none; the message says which there are.
+    """
+    known = runs(folder)
+    if name == "last":
+        if not known:
+            raise BadUsage(f"There are no runs in {folder}.", "Make one: benchdog train digits")
+        return known[-1]
+    for path in (folder / name, Path(name)):
+        if (path / "run.json").is_file():
+            return path
+    hint = nearest(name, [path.name for path in known]) if known else "Make one: benchdog train digits"
+    raise BadUsage(f"There is no run {name!r} in {folder}.", hint)

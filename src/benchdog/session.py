@@ -1,0 +1,329 @@
+"""What a trainer works with: the run's position, batches, checkpoints, log, signals. One per rank."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchdog.api import Batch, Device, RunFacts, Spec, Task
+from benchdog.checkpoints import Checkpoints
+from benchdog.data import Feed
+from benchdog.errors import BadUsage, Failed, Stopped
+from benchdog.loading import Arrays, mix
+from benchdog.plugins import Plugins
+from benchdog.progress import Progress
+from benchdog.recipe import Recipe
+from benchdog.run import MetricsLog, Run
+from benchdog.signals import Signals
+from benchdog.state import snapshot
+
+
+class Session:
+    """See benchdog.api.Session; the position of a run is (epoch, batch within it, step)."""
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        recipe: Recipe,
+        feed: Feed,
+        model: nn.Module,
+        task: Task,
+        spec: Spec,
+        plugins: Plugins,
+        facts: RunFacts,
+        progress: Progress,
+        signals: Signals,
+    ) -> None:
+        self.run, self.recipe, self.feed, self.plugins, self.facts = run, recipe, feed, plugins, facts
+        self.model, self.task, self.spec = model, task, spec
+        self.device: Device = feed.device
+        self.transform = feed.transform
+        self.seed = recipe.seed
+        self.epoch = self.step = self._batch = 0
+        self.steps_per_epoch = feed.steps_per_epoch()
+        self.total_steps = None if self.steps_per_epoch is None else self.steps_per_epoch * recipe.loop.epochs
+        self._place: dict[str, Any] | None = None
+        self._tracked: dict[str, Any] = {}
+        self._losses: list[tuple[Tensor, float | Tensor]] = []
+        self._sums: list[Tensor] = []
+        self._weights: list[float | Tensor] = []
+        self._scales: dict[float, Tensor] = {}
+        self._epoch_sum: list[float] = [0.0, 0.0]
+        self._best: dict[str, Any] | None = None
+        self._best_model: Any = None
+        self._worse = 0
+        self._early = False
+        self._ids: Any = ()
+        self._elapsed = 0.0
+        self._begun = self._saved_at = time.perf_counter()
+        self.signals = signals
+        self._leader = self.device.rank == 0
+        self._progress = progress
+        self._checkpoints = Checkpoints(run.folder / "checkpoints", recipe.loop.keep)
+        self._restored = self._restore()
+        length = self._restored["metrics"] if self._restored else 0
+        self._log = MetricsLog(run.metrics, length) if self._leader else None
+
+    # --- state
+
+    def _restore(self) -> dict[str, Any]:
+        """Go back to the newest checkpoint, if there is one."""
+        stored, passed = self._checkpoints.newest()
+        for line in passed:
+            self.run.log(f"passed over: {line}")
+        if stored is None:
+            return {}
+        self.epoch, self.step, self._batch = stored["epoch"], stored["step"], stored["batch"]
+        self._place, self._best, self._worse = stored["place"], stored["best"], stored["worse"]
+        self._early, self._elapsed = stored["early"], stored["elapsed"]
+        self._epoch_sum = list(stored["epoch_sum"])
+        self._losses = [(loss, weight) for loss, weight in stored["losses"]]
+        self.model.load_state_dict(stored["model"])
+        return dict(stored)
+
+    def track(self, **stateful: Any) -> None:
+        """Name what a resume needs; on a resume it is restored here."""
+        for name, thing in stateful.items():
+            if not hasattr(thing, "state_dict") or not hasattr(thing, "load_state_dict"):
+                raise BadUsage(f"The trainer tracks {name!r}, which has no state_dict and load_state_dict.")
+            self._tracked[name] = thing
+            if self._restored:
+                if name not in self._restored["tracked"]:
+                    raise BadUsage(f"The checkpoint holds nothing for {name!r}, which the trainer tracks.")
+                thing.load_state_dict(self._restored["tracked"][name])
+        if self._restored:
+            self.device.load_state_dict(self._restored["device"])
+
+    def checkpoint(self) -> None:
+        """Write where the run stands; the loop goes on while it is written."""
+        self._saved_at = time.perf_counter()
+        if not self._leader:
+            return
+        self._check_finite()
+        tree = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "batch": self._batch,
+            "place": self._place,
+            "best": self._best,
+            "worse": self._worse,
+            "early": self._early,
+            "elapsed": self.seconds,
+            "epoch_sum": self._epoch_sum,
+            "losses": self._losses,
+            "metrics": self._log.length if self._log else 0,
+            "model": self.model.state_dict(),
+            "tracked": {name: thing.state_dict() for name, thing in self._tracked.items()},
+            "device": self.device.state_dict(),
+        }
+        best, self._best_model = self._best_model, None
+        path = self._checkpoints.write(self.step, snapshot(tree), best)
+        self.plugins.emit("benchdog_checkpoint_saved", run=self.facts, step=self.step, path=str(path))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, those before a stop included."""
+        return self._elapsed + time.perf_counter() - self._begun
+
+    # --- the loop's verbs
+
+    def epochs(self) -> Iterator[int]:
+        """Yield the epochs that are left."""
+        while self.epoch < self.recipe.loop.epochs and not self.should_stop:
+            self._progress.epoch(self.epoch, self._batch, self.steps_per_epoch)
+            yield self.epoch
+
+    def batches(self, split: str = "train", /) -> Iterator[Batch]:
+        """Yield batches; a step's random numbers depend on the seed and the step alone."""
+        if split != "train":
+            yield from self.feed.held_out(split)
+            return
+        seed = self.seed + (self.device.rank << 40)
+        fresh, generator = True, torch.default_generator
+        on_gpu = self.device.torch_device.type != "cpu"
+        for batch, place in self.feed.train(self.epoch, self._batch, self._place):
+            if fresh:
+                generator.manual_seed(mix(seed, self.step))
+                if on_gpu:
+                    torch.manual_seed(mix(seed, self.step))
+            self._ids = batch.ids
+            yield batch
+            fresh = batch.last
+            if fresh and place is not None:
+                self._place = place
+
+    def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
+        """Add the gradient of sum/weight over the whole batch: all pieces, all ranks."""
+        whole = batch.last and not self._sums and self.device.world == 1
+        self._sums.append(loss.detach())
+        self._weights.append(weight)
+        if whole:
+            self.device.backward(loss, self._reciprocal(weight, loss))
+            return
+        self.device.backward(loss, torch.ones_like(loss))
+        if batch.last:
+            self._share()
+
+    def _reciprocal(self, weight: float | Tensor, loss: Tensor) -> Tensor:
+        """Give 1/weight as a tensor; the same few numbers come at every step, so they are kept."""
+        if isinstance(weight, Tensor):
+            return weight.to(loss.dtype).reciprocal()
+        if weight not in self._scales:
+            self._scales = {weight: loss.new_tensor(1.0 / weight), **dict(list(self._scales.items())[:7])}
+        return self._scales[weight]
+
+    def _share(self) -> None:
+        """Add gradients, losses and weights up over pieces and ranks, then divide by the weight."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        first = self._sums[0]
+        totals = torch.stack(
+            [
+                torch.stack(self._sums).sum(),
+                first.new_tensor(0.0) + sum(self._weights),
+                first.new_tensor(float(self.signals.number)),
+            ]
+        )
+        if self.device.world > 1:
+            flat = torch.cat([g.reshape(-1) for g in gradients] + [totals.to(gradients[0].dtype)])
+            self.device.sum_(flat)
+            for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients] + [3]), strict=False):
+                gradient.copy_(part.view_as(gradient))
+            totals = flat[-3:]
+            self.signals.number = int(totals[2].item()) and (self.signals.number or int(signal.SIGTERM))
+        torch._foreach_div_(gradients, totals[1])
+        self._sums, self._weights = [totals[0]], [totals[1]]
+
+    def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
+        """Count a step: log, checkpoint, notice signals."""
+        if self._sums:
+            loss, weight = self._sums[0], self._weights[0]
+            self._sums, self._weights = [], []
+        self._losses.append((loss.detach(), weight))
+        self.step += 1
+        self._batch += 1
+        loop = self.recipe.loop
+        if self.step % loop.log_every == 0:
+            self._log_steps()
+        self._progress.step(self._batch)
+        due = loop.checkpoint_steps and self.step % loop.checkpoint_steps == 0
+        if due or self.signals.number or time.perf_counter() - self._saved_at > loop.checkpoint_seconds:
+            self.checkpoint()
+        if self.signals.number:
+            self._stop()
+
+    @torch.inference_mode()
+    def evaluate(self, split: str = "valid", /) -> dict[str, Any]:
+        """Run the model over a split without gradients and give the task's metrics."""
+        training = self.model.training
+        self.model.eval()
+        meter = self.task.meter(self.spec)
+        for batch in self.feed.held_out(split):
+            with self.device.autocast():
+                score = self.model(*batch.inputs)
+            meter.add(score.float(), batch)
+            if self.signals.number and self.device.world == 1:
+                self.checkpoint()
+                self._stop()
+        self.model.train(training)
+        return meter.value()
+
+    def arrays(self, split: str, /) -> Arrays:
+        """Give a whole split decoded, in its order, for trainers that need all of it at once."""
+        return self.feed.data.arrays(split)
+
+    def epoch_done(self, metrics: Mapping[str, Any], /) -> None:
+        """Close an epoch: log it, keep the best, stop early."""
+        self._log_steps(partial=True)
+        total, weight = self._epoch_sum
+        scalars = {f"valid.{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float)}
+        if weight:
+            scalars = {"train.loss": total / weight, **scalars}
+        value = float(metrics.get(self.task.monitor, math.nan))
+        better = self._is_better(value)
+        if better:
+            self._best = {"epoch": self.epoch + 1, "metric": self.task.monitor, "value": value}
+            self._best_model = snapshot({"model": self.model.state_dict(), "best": self._best})
+        self._worse = 0 if better else self._worse + 1
+        self._early = bool(self.recipe.loop.patience) and self._worse >= self.recipe.loop.patience
+        self.epoch, self._batch, self._place, self._epoch_sum = self.epoch + 1, 0, None, [0.0, 0.0]
+        if self._log:
+            self._log.add(kind="epoch", epoch=self.epoch, step=self.step, **scalars, time=round(self.seconds, 3))
+            self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best)
+            self._progress.epoch_done(self.epoch, scalars, better)
+            self.plugins.emit("benchdog_epoch_ended", run=self.facts, epoch=self.epoch, metrics=scalars)
+        if self.signals.number:
+            self.checkpoint()
+            self._stop()
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the run is to end before its last epoch."""
+        return self._early
+
+    # --- inner parts
+
+    def _is_better(self, value: float) -> bool:
+        if math.isnan(value):
+            return self._best is None
+        if self._best is None or math.isnan(self._best["value"]):
+            return True
+        return value > self._best["value"] if self.task.better == "max" else value < self._best["value"]
+
+    def _log_steps(self, partial: bool = False) -> None:
+        """Reduce the steps since the last line to one mean loss; the only point where the loop waits for it."""
+        if not self._losses:
+            return
+        self._check_finite()
+        loss = float(torch.stack([loss for loss, _ in self._losses]).double().sum())
+        weight = sum(float(weight) for _, weight in self._losses)
+        self._epoch_sum = [self._epoch_sum[0] + loss, self._epoch_sum[1] + weight]
+        self._losses = []
+        mean = loss / weight if weight else math.nan
+        self._progress.loss(mean)
+        if self._log and not partial:
+            self._log.add(
+                kind="step", step=self.step, epoch=self.epoch + 1, loss=mean, time=round(self.seconds, 3)
+            )
+            self.plugins.emit("benchdog_step_ended", run=self.facts, step=self.step, loss=mean)
+
+    def _check_finite(self) -> None:
+        """Stop before a loss that is not a number reaches the log or a checkpoint."""
+        if not self._losses:
+            return
+        losses = torch.stack([loss for loss, _ in self._losses])
+        bad = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
+        if not bad:
+            return
+        step = self.step - len(self._losses) + bad[0] + 1
+        raise Failed(
+            f"The loss is {float(losses[bad[0]])} at step {step} (epoch {self.epoch + 1}).",
+            "The last good checkpoint is kept. Try a lower --lr, or look for wild values in the data.",
+        )
+
+    def _stop(self) -> None:
+        code = 130 if self.signals.number == signal.SIGINT else 143
+        raise Stopped(
+            f"Stopped at step {self.step} (epoch {self.epoch + 1}); a checkpoint is written.",
+            f"Go on with: benchdog train --resume {self.run.folder}",
+            code,
+        )
+
+    def finish(self) -> None:
+        """Write the last checkpoint and wait until it lies on the disk."""
+        self._log_steps(partial=True)
+        self.checkpoint()
+
+    def close(self) -> None:
+        """Wait for the disk and let the log go."""
+        self._checkpoints.wait()
+        if self._log:
+            self._log.close()
+        self._progress.close()
+        self.run.facts["seconds"] = round(self.seconds, 3)

@@ -1,0 +1,242 @@
+"""From a draft to a resolved recipe and open parts: what is chosen, built and tried before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchdog import state
+from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
+from benchdog.data import Data, auto_workers
+from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
+from benchdog.loading import Samples, check_fast_path, mix, open_source
+from benchdog.plugins import Plugins
+from benchdog.rebuild import build_model
+from benchdog.recipe import AUTO, Draft, Part, Recipe
+from benchdog.run import Run
+from benchdog.transforms import Transform
+from benchdog.view import generated
+
+
+@dataclass(slots=True)
+class Parts:
+    """A recipe's parts, made and fitting each other."""
+
+    recipe: Recipe
+    plugins: Plugins
+    source: Source
+    data: Data
+    task: Task
+    spec: Spec
+    transform: Transform
+    live: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the source says about its data."""
+        return list(getattr(self.source, "notes", []))
+
+    def facts(self, run: Run) -> RunFacts:
+        """Say which run this is, for events."""
+        recipe = self.recipe
+        return RunFacts(
+            name=run.name,
+            folder=str(run.folder),
+            source=recipe.source.name,
+            model=recipe.model.name,
+            task=recipe.task.name,
+            epochs=recipe.loop.epochs,
+        )
+
+    def build(self) -> nn.Module:
+        """Build the model from the data's spec, its weights drawn from the seed."""
+        torch.manual_seed(mix(self.recipe.seed, 0, salt=4))
+        spec = self.transform.spec(self.spec)
+        if "model" in self.live:
+            model = self.live["model"]
+            model = model if isinstance(model, nn.Module) else model(spec)
+        else:
+            part = self.recipe.model
+            model = _built(part, spec, self.plugins)
+        return _tried(model, spec, self.recipe.model.name, self.spec, self.transform)
+
+    def fit(self, folder: Path) -> None:
+        """Fit transform and task on the training split once; a run that goes on reads what was fitted."""
+        stored = folder / "fitted.safetensors"
+        fit_task = getattr(self.task, "fit", None)
+        if stored.is_file():
+            tree = state.read(stored)
+            self.transform.load_state_dict(tree["transform"])
+            if fit_task is not None:
+                self.task.restore(tree["task"])  # type: ignore[attr-defined]
+            return
+        self.transform.fit(inputs for inputs, _ in self.data.chunks("train"))
+        if fit_task is not None:
+            fit_task(target for _, target in self.data.chunks("train"))
+        tree = {"transform": self.transform.state_dict(), "task": self.task.state() if fit_task else {}}  # type: ignore[attr-defined]
+        state.write(stored, tree)
+
+
+def settle(draft: Draft, live: Mapping[str, Any] | None = None) -> Parts:
+    """Decide every `auto`, make the parts and see that they fit."""
+    live = live or {}
+    plugins = draft.plugins
+    part = Part(name=draft.name("source")) if "source" in live else draft.part("source")
+    source = live.get("source") or open_source(plugins, part)
+    data = Data.open(source)
+    task_part = draft.part("task", _task_name(draft, data.spec))
+    model_name = draft.name("model")
+    if model_name == AUTO and "model" not in live:
+        model_name = _model_name(plugins.find("task", task_part.name).info, data.spec)
+    loader = draft.table("loader")
+    if live or loader.workers == AUTO:
+        loader = replace(loader, workers=0 if live or data.fits(loader.memory) else auto_workers())
+    trainer = draft.part("trainer")
+    recipe = Recipe(
+        seed=draft.seed,
+        plugins=draft.local,
+        source=part,
+        model=Part(name=model_name) if "model" in live else draft.part("model", model_name),
+        task=task_part,
+        trainer=trainer,
+        backend=draft.part("backend", _backend_name(draft)),
+        loop=draft.table("loop"),
+        loader=loader,
+        artifact=draft.table("artifact"),
+    )
+    _check(recipe, plugins)
+    return _open(recipe, plugins, source, data, live)
+
+
+def reopen(recipe: Recipe, plugins: Plugins) -> Parts:
+    """Make the parts of a resolved recipe again."""
+    source = open_source(plugins, recipe.source)
+    return _open(recipe, plugins, source, Data.open(source), {})
+
+
+def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Mapping[str, Any]) -> Parts:
+    task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
+    task.check(data.spec)
+    spec = data.spec.with_output(*task.output(data.spec))
+    train = data.splits["train"]
+    if isinstance(train, Samples):
+        check_fast_path(train)
+    return Parts(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), live)
+
+
+def _check(recipe: Recipe, plugins: Plugins) -> None:
+    """Look at what can be seen from the recipe alone."""
+    backend: Backend = plugins.make("backend", recipe.backend.name, recipe.backend.options)
+    probe = backend.probe()
+    if not probe.available:
+        there = available(plugins)
+        raise NotAvailable(
+            f"Backend {recipe.backend.name!r} is not available: {probe.why}.",
+            f"Here is: {', '.join(there)}. Use --backend {there[0]}." if there else "",
+        )
+    batch = recipe.loop.batch_size
+    if recipe.loop.accumulate > batch:
+        raise BadUsage(f"A batch of {batch} can't be cut into {recipe.loop.accumulate} pieces.", "Lower loop.accumulate.")
+
+
+def available(plugins: Plugins) -> list[str]:
+    """List the backends that work here, the fastest first."""
+    names = []
+    for name in sorted(plugins.all("backend"), key=lambda n: {"cuda": 0, "mps": 1, "cpu": 2}.get(n, 3)):
+        try:
+            backend: Backend = plugins.make("backend", name)
+            if backend.probe().available:
+                names.append(name)
+        except BenchdogError:
+            continue
+    return names
+
+
+def _backend_name(draft: Draft) -> str:
+    """Resolve `auto`: the accelerator that torch sees, else the processor; a stranger's only by name."""
+    name = draft.name("backend")
+    if name != AUTO:
+        return name
+    return next((n for n in ("cuda", "mps") if n in available(draft.plugins)), "cpu")
+
+
+def _task_name(draft: Draft, spec: Spec) -> str:
+    name = draft.name("task")
+    if name != AUTO:
+        return name
+    tasks = draft.plugins.all("task")
+    fitting = [n for n, found in tasks.items() if spec.target.kind in getattr(found.info, "targets", ())]
+    if not fitting:
+        raise BadUsage(f"No task answers targets of kind {spec.target.kind!r}.", nearest("", tasks))
+    return fitting[0]
+
+
+def _model_name(info: Any, spec: Spec) -> str:
+    kind = spec.fields[0].kind
+    assert isinstance(info, TaskInfo)
+    if kind not in info.models:
+        raise BadUsage(f"Task {info.name!r} has no default model for {kind} data.", "Name one: --model NAME.")
+    return info.models[kind]
+
+
+def _built(part: Part, spec: Spec, plugins: Plugins) -> Any:
+    try:
+        return build_model({"name": part.name, "options": part.options}, spec, plugins)
+    except BenchdogError:
+        raise
+    except Exception as error:
+        raise BadUsage(
+            f"The model {part.name!r} can't be built: {type(error).__name__}: {' '.join(str(error).split())}.",
+            "It is called as build(spec, options), or with the recipe's [model] options.",
+        ) from error
+
+
+class Scored(nn.Module):
+    """A model whose forward gives a dict, reduced to the entry named score."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        score: torch.Tensor = self.inner(*inputs)["score"]
+        return score
+
+
+def _tried(model: Any, spec: Spec, name: str, raw_spec: Spec, transform: Transform) -> nn.Module:
+    """Run a model on two made-up samples and look at the shape of what it gives."""
+    if not isinstance(model, nn.Module):
+        raise BadUsage(f"{name!r} gives a {type(model).__name__}, not a torch.nn.Module.", "Return a module.")
+    inputs = transform(*map(torch.from_numpy, generated(raw_spec, 2)))
+    training = model.training
+    try:
+        with torch.no_grad():
+            score = model.eval()(*inputs)
+    except BenchdogError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        raise BadUsage(
+            f"The model {name!r} doesn't fit the data: on inputs of shape {shapes} it raises "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}.",
+            "Choose another --model, or mend it for these shapes.",
+        ) from error
+    finally:
+        model.train(training)
+    if isinstance(score, dict) and "score" in score:
+        model, score = Scored(model), score["score"]
+    wanted = (2, *spec.output)
+    fits = isinstance(score, torch.Tensor) and len(score.shape) == len(wanted)
+    if not fits or any(w is not None and w != s for w, s in zip(wanted, score.shape, strict=True)):
+        got = tuple(score.shape) if isinstance(score, torch.Tensor) else type(score).__name__
+        text = "(2, " + ", ".join("any" if n is None else str(n) for n in spec.output) + ")"
+        raise BadUsage(
+            f"The model {name!r} gives {got} for two samples; the task needs {text}.",
+            "The size of the last layer is spec.outputs.",
+        )
+    return model

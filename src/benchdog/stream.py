@@ -1,0 +1,187 @@
+"""Batches from shards: K logical streams, each shuffled in blocks, merged in one order that workers can't change.
+
+A position says, for each logical stream, which of its shards is read, where the block begins, and how many
+of the block's samples are gone; and which stream is next. It is plain data: a checkpoint keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from benchdog import decode
+from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
+from benchdog.loading import Samples, mix, open_source, open_splits, preprocess_of
+from benchdog.plugins import Plugins
+from benchdog.recipe import Recipe
+
+Place = tuple[int, int, int]
+"""(shard of the logical stream, first sample of the block, samples of the block that are gone)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How a stream is read in an epoch."""
+
+    streams: int
+    batch_size: int
+    shuffle: int
+    seed: int
+    epoch: int
+    training: bool
+
+
+@dataclass(slots=True)
+class Position:
+    """Where the merged stream stands: a place for each logical stream, None for one that is at its end."""
+
+    places: list[Place | None]
+    next: int = 0
+
+    @classmethod
+    def start(cls, streams: int) -> Position:
+        """Give the beginning of an epoch."""
+        return cls([(0, 0, 0)] * streams)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that checkpoints keep."""
+        return {"places": [None if p is None else list(p) for p in self.places], "next": self.next}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Position:
+        """Take the form that checkpoints keep."""
+        return cls([None if p is None else (p[0], p[1], p[2]) for p in data["places"]], data["next"])
+
+    def after(self, k: int, place: Place | None) -> Position:
+        """Give the position after a batch (or the end) of stream k."""
+        places = [place if i == k else p for i, p in enumerate(self.places)]
+        return Position(places, (k + 1) % len(places))
+
+    def turn(self) -> int | None:
+        """Say which stream is next; None at the end."""
+        for step in range(len(self.places)):
+            k = (self.next + step) % len(self.places)
+            if self.places[k] is not None:
+                return k
+        return None
+
+
+@dataclass(slots=True)
+class Piece:
+    """What a logical stream gives at its turn: a batch, or its end (`ids` empty)."""
+
+    stream: int
+    inputs: tuple[Tensor, ...]
+    target: Tensor
+    ids: list[str]
+    place: Place | None
+
+
+def shards_of(stream: Stream, plan: Plan) -> list[list[Shard]]:
+    """Deal the shards out to the logical streams, in an order of the epoch's own when training."""
+    shards = list(stream.shards())
+    order = list(range(len(shards)))
+    if plan.training:
+        generator = torch.Generator().manual_seed(mix(plan.seed, plan.epoch, salt=2))
+        order = torch.randperm(len(shards), generator=generator).tolist()
+    return [[shards[i] for i in order[k :: plan.streams]] for k in range(plan.streams)]
+
+
+def walk(stream: Stream, shards: Sequence[Shard], place: Place, plan: Plan) -> Iterator[tuple[Raw, Place]]:
+    """Yield the samples of a logical stream from a place on, each with the place behind it."""
+    first, offset, gone = place
+    for number in range(first, len(shards)):
+        reader = stream.read(shards[number], offset)
+        while block := list(islice(reader, plan.shuffle)):
+            for i, j in enumerate(_block_order(len(block), shards[number].name, offset, plan)[gone:], start=gone):
+                yield block[j], (number, offset, i + 1)
+            offset, gone = offset + len(block), 0
+            if len(block) < plan.shuffle:
+                break
+        offset = 0
+
+
+def _block_order(size: int, shard: str, offset: int, plan: Plan) -> list[int]:
+    if not plan.training:
+        return list(range(size))
+    seed = mix(mix(plan.seed, plan.epoch, salt=3), offset, salt=crc32(shard.encode()))
+    order: list[int] = torch.randperm(size, generator=torch.Generator().manual_seed(seed)).tolist()
+    return order
+
+
+class Reader:
+    """Reads some of the logical streams, at their turns."""
+
+    def __init__(self, stream: Stream, spec: Spec, preprocess: Preprocess) -> None:
+        self.stream, self.spec, self.preprocess = stream, spec, preprocess
+
+    def read(self, plan: Plan, position: Position, mine: Sequence[int]) -> Iterator[Piece]:
+        """Yield pieces of the streams in `mine`, in the order in which the merged stream wants them."""
+        shards = shards_of(self.stream, plan)
+        places = [p if k in mine else None for k, p in enumerate(position.places)]
+        position = Position(places, position.next)
+        walks = {k: walk(self.stream, shards[k], p, plan) for k, p in enumerate(places) if p is not None}
+        while (k := position.turn()) is not None:
+            got = list(islice(walks[k], plan.batch_size))
+            piece = self._piece(k, [raw for raw, _ in got], got[-1][1] if got else None)
+            position = position.after(k, piece.place)
+            yield piece
+
+    def _piece(self, k: int, raws: list[Raw], place: Place | None) -> Piece:
+        if not raws:
+            return Piece(k, (), torch.empty(0), [], None)
+        inputs = decode.stack([decode.decode(raw, self.spec, self.preprocess) for raw in raws])
+        target = Samples.stack_targets(self, raws)  # type: ignore[arg-type]
+        tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
+        return Piece(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place)
+
+
+class _Part(IterableDataset[Piece]):
+    """One worker's logical streams, rebuilt in its process from the recipe."""
+
+    def __init__(self, recipe: dict[str, Any], split: str, plan: Plan, position: Position, mine: list[int]) -> None:
+        self.recipe, self.split, self.plan, self.position, self.mine = recipe, split, plan, position, mine
+
+    def __iter__(self) -> Iterator[Piece]:
+        resolved = Recipe.from_json(self.recipe)
+        source = open_source(Plugins.discover(resolved.plugins), resolved.source)
+        spec = source.spec()
+        split = open_splits(source)[self.split]
+        assert isinstance(split, Stream)
+        yield from Reader(split, spec, preprocess_of(source, spec)).read(self.plan, self.position, self.mine)
+
+
+def read_stream(
+    reader: Reader, recipe: dict[str, Any], split: str, plan: Plan, position: Position, workers: int
+) -> Iterator[tuple[Piece, Position]]:
+    """Yield batches and the position behind each; the same ones for every number of workers."""
+    if workers == 0:
+        sources = [reader.read(plan, position, range(plan.streams))]
+    else:
+        context = os.environ.get("BENCHDOG_START", "spawn")
+        sources = [
+            iter(
+                DataLoader(
+                    _Part(recipe, split, plan, position, list(range(w, plan.streams, workers))),
+                    batch_size=None,
+                    num_workers=1,
+                    multiprocessing_context=context,
+                )
+            )
+            for w in range(min(workers, plan.streams))
+        ]
+    while (k := position.turn()) is not None:
+        piece = next(sources[k % len(sources)])
+        assert piece.stream == k, "logical streams came out of order"
+        position = position.after(k, piece.place)
+        if piece.ids:
+            yield piece, position

@@ -1,0 +1,231 @@
+"""The models: they fit what they say, learn, refuse the rest in words, and survive every graph form."""
+
+import io
+import subprocess
+import sys
+import warnings
+from contextlib import redirect_stdout
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from benchdog.api import BadUsage, Field, Preprocess, Spec, Target
+from benchdog.builtin.models import characters, cnn, linear, mlp, resnet, unet
+from benchdog.builtin.models.options import (
+    CharactersOptions,
+    CnnOptions,
+    MlpOptions,
+    ResnetOptions,
+    UnetOptions,
+)
+from benchdog.transforms import Deployed, Transform
+
+CLASS = Target(kind="class", classes=("a", "b", "c"))
+
+
+def picture(*shape, kind="image", dtype="uint8"):
+    return Field(kind=kind, shape=shape, dtype=dtype)
+
+
+ROW = Field(kind="table", shape=(6,), dtype="float32")
+TOKENS = Field(kind="tokens", shape=(12,), dtype="int64")
+FREE_TOKENS = replace(TOKENS, shape=(None,))
+
+
+def spec_of(field, *output):
+    return Spec(fields=(field,), target=CLASS, output=output)
+
+
+def example(field, n, free=(21, 19)):
+    rest = iter(free)
+    shape = [n, *(next(rest) if axis is None else axis for axis in field.shape)]
+    if field.kind == "tokens":
+        return torch.randint(0, 11, shape)
+    return torch.randint(0, 256, shape).to(getattr(torch, field.dtype))
+
+
+NETS = {
+    "linear": (linear, None, ROW, (3,)),
+    "mlp": (mlp, MlpOptions(hidden=(16, 8), dropout=0.1), picture(2, 5, 4), (3,)),
+    "cnn of 8x8": (cnn, CnnOptions(width=4, hidden=8), picture(1, 8, 8), (3,)),
+    "cnn of 28x28": (cnn, CnnOptions(width=4, hidden=8, dropout=0.1), picture(1, 28, 28), (3,)),
+    "cnn of 90x33": (cnn, CnnOptions(width=4, hidden=8), picture(3, 90, 33), (3,)),
+    "cnn of any size": (cnn, CnnOptions(width=4, hidden=8), picture(3, None, None), (3,)),
+    "cnn of a volume": (cnn, CnnOptions(width=4, hidden=8), picture(1, 9, 12, 8, kind="volume"), (3,)),
+    "resnet, small": (resnet, ResnetOptions(width=4), picture(3, 32, 32), (3,)),
+    "resnet, large": (resnet, ResnetOptions(width=4, depth=34), picture(3, 96, 96), (3,)),
+    "unet": (unet, UnetOptions(width=4), picture(1, 16, 16), (3, 16, 16)),
+    "unet, padded": (unet, UnetOptions(width=4, norm="batch"), picture(1, 13, 22), (3, 13, 22)),
+    "unet of any size": (unet, UnetOptions(width=4, norm="none"), picture(1, None, None), (3, None, None)),
+    "unet of a volume": (unet, UnetOptions(width=4), picture(1, 9, 12, 8, kind="volume"), (3, 9, 12, 8)),
+    "characters": (characters, CharactersOptions(width=16, heads=2), TOKENS, (12, 11)),
+    "characters of any length": (characters, CharactersOptions(width=16, heads=2), FREE_TOKENS, (None, 11)),
+}
+
+
+def deployed_of(name):
+    module, options, field, output = NETS[name]
+    spec = spec_of(field)
+    ops = [{"op": "identity"} if field.kind == "tokens" else {"op": "standardise", "axes": "channel"}]
+    transform = Transform(Preprocess(decode={}, transform={"input": ops}), spec)
+    transform.fit([(example(field, 9),)])
+    model = module.build(transform.spec(spec).with_output(*output), options)
+    head = nn.Softmax(-1 if field.kind == "tokens" else 1)
+    return Deployed(transform, model, head).eval(), field, output
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_score_has_the_tasks_shape_and_every_weight_a_gradient(name):
+    torch.manual_seed(0)
+    deployed, field, output = deployed_of(name)
+    deployed.train()
+    _, score = deployed(example(field, 5))
+    free = iter(field.shape[-len(output) + 1 :] if len(output) > 1 else ())
+    assert score.dtype == torch.float32
+    assert score.shape[0] == 5
+    assert len(score.shape) == len(output) + 1
+    assert all(want in (None, got) for want, got in zip(output, score.shape[1:], strict=True)), list(free)
+    score.square().sum().backward()
+    missing = [name for name, weight in deployed.model.named_parameters() if weight.grad is None]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_exported_and_traced_they_give_the_same_for_any_batch(name):
+    torch.manual_seed(0)
+    deployed, field, _ = deployed_of(name)
+    free = {i + 1: torch.export.Dim.DYNAMIC for i, axis in enumerate(field.shape) if axis is None}
+    axes = {0: torch.export.Dim("b", max=64), **free}
+    given = example(field, 4)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        program = torch.export.export(deployed, (given,), dynamic_shapes=((axes,),))
+        traced = torch.jit.trace(deployed, (given,))
+        for n in (1, 7, 64):
+            x = example(field, n, free=(24, 17))
+            for form in (program.module(), traced):
+                torch.testing.assert_close(form(x)[1], deployed(x)[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp", "cnn of 28x28", "resnet, small", "unet, padded", "characters of any length"]
+)
+def test_they_go_to_onnx_with_a_free_batch(name):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    deployed, field, _ = deployed_of(name)
+    free = {i + 1: torch.export.Dim.DYNAMIC for i, axis in enumerate(field.shape) if axis is None}
+    axes = {0: torch.export.Dim("b", max=64), **free}
+    with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(deployed, (example(field, 4),), dynamo=True, dynamic_shapes=((axes,),))
+        session = runtime.InferenceSession(program.model_proto.SerializeToString())
+        for n in (1, 7):
+            x = example(field, n, free=(24, 17))
+            _, score = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+            torch.testing.assert_close(torch.from_numpy(score), deployed(x)[1], rtol=1e-3, atol=1e-4)
+
+
+def test_several_fields_are_laid_side_by_side():
+    spec = Spec(fields=(ROW, replace(picture(1, 2, 2), name="photo")), target=CLASS, output=(3,))
+    model = mlp.build(spec, MlpOptions(hidden=()))
+    assert model(torch.rand(2, 6), torch.rand(2, 1, 2, 2)).shape == (2, 3)
+    assert sum(weight.numel() for weight in model.parameters()) == 10 * 3 + 3
+
+
+def test_weights_come_from_the_default_generator_alone():
+    for module, options, field, output in NETS.values():
+        weights = []
+        for _ in range(2):
+            torch.manual_seed(7)
+            weights.append(module.build(spec_of(field, *output), options).state_dict())
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_the_cnn_halves_while_it_helps():
+    def convolutions(*shape):
+        model = cnn.build(spec_of(picture(*shape), 3), CnnOptions())
+        return sum(isinstance(layer, nn.Conv2d) for layer in model), model
+
+    assert convolutions(1, 8, 8)[0] == 2
+    assert convolutions(1, 28, 28)[0] == 2
+    assert convolutions(3, 224, 224)[0] == 5
+    count, model = convolutions(1, 1, 300)
+    assert count == 6
+    assert model(torch.rand(2, 1, 1, 300)).shape == (2, 3)
+
+
+def test_resnet_keeps_small_pictures_large():
+    small = resnet.build(spec_of(picture(3, 64, 64), 3), ResnetOptions(width=4))
+    large = resnet.build(spec_of(picture(3, 65, 65), 3), ResnetOptions(width=4))
+    assert small.stem(torch.rand(1, 3, 64, 64)).shape[2:] == (64, 64)
+    assert large.stem(torch.rand(1, 3, 65, 65)).shape[2:] == (17, 17)
+
+
+@pytest.mark.parametrize(("side", "levels"), [(8, 2), (16, 2), (32, 3), (64, 4), (512, 4), (None, 3)])
+def test_unet_chooses_its_depth_by_the_size(side, levels):
+    model = unet.build(spec_of(picture(1, side, side), 2, side, side), UnetOptions(width=2))
+    assert len(model.up) == levels
+
+
+def test_characters_does_not_look_ahead():
+    torch.manual_seed(0)
+    model = characters.build(spec_of(TOKENS, 12, 11), CharactersOptions(width=16, heads=2)).eval()
+    x = torch.randint(0, 11, (2, 12))
+    changed = x.clone()
+    changed[:, 8:] = (changed[:, 8:] + 1) % 11
+    torch.testing.assert_close(model(x)[:, :8], model(changed)[:, :8])
+    assert not torch.allclose(model(x)[:, 8:], model(changed)[:, 8:])
+    # The order matters, and a shorter text gives the same beginning.
+    assert not torch.allclose(model(x)[:, 5], model(x[:, [4, 3, 2, 1, 0, 5]])[:, 5])
+    torch.testing.assert_close(model(x)[:, :8], model(x[:, :8]))
+
+
+def test_characters_learns_a_pattern():
+    torch.manual_seed(0)
+    model = characters.build(spec_of(TOKENS, 12, 11), CharactersOptions(width=32, heads=2))
+    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(60):
+        x = (torch.randint(0, 11, (32, 1)) + 3 * torch.arange(13)) % 11
+        loss = nn.functional.cross_entropy(model(x[:, :-1]).flatten(0, 1), x[:, 1:].flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "field", "output", "words"),
+    [
+        (linear, None, TOKENS, (3,), ("12", "characters")),
+        (mlp, MlpOptions(), picture(1, None, 8), (3,), ("1 x ? x 8", "cnn")),
+        (mlp, MlpOptions(hidden=(4, 0)), ROW, (3,), ("[4, 0]",)),
+        (mlp, MlpOptions(), picture(1, 8, 8), (3, 8, 8), ("3 x 8 x 8", "unet")),
+        (cnn, CnnOptions(), ROW, (3,), ("a table of 6", "linear and mlp")),
+        (cnn, CnnOptions(), picture(1, 8, 8), (3, 8, 8), ("unet",)),
+        (resnet, ResnetOptions(), picture(1, 8, 8, 8, kind="volume"), (3,), ("a volume", "cnn")),
+        (unet, UnetOptions(), picture(1, 8, 8), (3,), ("cnn",)),
+        (unet, UnetOptions(), ROW, (3,), ("a table of 6",)),
+        (characters, CharactersOptions(), ROW, (3,), ("tokens",)),
+        (characters, CharactersOptions(), TOKENS, (3,), ("next-token",)),
+        (characters, CharactersOptions(width=20, heads=3), TOKENS, (12, 11), ("multiple of 6",)),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_what_fits_is_named(module, options, field, output, words):
+    with pytest.raises(BadUsage, match="model") as caught:
+        module.build(spec_of(field, *output), options)
+    assert caught.value.hint
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_reading_the_options_imports_nothing_heavy():
+    code = (
+        "import sys, benchdog.builtin.models.options, benchdog.builtin.tasks.options;"
+        "print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

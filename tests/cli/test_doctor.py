@@ -1,0 +1,68 @@
+"""`benchdog doctor`: a document of checks, and an exit code."""
+
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def told(bench):
+    return bench("doctor", "--json").json
+
+
+def test_everything_is_looked_at(told):
+    names = [check["name"] for check in told["checks"]]
+    for name in (
+        "Python",
+        "torch",
+        "accelerator",
+        "memory",
+        "cache",
+        "runs folder",
+        "plugin contract",
+        "plugin builtin",
+    ):
+        assert name in names, name
+    assert "package numpy" in names
+    assert any(name.startswith(("Jupyter", "kernel")) for name in names)
+    assert told["wrong"] == 0
+    assert told["ok"] + told["warning"] == len(names)
+
+
+def test_what_is_not_ok_says_what_to_do(told):
+    assert all(check["remedy"] for check in told["checks"] if check["state"] != "ok")
+    python = next(check for check in told["checks"] if check["name"] == "Python")
+    assert sys.version.split()[0] in python["found"]
+
+
+def test_people_read_a_line_a_check(bench):
+    result = bench("doctor")
+    assert any(line.startswith("ok") and "torch" in line for line in result.out.splitlines())
+    assert "Nothing is wrong" in result.err
+
+
+def test_a_broken_torch_is_told_and_exits_1(bench, tmp_path):
+    (tmp_path / "torch.py").write_text("import os\nos._exit(132)\n", encoding="utf-8")
+    result = bench("doctor", "--json", code=1, env={"PYTHONPATH": str(tmp_path)})
+    (check,) = (check for check in result.json["checks"] if check["name"] == "torch")
+    assert check["state"] == "wrong"
+    assert "force-reinstall" in check["remedy"]
+    assert "Traceback" not in result.err
+
+
+def test_a_cache_that_cannot_be_written_is_told(bench, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = bench("doctor", "--json", code=1, env={"BENCHDOG_CACHE": str(tmp_path / "file" / "cache")})
+    (check,) = (check for check in result.json["checks"] if check["name"] == "cache")
+    assert check["state"] == "wrong"
+    assert "BENCHDOG_CACHE" in check["remedy"]
+
+
+def test_a_broken_plugin_is_wrong_but_the_rest_is_told(bench, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("1 / 0\n", encoding="utf-8")
+    result = bench("--plugin", str(path), "doctor", "--json", code=1)
+    (check,) = (check for check in result.json["checks"] if check["name"] == "plugin mine")
+    assert "ZeroDivisionError" in check["found"]
+    assert check["remedy"]
+    assert any(check["name"] == "torch" for check in result.json["checks"])

@@ -1,0 +1,124 @@
+"""`benchdog plugins`: what is there, and what can be set."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+
+from benchdog.api import Doc
+from benchdog.cli.plugins import written
+
+PLUGIN = """
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from benchdog.api import Bounds, Doc, ModelInfo, hookimpl
+
+CONTRACT = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    layers: Annotated[int, Doc("Hidden layers."), Bounds(ge=1)] = 2
+    activation: Annotated[Literal["relu", "gelu"], Doc("Between them.")] = "relu"
+    size: Annotated[int, Doc("Width.")]
+
+
+@hookimpl
+def benchdog_models():
+    return [
+        ModelInfo(name="local-net", summary="A net.", target=":build", options=":Options"),
+        ModelInfo(name="needy", summary="Needs much.", target=":build", requires=("no_such_package",),
+                  install="pip install no-such-package"),
+    ]
+"""
+
+
+@pytest.fixture
+def local(tmp_path):
+    path = tmp_path / "local_plugin.py"
+    path.write_text(PLUGIN, encoding="utf-8")
+    return str(path)
+
+
+def test_list_shows_the_builtin_components(bench):
+    result = bench("plugins", "list", "--json")
+    (row,) = (row for row in result.json["plugins"] if row["name"] == "builtin")
+    assert row["state"] == "ok"
+    assert row["distribution"] == "benchdog"
+    assert "digits" in row["components"]["source"]
+    assert "digits" in bench("plugins", "list").out
+
+
+def test_info_of_a_component_shows_its_options(bench, local):
+    result = bench("--plugin", local, "plugins", "info", "local-net", "--json")
+    (told,) = result.json["components"]
+    assert told["kind"] == "model"
+    assert told["plugin"] == "local_plugin"
+    options = {option["name"]: option for option in told["options"]}
+    assert options["layers"]["type"] == "int"
+    assert options["layers"]["default"] == 2
+    assert options["layers"]["doc"] == "Hidden layers."
+    assert options["layers"]["bounds"] == {"ge": 1}
+    assert options["activation"]["type"] == '"relu" or "gelu"'
+    assert options["size"]["required"] is True
+    text = bench("--plugin", local, "plugins", "info", "local-net").out
+    assert "Hidden layers." in text
+    assert "int, >= 1" in text
+    assert "required" in text
+
+
+def test_info_says_what_is_missing(bench, local):
+    result = bench("--plugin", local, "plugins", "info", "needy", "--json")
+    (told,) = result.json["components"]
+    assert told["missing"] == ["no_such_package"]
+    assert "pip install no-such-package" in bench("--plugin", local, "plugins", "info", "needy").out
+
+
+def test_info_of_a_plugin_lists_what_it_offers(bench):
+    result = bench("plugins", "info", "builtin", "--json")
+    (told,) = result.json["plugins"]
+    assert {"kind": "source", "name": "digits"}.items() <= {
+        key: value for each in told["components"] if each["name"] == "digits" for key, value in each.items()
+    }.items()
+
+
+def test_every_builtin_component_has_documented_options(bench):
+    listed = bench("plugins", "list", "--json").json["plugins"]
+    (row,) = (row for row in listed if row["name"] == "builtin")
+    names = sorted({name for of in row["components"].values() for name in of})
+    assert names
+    undocumented = [
+        f"{told['name']}.{option['name']}"
+        for name in names
+        for told in bench("plugins", "info", name, "--json").json["components"]
+        for option in told["options"]
+        if not option["doc"]
+    ]
+    assert undocumented == []
+
+
+def test_an_unknown_name_gets_the_nearest(bench):
+    result = bench("plugins", "info", "digitz", code=2)
+    assert "'digits'" in result.err
+    assert "Traceback" not in result.err
+    told = json.loads(bench("plugins", "info", "digitz", "--json", code=2).out)
+    assert told["error"]["code"] == 2
+
+
+@pytest.mark.parametrize(
+    ("hint", "text"),
+    [
+        (int, "int"),
+        (Annotated[Path | None, Doc("d")], "path or nothing"),
+        (tuple[str, ...], "list of str"),
+        (list[int], "list of int"),
+        (tuple[int, float], "list of int, float"),
+        (dict[str, float], "table of str, float"),
+        (Literal["a", "b"], '"a" or "b"'),
+        (float | None, "float or nothing"),
+    ],
+)
+def test_types_are_written_for_readers(hint, text):
+    assert written(hint) == text

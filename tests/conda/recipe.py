@@ -1,0 +1,64 @@
+"""meta.yaml -> a recipe in rattler-build's form. Strict: a key that is not known here is an error."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+PIN = re.compile(r"{{ pin_subpackage\('([\w-]+)', exact=True\) }}")
+
+
+def taken(table, where, *keys):
+    """Give the values of the keys in order; refuse others."""
+    if unknown := set(table or {}) - set(keys):
+        raise SystemExit(f"meta.yaml: unknown keys in {where}: {sorted(unknown)}")
+    return [(table or {}).get(key) for key in keys]
+
+
+def filled(text):
+    """Put rattler-build's templates in the place of conda-build's."""
+    text = PIN.sub(r"${{ pin_subpackage('\1', exact=true) }}", text).replace("{{ PYTHON }}", "$PYTHON")
+    if "{{" in text.replace("${{", ""):
+        raise SystemExit(f"meta.yaml: unknown template in {text!r}")
+    return text
+
+
+def given(**values):
+    """Drop what is absent."""
+    return {key: value for key, value in values.items() if value}
+
+
+def output(told, version):
+    name, build, requirements, test, about = taken(
+        told, "an output", "name", "build", "requirements", "test", "about"
+    )
+    noarch, script, entry_points = taken(build, f"{name}.build", "noarch", "script", "entry_points")
+    host, run = taken(requirements, f"{name}.requirements", "host", "run")
+    imports, needs, commands = taken(test, f"{name}.test", "imports", "requires", "commands")
+    summary, licence, licence_file = taken(about, f"{name}.about", "summary", "license", "license_file")
+    python = {"entry_points": entry_points} if entry_points else None
+    tests = [given(script=commands, requirements=given(run=needs))] if commands else []
+    if imports:
+        tests.append({"python": {"imports": imports, "pip_check": False}})
+    return {
+        "package": {"name": name, "version": version},
+        "build": given(noarch=noarch, script=[filled(script)], python=python),
+        "requirements": given(host=host, run=[filled(line) for line in run]),
+        "about": {"summary": summary, "license": licence, "license_file": licence_file},
+        "tests": tests,
+    }
+
+
+def converted(folder: Path) -> dict:
+    """Read a folder's meta.yaml and give the recipe; the source is a copy that `folder` holds."""
+    meta = yaml.safe_load((folder / "meta.yaml").read_text(encoding="utf-8"))
+    package, source, *_ = taken(
+        meta, "meta.yaml", "package", "source", "build", "requirements", "outputs", "about"
+    )
+    version = package["version"]
+    return {
+        "schema_version": 1,
+        "recipe": {"name": package["name"], "version": version},
+        "source": {"path": str((folder / source["path"]).resolve())},
+        "outputs": [output(told, version) for told in meta["outputs"]],
+    }
