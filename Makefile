@@ -45,7 +45,7 @@ check: env
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy src $(wildcard plugins/*/src)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(PY) -m pre_commit run --all-files
 
 clean:

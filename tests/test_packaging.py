@@ -94,9 +94,8 @@ def test_versions_are_one(folder):
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=name_of)
-def test_a_plugin_requires_this_benchdog(folder):
-    requirements = dict(map(split, project(folder)["project"]["dependencies"]))
-    assert requirements["benchdog"].startswith(">=0.1")
+def test_a_plugin_requires_benchdog(folder):
+    assert "benchdog" in dict(map(split, project(folder)["project"]["dependencies"]))
 
 
 def test_the_meta_package_is_all_of_them():
@@ -146,13 +145,14 @@ def test_a_wheel_is_built_and_whole(folder, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         entries = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
+        metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
     sources = {p.relative_to(folder / "src").as_posix() for p in (folder / "src").rglob("*.py")}
     assert sources <= set(names)
     for group, points in project(folder)["project"].get("entry-points", {}).items():
         assert f"[{group}]" in entries
         for name, target in points.items():
             assert f"{name} = {target}" in entries
-    assert any(name.endswith("LICENSE") for name in names)
+    assert "License-Expression: MIT" in metadata
 
 
 @pytest.mark.slow

@@ -197,7 +197,7 @@ def test_the_state_round_trips_and_a_second_fit_starts_anew():
         (IMAGE, "standardise", "'standardise'"),
         (TABLE, {"op": "table", "missing": ["agee"]}, "'age'"),
         (TABLE, {"op": "table", "missing": ["sex"]}, "no column of numbers"),
-        (TABLE, {"op": "table", "missing": "age"}, "list"),
+        (TABLE, {"op": "table", "missing": "age"}, '["age"]'),
         (Field(kind="tokens", shape=(4,), dtype="int64"), {"op": "standardise"}, "tokens"),
         (Field(kind="tokens", shape=(4,), dtype="int64"), {"op": "scale", "low": 0, "high": 1}, "quantities"),
     ],

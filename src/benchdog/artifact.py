@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from benchdog import __version__, card, files, marks
 from benchdog.api import Preprocess, Raw, Spec, Trained
@@ -79,12 +79,12 @@ def save(
         if samples:
             write_samples(place, samples)
         files.write_json(place / "artifact.json", meta)  # an exporter may read what the graph belongs to
-        if isinstance(trained, Trained) and not hasattr(trained, "parameters"):
+        if _stores_itself(trained):
             trained.save(place)
             meta |= {"runner": trained.runner, "graph": "not a torch module"}
         else:
             module = _deployed(transform, trained, head)
-            meta["parameters"] = sum(p.numel() for p in module.model.parameters())  # type: ignore[union-attr]
+            meta["parameters"] = sum(p.numel() for p in module.parameters())
             _write_weights(module, place)
             view = View(place, spec, preprocess, max_batch, lambda: module, samples)
             meta["graph"] = _write_graph(view, place, plugins)
@@ -92,6 +92,10 @@ def save(
         meta["files"] = hashes(place, "artifact.json")
         meta["machine"] = marks.mark(json.loads(json.dumps(meta)))
         files.write_json(place / "artifact.json", meta)
+
+
+def _stores_itself(trained: nn.Module | Trained) -> TypeGuard[Trained]:
+    return isinstance(trained, Trained) and not hasattr(trained, "parameters")
 
 
 def _deployed(transform: nn.Module, model: Any, head: nn.Module) -> nn.Module:
@@ -134,7 +138,9 @@ def _write_graph(view: View, folder: Path, plugins: Plugins) -> str | None:
         reason = f"its scores differ at batch {wrong['batch']}" if wrong else None
     except BenchdogError as error:
         reason = error.message
-    except Exception as error:  # torch.export and its writer fail in many ways; the weights are enough to go on
+    except (
+        Exception
+    ) as error:  # torch.export and its writer fail in many ways; the weights are enough to go on
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     if reason:
         (folder / GRAPH).unlink(missing_ok=True)

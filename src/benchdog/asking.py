@@ -57,3 +57,25 @@ def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discov
     draft = Draft.merge(layers, plugins)
     draft.values["plugins"] = Given(list(files), "the command line", Path.cwd())
     return draft
+
+
+def refuse_code(what: str, local: list[Path]) -> None:
+    """Don't run a recipe's local files unasked.
+
+    Raises:
+        BadUsage: the recipe names Python files that the command line doesn't.
+    """
+    if not what.endswith(".toml"):
+        return
+    layer = read_toml(Path(what))
+    asked = {str(path.resolve()) for path in local}
+    named = set(local_plugins(layer))
+    for key, given in layer.items():
+        place, colon, _ = str(given.value).rpartition(":")
+        if key.endswith(".name") and colon and place.endswith(".py"):
+            named.add(str((given.base / place).resolve()))
+    if unasked := sorted(named - asked):
+        raise BadUsage(
+            f"{what} runs code from {', '.join(unasked)}, which this command doesn't do unasked.",
+            f"Look at it first, then add --run-code (or --plugin {unasked[0]}).",
+        )

@@ -47,7 +47,8 @@ def _field(field: Any) -> str:
     if not field.columns:
         return text
     columns = (
-        f"  - `{c.name}`: " + (f"one of {_some(c.categories)}" if c.categories else "number") for c in field.columns
+        f"  - `{c.name}`: " + (f"one of {_some(c.categories)}" if c.categories else "number")
+        for c in field.columns
     )
     return "\n".join([text, *columns])
 
@@ -88,17 +89,18 @@ def _use(meta: Mapping[str, Any]) -> str:
     needs = (
         "The plugin that built the model is not needed: `graph.pt2` holds its graph."
         if graph
-        else f"The plugin of the model is needed{f' (`{owner}`)' if owner else ''}: there is no portable graph "
-        f"({meta.get('graph')})."
+        else f"The plugin of the model is needed{f' (`{owner}`)' if owner else ''}: "
+        f"there is no portable graph ({meta.get('graph')})."
     )
-    return f"```\nbenchdog predict FOLDER INPUTS\nbenchdog export FOLDER --to onnx\nbenchdog serve FOLDER\n```\n\n{needs}"
+    commands = ("predict FOLDER INPUTS", "export FOLDER --to torch-export", "serve FOLDER")
+    return "\n".join(["```", *(f"benchdog {command}" for command in commands), "```", "", needs])
 
 
 def _limits(meta: Mapping[str, Any]) -> str:
     kept = len(meta["samples"])
     samples = (
-        f"`samples/` holds {kept} raw held-out samples, with which every export is verified. They are copied into "
-        "no export; look whether they may be passed on before you share this folder."
+        f"`samples/` holds {kept} raw held-out samples, with which every export is verified. They are copied "
+        "into no export; look whether they may be passed on before you share this folder."
         if kept
         else "It keeps no samples of its data; exports are verified on generated inputs."
     )

@@ -55,7 +55,7 @@ class Checkpoints:
 
     def newest(self) -> tuple[Any, list[str]]:
         """Read the newest checkpoint that is whole; None when there is none. Also say what was passed over."""
-        passed = []
+        passed: list[str] = []
         for path in reversed(self.all()):
             try:
                 return state.read(path), passed

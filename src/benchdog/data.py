@@ -164,7 +164,7 @@ class Feed:
     def _positional(self, split: Samples, epoch: int, done: int) -> Iterator[Batch]:
         loop, device = self.recipe.loop, self.device
         order = epoch_order(len(split), self.recipe.seed, epoch)
-        batches = order.split(loop.batch_size)[done:]
+        batches = torch.split(order, loop.batch_size)[done:]
         if "train" in self.data.resident:
             for batch in batches:
                 cut = pieces(batch, device.rank, device.world, loop.accumulate)
@@ -218,12 +218,12 @@ class Feed:
                 if piece.ids:
                     yield self._move(piece.inputs, piece.target, piece.ids, True)
         elif name in self.data.resident:
-            for piece in torch.arange(len(split)).split(size):
-                yield self._gather(name, piece, last=True)
+            for positions in torch.split(torch.arange(len(split)), size):
+                yield self._gather(name, positions, last=True)
         else:
-            positions = torch.arange(len(split)).split(size)
-            loaded = self.data.workers(name, self.recipe).read([p.tolist() for p in positions])
-            for (inputs, target), ids in zip(loaded, positions, strict=True):
+            batches = torch.split(torch.arange(len(split)), size)
+            loaded = self.data.workers(name, self.recipe).read([batch.tolist() for batch in batches])
+            for (inputs, target), ids in zip(loaded, batches, strict=True):
                 yield self._move(inputs, target, ids, True)
 
 

@@ -80,7 +80,12 @@ def evaluate_module(folder: Path, call: Call, parts: Parts, split: str) -> dict[
     for number, (loss, _, inputs, target, name) in enumerate(sorted(worst, key=lambda w: -w[0])):
         inputs = tuple(x[None] for x in inputs)
         said = answer(call, inputs, parts.spec, options)[0].values
-        entry: dict[str, Any] = {"id": name, "loss": loss, "answer": _plain(said), "target": _told(target, parts.spec)}
+        entry: dict[str, Any] = {
+            "id": name,
+            "loss": loss,
+            "answer": _plain(said),
+            "target": _told(target, parts.spec),
+        }
         entry["picture"] = _picture(folder, pictures / f"{number}.png", inputs[0][0], target, said, parts.spec)
         result["worst"].append(entry)
     result["monitor"], result["better"] = parts.task.monitor, parts.task.better
@@ -106,7 +111,9 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec) -> dict[st
                 full = (loss, -(count + i), tuple(x[i] for x in inputs), target[i], _id(data, split, ids, i))
                 heapq.heappush(heap, full) if len(heap) < WORST else heapq.heapreplace(heap, full)
         if spec.target.kind == "number" and target.ndim == 1 and len(pairs) < PAIRS:
-            pairs += [[float(t), float(a)] for t, a in zip(target, answer.reshape(len(target), -1)[:, 0], strict=True)]
+            pairs += [
+                [float(t), float(a)] for t, a in zip(target, answer.reshape(len(target), -1)[:, 0], strict=True)
+            ]
         count += len(target)
     result: dict[str, Any] = {
         "format": FORMAT,
@@ -165,7 +172,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def measure_baseline(folder: Path, parts: Parts, split: str) -> None:
+def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, Any]]:
     """Measure what simple ways reach on the same split and write it beside the evaluation."""
     lines = baseline.measure(
         _transformed(parts, "train"),
@@ -180,6 +187,7 @@ def measure_baseline(folder: Path, parts: Parts, split: str) -> None:
     known = files.read_json(path)["splits"] if path.is_file() else {}
     known[split] = [{"name": line["name"], "metrics": _finite(line["metrics"])} for line in lines]
     files.write_json(path, {"format": FORMAT, "split": split, "lines": known[split], "splits": known})
+    return lines
 
 
 def _transformed(parts: Parts, split: str) -> Arrays:

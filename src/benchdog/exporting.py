@@ -131,7 +131,7 @@ def _judge(name: str, verification: Sequence[Mapping[str, Any]]) -> None:
     for line in verification:
         if not line["ok"]:
             raise Refused(
-                f"The export {name!r} doesn't agree with the artifact at batch {line['batch']}: {line['why']}.",
+                f"The export {name!r} differs from the artifact at batch {line['batch']}: {line['why']}.",
                 "Nothing was kept. Try another exporter or other options.",
             )
 
@@ -142,11 +142,16 @@ def _child(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
     with tempfile.TemporaryFile() as log:  # a pipe could fill up, or be held open by a grandchild
         try:
             done = subprocess.run(
-                command, input=json.dumps(request).encode(), stdout=subprocess.PIPE, stderr=log, timeout=timeout
+                command,
+                input=json.dumps(request).encode(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                timeout=timeout,
             )
         except subprocess.TimeoutExpired:
             raise Failed(
-                f"{request['exporter']!r} took more than {timeout:g} s to {request['job']}.", "Give it more: --timeout"
+                f"{request['exporter']!r} took more than {timeout:g} s to {request['job']}.",
+                "Give it more: --timeout",
             ) from None
         log.seek(0)
         said = log.read().decode("utf-8", "replace").strip()

@@ -84,13 +84,16 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
     raws = samples.read(opened.path)
     arrays = decoded(opened.spec, opened.preprocess, raws) if raws else generated(opened.spec, 32)
     try:
-        runner = runner_of(plugins.find("exporter", request["exporter"]), Path(request["folder"]), plugins, True)
+        runner = runner_of(
+            plugins.find("exporter", request["exporter"]), Path(request["folder"]), plugins, True
+        )
     except NotAvailable:
         raise
     except Exception as error:  # what was written can't be loaded: that is the verdict on it
         said = error.message if isinstance(error, BenchdogError) else f"{type(error).__name__}: {error}"
         raise Refused(
-            f"The export {request['exporter']!r} can't be loaded: {' '.join(said.split())[:500]}", "Nothing was kept."
+            f"The export {request['exporter']!r} can't be loaded: {' '.join(said.split())[:500]}",
+            "Nothing was kept.",
         ) from error
     lines = verify(runner, _reference(opened, plugins), arrays, opened.spec, opened.max_batch)
     inputs = f"{len(arrays[0])} held-out samples" if raws else "inputs generated within the spec's range"
@@ -119,7 +122,7 @@ def _module(opened: Opened, plugins: Plugins) -> nn.Module:
 
 
 def _reference(opened: Opened, plugins: Plugins) -> Reference:
-    """Give what an export must agree with: the module built anew where that is possible, else the artifact."""
+    """Give what an export must agree with: the module built anew where possible, else the artifact."""
     if opened.meta.get("runner") or not (opened.path / WEIGHTS).is_file():
         return opened.call
     module = _module(opened, plugins)

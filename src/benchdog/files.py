@@ -38,7 +38,7 @@ def write_bytes(path: Path, data: bytes) -> None:
                 out.write(data)
                 out.flush()
                 os.fsync(out.fileno())
-            os.replace(aside, path)
+            aside.replace(path)
         except BaseException:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
@@ -85,8 +85,8 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         with saving(path):
             old = path.with_name(f".{path.name}.old.{os.getpid()}")
             if path.exists():
-                os.replace(path, old)
-            os.replace(aside, path)
+                path.replace(old)
+            aside.replace(path)
             shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

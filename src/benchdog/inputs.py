@@ -105,7 +105,9 @@ def _expand(argument: str, suffixes: tuple[str, ...]) -> Iterator[Path | Unreada
     path = Path(argument)
     if path.is_dir():
         found = [p for p in _below(path) if p.suffix.lower() in suffixes]
-        yield from found or [Unreadable(argument, f"the folder holds no {', '.join(suffixes)} file")]
+        yield from found
+        if not found:
+            yield Unreadable(argument, f"the folder holds no {', '.join(suffixes)} file")
     elif path.exists() or not glob.has_magic(argument):
         yield path
     else:  # Windows' shell leaves patterns as they are
@@ -202,12 +204,18 @@ def _header_fault(header: Sequence[str], needed: Sequence[str]) -> str:
 
 
 def _row(
-    path: Path, line: int, header: Sequence[str], cells: Sequence[str], operations: Mapping[str, Mapping[str, Any]]
+    path: Path,
+    line: int,
+    header: Sequence[str],
+    cells: Sequence[str],
+    operations: Mapping[str, Mapping[str, Any]],
 ) -> Raw | Unreadable:
     name = f"{path}:{line}"
     if len(cells) != len(header):
         return Unreadable(name, f"the line has {len(cells)} values, the header {len(header)}")
-    row: dict[str, Any] = {column: cell if cell.strip() else None for column, cell in zip(header, cells, strict=True)}
+    row: dict[str, Any] = {
+        column: cell if cell.strip() else None for column, cell in zip(header, cells, strict=True)
+    }
     fields: dict[str, Any] = {}
     for field, operation in operations.items():
         if operation["op"] == "row":

@@ -99,8 +99,8 @@ def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
             raise BadData(f"The source has a split {name!r}; a split is train, valid or test.")
         splits[name] = Listed(split) if isinstance(split, list | tuple) else split  # type: ignore[assignment]
     for name in ("train", "valid"):
-        split = splits.get(name)
-        if split is None or (isinstance(split, Split) and len(split) == 0):
+        needed = splits.get(name)
+        if needed is None or (isinstance(needed, Split) and len(needed) == 0):
             total = sum(len(s) for s in splits.values() if isinstance(s, Split))
             raise BadData(
                 f"The source's {name} split has no samples ({total} in all).",

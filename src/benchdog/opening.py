@@ -145,7 +145,7 @@ def open_model(path: Path, plugins: Plugins, trust: bool = False) -> Opened:
         # The installed exporter says what its format is; what the folder says of itself can only add caution.
         if (found.info.program or meta.get("program")) and not trusted:
             raise Refused(
-                f"{folder} is {meta['exporter']}, a format that can run code, and wasn't made on this machine.",
+                f"{folder} is {meta['exporter']}, which can run code, and wasn't made on this machine.",
                 "Add --trust if you trust who made it.",
             )
     elif meta.get("runner"):
@@ -161,7 +161,9 @@ def locate(path: Path) -> tuple[Path, str]:
             if (folder / f"{kind}.json").is_file():
                 return folder, kind
     if (path / "run.json").is_file():
-        raise BadUsage(f"Run {path.name!r} has no artifact.", f"Finish it: benchdog train --resume {path.name}")
+        raise BadUsage(
+            f"Run {path.name!r} has no artifact.", f"Finish it: benchdog train --resume {path.name}"
+        )
     what = "holds no artifact.json or export.json" if path.is_dir() else "is no folder"
     raise BadUsage(f"{path} {what}.", "Give a run's name, a run's folder, an artifact or an export.")
 
@@ -188,7 +190,9 @@ def read_meta(folder: Path, kind: str) -> dict[str, Any]:
         if not 0 < int(meta["max_batch"]) < 2**31 or not isinstance(meta["files"], dict):
             raise ValueError("max_batch or files is out of order")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadData(f"{path} is incomplete: {error}.", "The file is damaged: make the folder again.") from None
+        raise BadData(
+            f"{path} is incomplete: {error}.", "The file is damaged: make the folder again."
+        ) from None
     return meta
 
 
@@ -201,7 +205,9 @@ def verify_files(folder: Path, listed: Mapping[str, Any]) -> None:
     for name, digest in listed.items():
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or "\\" in name or ":" in name or not place.parts:
-            raise BadData(f"{folder} lists the file {name!r}, which lies outside of it.", "Don't use this folder.")
+            raise BadData(
+                f"{folder} lists the file {name!r}, which lies outside of it.", "Don't use this folder."
+            )
         path = folder.joinpath(*place.parts)
         if not path.is_file():
             raise BadData(f"{path} is missing.", "The folder is incomplete: copy or make it again.")
@@ -217,7 +223,9 @@ def verify_files(folder: Path, listed: Mapping[str, Any]) -> None:
 def hashes(folder: Path, *but: str) -> dict[str, str]:
     """List the files of a folder with their SHA-256, except those named: {"samples/000.png": "9f..."}."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {name: files.sha256(path) for path in found if (name := path.relative_to(folder).as_posix()) not in but}
+    return {
+        name: files.sha256(path) for path in found if (name := path.relative_to(folder).as_posix()) not in but
+    }
 
 
 def exporter_of(meta: Mapping[str, Any], plugins: Plugins) -> Found:
@@ -253,16 +261,20 @@ def runner_of(found: Found, folder: Path, plugins: Plugins, trusted: bool = Fals
 def trained_runner(meta: Mapping[str, Any], plugins: Plugins) -> Any:
     """Give the runner class of what is no torch module.
 
-    Only code of installed plugins is taken: artifact.json names it, and mustn't choose what is imported.
+    artifact.json names it, and mustn't choose what is run: only a class that a plugin's package defines is
+    taken, no function, and nothing that such a package imports from elsewhere.
     """
     target = str(meta["runner"])
-    package = target.partition(":")[0].partition(".")[0]
+    module, _, attribute = target.partition(":")
+    package = module.partition(".")[0]
     for kind in ("trainer", "model", "exporter", "task", "source", "backend"):
         for found in plugins.all(kind).values():
-            if package and found.module.partition(".")[0] == package:
-                return found.resolve(target)
+            if package and found.module.partition(".")[0] == package and attribute.isidentifier():
+                runner = found.resolve(target)
+                if isinstance(runner, type) and runner.__module__.partition(".")[0] == package:
+                    return runner
     owner = (meta.get("model") or {}).get("plugin") or {}
     raise NotAvailable(
         f"{target!r}, which runs this model, belongs to no plugin that is installed.",
-        f"{owner.get('install') or 'Install the plugin of its trainer'}; for a file of your own: --plugin FILE.",
+        f"{owner.get('install') or 'Install its trainer'}; for a file of your own: --plugin FILE.",
     )

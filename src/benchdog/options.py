@@ -1,4 +1,4 @@
-"""Options of components: a stdlib dataclass with `Annotated[type, Doc(...), Bounds(...)]` fields, validated by pydantic."""
+"""Options of components: a stdlib dataclass with Annotated fields (Doc, Bounds), validated by pydantic."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def describe(cls: type) -> dict[str, Option]:
     hints = get_type_hints(cls, include_extras=True)
     result = {}
     for field in dataclasses.fields(cls):
-        plain, notes = hints[field.name], ()
+        plain, notes = hints[field.name], list[Any]()
         if get_origin(plain) is Annotated:
-            plain, *notes = get_args(plain)  # type: ignore[assignment]
+            plain, *notes = get_args(plain)
         doc = next((n.text for n in notes if isinstance(n, Doc)), "")
         bounds = next((dataclasses.asdict(n) for n in notes if isinstance(n, Bounds)), {})
         limits = {k: v for k, v in bounds.items() if v is not None}

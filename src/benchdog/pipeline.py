@@ -77,7 +77,9 @@ def resume(folder: Path, plugins_of: Any, *, quiet: bool = False) -> Run:
         plugins = plugins_of(recipe.plugins)
         info = plugins.find("trainer", recipe.trainer.name).info
         if isinstance(info, TrainerInfo) and not info.resumable:
-            raise BadUsage(f"Trainer {info.name!r} can't go on with a run.", f"benchdog train {folder / 'recipe.toml'}")
+            raise BadUsage(
+                f"Trainer {info.name!r} can't go on with a run.", f"benchdog train {folder / 'recipe.toml'}"
+            )
         parts = reopen(recipe, plugins)
         with attended(run, parts):
             _say(f"run {run.folder}: going on", quiet)
@@ -128,7 +130,9 @@ def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
         parts.fit(run.folder)
         backend: Backend = parts.plugins.make("backend", parts.recipe.backend.name, parts.recipe.backend.options)
         own = getattr(backend, "launch", None)
-        own([sys.executable, "-m", "benchdog.ranks", str(run.folder)], world) if own else ranks.launch(run, world, quiet)
+        own([sys.executable, "-m", "benchdog.ranks", str(run.folder)], world) if own else ranks.launch(
+            run, world, quiet
+        )
         run.facts = Run.open(run.folder).facts
         trained, module = None, parts.build()
     finish(run, parts, trained, module, quiet)
@@ -241,4 +245,3 @@ def _sentence(parts: Parts, parameters: int) -> str:
 def _say(text: str, quiet: bool) -> None:
     if not quiet:
         print(text, file=sys.stderr, flush=True)
-

@@ -320,14 +320,16 @@ def load_file(file: Path) -> ModuleType:
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt):
             raise
-        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(file)), 0)
+        line = next(
+            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(file)), 0
+        )
         raise BadUsage(f"{file.name} raises {_said(error)} at import (line {line}).", f"Mend {file}.") from error
     return module
 
 
 def _entry_points() -> Iterable[tuple[str, str, EntryPoint]]:
     """Yield (dist, version, entry point) of all plugins, benchdog's own first."""
-    found = {}
+    found: dict[tuple[str, str], tuple[str, str, EntryPoint]] = {}
     for dist in distributions():
         for entry in dist.entry_points:
             if entry.group == "benchdog":
@@ -349,7 +351,7 @@ def _check(info: api.Component) -> None:
 
 def _qualified(info: api.Component, module: str) -> api.Component:
     """Give targets that begin with ":" the module of their hook."""
-    short = {
+    short: dict[str, Any] = {
         key: module + value
         for key in ("target", "options", "answer", "runner")
         if isinstance(value := getattr(info, key, ""), str) and value.startswith(":")
@@ -364,8 +366,8 @@ def _reference(kind: str, name: str) -> Found:
         module = load_file(Path(place)).__name__
     else:
         module = place
-        if os.getcwd() not in sys.path:
-            sys.path.append(os.getcwd())
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
         try:
             import_module(module)
         except ImportError as error:
@@ -377,7 +379,9 @@ def _reference(kind: str, name: str) -> Found:
             classes = [n for n, v in vars(sys.modules[module]).items() if isclass(v) and v.__module__ == module]
             raise BadUsage(f"{place} has no {attribute!r}.", nearest(attribute, classes))
         value = getattr(value, part)
-    more = {"answer": f"{target}.answer"} if kind == "task" else {"runner": f"{target}.Runner"} if kind == "exporter" else {}
+    more: dict[str, Any] = {}
+    if kind in ("task", "exporter"):
+        more = {"answer": f"{target}.answer"} if kind == "task" else {"runner": f"{target}.Runner"}
     info = KINDS[kind](name=name, summary="", target=target, **more)
     return Found(info=info, plugin="", dist=place, version="", module=module)
 

@@ -31,7 +31,11 @@ def check_reference(kind: str, name: str, plugins: Plugins, trusted: bool) -> No
     Raises:
         Refused: the name is no plugin's, but code, and the folder is not trusted.
     """
-    known = {each for found in plugins.all(kind).values() for each in (found.info.name, found.where)}
+    known = {
+        each
+        for found in plugins.all(kind).values()
+        for each in (found.info.name, found.where, f"{found.plugin}:{found.info.name}")
+    }
     if ":" in name and name not in known and not trusted:
         raise Refused(
             f"The {kind} {name!r} is code that no plugin offers, and the folder wasn't made on this machine.",
@@ -106,7 +110,9 @@ def load_weights(module: nn.Module, path: Path) -> None:
     try:
         load_model(module, path, strict=True)
     except (SafetensorError, OSError) as error:
-        raise BadData(f"{path} can't be read: {error}.", "The file is damaged: make the folder again.") from None
+        raise BadData(
+            f"{path} can't be read: {error}.", "The file is damaged: make the folder again."
+        ) from None
     except RuntimeError as error:
         said = " ".join(str(error).split())[:300]
         raise BadData(
@@ -115,7 +121,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 
 class Rebuilt:
-    """Run weights by rebuilding their model: the runner of `safetensors`, and of artifacts without a graph."""
+    """Run weights by rebuilding their model: runs `safetensors`, and artifacts without a graph."""
 
     def __init__(
         self,

@@ -38,7 +38,9 @@ class Loop:
 class Loading:
     """How samples reach the loop."""
 
-    workers: Annotated[int | Literal["auto"], Doc("Processes that read and decode; auto: 0 for data in memory.")] = AUTO
+    workers: Annotated[int | Literal["auto"], Doc("Processes that read and decode; auto: 0 for data in memory.")] = (
+        "auto"
+    )
     memory: Annotated[int, Doc("MiB of decoded data that may stay in memory."), Bounds(ge=0)] = 2048
     streams: Annotated[int, Doc("Logical streams of a sharded source."), Bounds(ge=1)] = 4
     shuffle: Annotated[int, Doc("Samples in a stream's shuffle buffer."), Bounds(ge=1)] = 1024
@@ -91,7 +93,7 @@ class Recipe:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
         """Take a resolved recipe's JSON form."""
-        parts = {
+        parts: dict[str, Any] = {
             kind: Part(name=data[kind]["name"], options={k: v for k, v in data[kind].items() if k != "name"})
             for kind in PARTS
         }
@@ -170,7 +172,7 @@ def _toml_value(text: str) -> Any:
 
 
 def _known(key: str, by: str) -> None:
-    table, dot, option = key.partition(".")
+    table, dot, _ = key.partition(".")
     if table in PARTS or (not dot and table in ("seed", "plugins")):
         return
     if table in TABLES and dot:

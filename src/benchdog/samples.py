@@ -1,4 +1,4 @@
-"""Raw samples in an artifact's folder: chosen to cover the classes, stored so that anybody can look at them."""
+"""Raw samples in an artifact's folder: chosen to cover the classes, stored to be looked at."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def _store(folder: Path, stem: str, value: Any) -> dict[str, Any]:
         if array.ndim == 0 and array.dtype.kind in "biuf":
             return {"value": array.item(), "dtype": str(array.dtype)}
         if array.dtype.kind not in "biuf":
-            raise BadData(f"A sample holds {type(value).__name__}, which an artifact can't keep.", "Set samples = 0.")
+            raise BadData(
+                f"A sample holds {type(value).__name__}, which an artifact can't keep.", "Set samples = 0."
+            )
         if isinstance(value, list | tuple):
             return {"value": array.tolist()}
         buffer = io.BytesIO()
@@ -113,7 +115,9 @@ def read(folder: Path) -> list[Raw]:
             for entry in files.read_json(folder / INDEX)
         ]
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise BadData(f"{folder / INDEX} can't be read: {error}.", "The artifact is damaged: train it again.") from None
+        raise BadData(
+            f"{folder / INDEX} can't be read: {error}.", "The artifact is damaged: train it again."
+        ) from None
 
 
 def _load(folder: Path, stored: Mapping[str, Any]) -> Any:

@@ -193,7 +193,9 @@ class Session:
         if self.device.world > 1:
             flat = torch.cat([g.reshape(-1) for g in gradients] + [totals.to(gradients[0].dtype)])
             self.device.sum_(flat)
-            for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients] + [3]), strict=False):
+            for gradient, part in zip(
+                gradients, torch.split(flat, [g.numel() for g in gradients] + [3]), strict=False
+            ):
                 gradient.copy_(part.view_as(gradient))
             totals = flat[-3:]
             self.signals.number = int(totals[2].item()) and (self.signals.number or int(signal.SIGTERM))
@@ -274,7 +276,8 @@ class Session:
             return self._best is None
         if self._best is None or math.isnan(self._best["value"]):
             return True
-        return value > self._best["value"] if self.task.better == "max" else value < self._best["value"]
+        best = float(self._best["value"])
+        return value > best if self.task.better == "max" else value < best
 
     def _log_steps(self, partial: bool = False) -> None:
         """Reduce the steps since the last line to one mean loss; the only point where the loop waits for it."""
@@ -288,9 +291,7 @@ class Session:
         mean = loss / weight if weight else math.nan
         self._progress.loss(mean)
         if self._log and not partial:
-            self._log.add(
-                kind="step", step=self.step, epoch=self.epoch + 1, loss=mean, time=round(self.seconds, 3)
-            )
+            self._log.add(kind="step", step=self.step, epoch=self.epoch + 1, loss=mean, time=round(self.seconds, 3))
             self.plugins.emit("benchdog_step_ended", run=self.facts, step=self.step, loss=mean)
 
     def _check_finite(self) -> None:

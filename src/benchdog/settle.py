@@ -141,7 +141,9 @@ def _check(recipe: Recipe, plugins: Plugins) -> None:
         )
     batch = recipe.loop.batch_size
     if recipe.loop.accumulate > batch:
-        raise BadUsage(f"A batch of {batch} can't be cut into {recipe.loop.accumulate} pieces.", "Lower loop.accumulate.")
+        raise BadUsage(
+            f"A batch of {batch} can't be cut into {recipe.loop.accumulate} pieces.", "Lower loop.accumulate."
+        )
 
 
 def available(plugins: Plugins) -> list[str]:
@@ -239,4 +241,5 @@ def _tried(model: Any, spec: Spec, name: str, raw_spec: Spec, transform: Transfo
             f"The model {name!r} gives {got} for two samples; the task needs {text}.",
             "The size of the last layer is spec.outputs.",
         )
-    return model
+    fitting: nn.Module = model
+    return fitting

@@ -55,7 +55,7 @@ def read(path: Path) -> Any:
         BadData: the file is missing, truncated or altered.
     """
     try:
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if int(metadata["format"]) != FORMAT:
@@ -71,7 +71,7 @@ def _crc(tensors: dict[str, Tensor]) -> int:
     crc = 0
     for name in sorted(tensors):
         data = tensors[name].reshape(-1).view(torch.uint8) if tensors[name].numel() else torch.empty(0)
-        crc = zlib.crc32(memoryview(np.ascontiguousarray(data.numpy())), crc)
+        crc = zlib.crc32(np.ascontiguousarray(data.numpy()).data, crc)
     return crc
 
 
@@ -100,7 +100,8 @@ def _pack(value: Any, place: str, tensors: dict[str, Tensor], seen: dict[tuple[A
 def _pack_tensor(tensor: Tensor, tensors: dict[str, Tensor], seen: dict[tuple[Any, ...], tuple[str, Tensor]]) -> Any:
     key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
     name = seen[key][0] if tensor.numel() and key in seen else None
-    order = sorted(range(tensor.dim()), key=lambda axis: (-tensor.stride(axis), axis))
+    strides = tensor.stride()
+    order = sorted(range(tensor.dim()), key=lambda axis: (-strides[axis], axis))
     if name is None:
         name = str(len(tensors))
         tensors[name] = tensor.permute(order).contiguous()

@@ -77,7 +77,8 @@ class View:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             said = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
             raise Failed(
-                f"torch.export can't capture this model: {said}", "Avoid Python decisions on values of tensors."
+                f"torch.export can't capture this model: {said}",
+                "Avoid Python decisions on values of tensors.",
             ) from error
 
     def _dynamic(self) -> tuple[Any, ...]:
@@ -122,7 +123,11 @@ def generated(spec: Spec, n: int, seed: int = 0) -> tuple[np.ndarray, ...]:
             codes = len(spec.target.classes) - 1 if spec.target.kind == "next-token" else 1
             low, high = field.range or ((0, max(codes, 1)) if dtype.kind in "iu" else (-1, 1))
             whole = dtype.kind in "iub"
-            array = draw.integers(int(low), int(high), shape, endpoint=True) if whole else draw.uniform(low, high, shape)
+            array = (
+                draw.integers(int(low), int(high), shape, endpoint=True)
+                if whole
+                else draw.uniform(low, high, shape)
+            )
         arrays.append(array.astype(dtype))
     return tuple(arrays)
 

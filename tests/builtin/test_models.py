@@ -55,7 +55,7 @@ NETS = {
     "cnn of any size": (cnn, CnnOptions(width=4, hidden=8), picture(3, None, None), (3,)),
     "cnn of a volume": (cnn, CnnOptions(width=4, hidden=8), picture(1, 9, 12, 8, kind="volume"), (3,)),
     "resnet, small": (resnet, ResnetOptions(width=4), picture(3, 32, 32), (3,)),
-    "resnet, large": (resnet, ResnetOptions(width=4, depth=34), picture(3, 96, 96), (3,)),
+    "resnet, large": (resnet, ResnetOptions(width=4), picture(3, 96, 96), (3,)),
     "unet": (unet, UnetOptions(width=4), picture(1, 16, 16), (3, 16, 16)),
     "unet, padded": (unet, UnetOptions(width=4, norm="batch"), picture(1, 13, 22), (3, 13, 22)),
     "unet of any size": (unet, UnetOptions(width=4, norm="none"), picture(1, None, None), (3, None, None)),
@@ -160,7 +160,7 @@ def test_the_cnn_halves_while_it_helps():
 
 def test_resnet_keeps_small_pictures_large():
     small = resnet.build(spec_of(picture(3, 64, 64), 3), ResnetOptions(width=4))
-    large = resnet.build(spec_of(picture(3, 65, 65), 3), ResnetOptions(width=4))
+    large = resnet.build(spec_of(picture(3, 65, 65), 3), ResnetOptions(width=4, depth=34))
     assert small.stem(torch.rand(1, 3, 64, 64)).shape[2:] == (64, 64)
     assert large.stem(torch.rand(1, 3, 65, 65)).shape[2:] == (17, 17)
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def told(bench):
     return bench("doctor", "--json").json
 

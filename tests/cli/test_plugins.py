@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import pytest
 
 from benchdog.api import Doc
-from benchdog.cli.plugins import written
+from benchdog.cli.plugins import about, written
+from benchdog.plugins import KINDS, Plugins
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -84,19 +85,15 @@ def test_info_of_a_plugin_lists_what_it_offers(bench):
     }.items()
 
 
-def test_every_builtin_component_has_documented_options(bench):
-    listed = bench("plugins", "list", "--json").json["plugins"]
-    (row,) = (row for row in listed if row["name"] == "builtin")
-    names = sorted({name for of in row["components"].values() for name in of})
-    assert names
-    undocumented = [
-        f"{told['name']}.{option['name']}"
-        for name in names
-        for told in bench("plugins", "info", name, "--json").json["components"]
-        for option in told["options"]
-        if not option["doc"]
+def test_every_builtin_component_has_documented_options():
+    plugins = Plugins.discover()
+    told = [
+        about(found) for kind in KINDS for found in plugins.all(kind).values() if found.dist == "benchdog"
     ]
-    assert undocumented == []
+    assert {each["kind"] for each in told} == set(KINDS)
+    options = [(each["name"], option) for each in told for option in each["options"]]
+    assert options
+    assert [(name, option["name"]) for name, option in options if not option["doc"]] == []
 
 
 def test_an_unknown_name_gets_the_nearest(bench):

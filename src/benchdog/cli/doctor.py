@@ -11,9 +11,9 @@ from importlib import metadata, util
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from benchdog.cli.output import emit_json, say
 
 from benchdog import __version__
+from benchdog.cli.output import emit_json, say
 
 if TYPE_CHECKING:
     from benchdog.checks import Check
@@ -73,11 +73,10 @@ def everything(plugins: Plugins | None, trouble: Exception | None = None) -> Ite
 def needs() -> dict[str, Any]:
     """Give what the installed Benchdog declares: its Python and its packages."""
     try:
-        told = metadata.metadata("benchdog")
+        python = metadata.metadata("benchdog")["Requires-Python"]
         requires = metadata.requires("benchdog") or []
     except metadata.PackageNotFoundError:
         return {"python": ">=3.11", "requires": []}
-    python = told["Requires-Python"] if "Requires-Python" in told else ">=3.11"
     return {"python": python, "requires": requires}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
+
 from benchdog.cli.output import columns, emit_json, say
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 FORMAT = 0
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-app = typer.Typer(help="List plugins and what they offer.", no_args_is_help=True)
+app = typer.Typer(
+    help="List plugins and what they offer.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 
 @app.command("list")
@@ -30,7 +36,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     table = [line for row in rows for line in _lines(row)]
     typer.echo(columns(table, ("plugin", "version", "health", "offers")))
     for row in rows:
-        if row["remedy"]:
+        if row["loads"]:  # a fault's remedy was told when the plugin was set aside
             say(f"{row['name']}: {row['remedy']}")
 
 
@@ -189,8 +195,7 @@ def written(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join("nothing" if part is type(None) else written(part) for part in arguments)
     if origin in (tuple, list, set, frozenset) and arguments:
-        inner = [written(part) for part in arguments if part is not Ellipsis]
-        return f"list of {' , '.join(inner) if len(set(inner)) > 1 else inner[0]}"
+        return f"list of {', '.join(written(part) for part in arguments if part is not Ellipsis)}"
     if origin is not None and arguments:
         return f"{written(origin)} of {', '.join(written(part) for part in arguments)}"
     name = getattr(hint, "__name__", str(hint))

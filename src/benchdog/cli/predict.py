@@ -22,13 +22,22 @@ BATCH = 64
 
 def command(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help='A run\'s name, "last", or the folder of a run, an artifact, an export.')],
-    inputs: Annotated[list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")],
+    model: Annotated[
+        str, typer.Argument(help='A run\'s name, "last", or the folder of a run, an artifact, an export.')
+    ],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")
+    ],
     fmt: Annotated[str, typer.Option("--format", help="table, csv or jsonl.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=0, help="Samples run at once; 0 chooses.")] = 0,
     trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Answer for inputs with a trained model."""
@@ -38,14 +47,22 @@ def command(
 
     if fmt not in FORMATS:
         raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
-    opened = open_model(find(ctx, model), ctx.obj.plugins(), trust=trust)
+    opened = open_model(find(model, runs_dir), ctx.obj.plugins(), trust=trust)
     counts = Counts()
     answers = answer(opened, inputs, batch_size or min(BATCH, opened.max_batch), counts)
     if as_json:
         rows = collected(answers, opened.spec, out)
         counts.judge(skip_bad)
         bad = [{"id": each.id, "why": each.why} for each in counts.bad]
-        emit_json({"format": FORMAT, "model": str(opened.path), "task": opened.task_name, "answers": rows, "bad": bad})
+        emit_json(
+            {
+                "format": FORMAT,
+                "model": str(opened.path),
+                "task": opened.task_name,
+                "answers": rows,
+                "bad": bad,
+            }
+        )
         return
     sink: Writer = writer(fmt, opened.spec, out)
     with sink as write:
@@ -78,14 +95,14 @@ class Counts:
             )
 
 
-def find(ctx: typer.Context, model: str) -> Path:
+def find(model: str, runs_dir: Path | None) -> Path:
     """Give the folder that a MODEL argument names."""
     from benchdog import paths, run
 
     path = Path(model)
     if any((path / name).is_file() for name in ("artifact.json", "export.json")):
         return path
-    return run.find(model, paths.runs_dir(getattr(ctx.obj, "runs_dir", None)))
+    return run.find(model, paths.runs_dir(runs_dir))
 
 
 def answer(opened: Opened, arguments: list[str], size: int, counts: Counts) -> Iterator[list[Answer]]:

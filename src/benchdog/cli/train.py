@@ -11,9 +11,14 @@ import typer
 def command(
     ctx: typer.Context,
     what: Annotated[
-        str, typer.Argument(metavar="[RECIPE|SOURCE]", help="A recipe (.toml), a source, a .csv file or a folder of images.")
+        str,
+        typer.Argument(
+            metavar="[RECIPE|SOURCE]", help="A recipe (.toml), a source, a .csv file or a folder of images."
+        ),
     ] = "",
-    model: Annotated[str | None, typer.Option(help="The model: a name, package.module:Class or file.py:Class.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model: a name, package.module:Class or file.py:Class.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="The task; else the target decides.")] = None,
     trainer: Annotated[str | None, typer.Option(help="The trainer.")] = None,
     backend: Annotated[str | None, typer.Option(help="The hardware: auto, cpu, cuda, mps.")] = None,
@@ -24,7 +29,9 @@ def command(
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="The number that all random choices come from.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that read and decode.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")
+    ] = None,
     name: Annotated[str, typer.Option(help="The run's name.")] = "",
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run: its name, folder, or last.")] = "",
     smoke: Annotated[bool, typer.Option("--smoke", help="Try everything on one batch, then throw it away.")] = False,
@@ -60,7 +67,7 @@ def command(
     else:
         draft = ask(what, given, set_ or [], ctx.obj)
         if smoke:
-            from benchdog.smoke import smoke as try_all
+            from benchdog.smoke import try_all
 
             lines = try_all(draft, quiet=quiet)
             if as_json:

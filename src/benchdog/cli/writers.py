@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TextIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from benchdog import files
 from benchdog.api import Answer, Spec
 from benchdog.errors import BadUsage
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Writer = AbstractContextManager[Callable[[list[Answer]], None]]
 Row = dict[str, Any]
@@ -46,7 +48,8 @@ def writer(fmt: str, spec: Spec, out: Path | None) -> Iterator[Callable[[list[An
     suffix = "txt" if fmt == "table" else fmt
     place = folder / f"answers.{suffix}" if folder else out
     with _sink(place) as sink:
-        lines = {"table": Table, "csv": Csv, "jsonl": Jsonl}[fmt](sink, spec)
+        kinds: dict[str, Callable[[TextIO, Spec], Lines]] = {"table": Table, "csv": Csv, "jsonl": Jsonl}
+        lines = kinds[fmt](sink, spec)
 
         def write(batch: list[Answer]) -> None:
             lines.write([masks.stored(each) for each in batch])
@@ -77,7 +80,7 @@ def _sink(path: Path | None) -> Iterator[TextIO]:
             path.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("w", encoding="utf-8", newline="") as sink:
                 yield sink
-            os.replace(aside, path)
+            aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -91,6 +94,8 @@ class Masks:
 
     def stored(self, answer: Answer) -> Row:
         """Give id and values, arrays replaced by the names of their files."""
+        import numpy as np
+
         row: Row = {"id": answer.id}
         for name, value in answer.values.items():
             if not isinstance(value, np.ndarray):
@@ -101,7 +106,7 @@ class Masks:
 
     def _store(self, identity: str, array: np.ndarray, folder: Path) -> str:
         stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(identity).stem) or "mask"
-        flat = array.ndim == 2 and array.dtype == np.uint8
+        flat = array.ndim == 2 and array.dtype.name == "uint8"
         name, number = f"{stem}{'.png' if flat else '.npy'}", 1
         while name in self._used:
             number += 1
@@ -123,9 +128,17 @@ def _picture(mask: np.ndarray) -> bytes:
 
 
 def _npy(array: np.ndarray) -> bytes:
+    import numpy as np
+
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
+
+
+class Lines(Protocol):
+    """A way to write rows down."""
+
+    def write(self, rows: list[Row]) -> None: ...
 
 
 class Table:
@@ -150,9 +163,11 @@ class Table:
 
 def _shown(row: Row) -> Row:
     plain = {key: value for key, value in row.items() if not isinstance(value, Mapping | list)}
-    if len(plain) > 1 and not any(str(value).endswith((".png", ".npy")) for value in plain.values()):
+    if len(plain) > 1 and not any(str(value).endswith((".png", ".npy")) for key, value in plain.items() if key != "id"):
         return plain
-    return plain | {name: each for value in row.values() if isinstance(value, Mapping) for name, each in value.items()}
+    return plain | {
+        name: each for value in row.values() if isinstance(value, Mapping) for name, each in value.items()
+    }
 
 
 def _cell(value: Any) -> str:
@@ -182,7 +197,9 @@ class Csv:
             if isinstance(value, Mapping) and set(value) == self._classes:
                 flat |= {f"{key}.{name}": each for name, each in value.items()}
             else:
-                flat[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list) else value
+                flat[key] = (
+                    json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list) else value
+                )
         return flat
 
 
@@ -193,7 +210,9 @@ class Jsonl:
         self._sink = sink
 
     def write(self, rows: list[Row]) -> None:
-        self._sink.writelines(json.dumps(_json_row(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        self._sink.writelines(
+            json.dumps(_json_row(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows
+        )
 
 
 def _json_row(row: Row) -> Row:
@@ -204,6 +223,6 @@ def _json_row(row: Row) -> Row:
             return {key: plain(each) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return [plain(each) for each in value]
-        return None if isinstance(value, float) and not np.isfinite(value) else value
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return {key: plain(value) for key, value in row.items()}

@@ -12,4 +12,6 @@ from benchdog.api import Bounds, Doc
 class OnnxOptions:
     """Options of the exporter `onnx`."""
 
-    opset: Annotated[int, Doc("Version of the operator set; lower for older runtimes."), Bounds(ge=18, le=23)] = 20
+    opset: Annotated[
+        int, Doc("Version of the operator set; lower for older runtimes."), Bounds(ge=18, le=23)
+    ] = 20

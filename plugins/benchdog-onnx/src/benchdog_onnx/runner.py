@@ -31,7 +31,9 @@ class OnnxRunner:
             raise BadData(f"{path} can't be read: {error.strerror}.", "Export it again.") from None
         except Exception as error:  # onnxruntime's own errors share no base class
             said = " ".join(str(error).split())[:300]
-            raise BadData(f"{path} can't be loaded: {said}.", "The file is damaged: export it again.") from None
+            raise BadData(
+                f"{path} can't be loaded: {said}.", "The file is damaged: export it again."
+            ) from None
         self._inputs = [each.name for each in self._session.get_inputs()]
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

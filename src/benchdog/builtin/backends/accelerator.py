@@ -45,7 +45,9 @@ class Mps:
         if torch.backends.mps.is_available():
             return Probe(available=True, why="Apple GPU", devices=1, precisions=("fp32", "bf16", "fp16"))
         built = torch.backends.mps.is_built()
-        why = "this Mac has no Metal GPU, or macOS is too old" if built else "this build of torch has no Metal support"
+        why = (
+            "this Mac has no Metal GPU, or macOS is too old" if built else "this build of torch has no Metal support"
+        )
         return Probe(available=False, why=why)
 
     def open(self, rank: int, world: int, /) -> Device:

@@ -39,16 +39,20 @@ HIGHER_ORDER = {
                  "wrap_with_set_grad_enabled", "wrap_with_autocast")
 }  # fmt: skip
 SCALAR = {
-    "_operator": "add sub mul truediv floordiv mod neg pos pow eq ne lt le gt ge and_ or_ not_ getitem".split(),
-    "math": "ceil floor trunc sqrt log2".split(),
-    "torch": "sym_max sym_min sym_float sym_int sym_ite sym_not sym_sum _sym_sqrt".split(),
-}
+    "_operator": {
+        "add", "sub", "mul", "truediv", "floordiv", "mod", "neg", "pos", "pow", "eq", "ne", "lt", "le", "gt",
+        "ge", "and_", "or_", "not_", "getitem",
+    },
+    "math": {"ceil", "floor", "trunc", "sqrt", "log2"},
+    "torch": {"sym_max", "sym_min", "sym_float", "sym_int", "sym_ite", "sym_not", "sym_sum", "_sym_sqrt"},
+}  # fmt: skip
 FUNCTIONS = {
     "Symbol", "Integer", "Float", "Rational", "Add", "Mul", "Pow", "Max", "Min", "Mod", "Abs", "And", "Or",
     "Not", "Equality", "Unequality", "StrictLessThan", "LessThan", "StrictGreaterThan", "GreaterThan",
-    "Piecewise", "ExprCondPair", "FloorDiv", "CleanDiv", "PythonMod", "ModularIndexing", "CeilDiv", "CeilToInt",
-    "FloorToInt", "IntTrueDiv", "FloatTrueDiv", "FloatPow", "PowByNatural", "ToFloat", "TruncToInt",
-    "TruncToFloat", "RoundToInt", "Identity", "Where", "LShift", "RShift", "IsNonOverlappingAndDenseIndicator",
+    "Piecewise", "ExprCondPair", "FloorDiv", "CleanDiv", "PythonMod", "ModularIndexing", "CeilDiv",
+    "CeilToInt", "FloorToInt", "IntTrueDiv", "FloatTrueDiv", "FloatPow", "PowByNatural", "ToFloat",
+    "TruncToInt", "TruncToFloat", "RoundToInt", "Identity", "Where", "LShift", "RShift",
+    "IsNonOverlappingAndDenseIndicator",
 }  # fmt: skip
 NAMES = {"oo", "int_oo", "true", "false", "True", "False", "inf"}
 EXPRESSION = (
@@ -208,7 +212,7 @@ def _expression(text: str) -> bool:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    symbols = set()  # the only texts that may stand in an expression: sympify would evaluate others
+    symbols, texts = set(), []  # a symbol's name is the only text allowed: sympify would evaluate others
     for node in ast.walk(tree):
         if not isinstance(node, EXPRESSION):
             return False
@@ -220,13 +224,12 @@ def _expression(text: str) -> bool:
         if isinstance(node, ast.Name) and not (node.id in FUNCTIONS | NAMES or SYMBOL.fullmatch(node.id)):
             return False
         if isinstance(node, ast.Constant) and not isinstance(node.value, int | float | None):
-            if not (node in symbols and isinstance(node.value, str) and SYMBOL.fullmatch(node.value)):
-                return False
-    return True
+            texts.append(node)
+    return all(node in symbols and SYMBOL.fullmatch(str(node.value)) for node in texts)
 
 
 def _tree(text: str) -> bool:
-    """Say whether a pytree is made of plain tuples, lists and dicts: a context may name any enum to import."""
+    """Say whether a pytree is made of plain tuples, lists and dicts: others could import code."""
     try:
         protocol, tree = json.loads(text)
     except (ValueError, TypeError):
@@ -241,7 +244,9 @@ def _tree(text: str) -> bool:
             context = None if node["context"] is None else json.loads(node["context"])
         except (ValueError, TypeError):
             return False
-        keys = isinstance(context, list) and all(isinstance(k, str) and IDENTIFIER.fullmatch(k) for k in context)
+        keys = isinstance(context, list) and all(
+            isinstance(k, str) and IDENTIFIER.fullmatch(k) for k in context
+        )
         return (context is None or keys) and all(map(plain, node["children_spec"]))
 
     return bool(protocol == 1) and plain(tree)
@@ -261,7 +266,9 @@ def _parse(data: bytes, name: str) -> Any:
 
 
 def _damaged(name: str, why: object) -> BadData:
-    return BadData(f"{name} can't be read as a torch.export graph: {why}.", "The file is damaged: make it again.")
+    return BadData(
+        f"{name} can't be read as a torch.export graph: {why}.", "The file is damaged: make it again."
+    )
 
 
 def _refused(name: str, why: str) -> Refused:

@@ -21,7 +21,9 @@ FILE = "model.torchscript.pt"
 def _deprecated() -> Iterator[None]:
     """Keep quiet about torch's plan to drop TorchScript: who chooses this format knows."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", DeprecationWarning)
+        warnings.filterwarnings(
+            "ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", DeprecationWarning
+        )
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", FutureWarning)
         yield
 
@@ -38,7 +40,9 @@ class TorchScript:
 
         module = artifact.module()
         with _deprecated(), torch.no_grad():
-            traced: Any = torch.jit.trace(module, artifact.example(min(3, artifact.max_batch)), check_trace=False)
+            traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call,unused-ignore]
+                module, artifact.example(min(3, artifact.max_batch)), check_trace=False
+            )
             if self._options.freeze:
                 traced = torch.jit.freeze(traced.eval())
             traced.save(str(folder / FILE))
@@ -53,10 +57,14 @@ class TorchScriptRunner:
         path = folder / FILE
         try:
             with _deprecated():
-                self._module: Any = torch.jit.load(str(path), map_location="cpu")
+                self._module: Any = torch.jit.load(  # type: ignore[no-untyped-call,unused-ignore]
+                    str(path), map_location="cpu"
+                )
         except (RuntimeError, ValueError, OSError) as error:
             said = str(error).strip().splitlines()[0]
-            raise BadData(f"{path} can't be loaded: {said}.", "The file is damaged: export it again.") from None
+            raise BadData(
+                f"{path} can't be loaded: {said}.", "The file is damaged: export it again."
+            ) from None
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch

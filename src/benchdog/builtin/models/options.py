@@ -23,7 +23,7 @@ class CnnOptions:
     width: Annotated[
         int, Doc("Channels of the first convolution; the next have twice as many."), Bounds(ge=1)
     ] = 32
-    hidden: Annotated[int, Doc("Width of the layer before the last."), Bounds(ge=1)] = 128
+    hidden: Annotated[int, Doc("Width of the layer before the last."), Bounds(ge=1)] = 256
     dropout: Annotated[float, Doc("Share of its values dropped in training."), Bounds(ge=0, lt=1)] = 0.0
 
 

@@ -27,7 +27,14 @@ def normalisation(field: Field, options: UnetOptions, width: int) -> list[nn.Mod
     if options.norm == "batch":
         return [(nn.BatchNorm2d if field.kind == "image" else nn.BatchNorm3d)(width)]
     groups = next(g for g in (8, 4, 2, 1) if width % g == 0)
-    return [nn.GroupNorm(groups, width)]
+    return [Groups(groups, width)]
+
+
+class Groups(nn.GroupNorm):
+    """Normalise groups of channels, without torch's check of the batch's size, which can't be traced."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class Unet(nn.Module):

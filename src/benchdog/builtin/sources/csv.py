@@ -14,8 +14,7 @@ from benchdog.builtin.sources.division import SPLITS, divide
 from benchdog.builtin.sources.features import Features, choose, leaks
 from benchdog.builtin.sources.options import CsvOptions
 from benchdog.builtin.sources.tables import MISSING, Table, check_finite, is_missing, numbers, read, times
-from benchdog.builtin.sources.wording import existing, few, natural
-from benchdog.errors import nearest
+from benchdog.builtin.sources.wording import existing, few, meant, natural
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST_INTEGERS = 20
@@ -114,7 +113,7 @@ class Csv:
             for name in names:
                 if name and name not in table.columns:
                     raise BadUsage(
-                        f"{table.path} has no column {name!r} ({option}).", nearest(name, table.columns)
+                        f"{table.path} has no column {name!r} ({option}).", meant(name, table.columns)
                     )
         if self._target in {options.group, options.time, *options.drop}:
             raise BadUsage(f"The target {self._target!r} is also named by drop, group or time.")

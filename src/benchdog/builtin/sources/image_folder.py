@@ -99,11 +99,13 @@ class ImageFolder:
             tops = [(self.folder / name, split) for name, split in sorted(given.items())]
         else:
             tops = [(self.folder, "")]
-        pictures, others = [], []
+        pictures: list[Picture] = []
+        others: list[str] = []
         for top, split in tops:
             loose = [p.name for p in top.iterdir() if p.is_file() and p.suffix.lower() in ENDINGS]
             if loose:
-                shown = few(sorted(loose, key=natural), len(loose))
+                loose.sort(key=natural)
+                shown = few(loose, len(loose))
                 raise BadData(
                     f"{len(loose)} images lie in {top} itself: {shown}.", "Put them into a folder per class."
                 )

@@ -76,6 +76,7 @@ class _UnusableError(Exception):
 def _decode(data: bytes) -> tuple[int, int, bool]:
     if not data:
         raise _UnusableError("the file is empty")
+    picture: Image.Image
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         if picture.width * picture.height > PIXELS:
@@ -87,7 +88,7 @@ def _decode(data: bytes) -> tuple[int, int, bool]:
         raise _UnusableError(f"not an image, it begins with {data[:16]!r}") from None
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged files
         raise _UnusableError(str(error).strip() or type(error).__name__) from None
-    if picture.mode == "F" or (picture.mode == "I" and max(picture.getextrema()) > 65_535):  # type: ignore[type-var]
+    if picture.mode == "F" or (picture.mode == "I" and int(np.asarray(picture).max()) > 65_535):
         raise _UnusableError("its pixels have more than 16 bits")
     with suppress(Exception):  # a damaged note of how the camera was held
         picture = ImageOps.exif_transpose(picture)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from benchdog.api import BadData, BadUsage
 
 
-def natural(name: str) -> list[str | int]:
+def natural(name: str) -> list[Any]:
     """Give a sort key by which 2 comes before 10."""
     # split with a group alternates text, digits, text ..., so texts and numbers never meet
     return [int(part) if i % 2 else part.casefold() for i, part in enumerate(re.split(r"([0-9]+)", name))] + [
@@ -22,6 +24,13 @@ def few(items: Iterable[object], total: int, most: int = 5) -> str:
     """List the first of `total` items: "3, 7, 9 and 14 more"."""
     text = ", ".join(str(item) for item in islice(items, most))
     return f"{text} and {total - most:,} more" if total > most else text
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Say which known name is nearest to a word, and which there are."""
+    names = list(known)
+    close = get_close_matches(word, names, n=1, cutoff=0.5)
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"There is: {', '.join(names)}."
 
 
 def existing(path: Path | None, source: str, what: str) -> Path:

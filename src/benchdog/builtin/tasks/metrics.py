@@ -181,8 +181,8 @@ class NumberMeter(Sums):
         self.add_loss(score, batch)
         device = self.sums["loss"].device
         self.mean, self.std = self.mean.to(device), self.std.to(device)
-        said = score.detach().to(device).double().reshape(len(score), -1) * self.std
-        target = batch.target.to(device).double().reshape(len(score), -1) - self.mean  # (B, targets)
+        said = score.detach().to(device).double().reshape(-1, len(self.names)) * self.std
+        target = batch.target.to(device).double().reshape(-1, len(self.names)) - self.mean  # (B, targets)
         error = said - target
         self.sums["count"] += len(score)
         self.sums["absolute"] += error.abs().sum(0)

@@ -66,7 +66,7 @@ def make_optimiser(options: Options, model: nn.Module) -> torch.optim.Optimizer:
     if not parameters:
         raise BadUsage("The model has no parameters that learn.", "Choose another --model.")
     try:
-        return cls(parameters, lr=options.lr, **more)
+        return cls(parameters, **{"lr": options.lr, **more})
     except (TypeError, ValueError) as error:
         raise BadUsage(f"optimiser {options.optimiser!r}: {error}.", "Choose another trainer.optimiser.") from None
 

@@ -1,0 +1,1 @@
+"""`benchdog serve`: a model behind HTTP, and a page to try it."""

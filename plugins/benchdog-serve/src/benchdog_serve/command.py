@@ -1,0 +1,88 @@
+"""`benchdog serve`: a trained model behind HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+
+
+def command(
+    ctx: typer.Context,
+    model: Annotated[
+        str, typer.Argument(help='A run\'s name, "last", or the folder of a run, an artifact, an export.')
+    ],
+    host: Annotated[str, typer.Option(help="The address; 0.0.0.0 lets the network in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes one that is free.")] = 8000,
+    max_body: Annotated[str, typer.Option(metavar="SIZE", help="Largest body of a request.")] = "20MB",
+    max_samples: Annotated[int, typer.Option(min=1, help="Most samples of a request.")] = 256,
+    max_batch: Annotated[int, typer.Option(min=1, help="Most samples of one call of the model.")] = 64,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 30.0,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Answer for this host name too; may be repeated.")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs; else ./runs.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the address.")] = False,
+) -> None:
+    """Serve a model over HTTP, with a page to try it, until Ctrl-C."""
+    from benchdog import opening
+    from benchdog.cli.output import say
+    from benchdog_serve import server
+    from benchdog_serve.app import Limits, Service, build
+
+    limits = Limits(body=size_of(max_body), samples=max_samples, batch=max_batch, timeout=timeout)
+    plugins = ctx.obj.plugins()
+    path = find(model, runs_dir)
+    taken = server.bind(host, port)
+    try:
+        opened = opening.open_model(path, plugins, trust=trust)
+        local = server.is_loopback(taken)
+        # Held-out samples can be private: they are shown to this machine alone.
+        service = Service(opened, limits, examples=local)
+        try:
+            service.warm()
+            url = server.url_of(taken, host)
+            if not local:
+                warning = f"warning: anybody on the network can use this server (--host {host})"
+                say(f"{warning}: it has no password.")
+
+            def started() -> None:
+                say(f"Serving {service.name} at {url} (Ctrl-C stops)")
+                if as_json:
+                    typer.echo(json.dumps({"url": url}))
+
+            app = build(service, server.allowed(taken, host, allow_host or []))
+            server.serve(app, taken, started)
+        finally:
+            service.close()
+    finally:
+        taken.close()
+        plugins.close()
+    say("Stopped.")
+
+
+def find(model: str, runs_dir: Path | None) -> Path:
+    """Give the folder that the MODEL argument names: an artifact's or an export's, else a run's."""
+    from benchdog import paths, run
+
+    path = Path(model)
+    if any((path / name).is_file() for name in ("artifact.json", "export.json")):
+        return path
+    return run.find(model, paths.runs_dir(runs_dir))
+
+
+def size_of(text: str) -> int:
+    """Read "20MB", "512 KiB" or "1000000" as bytes."""
+    from benchdog.errors import BadUsage
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", text, re.IGNORECASE)
+    count = int(float(match[1]) * UNITS[(match[2] or "").upper()]) if match else 0
+    if count < 1:
+        raise BadUsage(f"--max-body {text!r} is no size.", "For example --max-body 20MB.")
+    return count

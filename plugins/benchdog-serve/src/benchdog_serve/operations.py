@@ -1,0 +1,89 @@
+"""What /openapi.json says of /predict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchdog_serve.reading import BYTES, FORM, JSON, TEXT, Reader
+
+ERROR = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "error": {
+                    "type": "object",
+                    "properties": {"message": {"type": "string"}, "hint": {"type": "string"}},
+                    "required": ["message", "hint"],
+                }
+            },
+            "required": ["error"],
+        }
+    }
+}
+ANSWERS = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {"answers": {"type": "array", "items": {"type": "object"}}},
+            "required": ["answers"],
+        }
+    }
+}
+WORDS = {
+    400: "The body is empty or can't be parsed.",
+    408: "The body took too long to arrive.",
+    413: "The body is too large, or holds too many samples.",
+    415: "The content type isn't one that the model takes.",
+    422: "A sample can't be read; the message names it.",
+    503: "Too many samples are waiting; Retry-After says when to try again.",
+    504: "The model took too long.",
+}
+PREDICT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "An answer per sample, in the request's order.", "content": ANSWERS},
+    **{status: {"description": text, "content": ERROR} for status, text in WORDS.items()},
+}
+
+
+def predict_body(reader: Reader) -> dict[str, Any]:
+    """Describe the bodies that /predict takes for a model."""
+    return {"required": True, "content": {kind: _content(reader, kind) for kind in reader.types}}
+
+
+def _content(reader: Reader, kind: str) -> dict[str, Any]:
+    if kind == JSON:
+        return {"schema": _document(reader), "example": reader.example()}
+    if kind == TEXT:
+        return {"schema": {"type": "string"}, "example": reader.example().get("text", "")}
+    file = {"type": "string", "format": "binary"}
+    if kind != FORM:
+        assert kind == BYTES or kind.startswith("image/")
+        return {"schema": file}
+    if reader.way == "several":
+        names = list(reader.first)
+        return {"schema": {"type": "object", "properties": dict.fromkeys(names, file), "required": names}}
+    return {"schema": {"type": "object", "properties": {"files": {"type": "array", "items": file}}}}
+
+
+def _document(reader: Reader) -> dict[str, Any]:
+    if reader.way == "tokens":
+        text = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+        return _object({"text": text})
+    items: dict[str, Any] = {}
+    if reader.way == "row":
+        columns = reader.first[reader.name]["columns"]
+        items = _object({column["name"]: _cell(column) for column in columns})
+    samples = {"type": "array", "minItems": 1, "maxItems": reader.largest, "items": items}
+    return _object({reader.keys[0]: samples})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    required = list(properties)
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _cell(column: dict[str, Any]) -> dict[str, Any]:
+    """Describe a cell; an unknown category is allowed, and null is a missing value."""
+    if column.get("kind") == "category":
+        return {"type": ["string", "number", "null"], "examples": list(column.get("categories", ()))[:20]}
+    return {"type": ["number", "null"]}

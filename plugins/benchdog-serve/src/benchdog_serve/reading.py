@@ -1,0 +1,248 @@
+"""From a request's body to decoded samples: files, JSON, or the bare bytes of one sample."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from benchdog.api import Field, Preprocess, Raw, Spec
+from benchdog.decode import decoder
+from benchdog.errors import nearest
+from benchdog_serve.batching import Sample
+from benchdog_serve.faults import Rejected
+
+JSON = "application/json"
+FORM = "multipart/form-data"
+BYTES = "application/octet-stream"
+TEXT = "text/plain"
+KEYS = {"image": ("instances",), "array": ("instances",), "row": ("rows", "instances"), "tokens": ("text",)}
+"""Keys of the JSON document, by the decode operation of the model's only input; the first is its own."""
+SHOWN = 8
+
+
+class Reader:
+    """Knows what a model's inputs look like in HTTP.
+
+    Attributes:
+        way: "image", "array", "row" or "tokens": what the only input is; "several" when there are more.
+        types: the content types that /predict takes.
+    """
+
+    def __init__(self, spec: Spec, preprocess: Preprocess, largest: int) -> None:
+        self.spec = spec
+        self.largest = largest
+        self.first = {field.name: _first(preprocess, field.name) for field in spec.fields}
+        self.name = spec.fields[0].name
+        self.way = str(self.first[self.name]["op"]) if len(self.first) == 1 else "several"
+        self.keys = KEYS.get(self.way, ("instances",))
+        self.types = _types(self.way)
+        self._decode = decoder(_free(spec), preprocess)
+
+    def decode(self, raws: Sequence[Raw]) -> list[Sample]:
+        """Decode samples one by one: BadData names the one that can't be."""
+        return [self._decode(raw) for raw in raws]
+
+    def admit(self, content_type: str) -> str:
+        """Give the kind of body that a content type means; 415 when the model doesn't take it."""
+        word = content_type.partition(";")[0].strip().lower()
+        if word == FORM and FORM in self.types:
+            return FORM
+        if word == JSON or word.endswith("+json"):
+            return JSON
+        if self.way == "image" and (word.startswith("image/") or word == BYTES):
+            return BYTES
+        if self.way == "array" and word in (BYTES, "application/x-npy"):
+            return BYTES
+        if self.way == "tokens" and word == TEXT:
+            return TEXT
+        raise Rejected(
+            415,
+            f"The content type is {word!r}." if word else "The request names no content type.",
+            f"This model takes {', '.join(self.types)}.",
+        )
+
+    def from_body(self, kind: str, body: bytes) -> list[Raw]:
+        """Read a body that isn't a form."""
+        if not body or body.isspace():
+            raise Rejected(400, "The body is empty.", self.hint())
+        if kind == JSON:
+            return self.from_json(body)
+        if kind == BYTES:
+            return [Raw(id="the body", fields={self.name: body})]
+        try:
+            return [Raw(id="the body", fields={self.name: body.decode("utf-8")})]
+        except UnicodeDecodeError:
+            raise Rejected(422, "The text isn't UTF-8.", "Send it with that encoding.") from None
+
+    # --- JSON
+
+    def from_json(self, body: bytes) -> list[Raw]:
+        """Read {"rows": [{...}]}, {"instances": [...]} or {"text": ...}, whichever fits the model."""
+        try:
+            data = json.loads(body, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
+            reason = "it is nested too deeply" if deep else " ".join(str(error).split())
+            raise Rejected(400, f"The body is not JSON: {reason}.", self.hint()) from None
+        if not isinstance(data, dict):
+            raise Rejected(422, "The body is not a JSON object.", self.hint())
+        for key in data:
+            if key not in self.keys:
+                raise Rejected(422, f"The body has an unknown key {key!r}.", self.hint())
+        if len(data) != 1:
+            raise Rejected(422, f"The body needs one key: {' or '.join(self.keys)}.", self.hint())
+        ((key, values),) = data.items()
+        if key == "text" and isinstance(values, str):
+            values = [values]
+        if not isinstance(values, list):
+            raise Rejected(422, f"{key!r} is not a list.", self.hint())
+        if not values:
+            raise Rejected(422, f"{key!r} is empty.", self.hint())
+        self.count(len(values))
+        word = {"rows": "row", "text": "text"}.get(key, "instance")
+        return [self._instance(f"{word} {n}", value) for n, value in enumerate(values, 1)]
+
+    def _instance(self, name: str, value: Any) -> Raw:
+        if self.way != "several":
+            return Raw(id=name, fields={self.name: self._value(self.name, name, value)})
+        if not isinstance(value, dict):
+            raise Rejected(422, f"{name} is not an object with the fields {_some(self.first)}.", self.hint())
+        _columns(name, "field", value, list(self.first))
+        return Raw(id=name, fields={field: self._value(field, name, value[field]) for field in self.first})
+
+    def _value(self, field: str, name: str, value: Any) -> Any:
+        """Bring a JSON value to what the field's decode operation takes."""
+        op = self.first[field]
+        if op["op"] == "row":
+            if not isinstance(value, dict):
+                raise Rejected(422, f"{name} is not an object of columns.", self.hint())
+            _columns(name, "column", value, [column["name"] for column in op["columns"]])
+            for column, cell in value.items():
+                if isinstance(cell, list | dict):
+                    what = f"{name}: column {column!r} is neither a number nor a text."
+                    raise Rejected(422, what, self.hint())
+            return value
+        if op["op"] in ("image", "array") and isinstance(value, dict):
+            return _base64(name, value)
+        return _pixels(name, value) if op["op"] == "image" else value
+
+    # --- files
+
+    def from_files(self, files: Sequence[tuple[str, str, bytes]]) -> list[Raw]:
+        """Read a form's files, (part, file name, content): each a sample, or a field of the only one."""
+        if not files:
+            raise Rejected(400, "The form holds no file.", self.hint())
+        self.count(len(files))
+        for part, name, content in files:
+            if not content:
+                raise Rejected(422, f"{name or part} is empty.", "Send the file itself.")
+        if self.way != "several":
+            return [Raw(id=name or part, fields={self.name: content}) for part, name, content in files]
+        parts = {part: content for part, _, content in files}
+        _columns("the form", "field", parts, list(self.first))
+        return [Raw(id="the form", fields=parts)]
+
+    def count(self, samples: int) -> None:
+        """Reject more samples than one request may bring: 413."""
+        if samples > self.largest:
+            what = f"{samples} samples are more than the {self.largest} of one request."
+            raise Rejected(413, what, "Send them in parts.")
+
+    def hint(self) -> str:
+        """Say what to send."""
+        example = json.dumps(self.example(), ensure_ascii=False)
+        shown = example if len(example) <= 300 else example[:299] + "…"
+        files = "Send image files as a form, the bytes of one, or " if self.way == "image" else "Send "
+        return f"{files}{shown}"
+
+    def example(self) -> dict[str, Any]:
+        """Give a document that /predict takes as it is, except for arrays, which are only hinted at."""
+        instance = {field.name: _example(field, self.first[field.name]) for field in self.spec.fields}
+        if self.way == "tokens":
+            return {"text": instance[self.name]}
+        return {self.keys[0]: [instance if self.way == "several" else instance[self.name]]}
+
+
+def _first(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
+    """Give a field's first decode operation: it says what a raw value is."""
+    operations = preprocess.decode.get(field, ())
+    return operations[0] if operations else {"op": "array"}
+
+
+def _types(way: str) -> tuple[str, ...]:
+    known = {
+        "image": (FORM, "image/*", BYTES, JSON),
+        "array": (FORM, BYTES, JSON),
+        "row": (JSON,),
+        "tokens": (JSON, TEXT),
+    }
+    return known.get(way, (FORM, JSON))
+
+
+def _free(spec: Spec) -> Spec:
+    """Let a prompt have any length: the spec tells the window that the model was trained on."""
+    if spec.target.kind != "next-token":
+        return spec
+    fields = tuple(replace(f, shape=(None,)) if f.kind == "tokens" else f for f in spec.fields)
+    return replace(spec, fields=fields)
+
+
+def _columns(name: str, word: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Reject names that are missing or unknown: 422, naming them all."""
+    missing = [each for each in known if each not in given]
+    unknown = [each for each in given if each not in known]
+    if not missing and not unknown:
+        return
+    said = [f"lacks the {word}{'s' * (len(missing) > 1)} {_some(missing)}"] if missing else []
+    said += [f"has the unknown {word}{'s' * (len(unknown) > 1)} {_some(unknown)}"] if unknown else []
+    hint = nearest(unknown[0], missing or known) if unknown else "A value that isn't known is null."
+    raise Rejected(422, f"{name} {' and '.join(said)}.", hint)
+
+
+def _some(names: Mapping[str, Any] | Sequence[str]) -> str:
+    listed = [repr(name[:80]) for name in names]
+    shown = ", ".join(listed[:SHOWN])
+    return shown if len(listed) <= SHOWN else f"{shown} and {len(listed) - SHOWN} more"
+
+
+def _base64(name: str, value: Mapping[str, Any]) -> bytes:
+    """Read {"b64": "..."}: the bytes of a file in JSON."""
+    text = value.get("b64")
+    try:
+        if list(value) != ["b64"] or not isinstance(text, str):
+            raise ValueError
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        what = f'{name} is not {{"b64": "..."}} with base64 in it.'
+        raise Rejected(422, what, "Or send numbers.") from None
+
+
+def _pixels(name: str, value: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    """Read an image given as nested lists of whole numbers 0 to 255, (C, H, W) or for grey (H, W)."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "iu" or not array.size or array.min() < 0 or array.max() > 255:
+        what = f"{name} is not nested lists of whole numbers from 0 to 255."
+        raise Rejected(422, what, "Or send image files.")
+    return array.astype(np.uint8)
+
+
+def _example(field: Field, op: Mapping[str, Any]) -> Any:
+    if op["op"] == "row":
+        return {c["name"]: c["categories"][0] if c.get("categories") else 0 for c in op["columns"]}
+    if op["op"] == "tokens":
+        vocabulary = op["vocabulary"]
+        return "The " if set("The ") <= set(vocabulary) else "".join(vocabulary[:4])
+    return {"b64": "..."} if op["op"] == "image" else [[0]]
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON value; write null for what isn't known")

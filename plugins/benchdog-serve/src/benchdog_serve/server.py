@@ -1,0 +1,128 @@
+"""The socket, the signals, and the loop that serves."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from benchdog.errors import BadUsage, Failed
+
+LOCAL = "Leave --host out to serve this machine alone."
+GRACE = 10
+"""Seconds that requests get to end after a signal."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address before the model is loaded, so that a port in use is told at once.
+
+    Raises:
+        Failed: the port is in use, or not this user's to take.
+        BadUsage: the host is no address of this machine.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise BadUsage(f"There is no host {host!r}.", LOCAL) from None
+    family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    taken = socket.socket(family, kind, protocol)
+    try:
+        # On Windows SO_REUSEADDR lets two processes share a port; elsewhere it skips the wait after an end.
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        taken.setsockopt(socket.SOL_SOCKET, exclusive, 1)
+        taken.bind(address)
+        taken.listen()
+    except OSError as error:
+        taken.close()
+        raise _cannot(error, host, port) from None
+    taken.setblocking(False)
+    return taken
+
+
+def _cannot(error: OSError, host: str, port: int) -> Failed | BadUsage:
+    if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", errno.EADDRINUSE)):
+        return Failed(f"Port {port} is in use.", "Choose another with --port, or 0 for any that is free.")
+    if error.errno in (errno.EACCES, getattr(errno, "WSAEACCES", errno.EACCES)):
+        return Failed(f"Port {port} is not allowed to this user.", "Choose one above 1023 with --port.")
+    if error.errno in (errno.EADDRNOTAVAIL, getattr(errno, "WSAEADDRNOTAVAIL", errno.EADDRNOTAVAIL)):
+        return BadUsage(f"{host!r} is no address of this machine.", LOCAL)
+    what = f"{host}:{port} can't be served: {error.strerror or error}."
+    return Failed(what, "Choose another --host or --port.")
+
+
+def is_loopback(taken: socket.socket) -> bool:
+    """Say whether only this machine can reach a socket."""
+    address = ipaddress.ip_address(taken.getsockname()[0].partition("%")[0])
+    return address.is_loopback
+
+
+def url_of(taken: socket.socket, host: str) -> str:
+    """Give the address that a person on this machine can open."""
+    address, port = taken.getsockname()[:2]
+    if ipaddress.ip_address(address.partition("%")[0]).is_unspecified:
+        host = "127.0.0.1" if taken.family == socket.AF_INET else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def allowed(taken: socket.socket, host: str, more: Sequence[str]) -> list[str] | None:
+    """List the names that a Host header may give; None allows all: the network knows this machine by many."""
+    if not is_loopback(taken):
+        return list(more) or None
+    return ["localhost", "127.0.0.1", "::1", host, taken.getsockname()[0], *more]
+
+
+def serve(app: ASGIApp, taken: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests that are under way are answered first.
+
+    Args:
+        started: called once when requests are taken.
+    """
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+    _Server(config, started).run(sockets=[taken])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, for which a signal is the usual end: it doesn't raise it again afterwards."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._tell()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if sys.platform == "win32":
+            numbers.append(signal.SIGBREAK)
+        before: dict[signal.Signals, Any] = {n: signal.signal(n, self.handle_exit) for n in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,206 @@
+"""The trainer: gather the training split, engineer features, fit, judge on the validation split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import sklearn
+import torch
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from skops.io import dump
+
+from benchdog.api import BadUsage, Batch, Field, Session, Spec
+
+from .features import rows
+from .options import Options
+from .runner import FORMAT, Answering, version
+
+SIZES = {"HistGradientBoosting": 100, "RandomForest": 200, "ExtraTrees": 200, "KNeighbors": 5}
+
+Arrays = tuple[tuple[NDArray[Any], ...], NDArray[Any]]
+
+
+class WholeSession(Session, Protocol):
+    """A session that also gives whole splits, decoded."""
+
+    seed: int
+
+    def arrays(self, split: str, /) -> Arrays:
+        """Give decoded inputs (N, ...) in the spec's order, and targets (N, ...)."""
+        ...
+
+
+class Classical:
+    """Train a classical estimator in one go."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def train(self, session: WholeSession) -> Estimator:
+        """Fit on the training split; the metrics are those of the validation split.
+
+        Raises:
+            BadUsage: the target is neither a class nor numbers.
+        """
+        spec = session.spec
+        if spec.target.kind not in ("class", "number"):
+            raise BadUsage(
+                f"The trainer 'scikit-learn' answers classes and numbers, but the target is a {spec.target.kind}.",
+                "Use the trainer 'supervised' for it.",
+            )
+        inputs, target = session.arrays("train")
+        meta = describe(session, self.options, target)
+        fields = inputs_of(meta)
+        pipeline = build(meta, self.options, session.seed)
+        flat = target.ravel() if spec.target.kind == "class" or not spec.target.shape else target
+        pipeline.fit(rows(inputs, fields, meta["features"]), flat)
+        last = pipeline[-1]
+        if hasattr(last, "n_jobs"):
+            last.set_params(n_jobs=None)  # whoever runs it decides about threads
+        estimator = Estimator(pipeline, meta)
+        for _ in session.epochs():
+            session.epoch_done(judge(session, estimator))
+            break  # there is no second epoch: it is fitted
+        return estimator
+
+
+class Estimator(Answering):
+    """A fitted estimator that stores itself as data: benchdog.api.Trained."""
+
+    runner = "benchdog_sklearn.runner:Runner"
+
+    def save(self, folder: Path) -> None:
+        """Write estimator.skops and estimator.json."""
+        dump(self.pipeline, folder / "estimator.skops")
+        text = json.dumps(self.meta, indent=2, ensure_ascii=False) + "\n"
+        (folder / "estimator.json").write_text(text, encoding="utf-8", newline="\n")
+
+
+def describe(session: WholeSession, options: Options, target: NDArray[Any]) -> dict[str, Any]:
+    """Write down all that the runner must know besides the estimator, as JSON."""
+    spec = session.spec
+    chosen = options.estimator
+    if chosen == "auto":
+        chosen = "HistGradientBoosting" if spec.fields[0].kind == "table" else "Linear"
+    mean, scale = units(session) if spec.target.kind == "number" else ([], [])
+    return {
+        "format": FORMAT,
+        "scikit-learn": version(sklearn.__version__),
+        "estimator": chosen,
+        "features": options.features,
+        "target": spec.target.kind,
+        "classes": spec.classes,
+        "fields": spec.to_json()["fields"],
+        "mean": mean,
+        "scale": scale,
+        "samples": len(target),
+    }
+
+
+def inputs_of(meta: dict[str, Any]) -> tuple[Field, ...]:
+    """Give the fields that a description keeps."""
+    kept = {"fields": meta["fields"], "target": {"kind": meta["target"]}, "output": ()}
+    return Spec.from_json(kept).fields
+
+
+def units(session: WholeSession) -> tuple[list[float], list[float]]:
+    """Ask the task's head, which is affine for numbers, in which units scores are: shift and scale."""
+    shape = session.spec.target.shape
+    probe = torch.zeros(2, shape[0] or 1 if shape else 1)
+    probe[1] = 1.0
+    with torch.no_grad():
+        zero, one = session.task.head(session.spec)(probe).double().cpu()
+    return zero.tolist(), (one - zero).tolist()
+
+
+def judge(session: WholeSession, estimator: Estimator) -> dict[str, Any]:
+    """Measure the fitted estimator on the validation split by the task's own meter."""
+    inputs, target = session.arrays("valid")
+    _, score = estimator(*inputs)
+    meter = session.task.meter(session.spec)
+    meter.add(torch.from_numpy(score), Batch(inputs=(), target=torch.from_numpy(target)))
+    return meter.value()
+
+
+# --- what is fitted --------------------------------------------------------------------------------
+
+
+def build(meta: dict[str, Any], options: Options, seed: int) -> Pipeline:
+    """Put preparation and estimator together."""
+    fields = inputs_of(meta)
+    steps = (
+        [("prepare", prepare(fields))] if any(f.columns for f in fields) else [("scale", StandardScaler())]
+    )
+    several = any(n > 1 for n in [len(meta["mean"])])
+    return Pipeline([*steps, ("estimate", make(meta["estimator"], meta["target"], options, seed, several))])
+
+
+def prepare(fields: Sequence[Field]) -> ColumnTransformer:
+    """Fill in and standardise numbers, one-hot categories by their codes; code 0 has none set."""
+    numbers: list[int] = []
+    codes: list[int] = []
+    known: list[NDArray[np.float32]] = []
+    at = 0
+    for field in fields:
+        for column in field.columns:
+            if column.kind == "number":
+                numbers.append(at)
+            else:
+                codes.append(at)
+                known.append(np.arange(1, len(column.categories) + 1, dtype=np.float32))
+            at += 1
+        if not field.columns:
+            width = int(np.prod([axis or 0 for axis in field.shape]))
+            numbers.extend(range(at, at + width))
+            at += width
+    fill = SimpleImputer(add_indicator=True, keep_empty_features=True)
+    parts: list[tuple[str, Any, list[int]]] = []
+    if numbers:
+        parts.append(("numbers", Pipeline([("fill", fill), ("scale", StandardScaler())]), numbers))
+    if codes:
+        one_hot = OneHotEncoder(
+            categories=known, handle_unknown="ignore", sparse_output=False, dtype=np.float32
+        )
+        parts.append(("categories", one_hot, codes))
+    return ColumnTransformer(parts)
+
+
+def make(name: str, target: str, options: Options, seed: int, several: bool) -> Any:
+    """Build an estimator of the fixed list; `several` numbers need one booster each."""
+    size = options.size or SIZES.get(name, 0)
+    classes = target == "class"
+    if name == "Linear":
+        strength = options.strength
+        return LogisticRegression(C=strength, max_iter=500) if classes else Ridge(alpha=1 / strength)
+    if name == "KNeighbors":
+        # Brute force: its stored form is arrays alone, where a tree's is a compiled object.
+        return (KNeighborsClassifier if classes else KNeighborsRegressor)(size, algorithm="brute")
+    if name == "HistGradientBoosting":
+        if classes:
+            return HistGradientBoostingClassifier(max_iter=size, random_state=seed)
+        booster = HistGradientBoostingRegressor(max_iter=size, random_state=seed)
+        return MultiOutputRegressor(booster) if several else booster
+    kinds = {
+        "RandomForest": (RandomForestClassifier, RandomForestRegressor),
+        "ExtraTrees": (ExtraTreesClassifier, ExtraTreesRegressor),
+    }
+    return kinds[name][0 if classes else 1](size, random_state=seed, n_jobs=-1)

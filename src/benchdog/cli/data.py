@@ -1,0 +1,237 @@
+"""`benchdog data`: which sources there are, what they hold, what the cache holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchdog.cli.output import columns, emit_json, is_terminal, say
+
+if TYPE_CHECKING:
+    from benchdog.api import Source, Spec, Split
+    from benchdog.loading import Samples
+
+FORMAT = 0
+COUNTED = 20_000
+"""Samples up to which targets are counted one by one, for a source that doesn't give them at once."""
+SAMPLED = 64
+"""Samples of each split on which batch() and raw() are compared."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the source.")
+]
+One = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A source, a .csv file, a folder of images or a recipe.")
+]
+
+app = typer.Typer(help="List, fetch, look at, verify and prune data.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the sources, and what the cache holds of each."""
+    from benchdog import cache
+    from benchdog.paths import cache_dir
+
+    held = cache.cached()
+    rows = [
+        {
+            "name": name, "summary": found.info.summary, "plugin": found.plugin,
+            "cached": held.get(cache.folder_name(name), 0),
+        }
+        for name, found in sorted(ctx.obj.plugins().all("source").items())
+    ]  # fmt: skip
+    if as_json:
+        emit_json(
+            {"format": FORMAT, "folder": str(cache_dir()), "bytes": sum(held.values()), "sources": rows}
+        )
+        return
+    table = [(row["name"], _size(row["cached"]), row["summary"]) for row in rows]
+    typer.echo(columns(table, ("source", "cached", "summary")))
+    say(f"cache: {cache_dir()}, {_size(sum(held.values()))}")
+
+
+@app.command("fetch")
+def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
+    """Download what a source needs, so that training needs no network."""
+    from benchdog import cache
+    from benchdog.paths import cache_dir
+
+    name, _ = _open(ctx, source, set_)
+    folder = cache_dir() / cache.folder_name(name)
+    held = cache.size(folder)
+    if as_json:
+        emit_json({"format": FORMAT, "source": name, "folder": str(folder), "bytes": held})
+    elif held:
+        typer.echo(folder)
+        say(f"{name}: {_size(held)} in the cache")
+    else:
+        say(f"{name}: nothing to fetch")
+
+
+@app.command("info")
+def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
+    """Show what a source holds: its fields, its target, its splits, and what was noticed."""
+    from benchdog.api import Split
+    from benchdog.loading import open_splits
+
+    name, made = _open(ctx, source, set_)
+    spec, splits = made.spec(), open_splits(made)
+    sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
+    counts = {split: _counts(it, spec) for split, it in splits.items()}
+    notes = list(getattr(made, "notes", ()))
+    if as_json:
+        emit_json({
+            "format": FORMAT, "source": name, "spec": spec.to_json(), "samples": sizes, "targets": counts,
+            "notes": notes,
+        })  # fmt: skip
+        return
+    typer.echo(_described(name, spec))
+    typer.echo(_tabled(sizes, counts))
+    for note in notes:
+        say(f"note: {note}")
+
+
+@app.command("verify")
+def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
+    """Hash downloads again, and compare the fast path with decoded samples."""
+    from benchdog import cache
+    from benchdog.api import BadData, Split
+    from benchdog.loading import Samples, check_fast_path, open_splits, preprocess_of
+    from benchdog.paths import cache_dir
+
+    name, made = _open(ctx, source, set_)
+    folder = cache_dir() / cache.folder_name(name)
+    files = cache.check(folder)
+    wrong = [file for file, ok in files.items() if not ok]
+    if wrong:
+        raise BadData(
+            f"Changed or gone since their download: {', '.join(str(folder / file) for file in wrong)}.",
+            f"Fetch them anew: benchdog data prune {name} --yes, then benchdog data fetch {name}",
+        )
+    spec = made.spec()
+    preprocess = preprocess_of(made, spec)
+    compared: dict[str, int] = {}
+    for split, it in open_splits(made).items():
+        if isinstance(it, Split) and len(it):
+            samples = Samples(it, spec, preprocess)
+            compared[split] = _decode_some(samples)
+            check_fast_path(samples, SAMPLED)
+    if as_json:
+        emit_json({"format": FORMAT, "source": name, "files": files, "samples": compared})
+        return
+    decoded = ", ".join(f"{n} of {split}" for split, n in compared.items())
+    say(f"{name}: good. Files checked: {len(files)}; samples decoded: {decoded or 'none, it is a stream'}.")
+
+
+@app.command("prune")
+def prune(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="[SOURCE]", help="A source; else all of the cache.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove downloads from the cache; they are fetched again when needed."""
+    from benchdog import cache
+    from benchdog.errors import BadUsage, nearest
+    from benchdog.paths import cache_dir
+
+    held = cache.cached()
+    named = cache.folder_name(source) if source else ""
+    if named and named not in held and source not in ctx.obj.plugins().all("source"):
+        raise BadUsage(f"The cache holds nothing of {source!r}.", nearest(source, held))
+    chosen = [folder for folder in held if named in ("", folder)]
+    total = sum(held[folder] for folder in chosen)
+    if chosen and not yes:
+        if as_json or not is_terminal():
+            raise BadUsage(f"This removes {_size(total)} in {cache_dir()}.", "Add --yes to do it.")
+        typer.confirm(f"Remove {_size(total)} ({', '.join(chosen)})?", abort=True, err=True)
+    freed = {folder: cache.remove(cache_dir() / folder) for folder in chosen}
+    if as_json:
+        emit_json({"format": FORMAT, "folder": str(cache_dir()), "removed": freed})
+    else:
+        say(f"{_size(sum(freed.values()))} freed in {cache_dir()}")
+
+
+def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[str, Source]:
+    """Make the source that is meant and fetch what it needs."""
+    from benchdog.asking import ask
+    from benchdog.loading import open_source
+
+    # The only options here are the source's, so their table needn't be named.
+    named = [text if text.startswith("source.") else f"source.{text}" for text in settings or ()]
+    draft = ask(source, {}, named, ctx.obj)
+    part = draft.part("source")
+    return part.name, open_source(draft.plugins, part)
+
+
+def _decode_some(samples: Samples) -> int:
+    """Decode samples spread over a split, also where there is no fast path to compare with."""
+    positions = sorted({round(i * (len(samples) - 1) / (SAMPLED - 1)) for i in range(SAMPLED)})
+    samples.slow_batch(positions)
+    return len(positions)
+
+
+def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
+    """Count classes, or give the range of numbers; None where that would mean reading everything."""
+    import numpy as np
+
+    from benchdog.api import Split
+
+    if spec.target.kind not in ("class", "number") or not isinstance(split, Split):
+        return None
+    targets = _targets(split)
+    if targets is None or not len(targets):
+        return None
+    if spec.target.kind == "class":
+        counts = np.bincount(targets, minlength=len(spec.target.classes)).tolist()
+        return dict(zip(spec.target.classes, counts, strict=True))
+    return {"lowest": float(targets.min()), "mean": float(targets.mean()), "highest": float(targets.max())}
+
+
+def _targets(split: Split) -> Any:
+    import numpy as np
+
+    at_once = getattr(split, "targets", None)
+    if at_once is not None:
+        return np.asarray(at_once)
+    if len(split) > COUNTED:
+        return None
+    return np.array([split.raw(i).target for i in range(len(split))])
+
+
+def _described(name: str, spec: Spec) -> str:
+    lines = [f"source  {name}"]
+    for field in spec.fields:
+        shape = " x ".join("any" if axis is None else str(axis) for axis in field.shape)
+        lines.append(f"field   {field.name}: {field.kind}, {shape}, {field.dtype}")
+        lines += [
+            f"        {column.name}: {column.kind}"
+            + (f" of {len(column.categories)}" if column.categories else "")
+            for column in field.columns
+        ]
+    classes = f", {len(spec.target.classes)} classes" if spec.target.classes else ""
+    lines.append(f"target  {spec.target.name}: {spec.target.kind}{classes}")
+    return "\n".join(lines)
+
+
+def _tabled(sizes: dict[str, int | None], counts: dict[str, dict[str, Any] | None]) -> str:
+    names = list(sizes)
+    rows: list[list[Any]] = [["samples", *sizes.values()]]
+    keys = next((list(count) for count in counts.values() if count), [])
+    rows += [[key, *((counts[n] or {}).get(key) for n in names)] for key in keys]
+    return columns(rows, ["", *names])
+
+
+def _size(count: int) -> str:
+    """Write bytes for people."""
+    if count < 1000:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 1000:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"

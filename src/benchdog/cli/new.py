@@ -1,0 +1,42 @@
+"""`benchdog new`: a commented recipe for a source and a task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def command(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(help="A source, a .csv file or a folder of images.")],
+    task: Annotated[str, typer.Option(help="The task; else the target decides.")] = "auto",
+    model: Annotated[str, typer.Option(help="The model; else task and data decide.")] = "auto",
+    trainer: Annotated[str, typer.Option(help="The trainer.")] = "supervised",
+    target: Annotated[str, typer.Option(help="The column to answer.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write it to a new file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Write a recipe with every option, its default and its meaning."""
+    from benchdog import files
+    from benchdog.asking import source_layer
+    from benchdog.cli.output import emit_json, say
+    from benchdog.errors import BadUsage
+    from benchdog.schema import new_recipe
+
+    layer = source_layer(source)
+    given: dict[str, Any] = {k: str(Path(v.value).resolve()) for k, v in layer.items() if k == "source.path"}
+    if target:
+        given["source.target"] = target
+    chosen = {"source": layer["source.name"].value, "task": task, "model": model, "trainer": trainer}
+    text = new_recipe(ctx.obj.plugins(), chosen, given)
+    if out is not None:
+        if out.exists():
+            raise BadUsage(f"{out} exists.", "Choose another --out; nothing is overwritten.")
+        files.write_text(out, text)
+        say(f"Written: {out}. Train with: benchdog train {out}")
+    if as_json:
+        emit_json({"format": 0, "recipe": text, "path": None if out is None else str(out)})
+    elif out is None:
+        typer.echo(text, nl=False)

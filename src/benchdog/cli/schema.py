@@ -1,0 +1,18 @@
+"""`benchdog schema`: the JSON Schema of a recipe, with every installed plugin's options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON is what it prints in any case.")] = False,
+) -> None:
+    """Print the JSON Schema of a recipe, for completion and checks in an editor."""
+    from benchdog.cli.output import emit_json
+    from benchdog.schema import recipe_schema
+
+    emit_json(recipe_schema(ctx.obj.plugins()))

@@ -1,0 +1,43 @@
+"""Judge a finished run on a split of its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchdog import report
+from benchdog.errors import BadUsage
+from benchdog.evaluation import evaluate_module, measure_baseline
+from benchdog.opening import open_model
+from benchdog.plugins import Plugins
+from benchdog.recipe import read_resolved
+from benchdog.run import Run
+from benchdog.settle import reopen
+
+
+def evaluate(
+    folder: Path, split: str, plugins_of: Callable[[tuple[str, ...]], Plugins], trust: bool = False
+) -> dict[str, Any]:
+    """Measure a run's artifact on a split, write evaluation-<split>.json and the report, and give the result.
+
+    Raises:
+        BadUsage: the run has no artifact, or its source no such split.
+        Failed: another process works in the run.
+    """
+    run = Run.open(folder)
+    run.hold()
+    try:
+        if not (folder / "artifact").is_dir():
+            raise BadUsage(f"Run {run.name!r} has no artifact yet.", f"benchdog train --resume {folder}")
+        recipe = read_resolved(folder)
+        plugins = plugins_of(recipe.plugins)
+        parts = reopen(recipe, plugins)
+        parts.fit(folder)
+        opened = open_model(folder / "artifact", plugins, trust=trust)
+        result = evaluate_module(folder, opened.call, parts, split)
+        baselines = measure_baseline(folder, parts, split)
+        page = report.write(folder)
+    finally:
+        run.release()
+    return {**result, "run": run.name, "baselines": baselines, "report": str(page)}

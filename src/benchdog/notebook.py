@@ -1,0 +1,144 @@
+"""Benchdog in Python, for notebooks: train, load, predict, and a run that shows itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchdog import judging, paths, pipeline, report
+from benchdog import run as runs
+from benchdog.api import Answer, Raw
+from benchdog.asking import ask
+from benchdog.cli import Shared
+from benchdog.errors import BadData, BadUsage
+from benchdog.inputs import Unreadable, raws
+from benchdog.opening import Opened, open_model
+from benchdog.recipe import Draft, Given, flags
+
+
+class TrainedRun:
+    """A finished run: its metrics, its answers, and itself as a picture in a notebook."""
+
+    def __init__(self, folder: Path, shared: Shared) -> None:
+        self.folder, self._shared = folder, shared
+
+    @cached_property
+    def _opened(self) -> Opened:
+        return open_model(self.folder / "artifact", self._shared.plugins())
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What run.json says."""
+        return runs.Run.open(self.folder).facts
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The artifact's metrics on the valid split."""
+        return dict(self._opened.meta["metrics"])
+
+    def predict(self, what: Any) -> list[Answer]:
+        """Answer for paths (files, folders, CSV), texts, mappings (table rows) or arrays; one or a list of them."""
+        items = [what] if isinstance(what, str | Path | Mapping) or hasattr(what, "dtype") else list(what)
+        samples: list[Raw] = []
+        name = self._opened.spec.fields[0].name
+        for number, item in enumerate(items):
+            if isinstance(item, Raw):
+                samples.append(item)
+            elif isinstance(item, str | Path):
+                samples += map(_readable, raws([str(item)], self._opened.spec, self._opened.preprocess))
+            else:
+                samples.append(Raw(id=str(number), fields={name: item}))
+        return self._opened.answers(samples)
+
+    def evaluate(self, split: str = "test") -> dict[str, Any]:
+        """Judge the model on held-out samples; the report is written anew."""
+        return judging.evaluate(self.folder, split, self._shared.plugins)
+
+    def samples(self) -> list[Raw]:
+        """Give the raw held-out samples that the artifact keeps."""
+        return self._opened.samples()
+
+    def _repr_html_(self) -> str:
+        return report.html_summary(self.folder)
+
+    def __repr__(self) -> str:
+        return f"TrainedRun({str(self.folder)!r})"
+
+
+def train(
+    source: Any,
+    *,
+    model: Any = None,
+    name: str = "",
+    runs_dir: Path | str | None = None,
+    plugins: Iterable[Path | str] = (),
+    quiet: bool = False,
+    **settings: Any,
+) -> TrainedRun:
+    """Train, as `benchdog train` does.
+
+    Args:
+        source: a recipe's path, a source's name, a .csv file, a folder, or a live Source object.
+        model: a name, or a live module, class or function that is called with the spec.
+        name: the run's name.
+        runs_dir: the folder of runs.
+        plugins: local plugin files.
+        quiet: say nothing while working.
+        settings: recipe keys with "__" for the dot, or short: epochs, batch_size, lr, seed, trainer, backend ...
+
+    Raises:
+        BenchdogError: what the command line would say.
+    """
+    short = {
+        "epochs": "loop.epochs",
+        "batch_size": "loop.batch_size",
+        "lr": "trainer.lr",
+        "workers": "loader.workers",
+    }
+    named = {"task": "task.name", "trainer": "trainer.name", "backend": "backend.name", "path": "source.path"}
+    more = {"target": "source.target"}
+    known = {**short, **named, **more}
+    given = {known.get(key, key.replace("__", ".")): _plain(value) for key, value in settings.items()}
+    live = {}
+    shared = Shared(local=[Path(file) for file in plugins])
+    if isinstance(model, str):
+        given["model.name"] = model
+    elif model is not None:
+        live["model"] = model
+    if isinstance(source, str | Path):
+        draft = ask(str(source), given, [], shared)
+    else:
+        live["source"] = source
+        draft = Draft(flags(given, []), shared.plugins())
+        draft.values["source.name"] = Given(type(source).__name__.lower(), "the source object", Path.cwd())
+    if callable(model):
+        draft.values["model.name"] = Given(getattr(model, "__name__", type(model).__name__).lower(), "", Path.cwd())
+    folder = paths.runs_dir(Path(runs_dir) if runs_dir else None)
+    run = pipeline.train(draft, folder, name=name, quiet=quiet, live=live)
+    return TrainedRun(run.folder, shared)
+
+
+def load(
+    run: Path | str = "last", *, runs_dir: Path | str | None = None, plugins: Iterable[Path | str] = ()
+) -> TrainedRun:
+    """Open a finished run by its name, its folder, or "last".
+
+    Raises:
+        BadUsage: there is no such run, or it has no artifact.
+    """
+    folder = runs.find(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None))
+    if not (folder / "artifact").is_dir():
+        raise BadUsage(f"Run {folder.name!r} has no artifact.", f"benchdog train --resume {folder}")
+    return TrainedRun(folder, Shared(local=[Path(file) for file in plugins]))
+
+
+def _readable(raw: Raw | Unreadable) -> Raw:
+    if isinstance(raw, Unreadable):
+        raise BadData(f"{raw.id}: {raw.why}.")
+    return raw
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,125 @@
+"""The JSON Schema of a recipe and the text of a new one, both made of the components' options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tomli_w
+
+from benchdog.api import SourceInfo
+from benchdog.errors import BenchdogError
+from benchdog.options import describe, json_schema
+from benchdog.plugins import Found, Plugins
+from benchdog.recipe import PARTS, TABLES
+
+WHAT = {
+    "source": "Where the data comes from.",
+    "model": "What is trained.",
+    "task": "What is learnt, and what an answer is.",
+    "trainer": "How it is learnt.",
+    "backend": "On which hardware.",
+    "loop": "How long, in which portions.",
+    "loader": "How samples reach the loop.",
+    "artifact": "What is kept with the trained model.",
+}
+
+
+def recipe_schema(plugins: Plugins) -> dict[str, Any]:
+    """Describe every recipe that the installed plugins allow."""
+    properties: dict[str, Any] = {
+        "seed": {"type": "integer", "minimum": 0, "default": 0, "description": "All random choices come from it."},
+        "plugins": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Local plugin files; a relative path is meant from the recipe's folder.",
+        },
+    }
+    for kind in PARTS:
+        properties[kind] = _part(kind, plugins)
+    for name, table in TABLES.items():
+        properties[name] = {"description": WHAT[name], **json_schema(table)}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Benchdog recipe",
+        "type": "object",
+        "properties": properties,
+        "required": ["source"],
+        "additionalProperties": False,
+    }
+
+
+def _part(kind: str, plugins: Plugins) -> dict[str, Any]:
+    """Allow a name alone, a table of name and options for each component, and a class of one's own."""
+    found = plugins.all(kind)
+    tables = []
+    for name, component in found.items():
+        schema = _options(component)
+        schema["properties"] = {"name": {"const": name}, **schema.get("properties", {})}
+        schema["required"] = ["name", *schema.get("required", [])]
+        tables.append({"title": name, "description": component.info.summary, **schema})
+    names = [*found, *([] if kind in ("source", "trainer") else ["auto"])]
+    own = {"type": "string", "pattern": ":"}
+    tables.append(
+        {"title": "a class of your own", "type": "object", "properties": {"name": own}, "required": ["name"]}
+    )
+    if "auto" in names:
+        auto = {"properties": {"name": {"const": "auto"}}, "required": ["name"], "type": "object"}
+        tables.append({"title": "auto", **auto})
+    return {"description": WHAT[kind], "anyOf": [{"enum": names}, own, *tables]}
+
+
+def _options(found: Found) -> dict[str, Any]:
+    try:
+        if found.info.options:
+            return json_schema(found.resolve(found.info.options))
+    except BenchdogError as error:
+        return {"type": "object", "description": error.message}
+    return {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def new_recipe(plugins: Plugins, chosen: dict[str, str], given: dict[str, Any]) -> str:
+    """Write a recipe with every option, its default and its meaning; what is optional is commented out.
+
+    Args:
+        chosen: names by kind; a source is among them.
+        given: values by dotted key that are to stand in it.
+    """
+    source = plugins.find("source", chosen["source"])
+    lines = [
+        f"# A recipe for {chosen['source']}: {source.info.summary}",
+        "# Train with: benchdog train THIS_FILE",
+        "",
+    ]
+    if isinstance(source.info, SourceInfo):
+        given = {**source.info.defaults, **given}
+    lines += ["seed = 0  # All random choices come from it.", ""]
+    for kind in PARTS:
+        default = "supervised" if kind == "trainer" else "auto"
+        name = chosen.get(kind, default)
+        others = [n for n in plugins.all(kind) if n != name]
+        more = f"  # or: {', '.join(others)}" if others else ""
+        lines += [f"[{kind}]  # {WHAT[kind]}", f"name = {_toml(name)}{more}"]
+        if name != "auto":
+            found = plugins.find(kind, name)
+            if found.info.options:
+                lines += _option_lines(kind, found.resolve(found.info.options), given)
+        lines.append("")
+    for name, table in TABLES.items():
+        lines += [f"[{name}]  # {WHAT[name]}", *_option_lines(name, table, given), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _option_lines(table: str, cls: type, given: dict[str, Any]) -> list[str]:
+    lines = []
+    for option in describe(cls).values():
+        key = f"{table}.{option.name}"
+        value = given.get(key, None if option.required else option.default)
+        plain = option.adapter.dump_python(value, mode="json") if key not in given else value
+        text = f"{option.name} = {_toml('' if plain is None else plain)}"
+        mark = "" if key in given or (option.required and plain is not None) else "# "
+        lines.append(f"{mark}{text}  # {option.doc}")
+    return lines
+
+
+def _toml(value: Any) -> str:
+    return tomli_w.dumps({"v": value}, multiline_strings=False).removeprefix("v = ").strip().replace("\n", " ")
