@@ -1,11 +1,12 @@
 # `make demo` shows the main job, `make test` passes the suite; both make their own environment in .venv.
-PYTHON ?= python3
 VENV ?= .venv
 
 ifeq ($(OS),Windows_NT)
+PYTHON ?= python
 BIN := $(VENV)/Scripts
 SEP := ;
 else
+PYTHON ?= python3
 BIN := $(VENV)/bin
 SEP := :
 endif

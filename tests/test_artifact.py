@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import trained
 
+import trained
 from benchdog import artifact, samples
 from benchdog.api import Raw
 from benchdog.errors import BadData, BadUsage, NotAvailable, Refused
@@ -107,7 +107,9 @@ def test_a_run_folder_means_its_artifact(folder, plugins):
     assert artifact.open_model(folder.parent, plugins).path == folder
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "graph.pt2", "README.md", "samples/index.json", "samples/003-input.png"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "graph.pt2", "README.md", "samples/index.json", "samples/003-input.png"]
+)
 def test_one_changed_byte_is_noticed_and_named(copy, plugins, name):
     path = copy / name
     data = bytearray(path.read_bytes())
@@ -163,10 +165,10 @@ def test_a_folder_cannot_choose_what_code_is_run(copy, plugins, tmp_path):
     evil.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", encoding="utf-8")
     code, plain = ({"name": name, "options": {}} for name in (f"{evil}:build", "classification"))
     change(copy, model=code, files={})  # without a graph the model would be built anew
-    with pytest.raises(Refused, match="The model .* is code that no plugin offers"):
+    with pytest.raises(Refused, match=r"The model .* is code that no plugin offers"):
         artifact.open_model(copy, plugins).load()
     change(copy, task=code)
-    with pytest.raises(Refused, match="The task .* is code that no plugin offers"):
+    with pytest.raises(Refused, match=r"The task .* is code that no plugin offers"):
         artifact.open_model(copy, plugins)
     change(copy, task=plain, runner="benchdog.files:shutil.rmtree")
     with pytest.raises(NotAvailable, match="belongs to no plugin"):
@@ -206,7 +208,11 @@ def test_nothing_stays_of_an_artifact_that_could_not_be_written(tmp_path, plugin
 
 def test_inputs_that_the_model_does_not_take_are_refused(folder, plugins):
     opened = artifact.open_model(folder, plugins)
-    for wrong in (np.zeros((2, 3, 6, 6), np.float32), np.zeros((2, 1, 6, 6), np.uint8), np.zeros((0, 3, 6, 6), np.uint8)):
+    for wrong in (
+        np.zeros((2, 3, 6, 6), np.float32),
+        np.zeros((2, 1, 6, 6), np.uint8),
+        np.zeros((0, 3, 6, 6), np.uint8),
+    ):
         with pytest.raises(BadData):
             opened.call(wrong)
 
@@ -215,7 +221,11 @@ def test_samples_of_every_kind_come_back(tmp_path):
     raws = [
         Raw(id="row", fields={"input": {"age": np.float64(3.5), "town": "Ulm", "sex": None}}, target=np.float32(2.5)),
         Raw(id="text", fields={"input": "hällo\n"}, target=[1, 2, 3]),
-        Raw(id="scan", fields={"input": np.arange(8, dtype=np.int16).reshape(2, 2, 2)}, target=np.ones((2, 2), np.int64)),
+        Raw(
+            id="scan",
+            fields={"input": np.arange(8, dtype=np.int16).reshape(2, 2, 2)},
+            target=np.ones((2, 2), np.int64),
+        ),
         Raw(id="blob", fields={"input": b"\x93NUMPY bytes stay bytes"}, target=None),
     ]
     samples.write(tmp_path, raws)
@@ -229,7 +239,9 @@ def test_samples_of_every_kind_come_back(tmp_path):
     assert back[3].fields["input"] == raws[3].fields["input"]
 
 
-@pytest.mark.parametrize(("count", "labels"), [(0, []), (2, [0, 1]), (5, [0, 1, 2, 0, 1]), (9, [0, 1, 2, 0, 1, 0, 1, 0, 1])])
+@pytest.mark.parametrize(
+    ("count", "labels"), [(0, []), (2, [0, 1]), (5, [0, 1, 2, 0, 1]), (9, [0, 1, 2, 0, 1, 0, 1, 0, 1])]
+)
 def test_samples_cover_the_classes(count, labels):
     raws = [Raw(id=str(i), fields={}, target=t) for i, t in enumerate([0, 0, 0, 0, 0, 1, 1, 1, 1, 2])]
     assert [raw.target for raw in artifact.covering(raws, count)] == labels

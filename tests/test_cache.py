@@ -203,9 +203,7 @@ def test_two_processes_download_once(server: Server, folder: Path) -> None:
     assert (folder / "demo" / "data.bin").read_bytes() == BODY
 
 
-def test_a_cache_that_can_not_be_written_names_the_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_can_not_be_written_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BENCHDOG_CACHE", str(tmp_path / "file"))
     with pytest.raises(Failed) as caught:

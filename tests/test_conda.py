@@ -103,7 +103,9 @@ def test_the_environment_is_healthy(prefix):
 @pytest.mark.slow
 def test_every_plugin_is_there(prefix):
     rows = json.loads(run(prefix, "plugins", "list", "--json"))["plugins"]
-    assert {row["distribution"] for row in rows} == set(OUTPUTS) - {"benchdog-full"}
+    # benchdog-serve offers a command and no component
+    assert {row["distribution"] for row in rows} == set(OUTPUTS) - {"benchdog-full", "benchdog-serve"}
+    assert "Usage" in run(prefix, "serve", "--help")
     assert {row["state"] for row in rows} == {"ok"}
 
 

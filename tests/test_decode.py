@@ -65,7 +65,7 @@ def test_any_bytes_give_an_image_or_bad_data(data: bytes) -> None:
         try:
             array = one(head + data, image_spec())
         except BadData as error:
-            assert "the sample" in error.message
+            assert "the sample" in error.message  # noqa: PT017 - either outcome is right
         else:
             assert array.shape == (3, 8, 6)
 
@@ -248,7 +248,7 @@ def test_missing_cells() -> None:
     ("row", "why"),
     [
         ({"age": "old", "town": "Bern"}, "column 'age': 'old' is not a number"),
-        ({"age": "1_000", "town": "Bern"}, "'1_000' is not a finite number"),
+        ({"age": "1_000", "town": "Bern"}, "'1_000' is not a number"),
         ({"age": "inf", "town": "Bern"}, "not a finite number"),
         ({"age": 1e39, "town": "Bern"}, "not a finite number"),
         ({"age": [1], "town": "Bern"}, "is not a number"),

@@ -63,9 +63,7 @@ def test_conda_requires_what_pip_requires(folder):
     for line in OUTPUTS[data["name"]]["requirements"]["run"]:
         name, _, bound = line.partition(" ")
         given.add(("benchdog", "pinned") if line == own else (name, bound.replace(" ", "")))
-    assert {item for item in given if item[0] != "benchdog"} == {
-        item for item in wanted if item[0] != "benchdog"
-    }
+    assert {item for item in given if item[0] != "benchdog"} == {item for item in wanted if item[0] != "benchdog"}
     assert (("benchdog", "pinned") in given) == (folder != ROOT)
 
 
@@ -100,9 +98,7 @@ def test_a_plugin_requires_benchdog(folder):
 
 def test_the_meta_package_is_all_of_them():
     run = OUTPUTS["benchdog-full"]["requirements"]["run"]
-    assert run == [
-        "{{ pin_subpackage('" + name + "', exact=True) }}" for name in OUTPUTS if name != "benchdog-full"
-    ]
+    assert run == ["{{ pin_subpackage('" + name + "', exact=True) }}" for name in OUTPUTS if name != "benchdog-full"]
 
 
 def test_requirements_install_everything_of_this_clone():
@@ -134,20 +130,27 @@ def test_pins_satisfy_the_requirements():
     assert pins()["torch"] == "2.13.0"
 
 
+def built(folder: Path, out: Path) -> Path:
+    """Build the source distribution, and the wheel out of it: nothing that lies about can get in."""
+    # isolation would fetch setuptools again; it is among the tools already
+    argv = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, folder]
+    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
 def test_a_wheel_is_built_and_whole(folder, tmp_path):
-    argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, folder]
-    # isolation would fetch setuptools again; it is among the tools already
-    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(built(folder, tmp_path)) as archive:
         names = archive.namelist()
         entries = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
         metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
-    sources = {p.relative_to(folder / "src").as_posix() for p in (folder / "src").rglob("*.py")}
-    assert sources <= set(names)
+    files = {path.relative_to(folder / "src") for path in (folder / "src").rglob("*") if path.is_file()}
+    made = re.compile(r"(^|/)(\.|__pycache__/)|\.egg-info/")
+    own = {name for path in files if not made.search(name := path.as_posix())}
+    assert own <= set(names)
     for group, points in project(folder)["project"].get("entry-points", {}).items():
         assert f"[{group}]" in entries
         for name, target in points.items():
@@ -157,9 +160,7 @@ def test_a_wheel_is_built_and_whole(folder, tmp_path):
 
 @pytest.mark.slow
 def test_an_installed_wheel_runs_from_any_folder(tmp_path):
-    argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
-    subprocess.run(argv, capture_output=True, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    wheel = built(ROOT, tmp_path)
     home = tmp_path / "env"
     # the wheel's requirements come from this environment: what is tried is the wheel, not the network
     venv.create(home, with_pip=False, symlinks=sys.platform != "win32")

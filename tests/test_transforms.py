@@ -43,9 +43,7 @@ def test_standardise_gives_each_channel_mean_0_and_deviation_1(dtype):
     torch.testing.assert_close(y.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("value", "dtype"), [(7, torch.uint8), (0.1, torch.float32), (123456.7, torch.float64)]
-)
+@pytest.mark.parametrize(("value", "dtype"), [(7, torch.uint8), (0.1, torch.float32), (123456.7, torch.float64)])
 def test_a_constant_channel_becomes_exactly_0(value, dtype):
     x = torch.full((13, 3, 4, 5), value, dtype=dtype)
     x[:, 1] = (torch.rand(13, 4, 5) * 9).to(dtype)
@@ -101,9 +99,7 @@ def test_a_table_is_fitted_the_same_for_any_chunking_with_missing_numbers(cuts, 
     cut.fit([(x[a:b],) for a, b in pairwise(edges)])
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(cut.state_dict()[name], value, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(
-        whole.fields[0][0].mean[0], np.nanmean(rows[:, 0].astype(np.float32)), rtol=1e-5
-    )
+    np.testing.assert_allclose(whole.fields[0][0].mean[0], np.nanmean(rows[:, 0].astype(np.float32)), rtol=1e-5)
 
 
 def test_table_fills_flags_standardises_and_one_hots():
@@ -160,9 +156,7 @@ def test_tokens_stay_and_nothing_is_read_when_nothing_is_learnt():
 
 
 def test_several_fields_keep_the_order_of_the_spec():
-    spec = Spec(
-        fields=(TABLE, Field(kind="image", shape=(1, 2, 2), dtype="uint8", name="photo")), target=TARGET
-    )
+    spec = Spec(fields=(TABLE, Field(kind="image", shape=(1, 2, 2), dtype="uint8", name="photo")), target=TARGET)
     ops = {"photo": [{"op": "standardise"}], "input": [{"op": "table"}]}
     transform = Transform(Preprocess(decode={}, transform=ops), spec)
     transform.fit([(torch.rand(6, 3), torch.randint(0, 9, (6, 1, 2, 2), dtype=torch.uint8))])

@@ -138,9 +138,7 @@ def _write_graph(view: View, folder: Path, plugins: Plugins) -> str | None:
         reason = f"its scores differ at batch {wrong['batch']}" if wrong else None
     except BenchdogError as error:
         reason = error.message
-    except (
-        Exception
-    ) as error:  # torch.export and its writer fail in many ways; the weights are enough to go on
+    except Exception as error:  # torch.export and its writer fail in many ways; the weights are enough to go on
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     if reason:
         (folder / GRAPH).unlink(missing_ok=True)

@@ -47,8 +47,7 @@ def _field(field: Any) -> str:
     if not field.columns:
         return text
     columns = (
-        f"  - `{c.name}`: " + (f"one of {_some(c.categories)}" if c.categories else "number")
-        for c in field.columns
+        f"  - `{c.name}`: " + (f"one of {_some(c.categories)}" if c.categories else "number") for c in field.columns
     )
     return "\n".join([text, *columns])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog import state
-from benchdog.errors import BadData, BenchdogError
+from benchdog.errors import BadData, BenchdogError, Failed
 
 BEST = "best.safetensors"
 
@@ -19,7 +19,7 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
         self._thread: threading.Thread | None = None
-        self._error: BenchdogError | None = None
+        self._error: Exception | None = None
 
     def write(self, step: int, tree: Any, best: Any = None) -> Path:
         """Begin to write a snapshot (and the best one first), after the one before is on the disk."""
@@ -37,7 +37,9 @@ class Checkpoints:
             for old in self.all()[: -self.keep]:
                 with suppress(OSError):
                     old.unlink()
-        except BenchdogError as error:
+        except Exception as error:  # raised again by the thread that waits
+            if not isinstance(error, BenchdogError):
+                error = Failed(f"{path} can't be written: {type(error).__name__}: {error}.")
             self._error = error
 
     def wait(self) -> None:

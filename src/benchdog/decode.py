@@ -108,9 +108,7 @@ def _field(raw: Raw, field: Field, chain: Sequence[Step]) -> Array:
     try:
         value = raw.fields[field.name]
     except KeyError:
-        raise BadData(
-            f"Sample {raw.id!r} has no field {field.name!r}.", nearest(field.name, raw.fields)
-        ) from None
+        raise BadData(f"Sample {raw.id!r} has no field {field.name!r}.", nearest(field.name, raw.fields)) from None
     try:
         for step in chain:
             value = step(value)
@@ -131,8 +129,7 @@ def _fits(value: Any, field: Field) -> None:
     if not same or value.dtype != np.dtype(field.dtype):
         shape = tuple("any" if axis is None else axis for axis in wanted)
         raise Wrong(
-            f"field {field.name!r} decodes to {value.dtype} {value.shape}, "
-            f"the spec says {field.dtype} {shape}"
+            f"field {field.name!r} decodes to {value.dtype} {value.shape}, the spec says {field.dtype} {shape}"
         )
 
 
@@ -149,9 +146,7 @@ def _step(field: Field, op: Op) -> Step:
     make, required, optional = OPS[name]
     given = set(op) - {"op"}
     for key in sorted(given - required - optional):
-        raise BadUsage(
-            f"Decode operation {name!r} has no parameter {key!r}.", nearest(key, required | optional)
-        )
+        raise BadUsage(f"Decode operation {name!r} has no parameter {key!r}.", nearest(key, required | optional))
     for key in sorted(required - given):
         raise BadUsage(f"Decode operation {name!r} of field {field.name!r} lacks its parameter {key!r}.")
     return make({key: value for key, value in op.items() if key != "op"})

@@ -13,6 +13,11 @@ PATIENCE = 5.0
 """Seconds that closing waits for observers."""
 
 
+def _own(fact: Any) -> Any:
+    """Give each observer its own copy of the metrics, so that none of them changes another's, or the run's."""
+    return dict(fact) if isinstance(fact, dict) else fact
+
+
 class Events:
     """Calls observers one after another on a thread of its own; a full queue drops events."""
 
@@ -49,7 +54,7 @@ class Events:
                     continue
                 self._busy = plugin
                 try:
-                    function(**{name: facts[name] for name in names})
+                    function(**{name: _own(facts[name]) for name in names})
                 except BaseException as error:
                     self._faulty.add(plugin)
                     text = " ".join(str(error).split())

@@ -84,9 +84,7 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
     raws = samples.read(opened.path)
     arrays = decoded(opened.spec, opened.preprocess, raws) if raws else generated(opened.spec, 32)
     try:
-        runner = runner_of(
-            plugins.find("exporter", request["exporter"]), Path(request["folder"]), plugins, True
-        )
+        runner = runner_of(plugins.find("exporter", request["exporter"]), Path(request["folder"]), plugins, True)
     except NotAvailable:
         raise
     except Exception as error:  # what was written can't be loaded: that is the verdict on it

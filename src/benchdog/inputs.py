@@ -62,7 +62,7 @@ def samples(
         try:
             yield Sample(raw.id, decode.decode(raw, spec, preprocess))
         except BadData as error:
-            yield Unreadable(raw.id, error.message.removeprefix(f"Sample {raw.id!r}: "))
+            yield Unreadable(raw.id, error.message.removeprefix(f"Sample {raw.id!r}: ").rstrip("."))
 
 
 def raws(
@@ -213,9 +213,7 @@ def _row(
     name = f"{path}:{line}"
     if len(cells) != len(header):
         return Unreadable(name, f"the line has {len(cells)} values, the header {len(header)}")
-    row: dict[str, Any] = {
-        column: cell if cell.strip() else None for column, cell in zip(header, cells, strict=True)
-    }
+    row: dict[str, Any] = {column: cell if cell.strip() else None for column, cell in zip(header, cells, strict=True)}
     fields: dict[str, Any] = {}
     for field, operation in operations.items():
         if operation["op"] == "row":

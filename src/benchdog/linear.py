@@ -18,7 +18,7 @@ Features = Callable[[tuple[NDArray[Any], ...]], Tensor]
 WIDEST = 1024
 """Features per field; a larger picture is averaged over blocks, which still is a linear model."""
 
-PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4)
+PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 """L2 penalties that are tried, relative to the mean loss, from stiff to loose."""
 
 HELD_BACK = 10
@@ -39,9 +39,7 @@ def features(inputs: Sequence[NDArray[Any]], spec: Spec) -> Features:
             makers.append(_counter(min(int(x.max(initial=0)) + 1, WIDEST)))
         else:
             makers.append(_blocks(x.shape[1:]))
-    means = [
-        make(x).mean(0, dtype=np.float64).astype(np.float32) for make, x in zip(makers, inputs, strict=True)
-    ]
+    means = [make(x).mean(0, dtype=np.float64).astype(np.float32) for make, x in zip(makers, inputs, strict=True)]
 
     def see(given: tuple[NDArray[Any], ...]) -> Tensor:
         parts = [make(x) - mean for make, x, mean in zip(makers, given, means, strict=True)]
@@ -103,7 +101,7 @@ def logistic(x: Tensor, target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     back = torch.arange(len(x)) % HELD_BACK == HELD_BACK - 1
     weight, bias = torch.zeros(x.shape[1], classes), torch.zeros(classes)
     if not bool(back.any()):
-        return _descend(x, target, weight, bias, PENALTIES[0], 3 * ROUNDS)
+        return _descend(x, target, weight, bias, PENALTIES[2], 3 * ROUNDS)
     seen, known = x[~back], target[~back]
     best = (float("inf"), PENALTIES[0], weight, bias)
     for penalty in PENALTIES:
@@ -120,9 +118,7 @@ def _descend(
 ) -> tuple[Tensor, Tensor]:
     """Go down from given weights: mean cross-entropy + penalty / 2 * |weight|^2."""
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
-    optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=rounds, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
-    )
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=rounds, tolerance_grad=1e-5, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
@@ -147,7 +143,7 @@ def ridge(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """
     x, target = x.double(), target.double()
     back = torch.arange(len(x)) % HELD_BACK == HELD_BACK - 1
-    penalty = PENALTIES[-1]
+    penalty = PENALTIES[2]
     if bool(back.any()):
         values, vectors, pull, centre, mean = _decompose(x[~back], target[~back])
 

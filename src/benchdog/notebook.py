@@ -40,7 +40,7 @@ class TrainedRun:
 
     def predict(self, what: Any) -> list[Answer]:
         """Answer for paths (files, folders, CSV), texts, mappings (table rows) or arrays; one or a list of them."""
-        items = [what] if isinstance(what, str | Path | Mapping) or hasattr(what, "dtype") else list(what)
+        items = [what] if isinstance(what, str | Path | Mapping | Raw) or hasattr(what, "dtype") else list(what)
         samples: list[Raw] = []
         name = self._opened.spec.fields[0].name
         for number, item in enumerate(items):

@@ -161,9 +161,7 @@ def locate(path: Path) -> tuple[Path, str]:
             if (folder / f"{kind}.json").is_file():
                 return folder, kind
     if (path / "run.json").is_file():
-        raise BadUsage(
-            f"Run {path.name!r} has no artifact.", f"Finish it: benchdog train --resume {path.name}"
-        )
+        raise BadUsage(f"Run {path.name!r} has no artifact.", f"Finish it: benchdog train --resume {path.name}")
     what = "holds no artifact.json or export.json" if path.is_dir() else "is no folder"
     raise BadUsage(f"{path} {what}.", "Give a run's name, a run's folder, an artifact or an export.")
 
@@ -190,9 +188,7 @@ def read_meta(folder: Path, kind: str) -> dict[str, Any]:
         if not 0 < int(meta["max_batch"]) < 2**31 or not isinstance(meta["files"], dict):
             raise ValueError("max_batch or files is out of order")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadData(
-            f"{path} is incomplete: {error}.", "The file is damaged: make the folder again."
-        ) from None
+        raise BadData(f"{path} is incomplete: {error}.", "The file is damaged: make the folder again.") from None
     return meta
 
 
@@ -205,9 +201,7 @@ def verify_files(folder: Path, listed: Mapping[str, Any]) -> None:
     for name, digest in listed.items():
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or "\\" in name or ":" in name or not place.parts:
-            raise BadData(
-                f"{folder} lists the file {name!r}, which lies outside of it.", "Don't use this folder."
-            )
+            raise BadData(f"{folder} lists the file {name!r}, which lies outside of it.", "Don't use this folder.")
         path = folder.joinpath(*place.parts)
         if not path.is_file():
             raise BadData(f"{path} is missing.", "The folder is incomplete: copy or make it again.")
@@ -223,9 +217,7 @@ def verify_files(folder: Path, listed: Mapping[str, Any]) -> None:
 def hashes(folder: Path, *but: str) -> dict[str, str]:
     """List the files of a folder with their SHA-256, except those named: {"samples/000.png": "9f..."}."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {
-        name: files.sha256(path) for path in found if (name := path.relative_to(folder).as_posix()) not in but
-    }
+    return {name: files.sha256(path) for path in found if (name := path.relative_to(folder).as_posix()) not in but}
 
 
 def exporter_of(meta: Mapping[str, Any], plugins: Plugins) -> Found:

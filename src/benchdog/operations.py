@@ -185,9 +185,7 @@ def make(op: Op, field: Field) -> Step:
     """Build one operation; BadUsage names what is unknown or ill typed."""
     name = op.get("op") if isinstance(op, Mapping) else op
     if not isinstance(op, Mapping) or name not in MAKERS:
-        raise BadUsage(
-            f"The transform of {field.name!r} has no operation {name!r}.", nearest(str(name), MAKERS)
-        )
+        raise BadUsage(f"The transform of {field.name!r} has no operation {name!r}.", nearest(str(name), MAKERS))
     maker, allowed = MAKERS[name]
     for key in op:
         if key != "op" and key not in allowed:
@@ -214,9 +212,7 @@ def make_scale(op: Op, field: Field) -> Step:
     if not low < high:
         raise BadUsage(f"The operation 'scale' has low {low:g} and high {high:g}.", "Low must be below high.")
     if field.kind == "tokens":
-        raise BadUsage(
-            f"The operation 'scale' can't change {field.name!r}: codes of tokens aren't quantities."
-        )
+        raise BadUsage(f"The operation 'scale' can't change {field.name!r}: codes of tokens aren't quantities.")
     return Scale(low, high)
 
 

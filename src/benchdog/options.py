@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from benchdog.api import Bounds, Doc
 from benchdog.errors import BadUsage, nearest
+
+
+UNIONS = (Union, UnionType)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,9 +75,12 @@ def _value(option: Option, value: Any, what: str) -> Any:
     try:
         return option.adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = "".join(f"[{part}]" for part in first["loc"])
+        first, *others = error.errors(include_url=False)
         text = first["msg"][0].lower() + first["msg"][1:]
+        if others and all(e["loc"][:-1] == first["loc"][:-1] for e in others) and get_origin(option.type) in UNIONS:
+            text += "".join(" or " + e["msg"].removeprefix("Input should be ") for e in others)
+            first["loc"] = first["loc"][:-1]  # its end is a branch of the union
+        where = "".join(f"[{part}]" for part in first["loc"])
         raise BadUsage(f"{what}: {option.name}{where} is {value!r}: {text}.", option.doc) from None
 
 

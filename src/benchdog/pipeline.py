@@ -117,8 +117,8 @@ def attended(run: Run, parts: Parts) -> Iterator[None]:
             plugins.emit("benchdog_run_failed", run=facts, error=text)
         raise
     finally:
-        plugins.close()
         run.release()
+        plugins.close()
 
 
 def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:

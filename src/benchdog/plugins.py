@@ -95,6 +95,7 @@ class Plugins:
         self._manager = pluggy.PluginManager("benchdog")
         self._manager.add_hookspecs(hookspecs)
         self._events = Events(self._set_aside)
+        self._raised: BaseException | None = None
         self._found: dict[str, list[Found]] = {kind: [] for kind in KINDS}
 
     @classmethod
@@ -130,7 +131,7 @@ class Plugins:
             self._refuse(file.stem, error.message, f"Mend {file}.", error)
             return
         plugin = Plugin(name=file.stem, dist=file.stem, version="", module=module, path=str(file))
-        if any(hasattr(module, hook) for hook in _HOOKS):
+        if any(name.startswith("benchdog_") or hasattr(value, "benchdog_impl") for name, value in vars(module).items()):
             self._register(plugin, f"Mend {file}.")
 
     def _register(self, plugin: Plugin, remedy: str) -> None:
@@ -140,6 +141,8 @@ class Plugins:
                 raise ValueError(f"is written for contract {contract}, this is contract {api.CONTRACT}")
             for name, value in vars(plugin.module).items():
                 marks = getattr(value, "benchdog_impl", None) if isroutine(value) else None
+                if isroutine(value) and name in _HOOKS and not marks:
+                    raise ValueError(f"defines {name} without @hookimpl, so it is no hook")
                 if marks and name not in _HOOKS:
                     raise ValueError(f"implements {name}, which is no hook. {nearest(name, _HOOKS)}")
                 if marks and (marks["wrapper"] or marks["hookwrapper"]):
@@ -169,7 +172,7 @@ class Plugins:
 
     def _collect(self, plugin: Plugin, kind: str) -> list[Found]:
         """Call one plugin's one hook and look at what it offers."""
-        found = []
+        found: list[Found] = []
         for impl in getattr(self._manager.hook, f"benchdog_{kind}s").get_hookimpls():
             if impl.plugin is not plugin.module:
                 continue
@@ -177,6 +180,8 @@ class Plugins:
                 if type(info) is not KINDS[kind]:
                     raise TypeError(f"offers a {type(info).__name__} where a {KINDS[kind].__name__} belongs")
                 _check(info)
+                if any(other.info.name == info.name for other in found):
+                    raise ValueError(f"offers {kind} {info.name!r} twice")
                 found.append(
                     Found(
                         info=_qualified(info, plugin.module.__name__),
@@ -212,6 +217,7 @@ class Plugins:
     def _set_aside(self, name: str, fault: str, error: BaseException | None = None) -> None:
         """Stop calling a plugin whose event handler failed."""
         self._tell(Fault(name=name, fault=fault, remedy="It hears no more events; the run goes on."))
+        self._raised = self._raised or error
 
     def _tell(self, fault: Fault) -> None:
         self.faults.append(fault)
@@ -236,7 +242,8 @@ class Plugins:
         here = [f for f in self._found[kind] if name in (f.info.name, f.where, f"{f.plugin}:{f.info.name}")]
         mine = [f for f in here if f.dist == BUILTIN] or here
         if len(mine) > 1:
-            owners = ", ".join(repr(f.where) for f in mine)
+            one = len({f.where for f in mine}) < len(mine)  # one distribution with two plugins
+            owners = ", ".join(repr(f"{f.plugin}:{f.info.name}" if one else f.where) for f in mine)
             raise BadUsage(f"Two plugins offer a {kind} {name!r}.", f"Choose one of {owners}.")
         if mine:
             return self._available(mine[0])
@@ -249,7 +256,7 @@ class Plugins:
 
     def _available(self, found: Found) -> Found:
         for package in found.info.requires:
-            if importlib.util.find_spec(package) is None:
+            if not _installed(package):
                 raise NotAvailable(
                     f"{found.info.kind} {found.info.name!r} needs {package}, which is not installed.",
                     found.info.install or f"Install {package}.",
@@ -294,6 +301,8 @@ class Plugins:
     def close(self) -> None:
         """Let the observers finish what they were told, for a few seconds at most."""
         self._events.close()
+        if self._raised is not None and os.environ.get("BENCHDOG_STRICT") == "1":
+            raise self._raised
 
 
 _HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
@@ -331,9 +340,10 @@ def _entry_points() -> Iterable[tuple[str, str, EntryPoint]]:
     """Yield (dist, version, entry point) of all plugins, benchdog's own first."""
     found: dict[tuple[str, str], tuple[str, str, EntryPoint]] = {}
     for dist in distributions():
-        for entry in dist.entry_points:
-            if entry.group == "benchdog":
-                found.setdefault((dist.name.lower(), entry.name), (dist.name.lower(), dist.version, entry))
+        with suppress(Exception):  # metadata that can't be read is somebody else's fault, and not of this tool
+            for entry in dist.entry_points:
+                if entry.group == "benchdog":
+                    found.setdefault((dist.name.lower(), entry.name), (dist.name.lower(), dist.version, entry))
     if not any(dist == BUILTIN for dist, _ in found):
         raise Failed("benchdog is not installed properly: its own plugin is missing.", "Install it again.")
     yield from sorted(found.values(), key=lambda e: (e[0] != BUILTIN, e[0], e[2].name))
@@ -359,6 +369,13 @@ def _qualified(info: api.Component, module: str) -> api.Component:
     return replace(info, **short) if short else info
 
 
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # its parent is missing
+        return False
+
+
 def _reference(kind: str, name: str) -> Found:
     """Take "package.module:attr" or "file.py:attr" as a component of the user's own."""
     place, _, attribute = name.rpartition(":")
@@ -370,14 +387,16 @@ def _reference(kind: str, name: str) -> Found:
             sys.path.append(str(Path.cwd()))
         try:
             import_module(module)
-        except ImportError as error:
-            raise BadUsage(f"{kind} {name!r}: {error}.", "Write file.py:Class or an installed package.") from error
+        except Exception as error:  # a stranger's code may raise anything
+            hint = "Write file.py:Class or an installed package.module:Class."
+            raise BadUsage(f"{kind} {name!r}: {_said(error)}.", hint) from error
     target = f"{module}:{attribute}"
     value: Any = sys.modules[module]
     for part in attribute.split("."):
         if not hasattr(value, part):
-            classes = [n for n, v in vars(sys.modules[module]).items() if isclass(v) and v.__module__ == module]
-            raise BadUsage(f"{place} has no {attribute!r}.", nearest(attribute, classes))
+            own = vars(sys.modules[module]).items()
+            names = [n for n, v in own if (isclass(v) or isroutine(v)) and v.__module__ == module]
+            raise BadUsage(f"{place} has no {attribute!r}.", nearest(attribute, names))
         value = getattr(value, part)
     more: dict[str, Any] = {}
     if kind in ("task", "exporter"):

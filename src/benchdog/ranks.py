@@ -1,4 +1,8 @@
-"""Several processes that train one model: started here, each rebuilds everything from the run's folder."""
+"""Several processes that train one model: started here, each rebuilds everything from the run's folder.
+
+A rank hears its parent through its standard input: a line with a signal's number, and the end when the parent is
+gone, with which the rank ends too. A terminal's Ctrl-C therefore reaches it once, on every system.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,27 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import traceback
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from benchdog import files
-from benchdog.errors import BenchdogError, Failed
+from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.run import Run
 from benchdog.signals import Signals
+
+PATIENCE = 10.0
+"""Seconds that the other ranks get to end by themselves when one has failed."""
 
 
 def launch(run: Run, world: int, quiet: bool) -> None:
     """Start `world` ranks of a run, pass signals on, and wait.
 
     Raises:
+        Stopped: a signal ended the run.
         BenchdogError: what the first failing rank said, with its exit code.
     """
     for old in run.folder.glob("failure-*.json"):
@@ -26,24 +38,26 @@ def launch(run: Run, world: int, quiet: bool) -> None:
     rendezvous = run.folder / f".rendezvous-{os.getpid()}"
     rendezvous.unlink(missing_ok=True)
     env = {**os.environ, "BENCHDOG_RENDEZVOUS": rendezvous.resolve().as_uri()}
-    arguments = [sys.executable, "-m", "benchdog.ranks", str(run.folder), str(world), "quiet" if quiet else "loud"]
-    ranks = [subprocess.Popen([*arguments, str(rank)], env=env) for rank in range(world)]
-    try:
-        with Signals() as signals:
+    command = [sys.executable, "-m", "benchdog.ranks", str(run.folder), str(world), "quiet" if quiet else "loud"]
+    own: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    ranks: list[subprocess.Popen[bytes]] = []
+    with Signals() as signals:
+        try:
+            for rank in range(world):
+                ranks.append(subprocess.Popen([*command, str(rank)], env=env, stdin=subprocess.PIPE, **own))
             codes = _wait(ranks, signals)
-    finally:
-        for process in ranks:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-        rendezvous.unlink(missing_ok=True)
-    for path in sorted(run.folder.glob("failure-*.json")):
-        told = files.read_json(path)
-        error = BenchdogError(told["message"], told["hint"])
-        error.code = told["code"]
-        raise error
+        finally:
+            for process in ranks:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+                with suppress(OSError):
+                    process.stdin.close()  # type: ignore[union-attr]
+            rendezvous.unlink(missing_ok=True)
     if any(codes):
-        raise Failed(f"A rank ended with exit code {next(c for c in codes if c)}.", f"See {run.folder / 'log.txt'}.")
+        _judge(run, codes, signals.number)
 
 
 def _wait(ranks: list[subprocess.Popen[bytes]], signals: Signals) -> list[int]:
@@ -53,14 +67,29 @@ def _wait(ranks: list[subprocess.Popen[bytes]], signals: Signals) -> list[int]:
         if signals.number and not sent:
             sent = signals.number
             for process in ranks:
-                if process.poll() is None:
-                    process.send_signal(signal.SIGTERM if os.name == "posix" else signal.SIGINT)
+                with suppress(OSError):
+                    process.stdin.write(b"%d\n" % sent)  # type: ignore[union-attr]
+                    process.stdin.flush()  # type: ignore[union-attr]
         if any(process.poll() not in (None, 0) for process in ranks):
             failed_at = failed_at or time.monotonic()
-            if time.monotonic() - failed_at > 10:
+            if time.monotonic() - failed_at > PATIENCE:
                 return [process.poll() or 0 for process in ranks]
         time.sleep(0.05)
     return [process.returncode for process in ranks]
+
+
+def _judge(run: Run, codes: list[int], number: int) -> None:
+    """Raise what the ranks said; a rank that only lost its neighbour is asked last."""
+    said = [files.read_json(path) for path in sorted(run.folder.glob("failure-*.json"))]
+    for told in sorted(said, key=lambda told: bool(told["unexpected"])):
+        if told["code"] in (130, 143):
+            raise Stopped(told["message"], told["hint"], 128 + (number or signal.SIGTERM))
+        error = BenchdogError(told["message"], told["hint"])
+        error.code = told["code"]
+        raise error
+    if number:  # it came before the first step
+        raise Stopped("Stopped.", f"Go on with: benchdog train --resume {run.folder}", 128 + number)
+    raise Failed(f"A rank ended with exit code {next(c for c in codes if c)}.", "Was it out of memory, or killed?")
 
 
 def main(folder: Path, world: int, quiet: bool, rank: int) -> int:
@@ -70,16 +99,37 @@ def main(folder: Path, world: int, quiet: bool, rank: int) -> int:
     from benchdog.recipe import read_resolved
     from benchdog.settle import reopen
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # before the first step there is nothing to save
+    threading.Thread(target=_listen, daemon=True).start()
     run = Run.open(folder)
     try:
         recipe = read_resolved(folder)
         parts = reopen(recipe, Plugins.discover(recipe.plugins))
         train_rank(run, parts, rank=rank, world=world, quiet=quiet or rank > 0)
     except BenchdogError as error:
-        told = {"message": error.message, "hint": error.hint, "code": error.code}
-        files.write_json(folder / f"failure-{rank}.json", told)
-        return error.code
+        return _tell(folder, rank, error.message, error.hint, error.code)
+    except Exception as error:  # a fault in the code, or a neighbour that is gone
+        run.log(f"rank {rank}: {traceback.format_exc()}")
+        text = f"Rank {rank}: {type(error).__name__}: {' '.join(str(error).split())[:300]}."
+        return _tell(folder, rank, text, f"The traceback is in {folder / 'log.txt'}.", 1, unexpected=True)
     return 0
+
+
+def _tell(folder: Path, rank: int, message: str, hint: str, code: int, unexpected: bool = False) -> int:
+    told = {"message": message, "hint": hint, "code": code, "unexpected": unexpected}
+    files.write_json(folder / f"failure-{rank}.json", told)
+    return code
+
+
+def _listen() -> None:
+    """Obey the parent; not by way of sys.stdin, whose lock the interpreter's end would wait for."""
+    text = b""
+    while received := os.read(0, 64):
+        text += received
+        while b"\n" in text:
+            line, _, text = text.partition(b"\n")
+            signal.raise_signal(int(line))
+    os._exit(1)
 
 
 if __name__ == "__main__":

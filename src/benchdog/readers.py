@@ -25,8 +25,10 @@ FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 PIXELS: Final = 80_000_000
 """More than this in one image is refused before it is unpacked: a small file can hold gigabytes."""
 
+LARGEST: Final = float(np.finfo(np.float32).max)
 
-class Wrong(Exception):  # noqa: N818 - it never leaves decode
+
+class Wrong(Exception):
     """What is wrong with one value, said without the sample's name."""
 
 
@@ -79,9 +81,7 @@ def _open_image(data: bytes) -> Image.Image:
     except Wrong:
         raise
     except UnidentifiedImageError:
-        raise Wrong(
-            f"it is not an image: it begins with {data[:16]!r} and is none of {', '.join(FORMATS)}"
-        ) from None
+        raise Wrong(f"it is not an image: it begins with {data[:16]!r} and is none of {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged files
         text = str(error).strip().rstrip(".") or type(error).__name__
         raise Wrong(f"the image is damaged: {text}") from None
@@ -172,11 +172,7 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
 def _row(parameters: Op) -> Step:
     """Give the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not)."""
     columns, words = parameters["columns"], parameters.get("missing", [""])
-    ok = (
-        isinstance(columns, list | tuple)
-        and len(columns) > 0
-        and all(isinstance(c, Mapping) for c in columns)
-    )
+    ok = isinstance(columns, list | tuple) and len(columns) > 0 and all(isinstance(c, Mapping) for c in columns)
     _want(ok, "row", "columns", columns, "a list of columns")
     _want(isinstance(words, list | tuple), "row", "missing", words, "a list of words")
     missing = {str(word).strip().casefold() for word in words}
@@ -217,11 +213,12 @@ def _number(cell: Any) -> float:
     if cell is None:
         return math.nan
     try:
-        # float() takes "1_000", which no other language's reader does
-        number = math.inf if isinstance(cell, str) and "_" in cell else float(cell)
-    except (TypeError, ValueError):
+        number = float(cell)
+    except (TypeError, ValueError, OverflowError):
         raise Wrong(f"{cell!r} is not a number") from None
-    if not abs(number) <= np.finfo(np.float32).max:
+    if isinstance(cell, str) and "_" in cell:  # float() takes "1_000", no other language's reader does
+        raise Wrong(f"{cell!r} is not a number")
+    if not abs(number) <= LARGEST:
         raise Wrong(f"{cell!r} is not a finite number")
     return number
 

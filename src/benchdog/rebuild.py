@@ -110,9 +110,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     try:
         load_model(module, path, strict=True)
     except (SafetensorError, OSError) as error:
-        raise BadData(
-            f"{path} can't be read: {error}.", "The file is damaged: make the folder again."
-        ) from None
+        raise BadData(f"{path} can't be read: {error}.", "The file is damaged: make the folder again.") from None
     except RuntimeError as error:
         said = " ".join(str(error).split())[:300]
         raise BadData(

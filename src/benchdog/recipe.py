@@ -5,10 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
+from pydantic import Field
 
 from benchdog import files
 from benchdog.api import Bounds, Doc, SourceInfo
@@ -34,11 +36,14 @@ class Loop:
     keep: Annotated[int, Doc("How many checkpoints stay, beside the best."), Bounds(ge=1)] = 2
 
 
+Count = Annotated[int, Field(ge=0)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loading:
     """How samples reach the loop."""
 
-    workers: Annotated[int | Literal["auto"], Doc("Processes that read and decode; auto: 0 for data in memory.")] = (
+    workers: Annotated[Count | Literal["auto"], Doc("Processes that read and decode; auto: 0 for data in memory.")] = (
         "auto"
     )
     memory: Annotated[int, Doc("MiB of decoded data that may stay in memory."), Bounds(ge=0)] = 2048
@@ -138,6 +143,8 @@ def layer_of(data: Mapping[str, Any], by: str, base: Path) -> Layer:
             layer.update({f"{key}.{option}": Given(item, by, base) for option, item in value.items()})
         elif key in PARTS:
             layer[f"{key}.name"] = Given(value, by, base)
+        elif key in TABLES:
+            raise BadUsage(f"{by}: {key} is {value!r}, not a table.", f"Write [{key}], and its keys under it.")
         else:
             layer[key] = Given(value, by, base)
     for key in layer:
@@ -149,6 +156,8 @@ def flags(values: Mapping[str, Any], settings: list[str]) -> Layer:
     """Put flags and `--set key=value` into one layer; the same key with two values is refused."""
     base = Path.cwd()
     layer = {key: Given(value, "a flag", base) for key, value in values.items() if value is not None}
+    for key in layer:
+        _known(key, "a flag")
     for setting in settings:
         key, sep, text = setting.partition("=")
         key = key.strip()
@@ -180,8 +189,10 @@ def _known(key: str, by: str) -> None:
         if key in known:
             return
         raise BadUsage(f"{by}: unknown key {key!r}.", nearest(key, known))
-    owners = [f"{name}.{key}" for name, cls in TABLES.items() if key in {f.name for f in fields(cls)}]
-    hint = f"Did you mean {owners[0]!r}?" if owners else nearest(table, ["seed", "plugins", *PARTS, *TABLES])
+    owners = {f.name: f"{name}.{f.name}" for name, cls in TABLES.items() for f in fields(cls)}
+    top = ["seed", "plugins", *PARTS, *TABLES]
+    close = [] if dot or get_close_matches(key, top) else get_close_matches(key, owners, n=1)
+    hint = f"Did you mean {owners[close[0]]!r}?" if close else nearest(table, top)
     raise BadUsage(f"{by}: unknown key {key!r}.", hint)
 
 
@@ -211,9 +222,9 @@ class Draft:
             raise BadUsage("No source is named.", nearest("", plugins.all("source")))
         found = plugins.find("source", name)
         if isinstance(found.info, SourceInfo):
+            named = {kind for kind in PARTS if f"{kind}.name" in merged}
             for key, value in found.info.defaults.items():
-                table = key.partition(".")[0]
-                chosen = table in PARTS and f"{table}.name" in merged and not key.endswith(".name")
+                chosen = key.partition(".")[0] in named and not key.endswith(".name")
                 if not chosen:
                     merged.setdefault(key, Given(value, f"source {name!r}", Path.cwd()))
         return draft
@@ -300,7 +311,7 @@ def read_resolved(folder: Path) -> Recipe:
     path = folder / "recipe.toml"
     try:
         return Recipe.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadData(f"{path} can't be read: {error}.", "The run's folder is damaged.") from None
 
 

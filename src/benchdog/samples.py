@@ -79,9 +79,7 @@ def _store(folder: Path, stem: str, value: Any) -> dict[str, Any]:
         if array.ndim == 0 and array.dtype.kind in "biuf":
             return {"value": array.item(), "dtype": str(array.dtype)}
         if array.dtype.kind not in "biuf":
-            raise BadData(
-                f"A sample holds {type(value).__name__}, which an artifact can't keep.", "Set samples = 0."
-            )
+            raise BadData(f"A sample holds {type(value).__name__}, which an artifact can't keep.", "Set samples = 0.")
         if isinstance(value, list | tuple):
             return {"value": array.tolist()}
         buffer = io.BytesIO()

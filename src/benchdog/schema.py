@@ -55,7 +55,8 @@ def _part(kind: str, plugins: Plugins) -> dict[str, Any]:
     for name, component in found.items():
         schema = _options(component)
         schema["properties"] = {"name": {"const": name}, **schema.get("properties", {})}
-        schema["required"] = ["name", *schema.get("required", [])]
+        unnamed = name == "supervised" and kind == "trainer"  # what a table without a name means
+        schema["required"] = [*([] if unnamed else ["name"]), *schema.get("required", [])]
         tables.append({"title": name, "description": component.info.summary, **schema})
     names = [*found, *([] if kind in ("source", "trainer") else ["auto"])]
     own = {"type": "string", "pattern": ":"}
@@ -63,8 +64,7 @@ def _part(kind: str, plugins: Plugins) -> dict[str, Any]:
         {"title": "a class of your own", "type": "object", "properties": {"name": own}, "required": ["name"]}
     )
     if "auto" in names:
-        auto = {"properties": {"name": {"const": "auto"}}, "required": ["name"], "type": "object"}
-        tables.append({"title": "auto", **auto})
+        tables.append({"title": "auto", "properties": {"name": {"const": "auto"}}, "type": "object"})
     return {"description": WHAT[kind], "anyOf": [{"enum": names}, own, *tables]}
 
 
@@ -122,4 +122,6 @@ def _option_lines(table: str, cls: type, given: dict[str, Any]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    return tomli_w.dumps({"v": value}, multiline_strings=False).removeprefix("v = ").strip().replace("\n", " ")
+    """Write a value in one line, tables within braces: as the only item of a list, then without its brackets."""
+    lines = tomli_w.dumps({"v": [value]}, multiline_strings=False).splitlines()
+    return " ".join(line.strip() for line in lines).removeprefix("v = [").removesuffix("]").strip().removesuffix(",")

@@ -50,6 +50,7 @@ class Session:
         self.steps_per_epoch = feed.steps_per_epoch()
         self.total_steps = None if self.steps_per_epoch is None else self.steps_per_epoch * recipe.loop.epochs
         self._place: dict[str, Any] | None = None
+        self._place_after: dict[str, Any] | None = None
         self._tracked: dict[str, Any] = {}
         self._losses: list[tuple[Tensor, float | Tensor]] = []
         self._sums: list[Tensor] = []
@@ -63,7 +64,7 @@ class Session:
         self._ids: Any = ()
         self._elapsed = 0.0
         self._begun = self._saved_at = time.perf_counter()
-        self.signals = signals
+        self.signals, self._agreed = signals, 0
         self._leader = self.device.rank == 0
         self._progress = progress
         self._checkpoints = Checkpoints(run.folder / "checkpoints", recipe.loop.keep)
@@ -153,11 +154,9 @@ class Session:
                 generator.manual_seed(mix(seed, self.step))
                 if on_gpu:
                     torch.manual_seed(mix(seed, self.step))
-            self._ids = batch.ids
+            self._ids, self._place_after = batch.ids, place
             yield batch
             fresh = batch.last
-            if fresh and place is not None:
-                self._place = place
 
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
         """Add the gradient of sum/weight over the whole batch: all pieces, all ranks."""
@@ -187,7 +186,7 @@ class Session:
             [
                 torch.stack(self._sums).sum(),
                 first.new_tensor(0.0) + sum(self._weights),
-                first.new_tensor(float(self.signals.number)),
+                first.new_tensor(float(bool(self.signals.number))),
             ]
         )
         if self.device.world > 1:
@@ -198,7 +197,7 @@ class Session:
             ):
                 gradient.copy_(part.view_as(gradient))
             totals = flat[-3:]
-            self.signals.number = int(totals[2].item()) and (self.signals.number or int(signal.SIGTERM))
+            self._agreed = int(totals[2].item())
         torch._foreach_div_(gradients, totals[1])
         self._sums, self._weights = [totals[0]], [totals[1]]
 
@@ -210,14 +209,15 @@ class Session:
         self._losses.append((loss.detach(), weight))
         self.step += 1
         self._batch += 1
+        self._place = self._place_after
         loop = self.recipe.loop
         if self.step % loop.log_every == 0:
             self._log_steps()
         self._progress.step(self._batch)
         due = loop.checkpoint_steps and self.step % loop.checkpoint_steps == 0
-        if due or self.signals.number or time.perf_counter() - self._saved_at > loop.checkpoint_seconds:
+        if due or self._signal or time.perf_counter() - self._saved_at > loop.checkpoint_seconds:
             self.checkpoint()
-        if self.signals.number:
+        if self._signal:
             self._stop()
 
     @torch.inference_mode()
@@ -230,7 +230,7 @@ class Session:
             with self.device.autocast():
                 score = self.model(*batch.inputs)
             meter.add(score.float(), batch)
-            if self.signals.number and self.device.world == 1:
+            if self._signal and self.device.world == 1:
                 self.checkpoint()
                 self._stop()
         self.model.train(training)
@@ -260,9 +260,16 @@ class Session:
             self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best)
             self._progress.epoch_done(self.epoch, scalars, better)
             self.plugins.emit("benchdog_epoch_ended", run=self.facts, epoch=self.epoch, metrics=scalars)
-        if self.signals.number:
+        if self._signal:
             self.checkpoint()
             self._stop()
+
+    @property
+    def _signal(self) -> int:
+        """The signal that ends the run: on several ranks only once all have heard of it, at the same step."""
+        if self.device.world == 1:
+            return self.signals.number
+        return (self.signals.number or int(signal.SIGTERM)) if self._agreed else 0
 
     @property
     def should_stop(self) -> bool:
@@ -309,7 +316,7 @@ class Session:
         )
 
     def _stop(self) -> None:
-        code = 130 if self.signals.number == signal.SIGINT else 143
+        code = 130 if self._signal == signal.SIGINT else 143
         raise Stopped(
             f"Stopped at step {self.step} (epoch {self.epoch + 1}); a checkpoint is written.",
             f"Go on with: benchdog train --resume {self.run.folder}",
@@ -328,3 +335,5 @@ class Session:
             self._log.close()
         self._progress.close()
         self.run.facts["seconds"] = round(self.seconds, 3)
+        if self._leader and self.device.world > 1:
+            self.run.save()  # for the process that started the ranks

@@ -24,15 +24,32 @@ from benchdog.errors import BadData, BadUsage
 FORMAT = 0
 
 
-def snapshot(tree: Any) -> Any:
-    """Copy a tree to the CPU, so that training may go on while it is written."""
+Seen = dict[tuple[Any, ...], tuple[Any, Tensor]]
+"""What became of a tensor, by its place in memory; the tensor too: while it lives, no other has its address."""
+
+
+def snapshot(tree: Any, seen: Seen | None = None) -> Any:
+    """Copy a tree to the CPU, so that training may go on while it is written; what is shared stays shared."""
+    seen = {} if seen is None else seen
     if isinstance(tree, Tensor):
-        return tree.detach().to("cpu", copy=True, memory_format=torch.preserve_format)
+        key = _memory(tree)
+        if key not in seen:
+            seen[key] = (tree.detach().to("cpu", copy=True, memory_format=torch.preserve_format), tree)
+        return seen[key][0]
+    if isinstance(tree, np.ndarray):
+        return tree.copy()
     if isinstance(tree, dict):
-        return {key: snapshot(value) for key, value in tree.items()}
+        return {key: snapshot(value, seen) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return type(tree)(map(snapshot, tree)) if type(tree) in (list, tuple) else tuple(map(snapshot, tree))
+        items = [snapshot(value, seen) for value in tree]
+        return items if isinstance(tree, list) else tuple(items)
     return tree
+
+
+def _memory(tensor: Tensor) -> tuple[Any, ...]:
+    if tensor.layout != torch.strided or not tensor.numel():
+        return (id(tensor),)
+    return (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device, tensor.is_conj())
 
 
 def write(path: Path, tree: Any) -> None:
@@ -42,9 +59,9 @@ def write(path: Path, tree: Any) -> None:
         BadUsage: it holds something that is neither a tensor nor plain; the place in the tree is named.
     """
     tensors: dict[str, Tensor] = {}
-    seen: dict[tuple[Any, ...], tuple[str, Tensor]] = {}
-    shape = _pack(tree, "state", tensors, seen)
-    metadata = {"format": str(FORMAT), "state": json.dumps(shape), "crc32": str(_crc(tensors))}
+    seen: Seen = {}
+    text = json.dumps(_pack(tree, "state", tensors, seen))
+    metadata = {"format": str(FORMAT), "state": text, "crc32": str(_crc(text, tensors))}
     files.write_bytes(path, save(tensors, metadata))
 
 
@@ -57,27 +74,29 @@ def read(path: Path) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # cloned: at the file's addresses, which are not aligned, some kernels round in another way
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         if int(metadata["format"]) != FORMAT:
             raise BadData(f"{path} has format {metadata['format']}; this Benchdog reads {FORMAT}.")
-        if int(metadata["crc32"]) != _crc(tensors):
+        if int(metadata["crc32"]) != _crc(metadata["state"], tensors):
             raise BadData(f"{path} is damaged: its checksum doesn't match.")
         return _unpack(json.loads(metadata["state"]), tensors)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise BadData(f"{path} can't be read: {error}.") from None
 
 
-def _crc(tensors: dict[str, Tensor]) -> int:
-    crc = 0
+def _crc(text: str, tensors: dict[str, Tensor]) -> int:
+    crc = zlib.crc32(text.encode())
     for name in sorted(tensors):
+        about = f"{name} {tensors[name].dtype} {list(tensors[name].shape)}"
         data = tensors[name].reshape(-1).view(torch.uint8) if tensors[name].numel() else torch.empty(0)
-        crc = zlib.crc32(np.ascontiguousarray(data.numpy()).data, crc)
+        crc = zlib.crc32(np.ascontiguousarray(data.numpy()).data, zlib.crc32(about.encode(), crc))
     return crc
 
 
-def _pack(value: Any, place: str, tensors: dict[str, Tensor], seen: dict[tuple[Any, ...], tuple[str, Tensor]]) -> Any:
+def _pack(value: Any, place: str, tensors: dict[str, Tensor], seen: Seen) -> Any:
     if isinstance(value, Tensor):
-        return _pack_tensor(value.detach().cpu(), tensors, seen)
+        return _pack_tensor(value.detach().cpu(), place, tensors, seen)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):
@@ -87,8 +106,8 @@ def _pack(value: Any, place: str, tensors: dict[str, Tensor], seen: dict[tuple[A
     if isinstance(value, list | tuple):
         items = [_pack(v, f"{place}[{i}]", tensors, seen) for i, v in enumerate(value)]
         return {"list" if isinstance(value, list) else "tuple": items}
-    if isinstance(value, np.ndarray):
-        return {"array": _pack_tensor(torch.from_numpy(value), tensors, seen)}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return {"array": _pack_tensor(torch.from_numpy(value.copy()), place, tensors, seen)}
     if isinstance(value, np.generic):
         return value.item()
     raise BadUsage(
@@ -97,15 +116,24 @@ def _pack(value: Any, place: str, tensors: dict[str, Tensor], seen: dict[tuple[A
     )
 
 
-def _pack_tensor(tensor: Tensor, tensors: dict[str, Tensor], seen: dict[tuple[Any, ...], tuple[str, Tensor]]) -> Any:
-    key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
-    name = seen[key][0] if tensor.numel() and key in seen else None
+def _pack_tensor(tensor: Tensor, place: str, tensors: dict[str, Tensor], seen: Seen) -> Any:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.dtype == torch.complex128:
+        raise BadUsage(
+            f"{place} can't be stored: it is a {tensor.layout} tensor of {tensor.dtype}.",
+            "A state_dict may hold dense tensors of the usual types.",
+        )
+    key = _memory(tensor)
+    name = seen[key][0] if key in seen else None
     strides = tensor.stride()
     order = sorted(range(tensor.dim()), key=lambda axis: (-strides[axis], axis))
     if name is None:
         name = str(len(tensors))
-        tensors[name] = tensor.permute(order).contiguous()
-        seen[key] = (name, tensor)  # the tensor too: while it lives, nothing else has its address
+        stored = tensor.permute(order).contiguous().resolve_conj()
+        memory = (stored.untyped_storage().data_ptr(),)
+        if memory in seen and stored.numel():
+            stored = stored.clone()  # another view of memory that is stored already, which safetensors would refuse
+        tensors[name] = stored
+        seen[key], seen[memory] = (name, tensor), (name, stored)
     plain = order == list(range(tensor.dim()))
     return {"tensor": name} if plain else {"tensor": name, "order": order}
 

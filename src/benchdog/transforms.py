@@ -35,9 +35,7 @@ class Transform(nn.Module):
         for name in preprocess.transform:
             if name not in known:
                 raise BadUsage(f"The transform names a field {name!r}.", nearest(name, known))
-        self.fields = nn.ModuleList(
-            chain(field, preprocess.transform.get(field.name, ())) for field in spec.fields
-        )
+        self.fields = nn.ModuleList(chain(field, preprocess.transform.get(field.name, ())) for field in spec.fields)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(steps(x) for steps, x in zip(self.fields, inputs, strict=True))

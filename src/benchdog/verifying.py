@@ -88,9 +88,7 @@ def _distance(have: Array, want: Array) -> tuple[float, float, bool]:
     """Give the largest absolute and relative difference, and whether all lie within the limits."""
     a, b = have.astype(np.float64), want.astype(np.float64)
     finite = np.isfinite(b)
-    if not (
-        np.array_equal(finite, np.isfinite(a)) and np.array_equal(a[~finite], b[~finite], equal_nan=True)
-    ):
+    if not (np.array_equal(finite, np.isfinite(a)) and np.array_equal(a[~finite], b[~finite], equal_nan=True)):
         return float("inf"), float("inf"), False
     off, size = np.abs(a[finite] - b[finite]), np.abs(b[finite])
     if not off.size:

@@ -124,9 +124,7 @@ def generated(spec: Spec, n: int, seed: int = 0) -> tuple[np.ndarray, ...]:
             low, high = field.range or ((0, max(codes, 1)) if dtype.kind in "iu" else (-1, 1))
             whole = dtype.kind in "iub"
             array = (
-                draw.integers(int(low), int(high), shape, endpoint=True)
-                if whole
-                else draw.uniform(low, high, shape)
+                draw.integers(int(low), int(high), shape, endpoint=True) if whole else draw.uniform(low, high, shape)
             )
         arrays.append(array.astype(dtype))
     return tuple(arrays)

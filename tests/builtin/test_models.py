@@ -109,9 +109,7 @@ def test_exported_and_traced_they_give_the_same_for_any_batch(name):
                 torch.testing.assert_close(form(x)[1], deployed(x)[1], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "name", ["mlp", "cnn of 28x28", "resnet, small", "unet, padded", "characters of any length"]
-)
+@pytest.mark.parametrize("name", ["mlp", "cnn of 28x28", "resnet, small", "unet, padded", "characters of any length"])
 def test_they_go_to_onnx_with_a_free_batch(name):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")

@@ -66,3 +66,12 @@ def test_a_broken_plugin_is_wrong_but_the_rest_is_told(bench, tmp_path):
     assert "ZeroDivisionError" in check["found"]
     assert check["remedy"]
     assert any(check["name"] == "torch" for check in result.json["checks"])
+
+
+def test_a_package_that_is_missing_is_a_finding(bench, tmp_path):
+    (tmp_path / "pluggy.py").write_text("raise ImportError('no pluggy')\n", encoding="utf-8")
+    result = bench("doctor", "--json", code=1, env={"PYTHONPATH": str(tmp_path)})
+    states = {check["name"]: check["state"] for check in result.json["checks"]}
+    assert states["plugins"] == "wrong"
+    assert states["torch"] == "ok"
+    assert "cache" in states

@@ -72,16 +72,16 @@ def benchdog_models() -> list[ModelInfo]:
     here = "benchdog.builtin.models"
     options = f"{here}.options"
     return [
-        ModelInfo(name="linear", summary="One linear layer on all values.", target=f"{here}.linear:build"),
+        ModelInfo(name="linear", summary="One linear layer: the yardstick.", target=f"{here}.linear:build"),
         ModelInfo(
             name="mlp",
-            summary="Fully connected layers.",
+            summary="Fully connected layers, for tables and small inputs.",
             target=f"{here}.mlp:build",
             options=f"{options}:MlpOptions",
         ),
         ModelInfo(
             name="cnn",
-            summary="A small convolutional net for images.",
+            summary="A small, quick convolutional net for images and volumes.",
             target=f"{here}.cnn:build",
             options=f"{options}:CnnOptions",
         ),
@@ -99,7 +99,7 @@ def benchdog_models() -> list[ModelInfo]:
         ),
         ModelInfo(
             name="characters",
-            summary="A small transformer that writes text, a character at a time.",
+            summary="A small transformer that guesses the next token.",
             target=f"{here}.characters:build",
             options=f"{options}:CharactersOptions",
         ),
@@ -118,7 +118,7 @@ def benchdog_tasks() -> list[TaskInfo]:
             target=f"{here}.classification:Classification",
             answer=f"{here}.answers:classification",
             targets=("class",),
-            models={"image": "cnn", "table": "mlp", "volume": "linear"},
+            models={"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"},
         ),
         TaskInfo(
             name="regression",
@@ -127,7 +127,7 @@ def benchdog_tasks() -> list[TaskInfo]:
             options=f"{options}:RegressionOptions",
             answer=f"{here}.answers:regression",
             targets=("number",),
-            models={"image": "cnn", "table": "mlp", "volume": "linear"},
+            models={"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"},
         ),
         TaskInfo(
             name="segmentation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import distributions
@@ -108,10 +109,11 @@ def foreign() -> dict[str, tuple[str, str, str]]:
     allowed = os.environ.get("BENCHDOG_PLUGINS")
     names = None if allowed is None else {name.strip() for name in allowed.split(",")}
     for dist in distributions():
-        for entry in dist.entry_points:
-            if entry.group == "benchdog.commands" and (names is None or dist.name in names or entry.name in names):
-                summary = str(dist.metadata["Summary"] or "")  # type: ignore[index,unused-ignore]
-                found.setdefault(entry.name, (entry.value, dist.name, summary))
+        with suppress(Exception):  # metadata that can't be read is somebody else's fault, and not of this tool
+            for entry in dist.entry_points:
+                if entry.group == "benchdog.commands" and (names is None or dist.name in names or entry.name in names):
+                    summary = str(dist.metadata["Summary"] or "")  # type: ignore[index,unused-ignore]
+                    found.setdefault(entry.name, (entry.value, dist.name, summary))
     return found
 
 

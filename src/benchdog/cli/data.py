@@ -19,12 +19,8 @@ SAMPLED = 64
 """Samples of each split on which batch() and raw() are compared."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the source.")
-]
-One = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A source, a .csv file, a folder of images or a recipe.")
-]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the source.")]
+One = Annotated[str, typer.Argument(metavar="SOURCE", help="A source, a .csv file, a folder of images or a recipe.")]
 
 app = typer.Typer(help="List, fetch, look at, verify and prune data.", no_args_is_help=True)
 
@@ -44,9 +40,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         for name, found in sorted(ctx.obj.plugins().all("source").items())
     ]  # fmt: skip
     if as_json:
-        emit_json(
-            {"format": FORMAT, "folder": str(cache_dir()), "bytes": sum(held.values()), "sources": rows}
-        )
+        emit_json({"format": FORMAT, "folder": str(cache_dir()), "bytes": sum(held.values()), "sources": rows})
         return
     table = [(row["name"], _size(row["cached"]), row["summary"]) for row in rows]
     typer.echo(columns(table, ("source", "cached", "summary")))
@@ -208,8 +202,7 @@ def _described(name: str, spec: Spec) -> str:
         shape = " x ".join("any" if axis is None else str(axis) for axis in field.shape)
         lines.append(f"field   {field.name}: {field.kind}, {shape}, {field.dtype}")
         lines += [
-            f"        {column.name}: {column.kind}"
-            + (f" of {len(column.categories)}" if column.categories else "")
+            f"        {column.name}: {column.kind}" + (f" of {len(column.categories)}" if column.categories else "")
             for column in field.columns
         ]
     classes = f", {len(spec.target.classes)} classes" if spec.target.classes else ""

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata, util
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,10 +31,10 @@ def command(
     from benchdog.errors import BenchdogError
 
     plugins: Plugins | None = None
-    trouble: BenchdogError | None = None
+    trouble: Exception | None = None
     try:
         plugins = ctx.obj.plugins()
-    except BenchdogError as error:
+    except (BenchdogError, ImportError) as error:  # a package that is missing is one of the findings
         trouble = error
     checks = []
     for check in everything(plugins, trouble):
@@ -50,7 +51,7 @@ def command(
 
 def everything(plugins: Plugins | None, trouble: Exception | None = None) -> Iterator[Check]:
     """Look and judge, quick things first; a broken torch is one of the findings."""
-    from benchdog import api, checks, facts, kernels, paths
+    from benchdog import checks, facts, kernels
 
     needed = needs()
     requirements = [line for line in needed["requires"] if not line.startswith("torch")]
@@ -58,10 +59,12 @@ def everything(plugins: Plugins | None, trouble: Exception | None = None) -> Ite
     yield checks.Check(name="Benchdog", state="ok", found=f"{__version__} on {platform.platform(terse=True)}")
     yield checks.python(sys.executable, platform.python_version(), needed["python"])
     yield from checks.packages(requirements, installed(requirements), sys.executable)
-    yield checks.contract(api.CONTRACT)
     yield from _plugins(plugins, trouble)
-    yield checks.folder("cache", facts.folder(paths.cache_dir()), "BENCHDOG_CACHE")
-    yield checks.folder("runs folder", facts.folder(paths.runs_dir(None)), "BENCHDOG_RUNS")
+    with suppress(ImportError):  # told as a package that is missing
+        from benchdog import paths
+
+        yield checks.folder("runs folder", facts.folder(paths.runs_dir(None)), "BENCHDOG_RUNS")
+        yield checks.folder("cache", facts.folder(paths.cache_dir()), "BENCHDOG_CACHE")
     yield checks.memory(*facts.memory())
     this = facts.interpreter()
     yield checks.torch(this, torch_needed)
@@ -116,8 +119,10 @@ def _plugins(plugins: Plugins | None, trouble: Exception | None) -> Iterator[Che
             name="plugins", state="wrong", found=str(getattr(trouble, "message", trouble)), remedy=hint
         )
         return
+    from benchdog.api import CONTRACT
     from benchdog.plugins import KINDS
 
+    yield checks.contract(CONTRACT)
     yield from checks.plugins(plugins.healthy, plugins.faults, slow(plugins))
     yield from checks.missing(
         (kind, name, package, found.info.install)

@@ -25,16 +25,10 @@ def command(
     model: Annotated[
         str, typer.Argument(help='A run\'s name, "last", or the folder of a run, an artifact, an export.')
     ],
-    inputs: Annotated[
-        list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")
-    ],
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")],
     fmt: Annotated[str, typer.Option("--format", help="table, csv or jsonl.")] = "table",
-    out: Annotated[
-        Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")
-    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")] = False,
     batch_size: Annotated[int, typer.Option(min=0, help="Samples run at once; 0 chooses.")] = 0,
     trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
@@ -42,7 +36,7 @@ def command(
 ) -> None:
     """Answer for inputs with a trained model."""
     from benchdog.cli.writers import Writer, collected, writer
-    from benchdog.errors import BadData, BadUsage, nearest
+    from benchdog.errors import BadUsage, nearest
     from benchdog.opening import open_model
 
     if fmt not in FORMATS:
@@ -73,8 +67,6 @@ def command(
     counts.judge(skip_bad)
     if out is not None:
         say(f"{counts.good} answers in {out}")
-    if not counts.good and not counts.bad:
-        raise BadData("There was nothing to answer for.", "The inputs hold no sample.")
 
 
 class Counts:
@@ -85,9 +77,11 @@ class Counts:
         self.bad: list[Any] = []
 
     def judge(self, skip_bad: bool) -> None:
-        """Raise BadData when inputs couldn't be read and that isn't accepted."""
+        """Raise BadData when inputs couldn't be read and that isn't accepted, or when there was none."""
         from benchdog.errors import BadData
 
+        if not self.good and not self.bad:
+            raise BadData("There is nothing to answer for.", "The inputs hold no sample.")
         if self.bad and not skip_bad:
             raise BadData(
                 f"{len(self.bad)} of {self.good + len(self.bad)} inputs can't be read.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 
 if TYPE_CHECKING:
@@ -47,9 +48,14 @@ def show(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> 
     read = facts.read(_find(run, runs_dir))
     top = headline(read)
     row = _row(read.folder)
-    lines = read.baseline.get("lines") or []
+    lines = facts.objects(read.baseline.get("lines"))
     if as_json:
-        told = {"verdict": top.verdict, "metrics": read.scalars(), "baselines": lines, "recipe": read.recipe}
+        told: dict[str, Any] = {
+            "verdict": top.verdict,
+            "metrics": read.scalars(),
+            "baselines": lines,
+            "recipe": read.recipe,
+        }
         told |= {"exports": [name for name, _ in read.exports], "error": read.run.get("error")}
         emit_json({"format": FORMAT, **row, **told, "faults": read.faults})
         return
@@ -58,9 +64,7 @@ def show(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> 
     if read.run.get("error"):
         typer.echo(f"\nerror: {read.run['error']}")
     if metrics := read.scalars():
-        typer.echo(
-            "\n" + columns([(name, _number(value)) for name, value in metrics.items()], ("metric", "value"))
-        )
+        typer.echo("\n" + columns(list(metrics.items()), ("metric", "value")))
     if read.exports:
         typer.echo("\nexports: " + ", ".join(name for name, _ in read.exports))
     if read.recipe_text:
@@ -99,7 +103,7 @@ def compare(
              "out": str(out.absolute()) if out else None}
         )  # fmt: skip
         return
-    typer.echo(columns([(key, *map(_number, row)) for key, row in metrics.items()], ("metric", *names)))
+    typer.echo(columns([(key, *row) for key, row in metrics.items()], ("metric", *names)))
     if differing:
         rows = [(key, *("-" if v is None else str(v) for v in row)) for key, row in differing.items()]
         typer.echo("\n" + columns(rows, ("recipe key", *names)))
@@ -168,13 +172,9 @@ def _removable(folder: Path, root: Path) -> Path:
     from benchdog.errors import BadUsage, Failed
 
     if folder.is_symlink():
-        raise BadUsage(
-            f"{folder} is a link to another place.", "Remove the link yourself if you don't need it."
-        )
+        raise BadUsage(f"{folder} is a link to another place.", "Remove the link yourself if you don't need it.")
     if folder.resolve().parent != root.resolve():
-        raise BadUsage(
-            f"{folder} doesn't lie in {root}.", "Name its folder with --runs-dir, or remove it yourself."
-        )
+        raise BadUsage(f"{folder} doesn't lie in {root}.", "Name its folder with --runs-dir, or remove it yourself.")
     if _held(folder):
         raise Failed(f"Run {folder.name!r} is used by another process.", "Wait for it, or stop it.")
     return root.resolve() / folder.resolve().name
@@ -234,11 +234,12 @@ def _row(folder: Path) -> dict[str, Any]:
 
 def _baseline(read: Facts) -> tuple[str, float] | None:
     """Give the best baseline by the monitored metric."""
+    from benchdog.report.facts import mapping
     from benchdog.report.html import number
 
     found = []
-    for line in read.baseline.get("lines") or []:
-        value = number((line.get("metrics") or {}).get(read.monitor))
+    for line in read.baselines("valid") or read.baselines("test"):
+        value = number(mapping(line.get("metrics")).get(read.monitor))
         if value is not None:
             found.append((str(line.get("name")), value))
     choose = max if read.better == "max" else min

@@ -163,7 +163,9 @@ class Table:
 
 def _shown(row: Row) -> Row:
     plain = {key: value for key, value in row.items() if not isinstance(value, Mapping | list)}
-    if len(plain) > 1 and not any(str(value).endswith((".png", ".npy")) for key, value in plain.items() if key != "id"):
+    if len(plain) > 1 and not any(
+        str(value).endswith((".png", ".npy")) for key, value in plain.items() if key != "id"
+    ):
         return plain
     return plain | {
         name: each for value in row.values() if isinstance(value, Mapping) for name, each in value.items()
@@ -197,9 +199,7 @@ class Csv:
             if isinstance(value, Mapping) and set(value) == self._classes:
                 flat |= {f"{key}.{name}": each for name, each in value.items()}
             else:
-                flat[key] = (
-                    json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list) else value
-                )
+                flat[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list) else value
         return flat
 
 
@@ -210,19 +210,18 @@ class Jsonl:
         self._sink = sink
 
     def write(self, rows: list[Row]) -> None:
-        self._sink.writelines(
-            json.dumps(_json_row(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows
-        )
+        self._sink.writelines(json.dumps(_json_row(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 def _json_row(row: Row) -> Row:
-    """Put null for what JSON has no number for."""
+    """Give plain numbers for NumPy's, and null for what JSON has no number for."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: plain(each) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return [plain(each) for each in value]
+        value = value.item() if hasattr(value, "item") else value
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return {key: plain(value) for key, value in row.items()}

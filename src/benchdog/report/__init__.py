@@ -81,7 +81,7 @@ def _run(read: Facts) -> Html:
         sections.section("Answers against the truth", sections.scatter(read)),
         sections.section(f"What is taken for what, {where}", sections.confused(evaluation)),
         sections.section("Class by class", sections.per_class(evaluation)),
-        sections.section("The costliest mistakes", gallery.worst(read)),
+        sections.section("The costliest answers", gallery.worst(read)),
         sections.section("Exports", sections.exports(read)),
         sections.section("Recipe", sections.recipe(read)),
         sections.section("Environment", sections.environment(read)),

@@ -45,9 +45,7 @@ def picture(counts: list[list[float]], labels: Sequence[str]) -> Html:
         )
     parts.extend(_labels(labels, cell, font, left, top))
     width, height = left + size * cell + 2, top + size * cell + 2
-    grid = h(
-        "rect", x=left, y=f"{top:.1f}", width=f"{size * cell:.1f}", height=f"{size * cell:.1f}", cls="frame"
-    )
+    grid = h("rect", x=left, y=f"{top:.1f}", width=f"{size * cell:.1f}", height=f"{size * cell:.1f}", cls="frame")
     axis = join(
         h("text", "answered", x=f"{left + size * cell / 2:.1f}", y=12, text_anchor="middle", cls="axis"),
         h(
@@ -101,9 +99,7 @@ def _labels(labels: Sequence[str], cell: float, font: float, left: float, top: f
     return parts
 
 
-def _cell(
-    i: int, j: int, count: float, share: float, labels: Sequence[str], box: tuple[float, float, float]
-) -> Html:
+def _cell(i: int, j: int, count: float, share: float, labels: Sequence[str], box: tuple[float, float, float]) -> Html:
     x, y, cell = box
     told = f"{labels[i]} called {labels[j]}" if i != j else f"{labels[i]} rightly named"
     rect = h(
@@ -122,14 +118,10 @@ def _cell(
         return rect
     dark = share**0.5 > 0.55
     place = {"x": f"{x + cell / 2:.1f}", "y": f"{y + cell / 2 + 4:.1f}", "text_anchor": "middle"}
-    return join(
-        rect, h("text", text, **place, font_size=11, cls="on" if dark else None, pointer_events="none")
-    )
+    return join(rect, h("text", text, **place, font_size=11, cls="on" if dark else None, pointer_events="none"))
 
 
-def pairs(
-    counts: list[list[float]], labels: Sequence[str], most: int = 8
-) -> list[tuple[str, str, float, float]]:
+def pairs(counts: list[list[float]], labels: Sequence[str], most: int = 8) -> list[tuple[str, str, float, float]]:
     """Give the commonest mistakes: true, answered, how many, which part of the true class."""
     found = [
         (labels[i], labels[j], count, count / (sum(row) or 1.0))
@@ -142,9 +134,7 @@ def pairs(
 
 def pairs_table(counts: list[list[float]], labels: Sequence[str]) -> Html:
     """List the commonest mistakes in words."""
-    rows = [
-        (true, said, short(n), f"{100 * part:.1f}{THIN}%") for true, said, n, part in pairs(counts, labels)
-    ]
+    rows = [(true, said, short(n), f"{100 * part:.1f}{THIN}%") for true, said, n, part in pairs(counts, labels)]
     if not rows:
         return h("p", "No two classes were confused.", cls="quiet")
     return table(("true", "answered", "times", "of the class"), rows, numbers=2)

@@ -58,21 +58,26 @@ class Facts:
     def target(self) -> str:
         """The target's kind ("class", "number", ...), "" when nothing says it."""
         told = self.evaluation.get("target")
-        spec = _mapping(_mapping(self.artifact.get("spec")).get("target"))
-        return str(_mapping(told).get("kind") or spec.get("kind") or (told if isinstance(told, str) else ""))
+        spec = mapping(mapping(self.artifact.get("spec")).get("target"))
+        return str(mapping(told).get("kind") or spec.get("kind") or (told if isinstance(told, str) else ""))
 
     @property
     def field_kind(self) -> str:
         """The first field's kind ("image", ...), "" when nothing says it."""
-        fields = _mapping(self.artifact.get("spec")).get("fields")
-        return str(_mapping(fields[0]).get("kind", "")) if isinstance(fields, list) and fields else ""
+        fields = mapping(self.artifact.get("spec")).get("fields")
+        return str(mapping(fields[0]).get("kind", "")) if isinstance(fields, list) and fields else ""
 
     @property
     def best(self) -> tuple[int, float] | None:
         """The best epoch's number and its value of the monitored metric."""
-        best = _mapping(self.run.get("best"))
+        best = mapping(self.run.get("best"))
         epoch, value = number(best.get("epoch")), number(best.get("value"))
         return (int(epoch), value) if epoch is not None and value is not None else None
+
+    def baselines(self, split: str) -> list[Json]:
+        """Give the baselines that were measured on a split."""
+        lines = objects(mapping(self.baseline.get("splits")).get(split))
+        return lines or (objects(self.baseline.get("lines")) if self.baseline.get("split") == split else [])
 
     def series(self, key: str) -> tuple[list[float], list[float]]:
         """Give epochs and values of a metric, "valid.loss" say, where both are numbers."""
@@ -87,13 +92,19 @@ class Facts:
         for line in chosen:
             out.update({k: v for k, raw in line.items() if "." in k and (v := number(raw)) is not None})
         for split, evaluation in self.evaluations.items():
-            metrics = _mapping(evaluation.get("metrics"))
+            metrics = mapping(evaluation.get("metrics"))
             out.update({f"{split}.{k}": v for k, raw in metrics.items() if (v := number(raw)) is not None})
         return out
 
 
-def _mapping(value: Any) -> Json:
+def mapping(value: Any) -> Json:
+    """Give a JSON object, empty for anything else that a file may hold."""
     return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[Json]:
+    """Give the JSON objects of a list, none for anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _json(path: Path, faults: list[str]) -> Json:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.pictures import MASK_COLOURS
-from benchdog.report.facts import Facts, Json
+from benchdog.report.facts import Facts, Json, objects
 from benchdog.report.html import NOTHING, Html, h, join, number, percent, short, table
 
 PICTURE_BYTES = 4_000_000
@@ -16,7 +16,7 @@ PICTURE_BYTES = 4_000_000
 def worst(facts: Facts) -> Html:
     """Show the mistakes that cost most: the picture, what was said, what is true."""
     evaluation = facts.evaluation
-    entries = [w for w in evaluation.get("worst") or [] if isinstance(w, dict)]
+    entries = objects(evaluation.get("worst"))
     classes = evaluation.get("classes")
     classes = classes if isinstance(classes, list) else []
     if not entries:
@@ -45,9 +45,11 @@ def _caption(entry: Json, classes: list[Any], masks: bool) -> Html:
 def _said(value: Any, classes: list[Any]) -> str:
     """Write an answer or a target for people: a class's name, a rounded number."""
     if isinstance(value, dict):
-        label = _said(value.get("label", value.get("value", value.get("class"))), classes)
+        label = value.get("label", value.get("value"))
+        if label is None:
+            return ", ".join(f"{k} {short(v)}" for k, v in list(value.items())[:8] if not isinstance(v, dict))
         sure = number(value.get("probability"))
-        return label if sure is None else f"{label} ({percent(sure)})"
+        return _said(label, classes) + (f" ({percent(sure)})" if sure is not None else "")
     if isinstance(value, list):
         parts = [_said(item, []) for item in value[:8]]
         return ", ".join(parts) + (", …" if len(value) > 8 else "")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchdog.report.facts import Facts
+from benchdog.report.facts import Facts, Json, mapping, objects
 from benchdog.report.html import number, percent, short, wording
 
 NOUNS = {"image": "images", "volume": "volumes", "table": "rows", "tokens": "texts", "audio": "recordings"}
@@ -50,16 +50,12 @@ class _Measure:
 
 def _measure(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
     """Choose the metric that says most to a person, by what the target is."""
-    if facts.target == "next-token" and "loss" in metrics:
+    if "perplexity" in metrics and "loss" in metrics:
         return _Measure(metric="loss", better="min", sentence="The next token costs {value} nats {where}")
     if "iou" in metrics:
-        return _Measure(
-            metric="iou", better="max", sentence="Masks overlap the truth by {value} (IoU) {where}"
-        )
+        return _Measure(metric="iou", better="max", sentence="Masks overlap the truth by {value} (IoU) {where}")
     if "accuracy" in metrics:
-        return _Measure(
-            metric="accuracy", better="max", share=True, sentence="{value} {where} are named correctly"
-        )
+        return _Measure(metric="accuracy", better="max", share=True, sentence="{value} {where} are named correctly")
     if "mae" in metrics:
         return _Measure(metric="mae", better="min", sentence="Answers are off by {value} on average {where}")
     if facts.monitor in metrics:
@@ -88,7 +84,7 @@ def headline(facts: Facts) -> Headline:
 def _where(facts: Facts, split: str, of: bool) -> str:
     """Name the samples: "of the held-out test images"."""
     kind = facts.field_kind
-    if not kind and any(w.get("picture") for w in facts.evaluation.get("worst") or [] if isinstance(w, dict)):
+    if not kind and any(entry.get("picture") for entry in objects(facts.evaluation.get("worst"))):
         kind = "image"
     noun = NOUNS.get(kind, "samples")
     held = "held-out test" if split == "test" else "validation"
@@ -110,36 +106,36 @@ def _unevaluated(facts: Facts) -> Headline:
 
 
 def _compared(facts: Facts, measure: _Measure, split: str, value: float, answer: str) -> Headline:
-    """Set the answer beside the baselines, which may have been measured on another split."""
-    ours, note, same = value, "", facts.baseline.get("split", split)
-    if same != split:
-        other = number((facts.evaluations.get(str(same), {}).get("metrics") or {}).get(measure.metric))
-        split_word = "validation" if same == "valid" else str(same)
-        note = f"On the {split_word} split it is {measure.text(other)}" if other is not None else ""
-        ours = other if other is not None else value
-    lines = _lines(facts, measure)
-    said = ", ".join(f"{_the(bar.name)} reaches {bar.text}" if i == 0 else f"{_the(bar.name)} {bar.text}"
-                     for i, bar in enumerate(lines))  # fmt: skip
-    others = ("; ".join(filter(None, (note, said))) if lines else "").strip()
-    samples = number((facts.evaluations.get(str(same)) or facts.evaluation).get("samples"))
+    """Set the answer beside the baselines, which may have been measured on another split only."""
+    ours, note, same = value, "", split
+    given = facts.baselines(split)
+    if not given:
+        same = str(facts.baseline.get("split", split))
+        other = number(mapping(facts.evaluations.get(same, {}).get("metrics")).get(measure.metric))
+        given = facts.baselines(same) if other is not None else []
+        ours = value if other is None else other
+        note = f"on the {'validation' if same == 'valid' else same} split it is {measure.text(ours)}"
+    bars = _bars(given, measure)
+    if not bars:
+        return Headline(answer=f"{answer}.", metric=measure.metric, better=measure.better)
+    said = ", ".join(f"{_the(bar.name)} {'' if i else 'reaches '}{bar.text}" for i, bar in enumerate(bars))
+    others = f"{note}; {said}." if note else f"{said}."
+    samples = number((facts.evaluations.get(same) or {}).get("samples"))
     return Headline(
-        answer=answer + ".",
-        others=(others[0].upper() + others[1:] + ".") if others else "",
-        verdict=_verdict(facts, measure, ours, lines[0], samples) if lines else "",
+        answer=f"{answer}.",
+        others=others[0].upper() + others[1:],
+        verdict=_verdict(facts, measure, ours, bars[0], samples),
         metric=measure.metric,
         better=measure.better,
-        bars=[Bar(name=_subject(facts), value=ours, text=measure.text(ours), mine=True), *lines]
-        if lines
-        else [],
+        bars=[Bar(name=_subject(facts), value=ours, text=measure.text(ours), mine=True), *bars],
     )
 
 
-def _lines(facts: Facts, measure: _Measure) -> list[Bar]:
+def _bars(lines: list[Json], measure: _Measure) -> list[Bar]:
     """Give the baselines, best first."""
     bars = []
-    for line in facts.baseline.get("lines") or []:
-        metrics = line.get("metrics") if isinstance(line, dict) else None
-        value = number(metrics.get(measure.metric)) if isinstance(metrics, dict) else None
+    for line in lines:
+        value = number(mapping(line.get("metrics")).get(measure.metric))
         if value is not None:
             bars.append(Bar(name=str(line.get("name", "?")), value=value, text=measure.text(value)))
     return sorted(bars, key=lambda bar: bar.value, reverse=measure.better == "max")
@@ -151,21 +147,21 @@ def _the(name: str) -> str:
 
 
 def _subject(facts: Facts) -> str:
-    model = facts.run.get("model")
-    return str(model) if model and not facts.artifact.get("runner") else "this model"
+    """Name what was trained: the trainer's name, when it uses no model of torch."""
+    return str(facts.run.get("trainer" if facts.artifact.get("runner") else "model") or "this model")
 
 
 def _verdict(facts: Facts, measure: _Measure, ours: float, best: Bar, samples: float | None) -> str:
     """Judge whether the model pays, beyond what chance gives on that many samples."""
-    who = "This model" if facts.artifact.get("runner") else "Deep learning"
+    who = "The classical way" if facts.artifact.get("runner") else "Deep learning"
     name = _the(best.name)
     gain = ours - best.value if measure.better == "max" else best.value - ours
     if measure.share and samples:
         chance = 2 * math.sqrt(sum(max(p * (1 - p), 0.0) for p in (ours, best.value)) / samples)
         if abs(gain) <= chance:
             return (
-                f"{who} doesn't clearly pay here: a difference of {percent(abs(gain))} from {name} is within "
-                f"what chance gives on {short(int(samples))} samples."
+                f"{who} doesn't clearly pay here: a difference of {100 * abs(gain):.1f} points from {name} "
+                f"is within what chance gives on {short(int(samples))} samples."
             )
     elif abs(gain) <= NEAR * max(abs(best.value), 1e-12):
         return f"{who} hardly pays here: {name} is within {percent(NEAR)} of it."

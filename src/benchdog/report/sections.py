@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchdog.report import confusion, figures
-from benchdog.report.facts import Facts, Json
+from benchdog.report.facts import Facts, Json, mapping, objects
 from benchdog.report.figures import Line
 from benchdog.report.headline import Bar, Headline
 from benchdog.report.html import NOTHING, Html, h, join, number, percent, seconds, short, table, wording
 
+SHARES = frozenset({"precision", "recall", "f1", "iou", "dice", "accuracy"})
 POINTS = 2000  # more dots than this tell the eye nothing and fill the file
 
 
@@ -57,16 +58,17 @@ def bars(top: Headline) -> Html:
 def numbers(facts: Facts) -> Html:
     """List the run's key figures."""
     run, samples = facts.run, facts.run.get("samples")
+    classical = bool(facts.artifact.get("runner"))  # no model of torch: the recipe's was not used
     counts = None
     if isinstance(samples, dict):
         counts = " / ".join(short(samples.get(s)) for s in ("train", "valid", "test"))
     best = f"{short(facts.best[1])}, epoch {facts.best[0]}" if facts.best else None
     lines = {
         "source": run.get("source"),
-        "model": run.get("model"),
+        "model": None if classical else run.get("model"),
         "task": run.get("task"),
         "trainer": run.get("trainer"),
-        "parameters": short(run["parameters"]) if run.get("parameters") else None,
+        "parameters": short(run["parameters"]) if run.get("parameters") and not classical else None,
         "epochs": short(run["epochs_done"]) if "epochs_done" in run else None,
         f"best valid {wording(facts.monitor)}": best,
         "train / valid / test samples": counts,
@@ -126,7 +128,7 @@ def curves(facts: Facts) -> Html:
 
 def confused(evaluation: Json) -> Html:
     """Draw the confusion matrix and name the commonest mistakes."""
-    metrics = evaluation.get("metrics") or {}
+    metrics = mapping(evaluation.get("metrics"))
     counts = confusion.matrix(metrics.get("confusion"))
     if not counts:
         return NOTHING
@@ -139,13 +141,14 @@ def confused(evaluation: Json) -> Html:
 
 
 def per_class(evaluation: Json) -> Html:
-    """List precision, recall and F1 of each class, the weakest marked; the weakest first when many."""
-    given = (evaluation.get("metrics") or {}).get("per_class")
-    rows = [(name, values) for name, values in given.items() if isinstance(values, dict)] if given else []
+    """List the metrics of each class or number, the weakest marked; the weakest first when many."""
+    metrics = mapping(evaluation.get("metrics"))
+    given = metrics.get("per_class") or metrics.get("per_target")
+    rows = [(n, values) for n, values in mapping(given).items() if isinstance(values, dict)]
     if not rows:
         return NOTHING
     keys = list(dict.fromkeys(key for _, values in rows for key in values))
-    judged = next((key for key in ("f1", "iou", "dice", "recall") if key in keys), None)
+    judged = next((key for key in ("f1", "iou", "dice", "r2") if key in keys), None)
     scores = {name: number(values.get(judged)) for name, values in rows}
     known = [score for score in scores.values() if score is not None]
     low = min(known) if known and min(known) < max(known) else None
@@ -154,8 +157,8 @@ def per_class(evaluation: Json) -> Html:
 
     def cell(name: str, key: str, value: Any) -> Html:
         mark = " low" if key == judged and low is not None and scores[name] == low else ""
-        share = number(value)
-        shown = percent(share) if share is not None and key != "support" and 0 <= share <= 1 else short(value)
+        share = number(value) if key in SHARES else None
+        shown = percent(share) if share is not None else short(value)
         return h("td", shown, cls=f"n{mark}")
 
     heads = ("class", *map(wording, keys))
@@ -169,7 +172,7 @@ def per_class(evaluation: Json) -> Html:
 def scatter(facts: Facts) -> Html:
     """Draw answers against the truth."""
     evaluation = facts.evaluation
-    pairs = evaluation.get("pairs") or (evaluation.get("metrics") or {}).get("pairs")
+    pairs = evaluation.get("pairs") or mapping(evaluation.get("metrics")).get("pairs")
     points: list[tuple[float, float]] = []
     for pair in pairs if isinstance(pairs, list) else []:
         if isinstance(pair, list) and len(pair) == 2:
@@ -203,7 +206,7 @@ def exports(facts: Facts) -> Html:
 
 
 def _export(folder: str, report: Json) -> Html:
-    checks = [c for c in report.get("verification") or [] if isinstance(c, dict)]
+    checks = objects(report.get("verification"))
     heads = ("batch", "largest difference", "relative", "same answers", "verdict")
     rows = (
         (
@@ -214,9 +217,7 @@ def _export(folder: str, report: Json) -> Html:
         for c in checks
     )
     kind = " (a program: loads only where it was made, or with --trust)" if report.get("program") else ""
-    kept = (
-        table(heads, rows, numbers=len(heads)) if checks else h("p", "No verification is kept.", cls="quiet")
-    )
+    kept = table(heads, rows, numbers=len(heads)) if checks else h("p", "No verification is kept.", cls="quiet")
     return join(h("h3", report.get("exporter") or folder, kind), kept)
 
 

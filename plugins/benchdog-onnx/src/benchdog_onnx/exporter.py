@@ -31,15 +31,11 @@ class Onnx:
             import onnx
             import onnxscript  # noqa: F401 - torch's exporter needs it
         except ImportError as error:
-            raise NotAvailable(
-                f"The exporter 'onnx' needs {error.name}.", "pip install benchdog-onnx"
-            ) from None
+            raise NotAvailable(f"The exporter 'onnx' needs {error.name}.", "pip install benchdog-onnx") from None
         model = self._convert(artifact)
         _strip(model)
         if model.ByteSize() > LIMIT:
-            raise Failed(
-                "The graph is larger than 2 GiB, which ONNX can't hold in one file.", "Use torch-export."
-            )
+            raise Failed("The graph is larger than 2 GiB, which ONNX can't hold in one file.", "Use torch-export.")
         onnx.checker.check_model(model, full_check=True)
         (folder / FILE).write_bytes(model.SerializeToString())
 
@@ -49,9 +45,7 @@ class Onnx:
         program = artifact.program()
         with warnings.catch_warnings():
             # torch 2.13 warns of its own pytree; nothing that an exporter could do otherwise.
-            warnings.filterwarnings(
-                "ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning
-            )
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
             converted = torch.onnx.export(
                 program,
                 (),
@@ -63,9 +57,7 @@ class Onnx:
                 verbose=False,
             )
         if converted is None:
-            raise Failed(
-                "torch gave no ONNX graph for this model.", "Use another exporter, such as torch-export."
-            )
+            raise Failed("torch gave no ONNX graph for this model.", "Use another exporter, such as torch-export.")
         return converted.model_proto
 
 

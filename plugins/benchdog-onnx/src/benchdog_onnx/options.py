@@ -12,6 +12,4 @@ from benchdog.api import Bounds, Doc
 class OnnxOptions:
     """Options of the exporter `onnx`."""
 
-    opset: Annotated[
-        int, Doc("Version of the operator set; lower for older runtimes."), Bounds(ge=18, le=23)
-    ] = 20
+    opset: Annotated[int, Doc("Version of the operator set; lower for older runtimes."), Bounds(ge=18, le=23)] = 20

@@ -17,7 +17,7 @@ class OnnxRunner:
     """Run model.onnx on the CPU: decoded numpy in the spec's order -> (answer, score)."""
 
     def __init__(self, folder: Path) -> None:
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
         path = folder / FILE
         options = onnxruntime.SessionOptions()
@@ -31,9 +31,7 @@ class OnnxRunner:
             raise BadData(f"{path} can't be read: {error.strerror}.", "Export it again.") from None
         except Exception as error:  # onnxruntime's own errors share no base class
             said = " ".join(str(error).split())[:300]
-            raise BadData(
-                f"{path} can't be loaded: {said}.", "The file is damaged: export it again."
-            ) from None
+            raise BadData(f"{path} can't be loaded: {said}.", "The file is damaged: export it again.") from None
         self._inputs = [each.name for each in self._session.get_inputs()]
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

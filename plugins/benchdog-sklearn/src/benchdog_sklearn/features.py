@@ -39,13 +39,13 @@ def _field(x: NDArray[Any], field: Field, how: str) -> NDArray[np.float32]:
 
 def block_means(x: NDArray[Any]) -> NDArray[np.float32]:
     """Average (B, C, ...) over at most BLOCKS blocks along each axis after the channels."""
-    means = x.astype(np.float32)
+    means: NDArray[Any] = x.astype(np.float32)
     for axis in range(2, x.ndim):
         edges = _edges(x.shape[axis], BLOCKS)
         lengths = np.diff(np.append(edges, x.shape[axis])).astype(np.float32)
         shape = [-1 if i == axis else 1 for i in range(x.ndim)]
         means = np.add.reduceat(means, edges, axis=axis) / lengths.reshape(shape)
-    return np.ascontiguousarray(means.reshape(len(x), -1))
+    return means.reshape(len(x), -1).astype(np.float32)
 
 
 def picture(x: NDArray[Any]) -> NDArray[np.float32]:

@@ -15,10 +15,10 @@ class Options:
     """Options of `scikit-learn`."""
 
     estimator: Annotated[Estimator, Doc("The estimator; auto: boosting for tables, else Linear.")] = "auto"
-    features: Annotated[
-        Literal["auto", "raw"], Doc("auto: engineered for images; raw: the values themselves.")
-    ] = "auto"
-    size: Annotated[
-        int | None, Doc("Trees, boosting rounds, or neighbours; else 200, 100, or 5."), Bounds(ge=1)
-    ] = None
+    features: Annotated[Literal["auto", "raw"], Doc("auto: engineered for images; raw: the values themselves.")] = (
+        "auto"
+    )
+    size: Annotated[int | None, Doc("Trees, boosting rounds, or neighbours; else 200, 100, or 5."), Bounds(ge=1)] = (
+        None
+    )
     strength: Annotated[float, Doc("Inverse of Linear's L2 penalty."), Bounds(gt=0)] = 0.1

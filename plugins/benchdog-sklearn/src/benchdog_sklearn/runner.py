@@ -81,9 +81,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadData(f"{path} can't be read: {error}.", "The folder is damaged: make it again.") from None
     if number != FORMAT:
-        raise BadData(
-            f"{path} has format {number!r}, not {FORMAT}.", "Use the benchdog-sklearn that wrote it."
-        )
+        raise BadData(f"{path} has format {number!r}, not {FORMAT}.", "Use the benchdog-sklearn that wrote it.")
     if written != version(sklearn.__version__):
         raise NotAvailable(
             f"This estimator was written by scikit-learn {written}; here is {sklearn.__version__}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputRegressor
@@ -64,7 +66,7 @@ class Classical:
         spec = session.spec
         if spec.target.kind not in ("class", "number"):
             raise BadUsage(
-                f"The trainer 'scikit-learn' answers classes and numbers, but the target is a {spec.target.kind}.",
+                f"The trainer 'scikit-learn' answers classes and numbers; the target is a {spec.target.kind}.",
                 "Use the trainer 'supervised' for it.",
             )
         inputs, target = session.arrays("train")
@@ -72,7 +74,10 @@ class Classical:
         fields = inputs_of(meta)
         pipeline = build(meta, self.options, session.seed)
         flat = target.ravel() if spec.target.kind == "class" or not spec.target.shape else target
-        pipeline.fit(rows(inputs, fields, meta["features"]), flat)
+        with warnings.catch_warnings():
+            # The metrics show what a fit that was cut short is worth.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            pipeline.fit(rows(inputs, fields, meta["features"]), flat)
         last = pipeline[-1]
         if hasattr(last, "n_jobs"):
             last.set_params(n_jobs=None)  # whoever runs it decides about threads
@@ -147,10 +152,8 @@ def judge(session: WholeSession, estimator: Estimator) -> dict[str, Any]:
 def build(meta: dict[str, Any], options: Options, seed: int) -> Pipeline:
     """Put preparation and estimator together."""
     fields = inputs_of(meta)
-    steps = (
-        [("prepare", prepare(fields))] if any(f.columns for f in fields) else [("scale", StandardScaler())]
-    )
-    several = any(n > 1 for n in [len(meta["mean"])])
+    steps = [("prepare", prepare(fields))] if any(f.columns for f in fields) else [("scale", StandardScaler())]
+    several = len(meta["mean"]) > 1
     return Pipeline([*steps, ("estimate", make(meta["estimator"], meta["target"], options, seed, several))])
 
 
@@ -177,9 +180,7 @@ def prepare(fields: Sequence[Field]) -> ColumnTransformer:
     if numbers:
         parts.append(("numbers", Pipeline([("fill", fill), ("scale", StandardScaler())]), numbers))
     if codes:
-        one_hot = OneHotEncoder(
-            categories=known, handle_unknown="ignore", sparse_output=False, dtype=np.float32
-        )
+        one_hot = OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False, dtype=np.float32)
         parts.append(("categories", one_hot, codes))
     return ColumnTransformer(parts)
 

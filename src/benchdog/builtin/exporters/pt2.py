@@ -244,9 +244,7 @@ def _tree(text: str) -> bool:
             context = None if node["context"] is None else json.loads(node["context"])
         except (ValueError, TypeError):
             return False
-        keys = isinstance(context, list) and all(
-            isinstance(k, str) and IDENTIFIER.fullmatch(k) for k in context
-        )
+        keys = isinstance(context, list) and all(isinstance(k, str) and IDENTIFIER.fullmatch(k) for k in context)
         return (context is None or keys) and all(map(plain, node["children_spec"]))
 
     return bool(protocol == 1) and plain(tree)
@@ -266,9 +264,7 @@ def _parse(data: bytes, name: str) -> Any:
 
 
 def _damaged(name: str, why: object) -> BadData:
-    return BadData(
-        f"{name} can't be read as a torch.export graph: {why}.", "The file is damaged: make it again."
-    )
+    return BadData(f"{name} can't be read as a torch.export graph: {why}.", "The file is damaged: make it again.")
 
 
 def _refused(name: str, why: str) -> Refused:

@@ -52,9 +52,7 @@ class TorchExportRunner:
             self.module: Any = torch.export.load(io.BytesIO(data)).module(check_guards=False)
         except Exception as error:  # an archive of another version of torch, or a damaged one
             said = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise BadData(
-                f"{path} can't be loaded: {said}.", "Make it again with this version of torch."
-            ) from error
+            raise BadData(f"{path} can't be loaded: {said}.", "Make it again with this version of torch.") from error
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch

@@ -21,9 +21,7 @@ FILE = "model.torchscript.pt"
 def _deprecated() -> Iterator[None]:
     """Keep quiet about torch's plan to drop TorchScript: who chooses this format knows."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", DeprecationWarning
-        )
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", DeprecationWarning)
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", FutureWarning)
         yield
 
@@ -62,9 +60,7 @@ class TorchScriptRunner:
                 )
         except (RuntimeError, ValueError, OSError) as error:
             said = str(error).strip().splitlines()[0]
-            raise BadData(
-                f"{path} can't be loaded: {said}.", "The file is damaged: export it again."
-            ) from None
+            raise BadData(f"{path} can't be loaded: {said}.", "The file is damaged: export it again.") from None
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch

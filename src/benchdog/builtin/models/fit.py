@@ -44,8 +44,7 @@ def flat_outputs(model: str, spec: Spec) -> int:
     """Give the length of a score that is one row; BadUsage when the task wants another shape."""
     if len(spec.output) != 1 or not spec.outputs:
         raise BadUsage(
-            f"The model {model!r} gives one row of values per sample, "
-            f"but the task wants {shape(spec.output)}.",
+            f"The model {model!r} gives one row of values per sample, but the task wants {shape(spec.output)}.",
             "For a mask there is: unet. For next-token there is: characters.",
         )
     return spec.outputs
@@ -66,9 +65,7 @@ def shape(axes: tuple[int | None, ...]) -> str:
 def positive(model: str, option: str, values: tuple[int, ...]) -> None:
     """Refuse a layer without values."""
     if any(value < 1 for value in values):
-        raise BadUsage(
-            f"The model {model!r} has {option} = {list(values)}.", "Each layer needs at least 1 value."
-        )
+        raise BadUsage(f"The model {model!r} has {option} = {list(values)}.", "Each layer needs at least 1 value.")
 
 
 def convolutions(field: Field) -> tuple[type[nn.Module], type[nn.Module], type[nn.Module]]:

@@ -20,9 +20,7 @@ class MlpOptions:
 class CnnOptions:
     """Options of the model `cnn`."""
 
-    width: Annotated[
-        int, Doc("Channels of the first convolution; the next have twice as many."), Bounds(ge=1)
-    ] = 32
+    width: Annotated[int, Doc("Channels of the first convolution; the next have twice as many."), Bounds(ge=1)] = 32
     hidden: Annotated[int, Doc("Width of the layer before the last."), Bounds(ge=1)] = 256
     dropout: Annotated[float, Doc("Share of its values dropped in training."), Bounds(ge=0, lt=1)] = 0.0
 
@@ -32,9 +30,7 @@ class ResnetOptions:
     """Options of the model `resnet`."""
 
     depth: Annotated[Literal[18, 34], Doc("Layers, as the paper counts them.")] = 18
-    width: Annotated[
-        int, Doc("Channels of the first stage; doubled by each of the next three."), Bounds(ge=1)
-    ] = 64
+    width: Annotated[int, Doc("Channels of the first stage; doubled by each of the next three."), Bounds(ge=1)] = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

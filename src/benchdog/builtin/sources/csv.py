@@ -112,9 +112,7 @@ class Csv:
         for option, names in named.items():
             for name in names:
                 if name and name not in table.columns:
-                    raise BadUsage(
-                        f"{table.path} has no column {name!r} ({option}).", meant(name, table.columns)
-                    )
+                    raise BadUsage(f"{table.path} has no column {name!r} ({option}).", meant(name, table.columns))
         if self._target in {options.group, options.time, *options.drop}:
             raise BadUsage(f"The target {self._target!r} is also named by drop, group or time.")
 
@@ -178,9 +176,7 @@ class Csv:
                     b"row:" + content if is_missing(cell) else cell.encode()
                     for cell, content in zip(table.columns[options.group], contents, strict=True)
                 ]
-            parts = divide(
-                keys, labels.tolist(), valid=options.valid, test=options.test, seed=options.split_seed
-            )
+            parts = divide(keys, labels.tolist(), valid=options.valid, test=options.test, seed=options.split_seed)
         empty = [name for name in SPLITS if not len(parts[name])]
         if empty:
             by = options.group or options.time
@@ -208,9 +204,7 @@ class Csv:
         }
 
     def _note_classes(self, classes: Sequence[str], targets: Array, parts: dict[str, Array]) -> None:
-        counts = {
-            name: np.bincount(targets[at], minlength=len(classes)) for name, at in parts.items() if classes
-        }
+        counts = {name: np.bincount(targets[at], minlength=len(classes)) for name, at in parts.items() if classes}
         for code, label in enumerate(classes):
             lacking = [name for name in SPLITS if not counts[name][code]]
             if lacking:

@@ -36,7 +36,4 @@ class Digits:
             [image.tobytes() for image in images], labels.tolist(),
             valid=options.valid, test=options.test, seed=options.split_seed,
         )  # fmt: skip
-        return {
-            name: ImageSplit(pixels[at], labels[at], [f"digit-{i:04}" for i in at])
-            for name, at in parts.items()
-        }
+        return {name: ImageSplit(pixels[at], labels[at], [f"digit-{i:04}" for i in at]) for name, at in parts.items()}

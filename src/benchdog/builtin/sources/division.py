@@ -24,12 +24,8 @@ def divide(
     fewer contents than splits is in train first.
     """
     if valid + test >= 1:
-        raise BadUsage(
-            f"valid = {valid} and test = {test} leave nothing to train on.", "Give smaller shares."
-        )
-    place = {
-        content: split_of(content, valid=valid, test=test, seed=seed) for content in dict.fromkeys(contents)
-    }
+        raise BadUsage(f"valid = {valid} and test = {test} leave nothing to train on.", "Give smaller shares.")
+    place = {content: split_of(content, valid=valid, test=test, seed=seed) for content in dict.fromkeys(contents)}
     of_label: dict[Any, set[bytes]] = {}
     for content, label in zip(contents, labels, strict=True):
         of_label.setdefault(label, set()).add(content)

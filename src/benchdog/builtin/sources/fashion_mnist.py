@@ -57,8 +57,7 @@ class FashionMnist:
             valid=options.valid, test=0, seed=options.split_seed,
         )  # fmt: skip
         splits = {
-            name: ImageSplit(images[at], labels[at], [f"train-{i:05}" for i in at])
-            for name, at in parts.items()
+            name: ImageSplit(images[at], labels[at], [f"train-{i:05}" for i in at]) for name, at in parts.items()
         }
         images, labels = self._part("t10k", None)
         return splits | {"test": ImageSplit(images, labels, [f"test-{i:05}" for i in range(len(images))])}
@@ -80,9 +79,9 @@ class FashionMnist:
         except (OSError, EOFError, zlib.error) as error:
             raise BadData(f"{path} is damaged: {error}.", "Remove it and fetch it again.") from None
         axes = 1 + len(shape)
-        lengths = tuple(int(n) for n in np.frombuffer(data[4 : 4 + 4 * axes], ">u4"))
-        body = data[4 + 4 * axes :]
-        if data[:4] != bytes([0, 0, 8, axes]) or lengths[1:] != shape or len(body) != np.prod(lengths):
+        head, body = data[: 4 + 4 * axes], data[4 + 4 * axes :]
+        lengths = tuple(int.from_bytes(head[i : i + 4], "big") for i in range(4, 4 + 4 * axes, 4))
+        if head[:4] != bytes([0, 0, 8, axes]) or lengths[1:] != shape or len(body) != np.prod(lengths):
             raise BadData(f"{path} is not the idx file of {shape or 'labels'} that it should be.")
         return np.frombuffer(body, np.uint8).reshape(lengths)
 

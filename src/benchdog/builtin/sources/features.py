@@ -184,9 +184,7 @@ def _twins(features: Features) -> list[str]:
     notes = []
     for name in features.order:
         content = (
-            features.numbers[name].tobytes()
-            if name in features.numbers
-            else repr(features.texts[name]).encode()
+            features.numbers[name].tobytes() if name in features.numbers else repr(features.texts[name]).encode()
         )
         if content in seen:
             notes.append(f"Columns {seen[content]!r} and {name!r} are the same in every row; one is enough.")

@@ -158,9 +158,7 @@ class ImageFolder:
                 'Correct or remove them, or leave them out: --set source.bad="skip".',
             )
         if len(bad) == len(pictures):
-            raise BadData(
-                f"Every file in {self.folder} is damaged, such as {bad[0]}: {findings[bad[0]].fault}."
-            )
+            raise BadData(f"Every file in {self.folder} is damaged, such as {bad[0]}: {findings[bad[0]].fault}.")
         self.notes.append(f"{len(bad)} damaged files are left out: {few(bad, len(bad))}.")
         return [p for p in pictures if not findings[p.path].fault]
 
@@ -240,9 +238,7 @@ class PictureSplit:
         codes = {label: code for code, label in enumerate(classes)}
         self.folder = folder
         self.pictures = pictures
-        self.targets: np.ndarray[Any, np.dtype[np.int64]] = np.array(
-            [codes[p.label] for p in pictures], np.int64
-        )
+        self.targets: np.ndarray[Any, np.dtype[np.int64]] = np.array([codes[p.label] for p in pictures], np.int64)
 
     def __len__(self) -> int:
         return len(self.pictures)

@@ -41,9 +41,7 @@ def inspect(folder: Path, names: Sequence[str], cache: Path | None) -> dict[str,
     index = cache / f"inspected-{place}.json" if cache else None
     known = _read(index)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        findings = dict(
-            zip(names, pool.map(lambda name: _look(folder / name, known.get(name)), names), strict=True)
-        )
+        findings = dict(zip(names, pool.map(lambda name: _look(folder / name, known.get(name)), names), strict=True))
     if index and any(known.get(name) is not finding for name, finding in findings.items()):
         _write(index, known | findings)
     return findings
@@ -100,9 +98,7 @@ def _is_grey(picture: Image.Image) -> bool:
     if picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I"):
         return True
     for step in (16, 1):  # most photographs show a colour among few pixels
-        pixels = np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))[
-            ::step, ::step
-        ]
+        pixels = np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))[::step, ::step]
         if (pixels[..., 0] != pixels[..., 1]).any() or (pixels[..., 1] != pixels[..., 2]).any():
             return False
     return True

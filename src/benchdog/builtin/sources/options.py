@@ -43,15 +43,11 @@ class ImageFolderOptions:
         Path | None,
         Doc("Folder with a folder per class, or with train/, valid/ and test/ that have one per class."),
     ] = None
-    labels: Annotated[
-        Path | None, Doc("CSV file with the columns path (relative to the folder) and label.")
-    ] = None
+    labels: Annotated[Path | None, Doc("CSV file with the columns path (relative to the folder) and label.")] = None
     size: Annotated[int, Doc("Pixels of height and width; 0 means the files' own."), Bounds(ge=0)] = 0
     height: Annotated[int, Doc("Pixels of height, where it isn't the width."), Bounds(ge=0)] = 0
     width: Annotated[int, Doc("Pixels of width, where it isn't the height."), Bounds(ge=0)] = 0
-    mode: Annotated[Literal["auto", "L", "RGB"], Doc("Grey or colour; auto is grey when every file is.")] = (
-        "auto"
-    )
+    mode: Annotated[Literal["auto", "L", "RGB"], Doc("Grey or colour; auto is grey when every file is.")] = "auto"
     bad: Annotated[
         Literal["report", "skip"],
         Doc("What to do about damaged files: stop and list them, or leave them out."),

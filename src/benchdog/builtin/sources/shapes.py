@@ -64,9 +64,7 @@ class ShapesSplit:
         """Give one sample: a PNG file, or in three dimensions the array; its mask int64."""
         self._draw(i)
         image = png(self.images[i]) if len(self.shape) == 2 else self.images[i]
-        return Raw(
-            id=f"shape-{self.block[i]:06}", fields={"input": image}, target=self.masks[i].astype(np.int64)
-        )
+        return Raw(id=f"shape-{self.block[i]:06}", fields={"input": image}, target=self.masks[i].astype(np.int64))
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
         """Give ((B, 1, ...),) and masks int64 (B, ...)."""
@@ -113,9 +111,7 @@ def _background(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     image = np.full(shape, 0.35)
     for axis, length in enumerate(shape):
         place = np.linspace(-0.5, 0.5, length)
-        wave = rng.uniform(-UNEVEN, UNEVEN) * place + 0.06 * np.sin(
-            rng.uniform(2, 7) * place + rng.uniform(0, 6)
-        )
+        wave = rng.uniform(-UNEVEN, UNEVEN) * place + 0.06 * np.sin(rng.uniform(2, 7) * place + rng.uniform(0, 6))
         image += (wave / (len(shape) - 1)).reshape([-1 if a == axis else 1 for a in range(len(shape))])
     return image
 

@@ -98,9 +98,7 @@ def _widths(text: str, mark: str) -> list[int]:
 
 def _header(path: Path, names: list[str], mark: str) -> list[str]:
     if all(is_number(name) for name in names):
-        raise BadData(
-            f"{path}: the first line holds numbers, not names.", "Add a line with the column names."
-        )
+        raise BadData(f"{path}: the first line holds numbers, not names.", "Add a line with the column names.")
     for i, name in enumerate(names, 1):
         if not name:
             raise BadData(f"{path}: column {i} of {len(names)} has no name.", "Name it in the first line.")
@@ -150,7 +148,7 @@ def numbers(cells: Sequence[str]) -> Numbers | None:
 def check_finite(table: Table, name: str, values: Numbers) -> None:
     """Raise BadData that names the lines where a number is infinite or too large for float32."""
     with np.errstate(invalid="ignore"):
-        wrong = np.flatnonzero(np.abs(values) > np.finfo(np.float32).max)
+        wrong = np.flatnonzero(np.abs(values) > float(np.finfo(np.float32).max))
     if len(wrong):
         shown = few((f"line {table.lines[i]} ({table.columns[name][i]})" for i in wrong), len(wrong))
         raise BadData(
@@ -179,7 +177,5 @@ def times(table: Table, name: str) -> np.ndarray[Any, np.dtype[Any]]:
                 "Write times as numbers or like 2024-12-31 or 2024-12-31T23:59:00.",
             ) from None
         zone = moment.utcoffset()
-        moments.append(
-            np.datetime64(moment.replace(tzinfo=None) - zone if zone else moment.replace(tzinfo=None))
-        )
+        moments.append(np.datetime64(moment.replace(tzinfo=None) - zone if zone else moment.replace(tzinfo=None)))
     return np.array(moments, "datetime64[us]")

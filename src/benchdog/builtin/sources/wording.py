@@ -7,17 +7,15 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from benchdog.api import BadData, BadUsage
 
 
-def natural(name: str) -> list[Any]:
+def natural(name: str) -> tuple[list[str | int], str]:
     """Give a sort key by which 2 comes before 10."""
     # split with a group alternates text, digits, text ..., so texts and numbers never meet
-    return [int(part) if i % 2 else part.casefold() for i, part in enumerate(re.split(r"([0-9]+)", name))] + [
-        name
-    ]
+    parts = enumerate(re.split(r"([0-9]+)", name))
+    return [int(part) if i % 2 else part.casefold() for i, part in parts], name
 
 
 def few(items: Iterable[object], total: int, most: int = 5) -> str:

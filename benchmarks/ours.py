@@ -1,0 +1,76 @@
+"""One training run of Benchdog for the benchmarks, through its command line's own functions.
+
+    python ours.py image|tabular PEERS_FOLDER
+
+Prints what the peers' scripts print: a name, a rate, and what the process's memory grew by after the imports.
+The clock is the run's own: from before the first step to after the last checkpoint. Progress, metrics log,
+checkpoints and events are on, and standard error is a terminal where the system has one to give.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def terminal() -> None:
+    """Make standard error a terminal, so that the progress bar is drawn, and read it dry."""
+    if not hasattr(os, "openpty"):
+        return
+    import threading
+
+    leader, follower = os.openpty()
+    os.dup2(follower, 2)
+
+    def drain() -> None:
+        try:
+            while os.read(leader, 65536):
+                pass
+        except OSError:
+            return
+
+    threading.Thread(target=drain, daemon=True).start()
+
+
+def main() -> None:
+    """Train once and print the rate."""
+    job, peers = sys.argv[1], sys.argv[2]
+    os.environ["BENCHDOG_PEERS"] = peers
+    terminal()
+    import torch
+
+    import benchdog.pipeline
+    from benchdog.asking import ask
+    from benchdog.cli import Shared
+
+    _ = torch, benchdog.pipeline
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    given = {"source.name": f"{HERE / 'work.py'}:{job.capitalize()}", "model.name": f"{HERE / 'work.py'}:{job}_net"}
+    epochs = {"image": 2, "tabular": 20}[job]
+    given |= {"loop.epochs": int(os.environ.get("EPOCHS", epochs)), "backend.name": "cpu"}
+    given |= {"loop.batch_size": {"image": 128, "tabular": 64}[job], "trainer.lr": 1e-3}
+    with tempfile.TemporaryDirectory() as place:
+        draft = ask("", given, ["loop.checkpoint_seconds=2.0", "artifact.samples=0"], Shared())
+        grown: list[int] = []
+        finish = benchdog.pipeline.finish
+
+        def finished(*args: object) -> None:
+            grown.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+            if os.environ.get("FINISH"):
+                finish(*args)  # type: ignore[arg-type]
+
+        benchdog.pipeline.finish = finished  # what comes after the last checkpoint is not the loop's
+        run = benchdog.pipeline.train(draft, Path(place))
+        seconds, steps = run.facts["seconds"], run.facts["steps_done"]
+        train = run.facts["samples"]["train"]
+    rate = steps / seconds if job == "tabular" else train * run.facts["epochs_done"] / seconds
+    unit = "steps/s" if job == "tabular" else "samples/s"
+    print(f"benchdog\t{rate:.1f} {unit}\tgrown {grown[0] / 1024:.1f} MiB")
+
+
+main()

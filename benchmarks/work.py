@@ -1,0 +1,107 @@
+"""The peers' work as Benchdog components: the same data limit, the same net."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchdog.api import Column, Field, Preprocess, Raw, Spec, Target
+
+PEERS = Path(os.environ.get("BENCHDOG_PEERS", "."))
+HELD_OUT = 128
+
+
+def _peers_module(path: Path) -> Any:
+    """Import a peers' file."""
+    spec = importlib.util.spec_from_file_location(f"peers_{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    spec.loader.exec_module(module)
+    return module
+
+
+class Arrays:
+    """A split of arrays."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def raw(self, i: int, /) -> Raw:
+        return Raw(id=str(i), fields={"input": self.x[i]}, target=self.y[i])
+
+    def batch(self, indices: Any) -> Any:
+        return (self.x[indices],), self.y[indices]
+
+
+def _preprocess(spec: Spec, transform: str) -> Preprocess:
+    field = spec.fields[0]
+    decode = [{"op": "array", "dtype": field.dtype, "shape": list(field.shape)}]
+    ops = {"scale": [{"op": "scale", "low": 0, "high": 255}], "standardise": [{"op": "standardise", "axes": "channel"}]}
+    return Preprocess(decode={"input": decode}, transform={"input": ops.get(transform, [{"op": "identity"}])})
+
+
+class Image:
+    """The first N images of Fashion-MNIST; a few test images to validate on."""
+
+    def __init__(self) -> None:
+        self.peers = _peers_module(PEERS / "image" / "common.py")
+
+    def spec(self) -> Spec:
+        image = Field(kind="image", shape=(1, 28, 28), dtype="uint8", range=(0, 255))
+        return Spec(fields=(image,), target=Target(kind="class", classes=tuple("0123456789")))
+
+    def preprocess(self, spec: Spec) -> Preprocess:
+        return _preprocess(spec, "scale")
+
+    def open(self) -> dict[str, Arrays]:
+        x, y = self.peers.train_arrays()
+        held_x, held_y = self.peers.test_arrays()
+        train = Arrays(x.numpy()[:, None], y.numpy())
+        return {"train": train, "valid": Arrays(held_x.numpy()[:HELD_OUT, None], held_y.numpy()[:HELD_OUT])}
+
+
+def image_net(spec: Spec) -> torch.nn.Module:
+    """Give the peers' net."""
+    net: torch.nn.Module = _peers_module(PEERS / "image" / "common.py").net()
+    return net
+
+
+class Tabular:
+    """All white wines, standardised as the peers do; a few of them again to validate on."""
+
+    def __init__(self) -> None:
+        path = os.environ.get("WINE", str(PEERS.parent / "data" / "wine" / "winequality-white.csv"))
+        with open(path, encoding="utf-8") as file:
+            rows = list(csv.reader(file, delimiter=";"))[1:]
+        table = np.array([list(map(float, row)) for row in rows], np.float32)
+        x = table[:, :-1]
+        self.x, self.y = (x - x.mean(0)) / x.std(0), table[:, -1]
+
+    def spec(self) -> Spec:
+        columns = tuple(Column(name=f"c{i}") for i in range(11))
+        field = Field(kind="table", shape=(11,), dtype="float32", columns=columns)
+        return Spec(fields=(field,), target=Target(kind="number", dtype="float32"))
+
+    def preprocess(self, spec: Spec) -> Preprocess:
+        return _preprocess(spec, "identity")
+
+    def open(self) -> dict[str, Arrays]:
+        return {"train": Arrays(self.x, self.y), "valid": Arrays(self.x[:HELD_OUT], self.y[:HELD_OUT])}
+
+
+def tabular_net(spec: Spec) -> torch.nn.Module:
+    """Give the peers' net."""
+    torch.manual_seed(0)
+    nn = torch.nn
+    return nn.Sequential(nn.Linear(11, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))

@@ -1,0 +1,180 @@
+"""ONNX exports agree with their artifacts, and answer without torch."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from benchdog import artifact, exporting
+from benchdog.api import Field, Raw, Spec, Target
+from benchdog.decode import default
+from benchdog.errors import BadData, BadUsage
+from benchdog.plugins import Plugins
+from benchdog.rebuild import build_model
+from benchdog.transforms import Transform
+from benchdog_onnx.runner import OnnxRunner
+
+CLASSES = ("cat", "dog", "owl")
+IMAGE = Spec(
+    fields=(Field(kind="image", shape=(3, 16, 16), dtype="uint8", name="photo", range=(0, 255)),),
+    target=Target(kind="class", classes=CLASSES),
+)
+TEXT = Spec(
+    fields=(Field(kind="tokens", shape=(None,), dtype="int64"),),
+    target=Target(kind="next-token", classes=tuple("abcdefgh ")),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _at_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["BENCHDOG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def plugins() -> Plugins:
+    return Plugins.discover()
+
+
+def save(folder: Path, plugins: Plugins, spec: Spec, task: str, model: str, raws: list[Raw]) -> Path:
+    judge = plugins.make("task", task, {})
+    spec = spec.with_output(*judge.output(spec))
+    transform = Transform(default(spec), spec)
+    torch.manual_seed(0)
+    artifact.save(
+        folder,
+        trained=build_model({"name": model, "options": {}}, transform.spec(spec), plugins),
+        transform=transform,
+        head=judge.head(spec),
+        spec=spec,
+        preprocess=default(spec),
+        recipe={},
+        task={"name": task, "options": {}},
+        model={"name": model, "options": {}},
+        metrics={},
+        samples=raws,
+        run="zoo-1",
+        max_batch=8,
+        plugins=plugins,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
+    draw = np.random.default_rng(0)
+    raws = [
+        Raw(id=str(i), fields={"photo": draw.integers(0, 256, (3, 16, 16), dtype=np.uint8)}, target=i % 3)
+        for i in range(6)
+    ]
+    return save(tmp_path_factory.mktemp("picture") / "artifact", plugins, IMAGE, "classification", "cnn", raws)
+
+
+@pytest.fixture(scope="module")
+def exported(picture: Path, plugins: Plugins) -> Path:
+    report = exporting.export(picture, "onnx", None, plugins)
+    assert report["warnings"] == []
+    assert [line["batch"] for line in report["verification"]] == [1, 2, 5, 8]
+    return Path(report["path"])
+
+
+def test_the_graph_is_checked_named_and_free_of_paths(exported):
+    data = (exported / "model.onnx").read_bytes()
+    model = onnx.load_from_string(data)
+    onnx.checker.check_model(model, full_check=True)
+    (photo,) = model.graph.input
+    assert photo.name == "photo"
+    assert [d.dim_param or d.dim_value for d in photo.type.tensor_type.shape.dim] == ["batch", 3, 16, 16]
+    assert [each.name for each in model.graph.output] == ["answer", "score"]
+    assert model.opset_import[0].version == 20
+    assert b".py" not in data
+
+
+def test_what_the_graph_means_lies_beside_it(exported):
+    meta = json.loads((exported / "export.json").read_text(encoding="utf-8"))
+    assert meta["spec"]["target"]["classes"] == list(CLASSES)
+    assert meta["preprocess"]["decode"]["photo"][0]["op"] == "image"
+    assert meta["program"] is False
+    assert set(meta["files"]) == {"model.onnx"}
+
+
+def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plugins):
+    script = (
+        "import json, sys; from pathlib import Path\n"
+        "from benchdog.opening import open_model; from benchdog import samples\n"
+        "from benchdog.plugins import Plugins\n"
+        "opened = open_model(Path(sys.argv[1]), Plugins.discover())\n"
+        "answers = opened.answers(samples.read(Path(sys.argv[2])))\n"
+        "loaded = sorted({'torch', 'onnx', 'onnxscript', 'sympy'} & set(sys.modules))\n"
+        "print(json.dumps([[a.values['label'] for a in answers], loaded]))"
+    )
+    command = [sys.executable, "-c", script, str(exported), str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    labels, loaded = json.loads(done.stdout)
+    opened = artifact.open_model(picture, plugins)
+    assert labels == [answer.values["label"] for answer in opened.answers(opened.samples())]
+    assert loaded == []
+
+
+def test_text_of_any_length_runs(tmp_path, plugins):
+    raws = [Raw(id="0", fields={"input": "abc defgh"}, target=None)]
+    folder = save(tmp_path / "artifact", plugins, TEXT, "next-token", "characters", raws)
+    report = exporting.export(folder, "onnx", tmp_path / "out", plugins, {"opset": 18})
+    assert {line["length"] for line in report["verification"]} == {9, 1, 4}
+    runner = OnnxRunner(tmp_path / "out")
+    for batch, length in ((1, 1), (3, 200)):
+        answer, score = runner(np.zeros((batch, length), np.int64))
+        assert answer.shape == score.shape == (batch, length, 9)
+
+
+def test_a_damaged_or_missing_graph_is_bad_data(exported, tmp_path):
+    with pytest.raises(BadData, match=r"model\.onnx"):
+        OnnxRunner(tmp_path)
+    (tmp_path / "model.onnx").write_bytes((exported / "model.onnx").read_bytes()[:-500])
+    with pytest.raises(BadData, match=r"model\.onnx"):
+        OnnxRunner(tmp_path)
+
+
+@pytest.mark.parametrize("location", ["secret.bin", "../secret.bin", "ABSOLUTE"])
+def test_a_graph_cannot_read_other_files(tmp_path, location):
+    secret = tmp_path / "here" / "secret.bin"
+    secret.parent.mkdir()
+    for path in (secret, tmp_path / "secret.bin"):
+        path.write_bytes(np.ones(4, np.float32).tobytes())
+    tensor = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=str(secret) if location == "ABSOLUTE" else location)
+    value = onnx.helper.make_tensor_value_info("score", 1, [4])
+    node = onnx.helper.make_node("Identity", ["w"], ["score"])
+    graph = onnx.helper.make_graph([node], "g", [], [value], [tensor])
+    (secret.parent / "model.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(BadData):
+        OnnxRunner(secret.parent)
+
+
+def test_a_wrong_option_is_named(picture, tmp_path, plugins):
+    for options in ({"opset": 3}, {"opset": "20"}, {"opsett": 20}):
+        with pytest.raises(BadUsage, match="opset"):
+            exporting.export(picture, "onnx", tmp_path / "out", plugins, options)
+
+
+def test_the_hook_module_is_light_and_names_its_contract():
+    spec = find_spec("benchdog_onnx")
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    assert any(isinstance(n, ast.Assign) and ast.unparse(n) == "CONTRACT = 0" for n in tree.body)
+    script = (
+        "import sys, benchdog_onnx, benchdog_onnx.options\n"
+        "print(sorted({'onnx', 'torch', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert onnxruntime.__version__

@@ -1,0 +1,319 @@
+"""The trainer, its stored form, and what is refused; all in memory but the last test."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+import torch
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+import benchdog_sklearn
+from benchdog.api import BadData, BadUsage, Column, Field, NotAvailable, Refused, Spec, Target, Trained
+from benchdog.builtin.tasks.classification import Classification
+from benchdog.builtin.tasks.options import RegressionOptions
+from benchdog.builtin.tasks.regression import Regression
+from benchdog_sklearn import features
+from benchdog_sklearn.options import Options
+from benchdog_sklearn.runner import Runner, sound
+from benchdog_sklearn.trainer import Classical
+
+SOURCE = Path(benchdog_sklearn.__file__).parent
+ROOT = Path(__file__).parents[3]
+COLUMNS = (
+    Column(name="size"),
+    Column(name="age"),
+    Column(name="colour", kind="category", categories=("red", "blue")),
+)
+TABLE = Field(kind="table", shape=(3,), dtype="float32", columns=COLUMNS)
+PICTURE = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 16))
+
+
+class Session:
+    """As much of a session as the trainer touches."""
+
+    def __init__(self, spec, task, train, valid, seed=0):
+        self.spec, self.task, self.seed = spec, task, seed
+        self.split = {"train": train, "valid": valid}
+        self.done = []
+
+    def arrays(self, name):
+        return self.split[name]
+
+    def epochs(self):
+        yield from range(10)
+
+    def epoch_done(self, metrics):
+        self.done.append(metrics)
+
+
+def table(samples, seed):
+    rng = np.random.default_rng(seed)
+    x = np.stack([rng.normal(size=samples), rng.normal(size=samples) * 9, rng.integers(0, 3, samples)], 1)
+    x[rng.random(samples) < 0.1, 1] = np.nan
+    return x.astype(np.float32)
+
+
+def of_classes(options, seed=0):
+    spec = Spec(fields=(TABLE,), target=Target(kind="class", classes=("no", "yes", "never")))
+
+    def split(samples, seed):
+        x = table(samples, seed)
+        return (x,), ((x[:, 0] > 0) ^ (x[:, 2] == 2)).astype(np.int64)
+
+    return Session(spec, Classification(), split(400, 1), split(120, 2), seed)
+
+
+def of_numbers(width):
+    shape = (width,) if width else ()
+    spec = Spec(fields=(TABLE,), target=Target(kind="number", shape=shape, dtype="float32"))
+    task = Regression(RegressionOptions())
+
+    def split(samples, seed):
+        x = table(samples, seed)
+        y = (1000 + 50 * x[:, 0] + 20 * (x[:, 2] == 1)).astype(np.float32)
+        return (x,), np.stack([y, -y], 1) if width else y
+
+    train, valid = split(400, 1), split(120, 2)
+    task.fit([torch.from_numpy(train[1])])
+    return Session(spec, task, train, valid)
+
+
+def digits():
+    with np.load(ROOT / "src/benchdog/builtin/sources/digits.npz") as stored:
+        x, y = stored["images"].reshape(-1, 1, 8, 8).astype(np.uint8), stored["labels"].astype(np.int64)
+    spec = Spec(fields=(PICTURE,), target=Target(kind="class", classes=tuple("0123456789")))
+    return Session(spec, Classification(), ((x[:1000],), y[:1000]), ((x[1000:],), y[1000:]))
+
+
+ESTIMATORS = ("HistGradientBoosting", "RandomForest", "ExtraTrees", "Linear", "KNeighbors")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_classes_are_learnt_stored_and_answered_alike(estimator, tmp_path):
+    session = of_classes(None)
+    trained = Classical(Options(estimator=estimator, size=10)).train(session)
+    assert isinstance(trained, Trained)
+    (metrics,) = session.done  # one epoch, however many the recipe allows
+    # A linear model can't see the exclusive or; all others can.
+    assert metrics["accuracy"] > (0.6 if estimator == "Linear" else 0.8)
+    trained.save(tmp_path)
+    inputs, _ = session.arrays("valid")
+    answer, score = Runner(tmp_path)(*inputs)
+    assert np.array_equal(answer, trained(*inputs)[0])
+    assert answer.shape == score.shape == (120, 3)
+    assert answer.dtype == score.dtype == np.float32
+    assert np.allclose(answer.sum(1), 1, atol=1e-5)
+    assert np.allclose(np.exp(score), answer, atol=1e-6)
+    assert (answer[:, 2] < 1e-5).all()  # a class that training has never seen
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("width", [0, 2])
+def test_numbers_are_answered_in_the_target_s_units(estimator, width, tmp_path):
+    session = of_numbers(width)
+    trained = Classical(Options(estimator=estimator, size=10)).train(session)
+    assert session.done[0]["r2"] > 0.5
+    trained.save(tmp_path)
+    inputs, target = session.arrays("valid")
+    answer, score = Runner(tmp_path)(*inputs)
+    assert answer.shape == (120, width or 1)
+    assert np.abs(answer.reshape(target.shape) - target).mean() < 40
+    head = session.task.head(session.spec)
+    assert np.allclose(head(torch.from_numpy(score)).numpy(), answer, rtol=1e-5)
+
+
+def test_features_of_pictures_beat_their_pixels():
+    engineered, raw = digits(), digits()
+    Classical(Options()).train(engineered)
+    Classical(Options(features="raw")).train(raw)
+    assert engineered.done[0]["accuracy"] > max(0.94, raw.done[0]["accuracy"])
+
+
+def test_the_same_seed_gives_the_same_answers():
+    first, again, other = (of_classes(None, seed) for seed in (3, 3, 4))
+    answers = [
+        Classical(Options(estimator="RandomForest", size=10)).train(session)(*session.arrays("valid")[0])[0]
+        for session in (first, again, other)
+    ]
+    assert np.array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+
+
+def test_a_mask_is_no_target_for_it():
+    spec = Spec(fields=(PICTURE,), target=Target(kind="mask", classes=("a", "b"), shape=(8, 8)))
+    with pytest.raises(BadUsage, match="classes and numbers; the target is a mask"):
+        Classical(Options()).train(Session(spec, None, None, None))
+
+
+# --- features
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (3, 8, 8), (1, 28, 28), (3, 33, 17)])
+def test_features_of_pictures_of_any_size_are_finite_and_the_same_in_any_batch(shape):
+    x = np.random.default_rng(0).integers(0, 255, (5, *shape)).astype(np.uint8)
+    whole = features.picture(x)
+    assert whole.dtype == np.float32
+    assert whole.shape[0] == 5
+    assert np.isfinite(whole).all()
+    assert np.allclose(np.concatenate([features.picture(x[i : i + 1]) for i in range(5)]), whole, atol=1e-5)
+
+
+def test_directions_tell_upright_from_lying_edges():
+    upright = np.zeros((1, 1, 16, 16))
+    upright[..., 8:] = 1
+    found = features.directions(upright), features.directions(upright.swapaxes(2, 3))
+    assert np.abs(found[0] - found[1]).max() > 0.5
+    assert np.allclose(features.directions(upright * 100), found[0], atol=1e-3)  # contrast falls out
+
+
+def test_block_means_keep_the_mean():
+    x = np.random.default_rng(0).random((2, 3, 16, 24)).astype(np.float32)
+    means = features.block_means(x)
+    assert means.shape == (2, 3 * 8 * 8)
+    assert np.allclose(means.reshape(2, 3, -1).mean(2), x.mean((2, 3)), atol=1e-6)
+
+
+# --- what is never loaded
+
+
+@pytest.fixture
+def stored(tmp_path):
+    session = of_classes(None)
+    Classical(Options(estimator="RandomForest", size=3)).train(session).save(tmp_path)
+    return tmp_path
+
+
+def test_no_pickle_is_written(stored):
+    assert sorted(path.name for path in stored.iterdir()) == ["estimator.json", "estimator.skops"]
+    with zipfile.ZipFile(stored / "estimator.skops") as archive:
+        assert all(name.endswith((".json", ".npy", ".npz")) for name in archive.namelist())
+
+
+def test_a_foreign_type_is_refused(stored):
+    class Strange(StandardScaler):
+        pass
+
+    fitted = Pipeline([("a", Strange()), ("b", LogisticRegression())]).fit([[0.0], [1.0]], [0, 1])
+    skops.io.dump(fitted, stored / "estimator.skops")
+    with pytest.raises(Refused, match="Strange"):
+        Runner(stored)
+
+
+def test_an_estimator_that_is_not_ours_is_refused(stored):
+    fitted = Pipeline([("a", StandardScaler()), ("b", SGDClassifier())]).fit([[0.0], [1.0]], [0, 1])
+    skops.io.dump(fitted, stored / "estimator.skops")
+    with pytest.raises(Refused):
+        Runner(stored)
+
+
+@pytest.mark.parametrize("estimator", ["RandomForest", "HistGradientBoosting"])
+def test_trees_that_point_outside_of_themselves_are_noticed(estimator):
+    trained = Classical(Options(estimator=estimator, size=3)).train(of_classes(None))
+    last = trained.pipeline[-1]
+    assert sound(last)
+    if estimator == "RandomForest":
+        last.estimators_[1].tree_.feature[0] = 10**6
+    else:
+        last._predictors[1][0].nodes["left"][0] = 10**6
+    assert not sound(last)
+
+
+def test_damaged_files_are_bad_data(stored):
+    whole = (stored / "estimator.skops").read_bytes()
+    (stored / "estimator.skops").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadData, match="damaged"):
+        Runner(stored)
+    (stored / "estimator.skops").unlink()
+    with pytest.raises(BadData, match=r"estimator\.skops"):
+        Runner(stored)
+    (stored / "estimator.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BadData, match=r"estimator\.json"):
+        Runner(stored)
+
+
+def test_another_version_of_scikit_learn_says_which_is_needed(stored):
+    meta = json.loads((stored / "estimator.json").read_text(encoding="utf-8"))
+    (stored / "estimator.json").write_text(json.dumps(meta | {"scikit-learn": "0.1"}), encoding="utf-8")
+    with pytest.raises(NotAvailable) as caught:
+        Runner(stored)
+    assert 'pip install "scikit-learn==0.1.*"' in caught.value.hint
+
+
+def test_the_runner_needs_no_torch(stored):
+    script = (
+        "import sys, numpy, pathlib\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.partition('.')[0] == 'torch': raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from benchdog_sklearn.runner import Runner\n"
+        "print(Runner(pathlib.Path(sys.argv[1]))(numpy.zeros((2, 3), numpy.float32))[0].shape)"
+    )
+    path = os.pathsep.join((str(ROOT / "src"), str(SOURCE.parent)))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(stored)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "(2, 3)", done.stderr
+
+
+def test_the_hook_module_imports_nothing_heavy():
+    heavy = "[m for m in ('numpy', 'sklearn', 'torch') if m in sys.modules]"
+    script = f"import sys, benchdog_sklearn, benchdog_sklearn.options; print({heavy})"
+    path = os.pathsep.join((str(ROOT / "src"), str(SOURCE.parent)))
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+# --- through the program's own door
+
+
+def test_a_run_of_it_predicts_as_it_was_measured(tmp_path):
+    installed = tmp_path / "site"
+    about = installed / "benchdog_sklearn-0.1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: benchdog-sklearn\nVersion: 0.1.0\n", encoding="utf-8"
+    )
+    (about / "entry_points.txt").write_text("[benchdog]\nscikit-learn = benchdog_sklearn\n", encoding="utf-8")
+    path = os.pathsep.join((str(installed), str(SOURCE.parent), str(ROOT / "src")))
+    env = {**os.environ, "PYTHONPATH": path, "BENCHDOG_CACHE": str(tmp_path / "cache"), "BENCHDOG_STRICT": "1"}
+
+    def bench(*args):
+        done = subprocess.run(
+            [sys.executable, "-m", "benchdog", *args],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    bench("train", "digits", "--set", "trainer.name=scikit-learn", "--name", "classical")
+    run = tmp_path / "runs" / "classical"
+    evaluation = json.loads((run / "evaluation-valid.json").read_text(encoding="utf-8"))
+    logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert evaluation["metrics"]["accuracy"] > 0.94
+    assert evaluation["metrics"]["accuracy"] == logged[-1]["valid.accuracy"]
+    bench("evaluate", "classical")
+    test = json.loads((run / "evaluation-test.json").read_text(encoding="utf-8"))
+    assert test["metrics"]["accuracy"] > 0.94

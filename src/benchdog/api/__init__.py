@@ -1,0 +1,79 @@
+"""Everything that a plugin's author imports: hook marker, descriptors, data types, protocols, errors.
+
+Standard library and pluggy only, so that a plugin's hook module costs nothing at start-up. Tensors
+appear in annotations alone. Shapes are per sample unless a leading B says batch.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pluggy
+
+from benchdog.api.components import (
+    BackendInfo,
+    Bounds,
+    Component,
+    Doc,
+    ExporterInfo,
+    ModelInfo,
+    SourceInfo,
+    TaskInfo,
+    TrainerInfo,
+)
+from benchdog.api.data import (
+    Answer,
+    Batch,
+    Cache,
+    Column,
+    Field,
+    Op,
+    Preprocess,
+    Raw,
+    Shard,
+    Source,
+    Spec,
+    Split,
+    Splits,
+    Stream,
+    Target,
+    split_of,
+)
+from benchdog.api.protocols import (
+    ArtifactView,
+    Backend,
+    Call,
+    Device,
+    Exporter,
+    Meter,
+    Probe,
+    RunFacts,
+    Runner,
+    Session,
+    Task,
+    Trained,
+    Trainer,
+)
+from benchdog.errors import (
+    BadData,
+    BadUsage,
+    BenchdogError,
+    Failed,
+    NotAvailable,
+    Refused,
+)
+
+__all__ = [  # noqa: RUF022 -- in the order of the file
+    "CONTRACT", "hookimpl", "hookspec", "Doc", "Bounds",
+    "Component", "SourceInfo", "ModelInfo", "TaskInfo", "TrainerInfo", "ExporterInfo", "BackendInfo",
+    "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
+    "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Session", "Trainer",
+    "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Probe", "Device", "Backend", "RunFacts",
+    "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of",
+]  # fmt: skip
+
+CONTRACT: Final = 0
+"""The number of this contract; 0 means that it may still change."""
+
+hookimpl = pluggy.HookimplMarker("benchdog")
+hookspec = pluggy.HookspecMarker("benchdog")

@@ -1,0 +1,208 @@
+"""What the parts of a run look like to each other: task, hardware, session, trainer, exporter, runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from benchdog.api.data import Batch, Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+
+class Meter(Protocol):
+    """Adds up what the metrics need; two meters merge through their state."""
+
+    def add(self, score: Tensor, batch: Batch, /) -> None: ...
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def merge(self, state: Mapping[str, Tensor], /) -> None: ...
+
+    def value(self) -> dict[str, Any]: ...
+
+
+class Task(Protocol):
+    """What is learnt; made as `Target(options)`.
+
+    `monitor` is the validation metric that chooses the best epoch, `better` is "max" or "min".
+    `check` raises BadUsage when the spec doesn't fit. `output` is the shape of the score that a model
+    must give per sample. `head` maps the score (B, ...) to the answer, inside the graph. `loss` gives
+    the sum over the batch and its weight (a number, or a tensor without gradient).
+
+    May also have `fit(targets)`, called once with the training split's targets piece by piece before the
+    first step, and then `state() -> dict` and `restore(state)` in JSON form, which keep what was learnt.
+    """
+
+    monitor: str
+    better: str
+
+    def check(self, spec: Spec, /) -> None: ...
+
+    def output(self, spec: Spec, /) -> tuple[int | None, ...]: ...
+
+    def head(self, spec: Spec, /) -> nn.Module: ...
+
+    def loss(self, score: Tensor, batch: Batch, /) -> tuple[Tensor, float | Tensor]: ...
+
+    def meter(self, spec: Spec, /) -> Meter: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """What a backend found: `why` says what is missing, or names the hardware."""
+
+    available: bool
+    why: str
+    devices: int = 0
+    precisions: tuple[str, ...] = ("fp32",)
+
+
+class Device(Protocol):
+    """One rank's hardware. `sum_` adds a tensor over the ranks in place."""
+
+    torch_device: Any
+    rank: int
+    world: int
+
+    def prepare(self, model: nn.Module, /) -> nn.Module: ...
+
+    def put(self, tensor: Tensor, /) -> Tensor: ...
+
+    def autocast(self) -> AbstractContextManager[Any]: ...
+
+    def backward(self, loss: Tensor, scale: Tensor, /) -> None: ...
+
+    def step(self, optimiser: Any, /) -> None: ...
+
+    def sum_(self, tensor: Tensor, /) -> Tensor: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Backend(Protocol):
+    """Hardware; made as `Target(options)`.
+
+    May also have `launch(argv, world) -> int`, which starts the ranks and waits; the host starts
+    processes on this machine for one that doesn't.
+    """
+
+    def probe(self) -> Probe: ...
+
+    def open(self, rank: int, world: int, /) -> Device: ...
+
+
+class Session(Protocol):
+    """What a trainer works with. Checkpoints, exact resume, events and signals come with it."""
+
+    model: nn.Module
+    task: Task
+    spec: Spec
+    device: Device
+    epoch: int
+    step: int
+    seed: int
+    total_steps: int | None
+
+    def track(self, **stateful: Any) -> None:
+        """Name what a resume needs (state_dict/load_state_dict); on a resume it is restored here."""
+        ...
+
+    def epochs(self) -> Iterator[int]:
+        """Yield the epochs that are left, until the last or until `should_stop`."""
+        ...
+
+    def batches(self, split: str = "train", /) -> Iterator[Batch]:
+        """Yield batches on the device, transformed; train goes on where a stopped run was."""
+        ...
+
+    def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
+        """Add the gradient of sum/weight, the weight taken over the whole batch of all ranks."""
+        ...
+
+    def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
+        """Count a step: log, checkpoint, notice signals."""
+        ...
+
+    def arrays(self, split: str, /) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """Give a whole split decoded, in its order: inputs each (N, ...), target (N, ...)."""
+        ...
+
+    def evaluate(self, split: str = "valid", /) -> dict[str, Any]:
+        """Run the model over a split without gradients and give the task's metrics."""
+        ...
+
+    def epoch_done(self, metrics: Mapping[str, Any], /) -> None:
+        """Close an epoch: log its metrics, keep the best, stop early."""
+        ...
+
+    @property
+    def should_stop(self) -> bool: ...
+
+
+class Trainer(Protocol):
+    """How it is learnt; made as `Target(options)`. Returns the trained module, or a `Trained`."""
+
+    def train(self, session: Session, /) -> nn.Module | Trained: ...
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """Something trained that is no torch module: stores itself as data and names its runner."""
+
+    runner: str
+
+    def save(self, folder: Path, /) -> None: ...
+
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class Runner(Protocol):
+    """Executes an export: made as `Target(folder)`; decoded numpy in, (answer, score) numpy out."""
+
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class ArtifactView(Protocol):
+    """What an exporter sees of an artifact. The module gives (answer, score) for decoded inputs."""
+
+    folder: Path
+    spec: Spec
+    max_batch: int
+
+    def module(self) -> nn.Module: ...
+
+    def program(self) -> Any: ...
+
+    def example(self, n: int, /) -> tuple[Tensor, ...]: ...
+
+
+class Exporter(Protocol):
+    """Writes an export's files into an empty folder; made as `Target(options)`."""
+
+    def export(self, artifact: ArtifactView, folder: Path, /) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFacts:
+    """Which run an event speaks of."""
+
+    name: str
+    folder: str
+    source: str
+    model: str
+    task: str
+    epochs: int
+
+
+Call = Callable[..., "tuple[np.ndarray, np.ndarray]"]
+"""Any runner's call, as the answer functions get it."""

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchdog.api import BadData, BadUsage, Spec
+from benchdog.builtin.sources import inspection
+from benchdog.builtin.sources.image_folder import ImageFolder
+from benchdog.builtin.sources.options import ImageFolderOptions
+
+Check = Callable[..., Spec]
+
+
+def paint(path: Path, number: int, *, colour: bool = True, size: tuple[int, int] = (12, 10)) -> Path:
+    """Write a picture that no other number gives."""
+    pixels = np.random.default_rng(number).integers(0, 256, (*size, 3 if colour else 1), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels if colour else pixels[..., 0]).save(path)
+    return path
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    for i in range(30):
+        paint(tmp_path / "pets" / ("cat" if i % 2 else "dog") / f"{i}.png", i)
+    return tmp_path / "pets"
+
+
+def folder(path: Path, **more: Any) -> ImageFolder:
+    return ImageFolder(ImageFolderOptions(path=path, **more))
+
+
+def test_a_folder_per_class(check: Check, pets: Path) -> None:
+    source = folder(pets)
+    spec = check(source)
+    assert spec.fields[0].shape == (3, 12, 10)
+    assert spec.target.classes == ("cat", "dog")
+    assert source.notes == []
+    for split in source.open().values():
+        assert set(split.targets) == {0, 1}
+        assert split.raw(0).id.startswith(("cat/", "dog/"))
+
+
+def test_grey_sizes_and_modes(check: Check, pets: Path, tmp_path: Path) -> None:
+    assert check(folder(pets, size=8, mode="L")).fields[0].shape == (1, 8, 8)
+    assert check(folder(pets, height=6, width=9)).fields[0].shape == (3, 6, 9)
+    with pytest.raises(BadUsage, match="belong together"):
+        folder(pets, height=6).spec()
+    for i in range(12):
+        paint(tmp_path / "grey" / "ab"[i % 2] / f"{i}.png", i, colour=False, size=(20 + i, 30))
+    grey = folder(tmp_path / "grey")
+    assert check(grey).fields[0].shape[0] == 1
+    assert "brought to" in grey.notes[0]
+
+
+def test_numbered_classes_are_in_natural_order(tmp_path: Path) -> None:
+    for i in range(36):
+        paint(tmp_path / str(i % 12) / f"{i}.png", i)
+    assert folder(tmp_path).spec().target.classes == tuple(map(str, range(12)))
+
+
+def test_all_damaged_files_are_reported_at_once(check: Check, pets: Path) -> None:
+    (pets / "cat" / "note.png").write_text("hello, I am text")
+    (pets / "cat" / "empty.jpg").touch()
+    whole = io.BytesIO()
+    Image.open(pets / "dog" / "0.png").resize((99, 99)).save(whole, "JPEG")
+    (pets / "dog" / "half.jpg").write_bytes(whole.getvalue()[:900])
+    (pets / "dog" / "readme.txt").write_text("no image, and no fault")
+    with pytest.raises(BadData) as caught:
+        folder(pets).open()
+    message = caught.value.message
+    assert message.startswith("3 of 33 files")
+    assert "cat/note.png: not an image" in message
+    assert "cat/empty.jpg: the file is empty" in message
+    assert "dog/half.jpg: " in message
+    assert "skip" in caught.value.hint
+    skipping = folder(pets, bad="skip")
+    check(skipping)
+    assert sum(len(split) for split in skipping.open().values()) == 30
+    assert any("3 damaged files" in note for note in skipping.notes)
+    assert any("readme.txt" in note for note in skipping.notes)
+
+
+def test_folders_that_can_not_be_learnt_from(tmp_path: Path, pets: Path) -> None:
+    with pytest.raises(BadUsage, match="needs the path"):
+        ImageFolder(ImageFolderOptions())
+    with pytest.raises(BadData, match="doesn't exist"):
+        folder(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadData, match="no images in class folders"):
+        folder(tmp_path / "empty").spec()
+    paint(tmp_path / "one" / "cat" / "1.png", 1)
+    with pytest.raises(BadData, match="one class, 'cat'"):
+        folder(tmp_path / "one").spec()
+    paint(pets / "loose.png", 1)
+    with pytest.raises(BadData, match=r"1 images lie in .*loose\.png"):
+        folder(pets).spec()
+    (pets / "loose.png").unlink()
+    paint(pets / "hamster" / "a.png", 77)
+    paint(pets / "hamster" / "b.png", 78)
+    with pytest.raises(BadData, match=r"needs 3 images.*'hamster' has 2"):
+        folder(pets).spec()
+
+
+def test_given_splits_are_used_and_missing_ones_taken_from_train(check: Check, tmp_path: Path) -> None:
+    for i in range(24):
+        paint(tmp_path / "train" / "ab"[i % 2] / f"{i}.png", i)
+    for i in range(24, 30):
+        paint(tmp_path / "val" / "ab"[i % 2] / f"{i}.png", i)
+    splits = folder(tmp_path).open()
+    assert len(splits["valid"]) == 6
+    assert {p.path.split("/")[0] for p in splits["valid"].pictures} == {"val"}
+    assert len(splits["train"]) + len(splits["test"]) == 24
+    for i in range(30, 34):
+        paint(tmp_path / "test" / "ab"[i % 2] / f"{i}.png", i)
+    check(folder(tmp_path), {"train": 24, "valid": 6, "test": 4})
+    paint(tmp_path / "test" / "c" / "x.png", 99)
+    with pytest.raises(BadData, match="no training image of the class c"):
+        folder(tmp_path).open()
+
+
+def test_labels_in_a_table(check: Check, pets: Path, tmp_path: Path) -> None:
+    files = sorted(p.relative_to(pets).as_posix() for p in pets.rglob("*.png"))
+    table = tmp_path / "labels.csv"
+
+    def write(rows: Sequence[str]) -> None:
+        table.write_text("path,label\n" + "\n".join(rows), encoding="utf-8")
+
+    write([f"{name},{'odd' if i % 2 else 'even'}" for i, name in enumerate(files)])
+    assert check(folder(pets, labels=table)).target.classes == ("even", "odd")
+    write([*(f"{name},x" for name in files), "gone.png,y"])
+    with pytest.raises(BadData, match=r"gone\.png \(line 32\)"):
+        folder(pets, labels=table).spec()
+    write([f"{files[0]},x", f"{files[0]},y"])
+    with pytest.raises(BadData, match="more than once"):
+        folder(pets, labels=table).spec()
+    write([f"{files[0]},", f"{files[1]},y"])
+    with pytest.raises(BadData, match="no label in line 2"):
+        folder(pets, labels=table).spec()
+    table.write_text("file,label\na,b\n")
+    with pytest.raises(BadData, match="no column 'path'"):
+        folder(pets, labels=table).spec()
+
+
+def test_copies_and_groups_stay_together(tmp_path: Path) -> None:
+    for film in range(12):
+        for frame in range(4):
+            paint(tmp_path / "ab"[film % 2] / f"film{film}_{frame}.png", film * 10 + frame)
+    splits = folder(tmp_path, group="prefix").open()
+    films = {name: {p.path.rsplit("_", 1)[0] for p in split.pictures} for name, split in splits.items()}
+    assert not films["train"] & films["valid"]
+    assert not films["train"] & films["test"]
+    for film in range(0, 12, 2):
+        copy = tmp_path / "a" / f"copy-of-{film}.png"
+        copy.write_bytes((tmp_path / "a" / f"film{film}_0.png").read_bytes())
+    (tmp_path / "b" / "other.png").write_bytes((tmp_path / "a" / "film0_0.png").read_bytes())
+    source = folder(tmp_path)
+    where = {p.path: name for name, split in source.open().items() for p in split.pictures}
+    assert all(where[f"a/copy-of-{film}.png"] == where[f"a/film{film}_0.png"] for film in range(0, 12, 2))
+    assert any("different classes" in note and "b/other.png" in note for note in source.notes)
+    assert any("7 files are copies" in note for note in source.notes)
+
+
+def test_files_are_decoded_once_while_they_stay_the_same(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    real = inspection._decode
+    monkeypatch.setattr(inspection, "_decode", lambda data: decoded.append(len(data)) or real(data))
+
+    class Cache:
+        folder = tmp_path / "cache"
+
+    Cache.folder.mkdir()
+
+    def spec() -> Spec:
+        source = folder(pets)
+        source.fetch(Cache())  # type: ignore[arg-type]
+        return source.spec()
+
+    first = spec()
+    assert len(decoded) == 30
+    assert spec() == first
+    assert len(decoded) == 30
+    paint(pets / "cat" / "1.png", 1000)
+    os.utime(pets / "cat" / "1.png", ns=(1, 1))
+    spec()
+    assert len(decoded) == 31
+    (index,) = Cache.folder.glob("inspected-*.json")
+    for text in ("{", "[]", '{"format": 0, "files": {"a": 1}}', '{"format": 99}'):
+        index.write_text(text)
+        decoded.clear()
+        assert spec() == first
+        assert len(decoded) == 30
+
+
+def test_a_file_that_vanishes_is_named(pets: Path) -> None:
+    split = folder(pets).open()["train"]
+    (pets / split.raw(0).id).unlink()
+    with pytest.raises(BadData, match="can't be read"):
+        split.raw(0)

@@ -1,0 +1,45 @@
+"""Commands in this process: the same door as `benchdog ...`, without paying for an interpreter and torch."""
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from conftest import Result
+from safetensors.numpy import load_file
+
+from benchdog import cli
+
+
+def run(*args: object, cwd: Path, code: int | None = 0) -> Result:
+    """Run a command in `cwd`; what raises anything but its exit code raises here, so no traceback passes."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.object(sys, "argv", ["benchdog", *map(str, args)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            cli.main()
+            ended: object = 0
+        except SystemExit as error:
+            ended = error.code
+    assert isinstance(ended, int)
+    result = Result(out.getvalue(), err.getvalue(), ended)
+    assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
+    return result
+
+
+def weights(run_folder: Path) -> dict[str, np.ndarray]:
+    """Give the weights of a run's artifact."""
+    return dict(load_file(run_folder / "artifact" / "model.safetensors"))
+
+
+def same(a: Path, b: Path) -> bool:
+    """Say whether two runs end with the same weights, bit for bit."""
+    mine, others = weights(a), weights(b)
+    assert mine.keys() == others.keys()
+    return all(mine[name].tobytes() == others[name].tobytes() for name in mine)

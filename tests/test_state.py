@@ -1,0 +1,316 @@
+"""Training state on disk: what goes in comes out, to the bit and in the same memory order, or is refused."""
+
+import math
+import struct
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from benchdog import state
+from benchdog.checkpoints import Checkpoints
+from benchdog.errors import BadData, BadUsage, BenchdogError
+
+DTYPES = [
+    torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
+    torch.int8, torch.uint8, torch.bool, torch.complex64,
+]  # fmt: skip
+
+
+@st.composite
+def tensors(draw):
+    """Dense tensors of 0 to 4 axes, empty ones too, with axes in any order in memory, sliced or not."""
+    dtype = draw(st.sampled_from(DTYPES))
+    shape = draw(st.lists(st.integers(0, 4), max_size=4))
+    raw = torch.from_numpy(np.frombuffer(draw(st.binary(min_size=64, max_size=64)), np.uint8).copy())
+    count = math.prod(shape)
+    flat = raw.repeat(1 + count).view(torch.uint8)[: max(1, count) * 8].to(torch.float64)[: max(count, 0)]
+    tensor = flat.to(dtype).reshape(shape)
+    tensor = tensor.permute(draw(st.permutations(range(tensor.dim()))))
+    return tensor[..., ::2] if tensor.dim() and draw(st.booleans()) else tensor
+
+
+plain = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | st.text()
+trees = st.recursive(
+    plain | tensors(),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.lists(inner, max_size=3).map(tuple)
+    | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def same(a, b):
+    """Compare trees: types, keys in order, and tensors to the bit with their axes' order in memory."""
+    if isinstance(a, torch.Tensor):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        bits = [x.contiguous().reshape(-1).view(torch.uint8) if x.numel() else torch.empty(0) for x in (a, b)]
+        assert torch.equal(*bits)
+        real = [(s, t) for n, s, t in zip(a.shape, a.stride(), b.stride(), strict=True) if n > 1]
+        if a.numel():
+            assert all((s < u) == (t < v) for s, t in real for u, v in real)
+        return
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert list(a) == list(b)
+        assert list(map(type, a)) == list(map(type, b))
+        for key in a:
+            same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same(x, y)
+    elif isinstance(a, float):
+        assert math.isnan(b) if math.isnan(a) else struct.pack("d", a) == struct.pack("d", b)
+    else:
+        assert a == b
+
+
+def stored(tree, folder):
+    state.write(folder / "x.safetensors", tree)
+    return state.read(folder / "x.safetensors")
+
+
+@settings(max_examples=80, deadline=None)
+@given(tree=trees)
+def test_what_goes_in_comes_out(tmp_path_factory, tree):
+    folder = tmp_path_factory.getbasetemp()
+    same(tree, stored(tree, folder))
+    same(tree, stored(state.snapshot(tree), folder))
+
+
+def test_channels_last_keeps_its_strides(tmp_path):
+    for shape in [(2, 3, 4, 5), (2, 1, 4, 5), (2, 3, 1, 1), (1, 1, 1, 1)]:
+        x = torch.randn(shape).to(memory_format=torch.channels_last)
+        back = stored(x, tmp_path)
+        assert torch.equal(back, x)
+        assert back.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_shared_memory_is_stored_once_and_shared_again(tmp_path, copied):
+    x = torch.randn(1000)
+    tree = {"a": x, "b": [x], "view": x.view(10, 100)}
+    back = stored(state.snapshot(tree) if copied else tree, tmp_path)
+    assert back["a"].data_ptr() == back["b"][0].data_ptr()
+    assert torch.equal(back["view"].reshape(-1), x)
+    assert (tmp_path / "x.safetensors").stat().st_size < 2.5 * x.nbytes
+
+
+def test_a_transposed_view_beside_its_base(tmp_path):
+    x = torch.randn(3, 4)
+    back = stored({"a": x, "b": x.t(), "c": x[1:]}, tmp_path)
+    assert torch.equal(back["a"], x)
+    assert torch.equal(back["b"], x.t())
+    assert torch.equal(back["c"], x[1:])
+
+
+def test_two_tensors_are_not_taken_for_one_when_memory_is_used_again(tmp_path):
+    tree = [torch.full((64,), float(i)) * 1 for i in range(50)]
+    back = stored([x + 0 for x in tree], tmp_path)
+    assert [float(x[0]) for x in back] == list(map(float, range(50)))
+
+
+def test_numpy_arrays_and_numbers(tmp_path):
+    frozen = np.arange(6).reshape(2, 3)
+    frozen.setflags(write=False)
+    tree = {"frozen": frozen, "turned": np.arange(4.0)[::-1], "number": np.float32(0.1), "none": np.zeros((0, 2))}
+    back = stored(tree, tmp_path)
+    for key in ("frozen", "turned", "none"):
+        assert isinstance(back[key], np.ndarray)
+        assert back[key].dtype == tree[key].dtype
+        assert np.array_equal(back[key], tree[key])
+    assert back["number"] == float(np.float32(0.1))
+
+
+def test_a_snapshot_does_not_change_with_its_original():
+    tree = {"t": torch.zeros(2), "n": np.zeros(2), "list": [1]}
+    copy = state.snapshot(tree)
+    tree["t"] += 1
+    tree["n"] += 1
+    tree["list"].append(2)
+    assert copy["t"].tolist() == [0, 0]
+    assert copy["n"].tolist() == [0, 0]
+    assert copy["list"] == [1]
+
+
+class Strange:
+    """Something that has no place in a state_dict."""
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ({"optimiser": {"state": [0, {"what": Strange()}]}}, "state['optimiser']['state'][1]['what']"),
+        ({"a": (1, {2: {3, 4}})}, "state['a'][1][2]"),
+        ({"a": {("tuple", "key"): 1}}, "state['a']"),
+        ({"f": print}, "state['f']"),
+        ({"o": np.array([None])}, "state['o']"),
+        ({"s": torch.eye(2).to_sparse()}, "state['s']"),
+        ({"c": [torch.zeros(2, dtype=torch.complex128)]}, "state['c'][0]"),
+        ({"b": b"bytes"}, "state['b']"),
+    ],
+)
+def test_what_cant_be_stored_is_named_by_its_place(tmp_path, tree, said):
+    with pytest.raises(BadUsage) as caught:
+        state.write(tmp_path / "x.safetensors", tree)
+    assert said in caught.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- damage
+
+
+TREE = {"step": 120, "best": 0.25, "model": {"w": torch.arange(40.0), "e": torch.empty(0, 3)}, "name": "a run"}
+
+
+def test_a_truncated_file_is_bad_data(tmp_path):
+    path = tmp_path / "x.safetensors"
+    state.write(path, TREE)
+    whole = path.read_bytes()
+    for length in (0, 1, 7, 8, 40, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(BadData, match=r"x\.safetensors"):
+            state.read(path)
+    path.unlink()
+    with pytest.raises(BadData):
+        state.read(path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_flipped_bit_never_passes_for_good(tmp_path_factory, data):
+    """Either the file is refused, or the bit made no difference (a space, say)."""
+    path = tmp_path_factory.getbasetemp() / "flipped.safetensors"
+    state.write(path, TREE)
+    whole = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(whole)
+    try:
+        back = state.read(path)
+    except BadData:
+        return
+    same(TREE, back)
+
+
+def test_a_file_of_another_kind_or_format_is_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "x.safetensors"
+    save_file({"w": torch.zeros(1)}, path)
+    with pytest.raises(BadData):
+        state.read(path)
+    save_file({"w": torch.zeros(1)}, path, metadata={"format": "99", "state": "{}", "crc32": "0"})
+    with pytest.raises(BadData, match="format 99"):
+        state.read(path)
+
+
+# --- checkpoints
+
+
+def test_the_newest_whole_checkpoint_is_taken(tmp_path):
+    saved = Checkpoints(tmp_path, keep=3)
+    for step in (10, 20, 30, 40):
+        saved.write(step, {"step": step})
+    saved.wait()
+    assert [path.name for path in saved.all()] == [f"step-0000000{n}.safetensors" for n in (20, 30, 40)]
+    newest = saved.all()[-1]
+    newest.write_bytes(newest.read_bytes()[:-1] + b"!")
+    older = saved.all()[-2]
+    older.write_bytes(b"")
+    tree, passed = Checkpoints(tmp_path, keep=3).newest()
+    assert tree == {"step": 20}
+    assert len(passed) == 2
+    assert newest.name in passed[0]
+
+
+def test_no_checkpoint_is_none_and_the_best_lies_apart(tmp_path):
+    saved = Checkpoints(tmp_path, keep=1)
+    assert saved.newest() == (None, [])
+    assert saved.best() is None
+    saved.write(1, {"step": 1}, best={"model": 1})
+    saved.write(2, {"step": 2})
+    saved.wait()
+    assert saved.newest()[0] == {"step": 2}
+    assert saved.best() == {"model": 1}
+
+
+def test_what_a_write_meets_on_its_thread_is_raised_at_the_next(tmp_path):
+    saved = Checkpoints(tmp_path, keep=2)
+    saved.write(1, {"x": Strange()})
+    with pytest.raises(BenchdogError):
+        saved.wait()
+    saved.wait()
+    assert saved.all() == []
+
+
+# --- optimisers
+
+
+def learner(fused):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 2))
+    model = model.to(memory_format=torch.channels_last)
+    return model, torch.optim.Adam(model.parameters(), lr=0.01, fused=fused)
+
+
+def steps(model, optimiser, first, last):
+    for step in range(first, last):
+        generator = torch.Generator().manual_seed(step)
+        x = torch.randn(2, 3, 6, 6, generator=generator).to(memory_format=torch.channels_last)
+        model(x).square().mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_adam_on_channels_last_parameters_goes_on_to_the_bit(tmp_path, fused):
+    model, optimiser = learner(fused)
+    steps(model, optimiser, 0, 5)
+    tree = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+    back = stored(state.snapshot(tree), tmp_path)
+    steps(model, optimiser, 5, 10)
+    other, restored = learner(fused)
+    other.load_state_dict(back["model"])
+    restored.load_state_dict(back["optimiser"])
+    moment = restored.state[other[0].weight]["exp_avg"]
+    assert moment.is_contiguous(memory_format=torch.channels_last)
+    assert moment.data_ptr() % 16 == 0
+    steps(other, restored, 5, 10)
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW", "RMSprop", "Adagrad", "Adadelta", "NAdam", "RAdam", "Rprop", "LBFGS", "ASGD", "Adamax"])
+def test_every_optimiser_of_torch_can_be_stored_and_goes_on(tmp_path, name):
+    def fresh():
+        torch.manual_seed(0)
+        layer = nn.Linear(3, 2)
+        return layer, getattr(torch.optim, name)(layer.parameters(), lr=0.01)
+
+    def step(layer, optimiser, number):
+        x = torch.randn(4, 3, generator=torch.Generator().manual_seed(number))
+
+        def closure():
+            optimiser.zero_grad()
+            loss = layer(x).square().sum()
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+
+    layer, optimiser = fresh()
+    for number in range(3):
+        step(layer, optimiser, number)
+    back = stored(state.snapshot({"m": layer.state_dict(), "o": optimiser.state_dict()}), tmp_path)
+    other, restored = fresh()
+    other.load_state_dict(back["m"])
+    restored.load_state_dict(back["o"])
+    for number in range(3, 6):
+        step(layer, optimiser, number)
+        step(other, restored, number)
+    assert torch.equal(layer.weight, other.weight)

@@ -1,0 +1,134 @@
+"""What a stranger wrote is used by name: installed by pip, or as a file beside the recipe."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+from conftest import Result
+from inside import run, same
+from thirdparty.package import COMPONENTS, package, recipe, single_file
+
+ROWS = "x,y\n1.0,0.0\n0.0,-2.1\n"
+
+
+def environment(folder: Path) -> Path:
+    """Make an environment that sees this one's packages; give its Python."""
+    venv.create(folder, with_pip=False, symlinks=sys.platform != "win32")
+    paths = {"base": str(folder), "platbase": str(folder)}
+    site = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+    outer = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    lines = [f"import site; site.addsitedir({path!r})" for path in outer]
+    (site / "outer.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    scripts = Path(sysconfig.get_path("scripts", "venv", vars=paths))
+    return scripts / ("python.exe" if sys.platform == "win32" else "python")
+
+
+def test_each_component_is_short():
+    for name, text in COMPONENTS.items():
+        lines = [line for line in text.splitlines() if line.strip()]
+        assert len(lines) <= 25, name
+
+
+def test_installed_by_pip(tmp_path):
+    python = environment(tmp_path / "venv")
+    project = package(tmp_path / "acme")
+    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", *flags, str(project)]
+    done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "recipe.toml").write_text(recipe(), encoding="utf-8")
+    (tmp_path / "points.csv").write_text(ROWS, encoding="utf-8")
+
+    def bench(*args: str) -> Result:
+        command = [str(python), "-m", "benchdog", *args]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+        assert "Traceback" not in ended.stderr
+        return Result(ended.stdout, ended.stderr, ended.returncode)
+
+    trained = bench("train", "recipe.toml", "--name", "mine", "--json").json
+    assert (trained["source"], trained["model"], trained["trainer"]) == ("rings", "ring-net", "noisy")
+    assert trained["best"]["value"] > 0.95
+    assert bench("export", "mine", "--to", "ring-graph", "--json").json["exporter"] == "ring-graph"
+    answers = [bench("predict", model, "points.csv", "--json").json["answers"] for model in ("mine", EXPORT)]
+    assert [row["label"] for row in answers[0]] == ["inner", "outer"]
+    assert [row["label"] for row in answers[1]] == ["inner", "outer"]
+    # Nobody without the plugin loses the model: the graph in the artifact needs the model's plugin no more.
+    assert [row["label"] for row in run("predict", "mine", "points.csv", "--json", cwd=tmp_path).json["answers"]] == [
+        "inner",
+        "outer",
+    ]
+    told = run("predict", EXPORT, "points.csv", cwd=tmp_path, code=3).err
+    assert "benchdog-acme" in told
+    assert "pip install benchdog-acme" in told
+
+
+EXPORT = str(Path("runs", "mine", "exports", "ring-graph"))
+
+
+def test_as_a_single_file(tmp_path):
+    file = single_file(tmp_path / "acme.py")
+    (tmp_path / "asked.toml").write_text(recipe(), encoding="utf-8")
+    (tmp_path / "named.toml").write_text(recipe('plugins = ["./acme.py"]'), encoding="utf-8")
+    (tmp_path / "points.csv").write_text(ROWS, encoding="utf-8")
+    run("--plugin", file, "train", "asked.toml", "--name", "asked", "--quiet", cwd=tmp_path)
+    run("train", "named.toml", "--name", "named", "--quiet", cwd=tmp_path)
+    assert same(tmp_path / "runs" / "asked", tmp_path / "runs" / "named")
+    assert (tmp_path / "runs" / "named" / "local" / "acme.py").read_bytes() == file.read_bytes()
+
+    run("--plugin", file, "export", "named", "--to", "ring-graph", cwd=tmp_path)
+    export = tmp_path / "runs" / "named" / "exports" / "ring-graph"
+    for model in ("named", export):
+        told = run("--plugin", file, "predict", model, "points.csv", "--json", cwd=tmp_path).json
+        assert [row["label"] for row in told["answers"]] == ["inner", "outer"]
+    # The file that the recipe named is kept in the run, so the run goes on and repeats without the original.
+    file.unlink()
+    run("train", Path("runs", "named", "recipe.toml"), "--name", "again", "--quiet", cwd=tmp_path)
+    assert same(tmp_path / "runs" / "named", tmp_path / "runs" / "again")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("model", "acme.py:Net"), ("trainer", "acme.py:Plain"), ("source", "acme.py:Rings")]
+)
+def test_a_class_of_ones_own_needs_no_hook(tmp_path, key, value):
+    text = f"{COMPONENTS['source']}\n\n{PLAIN}"
+    (tmp_path / "acme.py").write_text(text.replace("self, options):\n        self.count = options.count", OWN))
+    source = value if key == "source" else "digits"
+    chosen = ["--set", f"{key}={value}"] if key != "source" else ["--set", "source.count=300"]
+    run("train", source, "--epochs", 1, "--quiet", "--name", "own", *chosen, cwd=tmp_path)
+    facts = run("runs", "show", "own", "--json", cwd=tmp_path).json
+    assert "acme.py" in str(facts)
+
+
+OWN = "self, count=100):\n        self.count = count"
+PLAIN = """
+from torch import nn
+import torch
+
+
+class Net(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.layer = nn.Linear(64, spec.outputs)
+
+    def forward(self, x):
+        return {"score": self.layer(x.flatten(1))}
+
+
+class Plain:
+    def train(self, session):
+        optimiser = torch.optim.SGD(session.model.parameters(), lr=0.1)
+        session.track(optimiser=optimiser)
+        for _ in session.epochs():
+            for batch in session.batches():
+                loss, weight = session.task.loss(session.model(*batch.inputs), batch)
+                session.backward(loss, weight, batch)
+                optimiser.step()
+                optimiser.zero_grad()
+                session.step_done(loss, weight)
+            session.epoch_done(session.evaluate())
+        return session.model
+"""

@@ -1,0 +1,92 @@
+"""When a runner agrees with its reference, and what is said when it doesn't."""
+
+import numpy as np
+import pytest
+
+from benchdog.api import Field, Spec, Target
+from benchdog.verifying import class_axis, verify
+from benchdog.view import generated
+
+
+def spec_of(kind: str, classes: int, *output: int | None) -> Spec:
+    names = tuple(map(str, range(classes)))
+    field = Field(kind="table", shape=(4,), dtype="float32")
+    return Spec(fields=(field,), target=Target(kind=kind, classes=names), output=output)
+
+
+def fixed(score: np.ndarray):
+    return lambda x: (score[: len(x)], score[: len(x)])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "ok"),
+    [
+        ([[1.0, 2.0]], [[1.0, 2.0]], True),
+        ([[1.0, 2.0]], [[1.0, 2.002]], True),
+        ([[1.0, 2.0]], [[1.0, 2.003]], False),
+        ([[1.0, 1.00005]], [[1.00005, 1.0]], True),  # labels swap where nothing tells them apart
+        ([[np.nan, 2.0]], [[np.nan, 2.0]], True),
+        ([[np.inf, 2.0]], [[np.nan, 2.0]], False),
+        ([[1.0, 2.0]], [[1.0, np.nan]], False),
+    ],
+)
+def test_scores_must_lie_within_the_limits(wanted, got, ok):
+    a, b = (np.array(v, np.float32).repeat(4, 0) for v in (wanted, got))
+    lines = verify(fixed(b), fixed(a), (np.zeros((4, 4), np.float32),), spec_of("class", 2, 2), 4)
+    assert [line["ok"] for line in lines] == [ok] * len(lines)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (lambda a, s: (a, np.repeat(s[:1], len(s), 0)), "at batch 2: scores differ"),
+        (lambda a, s: (s, s), "at batch 1: answers differ where scores agree"),
+        (lambda a, s: (a, s.astype(np.float16)), "at batch 1: the score is float16"),
+        (lambda a, s: (a, s[:, :1]), "at batch 1: the score has shape (1, 1)"),
+        (lambda a, s: (a[0], s), "at batch 1: the answer has shape (2,)"),
+        (lambda a, s: s, "at batch 1: the runner raised ValueError"),
+    ],
+)
+def test_what_a_runner_can_do_wrong_is_said(fault, said):
+    draw = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+    good = lambda x: (draw[: len(x)] + 1, draw[: len(x)] * x[:, :1])  # noqa: E731
+    inputs = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
+    lines = verify(lambda x: fault(*good(x)), good, (inputs,), spec_of("class", 2, 2), 4)
+    wrong = next(line for line in lines if not line["ok"])
+    assert f"at batch {wrong['batch']}: {wrong['why']}".startswith(said)
+
+
+def test_the_limits_of_answers_grow_with_their_unit():
+    spec = spec_of("number", 0, 1)
+    score = np.array([[0.5]] * 4, np.float32)
+    for off, ok in ((5.0, True), (500.0, False)):
+        reference = lambda x: (np.float32([[0.1], [9e4], [5], [7]])[: len(x)], score[: len(x)])  # noqa: E731
+        runner = lambda x: (reference(x)[0] + np.float32(off), score[: len(x)])  # noqa: E731, B023
+        lines = verify(runner, reference, (np.zeros((4, 4), np.float32),), spec, 4)
+        assert lines[-1]["ok"] is ok
+
+
+@pytest.mark.parametrize(
+    ("spec", "axis"),
+    [
+        (spec_of("class", 3, 3), 1),
+        (spec_of("mask", 3, 3, 8, 8), 1),
+        (spec_of("next-token", 9, None, 9), 2),
+        (spec_of("next-token", 9, 9, 9), 2),
+        (spec_of("number", 2, 2), None),
+        (spec_of("number", 0, 1), None),
+        (spec_of("class", 2, 1), 1),
+    ],
+)
+def test_the_axis_of_the_classes_is_found(spec, axis):
+    assert class_axis(spec) == axis
+
+
+def test_made_up_inputs_keep_to_the_spec():
+    fields = (
+        Field(kind="image", shape=(1, 4, None), dtype="uint8", range=(10, 20)),
+        Field(kind="tokens", shape=(None,), dtype="int64", range=(0, 5)),
+    )
+    image, tokens = generated(Spec(fields=fields, target=Target(kind="class")), 50)
+    assert (image.shape, image.dtype, image.min(), image.max()) == ((50, 1, 4, 8), np.uint8, 10, 20)
+    assert (tokens.shape, tokens.dtype, tokens.min(), tokens.max()) == ((50, 8), np.int64, 0, 5)
