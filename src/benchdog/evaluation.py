@@ -138,7 +138,7 @@ def _losses(task: Task, scores: torch.Tensor, targets: torch.Tensor) -> list[flo
 
 def _id(data: Data, split: str, ids: Sequence[Any], i: int) -> str:
     samples = data.splits[split]
-    return samples.split.raw(int(ids[i])).id if isinstance(samples, Samples) else str(ids[i])
+    return samples.ids([ids[i]])[0] if isinstance(samples, Samples) else str(ids[i])
 
 
 def _picture(folder: Path, path: Path, array: Any, target: Any, said: Any, spec: Spec) -> str | None:

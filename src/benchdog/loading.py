@@ -158,7 +158,8 @@ class Samples:
 
     def ids(self, indices: Sequence[int]) -> list[str]:
         """Give the ids of samples."""
-        return [self.split.raw(int(i)).id for i in indices]
+        name = getattr(self.split, "id", None) or (lambda i: self.split.raw(i).id)
+        return [name(int(i)) for i in indices]
 
 
 def check_fast_path(samples: Samples, count: int = 8) -> None:

@@ -25,6 +25,7 @@ from benchdog.settle import settle
 
 SECONDS = 8.0
 """Time given to overfitting the batch."""
+HALF = 0.5
 FITTED = 0.1
 """Share of its first loss to which a net must come down on one batch."""
 
@@ -115,9 +116,12 @@ class _Trial:
             self._epochs(epochs)
             self._train()
             last = self._loss()
-        verdict = (
-            "the net can learn it" if last <= FITTED * first else "NOT learnt by heart: look at rate, model, targets"
-        )
+        if last <= FITTED * first:
+            verdict = "the net can learn it"
+        elif last < HALF * first:
+            verdict = "still falling when the time was up"
+        else:
+            verdict = "NOT falling: look at rate, model and targets"
         return f"loss {first:.4f} -> {last:.4f} after {self._step()} steps on one batch: {verdict}"
 
     def artifact(self) -> str:

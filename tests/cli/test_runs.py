@@ -1,7 +1,6 @@
 """`benchdog runs`: what is listed, shown, compared and reported, and what is never removed."""
 
 import json
-import os
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -184,9 +183,9 @@ def test_rm_never_leaves_the_folder_of_runs(bench, runs, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 def test_rm_follows_no_link(bench, runs, tmp_path):
     outside = make(tmp_path / "elsewhere", "precious")
-    os.symlink(outside, runs / "linked")
-    os.symlink(runs / "new", runs / "twin")
-    os.symlink(outside, runs / "old" / "inside")
+    (runs / "linked").symlink_to(outside)
+    (runs / "twin").symlink_to(runs / "new")
+    (runs / "old" / "inside").symlink_to(outside)
     for name in ("linked", "twin"):
         assert "is a link" in bench("runs", "rm", name, "--yes", code=2).err
     bench("runs", "rm", "old", "--yes")

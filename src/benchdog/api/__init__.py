@@ -61,6 +61,7 @@ from benchdog.errors import (
     Failed,
     NotAvailable,
     Refused,
+    nearest,
 )
 
 __all__ = [  # noqa: RUF022 -- in the order of the file
@@ -69,7 +70,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Session", "Trainer",
     "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Probe", "Device", "Backend", "RunFacts",
-    "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of",
+    "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
 ]  # fmt: skip
 
 CONTRACT: Final = 0

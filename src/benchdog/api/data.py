@@ -197,7 +197,8 @@ class Source(Protocol):
     """Where data comes from; made as `Target(options)`, or `Target()` when it declares no options.
 
     May also have `fetch(cache)`, the only place that uses the network, always called before `open`,
-    and `preprocess(spec) -> Preprocess` (else the field's kind decides).
+    `preprocess(spec) -> Preprocess` (else the field's kind decides), `notes`, a list of sentences that a
+    person is told, and `time_order`, true when samples follow each other in time.
     """
 
     def spec(self) -> Spec: ...

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from benchdog import __version__
@@ -146,9 +146,35 @@ def root(
     ctx.obj = Shared(local=list(plugin or []))
 
 
+class _Absent:
+    """Answers for an option that wasn't given; typer would import pydantic to convert nothing."""
+
+    def __init__(self, build: Any) -> None:
+        self.build = build
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Leave nothing as it is; hand everything else to typer."""
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        return self.build(param).coerce(value, param=param, ctx=ctx)
+
+
+def _lighten() -> None:
+    """Keep pydantic out of commands that get no values; a typer without this method needs no such help."""
+    build = getattr(TyperOption, "get_runtime_param", None)
+    if build is not None and not getattr(build, "light", False):
+
+        def get_runtime_param(self: Any) -> Any:
+            return _Absent(build)
+
+        get_runtime_param.light = True  # type: ignore[attr-defined]
+        TyperOption.get_runtime_param = get_runtime_param  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Run the command line; every error that a user can act on ends here, as one sentence and an exit code."""
     as_json = "--json" in sys.argv
+    _lighten()
     command = get_command(app)
     try:
         code = command.main(prog_name="benchdog", standalone_mode=False)

@@ -41,6 +41,7 @@ class Csv:
         self.notes: list[str] = []
         self._loaded: _Loaded | None = None
         self._target = options.target
+        self.time_order = bool(options.time)
 
     def spec(self) -> Spec:
         """Describe a float32 row of numbers and category codes, and the target."""
