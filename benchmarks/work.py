@@ -47,7 +47,10 @@ class Arrays:
 def _preprocess(spec: Spec, transform: str) -> Preprocess:
     field = spec.fields[0]
     decode = [{"op": "array", "dtype": field.dtype, "shape": list(field.shape)}]
-    ops = {"scale": [{"op": "scale", "low": 0, "high": 255}], "standardise": [{"op": "standardise", "axes": "channel"}]}
+    ops = {
+        "scale": [{"op": "scale", "low": 0, "high": 255}],
+        "standardise": [{"op": "standardise", "axes": "channel"}],
+    }
     return Preprocess(decode={"input": decode}, transform={"input": ops.get(transform, [{"op": "identity"}])})
 
 

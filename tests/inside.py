@@ -7,10 +7,10 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from conftest import Result
 from safetensors.numpy import load_file
 
 from benchdog import cli
+from conftest import Result
 
 
 def run(*args: object, cwd: Path, code: int | None = 0) -> Result:

@@ -95,12 +95,9 @@ def test_the_json_form_gives_the_options_back_and_fits_the_schema(made):
     jsonschema.validate(data, json_schema(Options))
 
 
-@pytest.mark.parametrize("values", [values for values, _ in MISTAKES if values.get("rate") != values.get("rate") or True])
+@pytest.mark.parametrize("values", [values for values, said in MISTAKES if "rate is nan" not in said])
 def test_the_schema_refuses_the_same_mistakes(values):
-    checker = jsonschema.Draft202012Validator(json_schema(Options))
-    if "rate" in values and values["rate"] != values["rate"]:
-        pytest.skip("JSON has no NaN")
-    assert not checker.is_valid(values)
+    assert not jsonschema.Draft202012Validator(json_schema(Options)).is_valid(values)
 
 
 def test_no_options_is_an_empty_table():

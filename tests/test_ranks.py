@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
 from inside import run, same, weights
 
 MODEL = ["--model", "mlp", "--set", "trainer.optimiser=SGD", "--quiet"]
@@ -51,7 +53,7 @@ def test_accumulation_gives_the_weights_of_whole_batches(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")
-@pytest.mark.parametrize("whom", ["parent", "group"])
+@pytest.mark.parametrize("whom", ["parent", pytest.param("group", marks=pytest.mark.slow)])
 def test_both_ranks_stop_and_go_on(tmp_path, two, whom):
     # A shell's Ctrl-C reaches every process of the group, a supervisor's SIGTERM the parent alone.
     command = [sys.executable, "-m", "benchdog", "train", "digits", *SETTINGS, *TWO, "--name", "stopped"]
@@ -70,14 +72,17 @@ def test_both_ranks_stop_and_go_on(tmp_path, two, whom):
     assert not list(folder.rglob("*.tmp"))
     facts = json.loads((folder / "run.json").read_text())
     assert facts["status"] == "stopped"
+    assert facts["epochs_done"] >= 3
+    if whom == "group":
+        return
     run("train", "--resume", "stopped", "--quiet", cwd=tmp_path)
     assert same(folder, two)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
 def test_ranks_dont_outlive_their_parent(tmp_path):
-    command = [sys.executable, "-m", "benchdog", "train", "digits", *MODEL, *TWO, "--epochs", "100000", "--name", "killed"]
-    process = subprocess.Popen(command, cwd=tmp_path)
+    settings = [*MODEL, *TWO, "--epochs", "100000", "--name", "killed"]
+    process = subprocess.Popen([sys.executable, "-m", "benchdog", "train", "digits", *settings], cwd=tmp_path)
     folder = tmp_path / "runs" / "killed"
     wait_for_epochs(folder, 1, process)
     process.kill()
@@ -93,7 +98,7 @@ def test_a_rank_that_fails_tells_why(tmp_path):
     assert "The loss is nan at step 2 (epoch 1)" in told.err
 
 
-def wait_for_epochs(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for_epochs(folder: Path, count: int, process: subprocess.Popen[Any]) -> None:
     """Wait until a run has logged so many epochs."""
     log, end = folder / "metrics.jsonl", time.monotonic() + 120
     while not log.is_file() or log.read_text().count('"kind": "epoch"') < count:

@@ -190,7 +190,7 @@ def test_code_of_a_recipe_is_not_run_unasked(write, tmp_path):
         ("source = 'digits'\n[model]\nname = 'cnn'\nwitdh = 3", ["no option 'witdh'", "Did you mean 'width'?"]),
         ("source = 'digits'\nplugins = 'x.py'", ["plugins is 'x.py', not a list"]),
         ("source = 'digits'\nplugins = ['gone.py']", ["no plugin file", "gone.py"]),
-        ("seed = 1", ["Say what to train on"]),
+        ("seed = 1", ["No source is named", "digits"]),
         ("source = ", ["is not TOML"]),
         ("\udcff", ["is not TOML"]),
     ],

@@ -6,9 +6,11 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import numpy as np
 import pytest
+
 from conftest import Result
-from inside import run, same
+from inside import run, same, weights
 from thirdparty.package import COMPONENTS, package, recipe, single_file
 
 ROWS = "x,y\n1.0,0.0\n0.0,-2.1\n"
@@ -53,14 +55,11 @@ def test_installed_by_pip(tmp_path):
     assert (trained["source"], trained["model"], trained["trainer"]) == ("rings", "ring-net", "noisy")
     assert trained["best"]["value"] > 0.95
     assert bench("export", "mine", "--to", "ring-graph", "--json").json["exporter"] == "ring-graph"
-    answers = [bench("predict", model, "points.csv", "--json").json["answers"] for model in ("mine", EXPORT)]
-    assert [row["label"] for row in answers[0]] == ["inner", "outer"]
-    assert [row["label"] for row in answers[1]] == ["inner", "outer"]
+    exported = bench("predict", EXPORT, "points.csv", "--json").json["answers"]
     # Nobody without the plugin loses the model: the graph in the artifact needs the model's plugin no more.
-    assert [row["label"] for row in run("predict", "mine", "points.csv", "--json", cwd=tmp_path).json["answers"]] == [
-        "inner",
-        "outer",
-    ]
+    stored = run("predict", "mine", "points.csv", "--json", cwd=tmp_path).json["answers"]
+    for answers in (exported, stored):
+        assert [row["label"] for row in answers] == ["inner", "outer"]
     told = run("predict", EXPORT, "points.csv", cwd=tmp_path, code=3).err
     assert "benchdog-acme" in told
     assert "pip install benchdog-acme" in told
@@ -103,8 +102,23 @@ def test_a_class_of_ones_own_needs_no_hook(tmp_path, key, value):
     assert "acme.py" in str(facts)
 
 
+def test_a_trainer_may_return_a_module_of_its_own(tmp_path):
+    (tmp_path / "acme.py").write_text(PLAIN, encoding="utf-8")
+    settings = ["--epochs", 1, "--quiet", "--model", "linear"]
+    for name in ("Plain", "Averaged"):
+        run("train", "digits", "--trainer", f"acme.py:{name}", *settings, "--name", name, cwd=tmp_path)
+    plain, averaged = (weights(tmp_path / "runs" / name) for name in ("Plain", "Averaged"))
+    for name, values in plain.items():
+        half = 0.5 if name.startswith("model.") else 1.0
+        np.testing.assert_array_equal(averaged[name], half * values)
+    told = run("train", "digits", "--trainer", "acme.py:Other", *settings, cwd=tmp_path, code=2)
+    assert "returned a Linear with other weights than 'linear'" in told.err
+
+
 OWN = "self, count=100):\n        self.count = count"
 PLAIN = """
+import copy
+
 from torch import nn
 import torch
 
@@ -131,4 +145,18 @@ class Plain:
                 session.step_done(loss, weight)
             session.epoch_done(session.evaluate())
         return session.model
+
+
+class Averaged(Plain):
+    def train(self, session):
+        average = copy.deepcopy(super().train(session))
+        for tensor in average.parameters():
+            tensor.data *= 0.5
+        return average
+
+
+class Other(Plain):
+    def train(self, session):
+        super().train(session)
+        return nn.Linear(3, 3)
 """

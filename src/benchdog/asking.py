@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchdog.errors import BadUsage
+from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe import Draft, Given, Layer, flags, local_plugins, read_toml
 
@@ -25,7 +25,7 @@ def source_layer(what: str) -> Layer:
     path = Path(what)
     if path.suffix.lower() in (".csv", ".tsv") and ":" not in what:
         if not path.is_file():
-            raise BadUsage(f"There is no file {what}.", "Give the path of a CSV file, or a source's name.")
+            raise BadData(f"There is no file {what}.", "Give the path of a CSV file, or a source's name.")
         return {"source.name": Given("csv", what, base), "source.path": Given(what, what, base)}
     if path.is_dir() and ("/" in what or "\\" in what or what in (".", "..")):
         return {"source.name": Given("image-folder", what, base), "source.path": Given(what, what, base)}

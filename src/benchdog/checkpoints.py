@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from benchdog.errors import BadData, BenchdogError, Failed
 BEST = "best.safetensors"
 
 
+def _nothing(path: Path) -> None:
+    """Tell nobody."""
+
+
 class Checkpoints:
     """Writes snapshots one at a time, without the loop waiting for the disk."""
 
@@ -21,19 +26,23 @@ class Checkpoints:
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
 
-    def write(self, step: int, tree: Any, best: Any = None) -> Path:
-        """Begin to write a snapshot (and the best one first), after the one before is on the disk."""
+    def write(self, step: int, tree: Any, best: Any = None, done: Callable[[Path], None] = _nothing) -> None:
+        """Begin to write a snapshot (and the best one first), after the one before is on the disk.
+
+        `done` is called, by the thread that writes, when the snapshot is on the disk too.
+        """
         self.wait()
         path = self.folder / f"step-{step:09d}.safetensors"
-        self._thread = threading.Thread(target=self._work, args=(path, tree, best), name="benchdog-checkpoint")
-        self._thread.start()
-        return path
+        work = threading.Thread(target=self._work, args=(path, tree, best, done), name="benchdog-checkpoint")
+        self._thread = work
+        work.start()
 
-    def _work(self, path: Path, tree: Any, best: Any) -> None:
+    def _work(self, path: Path, tree: Any, best: Any, done: Callable[[Path], None]) -> None:
         try:
             if best is not None:
                 state.write(self.folder / BEST, best)
             state.write(path, tree)
+            done(path)
             for old in self.all()[: -self.keep]:
                 with suppress(OSError):
                     old.unlink()
@@ -63,6 +72,8 @@ class Checkpoints:
                 return state.read(path), passed
             except BadData as error:
                 passed.append(error.message)
+                with suppress(OSError):  # else it would count among those that are kept
+                    path.replace(path.with_name(f"{path.name}.damaged"))
         return None, passed
 
     def best(self) -> Any:

@@ -80,26 +80,20 @@ def accelerator(this: Interpreter, cards: Cards, env: Mapping[str, str]) -> Chec
     hidden = env.get("CUDA_VISIBLE_DEVICES")
     if cards.nvidia and hidden is not None and hidden.strip() in ("", "-1"):
         remedy = "Unset CUDA_VISIBLE_DEVICES to train on it."
-        return Check(
-            name=name, state="warning", found=f"{there}, hidden by CUDA_VISIBLE_DEVICES", remedy=remedy
-        )
+        return Check(name=name, state="warning", found=f"{there}, hidden by CUDA_VISIBLE_DEVICES", remedy=remedy)
     if cards.nvidia and not torch.cuda:
         remedy = (
             f"Training would use the CPU alone. Replace this torch ({build(this)} build) by a CUDA build: "
             "PyTorch's page 'Get started' gives the pip command for your system; "
             "with conda: conda install pytorch-gpu."
         )
-        return Check(
-            name=name, state="wrong", found=f"{there}, but torch is a {build(this)} build", remedy=remedy
-        )
+        return Check(name=name, state="wrong", found=f"{there}, but torch is a {build(this)} build", remedy=remedy)
     if cards.nvidia:
         remedy = f"Update NVIDIA's driver to one for CUDA {torch.cuda}, or install a torch for an older CUDA."
         return Check(name=name, state="wrong", found=f"{there}, but torch can't use it", remedy=remedy)
     if cards.bare:
         remedy = "Install NVIDIA's driver to use it, then look again; without it training uses the CPU."
-        return Check(
-            name=name, state="warning", found=f"NVIDIA card at {there} without a driver", remedy=remedy
-        )
+        return Check(name=name, state="warning", found=f"NVIDIA card at {there} without a driver", remedy=remedy)
     if cards.amd_compute:
         remedy = "Install torch's ROCm build if ROCm supports this card; else training uses the CPU."
         return Check(name=name, state="warning", found="AMD compute device, not used by torch", remedy=remedy)
@@ -112,9 +106,7 @@ def accelerator(this: Interpreter, cards: Cards, env: Mapping[str, str]) -> Chec
 def memory(total: int | None, available: int | None) -> Check:
     """Judge the memory, in bytes."""
     if available is None:
-        return Check(
-            name="memory", state="ok", found=f"{readable(total)} in all; how much is free isn't known"
-        )
+        return Check(name="memory", state="ok", found=f"{readable(total)} in all; how much is free isn't known")
     found = f"{readable(available)} free of {readable(total)}"
     if available < GIB:
         remedy = "Close other programs, or train with a smaller --batch-size."
@@ -129,9 +121,7 @@ def folder(name: str, place: Folder, variable: str) -> Check:
     found = f"{place.path}, {size}, {readable(place.free)} free"
     if place.problem:
         remedy = f"Make it writable for you, or set {variable} to a folder that is."
-        return Check(
-            name=name, state="wrong", found=f"{place.path} can't be written: {place.problem}", remedy=remedy
-        )
+        return Check(name=name, state="wrong", found=f"{place.path} can't be written: {place.problem}", remedy=remedy)
     if place.free is not None and place.free < 100 * MIB:
         return Check(name=name, state="wrong", found=found, remedy=elsewhere)
     if place.free is not None and place.free < 2 * GIB:
@@ -160,18 +150,14 @@ def contract(number: int) -> Check:
     return Check(name="plugin contract", state="ok", found=f"{number}{note}")
 
 
-def plugins(
-    healthy: Sequence[Plugin], faults: Sequence[Fault], slow: Mapping[str, Sequence[str]]
-) -> list[Check]:
+def plugins(healthy: Sequence[Plugin], faults: Sequence[Fault], slow: Mapping[str, Sequence[str]]) -> list[Check]:
     """Judge the plugins. `slow` names by plugin what it imports only to be listed."""
     checks = []
     names = {plugin.name for plugin in healthy}
     for plugin in healthy:
         title = f"plugin {plugin.name}"
         offered = [
-            f"{len(of)} {kind if len(of) == 1 else f'{kind}s'}"
-            for kind, of in plugin.components.items()
-            if of
+            f"{len(of)} {kind if len(of) == 1 else f'{kind}s'}" for kind, of in plugin.components.items() if of
         ]
         found = f"{plugin.version or plugin.path}: {', '.join(offered) or 'hears events'}"
         if heavy := slow.get(plugin.name):
@@ -207,9 +193,7 @@ def jupyter(command: str, kernels: Sequence[Kernel], this: Interpreter) -> list[
     mine = [kernel.name for kernel in kernels if same(kernel.python, this)]
     run = f'"{this.executable}" -m'
     add = f"{run} pip install ipykernel, then {run} ipykernel install --user --name benchdog"
-    choose = (
-        f"In Jupyter choose the kernel {mine[0]!r}." if mine else f"For a kernel with this Python: {add}."
-    )
+    choose = f"In Jupyter choose the kernel {mine[0]!r}." if mine else f"For a kernel with this Python: {add}."
     for kernel in kernels:
         title = f"kernel {kernel.name}"
         other = kernel.python

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchdog.api import Batch, Device, Preprocess, Source, Spec, Split, Stream
-from benchdog.errors import BadData
+from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.loading import (
     CHUNK,
     Arrays,
@@ -98,11 +98,11 @@ class Data:
                 yield piece.inputs, piece.target
 
     def arrays(self, name: str) -> Arrays:
-        """Give a whole split decoded: inputs each (N, ...), target (N, ...)."""
-        self.load(name)
-        if name not in self.resident:
+        """Give a whole split decoded, not transformed: inputs each (N, ...), target (N, ...)."""
+        samples = self.splits[name]
+        if not isinstance(samples, Samples):
             raise BadData("A stream can't be taken into memory whole.", "Use a trainer that reads batches.")
-        data = self.resident[name]
+        data = load_resident(samples)
         return tuple(x.numpy() for x in data.inputs), data.target.numpy()
 
     @torch.no_grad()
@@ -211,6 +211,8 @@ class Feed:
 
     def held_out(self, name: str) -> Iterator[Batch]:
         """Yield a split in its own order, whole on every rank."""
+        if name not in self.data.splits:
+            raise BadUsage(f"There is no {name!r} split.", nearest(name, self.data.splits))
         split, size = self.data.splits[name], self.recipe.loop.batch_size
         if isinstance(split, Reader):
             plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)

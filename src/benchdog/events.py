@@ -26,6 +26,7 @@ class Events:
         self._observers: dict[str, list[tuple[str, Callable[..., Any], Sequence[str]]]] = {}
         self._queue: queue.Queue[tuple[str, Mapping[str, Any]] | None] = queue.Queue(CAPACITY)
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
         self._faulty: set[str] = set()
         self._busy = ""
         self.dropped = 0
@@ -38,9 +39,10 @@ class Events:
         """Queue an event if anybody listens."""
         if event not in self._observers:
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="benchdog-events", daemon=True)
-            self._thread.start()
+        with self._lock:  # checkpoints are told of by the thread that writes them
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="benchdog-events", daemon=True)
+                self._thread.start()
         try:
             self._queue.put_nowait((event, facts))
         except queue.Full:

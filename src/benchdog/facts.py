@@ -129,9 +129,7 @@ def cards() -> Cards:
     if tool := shutil.which("nvidia-smi"):
         said = answer_of([tool, "-L"])
         if not isinstance(said, str) and said.returncode == 0:
-            named = tuple(
-                line.split(" (UUID")[0] for line in said.stdout.splitlines() if line.startswith("GPU")
-            )
+            named = tuple(line.split(" (UUID")[0] for line in said.stdout.splitlines() if line.startswith("GPU"))
     if not named:
         named = tuple(f"NVIDIA {path.name}" for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*")))
     bare = () if named else tuple(_on_the_bus(NVIDIA))

@@ -80,6 +80,7 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        aside.chmod(path.parent.stat().st_mode & 0o777)  # mkdtemp's is for its maker alone
     try:
         yield aside
         with saving(path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,9 @@ from benchdog.recipe import Part, Recipe
 
 CHUNK = 512
 """Samples decoded at a time when a whole split is read."""
+
+GRACE = 10.0
+"""Seconds that a worker stays after SIGTERM, for the loop to finish its step."""
 
 Arrays = tuple[tuple[np.ndarray, ...], np.ndarray]
 
@@ -126,7 +131,7 @@ class Samples:
             target = np.asarray(target)
         else:
             inputs, target = self.slow_batch(indices)
-        self._check(target, indices)
+        check_codes(target, self.spec, lambda row: self.split.raw(int(indices[row])).id)
         return inputs, target
 
     def slow_batch(self, indices: Sequence[int]) -> Arrays:
@@ -143,23 +148,24 @@ class Samples:
         except (TypeError, ValueError) as error:
             raise BadData(f"A target among samples {raws[0].id} ... {raws[-1].id} doesn't fit: {error}.") from None
 
-    def _check(self, target: np.ndarray, indices: Sequence[int]) -> None:
-        """Refuse class codes that don't exist: some losses would leave them out in silence."""
-        classes = self.spec.classes
-        if not classes or not target.size or self.spec.target.kind not in ("class", "mask", "next-token"):
-            return
-        if target.min() < 0 or target.max() >= classes:
-            flat = target.reshape(len(target), -1)
-            row = int(np.flatnonzero((flat.min(1) < 0) | (flat.max(1) >= classes))[0])
-            raise BadData(
-                f"Sample {self.split.raw(int(indices[row])).id} has a target outside the {classes} classes.",
-                "Targets are codes from 0 to classes - 1.",
-            )
-
     def ids(self, indices: Sequence[int]) -> list[str]:
         """Give the ids of samples."""
         name = getattr(self.split, "id", None) or (lambda i: self.split.raw(i).id)
         return [name(int(i)) for i in indices]
+
+
+def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str]) -> None:
+    """Refuse class codes that don't exist: some losses would leave them out in silence."""
+    classes = spec.classes
+    if not classes or not target.size or spec.target.kind not in ("class", "mask", "next-token"):
+        return
+    if target.min() < 0 or target.max() >= classes:
+        flat = target.reshape(len(target), -1)
+        row = int(np.flatnonzero((flat.min(1) < 0) | (flat.max(1) >= classes))[0])
+        raise BadData(
+            f"Sample {name(row)} has a target outside the {classes} classes.",
+            "Targets are codes from 0 to classes - 1.",
+        )
 
 
 def check_fast_path(samples: Samples, count: int = 8) -> None:
@@ -168,17 +174,22 @@ def check_fast_path(samples: Samples, count: int = 8) -> None:
     Raises:
         BadData: they differ.
     """
-    if getattr(samples.split, "batch", None) is None:
+    if getattr(samples.split, "batch", None) is None or not len(samples):
         return
     positions = sorted({round(i * (len(samples) - 1) / max(1, count - 1)) for i in range(count)})
     fast, slow = samples.batch(positions), samples.slow_batch(positions)
+    if not isinstance(fast[0], tuple) or len(fast[0]) != len(slow[0]):
+        raise BadData(
+            f"The source's batch() doesn't give a tuple of {len(slow[0])} arrays, one per field, before the target.",
+            "Mend the source: return (inputs, target), inputs a tuple in the spec's order.",
+        )
     for field, a, b in zip(samples.spec.fields, fast[0], slow[0], strict=True):
         if a.dtype != b.dtype or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
             raise BadData(
                 f"The source's batch() gives another {field.name} than its raw() decoded.",
                 "Mend the source: both must give the same arrays and types.",
             )
-    if not np.array_equal(fast[1], slow[1]):
+    if fast[1].dtype != slow[1].dtype or not np.array_equal(fast[1], slow[1], equal_nan=slow[1].dtype.kind == "f"):
         raise BadData("The source's batch() gives other targets than its raw().", "Mend the source.")
 
 
@@ -280,6 +291,18 @@ class _Positions:
         return len(self.batches)
 
 
+def calm(_: int) -> None:
+    """Let a worker outlive a signal that goes to the whole group; the loop obeys it, after its step."""
+
+    def leave_later(*_: Any) -> None:
+        timer = threading.Timer(GRACE, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, leave_later)
+
+
 class Workers:
     """Batches of decoded samples at given positions, read ahead by worker processes."""
 
@@ -294,6 +317,7 @@ class Workers:
             num_workers=workers,
             multiprocessing_context=context,
             persistent_workers=workers > 0,
+            worker_init_fn=calm,
             pin_memory=pin,
         )
 

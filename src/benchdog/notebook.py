@@ -100,7 +100,14 @@ def train(
     named = {"task": "task.name", "trainer": "trainer.name", "backend": "backend.name", "path": "source.path"}
     more = {"target": "source.target"}
     known = {**short, **named, **more}
-    given = {known.get(key, key.replace("__", ".")): _plain(value) for key, value in settings.items()}
+    given: dict[str, Any] = {}
+    for short_key, value in settings.items():
+        key = known.get(short_key, short_key.replace("__", "."))
+        if key in given and given[key] != _plain(value):
+            raise BadUsage(f"{key} is given twice: {given[key]!r} and {value!r}.", "Give it once.")
+        given[key] = _plain(value)
+    if model is not None and not isinstance(model, str) and not callable(model):
+        raise BadUsage(f"model is {model!r}.", "Give a name, a module, or a class or function that makes one.")
     live = {}
     shared = Shared(local=[Path(file) for file in plugins])
     if isinstance(model, str):
@@ -111,6 +118,8 @@ def train(
         draft = ask(str(source), given, [], shared)
     else:
         live["source"] = source
+        if own := [key for key in given if key.startswith("source.")]:
+            raise BadUsage(f"{own[0]} is given, but the source is an object.", "Give its options to the object.")
         draft = Draft(flags(given, []), shared.plugins())
         draft.values["source.name"] = Given(type(source).__name__.lower(), "the source object", Path.cwd())
     if callable(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from torch import nn
 from benchdog import artifact, checkpoints, files, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
 from benchdog.data import Feed
-from benchdog.errors import BadUsage, BenchdogError, Failed, Stopped
+from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
 from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples
 from benchdog.progress import Progress
 from benchdog.recipe import Draft, local_files, moved, read_resolved, write_resolved
@@ -45,13 +46,18 @@ def train(
     parts = settle(draft, live)
     for note in parts.notes:
         _say(f"note: {note}", quiet)
-    parameters = sum(p.numel() for p in parts.build().parameters())
     recipe = parts.recipe
+    info = parts.plugins.find("trainer", recipe.trainer.name).info
+    brings_model = isinstance(info, TrainerInfo) and not info.uses_model
+    parameters = 0 if brings_model else sum(p.numel() for p in parts.build().parameters())
+    names = {kind: getattr(recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
+    if brings_model:
+        names["model"] = recipe.trainer.name
     run = Run.create(
         runs,
         name,
         {
-            **{kind: getattr(recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")},
+            **names,
             "monitor": parts.task.monitor,
             "better": parts.task.better,
             "parameters": parameters,
@@ -61,7 +67,7 @@ def train(
     with attended(run, parts):
         parts.recipe = recipe = moved(recipe, run.keep_files(local_files(recipe)))
         write_resolved(run.folder, recipe)
-        _say(f"run {run.folder}: {_sentence(parts, parameters)}", quiet)
+        _say(f"run {run.folder}: {_sentence(parts, names['model'], parameters)}", quiet)
         _carry_out(run, parts, quiet)
     return run
 
@@ -73,6 +79,7 @@ def resume(folder: Path, plugins_of: Any, *, quiet: bool = False) -> Run:
     try:
         if run.facts["status"] == "finished":
             return run
+        run.sweep()
         recipe = read_resolved(folder)
         plugins = plugins_of(recipe.plugins)
         info = plugins.find("trainer", recipe.trainer.name).info
@@ -129,11 +136,10 @@ def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
     else:
         parts.fit(run.folder)
         backend: Backend = parts.plugins.make("backend", parts.recipe.backend.name, parts.recipe.backend.options)
-        own = getattr(backend, "launch", None)
-        own([sys.executable, "-m", "benchdog.ranks", str(run.folder)], world) if own else ranks.launch(
-            run, world, quiet
-        )
-        run.facts = Run.open(run.folder).facts
+        try:
+            ranks.launch(run, world, quiet, getattr(backend, "launch", None))
+        finally:
+            run.facts = Run.open(run.folder).facts  # rank 0 has written what was done
         trained, module = None, parts.build()
     finish(run, parts, trained, module, quiet)
 
@@ -169,6 +175,8 @@ def train_rank(
             trainer = parts.plugins.make("trainer", recipe.trainer.name, recipe.trainer.options)
             try:
                 trained = trainer.train(session)
+                if isinstance(trained, nn.Module):
+                    session.result(trained)
                 session.finish()
             finally:
                 session.close()
@@ -198,6 +206,7 @@ def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, qu
     head = parts.task.head(parts.spec)
     call = trained or _numpy(parts, model, head)
     said = evaluate_module(run.folder, call, parts, "valid")
+    agree(run.facts["best"], said["metrics"], recipe.backend.options.get("precision", "fp32"))
     held_out = "test" if "test" in data.splits else "valid"
     samples = artifact.covering(raw_samples(data, held_out, limit=5000), recipe.artifact.samples)
     artifact.save(
@@ -221,6 +230,23 @@ def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, qu
     report.write(run.folder)
 
 
+def agree(best: Mapping[str, Any] | None, metrics: Mapping[str, Any], precision: str) -> None:
+    """See that what is deployed is as good as what was trained.
+
+    Raises:
+        Refused: it isn't; then decoding, transform, head or trainer differ between the two.
+    """
+    value = metrics.get(best["metric"]) if best else None
+    if best is None or not isinstance(value, int | float) or math.isnan(best["value"]):
+        return
+    slack = 0.02 if precision == "fp32" else 0.1  # rounding turns a sample over here and there
+    if abs(value - best["value"]) > slack * (1 + abs(best["value"])):
+        raise Refused(
+            f"The trained model reached valid.{best['metric']} {best['value']:.4f}, the model to deploy {value:.4f}.",
+            "Decoding, transform or head must be the same for both: look at the trainer, or tell its author.",
+        )
+
+
 def _numpy(parts: Parts, model: nn.Module, head: nn.Module) -> Any:
     """Make a runner of the parts in memory: decoded numpy in, (answer, score) numpy out."""
     from benchdog.transforms import Deployed
@@ -235,10 +261,11 @@ def _numpy(parts: Parts, model: nn.Module, head: nn.Module) -> Any:
     return call
 
 
-def _sentence(parts: Parts, parameters: int) -> str:
+def _sentence(parts: Parts, model: str, parameters: int) -> str:
     sizes = ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in parts.data.sizes().items())
     recipe = parts.recipe
-    what = f"{recipe.task.name} with {recipe.model.name} ({parameters:,} parameters)"
+    size = f" ({parameters:,} parameters)" if parameters else ""
+    what = f"{recipe.task.name} with {model}{size}"
     return f"{what} on {recipe.source.name} ({sizes}), {recipe.backend.name}"
 
 

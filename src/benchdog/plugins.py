@@ -131,7 +131,9 @@ class Plugins:
             self._refuse(file.stem, error.message, f"Mend {file}.", error)
             return
         plugin = Plugin(name=file.stem, dist=file.stem, version="", module=module, path=str(file))
-        if any(name.startswith("benchdog_") or hasattr(value, "benchdog_impl") for name, value in vars(module).items()):
+        if any(
+            name.startswith("benchdog_") or hasattr(value, "benchdog_impl") for name, value in vars(module).items()
+        ):
             self._register(plugin, f"Mend {file}.")
 
     def _register(self, plugin: Plugin, remedy: str) -> None:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,20 @@ from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.run import Run
 from benchdog.signals import Signals
 
+LISTEN = "BENCHDOG_LISTEN"
+"""Set for a rank whose standard input is its parent's voice."""
 PATIENCE = 10.0
 """Seconds that the other ranks get to end by themselves when one has failed."""
 
 
-def launch(run: Run, world: int, quiet: bool) -> None:
+def launch(run: Run, world: int, quiet: bool, own: Callable[[list[str], int], int] | None = None) -> None:
     """Start `world` ranks of a run, pass signals on, and wait.
+
+    Args:
+        run: the run, held by this process.
+        world: the number of ranks.
+        quiet: rank 0 says nothing either.
+        own: a backend's way to start processes; it adds a rank's number to the command, and waits.
 
     Raises:
         Stopped: a signal ended the run.
@@ -35,18 +44,22 @@ def launch(run: Run, world: int, quiet: bool) -> None:
     """
     for old in run.folder.glob("failure-*.json"):
         old.unlink()
+    command = [sys.executable, "-m", "benchdog.ranks", str(run.folder), str(world), "quiet" if quiet else "loud"]
+    if own is not None:
+        if code := own(command, world):
+            _judge(run, [code], 0)
+        return
     rendezvous = run.folder / f".rendezvous-{os.getpid()}"
     rendezvous.unlink(missing_ok=True)
-    env = {**os.environ, "BENCHDOG_RENDEZVOUS": rendezvous.resolve().as_uri()}
-    command = [sys.executable, "-m", "benchdog.ranks", str(run.folder), str(world), "quiet" if quiet else "loud"]
-    own: dict[str, Any] = {"start_new_session": True}
+    env = {**os.environ, "BENCHDOG_RENDEZVOUS": rendezvous.resolve().as_uri(), LISTEN: "1"}
+    apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
-        own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     ranks: list[subprocess.Popen[bytes]] = []
     with Signals() as signals:
         try:
             for rank in range(world):
-                ranks.append(subprocess.Popen([*command, str(rank)], env=env, stdin=subprocess.PIPE, **own))
+                ranks.append(subprocess.Popen([*command, str(rank)], env=env, stdin=subprocess.PIPE, **apart))
             codes = _wait(ranks, signals)
         finally:
             for process in ranks:
@@ -99,8 +112,9 @@ def main(folder: Path, world: int, quiet: bool, rank: int) -> int:
     from benchdog.recipe import read_resolved
     from benchdog.settle import reopen
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # before the first step there is nothing to save
-    threading.Thread(target=_listen, daemon=True).start()
+    if os.environ.pop(LISTEN, ""):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # before the first step there is nothing to save
+        threading.Thread(target=_listen, daemon=True).start()
     run = Run.open(folder)
     try:
         recipe = read_resolved(folder)

@@ -43,9 +43,9 @@ Count = Annotated[int, Field(ge=0)]
 class Loading:
     """How samples reach the loop."""
 
-    workers: Annotated[Count | Literal["auto"], Doc("Processes that read and decode; auto: 0 for data in memory.")] = (
-        "auto"
-    )
+    workers: Annotated[
+        Count | Literal["auto"], Doc("Processes that read and decode; auto: 0 for data in memory.")
+    ] = "auto"
     memory: Annotated[int, Doc("MiB of decoded data that may stay in memory."), Bounds(ge=0)] = 2048
     streams: Annotated[int, Doc("Logical streams of a sharded source."), Bounds(ge=1)] = 4
     shuffle: Annotated[int, Doc("Samples in a stream's shuffle buffer."), Bounds(ge=1)] = 1024
@@ -311,6 +311,10 @@ def read_resolved(folder: Path) -> Recipe:
     path = folder / "recipe.toml"
     try:
         return Recipe.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise BadData(
+            f"{path} is missing.", "The run was killed before it began, or its folder is damaged."
+        ) from None
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadData(f"{path} can't be read: {error}.", "The run's folder is damaged.") from None
 

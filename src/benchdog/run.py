@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,7 @@ from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 
 FORMAT = 0
+NOT_IN_NAMES = '/\\:*?"<>|'
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "pluggy", "pydantic", "typer")
 
 
@@ -38,7 +40,10 @@ class Run:
         """Make and hold a new folder; a name that is taken is refused, an empty one is found."""
         with files.saving(runs):
             runs.mkdir(parents=True, exist_ok=True)
-        stem = f"{facts['source']}-{facts['model']}".replace(os.sep, "-").replace(":", "-").replace("/", "-")
+        if name == "last" or name.startswith(".") or any(c in name for c in NOT_IN_NAMES):
+            raise BadUsage(f"A run can't be named {name!r}.", "Choose another --name, without / and the like.")
+        stem = "-".join(facts[kind].rpartition(":")[2] for kind in ("source", "model"))  # of file.py:Class, Class
+        stem = "".join("-" if c in NOT_IN_NAMES else c for c in stem)
         for number in range(1, 1_000_000):
             folder = runs / (name or f"{stem}-{number}")
             try:
@@ -86,6 +91,16 @@ class Run:
             self.lock.acquire(timeout=0)
         except Timeout:
             raise Failed(f"Run {self.name!r} is used by another process.", "Wait for it, or stop it.") from None
+
+    def sweep(self) -> None:
+        """Remove what a killed process left half written; only its holder may."""
+        for folder in (self.folder, self.folder / "checkpoints"):
+            for path in folder.glob(".*"):
+                with suppress(OSError):
+                    if path.is_dir() and path.name.startswith(".artifact."):
+                        shutil.rmtree(path)
+                    elif path.suffix == ".tmp" or path.name.startswith(".rendezvous-"):
+                        path.unlink()
 
     def release(self) -> None:
         """Let the run go."""
@@ -146,9 +161,9 @@ class MetricsLog:
 
     def __init__(self, path: Path, length: int = 0) -> None:
         with path.open("ab") as file:
-            file.truncate(length)
+            self.length = min(length, file.tell())  # a log that lost its end mustn't be filled up with zeros
+            file.truncate(self.length)
         self._file = path.open("ab")
-        self.length = length
 
     def add(self, **values: Any) -> None:
         """Append a line and hand it to the system."""

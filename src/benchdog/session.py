@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,9 @@ from benchdog.recipe import Recipe
 from benchdog.run import MetricsLog, Run
 from benchdog.signals import Signals
 from benchdog.state import snapshot
+
+
+Read = TypeVar("Read")
 
 
 class Session:
@@ -78,14 +83,16 @@ class Session:
         """Go back to the newest checkpoint, if there is one."""
         stored, passed = self._checkpoints.newest()
         for line in passed:
-            self.run.log(f"passed over: {line}")
+            if self._leader:
+                self.run.log(f"passed over: {line}")
+                print(f"note: passed over: {line}", file=sys.stderr, flush=True)
         if stored is None:
             return {}
         self.epoch, self.step, self._batch = stored["epoch"], stored["step"], stored["batch"]
         self._place, self._best, self._worse = stored["place"], stored["best"], stored["worse"]
         self._early, self._elapsed = stored["early"], stored["elapsed"]
         self._epoch_sum = list(stored["epoch_sum"])
-        self._losses = [(loss, weight) for loss, weight in stored["losses"]]
+        self._losses = [(self.device.put(loss), weight) for loss, weight in stored["losses"]]
         self.model.load_state_dict(stored["model"])
         return dict(stored)
 
@@ -108,6 +115,8 @@ class Session:
         if not self._leader:
             return
         self._check_finite()
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):  # a loss may be the last to show it
+            self._diverged(f"A weight is not a finite number after step {self.step}")
         tree = {
             "epoch": self.epoch,
             "step": self.step,
@@ -125,8 +134,8 @@ class Session:
             "device": self.device.state_dict(),
         }
         best, self._best_model = self._best_model, None
-        path = self._checkpoints.write(self.step, snapshot(tree), best)
-        self.plugins.emit("benchdog_checkpoint_saved", run=self.facts, step=self.step, path=str(path))
+        saved = partial(self.plugins.emit, "benchdog_checkpoint_saved", run=self.facts, step=self.step)
+        self._checkpoints.write(self.step, snapshot(tree), best, lambda path: saved(path=str(path)))
 
     @property
     def seconds(self) -> float:
@@ -144,12 +153,12 @@ class Session:
     def batches(self, split: str = "train", /) -> Iterator[Batch]:
         """Yield batches; a step's random numbers depend on the seed and the step alone."""
         if split != "train":
-            yield from self.feed.held_out(split)
+            yield from self._unless_stopped(self.feed.held_out(split))
             return
         seed = self.seed + (self.device.rank << 40)
         fresh, generator = True, torch.default_generator
         on_gpu = self.device.torch_device.type != "cpu"
-        for batch, place in self.feed.train(self.epoch, self._batch, self._place):
+        for batch, place in self._unless_stopped(self.feed.train(self.epoch, self._batch, self._place)):
             if fresh:
                 generator.manual_seed(mix(seed, self.step))
                 if on_gpu:
@@ -157,6 +166,16 @@ class Session:
             self._ids, self._place_after = batch.ids, place
             yield batch
             fresh = batch.last
+
+    def _unless_stopped(self, batches: Iterator[Read]) -> Iterator[Read]:
+        """Yield batches; when workers died of a signal to the whole group, end as that signal wants."""
+        try:
+            yield from batches
+        except RuntimeError:
+            if not self._signal or self._sums or self.device.world > 1:
+                raise
+            self.checkpoint()
+            self._stop()
 
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
         """Add the gradient of sum/weight over the whole batch: all pieces, all ranks."""
@@ -226,7 +245,7 @@ class Session:
         training = self.model.training
         self.model.eval()
         meter = self.task.meter(self.spec)
-        for batch in self.feed.held_out(split):
+        for batch in self._unless_stopped(self.feed.held_out(split)):
             with self.device.autocast():
                 score = self.model(*batch.inputs)
             meter.add(score.float(), batch)
@@ -291,7 +310,7 @@ class Session:
         if not self._losses:
             return
         self._check_finite()
-        loss = float(torch.stack([loss for loss, _ in self._losses]).double().sum())
+        loss = float(torch.stack([loss for loss, _ in self._losses]).cpu().double().sum())
         weight = sum(float(weight) for _, weight in self._losses)
         self._epoch_sum = [self._epoch_sum[0] + loss, self._epoch_sum[1] + weight]
         self._losses = []
@@ -307,12 +326,15 @@ class Session:
             return
         losses = torch.stack([loss for loss, _ in self._losses])
         bad = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
-        if not bad:
-            return
-        step = self.step - len(self._losses) + bad[0] + 1
+        if bad:
+            step = self.step - len(self._losses) + bad[0] + 1
+            self._diverged(f"The loss is {float(losses[bad[0]])} at step {step}")
+
+    def _diverged(self, what: str) -> NoReturn:
+        kept = "The last good checkpoint is kept. " if self._checkpoints.all() else ""
         raise Failed(
-            f"The loss is {float(losses[bad[0]])} at step {step} (epoch {self.epoch + 1}).",
-            "The last good checkpoint is kept. Try a lower --lr, or look for wild values in the data.",
+            f"{what} (epoch {self.epoch + 1}).",
+            f"{kept}Try a lower --lr, or look for wild values in the data.",
         )
 
     def _stop(self) -> None:
@@ -322,6 +344,24 @@ class Session:
             f"Go on with: benchdog train --resume {self.run.folder}",
             code,
         )
+
+    def result(self, module: nn.Module) -> None:
+        """Take what the trainer returned: the session's model (then the best epoch counts), or a module of its own.
+
+        Raises:
+            BadUsage: it has other weights than the model that the recipe names.
+        """
+        mine = {id(parameter) for parameter in self.model.parameters()}
+        if any(id(parameter) in mine for parameter in module.parameters()):
+            return
+        given = module.state_dict()
+        if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in self.model.state_dict().items()}:
+            raise BadUsage(
+                f"Trainer {self.recipe.trainer.name!r} returned a {type(module).__name__} with other weights than "
+                f"{self.recipe.model.name!r}.",
+                "train(session) returns session.model, or a module of the same layers.",
+            )
+        self._best_model = snapshot({"model": given, "best": self._best})
 
     def finish(self) -> None:
         """Write the last checkpoint and wait until it lies on the disk."""

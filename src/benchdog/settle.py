@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,13 +58,11 @@ class Parts:
         """Build the model from the data's spec, its weights drawn from the seed."""
         torch.manual_seed(mix(self.recipe.seed, 0, salt=4))
         spec = self.transform.spec(self.spec)
-        if "model" in self.live:
-            model = self.live["model"]
-            model = model if isinstance(model, nn.Module) else model(spec)
-        else:
-            part = self.recipe.model
-            model = _built(part, spec, self.plugins)
-        return _tried(model, spec, self.recipe.model.name, self.spec, self.transform)
+        part = self.recipe.model
+        model = self.live.get("model")
+        if not isinstance(model, nn.Module):
+            model = _built(part, spec, self.plugins, model)
+        return _tried(model, spec, part.name, self.spec, self.transform)
 
     def fit(self, folder: Path) -> None:
         """Fit transform and task on the training split once; a run that goes on reads what was fitted."""
@@ -123,9 +122,9 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
     task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
     task.check(data.spec)
     spec = data.spec.with_output(*task.output(data.spec))
-    train = data.splits["train"]
-    if isinstance(train, Samples):
-        check_fast_path(train)
+    for split in data.splits.values():
+        if isinstance(split, Samples):
+            check_fast_path(split)
     return Parts(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), live)
 
 
@@ -186,8 +185,12 @@ def _model_name(info: Any, spec: Spec) -> str:
     return info.models[kind]
 
 
-def _built(part: Part, spec: Spec, plugins: Plugins) -> Any:
+def _built(part: Part, spec: Spec, plugins: Plugins, live: Any = None) -> Any:
     try:
+        if live is not None:
+            wanted = inspect.signature(live).parameters
+            needed = any(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in wanted.values())
+            return live(spec) if needed or "spec" in wanted else live()
         return build_model({"name": part.name, "options": part.options}, spec, plugins)
     except BenchdogError:
         raise

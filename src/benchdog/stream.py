@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from benchdog import decode
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
-from benchdog.loading import Samples, mix, open_source, open_splits, preprocess_of
+from benchdog.loading import Samples, calm, check_codes, mix, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.recipe import Recipe
 
@@ -100,7 +100,7 @@ def walk(stream: Stream, shards: Sequence[Shard], place: Place, plan: Plan) -> I
     """Yield the samples of a logical stream from a place on, each with the place behind it."""
     first, offset, gone = place
     for number in range(first, len(shards)):
-        reader = stream.read(shards[number], offset)
+        reader = iter(stream.read(shards[number], offset))
         while block := list(islice(reader, plan.shuffle)):
             for i, j in enumerate(_block_order(len(block), shards[number].name, offset, plan)[gone:], start=gone):
                 yield block[j], (number, offset, i + 1)
@@ -141,6 +141,7 @@ class Reader:
             return Piece(k, (), torch.empty(0), [], None)
         inputs = decode.stack([decode.decode(raw, self.spec, self.preprocess) for raw in raws])
         target = Samples.stack_targets(self, raws)  # type: ignore[arg-type]
+        check_codes(target, self.spec, lambda row: raws[row].id)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
         return Piece(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place)
 
@@ -175,6 +176,7 @@ def read_stream(
                     batch_size=None,
                     num_workers=1,
                     multiprocessing_context=context,
+                    worker_init_fn=calm,
                 )
             )
             for w in range(min(workers, plan.streams))

@@ -74,9 +74,13 @@ class TaskInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerInfo(Component):
-    """Offer a trainer. `resumable` is false for one that can't go on after a stop."""
+    """Offer a trainer.
+
+    `resumable` is false for one that can't go on after a stop; `uses_model` for one that brings its own model.
+    """
 
     resumable: bool = True
+    uses_model: bool = True
     kind: ClassVar[str] = "trainer"
 
 

@@ -77,6 +77,7 @@ class Root(TyperGroup):
             ) from error
         found = getattr(loaded, attribute or ("app" if hasattr(loaded, "app") else "command"))
         app = found if isinstance(found, typer.Typer) else _alone(found, cmd_name)
+        app.rich_markup_mode = None  # a plugin's group looks like the others
         command = get_command(app)
         command.name = cmd_name
         return command
@@ -111,7 +112,9 @@ def foreign() -> dict[str, tuple[str, str, str]]:
     for dist in distributions():
         with suppress(Exception):  # metadata that can't be read is somebody else's fault, and not of this tool
             for entry in dist.entry_points:
-                if entry.group == "benchdog.commands" and (names is None or dist.name in names or entry.name in names):
+                if entry.group == "benchdog.commands" and (
+                    names is None or dist.name in names or entry.name in names
+                ):
                     summary = str(dist.metadata["Summary"] or "")  # type: ignore[index,unused-ignore]
                     found.setdefault(entry.name, (entry.value, dist.name, summary))
     return found
@@ -178,6 +181,8 @@ def main() -> None:
     command = get_command(app)
     try:
         code = command.main(prog_name="benchdog", standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C, without a word
+            code = _fail("Stopped.", "", 130, as_json)
     except BenchdogError as error:
         code = _fail(error.message, error.hint, error.code, as_json)
     except (typer.Abort, KeyboardInterrupt):

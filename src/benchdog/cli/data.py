@@ -22,7 +22,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the source.")]
 One = Annotated[str, typer.Argument(metavar="SOURCE", help="A source, a .csv file, a folder of images or a recipe.")]
 
-app = typer.Typer(help="List, fetch, look at, verify and prune data.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, fetch, look at, verify and prune data.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 
 @app.command("list")

@@ -57,9 +57,7 @@ def info(
     if as_json:
         emit_json({"format": FORMAT, "plugins": owners, "components": found})
         return
-    typer.echo(
-        "\n\n".join([_plugin_text(each) for each in owners] + [_component_text(each) for each in found])
-    )
+    typer.echo("\n\n".join([_plugin_text(each) for each in owners] + [_component_text(each) for each in found]))
 
 
 def _rows(plugins: Plugins) -> Iterator[dict[str, Any]]:
@@ -71,11 +69,7 @@ def _rows(plugins: Plugins) -> Iterator[dict[str, Any]]:
     for plugin in plugins.healthy:
         fault = faults.pop(plugin.name, None)
         loads = list(heavy.get(plugin.name, ()))
-        author = (
-            f"Tell the author of {plugin.dist} to import {', '.join(loads)} where it is used."
-            if loads
-            else ""
-        )
+        author = f"Tell the author of {plugin.dist} to import {', '.join(loads)} where it is used." if loads else ""
         yield {
             "name": plugin.name,
             "distribution": plugin.dist,
@@ -132,9 +126,7 @@ def _components(plugins: Plugins, name: str) -> list[Found]:
 def _names(plugins: Plugins) -> set[str]:
     from benchdog.plugins import KINDS
 
-    return {plugin.name for plugin in plugins.healthy} | {
-        name for kind in KINDS for name in plugins.all(kind)
-    }
+    return {plugin.name for plugin in plugins.healthy} | {name for kind in KINDS for name in plugins.all(kind)}
 
 
 def about(found: Found) -> dict[str, Any]:
@@ -238,9 +230,7 @@ def _plugin(plugins: Plugins, plugin: Plugin) -> dict[str, Any]:
 def _plugin_text(told: dict[str, Any]) -> str:
     head = f"plugin {told['name']}, from {told['distribution']} {told['version']}".rstrip()
     rows = [(each["kind"], each["name"], each["summary"]) for each in told["components"]]
-    return "\n".join(
-        [head, f"  {told['path']}", *([columns(rows, ("kind", "name", "summary"))] if rows else [])]
-    )
+    return "\n".join([head, f"  {told['path']}", *([columns(rows, ("kind", "name", "summary"))] if rows else [])])
 
 
 def _component_text(told: dict[str, Any]) -> str:
@@ -251,9 +241,7 @@ def _component_text(told: dict[str, Any]) -> str:
     ]
     if told["requires"]:
         state = (
-            f"; missing: {', '.join(told['missing'])}. {told['install']}"
-            if told["missing"]
-            else "; all installed"
+            f"; missing: {', '.join(told['missing'])}. {told['install']}" if told["missing"] else "; all installed"
         )
         lines.append(f"  needs    {', '.join(told['requires'])}{state}")
     if not told["options"]:

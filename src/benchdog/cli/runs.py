@@ -19,7 +19,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")]
 One = Annotated[str, typer.Argument(help="A run's name, its folder, or last.")]
 
-app = typer.Typer(help="List, compare and remove runs.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, compare and remove runs.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 
 
 @app.command("list")
@@ -220,7 +222,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "name": folder.name,
         "path": str(folder),
         "source": run.get("source"),
-        "model": run.get("model"),
+        "model": read.learner or None,
         "task": run.get("task"),
         "status": status,
         "epochs": run.get("epochs_done"),

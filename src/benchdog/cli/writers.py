@@ -174,7 +174,7 @@ def _shown(row: Row) -> Row:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.6g}"
     return "" if value is None else " ".join(str(value).split("\n"))
 
 

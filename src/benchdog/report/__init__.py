@@ -45,7 +45,7 @@ def html_summary(folder: Path) -> str:
     read = facts.read(folder)
     top = headline(read)
     state = str(read.run.get("status") or "unknown")
-    line = " · ".join(str(read.run[key]) for key in ("source", "model") if read.run.get(key))
+    line = " · ".join(filter(None, (str(read.run.get("source") or ""), read.learner)))
     return h(
         "div",
         h("style", Html(SUMMARY_CSS)),

@@ -68,6 +68,16 @@ class Facts:
         return str(mapping(fields[0]).get("kind", "")) if isinstance(fields, list) and fields else ""
 
     @property
+    def classical(self) -> bool:
+        """Whether something else than a torch module was trained: the recipe's model was not used."""
+        return bool(self.artifact.get("runner"))
+
+    @property
+    def learner(self) -> str:
+        """Name what was trained: the model, or the trainer where that brings its own."""
+        return str(self.run.get("trainer" if self.classical else "model") or "")
+
+    @property
     def best(self) -> tuple[int, float] | None:
         """The best epoch's number and its value of the monitored metric."""
         best = mapping(self.run.get("best"))

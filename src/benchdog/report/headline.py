@@ -127,7 +127,7 @@ def _compared(facts: Facts, measure: _Measure, split: str, value: float, answer:
         verdict=_verdict(facts, measure, ours, bars[0], samples),
         metric=measure.metric,
         better=measure.better,
-        bars=[Bar(name=_subject(facts), value=ours, text=measure.text(ours), mine=True), *bars],
+        bars=[Bar(name=facts.learner or "this model", value=ours, text=measure.text(ours), mine=True), *bars],
     )
 
 
@@ -146,14 +146,9 @@ def _the(name: str) -> str:
     return f"a {name}" if name.startswith("linear") else f"the {name}"
 
 
-def _subject(facts: Facts) -> str:
-    """Name what was trained: the trainer's name, when it uses no model of torch."""
-    return str(facts.run.get("trainer" if facts.artifact.get("runner") else "model") or "this model")
-
-
 def _verdict(facts: Facts, measure: _Measure, ours: float, best: Bar, samples: float | None) -> str:
     """Judge whether the model pays, beyond what chance gives on that many samples."""
-    who = "The classical way" if facts.artifact.get("runner") else "Deep learning"
+    who = "The classical way" if facts.classical else "Deep learning"
     name = _the(best.name)
     gain = ours - best.value if measure.better == "max" else best.value - ours
     if measure.share and samples:

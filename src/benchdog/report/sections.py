@@ -58,17 +58,16 @@ def bars(top: Headline) -> Html:
 def numbers(facts: Facts) -> Html:
     """List the run's key figures."""
     run, samples = facts.run, facts.run.get("samples")
-    classical = bool(facts.artifact.get("runner"))  # no model of torch: the recipe's was not used
     counts = None
     if isinstance(samples, dict):
         counts = " / ".join(short(samples.get(s)) for s in ("train", "valid", "test"))
     best = f"{short(facts.best[1])}, epoch {facts.best[0]}" if facts.best else None
     lines = {
         "source": run.get("source"),
-        "model": None if classical else run.get("model"),
+        "model": None if facts.classical else run.get("model"),
         "task": run.get("task"),
         "trainer": run.get("trainer"),
-        "parameters": short(run["parameters"]) if run.get("parameters") and not classical else None,
+        "parameters": short(run["parameters"]) if run.get("parameters") and not facts.classical else None,
         "epochs": short(run["epochs_done"]) if "epochs_done" in run else None,
         f"best valid {wording(facts.monitor)}": best,
         "train / valid / test samples": counts,

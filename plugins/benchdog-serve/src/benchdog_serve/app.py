@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from benchdog import __version__
@@ -23,7 +24,7 @@ from benchdog.errors import BenchdogError
 from benchdog.opening import Opened
 from benchdog_serve import telling
 from benchdog_serve.batching import Batcher, Sample
-from benchdog_serve.faults import Rejected, document, rejected
+from benchdog_serve.faults import Rejected, broken, document, rejected
 from benchdog_serve.guard import Guard
 from benchdog_serve.operations import PREDICT, predict_body
 from benchdog_serve.reading import FORM, Reader
@@ -213,6 +214,14 @@ def _handle_errors(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> Response:
         return document(Rejected(422, f"{request.url.path} can't be read.", "See /docs."))
 
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        return document(broken())  # the guard, to which it is raised again, tells the terminal
+
+    async def gone(request: Request, error: Exception) -> Response:
+        return document(Rejected(400, "The client went away."))
+
+    app.add_exception_handler(Exception, unforeseen)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Rejected, told)
     app.add_exception_handler(BenchdogError, told)
     app.add_exception_handler(HTTPException, http)

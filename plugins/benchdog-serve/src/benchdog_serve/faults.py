@@ -12,9 +12,7 @@ from benchdog.errors import BadData, BadUsage, BenchdogError
 class Rejected(Exception):
     """A request that isn't answered: the status and the two sentences of the error's document."""
 
-    def __init__(
-        self, status: int, message: str, hint: str = "", headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, message: str, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
@@ -31,6 +29,11 @@ def document(fault: Rejected) -> JSONResponse:
     """Write a fault as {"error": {"message", "hint"}}."""
     body = {"error": {"message": fault.message, "hint": fault.hint}}
     return JSONResponse(body, status_code=fault.status, headers=fault.headers)
+
+
+def broken() -> Rejected:
+    """Tell that the fault is the server's own."""
+    return Rejected(500, "The server failed.", "What happened is in the server's terminal.")
 
 
 def rejected(error: BaseException) -> Rejected:

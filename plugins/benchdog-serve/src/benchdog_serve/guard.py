@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from benchdog_serve.faults import Rejected, busy, document
+from benchdog_serve.faults import Rejected, broken, busy, document
 
 SAFE = {
     "Content-Security-Policy": (
@@ -59,8 +59,7 @@ class Guard:
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
             print(f"benchdog: {scope['method']} {scope['path']} failed: {said}", file=sys.stderr, flush=True)
             if not reply.started:
-                told = Rejected(500, "The server failed.", "What happened is in the server's terminal.")
-                await document(told)(scope, receive, reply)
+                await document(broken())(scope, receive, reply)
         finally:
             self.held -= body.size
 

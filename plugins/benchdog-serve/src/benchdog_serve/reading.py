@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,6 +24,8 @@ TEXT = "text/plain"
 KEYS = {"image": ("instances",), "array": ("instances",), "row": ("rows", "instances"), "tokens": ("text",)}
 """Keys of the JSON document, by the decode operation of the model's only input; the first is its own."""
 SHOWN = 8
+SMALL = 64
+"""Numbers of an array that an example spells out."""
 
 
 class Reader:
@@ -42,7 +44,7 @@ class Reader:
         self.way = str(self.first[self.name]["op"]) if len(self.first) == 1 else "several"
         self.keys = KEYS.get(self.way, ("instances",))
         self.types = _types(self.way)
-        self._decode = decoder(_free(spec), preprocess)
+        self._decode = decoder(spec, preprocess)
 
     def decode(self, raws: Sequence[Raw]) -> list[Sample]:
         """Decode samples one by one: BadData names the one that can't be."""
@@ -162,7 +164,7 @@ class Reader:
         return f"{files}{shown}"
 
     def example(self) -> dict[str, Any]:
-        """Give a document that /predict takes as it is, except for arrays, which are only hinted at."""
+        """Give a document that /predict takes as it is, but for files, which are only hinted at."""
         instance = {field.name: _example(field, self.first[field.name]) for field in self.spec.fields}
         if self.way == "tokens":
             return {"text": instance[self.name]}
@@ -183,14 +185,6 @@ def _types(way: str) -> tuple[str, ...]:
         "tokens": (JSON, TEXT),
     }
     return known.get(way, (FORM, JSON))
-
-
-def _free(spec: Spec) -> Spec:
-    """Let a prompt have any length: the spec tells the window that the model was trained on."""
-    if spec.target.kind != "next-token":
-        return spec
-    fields = tuple(replace(f, shape=(None,)) if f.kind == "tokens" else f for f in spec.fields)
-    return replace(spec, fields=fields)
 
 
 def _columns(name: str, word: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -241,7 +235,9 @@ def _example(field: Field, op: Mapping[str, Any]) -> Any:
     if op["op"] == "tokens":
         vocabulary = op["vocabulary"]
         return "The " if set("The ") <= set(vocabulary) else "".join(vocabulary[:4])
-    return {"b64": "..."} if op["op"] == "image" else [[0]]
+    if op["op"] == "image" or None in field.shape or math.prod(axis or 0 for axis in field.shape) > SMALL:
+        return {"b64": "..."}
+    return np.zeros([axis or 0 for axis in field.shape], field.dtype).tolist()
 
 
 def _no_constant(word: str) -> NoReturn:

@@ -20,5 +20,6 @@ def benchdog_trainers() -> list[TrainerInfo]:
             requires=("sklearn", "skops"),
             install="pip install benchdog-sklearn",
             resumable=False,
+            uses_model=False,
         )
     ]

@@ -39,7 +39,9 @@
     const slow = setTimeout(() => mine === newest && show(el("div", { class: "card empty" }, el("p", {}, "Working …"))), 400);
     try {
       const answers = await ask(body, type);
-      if (mine === newest) show(...answers.map(draw));
+      if (mine !== newest) return;
+      show(...answers.map(draw));
+      $("output").scrollIntoView({ block: "nearest" });
     } catch (error) {
       if (mine === newest) show(fault(error));
     } finally {
@@ -291,11 +293,13 @@
     area.value = JSON.stringify(about.input.example, null, 1);
     const send = () => answer(area.value, "application/json", (values, place, all) =>
       card(values, all.length > 1 ? `${place + 1}` : ""));
-    written_in(area, send, "Answer");
+    const spelt = !area.value.includes('"b64"');
+    if (spelt || about.input.way !== "array") written_in(area, send, "Answer");
+    else $("input").replaceChildren();
     if (about.input.way !== "array") return;
     const list = about.examples.slice(0, 6).map((example, place) =>
       el("button", { class: "other", type: "button", onclick: () => sendArray(place) }, example.id));
-    $("input").prepend(dropping("Drop .npy files here"), el("h3", {}, "Or numbers"));
+    $("input").prepend(dropping("Drop .npy files here"), spelt ? el("h3", {}, "Or numbers") : "");
     if (list.length) $("input").append(el("h3", {}, "Or a held-out sample"), el("div", { class: "actions" }, ...list));
   }
 

@@ -14,9 +14,9 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --remote-debugging-pipe"
-).split()
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking",
+    "--disable-component-update --disable-sync --remote-debugging-pipe",
+)
 
 
 class Browser:
@@ -24,7 +24,13 @@ class Browser:
 
     def __init__(self, profile: Path, *, width: int = 1100, height: int = 900, dark: bool = False) -> None:
         ours, theirs = os.pipe(), os.pipe()
-        argv = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
+        argv = [
+            CHROMIUM,
+            *" ".join(FLAGS).split(),
+            f"--user-data-dir={profile}",
+            f"--window-size={width},{height}",
+            "about:blank",
+        ]
         line = f"exec {shlex.join(argv)} 3<&{ours[0]} 4>&{theirs[1]}"  # the protocol's fixed numbers
         self.process = subprocess.Popen(
             ["/bin/bash", "-c", line], pass_fds=(ours[0], theirs[1]), stderr=subprocess.DEVNULL

@@ -1,0 +1,203 @@
+"""Doubles of opened models, a client without a network, and a real server in a subprocess."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+
+from benchdog import decode
+from benchdog.api import Answer, Column, Field, Raw, Spec, Target
+from benchdog.builtin.tasks import answers
+from benchdog_serve.app import Service, build
+
+COLUMNS = (Column(name="acid"), Column(name="colour", kind="category", categories=("red", "white")))
+FIELDS = {
+    "image": Field(kind="image", shape=(1, 4, 4), dtype="uint8", range=(0, 255)),
+    "row": Field(kind="table", shape=(2,), dtype="float32", columns=COLUMNS),
+    "array": Field(kind="audio", shape=(1, 3), dtype="float32"),
+    "tokens": Field(kind="tokens", shape=(8,), dtype="int64"),
+}
+KLASS = Target(kind="class", classes=("dark", "bright"))
+
+
+class Double:
+    """Stands for benchdog.opening.Opened: real decoding and real answers, a model that adds up pixels."""
+
+    kind, exporter = "artifact", ""
+    path = Path("runs/double/artifact")
+
+    def __init__(self, way: str, *, max_batch: int = 64) -> None:
+        self.way = way
+        target = KLASS
+        if way == "mask":
+            target = Target(kind="mask", classes=("none", "disc"), shape=(4, 4))
+        if way == "tokens":
+            target = Target(kind="next-token", classes=tuple("abc "), shape=(8,))
+        fields = (FIELDS.get(way, FIELDS["image"]),)
+        if way == "several":
+            fields = (Field(kind="image", shape=(1, 4, 4), dtype="uint8", name="left"),)
+            fields += (Field(kind="audio", shape=(1, 3), dtype="float32", name="sound"),)
+        self.spec = Spec(fields=fields, target=target, output=(2,))
+        self.preprocess = decode.default(self.spec)
+        self.max_batch = max_batch
+        self.task_name = {"mask": "segmentation", "tokens": "next-token"}.get(way, "classification")
+        self.meta: dict[str, Any] = {"run": "double", "metrics": {"accuracy": 0.5, "loss": float("nan")}}
+        self.sizes: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fault: BaseException | None = None
+
+    def load(self) -> Double:
+        return self
+
+    def call(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.way == "mask":
+            return (inputs[0][:, 0] > 127).astype(np.int64), inputs[0]
+        if self.way == "tokens":
+            score = np.zeros((*inputs[0].shape, 4), np.float32)
+            return score, score
+        total = inputs[0].reshape(len(inputs[0]), -1).mean(1)
+        bright = 1 / (1 + np.exp(-np.clip(np.nan_to_num(total - 100, nan=-1), -50, 50)))
+        answer = np.stack([1 - bright, bright], 1).astype(np.float32)
+        return answer, answer
+
+    def answers_to(self, decoded: Any, ids: Any) -> list[Answer]:
+        self.gate.wait(10)
+        self.sizes.append(len(decoded))
+        if self.fault is not None:
+            raise self.fault
+        functions = {"mask": answers.segmentation, "tokens": answers.next_token}
+        function: Any = functions.get(self.way, answers.classification)
+        return [function(self.call, decode.stack([each]), self.spec, None)[0] for each in decoded]
+
+    def samples(self) -> list[Raw]:
+        if self.way == "row":
+            return [Raw(id="row-7", fields={"input": {"acid": 3.5, "colour": "white"}}, target=np.int64(1))]
+        if self.way in ("image", "mask"):
+            return [Raw(id="dark-0", fields={"input": png(0)}, target=np.int64(0))]
+        return []
+
+
+def png(level: int, size: int = 4) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((size, size), level, np.uint8)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+JSON = {"content-type": "application/json"}
+
+
+def files(*contents: tuple[str, bytes]) -> list[Any]:
+    """Make a form of files: (name, content)."""
+    return [("files", (name, data, "image/png")) for name, data in contents]
+
+
+def fault(response: httpx.Response, status: int) -> str:
+    """Check that a response is an error of the usual form; give its two sentences."""
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert set(error) == {"message", "hint"}
+    assert "Traceback" not in response.text
+    return f"{error['message']}\n{error['hint']}"
+
+
+class Client:
+    """Requests to an application in this process; `many` sends them at the same time."""
+
+    def __init__(self, service: Service, hosts: list[str] | None) -> None:
+        self.service = service
+        self.app = build(service, hosts)
+
+    def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.many([(method, path, options)])[0]
+
+    def post(self, **options: Any) -> httpx.Response:
+        return self("POST", "/predict", **options)
+
+    def many(
+        self, requests: list[tuple[str, str, dict[str, Any]]], meanwhile: Callable[[], Any] | None = None
+    ) -> list[httpx.Response]:
+        async def work() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.app)  # type: ignore[arg-type]
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+                tasks = [asyncio.ensure_future(client.request(m, p, **o)) for m, p, o in requests]
+                if meanwhile is not None:
+                    await asyncio.sleep(0.2)
+                    meanwhile()
+                return list(await asyncio.gather(*tasks))
+
+        return asyncio.run(work())
+
+
+# --- the real thing
+
+
+def environment(place: Path) -> dict[str, str]:
+    mine = {"HOME": place, "USERPROFILE": place, "BENCHDOG_CACHE": place / "cache", "MPLCONFIGDIR": place / "mpl"}
+    kept = {key: value for key, value in os.environ.items() if key not in ("BENCHDOG_RUNS", "BENCHDOG_PLUGINS")}
+    return {**kept, **{key: str(value) for key, value in mine.items()}, "OMP_NUM_THREADS": "1"}
+
+
+def run(*arguments: object, place: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `benchdog ...` to its end."""
+    argv = [sys.executable, "-m", "benchdog", *map(str, arguments)]
+    options: dict[str, Any] = {"capture_output": True, "text": True, "encoding": "utf-8", "timeout": 300}
+    done = subprocess.run(argv, cwd=place, env=environment(place), check=False, **options)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+class Server:
+    """`benchdog serve` in a process of its own, on a free port."""
+
+    def __init__(self, place: Path, *arguments: object, command: list[str] | None = None) -> None:
+        argv = [*(command or [sys.executable, "-m", "benchdog"]), "serve", *map(str, arguments)]
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+        self.process = subprocess.Popen(
+            [*argv, "--port", "0", "--json"],
+            cwd=place,
+            env=environment(place),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            creationflags=flags,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1]
+        self.url = json.loads(line)["url"]
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+    def stop(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
+        """Send a signal; give the exit code and what was printed."""
+        if sys.platform == "win32":
+            number = signal.CTRL_BREAK_EVENT
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=30)
+        assert "Traceback" not in err, err
+        return self.process.returncode, out, err

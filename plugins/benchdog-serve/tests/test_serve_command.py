@@ -1,0 +1,176 @@
+"""A trained model behind a real socket, in a process of its own."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from importlib.util import find_spec
+
+import httpx
+import pytest
+from serve_doubles import Server, run
+
+from benchdog.opening import open_model
+from benchdog.plugins import Plugins
+
+SCRIPT = """
+import sys
+from benchdog.cli import main
+try:
+    main()
+finally:
+    print("TORCH" if "torch" in sys.modules else "NO TORCH", file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(place, digits):
+    with Server(place, "digits") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def opened(digits):
+    return open_model(digits, Plugins.discover())
+
+
+def test_answers_are_those_of_the_artifact(server, opened):
+    raws = opened.samples()
+    wanted = [answer.values for answer in opened.answers(raws)]
+    files = [("files", (raw.id, raw.fields["input"], "image/png")) for raw in raws]
+    got = httpx.post(f"{server.url}/predict", files=files, timeout=30).json()["answers"]
+    assert [each["label"] for each in got] == [each["label"] for each in wanted]
+    for mine, theirs in zip(got, wanted, strict=True):
+        assert mine["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-5)
+
+
+def test_many_clients_at_once(server, opened):
+    raws = opened.samples()
+    wanted = [answer.values["label"] for answer in opened.answers(raws)]
+    got = [None] * len(raws)
+
+    def work(place):
+        headers = {"content-type": "image/png"}
+        content = raws[place].fields["input"]
+        reply = httpx.post(f"{server.url}/predict", content=content, headers=headers, timeout=30)
+        got[place] = reply.json()["answers"][0]["label"]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(raws))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == wanted
+
+
+def test_it_says_what_it_serves(server):
+    assert httpx.get(f"{server.url}/health").json()["model"] == "digits"
+    assert httpx.get(f"{server.url}/about").json()["classes"] == list("0123456789")
+    assert "<title>" in httpx.get(server.url).text
+
+
+def test_a_large_body_gets_its_answer(server):
+    def chunks():
+        for _ in range(250):
+            yield b"x" * 100_000
+
+    headers = {"content-type": "image/png"}
+    for content in (b"x" * 25_000_000, chunks()):
+        reply = httpx.post(f"{server.url}/predict", content=content, headers=headers, timeout=30)
+        assert reply.status_code == 413
+        assert "--max-body" in reply.json()["error"]["hint"]
+    assert httpx.get(f"{server.url}/health").status_code == 200
+
+
+def test_another_host_is_refused(server):
+    reply = httpx.get(f"{server.url}/about", headers={"host": "evil.example"})
+    assert reply.status_code == 421
+    assert "--allow-host" in reply.json()["error"]["hint"]
+
+
+def begin(url, content):
+    """Open a connection and send a request's head and half of its body."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    head = (
+        f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/png\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + content[: len(content) // 2])
+    time.sleep(0.3)
+    return connection
+
+
+def test_what_is_under_way_is_answered_before_the_end(place, digits, opened):
+    content = opened.samples()[0].fields["input"]
+    with Server(place, "digits") as running, begin(running.url, content) as connection:
+        running.process.send_signal(signal.SIGTERM if sys.platform != "win32" else signal.CTRL_BREAK_EVENT)
+        time.sleep(0.5)
+        connection.sendall(content[len(content) // 2 :])
+        reply = b"".join(iter(lambda: connection.recv(4096), b""))
+        assert reply.startswith(b"HTTP/1.1 200")
+        assert b'"label"' in reply
+        assert running.process.wait(20) == 0
+
+
+def test_ctrl_c_is_the_normal_end(place, digits, opened):
+    with Server(place, "last") as running:
+        assert httpx.get(f"{running.url}/health").status_code == 200
+        begin(running.url, opened.samples()[0].fields["input"]).close()  # a client that goes away is no event
+        time.sleep(0.2)
+        code, out, err = running.stop(signal.SIGINT)
+        assert (code, out) == (0, "")
+        assert err.splitlines() == [f"Serving digits at {running.url} (Ctrl-C stops)", "Stopped."]
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{running.url}/health")
+
+
+def test_a_port_in_use(place, digits):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run("serve", "digits", "--port", port, place=place, code=1)
+        assert f"Port {port} is in use" in done.stderr
+        assert "--port" in done.stderr
+        done = run("serve", "digits", "--port", port, "--json", place=place, code=1)
+        assert json.loads(done.stdout)["error"]["code"] == 1
+
+
+def test_wrong_usage(place, digits):
+    assert "digits" in run("serve", "digit", "--port", 0, place=place, code=2).stderr
+    assert "20MB" in run("serve", "digits", "--max-body", "much", place=place, code=2).stderr
+    assert "--host" in run("serve", "digits", "--host", "192.0.2.1", place=place, code=2).stderr
+
+
+def test_the_network_is_warned_of(place, digits):
+    with Server(place, digits / "artifact", "--host", "0.0.0.0") as running:
+        about = httpx.get(f"{running.url}/about", headers={"host": "my-machine"}).json()
+        assert about["examples"] == []  # held-out samples can be private
+        _, _, err = running.stop()
+        assert "warning: anybody on the network" in err
+
+
+def test_help_loads_nothing_heavy(place):
+    code = (
+        "import sys; sys.argv = ['benchdog', 'serve', '--help']\n"
+        "from benchdog.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'torch', 'numpy', 'fastapi', 'uvicorn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.skipif(find_spec("benchdog_onnx") is None, reason="benchdog-onnx is not installed")
+def test_an_export_is_served_without_torch(place, digits, opened):
+    run("export", "digits", "--to", "onnx", place=place)
+    with Server(place, digits / "exports" / "onnx", command=[sys.executable, "-c", SCRIPT]) as running:
+        about = httpx.get(f"{running.url}/about").json()
+        assert (about["kind"], about["exporter"], about["name"]) == ("export", "onnx", "digits")
+        raws = opened.samples()[:3]
+        files = [("files", (raw.id, raw.fields["input"], "image/png")) for raw in raws]
+        got = httpx.post(f"{running.url}/predict", files=files, timeout=30).json()["answers"]
+        assert [each["label"] for each in got] == [a.values["label"] for a in opened.answers(raws)]
+        _, _, err = running.stop()
+        assert "NO TORCH" in err

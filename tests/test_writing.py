@@ -1,0 +1,55 @@
+"""Text is written token by token, from a run and from its exports: the same text."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from inside import run
+
+RHYME = "the cat sat on the mat. the rat ran to the cat. a hat for the cat, a mat for the rat.\n"
+MODEL = ["--model", "characters", "--set", "model.width=16", "--set", "model.layers=1", "--set", "model.heads=2"]
+TASK = ["--set", "task.length=40", "--set", "source.context=24", "--set", "source.stride=3"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a small model of a rhyme; give the working folder."""
+    folder = tmp_path_factory.mktemp("rhyme")
+    (folder / "rhyme.txt").write_text(RHYME * 20, encoding="utf-8")
+    data = ["--data", "rhyme.txt", "--epochs", 6, "--lr", "0.01", "--quiet", "--name", "rhyme"]
+    run("train", "characters", *data, *MODEL, *TASK, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(place: Path) -> str:
+    """Give what the artifact writes after a prompt."""
+    (answer,) = run("predict", "rhyme", "the c", "--json", cwd=place).json["answers"]
+    assert answer["prompt"] == "the c"
+    assert len(answer["text"]) == 40
+    return str(answer["text"])
+
+
+def test_what_is_learnt_is_written(text):
+    assert set(text) <= set(RHYME)
+    words = set(RHYME.replace(".", " ").replace(",", " ").split())
+    assert sum(word in words for word in text.replace(".", " ").replace(",", " ").split()) >= 4
+
+
+@pytest.mark.parametrize("exporter", ["torch-export", "onnx"])
+def test_an_export_writes_the_same(place, text, exporter):
+    if exporter == "onnx" and importlib.util.find_spec("benchdog_onnx") is None:
+        pytest.skip("benchdog-onnx is not installed")
+    run("export", "rhyme", "--to", exporter, cwd=place)
+    export = place / "runs" / "rhyme" / "exports" / exporter
+    # Prompts of different lengths in one call: none changes what is written after another.
+    prompts = ["the c", "a", "the rat ran to the cat. a hat for the"]
+    answers = run("predict", export, *prompts, "--json", cwd=place).json["answers"]
+    assert [answer["prompt"] for answer in answers] == prompts
+    assert answers[0]["text"] == text
+
+
+def test_an_unknown_character_is_told(place):
+    told = run("predict", "rhyme", "the c\u00e4t", cwd=place, code=5)
+    assert "\u00e4" in told.err
