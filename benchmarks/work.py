@@ -55,7 +55,7 @@ def _preprocess(spec: Spec, transform: str) -> Preprocess:
 
 
 class Image:
-    """The first N images of Fashion-MNIST; a few test images to validate on."""
+    """The first N images of Fashion-MNIST; a few more to validate on."""
 
     def __init__(self) -> None:
         self.peers = _peers_module(PEERS / "image" / "common.py")
@@ -68,10 +68,11 @@ class Image:
         return _preprocess(spec, "scale")
 
     def open(self) -> dict[str, Arrays]:
-        x, y = self.peers.train_arrays()
-        held_x, held_y = self.peers.test_arrays()
-        train = Arrays(x.numpy()[:, None], y.numpy())
-        return {"train": train, "valid": Arrays(held_x.numpy()[:HELD_OUT, None], held_y.numpy()[:HELD_OUT])}
+        count = self.peers.N
+        x = self.peers.idx("train-images-idx3-ubyte.gz").numpy()[:, None]
+        y = self.peers.idx("train-labels-idx1-ubyte.gz").long().numpy()
+        held_out = slice(count, count + HELD_OUT) if count < len(x) else slice(0, HELD_OUT)
+        return {"train": Arrays(x[:count], y[:count]), "valid": Arrays(x[held_out], y[held_out])}
 
 
 def image_net(spec: Spec) -> torch.nn.Module:

@@ -31,7 +31,8 @@ def sample(name, number):
 
 
 def spec():
-    return Spec(fields=(Field(kind="table", shape=(4,), dtype="float32"),), target=Target(kind="class", classes=CLASSES))
+    field = Field(kind="table", shape=(4,), dtype="float32")
+    return Spec(fields=(field,), target=Target(kind="class", classes=CLASSES))
 
 
 class Numbered:
@@ -73,7 +74,8 @@ class Positions:
     def open(self):
         wrong = self.options.wrong
         valid = wrong.removeprefix("valid ") if wrong.startswith("valid ") else ""
-        return {"train": Numbered("train", self.options.samples, "" if valid else wrong), "valid": Numbered("valid", 30, valid)}
+        train = Numbered("train", self.options.samples, "" if valid else wrong)
+        return {"train": train, "valid": Numbered("valid", 30, valid)}
 
 
 class Sharded:

@@ -224,7 +224,14 @@ def test_evaluate_reads_the_test_split_and_shows_baselines(digits_run, tmp_path)
 @pytest.mark.slow
 def test_smoke_tries_everything_and_leaves_nothing(tmp_path):
     told = run("train", "digits", "--model", "mlp", "--smoke", "--json", "--quiet", cwd=tmp_path).json
-    assert [step["stage"] for step in told["steps"]] == ["train", "resume", "overfit", "artifact", "export", "predict"]
+    assert [step["stage"] for step in told["steps"]] == [
+        "train",
+        "resume",
+        "overfit",
+        "artifact",
+        "export",
+        "predict",
+    ]
     assert "the net can learn it" in told["steps"][2]["said"]
     assert list(tmp_path.iterdir()) == []
 

@@ -9,8 +9,8 @@ from torch import nn
 
 import benchdog
 from benchdog.api import BadUsage, Field, Raw, Spec, Target
-from inside import same
 from inside import run as command
+from inside import same
 from local_sources import write
 
 
@@ -41,7 +41,8 @@ class Stars:
 
     def spec(self):
         return Spec(
-            fields=(Field(kind="table", shape=(3,), dtype="float32"),), target=Target(kind="class", classes=("dim", "bright"))
+            fields=(Field(kind="table", shape=(3,), dtype="float32"),),
+            target=Target(kind="class", classes=("dim", "bright")),
         )
 
     def open(self):
@@ -101,7 +102,7 @@ def test_load_by_name_folder_or_last(trained):
 def test_a_live_model(tmp_path, model):
     run = benchdog.train("digits", model=model, epochs=4, lr=0.01, runs_dir=tmp_path, quiet=True)
     assert run.metrics["accuracy"] > 0.8
-    assert not set(run.folder.name) & set('<>:/')
+    assert not set(run.folder.name) & set("<>:/")
     assert len(run.predict(run.samples()[:3])) == 3
     recipe = (run.folder / "recipe.toml").read_text(encoding="utf-8")
     assert "workers = 0" in recipe
@@ -126,7 +127,9 @@ def test_a_live_source(tmp_path):
 
 
 def test_a_source_of_a_local_plugin(tmp_path):
-    run = benchdog.train("positions", plugins=[write(tmp_path)], model="linear", epochs=1, runs_dir=tmp_path, quiet=True)
+    run = benchdog.train(
+        "positions", plugins=[write(tmp_path)], model="linear", epochs=1, runs_dir=tmp_path, quiet=True
+    )
     assert json.loads((run.folder / "run.json").read_text())["source"] == "positions"
 
 

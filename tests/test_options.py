@@ -82,7 +82,9 @@ options = st.builds(
     kind=st.sampled_from(["plain", "fancy"]),
     path=st.none() | st.just(Path("some/where")),
     hidden=st.lists(st.integers(-(2**60), 2**60)).map(tuple),
-    more=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.floats(allow_nan=False, allow_infinity=False)),
+    more=st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])), st.floats(allow_nan=False, allow_infinity=False)
+    ),
     several=st.integers() | st.just("auto"),
     on=st.booleans(),
 )

@@ -5,10 +5,10 @@ import sys
 import threading
 
 import pytest
-from plugin_files import install, offer
 
 from benchdog.errors import BadUsage, NotAvailable
 from benchdog.plugins import Plugins, load_file
+from plugin_files import install, offer
 
 WITH_EVENTS = """
 import pathlib
@@ -110,7 +110,8 @@ FAULTS = {
     ),
     "forgets the mark": ("def benchdog_models():\n    return []\n", ["benchdog_models", "@hookimpl"]),
     "wraps a hook": (
-        "from benchdog.api import hookimpl\n@hookimpl(wrapper=True)\ndef benchdog_models():\n    yield\n    return []\n",
+        "from benchdog.api import hookimpl\n@hookimpl(wrapper=True)\n"
+        "def benchdog_models():\n    yield\n    return []\n",
         ["wraps benchdog_models"],
     ),
     "wraps a hook in the old way": (
@@ -265,7 +266,9 @@ def test_what_a_component_requires_is_told_before_it_is_loaded(place, package):
 
 
 def test_code_that_breaks_when_it_is_used_is_told_as_the_components(place):
-    code = offer("late").replace("target=':build'", "target='late_code:build'").replace('":build"', '"late_code:build"')
+    code = (
+        offer("late").replace("target=':build'", "target='late_code:build'").replace('":build"', '"late_code:build"')
+    )
     install(place, "late", code)
     (place / "late_code.py").write_text("import no_such_package\n", encoding="utf-8")
     plugins = Plugins.discover()
@@ -373,7 +376,9 @@ def test_a_slow_observer_cant_hold_a_run_up(place, monkeypatch):
 
     monkeypatch.setattr(events, "CAPACITY", 1000)
     monkeypatch.setattr(events, "PATIENCE", 0.2)
-    code = "import threading\nwait = threading.Event()\n" + WITH_EVENTS.replace("heard.append((step", "wait.wait(20), heard.append((step")
+    code = "import threading\nwait = threading.Event()\n" + WITH_EVENTS.replace(
+        "heard.append((step", "wait.wait(20), heard.append((step"
+    )
     install(place, "sleeper", code)
     plugins = Plugins.discover()
     for step in range(3000):

@@ -139,12 +139,24 @@ def test_a_trainer_that_cant_go_on_says_so(place, monkeypatch):
     ],
 )
 def test_misuse_of_the_session_is_told(place, wrong, code, said):
-    result = run("--plugin", "mine.py", *TRAIN, "--trainer", "mine", "--set", f"trainer.wrong={wrong}", cwd=place, code=code)
+    result = run(
+        "--plugin", "mine.py", *TRAIN, "--trainer", "mine", "--set", f"trainer.wrong={wrong}", cwd=place, code=code
+    )
     assert said in result.err
 
 
 def test_a_trainer_that_does_nothing_leaves_the_untrained_model(place):
-    args = ["--plugin", "mine.py", *TRAIN, "--trainer", "mine", "--set", "trainer.wrong=does nothing", "--name", "idle"]
+    args = [
+        "--plugin",
+        "mine.py",
+        *TRAIN,
+        "--trainer",
+        "mine",
+        "--set",
+        "trainer.wrong=does nothing",
+        "--name",
+        "idle",
+    ]
     run(*args, cwd=place)
     told = json.loads((place / "runs" / "idle" / "run.json").read_text())
     assert told["status"] == "finished"
@@ -155,7 +167,8 @@ def test_a_trainer_that_does_nothing_leaves_the_untrained_model(place):
 def test_an_observer_and_a_log_cant_change_a_run(place, tmp_path):
     ear = tmp_path / "ear.py"
     ear.write_text(
-        "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_step_ended(run, step, loss):\n    raise OSError('ear')\n"
+        "from benchdog.api import hookimpl\n"
+        "@hookimpl\ndef benchdog_step_ended(run, step, loss):\n    raise OSError('ear')\n"
         "@hookimpl\ndef benchdog_epoch_ended(metrics):\n    metrics.clear()\n",
         encoding="utf-8",
     )

@@ -32,7 +32,9 @@ class Shards:
     def read(self, shard, start):
         self.reads.append((shard.name, start))
         length = self.lengths[int(shard.name[1:])]
-        return (Raw(id=f"{shard.name}/{i}", fields={"input": [float(i)]}, target=float(i)) for i in range(start, length))
+        return (
+            Raw(id=f"{shard.name}/{i}", fields={"input": [float(i)]}, target=float(i)) for i in range(start, length)
+        )
 
 
 def read(lengths, plan, position=None, workers=0):
@@ -82,7 +84,7 @@ def test_from_any_position_the_rest_is_the_same(lengths, plan, data):
 def test_readers_of_some_streams_give_what_one_reader_of_all_gives(lengths, plan, workers):
     """What the workers do, without processes: each reads its own streams."""
     position = Position.start(plan.streams)
-    alone = [p for p in Reader(Shards(lengths), SPEC, decode.default(SPEC)).read(plan, position, range(plan.streams))]
+    alone = list(Reader(Shards(lengths), SPEC, decode.default(SPEC)).read(plan, position, range(plan.streams)))
     hands = [
         Reader(Shards(lengths), SPEC, decode.default(SPEC)).read(plan, position, range(w, plan.streams, workers))
         for w in range(min(workers, plan.streams))
@@ -124,7 +126,13 @@ SMALL = ["--set", "loader.streams=3", "--set", "loader.shuffle=5", "--workers", 
 
 
 def recipe(local, workers):
-    names = {"source": "streamed", "model": "linear", "task": "classification", "trainer": "supervised", "backend": "cpu"}
+    names = {
+        "source": "streamed",
+        "model": "linear",
+        "task": "classification",
+        "trainer": "supervised",
+        "backend": "cpu",
+    }
     loader = Loading(workers=workers, streams=3, shuffle=5)
     parts = {kind: Part(name=name) for kind, name in names.items()}
     return Recipe(plugins=(str(local),), loader=loader, **parts)

@@ -41,7 +41,8 @@ class Net(nn.Module):
         inputs = 1
         for length in spec.fields[0].shape:
             inputs *= length
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(inputs, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2))
+        first = nn.Linear(inputs, 16)
+        self.layers = nn.Sequential(nn.Flatten(), first, nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2))
         self.last = nn.Linear(16, spec.outputs)
         self.calls = 0
 
@@ -120,7 +121,14 @@ def test_a_run_leaves_what_it_promises(place):
     assert told["best"] == {"epoch": best["epoch"], "metric": "accuracy", "value": best["valid.accuracy"]}
     assert best["valid.accuracy"] > 0.6
     assert len(list((folder / "checkpoints").glob("step-*"))) == 2
-    for name in ("recipe.toml", "environment.json", "log.txt", "evaluation-valid.json", "baseline.json", "report.html"):
+    for name in (
+        "recipe.toml",
+        "environment.json",
+        "log.txt",
+        "evaluation-valid.json",
+        "baseline.json",
+        "report.html",
+    ):
         assert (folder / name).is_file(), name
     assert (folder / "local" / "net.py").read_text(encoding="utf-8") == NET
 
@@ -216,6 +224,19 @@ def test_stopped_three_times_and_one_checkpoint_spoilt(place, train, monkeypatch
     equal(place, "often")
 
 
+def test_a_run_that_was_moved_goes_on_with_its_own_copy_of_the_code(place, train, monkeypatch, tmp_path):
+    stop_at(monkeypatch, 20)
+    train("away", code=143)
+    monkeypatch.undo()
+    shutil.move(place / "runs" / "away", tmp_path / "moved")
+    recipe = (tmp_path / "moved" / "recipe.toml").read_text(encoding="utf-8")
+    assert 'name = "local/net.py:Net"' in recipe
+    run("train", "--resume", tmp_path / "moved", "--quiet", cwd=tmp_path)
+    assert same(tmp_path / "moved", place / "runs" / "whole")
+    run("train", tmp_path / "moved" / "recipe.toml", "--name", "repeated", "--quiet", cwd=tmp_path)
+    assert same(tmp_path / "runs" / "repeated", place / "runs" / "whole")
+
+
 def test_all_checkpoints_spoilt_begins_again_and_says_so(place, train, monkeypatch):
     stop_at(monkeypatch, 20)
     train("spoilt", code=143)
@@ -292,7 +313,18 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(place):
 def test_a_signal_reaches_the_workers_too_and_the_run_stops_well(tmp_path, source, number, code):
     """A terminal and a cluster signal the whole group: workers mustn't die of it while the loop waits for them."""
     write_source(tmp_path)
-    settings = ["--plugin", "local_sources_plugin.py", "train", source, "--model", "linear", "--epochs", 2, "--batch-size", 8]
+    settings = [
+        "--plugin",
+        "local_sources_plugin.py",
+        "train",
+        source,
+        "--model",
+        "linear",
+        "--epochs",
+        2,
+        "--batch-size",
+        8,
+    ]
     run(*settings, "--name", "whole", "--workers", 0, "--set", "loader.memory=0", "--quiet", cwd=tmp_path)
     more = ["--set", "loader.memory=0", "--set", "loop.log_every=1", "--name", "group"]
     process = start(tmp_path, "group", *settings, "--workers", 2, *more, SOURCE_SLEEP="0.05")
@@ -380,7 +412,7 @@ def test_a_finished_run_is_resumed_to_nothing(place):
         (["digits", "--model", "unet"], 2, "unet"),
         (["digits", "--set", "loop.accumulate=500"], 2, "can't be cut into 500 pieces"),
         (["digits", "--set", "trainer.optimiser=Adamm"], 2, "no optimiser 'Adamm'"),
-        (["gone.csv"], 2, "no file gone.csv"),
+        (["gone.csv"], 5, "no file gone.csv"),
         ([], 2, "Say what to train on"),
     ],
 )
@@ -390,4 +422,5 @@ def test_mistakes_end_before_anything_is_spent(place, args, code, said):
     before = sorted(path.name for path in (place / "runs").iterdir())
     result = run("train", *args, "--quiet", cwd=place, code=code)
     assert said in result.err
-    assert [name for name in sorted(path.name for path in (place / "runs").iterdir()) if name not in before] in ([], ["digits-cnn-1"])
+    after = sorted(path.name for path in (place / "runs").iterdir())
+    assert [name for name in after if name not in before] in ([], ["digits-cnn-1"])

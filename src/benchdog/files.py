@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,18 @@ def saving(path: Path) -> Iterator[None]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file by `data`: a reader sees the old content or the new, never a part."""
+    replace(path, lambda aside: aside.write_bytes(data))
+
+
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Replace a file by what `write` puts into a file aside, once that is on the disk."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with aside.open("wb") as out:
-                out.write(data)
-                out.flush()
-                os.fsync(out.fileno())
+            write(aside)
+            with aside.open("r+b") as written:
+                os.fsync(written.fileno())
             aside.replace(path)
         except BaseException:
             with suppress(OSError):

@@ -13,7 +13,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 from benchdog.api import Bounds, Doc
 from benchdog.errors import BadUsage, nearest
 
-
 UNIONS = (Union, UnionType)
 
 

@@ -310,7 +310,8 @@ def read_resolved(folder: Path) -> Recipe:
     """Read the recipe that a run was carried out by."""
     path = folder / "recipe.toml"
     try:
-        return Recipe.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+        recipe = Recipe.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+        return moved(recipe, {file: _absolute(file, folder) for file in local_files(recipe)})
     except FileNotFoundError:
         raise BadData(
             f"{path} is missing.", "The run was killed before it began, or its folder is damaged."
@@ -320,8 +321,10 @@ def read_resolved(folder: Path) -> Recipe:
 
 
 def write_resolved(folder: Path, recipe: Recipe) -> None:
-    """Write a run's resolved recipe."""
-    files.write_text(folder / "recipe.toml", recipe.to_toml())
+    """Write a run's resolved recipe; files in its folder are named from there, so that the folder can be moved."""
+    mine = {file: Path(file) for file in local_files(recipe) if Path(file).is_relative_to(folder)}
+    inside = moved(recipe, {file: path.relative_to(folder).as_posix() for file, path in mine.items()})
+    files.write_text(folder / "recipe.toml", inside.to_toml())
 
 
 def moved(recipe: Recipe, kept: Mapping[str, str]) -> Recipe:

@@ -25,7 +25,6 @@ from benchdog.run import MetricsLog, Run
 from benchdog.signals import Signals
 from benchdog.state import snapshot
 
-
 Read = TypeVar("Read")
 
 

@@ -7,6 +7,7 @@ would silently be wrong. Tensors that share memory are stored once.
 
 from __future__ import annotations
 
+import errno
 import json
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from benchdog import files
@@ -62,7 +63,16 @@ def write(path: Path, tree: Any) -> None:
     seen: Seen = {}
     text = json.dumps(_pack(tree, "state", tensors, seen))
     metadata = {"format": str(FORMAT), "state": text, "crc32": str(_crc(text, tensors))}
-    files.write_bytes(path, save(tensors, metadata))
+    files.replace(path, lambda aside: _save(tensors, aside, metadata))
+
+
+def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:  # it wraps the system's errors and hides their number
+        if "os error 28" in str(error) or "No space" in str(error):
+            raise OSError(errno.ENOSPC, "No space left on device") from error
+        raise OSError(errno.EIO, str(error)) from error
 
 
 def read(path: Path) -> Any:
@@ -89,7 +99,10 @@ def _crc(text: str, tensors: dict[str, Tensor]) -> int:
     crc = zlib.crc32(text.encode())
     for name in sorted(tensors):
         about = f"{name} {tensors[name].dtype} {list(tensors[name].shape)}"
-        data = tensors[name].reshape(-1).view(torch.uint8) if tensors[name].numel() else torch.empty(0)
+        flat = tensors[name].reshape(-1)
+        if flat.stride() != (1,):  # of a single element, which counts as contiguous in any case
+            flat = flat.clone(memory_format=torch.contiguous_format)
+        data = flat.view(torch.uint8) if flat.numel() else torch.empty(0)
         crc = zlib.crc32(np.ascontiguousarray(data.numpy()).data, zlib.crc32(about.encode(), crc))
     return crc
 

@@ -1,0 +1,61 @@
+"""Training speed: Benchdog and its peers in turn.
+
+    python benchmarks/training.py image|tabular --peers FOLDER --python PEERS_PYTHON [--rounds 15] [--only NAME ...]
+
+FOLDER holds image/*.py and tabular/peers.py, the peers' side of each job; PEERS_PYTHON is the interpreter of an
+environment that has the peers. Benchdog runs in the environment of this program. Each round trains every program
+once, in the opposite order of the round before; the rates that they print are compared by the ratio of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from versus import Entry, interleave, output_of, table
+
+HERE = Path(__file__).resolve().parent
+IMAGE = ("tuned_loop", "floor", "raw_loop", "lightning_fit", "skorch_fit", "ignite_fit", "accelerate_loop", "keras_fit")
+TABULAR = ("tuned", "floor", "raw", "lightning", "skorch", "ignite", "accelerate", "keras")
+
+
+def rate(text: str) -> float:
+    """Find the rate that a program printed."""
+    found = re.search(r"([\d.]+) (?:samples|steps)/s", text)
+    if not found:
+        sys.exit(f"no rate in: {text}")
+    return float(found[1])
+
+
+def program(command: list[str], env: dict[str, str]) -> Callable[[], float]:
+    """Make an entry's run of a command."""
+    return lambda: rate(output_of(command, env))
+
+
+def main() -> None:
+    """Run the rounds and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("job", choices=("image", "tabular"))
+    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--epochs", type=int, default=0)
+    options = parser.parse_args()
+    env = {"EPOCHS": str(options.epochs)} if options.epochs else {}
+    ours = [sys.executable, str(HERE / "ours.py"), options.job, str(options.peers)]
+    entries = [Entry("benchdog", program(ours, env))]
+    for name in IMAGE if options.job == "image" else TABULAR:
+        if options.only and name not in options.only:
+            continue
+        script = ["image", f"{name}.py"] if options.job == "image" else ["tabular", "peers.py"]
+        command = [options.python, str(options.peers.joinpath(*script)), *([] if options.job == "image" else [name])]
+        entries.append(Entry(name, program(command, env)))
+    interleave(entries, options.rounds)
+    print(table(entries, "samples/s" if options.job == "image" else "steps/s"))
+
+
+main()
