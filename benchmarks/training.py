@@ -18,7 +18,16 @@ from pathlib import Path
 from versus import Entry, interleave, output_of, table
 
 HERE = Path(__file__).resolve().parent
-IMAGE = ("tuned_loop", "floor", "raw_loop", "lightning_fit", "skorch_fit", "ignite_fit", "accelerate_loop", "keras_fit")
+IMAGE = (
+    "tuned_loop",
+    "floor",
+    "raw_loop",
+    "lightning_fit",
+    "skorch_fit",
+    "ignite_fit",
+    "accelerate_loop",
+    "keras_fit",
+)
 TABULAR = ("tuned", "floor", "raw", "lightning", "skorch", "ignite", "accelerate", "keras")
 
 

@@ -60,7 +60,9 @@ def _at_home(home: Path) -> None:
     """Keep every test away from the user's own files."""
 
 
-def run_bench(*args: object, cwd: Path, env: dict[str, str] | None = None, code: int | None = 0, stdin: str = "") -> Result:
+def run_bench(
+    *args: object, cwd: Path, env: dict[str, str] | None = None, code: int | None = 0, stdin: str = ""
+) -> Result:
     """Run `benchdog ...` in a subprocess; `code` is the exit code that it must have, None for any."""
     full = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:benchdog", **(env or {})}
     done = subprocess.run(

@@ -13,9 +13,7 @@ from benchdog.kernels import Kernel
 CPU = Interpreter(
     executable="/e/python", version="3.11.7", prefix="/e", torch=Torch(version="2.13.0+cpu", path="/e/t")
 )
-CUDA = Interpreter(
-    executable="/e/python", prefix="/e", torch=Torch(version="2.13.0", path="/e/t", cuda="13.0")
-)
+CUDA = Interpreter(executable="/e/python", prefix="/e", torch=Torch(version="2.13.0", path="/e/t", cuda="13.0"))
 SEEN = Interpreter(
     executable="/e/python",
     prefix="/e",

@@ -148,11 +148,7 @@ def test_the_observer_writes_its_line(plugins, tmp_path):
 def test_examples_train_together(bench, tmp_path):
     for name in ("stars.py", "tiny_net.py", "plain_sgd.py", "diary.py"):
         (tmp_path / name).write_text(EXAMPLES[name], encoding="utf-8")
-    local = [
-        part
-        for name in ("stars.py", "tiny_net.py", "plain_sgd.py", "diary.py")
-        for part in ("--plugin", name)
-    ]
+    local = [part for name in ("stars.py", "tiny_net.py", "plain_sgd.py", "diary.py") for part in ("--plugin", name)]
     choice = ("--model", "tiny-net", "--trainer", "plain-sgd", "--epochs", "2")
     result = bench(*local, "train", "stars", *choice, "--json", cwd=tmp_path)
     assert result.code == 0

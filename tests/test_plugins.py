@@ -80,6 +80,14 @@ def test_a_local_file_has_the_same_module_name_in_every_process(tmp_path):
     assert name == load_file(tmp_path / "x" / ".." / "same.py").__name__
 
 
+def test_a_local_file_that_was_edited_is_read_again(tmp_path):
+    file = tmp_path / "edited.py"
+    file.write_text("value = 1\n", encoding="utf-8")
+    assert load_file(file).value == 1
+    file.write_text("value = 22\n", encoding="utf-8")
+    assert load_file(file).value == 22
+
+
 def test_a_file_that_is_missing_is_the_users_mistake(tmp_path):
     with pytest.raises(BadUsage, match=r"no plugin file .*gone\.py"):
         Plugins.discover([tmp_path / "gone.py"])

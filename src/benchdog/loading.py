@@ -191,6 +191,18 @@ def check_fast_path(samples: Samples, count: int = 8) -> None:
             )
     if fast[1].dtype != slow[1].dtype or not np.array_equal(fast[1], slow[1], equal_nan=slow[1].dtype.kind == "f"):
         raise BadData("The source's batch() gives other targets than its raw().", "Mend the source.")
+    whole = getattr(samples.split, "whole", None)
+    if whole is not None and not _same(whole(), fast, positions, len(samples)):
+        raise BadData("The source's whole() gives other samples than its batch().", "Mend the source.")
+
+
+def _same(whole: Arrays, batch: Arrays, positions: list[int], count: int) -> bool:
+    """Say whether whole arrays hold a batch at its positions."""
+    pairs = zip((*whole[0], whole[1]), (*batch[0], batch[1]), strict=True)
+    return all(
+        len(x) == count and x.dtype == a.dtype and np.array_equal(x[positions], a, equal_nan=a.dtype.kind == "f")
+        for x, a in pairs
+    )
 
 
 @dataclass(slots=True)
@@ -211,7 +223,13 @@ def sample_bytes(samples: Samples) -> int:
 
 
 def load_resident(samples: Samples) -> Resident:
-    """Decode a whole split into memory, a chunk at a time, on a few threads."""
+    """Decode a whole split into memory, a chunk at a time, on a few threads; or take the source's own arrays."""
+    whole = getattr(samples.split, "whole", None)
+    if whole is not None:
+        inputs, target = whole()
+        check_codes(target, samples.spec, lambda row: samples.split.raw(row).id)
+        tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in (*inputs, target)]
+        return Resident(tuple(tensors[:-1]), tensors[-1])
     n = len(samples)
     chunks = [range(i, min(n, i + CHUNK)) for i in range(0, n, CHUNK)]
     inputs, target = samples.batch([0])

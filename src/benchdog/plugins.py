@@ -318,12 +318,14 @@ def load_file(file: Path) -> ModuleType:
     """
     file = file.resolve()
     name = f"benchdog_local_{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
+    digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    if name in sys.modules and getattr(sys.modules[name], "__digest__", "") == digest:
+        return sys.modules[name]  # edited since, as in a notebook's session, it is imported again
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise BadUsage(f"There is no Python file {file}.")
     module = importlib.util.module_from_spec(spec)
+    module.__dict__["__digest__"] = digest
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)

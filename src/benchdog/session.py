@@ -18,6 +18,7 @@ from benchdog.checkpoints import Checkpoints
 from benchdog.data import Feed
 from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.loading import Arrays, mix
+from benchdog.losses import Losses
 from benchdog.plugins import Plugins
 from benchdog.progress import Progress
 from benchdog.recipe import Recipe
@@ -56,7 +57,7 @@ class Session:
         self._place: dict[str, Any] | None = None
         self._place_after: dict[str, Any] | None = None
         self._tracked: dict[str, Any] = {}
-        self._losses: list[tuple[Tensor, float | Tensor]] = []
+        self._losses = Losses(recipe.loop.log_every, self.device.torch_device)
         self._sums: list[Tensor] = []
         self._weights: list[float | Tensor] = []
         self._scales: dict[float, Tensor] = {}
@@ -91,7 +92,7 @@ class Session:
         self._place, self._best, self._worse = stored["place"], stored["best"], stored["worse"]
         self._early, self._elapsed = stored["early"], stored["elapsed"]
         self._epoch_sum = list(stored["epoch_sum"])
-        self._losses = [(self.device.put(loss), weight) for loss, weight in stored["losses"]]
+        self._losses.load_state_dict(stored["losses"])
         self.model.load_state_dict(stored["model"])
         return dict(stored)
 
@@ -126,7 +127,7 @@ class Session:
             "early": self._early,
             "elapsed": self.seconds,
             "epoch_sum": self._epoch_sum,
-            "losses": self._losses,
+            "losses": self._losses.state_dict(),
             "metrics": self._log.length if self._log else 0,
             "model": self.model.state_dict(),
             "tracked": {name: thing.state_dict() for name, thing in self._tracked.items()},
@@ -224,7 +225,7 @@ class Session:
         if self._sums:
             loss, weight = self._sums[0], self._weights[0]
             self._sums, self._weights = [], []
-        self._losses.append((loss.detach(), weight))
+        self._losses.add(loss, weight)
         self.step += 1
         self._batch += 1
         self._place = self._place_after
@@ -309,10 +310,8 @@ class Session:
         if not self._losses:
             return
         self._check_finite()
-        loss = float(torch.stack([loss for loss, _ in self._losses]).cpu().double().sum())
-        weight = sum(float(weight) for _, weight in self._losses)
+        loss, weight = self._losses.take()
         self._epoch_sum = [self._epoch_sum[0] + loss, self._epoch_sum[1] + weight]
-        self._losses = []
         mean = loss / weight if weight else math.nan
         self._progress.loss(mean)
         if self._log and not partial:
@@ -321,13 +320,9 @@ class Session:
 
     def _check_finite(self) -> None:
         """Stop before a loss that is not a number reaches the log or a checkpoint."""
-        if not self._losses:
-            return
-        losses = torch.stack([loss for loss, _ in self._losses])
-        bad = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
-        if bad:
-            step = self.step - len(self._losses) + bad[0] + 1
-            self._diverged(f"The loss is {float(losses[bad[0]])} at step {step}")
+        bad = self._losses.first_bad()
+        if bad is not None:
+            self._diverged(f"The loss is {bad[1]} at step {self.step - bad[0] + 1}")
 
     def _diverged(self, what: str) -> NoReturn:
         kept = "The last good checkpoint is kept. " if self._checkpoints.all() else ""

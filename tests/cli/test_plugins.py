@@ -87,9 +87,7 @@ def test_info_of_a_plugin_lists_what_it_offers(bench):
 
 def test_every_builtin_component_has_documented_options():
     plugins = Plugins.discover()
-    told = [
-        about(found) for kind in KINDS for found in plugins.all(kind).values() if found.dist == "benchdog"
-    ]
+    told = [about(found) for kind in KINDS for found in plugins.all(kind).values() if found.dist == "benchdog"]
     assert {each["kind"] for each in told} == set(KINDS)
     options = [(each["name"], option) for each in told for option in each["options"]]
     assert options

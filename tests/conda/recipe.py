@@ -52,9 +52,7 @@ def output(told, version):
 def converted(folder: Path) -> dict:
     """Read a folder's meta.yaml and give the recipe; the source is a copy that `folder` holds."""
     meta = yaml.safe_load((folder / "meta.yaml").read_text(encoding="utf-8"))
-    package, source, *_ = taken(
-        meta, "meta.yaml", "package", "source", "build", "requirements", "outputs", "about"
-    )
+    package, source, *_ = taken(meta, "meta.yaml", "package", "source", "build", "requirements", "outputs", "about")
     version = package["version"]
     return {
         "schema_version": 1,

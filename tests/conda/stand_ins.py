@@ -33,8 +33,7 @@ def conda_name(name):
 def bounds(specifiers):
     """Write pip's version specifiers as conda reads them."""
     parts = [
-        v if o == "==" and v.endswith(".*") else f"{o}{v}"
-        for o, v in ((s.operator, s.version) for s in specifiers)
+        v if o == "==" and v.endswith(".*") else f"{o}{v}" for o, v in ((s.operator, s.version) for s in specifiers)
     ]
     return ",".join(sorted(parts))
 
@@ -149,9 +148,7 @@ def wheel(path: Path, channel: Path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
         file.chmod(
-            0o755
-            if place.startswith(("bin/", "python-scripts/")) or member.external_attr >> 16 & 0o111
-            else 0o644
+            0o755 if place.startswith(("bin/", "python-scripts/")) or member.external_attr >> 16 & 0o111 else 0o644
         )
     commands = scripts_of(archive, dist_info)
     if not pure:

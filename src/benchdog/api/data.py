@@ -162,7 +162,8 @@ class Split(Protocol):
     """Samples by position.
 
     May also have `batch(indices) -> (inputs, target)`, numpy arrays, inputs a tuple in the spec's
-    order: the fast path, which must equal stacking decoded raws (that is checked).
+    order: the fast path, which must equal stacking decoded raws (that is checked). With `whole()` it gives
+    the arrays of all its samples as they lie in memory; they are read and never changed.
     """
 
     def __len__(self) -> int: ...

@@ -32,6 +32,10 @@ class ImageSplit:
         """Give ((B, C, H, W),) and (B,)."""
         return (self.images[indices],), self.targets[indices]
 
+    def whole(self) -> tuple[tuple[Array, ...], Array]:
+        """Give all of them, uncopied."""
+        return (self.images,), self.targets
+
 
 def png(image_CHW: Array) -> bytes:
     """Write a grey or colour image as a PNG file, without loss."""

@@ -248,3 +248,7 @@ class RowSplit:
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
         """Give ((B, columns),) float32 and (B,)."""
         return (self.values[indices],), self.targets[indices]
+
+    def whole(self) -> tuple[tuple[Array, ...], Array]:
+        """Give all of them, uncopied."""
+        return (self.values,), self.targets
