@@ -21,7 +21,8 @@ HELD_OUT = 128
 def _peers_module(path: Path) -> Any:
     """Import a peers' file."""
     spec = importlib.util.spec_from_file_location(f"peers_{path.stem}", path)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent))
     spec.loader.exec_module(module)
@@ -90,7 +91,7 @@ class Tabular:
 
     def __init__(self) -> None:
         path = os.environ.get("WINE", str(PEERS.parent / "data" / "wine" / "winequality-white.csv"))
-        with open(path, encoding="utf-8") as file:
+        with Path(path).open(encoding="utf-8") as file:
             rows = list(csv.reader(file, delimiter=";"))[1:]
         table = np.array([list(map(float, row)) for row in rows], np.float32)
         x = table[:, :-1]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchdog.api import Batch, Device, Preprocess, Source, Spec, Split, Stream
@@ -32,6 +31,8 @@ from benchdog.transforms import Transform
 
 SMALL = 16 * 2**20
 """Bytes up to which a resident split is transformed once instead of at every step."""
+HELD_OUT = 256
+"""Samples that are evaluated at once, up to four training batches: nothing is kept for a backward pass."""
 FIT_SAMPLES = 10_000
 """Samples on which a transform is fitted when the training split doesn't fit into memory."""
 
@@ -156,35 +157,50 @@ class Feed:
     def train(self, epoch: int, done: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
         """Yield the pieces of an epoch's batches from batch `done` (or a stream's place) on."""
         split = self.data.splits["train"]
-        if isinstance(split, Samples):
-            yield from ((batch, None) for batch in self._positional(split, epoch, done))
-        else:
-            yield from self._streamed(split, epoch, place)
-
-    def _positional(self, split: Samples, epoch: int, done: int) -> Iterator[Batch]:
-        loop, device = self.recipe.loop, self.device
+        if not isinstance(split, Samples):
+            return self._streamed(split, epoch, place)
         order = epoch_order(len(split), self.recipe.seed, epoch)
-        batches = torch.split(order, loop.batch_size)[done:]
-        if "train" in self.data.resident:
-            for batch in batches:
-                cut = pieces(batch, device.rank, device.world, loop.accumulate)
-                for piece in cut:
-                    yield self._gather("train", piece, last=piece is cut[-1])
-            return
-        cuts = [pieces(batch, device.rank, device.world, loop.accumulate) for batch in batches]
-        flat = [piece for cut in cuts for piece in cut]
-        lasts = [piece is cut[-1] for cut in cuts for piece in cut]
-        loaded = self.data.workers("train", self.recipe).read([piece.tolist() for piece in flat])
-        for (inputs, target), ids, last in zip(loaded, flat, lasts, strict=True):
-            yield self._move(inputs, target, ids, last)
+        batches = torch.split(order, self.recipe.loop.batch_size)[done:]
+        if "train" not in self.data.resident:
+            return self._loaded(batches)
+        plain = self.device.world == 1 and self.recipe.loop.accumulate == 1
+        return self._shuffled(batches) if plain and "train" in self.data.ready else self._gathered(batches)
 
-    def _gather(self, name: str, piece: torch.Tensor, last: bool) -> Batch:
-        data = self.data.resident[name]
-        index = piece if data.target.device == piece.device else piece.to(data.target.device)
-        inputs = tuple(x.index_select(0, index) for x in data.inputs)
-        if name not in self.data.ready:
-            inputs = self.transform(*inputs)
-        return Batch(inputs, data.target.index_select(0, index), piece, last)
+    def _cut(self, batches: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, bool]]:
+        """Yield this rank's pieces of batches, and whether each is its batch's last."""
+        loop, device = self.recipe.loop, self.device
+        for batch in batches:
+            cut = pieces(batch, device.rank, device.world, loop.accumulate)
+            for piece in cut:
+                yield piece, piece is cut[-1]
+
+    def _shuffled(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[Batch, None]]:
+        """Put small data in the epoch's order once; batches are then views of it."""
+        if not batches:
+            return
+        data, size = self.data.resident["train"], self.recipe.loop.batch_size
+        order = torch.cat(list(batches)).to(data.target.device)
+        columns = [torch.split(x.index_select(0, order), size) for x in (*data.inputs, data.target)]
+        for ids, *inputs, target in zip(batches, *columns, strict=True):
+            yield Batch(tuple(inputs), target, ids), None
+
+    def _gathered(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[Batch, None]]:
+        """Pick batches out of the tensors in memory."""
+        data, ready = self.data.resident["train"], "train" in self.data.ready
+        elsewhere = data.target.device.type != "cpu"
+        for piece, last in self._cut(batches):
+            index = piece.to(data.target.device) if elsewhere else piece
+            inputs = tuple([x.index_select(0, index) for x in data.inputs])
+            if not ready:
+                inputs = self.transform(*inputs)
+            yield Batch(inputs, data.target.index_select(0, index), piece, last), None
+
+    def _loaded(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[Batch, None]]:
+        """Have batches read and decoded, by workers if there are any."""
+        cut = list(self._cut(batches))
+        loaded = self.data.workers("train", self.recipe).read([piece.tolist() for piece, _ in cut])
+        for (inputs, target), (ids, last) in zip(loaded, cut, strict=True):
+            yield self._move(inputs, target, ids, last), None
 
     def _move(self, inputs: Any, target: torch.Tensor, ids: Any, last: bool) -> Batch:
         moved = self.transform(*(self.device.put(x) for x in inputs))
@@ -214,24 +230,21 @@ class Feed:
         if name not in self.data.splits:
             raise BadUsage(f"There is no {name!r} split.", nearest(name, self.data.splits))
         split, size = self.data.splits[name], self.recipe.loop.batch_size
+        size = max(size, min(4 * size, HELD_OUT))
         if isinstance(split, Reader):
             plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
             for piece in split.read(plan, Position.start(1), [0]):
                 if piece.ids:
                     yield self._move(piece.inputs, piece.target, piece.ids, True)
         elif name in self.data.resident:
-            for positions in torch.split(torch.arange(len(split)), size):
-                yield self._gather(name, positions, last=True)
+            data = self.data.resident[name]
+            for i in range(0, len(data), size):
+                inputs = tuple([x[i : i + size] for x in data.inputs])
+                if name not in self.data.ready:
+                    inputs = self.transform(*inputs)
+                yield Batch(inputs, data.target[i : i + size], range(i, min(i + size, len(data))))
         else:
             batches = torch.split(torch.arange(len(split)), size)
             loaded = self.data.workers(name, self.recipe).read([batch.tolist() for batch in batches])
             for (inputs, target), ids in zip(loaded, batches, strict=True):
                 yield self._move(inputs, target, ids, True)
-
-
-def stacked(batches: Iterator[Batch]) -> Arrays:
-    """Put batches end to end as numpy arrays."""
-    collected = list(batches)
-    count = len(collected[0].inputs)
-    inputs = tuple(np.concatenate([b.inputs[i].cpu().numpy() for b in collected]) for i in range(count))
-    return inputs, np.concatenate([b.target.cpu().numpy() for b in collected])

@@ -31,14 +31,12 @@ class Progress:
             name = f"epoch {epoch + 1}/{self.epochs}"
             self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", leave=False, file=sys.stderr)
 
-    def step(self, done: int) -> None:
-        """Show how far the epoch is."""
-        if self._bar is not None:
-            now = time.perf_counter()
-            if now >= self._next:
-                self._next = now + INTERVAL
-                self._bar.set_postfix_str(self._loss, refresh=False)
-                self._bar.update(done - self._bar.n)
+    def step(self, done: int, now: float) -> None:
+        """Show how far the epoch is; `now` is time.perf_counter()."""
+        if self._bar is not None and now >= self._next:
+            self._next = now + INTERVAL
+            self._bar.set_postfix_str(self._loss, refresh=False)
+            self._bar.update(done - self._bar.n)
 
     def loss(self, mean: float) -> None:
         """Show the mean loss of the last steps."""

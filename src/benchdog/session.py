@@ -17,7 +17,7 @@ from benchdog.api import Batch, Device, RunFacts, Spec, Task
 from benchdog.checkpoints import Checkpoints
 from benchdog.data import Feed
 from benchdog.errors import BadUsage, Failed, Stopped
-from benchdog.loading import Arrays, mix
+from benchdog.loading import Arrays, mix_many
 from benchdog.losses import Losses
 from benchdog.plugins import Plugins
 from benchdog.progress import Progress
@@ -27,6 +27,10 @@ from benchdog.signals import Signals
 from benchdog.state import snapshot
 
 Read = TypeVar("Read")
+
+
+SEEDS = 256
+"""Seeds that are made at a time."""
 
 
 class Session:
@@ -56,6 +60,7 @@ class Session:
         self.total_steps = None if self.steps_per_epoch is None else self.steps_per_epoch * recipe.loop.epochs
         self._place: dict[str, Any] | None = None
         self._place_after: dict[str, Any] | None = None
+        self._loop = recipe.loop
         self._tracked: dict[str, Any] = {}
         self._losses = Losses(recipe.loop.log_every, self.device.torch_device)
         self._sums: list[Tensor] = []
@@ -155,17 +160,22 @@ class Session:
         if split != "train":
             yield from self._unless_stopped(self.feed.held_out(split))
             return
-        seed = self.seed + (self.device.rank << 40)
-        fresh, generator = True, torch.default_generator
-        on_gpu = self.device.torch_device.type != "cpu"
+        fresh, seeds = True, self._seeds()
+        # On the processor, torch's own manual_seed would spend 300 times as long on looking for other devices.
+        reseed = torch.manual_seed if self.device.torch_device.type != "cpu" else torch.default_generator.manual_seed
         for batch, place in self._unless_stopped(self.feed.train(self.epoch, self._batch, self._place)):
             if fresh:
-                generator.manual_seed(mix(seed, self.step))
-                if on_gpu:
-                    torch.manual_seed(mix(seed, self.step))
+                reseed(next(seeds))
             self._ids, self._place_after = batch.ids, place
             yield batch
             fresh = batch.last
+
+    def _seeds(self) -> Iterator[int]:
+        """Yield the seeds of the steps from here on; each depends on the run's seed, the rank and the step."""
+        first = self.step
+        while True:
+            yield from mix_many(self.seed + (self.device.rank << 40), first, SEEDS)
+            first += SEEDS
 
     def _unless_stopped(self, batches: Iterator[Read]) -> Iterator[Read]:
         """Yield batches; when workers died of a signal to the whole group, end as that signal wants."""
@@ -180,11 +190,11 @@ class Session:
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
         """Add the gradient of sum/weight over the whole batch: all pieces, all ranks."""
         whole = batch.last and not self._sums and self.device.world == 1
-        self._sums.append(loss.detach())
-        self._weights.append(weight)
         if whole:
             self.device.backward(loss, self._reciprocal(weight, loss))
             return
+        self._sums.append(loss.detach())
+        self._weights.append(weight)
         self.device.backward(loss, torch.ones_like(loss))
         if batch.last:
             self._share()
@@ -229,14 +239,14 @@ class Session:
         self.step += 1
         self._batch += 1
         self._place = self._place_after
-        loop = self.recipe.loop
+        loop, now, stop = self._loop, time.perf_counter(), self._signal
         if self.step % loop.log_every == 0:
             self._log_steps()
-        self._progress.step(self._batch)
+        self._progress.step(self._batch, now)
         due = loop.checkpoint_steps and self.step % loop.checkpoint_steps == 0
-        if due or self._signal or time.perf_counter() - self._saved_at > loop.checkpoint_seconds:
+        if due or stop or now - self._saved_at > loop.checkpoint_seconds:
             self.checkpoint()
-        if self._signal:
+        if stop:
             self._stop()
 
     @torch.inference_mode()

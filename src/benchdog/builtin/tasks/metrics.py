@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -163,15 +164,8 @@ class NumberMeter(Sums):
     """
 
     def __init__(self, loss: Loss, names: Sequence[str], mean: Tensor, std: Tensor) -> None:
-        empty = torch.zeros(len(names), dtype=torch.float64)
-        super().__init__(
-            loss,
-            count=wide(0.0),
-            absolute=empty,
-            squared=empty.clone(),
-            target=empty.clone(),
-            target_squared=empty.clone(),
-        )
+        # Per target: sums of the absolute and the squared error, of the target and of its square.
+        super().__init__(loss, count=wide(0.0), moments=torch.zeros(4, len(names), dtype=torch.float64))
         self.names = names
         self.mean = mean
         self.std = std
@@ -181,27 +175,27 @@ class NumberMeter(Sums):
         self.add_loss(score, batch)
         device = self.sums["loss"].device
         self.mean, self.std = self.mean.to(device), self.std.to(device)
-        said = score.detach().to(device).double().reshape(-1, len(self.names)) * self.std
+        said = score.to(device).double().reshape(-1, len(self.names)) * self.std
         target = batch.target.to(device).double().reshape(-1, len(self.names)) - self.mean  # (B, targets)
         error = said - target
         self.sums["count"] += len(score)
-        self.sums["absolute"] += error.abs().sum(0)
-        self.sums["squared"] += error.square().sum(0)
-        self.sums["target"] += target.sum(0)
-        self.sums["target_squared"] += target.square().sum(0)
+        self.sums["moments"] += torch.stack([error.abs(), error.square(), target, target.square()]).sum(1)
 
     def value(self) -> dict[str, Any]:
-        n = self.sums["count"]
-        mae, mse = self.sums["absolute"] / n, self.sums["squared"] / n
-        spread = self.sums["target_squared"] - self.sums["target"].square() / n
-        # A target that doesn't vary has no R2: 1 if it is hit, else 0, as scikit-learn has it.
-        flat = torch.where(self.sums["squared"] == 0, 1.0, 0.0)
-        r2 = torch.where(spread > 0, 1 - self.sums["squared"] / spread, flat)
-        columns = {"mae": mae, "rmse": mse.sqrt(), "r2": r2}
+        n = float(self.sums["count"])
+        columns: dict[str, list[float]] = {"mae": [], "rmse": [], "r2": []}
+        for absolute, squared, total, squares in self.sums["moments"].T.tolist():
+            spread = squares - total**2 / n if n else math.nan
+            columns["mae"].append(absolute / n if n else math.nan)
+            columns["rmse"].append(math.sqrt(squared / n) if n else math.nan)
+            # A target that doesn't vary has no R2: 1 if it is hit, else 0, as scikit-learn has it.
+            columns["r2"].append(1 - squared / spread if spread > 0 else float(squared == 0))
         result: dict[str, Any] = {"loss": self.mean_loss()}
-        result |= {name: float(column.mean()) for name, column in columns.items()}
+        result |= {name: sum(column) / len(column) for name, column in columns.items()}
         if len(self.names) > 1:
-            result["per_target"] = by_class(self.names, **columns)
+            result["per_target"] = {
+                name: {key: column[k] for key, column in columns.items()} for k, name in enumerate(self.names)
+            }
         return result
 
 

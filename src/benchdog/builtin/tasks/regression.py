@@ -100,7 +100,7 @@ class Regression:
         if self.near[0].device != score.device:
             self.near = (self.near[0].to(score.device), self.near[1].to(score.device))
         mean, inverse = self.near
-        target = (batch.target.float().reshape(score.shape) - mean) * inverse
+        target = (batch.target.view(score.shape) - mean).mul_(inverse)  # first the mean: exact where it is large
         return self.error(score, target, reduction="sum"), float(target.numel())
 
     def meter(self, spec: Spec) -> Meter:
