@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from benchdog.errors import BadUsage, NotAvailable
-from benchdog.plugins import Plugins, load_file
+from benchdog.importing import load_file
+from benchdog.plugins import Plugins
 from plugin_files import install, offer
 
 WITH_EVENTS = """

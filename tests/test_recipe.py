@@ -13,20 +13,10 @@ from hypothesis import strategies as st
 
 from benchdog.asking import ask, refuse_code
 from benchdog.cli import Shared
+from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
-from benchdog.recipe import (
-    Draft,
-    Keeping,
-    Loading,
-    Loop,
-    Part,
-    Recipe,
-    local_files,
-    moved,
-    read_resolved,
-    write_resolved,
-)
+from benchdog.recipe import Keeping, Loading, Loop, Part, Recipe, local_files, moved, read_resolved, write_resolved
 from benchdog.schema import _toml, new_recipe, recipe_schema
 
 PLUGIN = """

@@ -12,7 +12,7 @@ from benchdog.api import Field, Raw, Shard, Spec, Target
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
 from benchdog.recipe import Loading, Part, Recipe
-from benchdog.stream import Plan, Position, Reader, read_stream
+from benchdog.stream import Plan, Position, Reader, StreamWorkers, read_stream
 from inside import run, same
 from local_sources import write
 
@@ -37,9 +37,9 @@ class Shards:
         )
 
 
-def read(lengths, plan, position=None, workers=0):
+def read(lengths, plan, position=None):
     reader = Reader(Shards(lengths), SPEC, decode.default(SPEC))
-    return list(read_stream(reader, {}, "train", plan, position or Position.start(plan.streams), workers))
+    return list(read_stream(reader, plan, position or Position.start(plan.streams)))
 
 
 plans = st.builds(
@@ -108,7 +108,7 @@ def test_a_resume_reads_from_the_block_on_and_not_from_the_beginning():
     plan = Plan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
     shards = Shards([100])
     reader = Reader(shards, SPEC, decode.default(SPEC))
-    got = list(read_stream(reader, {}, "train", plan, Position([(0, 50, 4)]), 0))
+    got = list(read_stream(reader, plan, Position([(0, 50, 4)])))
     assert got[0][0].ids == [f"s0/{i}" for i in range(54, 58)]
     assert shards.reads == [("s0", 50)]
 
@@ -140,20 +140,20 @@ def recipe(local, workers):
 
 def test_spawned_workers_read_the_same_samples_as_none(local):
     """A proof of the contract: real processes, which open the source by themselves."""
-    plan = Plan(streams=3, batch_size=4, shuffle=5, seed=1, epoch=1, training=True)
     source = Plugins.discover([local]).make("source", "streamed", {})
     spec = source.spec()
     reader = Reader(source.open()["train"], spec, decode.default(spec))
-    got = {}
-    for workers in (0, 2):
-        read = read_stream(reader, recipe(local, workers).to_json(), "train", plan, Position.start(3), workers)
-        got[workers] = list(read)
-    assert [(p.stream, p.ids) for p, _ in got[2]] == [(p.stream, p.ids) for p, _ in got[0]]
-    assert sum(len(p.ids) for p, _ in got[0]) == 70
-    for (a, after_a), (b, after_b) in zip(got[0], got[2], strict=True):
-        assert torch.equal(a.inputs[0], b.inputs[0])
-        assert torch.equal(a.target, b.target)
-        assert after_a == after_b
+    workers = StreamWorkers(recipe(local, 2).to_json(), "train", 2, 3)
+    for epoch in (1, 2):  # the same processes serve every epoch
+        plan = Plan(streams=3, batch_size=4, shuffle=5, seed=1, epoch=epoch, training=True)
+        alone = list(read_stream(reader, plan, Position.start(3)))
+        helped = list(read_stream(reader, plan, Position.start(3), workers))
+        assert [(p.stream, p.ids) for p, _ in helped] == [(p.stream, p.ids) for p, _ in alone]
+        assert sum(len(p.ids) for p, _ in alone) == 70
+        for (a, after_a), (b, after_b) in zip(alone, helped, strict=True):
+            assert torch.equal(a.inputs[0], b.inputs[0])
+            assert torch.equal(a.target, b.target)
+            assert after_a == after_b
 
 
 def test_a_stream_that_stops_goes_on_to_the_same_weights(local, tmp_path, monkeypatch):
@@ -202,4 +202,4 @@ def test_a_spec_that_lies_is_told(tmp_path):
     plan = Plan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
     reader = Reader(Wrong([1]), SPEC, decode.default(SPEC))
     with pytest.raises(BadData, match="odd"):
-        list(read_stream(reader, {}, "train", plan, Position.start(1), 0))
+        list(read_stream(reader, plan, Position.start(1)))

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
+from benchdog.layers import Given, Layer, flags, local_plugins, read_toml
 from benchdog.plugins import Plugins
-from benchdog.recipe import Draft, Given, Layer, flags, local_plugins, read_toml
 
 
 class Discovers(Protocol):
@@ -72,8 +73,14 @@ def refuse_code(what: str, local: list[Path]) -> None:
     named = set(local_plugins(layer))
     for key, given in layer.items():
         place, colon, _ = str(given.value).rpartition(":")
-        if key.endswith(".name") and colon and place.endswith(".py"):
-            named.add(str((given.base / place).resolve()))
+        if not (key.endswith(".name") and colon):
+            continue
+        file = given.base / place
+        if not place.endswith(".py"):  # a module: somebody's own if it lies in the working folder
+            module = Path.cwd().joinpath(*place.split("."))
+            file = next((f for f in (module.with_suffix(".py"), module / "__init__.py") if f.is_file()), Path())
+        if file != Path():
+            named.add(str(file.resolve()))
     if unasked := sorted(named - asked):
         raise BadUsage(
             f"{what} runs code from {', '.join(unasked)}, which this command doesn't do unasked.",

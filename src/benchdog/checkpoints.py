@@ -79,4 +79,8 @@ class Checkpoints:
     def best(self) -> Any:
         """Read the best epoch's model state; None when there is none."""
         path = self.folder / BEST
-        return state.read(path) if path.is_file() else None
+        try:
+            return state.read(path) if path.is_file() else None
+        except BadData as error:
+            again = f"benchdog train {self.folder.parent / 'recipe.toml'}"
+            raise BadData(error.message, f"The best epoch is lost with it. Train again: {again}") from None

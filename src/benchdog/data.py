@@ -14,10 +14,8 @@ from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.loading import (
     CHUNK,
     Arrays,
-    Rebuilt,
     Resident,
     Samples,
-    Workers,
     epoch_order,
     load_resident,
     open_splits,
@@ -26,8 +24,9 @@ from benchdog.loading import (
     sample_bytes,
 )
 from benchdog.recipe import Recipe
-from benchdog.stream import Plan, Position, Reader, read_stream
+from benchdog.stream import Plan, Position, Reader, StreamWorkers, read_stream
 from benchdog.transforms import Transform
+from benchdog.workers import Rebuilt, Workers
 
 SMALL = 16 * 2**20
 """Bytes up to which a resident split is transformed once instead of at every step."""
@@ -47,6 +46,7 @@ class Data:
     resident: dict[str, Resident] = field(default_factory=dict)
     ready: set[str] = field(default_factory=set)
     _workers: dict[str, Workers] = field(default_factory=dict)
+    _stream_workers: StreamWorkers | None = None
 
     @classmethod
     def open(cls, source: Source) -> Data:
@@ -131,6 +131,13 @@ class Data:
             count = int(recipe.loader.workers)
             self._workers[name] = Workers(Rebuilt(recipe.to_json(), name, samples), count, pin=False)
         return self._workers[name]
+
+    def stream_workers(self, name: str, recipe: Recipe) -> StreamWorkers | None:
+        """Give the processes that read a stream, kept for the whole run; None when the loop reads itself."""
+        count = int(recipe.loader.workers)
+        if count and self._stream_workers is None:
+            self._stream_workers = StreamWorkers(recipe.to_json(), name, count, recipe.loader.streams)
+        return self._stream_workers
 
 
 def auto_workers() -> int:
@@ -217,7 +224,7 @@ class Feed:
             training=True,
         )
         position = Position.from_json(place) if place else Position.start(loader.streams)
-        read = read_stream(reader, self.recipe.to_json(), "train", plan, position, int(loader.workers))
+        read = read_stream(reader, plan, position, self.data.stream_workers("train", self.recipe))
         for piece, after in read:
             cut = pieces(torch.arange(len(piece.ids)), self.device.rank, self.device.world, loop.accumulate)
             for part in cut:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from benchdog import decode
 from benchdog.api import Preprocess, Raw, Source, Spec, Split, Stream, split_of
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
-from benchdog.recipe import Part, Recipe
+from benchdog.recipe import Part
 
 CHUNK = 512
 """Samples decoded at a time when a whole split is read."""
-
-GRACE = 10.0
-"""Seconds that a worker stays after SIGTERM, for the loop to finish its step."""
 
 Arrays = tuple[tuple[np.ndarray, ...], np.ndarray]
 
@@ -257,40 +251,6 @@ def load_resident(samples: Samples) -> Resident:
     return Resident(tuple(store[:-1]), store[-1])
 
 
-# --- workers ---------------------------------------------------------------------------------------
-
-
-class Rebuilt(Dataset[Any]):
-    """A split that every worker process opens for itself from the recipe: nothing live is pickled."""
-
-    def __init__(self, recipe: dict[str, Any], split: str, live: Samples | None = None) -> None:
-        self.recipe, self.name = recipe, split
-        self._samples = live
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"recipe": self.recipe, "name": self.name, "_samples": None}
-
-    def samples(self) -> Samples:
-        """Open the split once in this process."""
-        if self._samples is None:
-            self._samples = reopen(self.recipe)[self.name]
-        return self._samples
-
-    def __getitem__(self, indices: list[int]) -> tuple[tuple[Tensor, ...], Tensor]:
-        inputs, target = self.samples().batch(indices)
-        return tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs), torch.from_numpy(target)
-
-
-def reopen(recipe: dict[str, Any]) -> dict[str, Samples]:
-    """Open the positional splits of a resolved recipe."""
-    resolved = Recipe.from_json(recipe)
-    source = open_source(Plugins.discover(resolved.plugins), resolved.source)
-    spec = source.spec()
-    splits = open_splits(source)
-    preprocess = preprocess_of(source, spec)
-    return {name: Samples(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)}
-
-
 def open_source(plugins: Plugins, part: Part) -> Source:
     """Make a source and let it fetch what it needs into its cache folder."""
     source: Source = plugins.make("source", part.name, part.options)
@@ -306,52 +266,3 @@ def preprocess_of(source: Source, spec: Spec) -> Preprocess:
     """Ask the source for its pre-processing, else let the fields' kinds decide."""
     own = getattr(source, "preprocess", None)
     return own(spec) if own is not None else decode.default(spec)
-
-
-class _Positions:
-    """What a loader is to read, changed from epoch to epoch while its workers live."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-
-def calm(_: int) -> None:
-    """Let a worker outlive a signal that goes to the whole group; the loop obeys it, after its step."""
-
-    def leave_later(*_: Any) -> None:
-        timer = threading.Timer(GRACE, os._exit, (0,))
-        timer.daemon = True
-        timer.start()
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, leave_later)
-
-
-class Workers:
-    """Batches of decoded samples at given positions, read ahead by worker processes."""
-
-    def __init__(self, dataset: Rebuilt, workers: int, pin: bool) -> None:
-        self._positions = _Positions()
-        # Spawned: a fork would copy the locks of torch's running threads, and no system offers spawn alone.
-        context = os.environ.get("BENCHDOG_START", "spawn") if workers else None
-        self._loader: DataLoader[Any] = DataLoader(
-            dataset,
-            batch_size=None,
-            sampler=self._positions,
-            num_workers=workers,
-            multiprocessing_context=context,
-            persistent_workers=workers > 0,
-            worker_init_fn=calm,
-            pin_memory=pin,
-        )
-
-    def read(self, batches: list[list[int]]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """Yield (inputs, target) for each list of positions, in order."""
-        self._positions.batches = batches
-        yield from self._loader

@@ -12,10 +12,11 @@ from benchdog import run as runs
 from benchdog.api import Answer, Raw
 from benchdog.asking import ask
 from benchdog.cli import Shared
+from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
 from benchdog.inputs import Unreadable, raws
+from benchdog.layers import Given, flags
 from benchdog.opening import Opened, open_model
-from benchdog.recipe import Draft, Given, flags
 
 
 class TrainedRun:

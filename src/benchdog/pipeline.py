@@ -16,10 +16,11 @@ from torch import nn
 from benchdog import artifact, checkpoints, files, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
 from benchdog.data import Feed
+from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
 from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples
 from benchdog.progress import Progress
-from benchdog.recipe import Draft, local_files, moved, read_resolved, write_resolved
+from benchdog.recipe import local_files, moved, read_resolved, write_resolved
 from benchdog.run import Run, environment
 from benchdog.session import Session
 from benchdog.settle import Parts, reopen, settle

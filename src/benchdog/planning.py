@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchdog.draft import Draft
 from benchdog.facts import memory
 from benchdog.loading import Samples, sample_bytes
-from benchdog.recipe import Draft
 from benchdog.settle import Parts, settle
 from benchdog.view import generated
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, distributions
 from inspect import isclass, isroutine
@@ -22,6 +19,7 @@ import pluggy
 from benchdog import api, hookspecs
 from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, nearest
 from benchdog.events import Events
+from benchdog.importing import check, installed, load_file, qualified, said
 
 KINDS: dict[str, type[api.Component]] = {
     info.kind: info
@@ -118,7 +116,7 @@ class Plugins:
         try:
             module = import_module(entry.value)
         except BaseException as error:
-            self._refuse(entry.name, f"raises {_said(error)} at import.", remedy, error)
+            self._refuse(entry.name, f"raises {said(error)} at import.", remedy, error)
             return
         self._register(Plugin(name=entry.name, dist=dist, version=version, module=module), remedy)
 
@@ -163,7 +161,7 @@ class Plugins:
             except BaseException as error:
                 self._manager.unregister(plugin.module)
                 self.healthy.remove(plugin)
-                self._refuse(plugin.name, f"benchdog_{kind}s: {_said(error)}.", remedy, error)
+                self._refuse(plugin.name, f"benchdog_{kind}s: {said(error)}.", remedy, error)
                 return
         for found in offered:
             self._offer(plugin, found)
@@ -181,12 +179,12 @@ class Plugins:
             for info in impl.function():
                 if type(info) is not KINDS[kind]:
                     raise TypeError(f"offers a {type(info).__name__} where a {KINDS[kind].__name__} belongs")
-                _check(info)
+                check(info)
                 if any(other.info.name == info.name for other in found):
                     raise ValueError(f"offers {kind} {info.name!r} twice")
                 found.append(
                     Found(
-                        info=_qualified(info, plugin.module.__name__),
+                        info=qualified(info, plugin.module.__name__),
                         plugin=plugin.name,
                         dist=plugin.dist,
                         version=plugin.version,
@@ -258,7 +256,7 @@ class Plugins:
 
     def _available(self, found: Found) -> Found:
         for package in found.info.requires:
-            if not _installed(package):
+            if not installed(package):
                 raise NotAvailable(
                     f"{found.info.kind} {found.info.name!r} needs {package}, which is not installed.",
                     found.info.install or f"Install {package}.",
@@ -310,36 +308,6 @@ class Plugins:
 _HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
 
 
-def load_file(file: Path) -> ModuleType:
-    """Import a Python file under a name that depends on its path alone, so that every process can.
-
-    Raises:
-        BadUsage: it is missing or raises at import.
-    """
-    file = file.resolve()
-    name = f"benchdog_local_{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}"
-    digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-    if name in sys.modules and getattr(sys.modules[name], "__digest__", "") == digest:
-        return sys.modules[name]  # edited since, as in a notebook's session, it is imported again
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None or not file.is_file():
-        raise BadUsage(f"There is no Python file {file}.")
-    module = importlib.util.module_from_spec(spec)
-    module.__dict__["__digest__"] = digest
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        line = next(
-            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(file)), 0
-        )
-        raise BadUsage(f"{file.name} raises {_said(error)} at import (line {line}).", f"Mend {file}.") from error
-    return module
-
-
 def _entry_points() -> Iterable[tuple[str, str, EntryPoint]]:
     """Yield (dist, version, entry point) of all plugins, benchdog's own first."""
     found: dict[tuple[str, str], tuple[str, str, EntryPoint]] = {}
@@ -351,33 +319,6 @@ def _entry_points() -> Iterable[tuple[str, str, EntryPoint]]:
     if not any(dist == BUILTIN for dist, _ in found):
         raise Failed("benchdog is not installed properly: its own plugin is missing.", "Install it again.")
     yield from sorted(found.values(), key=lambda e: (e[0] != BUILTIN, e[0], e[2].name))
-
-
-def _check(info: api.Component) -> None:
-    name = info.name
-    if not name or not all(c.isalnum() or c in "-_." for c in name) or name != name.lower():
-        raise ValueError(f"{info.kind} name {name!r} isn't made of lower-case letters, digits, '-', '_' and '.'")
-    for key in ("target", "options", "answer", "runner"):
-        value = getattr(info, key, "")
-        if not isinstance(value, str) or (value and ":" not in value) or (key == "target" and not value):
-            raise ValueError(f"{info.kind} {name!r}: {key} {value!r} isn't 'package.module:attribute'")
-
-
-def _qualified(info: api.Component, module: str) -> api.Component:
-    """Give targets that begin with ":" the module of their hook."""
-    short: dict[str, Any] = {
-        key: module + value
-        for key in ("target", "options", "answer", "runner")
-        if isinstance(value := getattr(info, key, ""), str) and value.startswith(":")
-    }
-    return replace(info, **short) if short else info
-
-
-def _installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):  # its parent is missing
-        return False
 
 
 def _reference(kind: str, name: str) -> Found:
@@ -393,7 +334,7 @@ def _reference(kind: str, name: str) -> Found:
             import_module(module)
         except Exception as error:  # a stranger's code may raise anything
             hint = "Write file.py:Class or an installed package.module:Class."
-            raise BadUsage(f"{kind} {name!r}: {_said(error)}.", hint) from error
+            raise BadUsage(f"{kind} {name!r}: {said(error)}.", hint) from error
     target = f"{module}:{attribute}"
     value: Any = sys.modules[module]
     for part in attribute.split("."):
@@ -407,8 +348,3 @@ def _reference(kind: str, name: str) -> Found:
         more = {"answer": f"{target}.answer"} if kind == "task" else {"runner": f"{target}.Runner"}
     info = KINDS[kind](name=name, summary="", target=target, **more)
     return Found(info=info, plugin="", dist=place, version="", module=module)
-
-
-def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -74,6 +74,8 @@ def build_model(model: Mapping[str, Any], spec: Spec, plugins: Plugins) -> nn.Mo
         found = plugins.find("model", model["name"])
     except BenchdogError as error:
         owner = model.get("plugin") or {}
+        if not owner.get("dist"):
+            raise  # a class of the user's own: what is wrong with it was just said
         raise NotAvailable(
             f"The model {model['name']!r} of plugin {owner.get('dist', 'unknown')!r} is not installed.",
             f"{owner.get('install') or 'Install that plugin'}, or name its file: --plugin FILE.",

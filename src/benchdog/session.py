@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Batch, Device, RunFacts, Spec, Task
+from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
 from benchdog.data import Feed
-from benchdog.errors import BadUsage, Failed, Stopped
+from benchdog.errors import BadData, BadUsage, Failed, Stopped
+from benchdog.gradients import Gradients
 from benchdog.loading import Arrays, mix_many
 from benchdog.losses import Losses
 from benchdog.plugins import Plugins
@@ -63,18 +65,14 @@ class Session:
         self._loop = recipe.loop
         self._tracked: dict[str, Any] = {}
         self._losses = Losses(recipe.loop.log_every, self.device.torch_device)
-        self._sums: list[Tensor] = []
-        self._weights: list[float | Tensor] = []
-        self._scales: dict[float, Tensor] = {}
         self._epoch_sum: list[float] = [0.0, 0.0]
-        self._best: dict[str, Any] | None = None
+        self._best = Best(task.monitor, task.better, recipe.loop.patience)
         self._best_model: Any = None
-        self._worse = 0
-        self._early = False
         self._ids: Any = ()
         self._elapsed = 0.0
         self._begun = self._saved_at = time.perf_counter()
-        self.signals, self._agreed = signals, 0
+        self.signals = signals
+        self._gradients = Gradients(model, self.device, lambda: bool(signals.number))
         self._leader = self.device.rank == 0
         self._progress = progress
         self._checkpoints = Checkpoints(run.folder / "checkpoints", recipe.loop.keep)
@@ -92,10 +90,13 @@ class Session:
                 self.run.log(f"passed over: {line}")
                 print(f"note: passed over: {line}", file=sys.stderr, flush=True)
         if stored is None:
+            if passed:
+                again = f"benchdog train {self.run.folder / 'recipe.toml'}"
+                raise BadData(f"All {len(passed)} checkpoints of this run are damaged.", f"Begin again: {again}")
             return {}
         self.epoch, self.step, self._batch = stored["epoch"], stored["step"], stored["batch"]
-        self._place, self._best, self._worse = stored["place"], stored["best"], stored["worse"]
-        self._early, self._elapsed = stored["early"], stored["elapsed"]
+        self._place, self._elapsed = stored["place"], stored["elapsed"]
+        self._best.load_state_dict(stored["best"])
         self._epoch_sum = list(stored["epoch_sum"])
         self._losses.load_state_dict(stored["losses"])
         self.model.load_state_dict(stored["model"])
@@ -127,9 +128,7 @@ class Session:
             "step": self.step,
             "batch": self._batch,
             "place": self._place,
-            "best": self._best,
-            "worse": self._worse,
-            "early": self._early,
+            "best": self._best.state_dict(),
             "elapsed": self.seconds,
             "epoch_sum": self._epoch_sum,
             "losses": self._losses.state_dict(),
@@ -182,60 +181,18 @@ class Session:
         try:
             yield from batches
         except RuntimeError:
-            if not self._signal or self._sums or self.device.world > 1:
+            if not self._signal or self._gradients.open or self.device.world > 1:
                 raise
             self.checkpoint()
             self._stop()
 
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
         """Add the gradient of sum/weight over the whole batch: all pieces, all ranks."""
-        whole = batch.last and not self._sums and self.device.world == 1
-        if whole:
-            self.device.backward(loss, self._reciprocal(weight, loss))
-            return
-        self._sums.append(loss.detach())
-        self._weights.append(weight)
-        self.device.backward(loss, torch.ones_like(loss))
-        if batch.last:
-            self._share()
-
-    def _reciprocal(self, weight: float | Tensor, loss: Tensor) -> Tensor:
-        """Give 1/weight as a tensor; the same few numbers come at every step, so they are kept."""
-        if isinstance(weight, Tensor):
-            return weight.to(loss.dtype).reciprocal()
-        if weight not in self._scales:
-            self._scales = {weight: loss.new_tensor(1.0 / weight), **dict(list(self._scales.items())[:7])}
-        return self._scales[weight]
-
-    def _share(self) -> None:
-        """Add gradients, losses and weights up over pieces and ranks, then divide by the weight."""
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        first = self._sums[0]
-        totals = torch.stack(
-            [
-                torch.stack(self._sums).sum(),
-                first.new_tensor(0.0) + sum(self._weights),
-                first.new_tensor(float(bool(self.signals.number))),
-            ]
-        )
-        if self.device.world > 1:
-            flat = torch.cat([g.reshape(-1) for g in gradients] + [totals.to(gradients[0].dtype)])
-            self.device.sum_(flat)
-            for gradient, part in zip(
-                gradients, torch.split(flat, [g.numel() for g in gradients] + [3]), strict=False
-            ):
-                gradient.copy_(part.view_as(gradient))
-            totals = flat[-3:]
-            self._agreed = int(totals[2].item())
-        torch._foreach_div_(gradients, totals[1])
-        self._sums, self._weights = [totals[0]], [totals[1]]
+        self._gradients.backward(loss, weight, batch.last)
 
     def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
         """Count a step: log, checkpoint, notice signals."""
-        if self._sums:
-            loss, weight = self._sums[0], self._weights[0]
-            self._sums, self._weights = [], []
-        self._losses.add(loss, weight)
+        self._losses.add(*self._gradients.total(loss, weight))
         self.step += 1
         self._batch += 1
         self._place = self._place_after
@@ -277,17 +234,16 @@ class Session:
         if weight:
             scalars = {"train.loss": total / weight, **scalars}
         value = float(metrics.get(self.task.monitor, math.nan))
-        better = self._is_better(value)
+        better = self._best.judge(self.epoch + 1, value)
         if better:
-            self._best = {"epoch": self.epoch + 1, "metric": self.task.monitor, "value": value}
-            self._best_model = snapshot({"model": self.model.state_dict(), "best": self._best})
-        self._worse = 0 if better else self._worse + 1
-        self._early = bool(self.recipe.loop.patience) and self._worse >= self.recipe.loop.patience
+            self._best_model = snapshot({"model": self.model.state_dict(), "best": self._best.facts})
         self.epoch, self._batch, self._place, self._epoch_sum = self.epoch + 1, 0, None, [0.0, 0.0]
+        shown = ("train.loss", "valid.loss", f"valid.{self.task.monitor}")
         if self._log:
             self._log.add(kind="epoch", epoch=self.epoch, step=self.step, **scalars, time=round(self.seconds, 3))
-            self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best)
-            self._progress.epoch_done(self.epoch, scalars, better)
+            self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best.facts)
+            told = {k: v for k, v in scalars.items() if k in shown}
+            self._progress.epoch_done(self.epoch, told, better)
             self.plugins.emit("benchdog_epoch_ended", run=self.facts, epoch=self.epoch, metrics=scalars)
         if self._signal:
             self.checkpoint()
@@ -298,22 +254,14 @@ class Session:
         """The signal that ends the run: on several ranks only once all have heard of it, at the same step."""
         if self.device.world == 1:
             return self.signals.number
-        return (self.signals.number or int(signal.SIGTERM)) if self._agreed else 0
+        return (self.signals.number or int(signal.SIGTERM)) if self._gradients.agreed else 0
 
     @property
     def should_stop(self) -> bool:
         """Whether the run is to end before its last epoch."""
-        return self._early
+        return self._best.enough
 
     # --- inner parts
-
-    def _is_better(self, value: float) -> bool:
-        if math.isnan(value):
-            return self._best is None
-        if self._best is None or math.isnan(self._best["value"]):
-            return True
-        best = float(self._best["value"])
-        return value > best if self.task.better == "max" else value < best
 
     def _log_steps(self, partial: bool = False) -> None:
         """Reduce the steps since the last line to one mean loss; the only point where the loop waits for it."""

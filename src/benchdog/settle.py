@@ -14,11 +14,12 @@ from torch import nn
 from benchdog import state
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
 from benchdog.data import Data, auto_workers
+from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.loading import Samples, check_fast_path, mix, open_source
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
-from benchdog.recipe import AUTO, Draft, Part, Recipe
+from benchdog.recipe import AUTO, Part, Recipe
 from benchdog.run import Run
 from benchdog.transforms import Transform
 from benchdog.view import generated

@@ -16,13 +16,14 @@ from zlib import crc32
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from benchdog import decode
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
-from benchdog.loading import Samples, calm, check_codes, mix, open_source, open_splits, preprocess_of
+from benchdog.loading import Samples, check_codes, mix, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.recipe import Recipe
+from benchdog.workers import calm
 
 Place = tuple[int, int, int]
 """(shard of the logical stream, first sample of the block, samples of the block that are gone)."""
@@ -146,41 +147,70 @@ class Reader:
         return Piece(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place)
 
 
-class _Part(IterableDataset[Piece]):
-    """One worker's logical streams, rebuilt in its process from the recipe."""
+class _Turns(Dataset[Piece | None]):
+    """One worker's logical streams, rebuilt in its process: each request is for the next piece of them."""
 
-    def __init__(self, recipe: dict[str, Any], split: str, plan: Plan, position: Position, mine: list[int]) -> None:
-        self.recipe, self.split, self.plan, self.position, self.mine = recipe, split, plan, position, mine
+    def __init__(self, recipe: dict[str, Any], split: str, mine: list[int]) -> None:
+        self.recipe, self.split, self.mine = recipe, split, mine
+        self._reader: Reader | None = None
+        self._pieces: Iterator[Piece] = iter(())
 
-    def __iter__(self) -> Iterator[Piece]:
-        resolved = Recipe.from_json(self.recipe)
-        source = open_source(Plugins.discover(resolved.plugins), resolved.source)
-        spec = source.spec()
-        split = open_splits(source)[self.split]
-        assert isinstance(split, Stream)
-        yield from Reader(split, spec, preprocess_of(source, spec)).read(self.plan, self.position, self.mine)
+    def __getitem__(self, start: tuple[Plan, Position] | None) -> Piece | None:
+        if start is not None:
+            self._pieces = self._open().read(*start, self.mine)
+        return next(self._pieces, None)
+
+    def _open(self) -> Reader:
+        if self._reader is None:
+            resolved = Recipe.from_json(self.recipe)
+            source = open_source(Plugins.discover(resolved.plugins), resolved.source)
+            spec = source.spec()
+            split = open_splits(source)[self.split]
+            assert isinstance(split, Stream)
+            self._reader = Reader(split, spec, preprocess_of(source, spec))
+        return self._reader
+
+
+class _Requests:
+    """What a worker is asked: where an epoch begins, then for piece after piece."""
+
+    start: tuple[Plan, Position] | None = None
+
+    def __iter__(self) -> Iterator[tuple[Plan, Position] | None]:
+        yield self.start
+        while True:
+            yield None
+
+
+class StreamWorkers:
+    """Processes that read logical streams ahead of the loop; they stay from epoch to epoch."""
+
+    def __init__(self, recipe: dict[str, Any], split: str, workers: int, streams: int) -> None:
+        self._requests = _Requests()
+        self._loaders = [
+            DataLoader(
+                _Turns(recipe, split, list(range(w, streams, workers))),
+                batch_size=None,
+                sampler=self._requests,
+                num_workers=1,
+                multiprocessing_context=os.environ.get("BENCHDOG_START", "spawn"),
+                persistent_workers=True,
+                worker_init_fn=calm,
+            )
+            for w in range(min(workers, streams))
+        ]
+
+    def read(self, plan: Plan, position: Position) -> list[Iterator[Piece]]:
+        """Begin at a position; give an iterator for each worker."""
+        self._requests.start = (plan, position)
+        return [iter(loader) for loader in self._loaders]
 
 
 def read_stream(
-    reader: Reader, recipe: dict[str, Any], split: str, plan: Plan, position: Position, workers: int
+    reader: Reader, plan: Plan, position: Position, workers: StreamWorkers | None = None
 ) -> Iterator[tuple[Piece, Position]]:
     """Yield batches and the position behind each; the same ones for every number of workers."""
-    if workers == 0:
-        sources = [reader.read(plan, position, range(plan.streams))]
-    else:
-        context = os.environ.get("BENCHDOG_START", "spawn")
-        sources = [
-            iter(
-                DataLoader(
-                    _Part(recipe, split, plan, position, list(range(w, plan.streams, workers))),
-                    batch_size=None,
-                    num_workers=1,
-                    multiprocessing_context=context,
-                    worker_init_fn=calm,
-                )
-            )
-            for w in range(min(workers, plan.streams))
-        ]
+    sources = workers.read(plan, position) if workers else [reader.read(plan, position, range(plan.streams))]
     while (k := position.turn()) is not None:
         piece = next(sources[k % len(sources)])
         assert piece.stream == k, "logical streams came out of order"

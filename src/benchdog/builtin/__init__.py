@@ -26,14 +26,14 @@ def benchdog_sources() -> list[SourceInfo]:
             summary="1,797 hand-written digits, 8x8 pixels; comes with Benchdog.",
             target=f"{here}.digits:Digits",
             options=f"{options}:DigitsOptions",
-            defaults={"loop.epochs": 30, "loop.batch_size": 64},
+            defaults={"loop.epochs": 15, "loop.batch_size": 64},
         ),
         SourceInfo(
             name="fashion-mnist",
             summary="70,000 pictures of clothes, 28x28 pixels, 10 classes.",
             target=f"{here}.fashion_mnist:FashionMnist",
             options=f"{options}:FashionMnistOptions",
-            defaults={"loop.epochs": 5},
+            defaults={"loop.epochs": 5, "loop.batch_size": 128},
         ),
         SourceInfo(
             name="image-folder",

@@ -1,0 +1,102 @@
+"""Merged layers, in which a component may still be `auto`: what lies between asking and a resolved recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from benchdog.api import SourceInfo
+from benchdog.errors import BadUsage, nearest
+from benchdog.layers import Given, Layer, local_plugins
+from benchdog.options import describe, to_json, validate
+from benchdog.plugins import Found, Plugins
+from benchdog.recipe import AUTO, PARTS, TABLES, Part, absolute
+
+
+@dataclass(slots=True)
+class Draft:
+    """Merged layers, in which a component may still be `auto`."""
+
+    values: Layer
+    plugins: Plugins
+
+    @classmethod
+    def merge(cls, layers: list[Layer], plugins: Plugins) -> Draft:
+        """Let later layers win; a component chosen anew drops the options meant for the one before."""
+        merged: Layer = {}
+        for layer in layers:
+            for kind in PARTS:
+                key = f"{kind}.name"
+                if key in layer and key in merged and merged[key].value != layer[key].value:
+                    merged = {k: v for k, v in merged.items() if not k.startswith(f"{kind}.")}
+            merged.update(layer)
+        draft = cls(merged, plugins)
+        name = draft.name("source")
+        if name == AUTO:
+            raise BadUsage("No source is named.", nearest("", plugins.all("source")))
+        found = plugins.find("source", name)
+        if isinstance(found.info, SourceInfo):
+            named = {kind for kind in PARTS if f"{kind}.name" in merged}
+            for key, value in found.info.defaults.items():
+                chosen = key.partition(".")[0] in named and not key.endswith(".name")
+                if not chosen:
+                    merged.setdefault(key, Given(value, f"source {name!r}", Path.cwd()))
+        return draft
+
+    def name(self, kind: str) -> str:
+        """Give the name of a component, or "auto"."""
+        given = self.values.get(f"{kind}.name")
+        if given is None:
+            return {"trainer": "supervised"}.get(kind, AUTO)
+        if not isinstance(given.value, str):
+            raise BadUsage(f"{given.by}: {kind}.name is {given.value!r}, not a name.")
+        place, colon, attribute = given.value.rpartition(":")
+        if colon and place.endswith(".py"):
+            return f"{absolute(place, given.base)}:{attribute}"
+        return given.value
+
+    def part(self, kind: str, name: str = "") -> Part:
+        """Validate a component's options and fill in its defaults."""
+        name = name or self.name(kind)
+        found = self.plugins.find(kind, name)
+        values = {
+            key.partition(".")[2]: given
+            for key, given in self.values.items()
+            if key.startswith(f"{kind}.") and key != f"{kind}.name"
+        }
+        return Part(name=name, options=_settled(found, values, self.plugins))
+
+    def table(self, name: str) -> Any:
+        """Validate one of the host's own tables."""
+        prefix = f"{name}."
+        values = {k.removeprefix(prefix): g.value for k, g in self.values.items() if k.startswith(prefix)}
+        return validate(TABLES[name], values, f"[{name}]")
+
+    @property
+    def seed(self) -> int:
+        """The seed, a whole number from 0."""
+        seed = self.values["seed"].value if "seed" in self.values else 0
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+            raise BadUsage(f"seed is {seed!r}, not a whole number from 0 to 2^63.")
+        return seed
+
+    @property
+    def local(self) -> tuple[str, ...]:
+        """Local plugin files, absolute."""
+        return local_plugins(self.values)
+
+
+def _settled(found: Found, values: Mapping[str, Given], plugins: Plugins) -> dict[str, Any]:
+    """Make paths absolute, validate, and give the options with all defaults in JSON form."""
+    plain = {key: given.value for key, given in values.items()}
+    if not found.info.options:
+        plugins.options(found, plain)
+        return plain
+    described = describe(found.resolve(found.info.options))
+    for key, given in values.items():
+        of_path = key in described and Path in (described[key].type, *get_args(described[key].type))
+        if of_path and isinstance(given.value, str):
+            plain[key] = absolute(given.value, given.base)
+    return to_json(plugins.options(found, plain))

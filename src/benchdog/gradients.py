@@ -1,0 +1,76 @@
+"""Sums of losses -> the gradient of their mean over a whole batch: all of its pieces, on all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from benchdog.api import Device
+
+KEPT = 8
+"""Reciprocals that are kept: a run has few sizes of batches."""
+
+
+class Gradients:
+    """Divides by the weight of the whole batch once, so that pieces and ranks change nothing but rounding.
+
+    Attributes:
+        agreed: whether some rank was told to stop; all ranks learn it in the same step.
+    """
+
+    def __init__(self, model: nn.Module, device: Device, stopping: Callable[[], bool]) -> None:
+        self.model, self.device, self.stopping = model, device, stopping
+        self.agreed = False
+        self._sums: list[Tensor] = []
+        self._weights: list[float | Tensor] = []
+        self._reciprocals: dict[float, Tensor] = {}
+
+    @property
+    def open(self) -> bool:
+        """Whether a batch has begun and not all of its pieces are there."""
+        return bool(self._sums)
+
+    def backward(self, loss: Tensor, weight: float | Tensor, last: bool) -> None:
+        """Add a piece's gradient; with the last piece the gradient is that of the whole batch's mean."""
+        if last and not self._sums and self.device.world == 1:
+            self.device.backward(loss, self._reciprocal(weight, loss))
+            return
+        self._sums.append(loss.detach())
+        self._weights.append(weight)
+        self.device.backward(loss, torch.ones_like(loss))
+        if last:
+            self._share()
+
+    def total(self, loss: Tensor, weight: float | Tensor) -> tuple[Tensor, float | Tensor]:
+        """Give the whole batch's loss and weight, of which the arguments are the last piece's."""
+        if self._sums:
+            loss, weight = self._sums[0], self._weights[0]
+            self._sums, self._weights = [], []
+        return loss, weight
+
+    def _reciprocal(self, weight: float | Tensor, loss: Tensor) -> Tensor:
+        if isinstance(weight, Tensor):
+            return weight.to(loss.dtype).reciprocal()
+        if weight not in self._reciprocals:
+            kept = list(self._reciprocals.items())[: KEPT - 1]
+            self._reciprocals = {weight: loss.new_tensor(1.0 / weight), **dict(kept)}
+        return self._reciprocals[weight]
+
+    def _share(self) -> None:
+        """Add gradients, losses and weights up over pieces and ranks, then divide by the weight."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        first = self._sums[0]
+        weight = first.new_tensor(0.0) + sum(self._weights)
+        totals = torch.stack([torch.stack(self._sums).sum(), weight, first.new_tensor(float(self.stopping()))])
+        if self.device.world > 1:
+            flat = torch.cat([g.reshape(-1) for g in gradients] + [totals.to(gradients[0].dtype)])
+            self.device.sum_(flat)
+            parts = torch.split(flat, [g.numel() for g in gradients] + [3])
+            for gradient, part in zip(gradients, parts, strict=False):
+                gradient.copy_(part.view_as(gradient))
+            totals = parts[-1]
+            self.agreed = bool(totals[2].item())
+        torch._foreach_div_(gradients, totals[1])
+        self._sums, self._weights = [totals[0]], [totals[1]]

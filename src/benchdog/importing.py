@@ -1,0 +1,80 @@
+"""Code by reference: local files under a name that every process can import again, and what a descriptor may say."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchdog import api
+from benchdog.errors import BadUsage
+
+
+def load_file(file: Path) -> ModuleType:
+    """Import a Python file under a name that depends on its path alone, so that every process can.
+
+    Raises:
+        BadUsage: it is missing or raises at import.
+    """
+    file = file.resolve()
+    name = f"benchdog_local_{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}"
+    digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    if name in sys.modules and getattr(sys.modules[name], "__digest__", "") == digest:
+        return sys.modules[name]  # edited since, as in a notebook's session, it is imported again
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise BadUsage(f"There is no Python file {file}.")
+    module = importlib.util.module_from_spec(spec)
+    module.__dict__["__digest__"] = digest
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        line = next(
+            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(file)), 0
+        )
+        raise BadUsage(f"{file.name} raises {said(error)} at import (line {line}).", f"Mend {file}.") from error
+    return module
+
+
+def check(info: api.Component) -> None:
+    """Refuse a descriptor whose name or targets can't mean anything (ValueError)."""
+    name = info.name
+    if not name or not all(c.isalnum() or c in "-_." for c in name) or name != name.lower():
+        raise ValueError(f"{info.kind} name {name!r} isn't made of lower-case letters, digits, '-', '_' and '.'")
+    for key in ("target", "options", "answer", "runner"):
+        value = getattr(info, key, "")
+        if not isinstance(value, str) or (value and ":" not in value) or (key == "target" and not value):
+            raise ValueError(f"{info.kind} {name!r}: {key} {value!r} isn't 'package.module:attribute'")
+
+
+def qualified(info: api.Component, module: str) -> api.Component:
+    """Give targets that begin with ":" the module of their hook."""
+    short: dict[str, Any] = {
+        key: module + value
+        for key in ("target", "options", "answer", "runner")
+        if isinstance(value := getattr(info, key, ""), str) and value.startswith(":")
+    }
+    return replace(info, **short) if short else info
+
+
+def installed(package: str) -> bool:
+    """Say whether a package could be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # its parent is missing
+        return False
+
+
+def said(error: BaseException) -> str:
+    """Give an error's type and text in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

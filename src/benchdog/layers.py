@@ -1,0 +1,110 @@
+"""What is asked for, layer by layer: a recipe's file, flags, `--set`. Every value knows who gave it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from benchdog.errors import BadData, BadUsage, nearest
+from benchdog.recipe import PARTS, TABLES, absolute
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value, who gave it (for messages) and the folder that its relative paths are meant from."""
+
+    value: Any
+    by: str
+    base: Path
+
+
+Layer = dict[str, Given]
+"""Values by dotted key: "loop.epochs", "model.name", "seed"."""
+
+
+def read_toml(path: Path) -> Layer:
+    """Read a recipe file as a layer; unknown tables are refused."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadUsage(f"There is no recipe {path}.", "Write one: benchdog new digits > recipe.toml") from None
+    except OSError as error:
+        raise BadData(f"{path} can't be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadUsage(f"{path} is not TOML: {error}.") from None
+    return layer_of(data, str(path), path.resolve().parent)
+
+
+def layer_of(data: Mapping[str, Any], by: str, base: Path) -> Layer:
+    """Flatten a recipe's tables; `source = "digits"` is short for a table with that name."""
+    layer: Layer = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping) and key in (*PARTS, *TABLES):
+            layer.update({f"{key}.{option}": Given(item, by, base) for option, item in value.items()})
+        elif key in PARTS:
+            layer[f"{key}.name"] = Given(value, by, base)
+        elif key in TABLES:
+            raise BadUsage(f"{by}: {key} is {value!r}, not a table.", f"Write [{key}], and its keys under it.")
+        else:
+            layer[key] = Given(value, by, base)
+    for key in layer:
+        _known(key, by)
+    return layer
+
+
+def flags(values: Mapping[str, Any], settings: list[str]) -> Layer:
+    """Put flags and `--set key=value` into one layer; the same key with two values is refused."""
+    base = Path.cwd()
+    layer = {key: Given(value, "a flag", base) for key, value in values.items() if value is not None}
+    for key in layer:
+        _known(key, "a flag")
+    for setting in settings:
+        key, sep, text = setting.partition("=")
+        key = key.strip()
+        if not sep:
+            raise BadUsage(f"--set {setting!r} has no '='.", "Write --set loop.epochs=3")
+        _known(key, "--set")
+        value = _toml_value(text.strip())
+        if key in PARTS:
+            key = f"{key}.name"
+        if key in layer and layer[key].value != value:
+            raise BadUsage(f"{key} is given twice: {layer[key].value!r} and {value!r}.", "Give it once.")
+        layer[key] = Given(value, f"--set {setting}", base)
+    return layer
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _known(key: str, by: str) -> None:
+    table, dot, _ = key.partition(".")
+    if table in PARTS or (not dot and table in ("seed", "plugins")):
+        return
+    if table in TABLES and dot:
+        known = [f"{table}.{f.name}" for f in fields(TABLES[table])]
+        if key in known:
+            return
+        raise BadUsage(f"{by}: unknown key {key!r}.", nearest(key, known))
+    owners = {f.name: f"{name}.{f.name}" for name, cls in TABLES.items() for f in fields(cls)}
+    top = ["seed", "plugins", *PARTS, *TABLES]
+    close = [] if dot or get_close_matches(key, top) else get_close_matches(key, owners, n=1)
+    hint = f"Did you mean {owners[close[0]]!r}?" if close else nearest(table, top)
+    raise BadUsage(f"{by}: unknown key {key!r}.", hint)
+
+
+def local_plugins(layer: Layer) -> tuple[str, ...]:
+    """Give a layer's plugin files, absolute."""
+    given = layer.get("plugins")
+    if given is None:
+        return ()
+    if not isinstance(given.value, list) or not all(isinstance(item, str) for item in given.value):
+        raise BadUsage(f"{given.by}: plugins is {given.value!r}, not a list of files.", 'plugins = ["./mine.py"]')
+    return tuple(absolute(item, given.base) for item in given.value)

@@ -1,0 +1,102 @@
+"""Processes that read and decode ahead of the loop; each opens the source for itself, from the recipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from benchdog.api import Split
+from benchdog.loading import Samples, open_source, open_splits, preprocess_of
+from benchdog.plugins import Plugins
+from benchdog.recipe import Recipe
+
+GRACE = 10.0
+"""Seconds that a worker stays after SIGTERM, for the loop to finish its step."""
+
+
+class Rebuilt(Dataset[Any]):
+    """A split that every worker process opens for itself from the recipe: nothing live is pickled."""
+
+    def __init__(self, recipe: dict[str, Any], split: str, live: Samples | None = None) -> None:
+        self.recipe, self.name = recipe, split
+        self._samples = live
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"recipe": self.recipe, "name": self.name, "_samples": None}
+
+    def samples(self) -> Samples:
+        """Open the split once in this process."""
+        if self._samples is None:
+            self._samples = reopen(self.recipe)[self.name]
+        return self._samples
+
+    def __getitem__(self, indices: list[int]) -> tuple[tuple[Tensor, ...], Tensor]:
+        inputs, target = self.samples().batch(indices)
+        return tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs), torch.from_numpy(target)
+
+
+def reopen(recipe: dict[str, Any]) -> dict[str, Samples]:
+    """Open the positional splits of a resolved recipe."""
+    resolved = Recipe.from_json(recipe)
+    source = open_source(Plugins.discover(resolved.plugins), resolved.source)
+    spec = source.spec()
+    splits = open_splits(source)
+    preprocess = preprocess_of(source, spec)
+    return {name: Samples(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)}
+
+
+class _Positions:
+    """What a loader is to read, changed from epoch to epoch while its workers live."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def calm(_: int) -> None:
+    """Let a worker outlive a signal that goes to the whole group; the loop obeys it, after its step."""
+
+    def leave_later(*_: Any) -> None:
+        timer = threading.Timer(GRACE, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, leave_later)
+
+
+class Workers:
+    """Batches of decoded samples at given positions, read ahead by worker processes."""
+
+    def __init__(self, dataset: Rebuilt, workers: int, pin: bool) -> None:
+        self._positions = _Positions()
+        # Spawned: a fork would copy the locks of torch's running threads, and no system offers spawn alone.
+        context = os.environ.get("BENCHDOG_START", "spawn") if workers else None
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=self._positions,
+            num_workers=workers,
+            multiprocessing_context=context,
+            persistent_workers=workers > 0,
+            worker_init_fn=calm,
+            pin_memory=pin,
+        )
+
+    def read(self, batches: list[list[int]]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """Yield (inputs, target) for each list of positions, in order."""
+        self._positions.batches = batches
+        yield from self._loader
