@@ -147,4 +147,7 @@ def _listen() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "quiet", int(sys.argv[4])))
+    done = main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "quiet", int(sys.argv[4]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(done)  # everything lies on the disk; a thread of the communication library may abort a plain exit

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -70,9 +72,9 @@ def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> N
     try:
         save_file(tensors, path, metadata)
     except SafetensorError as error:  # it wraps the system's errors and hides their number
-        if "os error 28" in str(error) or "No space" in str(error):
-            raise OSError(errno.ENOSPC, "No space left on device") from error
-        raise OSError(errno.EIO, str(error)) from error
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code)) from error
 
 
 def read(path: Path) -> Any:

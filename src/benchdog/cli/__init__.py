@@ -191,9 +191,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        code = _usage(error, as_json)
+        code = _usage(error, as_json) if hasattr(error, "format_message") else _unforeseen(error, as_json)
     sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -207,6 +205,18 @@ def _usage(error: Any, as_json: bool) -> int:
         emit_json({"error": {"message": text, "hint": "", "code": error.exit_code}})
     error.show()
     return int(error.exit_code)
+
+
+def _unforeseen(error: Exception, as_json: bool) -> int:
+    """Name the plugin or file whose code failed; a fault of Benchdog's own keeps its traceback."""
+    from benchdog.blame import stranger
+
+    place = "" if os.environ.get("BENCHDOG_STRICT") == "1" else stranger(error)
+    if not place:
+        raise error
+    text = " ".join(str(error).split())[:500]
+    hint = f"Raised in {place}. Mend it, or tell its author; BENCHDOG_STRICT=1 shows the whole trace."
+    return _fail(f"{type(error).__name__}: {text}", hint, 1, as_json)
 
 
 def _fail(message: str, hint: str, code: int, as_json: bool) -> int:

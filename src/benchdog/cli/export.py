@@ -47,7 +47,11 @@ def command(
         return
     for warning in report["warnings"]:
         say(f"warning: {warning}")
-    typer.echo(columns([_line(line) for line in report["verification"]], HEADER))
+    lines = [_line(line) for line in report["verification"]]
+    if all(line[1] == "-" for line in lines):  # lengths are a matter of texts
+        typer.echo(columns([(line[0], *line[2:]) for line in lines], (HEADER[0], *HEADER[2:])))
+    else:
+        typer.echo(columns(lines, HEADER))
     size = sum(report["files"].values()) / 2**20
     say(f"Verified on {report['inputs']}. {len(report['files'])} file(s), {size:.2f} MiB in {report['path']}")
 

@@ -1,0 +1,35 @@
+"""Whose code raised an error that nobody foresaw: a plugin's, a local file's, or Benchdog's own."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from importlib.metadata import distributions
+from pathlib import Path
+
+OWN = Path(__file__).resolve().parent
+
+
+def stranger(error: BaseException) -> str:
+    """Give the innermost place in a stranger's code ("net.py, line 12, in forward"), "" when there is none."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename).resolve()
+        if file.is_file() and _strange(file):
+            return f"{file}, line {frame.lineno}, in {frame.name}"
+    return ""
+
+
+def _strange(file: Path) -> bool:
+    """Say whether a file is a plugin's, or lies outside Benchdog, the libraries and Python itself."""
+    if file.is_relative_to(OWN):
+        return False
+    libraries = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+    for place in libraries:
+        if file.is_relative_to(place):
+            return file.relative_to(place).parts[0].removesuffix(".py") in _plugin_packages()
+    return not file.is_relative_to(Path(sysconfig.get_path("stdlib")).resolve())
+
+
+def _plugin_packages() -> set[str]:
+    entries = (entry for dist in distributions() for entry in dist.entry_points)
+    return {entry.value.split(".")[0].split(":")[0] for entry in entries if entry.group.startswith("benchdog")}
