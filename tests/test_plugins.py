@@ -423,3 +423,20 @@ def test_every_fault_is_one_line_and_commands_go_on(place, tmp_path, bench):
     assert len(lines) == 2, lines
     assert any("'z_bad'" in line and "no luck at all" in line and "z-bad" in line for line in lines)
     assert any("'half'" in line and "no_such_package" in line and "line 1" in line for line in lines)
+
+
+def test_a_file_and_its_copy_are_one_plugin(tmp_path, capsys):
+    text = (
+        "from benchdog.api import ModelInfo, hookimpl\n\n\n@hookimpl\ndef benchdog_models():\n"
+        '    return [ModelInfo(name="own", summary="Mine.", target=":build")]\n'
+    )
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(text + ("# edited\n" if folder == "c" else ""), encoding="utf-8")
+    same = Plugins.discover([tmp_path / "a" / "mine.py", tmp_path / "b" / "mine.py"])
+    assert not same.faults
+    assert same.find("model", "own").plugin == "mine"
+    other = Plugins.discover([tmp_path / "a" / "mine.py", tmp_path / "c" / "mine.py"])
+    (fault,) = other.faults
+    assert str(tmp_path / "a" / "mine.py") in fault.fault
+    assert other.find("model", "own").plugin == "mine"

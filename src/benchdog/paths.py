@@ -20,3 +20,11 @@ def runs_dir(flag: Path | None = None) -> Path:
     """Give the folder of runs: the flag's, else $BENCHDOG_RUNS, else ./runs."""
     chosen = flag or Path(os.environ.get("BENCHDOG_RUNS") or "runs")
     return chosen.expanduser().absolute()
+
+
+def short(path: Path) -> str:
+    """Give a path for people: relative where it lies below the working folder."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import artifact, checkpoints, files, ranks, report
+from benchdog import artifact, checkpoints, files, paths, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
 from benchdog.data import Feed
 from benchdog.draft import Draft
@@ -68,7 +68,7 @@ def train(
     with attended(run, parts):
         parts.recipe = recipe = moved(recipe, run.keep_files(local_files(recipe)))
         write_resolved(run.folder, recipe)
-        _say(f"run {run.folder}: {_sentence(parts, names['model'], parameters)}", quiet)
+        _say(f"run {paths.short(run.folder)}: {_sentence(parts, names['model'], parameters)}", quiet)
         _carry_out(run, parts, quiet)
     return run
 
@@ -90,7 +90,7 @@ def resume(folder: Path, plugins_of: Any, *, quiet: bool = False) -> Run:
             )
         parts = reopen(recipe, plugins)
         with attended(run, parts):
-            _say(f"run {run.folder}: going on", quiet)
+            _say(f"run {paths.short(run.folder)}: going on", quiet)
             _carry_out(run, parts, quiet)
     finally:
         run.release()

@@ -128,6 +128,9 @@ class Plugins:
         except BenchdogError as error:
             self._refuse(file.stem, error.message, f"Mend {file}.", error)
             return
+        digest = vars(module)["__digest__"]
+        if any(vars(other.module).get("__digest__") == digest for other in self.healthy):
+            return  # the same file twice: a run's copy and its original, say
         plugin = Plugin(name=file.stem, dist=file.stem, version="", module=module, path=str(file))
         if any(
             name.startswith("benchdog_") or hasattr(value, "benchdog_impl") for name, value in vars(module).items()
@@ -147,6 +150,9 @@ class Plugins:
                     raise ValueError(f"implements {name}, which is no hook. {nearest(name, _HOOKS)}")
                 if marks and (marks["wrapper"] or marks["hookwrapper"]):
                     raise ValueError(f"wraps {name}; a wrapper could change what others offer")
+            for other in self.healthy:
+                if other.name == plugin.name:
+                    raise ValueError(f"has the name of a plugin that is loaded: {other.path or other.dist}")
             self._manager.register(plugin.module, plugin.name)
         except Exception as error:
             with suppress(ValueError, AssertionError):

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchdog import files
+from benchdog import files, paths
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.run import Run
 from benchdog.signals import Signals
@@ -101,7 +101,7 @@ def _judge(run: Run, codes: list[int], number: int) -> None:
         error.code = told["code"]
         raise error
     if number:  # it came before the first step
-        raise Stopped("Stopped.", f"Go on with: benchdog train --resume {run.folder}", 128 + number)
+        raise Stopped("Stopped.", f"Go on with: benchdog train --resume {paths.short(run.folder)}", 128 + number)
     raise Failed(f"A rank ended with exit code {next(c for c in codes if c)}.", "Was it out of memory, or killed?")
 
 

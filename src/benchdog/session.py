@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import torch
 from torch import Tensor, nn
 
+from benchdog import paths
 from benchdog.api import Batch, Device, RunFacts, Spec, Task
 from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
@@ -293,7 +294,7 @@ class Session:
         code = 130 if self._signal == signal.SIGINT else 143
         raise Stopped(
             f"Stopped at step {self.step} (epoch {self.epoch + 1}); a checkpoint is written.",
-            f"Go on with: benchdog train --resume {self.run.folder}",
+            f"Go on with: benchdog train --resume {paths.short(self.run.folder)}",
             code,
         )
 

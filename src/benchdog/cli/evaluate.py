@@ -30,4 +30,4 @@ def command(
     rows = [["this model", *(result["metrics"][name] for name in names)]]
     rows += [[line["name"], *(line["metrics"].get(name) for name in names)] for line in result["baselines"]]
     typer.echo(columns(rows, [f"{result['samples']} {split} samples", *names]))
-    say(f"report: {result['report']}")
+    say(f"report: {paths.short(Path(result['report']))}")

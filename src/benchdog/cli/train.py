@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,5 +82,7 @@ def command(
         best = run.facts["best"]
         if best:
             say(f"best: epoch {best['epoch']}, valid.{best['metric']} {best['value']:.4f}")
-        say(f"report:   {run.folder / 'report.html'}\nartifact: {run.folder / 'artifact'}")
-    typer.echo(run.folder)
+        place = Path(paths.short(run.folder))
+        say(f"report:   {place / 'report.html'}\nartifact: {place / 'artifact'}")
+    if quiet or not sys.stdout.isatty():
+        typer.echo(run.folder)
