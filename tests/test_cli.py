@@ -122,7 +122,7 @@ def test_new_writes_a_recipe_that_plan_takes(tmp_path):
     assert (tmp_path / "mine.toml").read_text(encoding="utf-8") == text
     told = run("plan", "mine.toml", "--json", cwd=tmp_path).json
     assert told["recipe"]["model"]["name"] == "mlp"
-    assert told["recipe"]["loop"]["epochs"] == 30
+    assert told["recipe"]["loop"]["epochs"] == 15
     assert told["problems"] == []
     told = {line["what"]: line["found"] for line in told["lines"]}
     assert "train 12" in told["samples"]

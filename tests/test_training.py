@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
 
 from benchdog import session, state
+from benchdog.best import Best
 from benchdog.session import Session
 from inside import run, same, weights
 from local_sources import write as write_source
@@ -135,7 +137,8 @@ def test_a_run_leaves_what_it_promises(place):
 
 def test_the_artifact_holds_the_best_epochs_weights(place, train, monkeypatch):
     """The second epoch is called the best, so that the best isn't the last."""
-    monkeypatch.setattr(Session, "_is_better", lambda self, value: self.epoch == 1)
+    verdicts = iter([True, True, False, False])
+    monkeypatch.setattr(Best, "_is_better", lambda self, value: next(verdicts))
     train("best")
     folder = place / "runs" / "best"
     accuracy = [line["valid.accuracy"] for line in log(folder) if line["kind"] == "epoch"][1]
@@ -200,7 +203,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(place, train, monkeypatch, st
     said = train("stopped", code=143)
     folder = place / "runs" / "stopped"
     assert f"Stopped at step {step} " in said.err
-    assert f"train --resume {folder}" in said.err
+    assert f"train --resume {Path('runs') / 'stopped'}" in said.err
     assert facts(folder)["status"] == "stopped"
     monkeypatch.undo()
     run("train", "--resume", "stopped", "--quiet", cwd=place)
@@ -237,15 +240,18 @@ def test_a_run_that_was_moved_goes_on_with_its_own_copy_of_the_code(place, train
     assert same(tmp_path / "runs" / "repeated", place / "runs" / "whole")
 
 
-def test_all_checkpoints_spoilt_begins_again_and_says_so(place, train, monkeypatch):
+def test_all_checkpoints_spoilt_is_said_and_nothing_begins_in_silence(place, train, monkeypatch):
     stop_at(monkeypatch, 20)
     train("spoilt", code=143)
     monkeypatch.undo()
     for path in (place / "runs" / "spoilt" / "checkpoints").glob("*"):
         path.write_bytes(b"spoilt")
-    said = run("train", "--resume", "spoilt", "--quiet", cwd=place)
+    said = run("train", "--resume", "spoilt", "--quiet", cwd=place, code=5)
     assert "step-000000020.safetensors" in said.err
-    equal(place, "spoilt")
+    assert "benchdog train" in said.err
+    recipe = place / "runs" / "spoilt" / "recipe.toml"
+    run("train", recipe, "--name", "again", "--quiet", cwd=place)
+    equal(place, "again")
 
 
 def start(place, name, *arguments, **env):

@@ -314,7 +314,7 @@ class Session:
                 f"{self.recipe.model.name!r}.",
                 "train(session) returns session.model, or a module of the same layers.",
             )
-        self._best_model = snapshot({"model": given, "best": self._best})
+        self._best_model = snapshot({"model": given, "best": self._best.facts})
 
     def finish(self) -> None:
         """Write the last checkpoint and wait until it lies on the disk."""
