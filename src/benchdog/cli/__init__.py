@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +14,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from benchdog import __version__
+from benchdog.cli.foreign import commands
 from benchdog.errors import BenchdogError, Failed, nearest
 
 if TYPE_CHECKING:
@@ -57,11 +56,11 @@ class Root(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Give the names, Benchdog's own first."""
-        return [*COMMANDS, *sorted(set(foreign()) - set(COMMANDS))]
+        return [*COMMANDS, *sorted(set(commands()) - set(COMMANDS))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command."""
-        target = f"benchdog.cli.{cmd_name}" if cmd_name in COMMANDS else foreign().get(cmd_name, ("",))[0]
+        target = f"benchdog.cli.{cmd_name}" if cmd_name in COMMANDS else commands().get(cmd_name, ("",))[0]
         if not target:
             return None
         module, _, attribute = target.partition(":")
@@ -70,7 +69,7 @@ class Root(TyperGroup):
         except Exception as error:
             if cmd_name in COMMANDS:
                 raise
-            dist = foreign()[cmd_name][1]
+            dist = commands()[cmd_name][1]
             raise Failed(
                 f"Command {cmd_name!r} of plugin {dist!r} raises {type(error).__name__} at import: {error}.",
                 f"Update or uninstall {dist}.",
@@ -92,7 +91,7 @@ class Root(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands without importing them."""
-        others = foreign()
+        others = commands()
         rows = [(name, COMMANDS[name] if name in COMMANDS else others[name][2]) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
@@ -102,22 +101,6 @@ def _alone(function: Any, name: str) -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command(name)(function)
     return app
-
-
-def foreign() -> dict[str, tuple[str, str, str]]:
-    """Find the commands of plugins: {name: (target, distribution, summary)}; none is imported."""
-    found: dict[str, tuple[str, str, str]] = {}
-    allowed = os.environ.get("BENCHDOG_PLUGINS")
-    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
-    for dist in distributions():
-        with suppress(Exception):  # metadata that can't be read is somebody else's fault, and not of this tool
-            for entry in dist.entry_points:
-                if entry.group == "benchdog.commands" and (
-                    names is None or dist.name in names or entry.name in names
-                ):
-                    summary = str(dist.metadata["Summary"] or "")  # type: ignore[index,unused-ignore]
-                    found.setdefault(entry.name, (entry.value, dist.name, summary))
-    return found
 
 
 app = typer.Typer(
