@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from benchdog.facts import Cards, Folder, Interpreter
 
 if TYPE_CHECKING:
+    from benchdog.found import Fault, Plugin
     from benchdog.kernels import Kernel
-    from benchdog.plugins import Fault, Plugin
 
 State = Literal["ok", "warning", "wrong"]
 MIB, GIB = 2**20, 2**30

@@ -14,7 +14,8 @@ import numpy as np
 from benchdog import decode, files, marks, samples
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused
-from benchdog.plugins import Found, Plugins
+from benchdog.found import Found
+from benchdog.plugins import Plugins
 from benchdog.rebuild import Rebuilt, check_reference, preprocess_of
 from benchdog.view import check_shapes
 

@@ -6,12 +6,10 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, distributions
 from inspect import isclass, isroutine
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -19,6 +17,7 @@ import pluggy
 from benchdog import api, hookspecs
 from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, nearest
 from benchdog.events import Events
+from benchdog.found import Fault, Found, Plugin
 from benchdog.importing import check, installed, load_file, qualified, said
 
 KINDS: dict[str, type[api.Component]] = {
@@ -26,62 +25,6 @@ KINDS: dict[str, type[api.Component]] = {
     for info in (api.SourceInfo, api.ModelInfo, api.TaskInfo, api.TrainerInfo, api.ExporterInfo, api.BackendInfo)
 }
 BUILTIN = "benchdog"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """Why a plugin was set aside, and what to do about it."""
-
-    name: str
-    fault: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.name!r}: {self.fault} {self.remedy}"
-
-
-@dataclass(kw_only=True, slots=True)
-class Plugin:
-    """A plugin that was loaded: where it comes from and what it offers ({kind: [names]})."""
-
-    name: str
-    dist: str
-    version: str
-    module: ModuleType
-    path: str = ""
-    components: dict[str, list[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """A component and the plugin that offers it."""
-
-    info: api.Component
-    plugin: str
-    dist: str
-    version: str
-    module: str = ""
-
-    @property
-    def where(self) -> str:
-        """The name by which it can always be chosen."""
-        return f"{self.dist}:{self.info.name}"
-
-    def resolve(self, target: str) -> Any:
-        """Import what a target string names; the fault of its code is told as this component's."""
-        module_name, _, attribute = target.rpartition(":")
-        try:
-            value: Any = import_module(module_name or self.module)
-            for part in attribute.split("."):
-                value = getattr(value, part)
-        except BenchdogError:
-            raise
-        except Exception as error:  # a stranger's code may raise anything
-            what = f"{self.info.kind} {self.info.name!r} of plugin {self.plugin!r} can't be loaded from {target!r}"
-            raise NotAvailable(
-                f"{what}: {type(error).__name__}: {error}.", self.info.install or "Mend or update that plugin."
-            ) from error
-        return value
 
 
 class Plugins:

@@ -8,8 +8,9 @@ import tomli_w
 
 from benchdog.api import SourceInfo
 from benchdog.errors import BenchdogError
+from benchdog.found import Found
 from benchdog.options import describe, json_schema
-from benchdog.plugins import Found, Plugins
+from benchdog.plugins import Plugins
 from benchdog.recipe import PARTS, TABLES
 
 WHAT = {

@@ -12,7 +12,8 @@ import typer
 from benchdog.cli.output import columns, emit_json, say
 
 if TYPE_CHECKING:
-    from benchdog.plugins import Found, Plugin, Plugins
+    from benchdog.found import Found, Plugin
+    from benchdog.plugins import Plugins
 
 FORMAT = 0
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
