@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import trained
-from benchdog import artifact, samples
+from benchdog import artifact, card, samples
 from benchdog.api import Raw
 from benchdog.errors import BadData, BadUsage, NotAvailable, Refused
 from benchdog.plugins import Plugins
@@ -164,14 +164,17 @@ def test_a_folder_cannot_choose_what_code_is_run(copy, plugins, tmp_path):
     evil = tmp_path / "evil.py"
     evil.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", encoding="utf-8")
     code, plain = ({"name": name, "options": {}} for name in (f"{evil}:build", "classification"))
-    change(copy, model=code, files={})  # without a graph the model would be built anew
+    (copy / "graph.pt2").unlink()
+    listed = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))["files"]
+    del listed["graph.pt2"]
+    change(copy, model=code, files=listed)  # without a graph the model is built anew
     with pytest.raises(Refused, match=r"The model .* is code that no plugin offers"):
         artifact.open_model(copy, plugins).load()
     change(copy, task=code)
     with pytest.raises(Refused, match=r"The task .* is code that no plugin offers"):
         artifact.open_model(copy, plugins)
     change(copy, task=plain, runner="benchdog.files:shutil.rmtree")
-    with pytest.raises(NotAvailable, match="belongs to no plugin"):
+    with pytest.raises(NotAvailable, match="is the runner of no trainer"):
         artifact.open_model(copy, plugins)
     assert not (tmp_path / "ran").exists()
 
@@ -255,3 +258,16 @@ def test_opening_loads_no_torch_before_it_is_needed(folder):
     )
     done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_card_shows_names_as_they_are_and_what_was_measured(tmp_path, plugins):
+    folder = trained.save(tmp_path / "artifact", plugins, run="# a|b", validated=1234)
+    meta = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# \\# a\\|b\n")
+    assert "On 1,234 validation samples, with which the best epoch was chosen:\n\n| metric" in text
+    meta["spec"]["target"] |= {"name": "a`b", "classes": ["<b>", "*star*", "two\nlines", "[x](y)"]}
+    text = card.write(meta)
+    assert "`` a`b `` (class)" in text
+    assert r"\<b\>, \*star\*, two lines, \[x\]\(y\)." in text
+    assert "On validation samples, with which" in text

@@ -194,7 +194,17 @@ def test_a_reader_that_went_away_is_no_traceback(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "stdout", Closed())
         with pytest.raises(SystemExit) as ended:
             cli.main()
-    assert ended.value.code == 1
+    assert ended.value.code == 0
+
+
+def test_plugin_after_the_command_is_told_its_place(tmp_path):
+    said = run("train", "digits", "--plugin", "mine.py", cwd=tmp_path, code=2)
+    assert "--plugin goes before the command: benchdog --plugin FILE train" in said.err
+
+
+def test_a_finished_run_is_left_alone(digits_run):
+    said = run("train", "--resume", "digits", cwd=digits_run.parent.parent)
+    assert "Run 'digits' is finished already; nothing to do." in said.err
 
 
 def test_train_through_a_real_process(digits_run, bench, tmp_path):

@@ -371,3 +371,14 @@ def test_fields_come_in_the_order_of_the_spec() -> None:
     assert [array.shape for array in stacked] == [(3, 2), (3, 1, 2, 2)]
     with pytest.raises(BadData, match="no samples"):
         stack([])
+
+
+@pytest.mark.parametrize("words", [("false", "true"), ("False", "True"), ("FALSE", "TRUE")])
+def test_a_truth_value_is_the_category_that_the_table_has(words: tuple[str, str]) -> None:
+    column = {"name": "on", "kind": "category", "categories": list(words)}
+    preprocess = Preprocess(decode={"input": [{"op": "row", "columns": [column]}]}, transform={})
+    spec = Spec(
+        fields=(Field(kind="table", shape=(1,), dtype="float32", columns=(Column(**column),)),),
+        target=Target(kind="class"),
+    )
+    assert [one({"on": on}, spec, preprocess).item() for on in (False, True)] == [1, 2]

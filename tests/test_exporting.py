@@ -164,6 +164,19 @@ def test_a_refused_export_leaves_the_old_one(folder, plugins, file, tmp_path):
     assert (out / "model.safetensors").is_file()
 
 
+def test_an_export_is_not_replaced_where_others_files_lie(folder, plugins, file, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    for _ in range(2):
+        report = exporting.export(folder, "numbers", tmp_path / "link", plugins, local=[file])
+    assert report["path"] == str(tmp_path / "real")
+    assert (tmp_path / "link").is_symlink()
+    (tmp_path / "real" / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(BadUsage, match=r"not the old export's: notes\.txt"):
+        exporting.export(folder, "numbers", tmp_path / "link", plugins, local=[file])
+    assert (tmp_path / "real" / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
 def test_wrong_usage_is_said_before_anything_is_started(folder, plugins, tmp_path):
     for name, out, options in (
         ("numbres", tmp_path / "out", {}),
@@ -242,7 +255,7 @@ def test_an_export_whose_plugin_is_missing_says_how_to_get_it(program, tmp_path)
 
 def test_export_on_the_command_line(bench, folder, file, tmp_path):
     good = bench("--plugin", file, "export", folder, "--to", "numbers", "--out", tmp_path / "out")
-    assert good.out.split("\n")[0].split() == ["batch", "length", "largest", "difference", "relative", "labels"]
+    assert good.out.split("\n")[0].split() == ["batch", "largest", "difference", "relative", "labels"]
     assert "Verified on 12 held-out samples" in good.err
     shutil.rmtree(tmp_path / "out")
     bad = ("export", folder, "--to", "numbers", "--set", "fault=channels", "--out", tmp_path / "out", "--json")

@@ -87,7 +87,7 @@ def test_a_file_without_permission_is_told(tmp_path):
     assert [s.why for s in read([path], IMAGE)] == ["Permission denied"]
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|", ":", "^", " "])
 def test_rows_come_from_tables_however_they_are_separated(tmp_path, mark):
     lines = ["name,port,age,fare", "Ann,Cork,3.5,1", "Bob,,,2", "Eve,Oslo,4,1e3"]
     path = tmp_path / "people.csv"
@@ -192,3 +192,10 @@ def test_a_field_without_operation_is_read_as_an_array(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 6, 6), np.uint8))
     (raw,) = raws([str(tmp_path / "a.npy")], IMAGE, Preprocess(decode={}, transform={}))
     assert raw.fields["input"].startswith(b"\x93NUMPY")
+
+
+def test_blanks_before_a_quoted_cell_are_no_part_of_it(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text('age, fare, port\n1, 2, "Cork"\n', encoding="utf-8")
+    (only,) = read([path], TABLE)
+    assert only.arrays[0].tolist() == [1, 2, 1]

@@ -136,8 +136,8 @@ def test_a_source_of_a_local_plugin(tmp_path):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"epochz": 3}, "epochz"),
-        ({"loop__epoch": 3}, "loop.epoch"),
+        ({"epochz": 3}, "train() takes no 'epochz'.\n  Did you mean 'epochs'?"),
+        ({"loop__epoch": 3}, "train() takes no 'loop__epoch'.\n  Did you mean 'loop__epochs'?"),
         ({"epochs": 0}, "epochs is 0"),
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"model": "cnnn"}, "no model 'cnnn'"),

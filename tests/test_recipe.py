@@ -419,3 +419,17 @@ def test_a_draft_without_a_source_says_which_there_are(plugins):
     with pytest.raises(BadUsage, match="No source is named") as caught:
         Draft.merge([], plugins)
     assert "digits" in caught.value.hint
+
+
+def test_a_folder_without_a_slash_and_one_that_is_not_there(shared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-photos").mkdir()
+    (tmp_path / "digits").mkdir()
+    with pytest.raises(BadUsage, match="no source 'my-photos'") as caught:
+        asked(shared, "my-photos")
+    assert caught.value.hint == "For the folder: ./my-photos"
+    assert asked(shared, "digits").part("source").name == "digits"
+    with pytest.raises(BadData, match=r"There is no folder \./my-photo/\."):
+        asked(shared, "./my-photo/")
+    with pytest.raises(BadUsage, match="no source 'my-photo'"):
+        asked(shared, "my-photo")

@@ -473,3 +473,15 @@ def test_what_is_no_picture_is_not_drawn(tmp_path, kind):
 def test_pictures_are_embedded_as_they_are(run):
     (source,) = [value for key, value in page_of(run).links if key == "src"]
     assert base64.b64decode(source.partition(",")[2]) == (run / "worst/0.png").read_bytes()
+
+
+def test_right_answers_are_no_mistakes(tmp_path):
+    entries = [{"id": "hit", "loss": 2.0, "answer": {"label": "cat"}, "target": 0},
+               {"id": "miss", "loss": 1.0, "answer": {"label": "cat"}, "target": 1}]  # fmt: skip
+    told = {"metrics": {"accuracy": 0.5}, "classes": ["cat", "dog"], "target": {"kind": "class"}}
+    put(tmp_path, "evaluation-test.json", {**told, "worst": entries})
+    page = report.write(tmp_path).read_text(encoding="utf-8")
+    assert ">miss<" in page
+    assert ">hit<" not in page
+    put(tmp_path, "evaluation-test.json", {**told, "worst": entries[:1]})
+    assert "None of the answers that cost most is wrong." in report.write(tmp_path).read_text(encoding="utf-8")

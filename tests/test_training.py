@@ -250,8 +250,8 @@ def test_all_checkpoints_spoilt_is_said_and_nothing_begins_in_silence(place, tra
     assert "step-000000020.safetensors" in said.err
     assert "benchdog train" in said.err
     recipe = place / "runs" / "spoilt" / "recipe.toml"
-    run("train", recipe, "--name", "again", "--quiet", cwd=place)
-    equal(place, "again")
+    run("train", recipe, "--name", "afresh", "--quiet", cwd=place)
+    equal(place, "afresh")
 
 
 def start(place, name, *arguments, **env):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from benchdog import __version__, card, files, marks
 from benchdog.api import Preprocess, Raw, Spec, Trained
-from benchdog.errors import BenchdogError, NotAvailable
-from benchdog.opening import FORMAT, GRAPH, GRAPH_EXPORTER, Opened, hashes, open_model, runner_of
+from benchdog.errors import BadUsage, BenchdogError, NotAvailable
+from benchdog.opening import FORMAT, GRAPH, GRAPH_EXPORTER, Opened, declared_runner, hashes, open_model, runner_of
 from benchdog.plugins import Plugins
 from benchdog.rebuild import WEIGHTS
 from benchdog.samples import covering
@@ -45,6 +45,7 @@ def save(
     run: str,
     max_batch: int,
     plugins: Plugins,
+    validated: int | None = None,
 ) -> None:
     """Write an artifact's folder, whole or not at all.
 
@@ -55,6 +56,7 @@ def save(
         metrics: of the best epoch, by name.
         samples: raw held-out samples to keep (see `covering`); none keeps the data private.
         max_batch: largest batch that this model and its exports take.
+        validated: the number of samples that gave the metrics, if it is known.
         plugins: the exporter "torch-export" among them writes the portable graph.
     """
     with files.fresh_folder(folder) as place:
@@ -69,6 +71,9 @@ def save(
             "spec": spec.to_json(),
             "preprocess": {"decode": dict(preprocess.decode), "transform": dict(preprocess.transform)},
             "recipe": dict(recipe),
+            "local": {
+                file.name: files.sha256(file) for file in map(Path, recipe.get("plugins", ())) if file.is_file()
+            },
             "parameters": 0,
             "metrics": dict(metrics),
             "runner": None,
@@ -80,6 +85,7 @@ def save(
             write_samples(place, samples)
         files.write_json(place / "artifact.json", meta)  # an exporter may read what the graph belongs to
         if _stores_itself(trained):
+            _check_runner(trained, recipe, plugins)
             trained.save(place)
             meta |= {"runner": trained.runner, "graph": "not a torch module"}
         else:
@@ -88,7 +94,7 @@ def save(
             _write_weights(module, place)
             view = View(place, spec, preprocess, max_batch, lambda: module, samples)
             meta["graph"] = _write_graph(view, place, plugins)
-        files.write_text(place / "README.md", card.write(meta))
+        files.write_text(place / "README.md", card.write(meta, validated))
         meta["files"] = hashes(place, "artifact.json")
         meta["machine"] = marks.mark(json.loads(json.dumps(meta)))
         files.write_json(place / "artifact.json", meta)
@@ -96,6 +102,18 @@ def save(
 
 def _stores_itself(trained: nn.Module | Trained) -> TypeGuard[Trained]:
     return isinstance(trained, Trained) and not hasattr(trained, "parameters")
+
+
+def _check_runner(trained: Trained, recipe: Mapping[str, Any], plugins: Plugins) -> None:
+    """See that the trainer declares the runner of what it returned: no other would be opened."""
+    name = (recipe.get("trainer") or {}).get("name")
+    declared = declared_runner(trained.runner, plugins)
+    if declared is None or (name and getattr(plugins.find("trainer", name).info, "runner", "") != trained.runner):
+        raise BadUsage(
+            f"The trainer {name or 'of this model'!r} returned something that is run by {trained.runner!r}, "
+            "which it doesn't declare.",
+            f"Its author writes TrainerInfo(..., runner={trained.runner!r}).",
+        )
 
 
 def _deployed(transform: nn.Module, model: Any, head: nn.Module) -> nn.Module:

@@ -30,7 +30,15 @@ def source_layer(what: str) -> Layer:
         return {"source.name": Given("csv", what, base), "source.path": Given(what, what, base)}
     if path.is_dir() and ("/" in what or "\\" in what or what in (".", "..")):
         return {"source.name": Given("image-folder", what, base), "source.path": Given(what, what, base)}
+    if ("/" in what or "\\" in what) and ":" not in path.name and not path.exists():
+        raise BadData(f"There is no folder {what}.", "Give the path of a folder that has a folder per class.")
     return {"source.name": Given(what, what, base)}
+
+
+def _check_folder(what: str, plugins: Plugins) -> None:
+    """Say how a folder is named that would be taken for a source: BadUsage when there is no such source."""
+    if ":" not in what and what not in plugins.all("source") and Path(what).is_dir():
+        raise BadUsage(f"There is no source {what!r}.", f"For the folder: ./{what}")
 
 
 def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discovers) -> Draft:
@@ -55,6 +63,8 @@ def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discov
     if not what and not any("source.name" in layer for layer in layers):
         raise BadUsage("Say what to train on: a recipe or a source.", "For example: benchdog train digits")
     plugins = shared.plugins(files)
+    if what and not what.endswith(".toml"):
+        _check_folder(source_layer(what)["source.name"].value, plugins)
     draft = Draft.merge(layers, plugins)
     draft.values["plugins"] = Given(list(files), "the command line", Path.cwd())
     return draft

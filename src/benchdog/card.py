@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,14 +11,14 @@ from benchdog.api import Spec
 SHOWN = 20  # class names that are spelt out
 
 
-def write(meta: Mapping[str, Any]) -> str:
-    """Write the card from artifact.json's content, as Markdown."""
+def write(meta: Mapping[str, Any], validated: int | None = None) -> str:
+    """Write the card from artifact.json's content, as Markdown; `validated` samples gave the metrics."""
     spec = Spec.from_json(meta["spec"])
     sections = [
         ("", _head(meta, spec)),
         ("What goes in", _inputs(spec)),
         ("What comes out", _outputs(spec)),
-        ("How good it is", _metrics(meta["metrics"])),
+        ("How good it is", _metrics(meta["metrics"], validated)),
         ("How to use it", _use(meta)),
         ("What to mind", _limits(meta)),
     ]
@@ -27,11 +28,11 @@ def write(meta: Mapping[str, Any]) -> str:
 def _head(meta: Mapping[str, Any], spec: Spec) -> str:
     source = meta["recipe"].get("source")
     name = source.get("name") if isinstance(source, Mapping) else source
-    data = f" on the data source `{name}`" if name else ""
+    data = f" on the data source {_code(str(name))}" if name else ""
     size = f", {meta['parameters']:,} parameters" if meta["parameters"] else ""
     return (
-        f"# {meta['run'] or 'A trained model'}\n\n"
-        f"The model `{meta['model']['name']}`{size}, trained for the task `{meta['task']['name']}`{data}.\n"
+        f"# {_plain(meta['run']) or 'A trained model'}\n\n"
+        f"The model {_code(meta['model']['name'])}{size}, trained for the task {_code(meta['task']['name'])}{data}.\n"
         f"Made by Benchdog {meta['benchdog']} on {meta['created'][:10]}."
     )
 
@@ -43,11 +44,12 @@ def _inputs(spec: Spec) -> str:
 def _field(field: Any) -> str:
     shape = " x ".join("any" if length is None else str(length) for length in field.shape)
     ranged = f", values {field.range[0]:g} to {field.range[1]:g}" if field.range else ""
-    text = f"- `{field.name}`: {field.kind}, {shape} {field.dtype}{ranged}"
+    text = f"- {_code(field.name)}: {field.kind}, {shape} {field.dtype}{ranged}"
     if not field.columns:
         return text
     columns = (
-        f"  - `{c.name}`: " + (f"one of {_some(c.categories)}" if c.categories else "number") for c in field.columns
+        f"  - {_code(c.name)}: " + (f"one of {_some(c.categories)}" if c.categories else "number")
+        for c in field.columns
     )
     return "\n".join([text, *columns])
 
@@ -58,19 +60,35 @@ def _outputs(spec: Spec) -> str:
         return f"The next of {len(target.classes)} tokens."
     classes = f", one of {len(target.classes)}: {_some(target.classes)}" if target.classes else ""
     where = {"mask": "for every pixel"}.get(target.kind, "for every sample")
-    return f"`{target.name}` ({target.kind}) {where}{classes}."
+    return f"{_code(target.name)} ({target.kind}) {where}{classes}."
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
+    shown = ", ".join(_plain(name) for name in names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
-def _metrics(metrics: Mapping[str, Any]) -> str:
-    rows = [f"| {name} | {value:.4g} |" for name, value in _scalars(metrics, "")]
+def _metrics(metrics: Mapping[str, Any], validated: int | None) -> str:
+    rows = [f"| {_plain(name)} | {value:.4g} |" for name, value in _scalars(metrics, "")]
     if not rows:
         return "Nothing was measured."
-    return "\n".join(["| metric | value |", "|---|---|", *rows])
+    count = "" if validated is None else f"{validated:,} "
+    on = f"On {count}validation samples, with which the best epoch was chosen:"
+    return "\n".join([on, "", "| metric | value |", "|---|---|", *rows])
+
+
+def _plain(text: str) -> str:
+    """Write a text so that Markdown shows it as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>()#|~&!])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """Write a name as code, whatever it holds."""
+    text = " ".join(text.split())
+    if "`" not in text:
+        return f"`{text}`"
+    fence = "`" * (1 + max(len(run) for run in re.findall("`+", text)))
+    return f"{fence} {text} {fence}"
 
 
 def _scalars(metrics: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:

@@ -58,6 +58,11 @@ class Stopped(BenchdogError):
         self.code = code
 
 
+def no_artifact(run: str) -> BadUsage:
+    """Say that a run is not finished."""
+    return BadUsage(f"Run {run!r} has no artifact yet.", f"Finish it: benchdog train --resume {run}")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say which known word is meant, and which there are: for the hint of an error."""
     names = sorted(known)

@@ -19,7 +19,7 @@ from typing import Any
 from benchdog import __version__, errors, files, marks
 from benchdog.api import ExporterInfo
 from benchdog.artifact import owner
-from benchdog.errors import BadUsage, BenchdogError, Failed, Refused
+from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, Refused
 from benchdog.opening import FORMAT, hashes, locate, read_meta
 from benchdog.plugins import Plugins
 
@@ -64,7 +64,7 @@ def export(
     plugins.options(found, options or {})  # a wrong option is said before anything is started
     info = found.info
     assert isinstance(info, ExporterInfo)
-    place = default_folder(folder, info.name) if out is None else out
+    place = default_folder(folder, info.name) if out is None else out.resolve()
     check_replaceable(place)
     request = {
         "source": str(folder.absolute()),
@@ -119,11 +119,25 @@ def default_folder(artifact: Path, exporter: str) -> Path:
 
 
 def check_replaceable(place: Path) -> None:
-    """Refuse to replace anything but an export, or an empty folder."""
-    if not place.exists() or (place / "export.json").is_file():
+    """Refuse to replace anything but an empty folder, or an export with no file beside its own."""
+    if not place.exists():
         return
-    if not place.is_dir() or any(place.iterdir()):
+    if not place.is_dir() or (any(place.iterdir()) and not (place / "export.json").is_file()):
         raise BadUsage(f"{place} is there already and is no export.", "Choose another --out.")
+    if not any(place.iterdir()):
+        return
+    try:
+        own = {"export.json", *files.read_json(place / "export.json")["files"]}
+    except (BadData, KeyError, TypeError):
+        own = {"export.json"}
+    found = (path for path in place.rglob("*") if path.is_symlink() or not path.is_dir())
+    strange = sorted(name for path in found if (name := path.relative_to(place).as_posix()) not in own)
+    if strange:
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise BadUsage(
+            f"{place} holds files that are not the old export's: {', '.join(strange[:3])}{more}.",
+            "Move them away, or choose another --out.",
+        )
 
 
 def _judge(name: str, verification: Sequence[Mapping[str, Any]]) -> None:

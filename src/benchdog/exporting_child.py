@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchdog import samples
 from benchdog.artifact import versions
 from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, Refused
-from benchdog.opening import Opened, open_model, runner_of
+from benchdog.opening import GRAPH, Opened, open_model, runner_of
 from benchdog.plugins import Plugins
 from benchdog.rebuild import WEIGHTS, rebuild
 from benchdog.verifying import Reference, verify
@@ -83,10 +83,17 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
     opened = open_model(Path(request["source"]), plugins, request["trust"])
     raws = samples.read(opened.path)
     arrays = decoded(opened.spec, opened.preprocess, raws) if raws else generated(opened.spec, 32)
+    found = plugins.find("exporter", request["exporter"])
     try:
-        runner = runner_of(plugins.find("exporter", request["exporter"]), Path(request["folder"]), plugins, True)
+        runner = runner_of(found, Path(request["folder"]), plugins, True)
     except NotAvailable:
         raise
+    except BadUsage as error:
+        raise NotAvailable(
+            f"The export {request['exporter']!r} needs the plugin of its model: {error.message}",
+            "Name the model's file: benchdog --plugin FILE export ..., or choose --to torch-export or onnx, "
+            "which need no plugin.",
+        ) from error
     except Exception as error:  # what was written can't be loaded: that is the verdict on it
         said = error.message if isinstance(error, BenchdogError) else f"{type(error).__name__}: {error}"
         raise Refused(
@@ -103,8 +110,8 @@ def _module(opened: Opened, plugins: Plugins) -> nn.Module:
     if (opened.path / WEIGHTS).is_file():
         try:
             return rebuild(opened.path, opened.meta, plugins, opened.trusted)
-        except (NotAvailable, Refused):
-            if "graph.pt2" not in opened.meta["files"]:
+        except (BadUsage, NotAvailable, Refused):  # the plugin isn't here, or it was a notebook's object
+            if GRAPH not in opened.meta["files"]:
                 raise
     elif opened.meta.get("runner"):
         raise BadUsage(
@@ -113,10 +120,12 @@ def _module(opened: Opened, plugins: Plugins) -> nn.Module:
         )
     from torch import nn
 
+    from benchdog.graph import Graph
+
     module = opened.graph()
     if not isinstance(module, nn.Module):
         raise Failed(f"{opened.path} has neither weights that can be used nor a graph.")
-    return module
+    return Graph(module)
 
 
 def _reference(opened: Opened, plugins: Plugins) -> Reference:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Device
+from benchdog.errors import BadUsage
 
 KEPT = 8
 """Reciprocals that are kept: a run has few sizes of batches."""
@@ -33,7 +34,17 @@ class Gradients:
         return bool(self._sums)
 
     def backward(self, loss: Tensor, weight: float | Tensor, last: bool) -> None:
-        """Add a piece's gradient; with the last piece the gradient is that of the whole batch's mean."""
+        """Add a piece's gradient; with the last piece the gradient is that of the whole batch's mean.
+
+        Raises:
+            BadUsage: the loss doesn't depend on the parameters.
+        """
+        if not loss.requires_grad:
+            raise BadUsage(
+                "The loss doesn't depend on any parameter of the model, so nothing can be learnt.",
+                "Compute it from the model's score, without detach(), item() or no_grad(), "
+                "and leave some parameter trainable.",
+            )
         if last and not self._sums and self.device.world == 1:
             self.device.backward(loss, self._reciprocal(weight, loss))
             return

@@ -21,6 +21,8 @@ ARRAYS = (".npy",)
 TABLES = (".csv", ".tsv")
 TEXTS = (".txt",)
 SUFFIXES = {"image": IMAGES, "array": ARRAYS, "row": TABLES, "tokens": TEXTS}
+MARKS = ",;\t|:"
+"""What usually stands between the cells of a table."""
 SHOWN = 8  # names that a message spells out
 
 
@@ -153,7 +155,8 @@ def _rows(
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
             file.seek(0)
-            reader = csv.reader(file, delimiter=_delimiter(first, needed))
+            mark = _delimiter(first, needed)
+            reader = csv.reader(file, delimiter=mark, skipinitialspace=mark != " ")  # as the source csv does
             header = [name.strip() for name in next(reader, [])]
             fault = _header_fault(header, needed)
             if fault:
@@ -186,10 +189,15 @@ def _delimiter(line: str, needed: Sequence[str]) -> str:
     """Choose what separates the header into most of the columns that are needed."""
 
     def fits(mark: str) -> tuple[int, int]:
-        names = {name.strip() for name in next(csv.reader([line], delimiter=mark), [])}
+        cells = next(csv.reader([line], delimiter=mark, skipinitialspace=mark != " "), [])
+        names = {name.strip() for name in cells}
         return len(names & set(needed)), len(names)
 
-    return max((",", ";", "\t", "|"), key=fits)
+    best = max(MARKS, key=fits)
+    if fits(best)[0] < len(needed):  # an unusual one that a table was trained with: it must fit wholly
+        others = [c for c in dict.fromkeys(line) if not (c.isalnum() or c in MARKS or c in '"\r\n\0')]
+        best = next((mark for mark in others if fits(mark)[0] == len(needed)), best)
+    return best
 
 
 def _header_fault(header: Sequence[str], needed: Sequence[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchdog import report
-from benchdog.errors import BadUsage
+from benchdog import origin, report
+from benchdog.errors import no_artifact
 from benchdog.evaluation import evaluate_module, measure_baseline
 from benchdog.opening import open_model
 from benchdog.plugins import Plugins
@@ -23,17 +24,22 @@ def evaluate(
 
     Raises:
         BadUsage: the run has no artifact, or its source no such split.
+        BadData: the source gives other data than the run was trained on.
+        Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
         Failed: another process works in the run.
     """
     run = Run.open(folder)
     run.hold()
     try:
         if not (folder / "artifact").is_dir():
-            raise BadUsage(f"Run {run.name!r} has no artifact yet.", f"benchdog train --resume {folder}")
+            raise no_artifact(run.name)
         recipe = read_resolved(folder)
-        plugins = plugins_of(recipe.plugins)
+        plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
         parts = reopen(recipe, plugins)
-        parts.fit(folder)
+        parts.fit(folder, going_on=False)
+        if run.facts.get("data") not in (None, origin.fingerprint(parts.data)):
+            said = "note: the data has changed since the training; its splits may differ"
+            print(said, file=sys.stderr, flush=True)
         opened = open_model(folder / "artifact", plugins, trust=trust)
         result = evaluate_module(folder, opened.call, parts, split)
         baselines = measure_baseline(folder, parts, split)

@@ -84,9 +84,19 @@ def _toml_value(text: str) -> Any:
         return text
 
 
+def recipe_keys() -> list[str]:
+    """List the keys of a recipe that don't depend on its components."""
+    return ["seed", "plugins", *PARTS, *(f"{name}.{f.name}" for name, cls in TABLES.items() for f in fields(cls))]
+
+
+def is_key(key: str) -> bool:
+    """Say whether a recipe can have this key; components look at their own options later."""
+    return key in recipe_keys() or key.partition(".")[0] in PARTS
+
+
 def _known(key: str, by: str) -> None:
     table, dot, _ = key.partition(".")
-    if table in PARTS or (not dot and table in ("seed", "plugins")):
+    if is_key(key):
         return
     if table in TABLES and dot:
         known = [f"{table}.{f.name}" for f in fields(TABLES[table])]

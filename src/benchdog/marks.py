@@ -29,7 +29,11 @@ def mark(meta: Mapping[str, Any]) -> str:
 def made_here(meta: Mapping[str, Any]) -> bool:
     """Say whether the description bears this machine's mark and nothing in it was changed since."""
     key, given = _key(make=False), meta.get("machine")
-    return bool(key) and isinstance(given, str) and hmac.compare_digest(given.encode(), _digest(key, meta).encode())
+    return (
+        bool(key)
+        and isinstance(given, str)
+        and hmac.compare_digest(given.encode(errors="replace"), _digest(key, meta).encode())
+    )
 
 
 def _digest(key: bytes, meta: Mapping[str, Any]) -> str:

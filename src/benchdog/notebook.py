@@ -13,9 +13,9 @@ from benchdog.api import Answer, Raw
 from benchdog.asking import ask
 from benchdog.cli import Shared
 from benchdog.draft import Draft
-from benchdog.errors import BadData, BadUsage
+from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.inputs import Unreadable, raws
-from benchdog.layers import Given, flags
+from benchdog.layers import Given, flags, is_key, recipe_keys
 from benchdog.opening import Opened, open_model
 
 
@@ -104,6 +104,9 @@ def train(
     given: dict[str, Any] = {}
     for short_key, value in settings.items():
         key = known.get(short_key, short_key.replace("__", "."))
+        if not is_key(key):
+            words = [*known, *(each.replace(".", "__") for each in recipe_keys())]
+            raise BadUsage(f"train() takes no {short_key!r}.", nearest(short_key, words))
         if key in given and given[key] != _plain(value):
             raise BadUsage(f"{key} is given twice: {given[key]!r} and {value!r}.", "Give it once.")
         given[key] = _plain(value)
@@ -140,7 +143,7 @@ def load(
     """
     folder = runs.find(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None))
     if not (folder / "artifact").is_dir():
-        raise BadUsage(f"Run {folder.name!r} has no artifact.", f"benchdog train --resume {folder}")
+        raise no_artifact(folder.name)
     return TrainedRun(folder, Shared(local=[Path(file) for file in plugins]))
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import decode, files, marks, samples
-from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo
-from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused
+from benchdog import decode, describing, files, marks, samples
+from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
+from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
 from benchdog.found import Found
 from benchdog.plugins import Plugins
-from benchdog.rebuild import Rebuilt, check_reference, preprocess_of
+from benchdog.rebuild import WEIGHTS, Rebuilt, check_reference, preprocess_of
 from benchdog.view import check_shapes
 
 FORMAT = 0
@@ -85,6 +85,7 @@ class Opened:
             self._runner(*(x[start : start + self.max_batch] for x in whole))
             for start in range(0, rows, self.max_batch)
         ]
+        describing.check_score(pieces[0][1], self.spec)
         if len(pieces) == 1:
             return pieces[0]
         answers, scores = zip(*pieces, strict=True)
@@ -138,6 +139,7 @@ def open_model(path: Path, plugins: Plugins, trust: bool = False) -> Opened:
     meta = read_meta(folder, kind)
     verify_files(folder, meta["files"])
     trusted = trust or marks.made_here(meta)
+    _load_own_files(folder, meta, plugins)
     check_reference("task", meta["task"]["name"], plugins, trusted)
     if kind == "export":
         check_reference("exporter", meta["exporter"], plugins, trusted)
@@ -155,6 +157,31 @@ def open_model(path: Path, plugins: Plugins, trust: bool = False) -> Opened:
     return Opened(folder, meta, plugins, trusted)
 
 
+def _load_own_files(folder: Path, meta: Mapping[str, Any], plugins: Plugins) -> None:
+    """Load the run's own copies of local plugin files, where they are needed and were made on this machine."""
+    if meta["kind"] == "export":  # exports/<exporter> lies beside the artifact
+        folder = folder.parent.parent / "artifact"
+        if not (folder / "artifact.json").is_file():
+            return
+        meta = read_meta(folder, "artifact")
+    if not marks.made_here(meta):
+        return
+    copies = [Path(file) for file in meta["recipe"].get("plugins", ())]
+    if not copies or not (meta.get("runner") or _lacks(meta, plugins)):
+        return
+    places = [file if file.is_file() else folder.parent / "local" / file.name for file in copies]
+    wanted = meta.get("local") or {}  # under the mark too: a copy that was changed since is no longer its own
+    plugins.add_files([file for file in places if file.is_file() and files.sha256(file) == wanted.get(file.name)])
+
+
+def _lacks(meta: Mapping[str, Any], plugins: Plugins) -> bool:
+    for kind in ("task", "model"):
+        name = meta[kind]["name"]
+        if ":" not in name and not any(name == found.info.name for found in plugins.all(kind).values()):
+            return True
+    return False
+
+
 def locate(path: Path) -> tuple[Path, str]:
     """Find the folder with artifact.json or export.json: give it and its kind."""
     for folder in (path, path / "artifact"):
@@ -162,7 +189,7 @@ def locate(path: Path) -> tuple[Path, str]:
             if (folder / f"{kind}.json").is_file():
                 return folder, kind
     if (path / "run.json").is_file():
-        raise BadUsage(f"Run {path.name!r} has no artifact.", f"Finish it: benchdog train --resume {path.name}")
+        raise no_artifact(path.name)
     what = "holds no artifact.json or export.json" if path.is_dir() else "is no folder"
     raise BadUsage(f"{path} {what}.", "Give a run's name, a run's folder, an artifact or an export.")
 
@@ -178,26 +205,15 @@ def read_meta(folder: Path, kind: str) -> dict[str, Any]:
             f"{path} has format {meta.get('format')!r}; this Benchdog reads {FORMAT}.",
             f"Use the Benchdog that wrote it ({meta.get('benchdog', 'unknown')}), or make it again.",
         )
-    try:
-        for key in KEYS:
-            meta[key]
-        Spec.from_json(meta["spec"])
-        preprocess_of(meta)
-        for table in (meta["task"], *([meta["model"]] if "model" in meta else [])):
-            if not isinstance(table["name"], str) or not isinstance(table["options"], dict):
-                raise TypeError("a component has no name or options")
-        if not 0 < int(meta["max_batch"]) < 2**31 or not isinstance(meta["files"], dict):
-            raise ValueError("max_batch or files is out of order")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadData(f"{path} is incomplete: {error}.", "The file is damaged: make the folder again.") from None
+    describing.check(path, meta, *KEYS)
     return meta
 
 
 def verify_files(folder: Path, listed: Mapping[str, Any]) -> None:
-    """Compare every listed file with its SHA-256; files beside them are ignored.
+    """Compare every listed file with its SHA-256; files beside them are ignored, but for those that would be read.
 
     Raises:
-        BadData: one is missing, changed, or lies outside the folder.
+        BadData: one is missing, changed, not listed, or lies outside the folder.
     """
     for name, digest in listed.items():
         place = PurePosixPath(name)
@@ -213,6 +229,11 @@ def verify_files(folder: Path, listed: Mapping[str, Any]) -> None:
                 f"{path} is not what was written: its SHA-256 differs.",
                 "The file was changed or damaged: copy or make the folder again.",
             )
+    read = (folder / WEIGHTS, folder / GRAPH, folder / "model.json", *sorted((folder / samples.FOLDER).rglob("*")))
+    for path in read:
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not path.name.startswith(".") and name not in listed:
+            raise BadData(f"{path} isn't listed: it was put there later.", "Take it away, if it isn't yours.")
 
 
 def hashes(folder: Path, *but: str) -> dict[str, str]:
@@ -239,7 +260,9 @@ def _found(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins) -> 
     except BenchdogError as error:
         raise NotAvailable(
             f"The {kind} {name!r} of plugin {owner.get('dist') or 'unknown'!r} is not installed.",
-            f"{owner.get('install') or 'Install that plugin'}; for a file of your own: --plugin FILE.",
+            owner.get("install")
+            or "Install that plugin; a file of your own is named before the command: "
+            f"benchdog --plugin {owner.get('name') or 'FILE'}.py COMMAND ...",
         ) from error
 
 
@@ -251,23 +274,26 @@ def runner_of(found: Found, folder: Path, plugins: Plugins, trusted: bool = Fals
     return runner
 
 
+def declared_runner(target: object, plugins: Plugins) -> Found | None:
+    """Find the trainer that declares a runner; None when no installed one does."""
+    for found in plugins.all("trainer").values():
+        if target and isinstance(found.info, TrainerInfo) and found.info.runner == target:
+            return found
+    return None
+
+
 def trained_runner(meta: Mapping[str, Any], plugins: Plugins) -> Any:
     """Give the runner class of what is no torch module.
 
-    artifact.json names it, and mustn't choose what is run: only a class that a plugin's package defines is
-    taken, no function, and nothing that such a package imports from elsewhere.
+    artifact.json names it, and mustn't choose what is run: only what an installed trainer declares as its
+    runner is imported.
     """
-    target = str(meta["runner"])
-    module, _, attribute = target.partition(":")
-    package = module.partition(".")[0]
-    for kind in ("trainer", "model", "exporter", "task", "source", "backend"):
-        for found in plugins.all(kind).values():
-            if package and found.module.partition(".")[0] == package and attribute.isidentifier():
-                runner = found.resolve(target)
-                if isinstance(runner, type) and runner.__module__.partition(".")[0] == package:
-                    return runner
+    target = meta["runner"]
+    found = declared_runner(target, plugins)
+    if found is not None:
+        return found.resolve(target)
     owner = (meta.get("model") or {}).get("plugin") or {}
     raise NotAvailable(
-        f"{target!r}, which runs this model, belongs to no plugin that is installed.",
+        f"{target!r}, which runs this model, is the runner of no trainer that is installed.",
         f"{owner.get('install') or 'Install its trainer'}; for a file of your own: --plugin FILE.",
     )

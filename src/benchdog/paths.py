@@ -22,6 +22,12 @@ def runs_dir(flag: Path | None = None) -> Path:
     return chosen.expanduser().absolute()
 
 
+def short_name(name: str) -> str:
+    """Give a component's name for people: "/some/where/file.py:Class" without its folder."""
+    place, colon, attribute = name.rpartition(":")
+    return f"{Path(place).name}:{attribute}" if colon and place.endswith(".py") else name
+
+
 def short(path: Path) -> str:
     """Give a path for people: relative where it lies below the working folder."""
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import artifact, checkpoints, files, paths, ranks, report
+from benchdog import artifact, checkpoints, files, origin, paths, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
 from benchdog.data import Feed
 from benchdog.draft import Draft
@@ -68,21 +68,27 @@ def train(
     with attended(run, parts):
         parts.recipe = recipe = moved(recipe, run.keep_files(local_files(recipe)))
         write_resolved(run.folder, recipe)
+        run.save(machine=origin.mark(run, recipe), data=origin.fingerprint(parts.data))
         _say(f"run {paths.short(run.folder)}: {_sentence(parts, names['model'], parameters)}", quiet)
         _carry_out(run, parts, quiet)
     return run
 
 
-def resume(folder: Path, plugins_of: Any, *, quiet: bool = False) -> Run:
-    """Go on with a run that was stopped; a finished one is left as it is."""
+def resume(folder: Path, plugins_of: Any, *, quiet: bool = False, trust: bool = False) -> Run:
+    """Go on with a run that was stopped; a finished one is left as it is.
+
+    Raises:
+        Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
+    """
     run = Run.open(folder)
     run.hold()
     try:
         if run.facts["status"] == "finished":
+            _say(f"Run {run.name!r} is finished already; nothing to do.", quiet)
             return run
         run.sweep()
         recipe = read_resolved(folder)
-        plugins = plugins_of(recipe.plugins)
+        plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
         info = plugins.find("trainer", recipe.trainer.name).info
         if isinstance(info, TrainerInfo) and not info.resumable:
             raise BadUsage(
@@ -225,10 +231,12 @@ def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, qu
         run=run.name,
         max_batch=recipe.artifact.max_batch,
         plugins=parts.plugins,
+        validated=data.sizes().get("valid"),
     )
     measure_baseline(run.folder, parts, "valid")
+    run.save()
+    report.write(run.folder, status="finished")  # a run is finished once its report lies there too
     run.save(status="finished")
-    report.write(run.folder)
 
 
 def agree(best: Mapping[str, Any] | None, metrics: Mapping[str, Any], precision: str) -> None:
@@ -266,8 +274,9 @@ def _sentence(parts: Parts, model: str, parameters: int) -> str:
     sizes = ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in parts.data.sizes().items())
     recipe = parts.recipe
     size = f" ({parameters:,} parameters)" if parameters else ""
-    what = f"{recipe.task.name} with {model}{size}"
-    return f"{what} on {recipe.source.name} ({sizes}), {recipe.backend.name}"
+    short = paths.short_name
+    what = f"{short(recipe.task.name)} with {short(model)}{size}"
+    return f"{what} on {short(recipe.source.name)} ({sizes}), {short(recipe.backend.name)}"
 
 
 def _say(text: str, quiet: bool) -> None:

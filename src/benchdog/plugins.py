@@ -52,6 +52,12 @@ class Plugins:
             plugins._load_file(file)
         return plugins
 
+    def add_files(self, files: Iterable[Path]) -> None:
+        """Load more local files; one whose name a loaded plugin has is left out."""
+        for file in dict.fromkeys(file.resolve() for file in files):
+            if all(plugin.name != file.stem for plugin in self.healthy):
+                self._load_file(file)
+
     # --- loading: each plugin on its own
 
     def _load_entry(self, dist: str, version: str, entry: EntryPoint) -> None:
@@ -199,8 +205,8 @@ class Plugins:
         if ":" in name:
             return _reference(kind, name)
         hint = nearest(name, self.all(kind))
-        if kind in ("model", "task", "trainer", "exporter", "backend", "source"):
-            hint += f" A class of your own: --{kind} package.module:Class or file.py:Class."
+        give = {"source": "benchdog train", "exporter": "--to"}.get(kind, f"--{kind}")
+        hint += f" A class of your own: {give} package.module:Class or file.py:Class."
         raise BadUsage(f"There is no {kind} {name!r}.", hint)
 
     def _available(self, found: Found) -> Found:

@@ -206,7 +206,7 @@ def _cell(column: Mapping[str, Any]) -> Callable[[Any], float]:
     if kind == "number":
         return _number
     codes = {str(category): i for i, category in enumerate(categories, 1)}
-    return lambda cell: 0 if cell is None else codes.get(_text(cell), 0)
+    return lambda cell: 0 if cell is None else next((codes[text] for text in _texts(cell) if text in codes), 0)
 
 
 def _number(cell: Any) -> float:
@@ -223,10 +223,13 @@ def _number(cell: Any) -> float:
     return number
 
 
-def _text(cell: Any) -> str:
-    """Write a category as the table does: 3.0, which JSON may make of 3, is "3"."""
+def _texts(cell: Any) -> tuple[str, ...]:
+    """Write a category as tables may: 3.0, which JSON may make of 3, is "3"; true is also "TRUE"."""
+    if isinstance(cell, bool | np.bool_):
+        text = str(cell)
+        return text.lower(), text, text.upper()
     whole = isinstance(cell, float) and cell.is_integer()
-    return str(int(cell)) if whole else str(cell)
+    return (str(int(cell)) if whole else str(cell),)
 
 
 # --- tokens ----------------------------------------------------------------------------------------

@@ -118,6 +118,30 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise BadData(
             f"{path} doesn't fit the model: {said}.", "Use the version of the plugin that made it."
         ) from None
+    _check_numbers(module, path)
+
+
+def _check_numbers(module: nn.Module, path: Path) -> None:
+    """Refuse weights of another kind of number than the module's, and those that aren't finite.
+
+    A model's buffers may hold infinity, as masks do.
+    """
+    from safetensors import safe_open
+
+    wanted, weights = module.state_dict(), dict(module.named_parameters())
+    with safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            tensor = file.get_tensor(name)
+            real = tensor.is_floating_point()
+            sound = name not in wanted or (real == wanted[name].is_floating_point() and not tensor.is_complex())
+            if sound and real:
+                whole = name in weights or name.startswith("transform.")
+                sound = not bool(tensor.float().isnan().any()) and not (whole and bool(tensor.float().isinf().any()))
+            if not sound:
+                raise BadData(
+                    f"{path} holds something other than finite numbers in {name!r}.",
+                    "The file is damaged, or the training diverged: make it again.",
+                )
 
 
 class Rebuilt:
@@ -132,7 +156,11 @@ class Rebuilt:
     ) -> None:
         from benchdog.plugins import Plugins
 
-        meta = files.read_json(folder / "model.json") if meta is None else meta
+        if meta is None:
+            from benchdog import describing
+
+            meta = files.read_json(folder / "model.json")
+            describing.check(folder / "model.json", meta, "task", "model", "spec", "preprocess")
         self._module = rebuild(folder, meta, Plugins.discover() if plugins is None else plugins, trusted)
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from benchdog import files
 from benchdog.api import Bounds, Doc
-from benchdog.errors import BadData
+from benchdog.errors import BadData, BadUsage
 from benchdog.options import to_json, validate
 
 PARTS = ("source", "model", "task", "trainer", "backend")
@@ -104,6 +105,24 @@ class Recipe:
         return cls(seed=data["seed"], plugins=tuple(data["plugins"]), **parts, **tables)
 
 
+def same_recipe(was: Mapping[str, Any] | None, recipe: Recipe, folder: Path) -> None:
+    """See that a run goes on by the recipe that it began with; more epochs are the same recipe.
+
+    Args:
+        was: what `fixed` gave then; None when nobody wrote it down.
+
+    Raises:
+        BadUsage: keys differ; names them.
+    """
+    now = fixed(recipe, folder)
+    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)] if was is not None else []
+    if keys:
+        raise BadUsage(
+            f"recipe.toml was changed since the checkpoint: {', '.join(keys)}.",
+            f"Change it back, or begin anew: benchdog train {folder / 'recipe.toml'}",
+        )
+
+
 def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _without_none(v) for k, v in value.items() if v is not None}
@@ -126,9 +145,26 @@ def read_resolved(folder: Path) -> Recipe:
 
 def write_resolved(folder: Path, recipe: Recipe) -> None:
     """Write a run's resolved recipe; files in its folder are named from there, so that the folder can be moved."""
-    mine = {file: Path(file) for file in local_files(recipe) if Path(file).is_relative_to(folder)}
-    inside = moved(recipe, {file: path.relative_to(folder).as_posix() for file, path in mine.items()})
-    files.write_text(folder / "recipe.toml", inside.to_toml())
+    files.write_text(folder / "recipe.toml", inside(recipe, folder).to_toml())
+
+
+def inside(recipe: Recipe, folder: Path) -> Recipe:
+    """Name the local files that lie in a folder from there."""
+    base = folder.resolve()
+    places = {file: Path(file).resolve() for file in local_files(recipe)}
+    mine = {file: place for file, place in places.items() if place.is_relative_to(base)}
+    return moved(recipe, {file: place.relative_to(base).as_posix() for file, place in mine.items()})
+
+
+def fixed(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Give what may not change while a run goes on, by key: {"seed": 0, "trainer.lr": 0.001, ...}."""
+    named = _without_none(inside(recipe, folder).to_json())
+    told = {"seed": named["seed"]}
+    for kind in ("source", "model", "task", "trainer"):
+        told |= {f"{kind}.{key}": value for key, value in named[kind].items()}
+    told |= {f"loop.{key}": named["loop"][key] for key in ("batch_size", "accumulate")}
+    plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
+    return plain
 
 
 def moved(recipe: Recipe, kept: Mapping[str, str]) -> Recipe:

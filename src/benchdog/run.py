@@ -23,8 +23,24 @@ from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 
 FORMAT = 0
+LONGEST = 200  # bytes of a run's name: file systems hold 255
 NOT_IN_NAMES = '/\\:*?"<>|'
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "pluggy", "pydantic", "typer")
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that some file system or screen can't hold; "" is one that is yet to be found."""
+    try:
+        fits = len(name.encode()) <= LONGEST
+    except UnicodeEncodeError:
+        fits = False
+    fits = fits and name.isprintable() and name == name.strip()
+    if not fits or name == "last" or name.startswith(".") or any(c in name for c in NOT_IN_NAMES):
+        shown = name if len(name) <= 40 else f"{name[:40]}..."
+        raise BadUsage(
+            f"A run can't be named {shown!r}.",
+            f"Choose another --name: at most {LONGEST} bytes, printable, no blank at its ends, no / and the like.",
+        )
 
 
 @dataclass(slots=True)
@@ -38,10 +54,9 @@ class Run:
     @classmethod
     def create(cls, runs: Path, name: str, facts: Mapping[str, Any]) -> Run:
         """Make and hold a new folder; a name that is taken is refused, an empty one is found."""
+        _check_name(name)
         with files.saving(runs):
             runs.mkdir(parents=True, exist_ok=True)
-        if name == "last" or name.startswith(".") or any(c in name for c in NOT_IN_NAMES):
-            raise BadUsage(f"A run can't be named {name!r}.", "Choose another --name, without / and the like.")
         stem = "-".join(facts[kind].rpartition(":")[2] for kind in ("source", "model"))  # of file.py:Class, Class
         stem = "".join("-" if c in NOT_IN_NAMES else c for c in stem)
         for number in range(1, 1_000_000):

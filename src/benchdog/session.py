@@ -24,7 +24,7 @@ from benchdog.loading import Arrays, mix_many
 from benchdog.losses import Losses
 from benchdog.plugins import Plugins
 from benchdog.progress import Progress
-from benchdog.recipe import Recipe
+from benchdog.recipe import Recipe, fixed, same_recipe
 from benchdog.run import MetricsLog, Run
 from benchdog.signals import Signals
 from benchdog.state import snapshot
@@ -95,6 +95,7 @@ class Session:
                 again = f"benchdog train {self.run.folder / 'recipe.toml'}"
                 raise BadData(f"All {len(passed)} checkpoints of this run are damaged.", f"Begin again: {again}")
             return {}
+        same_recipe(stored.get("recipe"), self.recipe, self.run.folder)
         self.epoch, self.step, self._batch = stored["epoch"], stored["step"], stored["batch"]
         self._place, self._elapsed = stored["place"], stored["elapsed"]
         self._best.load_state_dict(stored["best"])
@@ -125,6 +126,7 @@ class Session:
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):  # a loss may be the last to show it
             self._diverged(f"A weight is not a finite number after step {self.step}")
         tree = {
+            "recipe": fixed(self.recipe, self.run.folder),
             "epoch": self.epoch,
             "step": self.step,
             "batch": self._batch,

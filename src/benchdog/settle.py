@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import state
+from benchdog import origin, state
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
 from benchdog.data import Data, auto_workers
 from benchdog.draft import Draft
@@ -19,7 +19,7 @@ from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.loading import Samples, check_fast_path, mix, open_source
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
-from benchdog.recipe import AUTO, Part, Recipe
+from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
 from benchdog.run import Run
 from benchdog.transforms import Transform
 from benchdog.view import generated
@@ -65,12 +65,22 @@ class Parts:
             model = _built(part, spec, self.plugins, model)
         return _tried(model, spec, part.name, self.spec, self.transform)
 
-    def fit(self, folder: Path) -> None:
-        """Fit transform and task on the training split once; a run that goes on reads what was fitted."""
+    def fit(self, folder: Path, going_on: bool = True) -> None:
+        """Fit transform and task on the training split once; a run that goes on reads what was fitted.
+
+        Raises:
+            BadData: the data is another than that; its sizes matter only to a run that goes on.
+            BadUsage: the recipe was changed since, and the run is to go on.
+        """
         stored = folder / "fitted.safetensors"
+        now = origin.described(self.spec, self.data.preprocess, self.data.sizes())
         fit_task = getattr(self.task, "fit", None)
         if stored.is_file():
             tree = state.read(stored)
+            if going_on:
+                same_recipe(tree.get("recipe"), self.recipe, folder)
+            if "data" in tree:
+                origin.same_data(tree["data"], now, sizes=going_on)
             self.transform.load_state_dict(tree["transform"])
             if fit_task is not None:
                 self.task.restore(tree["task"])  # type: ignore[attr-defined]
@@ -79,7 +89,7 @@ class Parts:
         if fit_task is not None:
             fit_task(target for _, target in self.data.chunks("train"))
         tree = {"transform": self.transform.state_dict(), "task": self.task.state() if fit_task else {}}  # type: ignore[attr-defined]
-        state.write(stored, tree)
+        state.write(stored, {**tree, "data": now, "recipe": fixed(self.recipe, folder)})
 
 
 def settle(draft: Draft, live: Mapping[str, Any] | None = None) -> Parts:

@@ -150,7 +150,8 @@ class _Trial:
         assert isinstance(train, Samples)
         raw = train.split.raw(0)
         values = opened.answers([raw])[0].values
-        said = ", ".join(f"{k} {v}" for k, v in values.items() if isinstance(v, str | int | float))
+        shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in values.items()}
+        said = ", ".join(f"{k} {v}" for k, v in shown.items() if isinstance(v, str | int))
         return f"{raw.id}: {said[:100] or ', '.join(values)}"
 
     # --- inner parts

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
 from benchdog.decode import decode, stack
-from benchdog.errors import BadData, Failed
+from benchdog.errors import BadData, BenchdogError, Failed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,13 +69,20 @@ class View:
         """
         import torch
 
-        example = self.example(min(3, self.max_batch))
+        module, example = self.module(), self.example(min(3, self.max_batch))
         try:
             with torch.no_grad():
-                return torch.export.export(self.module(), example, dynamic_shapes=self._dynamic())
-        except Exception as error:  # torch.export fails in many ways, all about the model's own code
+                return torch.export.export(module, example, dynamic_shapes=self._dynamic())
+        except BenchdogError:
+            raise
+        except Exception as error:  # torch.export fails in many ways, nearly all about the model's own code
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             said = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
+            if getattr(getattr(error, "error_type", None), "name", "") == "INVALID_INPUT":
+                raise Failed(
+                    f"torch.export doesn't take the inputs or axes that Benchdog gave it: {said}",
+                    "This is no fault of the model: tell Benchdog's authors.",
+                ) from error
             raise Failed(
                 f"torch.export can't capture this model: {said}",
                 "Avoid Python decisions on values of tensors.",

@@ -245,3 +245,78 @@ def test_real_bikes(check: Check) -> None:
     source = Csv(CsvOptions(path=SHARED / "bikes" / "hour-fixed.csv", target="cnt", time="dteday"))
     check(source, {"train": 12264, "valid": 2616, "test": 2640})
     assert any("'casual' + 'registered' add up to the target 'cnt'" in note for note in source.notes)
+
+
+def stray_table(tmp_path: Path, cell: str, every: int = 9, **more: Any) -> Csv:
+    lines = ["a;b;y", *(f"{i * 37 % 90 / 7};{i % 5 if i % every else cell};{'uv'[i % 2]}" for i in range(90))]
+    return Csv(CsvOptions(path=write(tmp_path / "stray.csv", lines), separator=";", **more))
+
+
+@pytest.mark.parametrize("cell", ["unknown", "10%", "1.2.3"])
+def test_a_stray_text_among_numbers_is_noted(check: Check, tmp_path: Path, cell: str) -> None:
+    source = stray_table(tmp_path, cell)
+    assert check(source).fields[0].columns[1].kind == "category"
+    assert f"Column 'b': 10 of 90 cells are no numbers (line 2: {cell!r}); it is taken" in "\n".join(source.notes)
+    asked = stray_table(tmp_path, cell, categories=("b",))
+    asked.spec()
+    assert "no numbers" not in "\n".join(asked.notes)
+
+
+@pytest.mark.parametrize("cell", ["None", "-", "#N/A", "nil"])
+def test_more_words_for_gaps(check: Check, tmp_path: Path, cell: str) -> None:
+    source = stray_table(tmp_path, cell)
+    spec = check(source)
+    assert spec.fields[0].columns[1].kind == "number"
+    assert source.preprocess(spec).transform["input"][0]["missing"] == ["b"]
+
+
+def test_decimal_commas(tmp_path: Path) -> None:
+    source = stray_table(tmp_path, "1,5")
+    source.spec()
+    assert "'b' is left out: its numbers have a decimal comma; write them with a point." in "\n".join(source.notes)
+    with pytest.raises(BadData, match=r"'b' has a decimal comma: 10 of 90 cells are no numbers \(line 2: '1,5'\)"):
+        stray_table(tmp_path, "1,5", target="b").spec()
+    assert "1,5" in stray_table(tmp_path, "1,5", target="b", kind="class").spec().target.classes
+
+
+def test_a_class_may_be_called_none(check: Check, tmp_path: Path) -> None:
+    words = [("none", "mild", "severe")[i % 3] for i in range(60)]
+    assert check(number_table(tmp_path, words)).target.classes == ("mild", "none", "severe")
+    mixed = [("none", "1", "2")[i % 3] for i in range(60)]
+    assert check(number_table(tmp_path, mixed, kind="class")).target.classes == ("1", "2", "none")
+    with pytest.raises(BadData, match="missing in 20 of 60"):
+        number_table(tmp_path, mixed).spec()
+
+
+def test_whole_numbers_are_classes_as_they_are_written(tmp_path: Path) -> None:
+    codes = [("007", "7", "12")[i % 3] for i in range(60)]
+    assert number_table(tmp_path, codes).spec().target.classes == ("007", "7", "12")
+    large = [str(2**53 + i % 2) for i in range(60)]
+    assert number_table(tmp_path, large, kind="class").spec().target.classes == (str(2**53), str(2**53 + 1))
+    assert number_table(tmp_path, [("-0", "0", "1")[i % 3] for i in range(60)]).spec().target.classes == ("0", "1")
+
+
+def test_whole_numbers_taken_for_classes_are_noted(tmp_path: Path) -> None:
+    def told(targets: list[Any], **more: Any) -> bool:
+        source = number_table(tmp_path, targets, **more)
+        source.spec()
+        note = "'y' has 7 whole numbers and is taken for classes; for numbers: --set source.kind=\"number\""
+        return note in source.notes
+
+    seven = [i % 7 for i in range(90)]
+    assert told(seven)
+    assert not told(seven, kind="class")
+    assert not told(seven, kind="number")
+    assert not told([i % 2 for i in range(90)])
+
+
+def test_numbers_that_float32_swallows_are_noted(tmp_path: Path) -> None:
+    lines = ["t,x,y", *(f"{1_700_000_000 + i * 7 % 90},{i * 37 % 90},{i * 53 % 90 / 7}" for i in range(90))]
+    file = write(tmp_path / "t.csv", lines)
+    source = Csv(CsvOptions(path=file))
+    source.spec()
+    assert "Column 't' can't be told apart in float32 (90 different values become" in "\n".join(source.notes)
+    assert "'x'" not in "\n".join(source.notes)
+    target = Csv(CsvOptions(path=file, target="t"))
+    target.spec()
+    assert "'t' can't be told apart in float32 (90" in "\n".join(target.notes)

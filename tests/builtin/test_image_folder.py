@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def test_grey_sizes_and_modes(check: Check, pets: Path, tmp_path: Path) -> None:
         paint(tmp_path / "grey" / "ab"[i % 2] / f"{i}.png", i, colour=False, size=(20 + i, 30))
     grey = folder(tmp_path / "grey")
     assert check(grey).fields[0].shape[0] == 1
-    assert "brought to" in grey.notes[0]
+    assert grey.notes == ["Images of heights 20-31 and widths 30 are stretched to 25x25 pixels (option size)."]
 
 
 def test_numbered_classes_are_in_natural_order(tmp_path: Path) -> None:
@@ -206,3 +207,31 @@ def test_a_file_that_vanishes_is_named(pets: Path) -> None:
     (pets / split.raw(0).id).unlink()
     with pytest.raises(BadData, match="can't be read"):
         split.raw(0)
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are always Unicode there")
+def test_names_that_are_not_utf8_are_refused(pets: Path) -> None:
+    (pets / "cat" / os.fsdecode(b"\xff.png")).write_bytes((pets / "cat" / "1.png").read_bytes())
+    with pytest.raises(BadData, match=r"1 names in .* are not UTF-8: cat/.*udcff.png") as caught:
+        folder(pets).spec()
+    caught.value.message.encode()
+
+
+def test_dark_16_bit_images_and_pages_are_noted(pets: Path) -> None:
+    source = folder(pets, size=8)
+    source.spec()
+    assert source.notes == []
+    Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(pets / "cat" / "x-ray.png")
+    pages = [Image.new("L", (9, 9), i) for i in range(3)]
+    pages[0].save(pets / "dog" / "pages.tif", save_all=True, append_images=pages[1:])
+    text = "\n".join(noted(pets))
+    assert "1 images of 16 bits have no value above 4,000" in text
+    assert "Of 1 files of several pages the first is used: dog/pages.tif." in text
+    Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(pets / "cat" / "bright.png")
+    assert "16 bits" not in "\n".join(noted(pets))
+
+
+def noted(path: Path) -> list[str]:
+    source = folder(path, size=8)
+    source.spec()
+    return source.notes

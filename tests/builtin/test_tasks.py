@@ -348,3 +348,10 @@ def test_targets_that_teach_nothing_are_refused():
         regression().fit([])
     with pytest.raises(BadData, match="infinite"):
         regression().fit([torch.tensor([1.0, float("nan")])])
+
+
+def test_regression_says_how_whole_numbers_become_numbers() -> None:
+    spec = Spec(fields=(Field(kind="table", shape=(1,), dtype="float32"),), target=Target(kind="class"))
+    with pytest.raises(BadUsage, match="target is a class") as caught:
+        Regression(RegressionOptions()).check(spec)
+    assert '--set source.kind="number"' in caught.value.hint

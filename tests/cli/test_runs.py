@@ -8,6 +8,9 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from benchdog.errors import BadUsage
+from benchdog.run import Run
+
 
 def make(runs, name, *, hours=0, status="finished", accuracy=0.9, epochs=5, **recipe):
     folder = runs / name
@@ -197,3 +200,18 @@ def test_rm_follows_no_link(bench, runs, tmp_path):
 
 def test_a_run_named_twice_is_removed_once(bench, runs):
     assert bench("runs", "rm", "new", "last", "--yes", "--json").json["removed"] == ["new"]
+
+
+@pytest.mark.parametrize("name", ["é" * 101, "a\nb", "a\x1b[31m", " a", "a ", "\udcff", "last", ".a", "a/b"])
+def test_names_that_a_run_cannot_have(tmp_path, name):
+    with pytest.raises(BadUsage, match="can't be named") as caught:
+        Run.create(tmp_path / "runs", name, {"source": "s", "model": "m"})
+    assert caught.value.message.isprintable()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["é" * 100, "my run", ""])
+def test_names_that_a_run_can_have(tmp_path, name):
+    run = Run.create(tmp_path / "runs", name, {"source": "s", "model": "m"})
+    assert run.name == (name or "s-m-1")
+    run.release()

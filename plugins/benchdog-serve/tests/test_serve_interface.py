@@ -16,6 +16,13 @@ def test_health_and_about(serving):
     assert about["spec"]["fields"][0]["kind"] == "table"
 
 
+def test_the_test_splits_metrics_are_told_where_they_lie(serving, monkeypatch, tmp_path):
+    monkeypatch.setattr("serve_doubles.Double.path", tmp_path / "artifact")
+    told = '{"metrics": {"accuracy": 0.25, "confusion": [[1]]}}'
+    (tmp_path / "evaluation-test.json").write_text(told, encoding="utf-8")
+    assert serving("row")("GET", "/about").json()["test"] == {"accuracy": 0.25}
+
+
 def test_plausible_values_without_samples(serving, monkeypatch):
     monkeypatch.setattr("serve_doubles.Double.samples", lambda self: [])
     about = serving("row")("GET", "/about").json()

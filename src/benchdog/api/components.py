@@ -77,10 +77,12 @@ class TrainerInfo(Component):
     """Offer a trainer.
 
     `resumable` is false for one that can't go on after a stop; `uses_model` for one that brings its own model.
+    `runner` is the runner of what it returns when that is no torch module; no other class is taken for it.
     """
 
     resumable: bool = True
     uses_model: bool = True
+    runner: str = ""
     kind: ClassVar[str] = "trainer"
 
 

@@ -172,7 +172,7 @@ def main() -> None:
         code = _fail("Stopped.", "", 130, as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        code = 0  # `| head` has seen enough
     except Exception as error:
         code = _usage(error, as_json) if hasattr(error, "format_message") else _unforeseen(error, as_json)
     sys.stdout.flush()
@@ -181,12 +181,16 @@ def main() -> None:
 
 def _usage(error: Any, as_json: bool) -> int:
     """Tell a mistake in flags or arguments, which typer found."""
-    text = error.format_message()
-    if as_json:
-        from benchdog.cli.output import emit_json
+    from benchdog.cli.output import emit_json, say
 
-        emit_json({"error": {"message": text, "hint": "", "code": error.exit_code}})
+    text, hint = error.format_message(), ""
+    if getattr(error, "option_name", "") == "--plugin":
+        hint = "--plugin goes before the command: benchdog --plugin FILE train ..."
+    if as_json:
+        emit_json({"error": {"message": text, "hint": hint, "code": error.exit_code}})
     error.show()
+    if hint:
+        say(f"  {hint}")
     return int(error.exit_code)
 
 

@@ -13,7 +13,7 @@ def command(
     model: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.")] = "last",
     split: Annotated[str, typer.Option(help="test, valid or train.")] = "test",
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run a format that can hold code.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run from elsewhere brings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge a model on held-out samples, beside simple baselines; the report is written anew."""

@@ -15,7 +15,14 @@ FORMAT = 0
 def command(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help='A run\'s name, "last", or the folder of a run or an artifact.')],
-    to: Annotated[str, typer.Option("--to", help="The exporter, such as onnx; see `benchdog plugins list`.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="The exporter: torch-export, torchscript, safetensors, onnx (benchdog-onnx), "
+            "or another of `benchdog plugins list`.",
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="The export's folder; exports/<exporter> in the run's.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="An exporter's option: key=value.")] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for writing, and for verifying.")] = 1800.0,

@@ -36,6 +36,9 @@ def command(
     name: Annotated[str, typer.Option(help="The run's name.")] = "",
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run: its name, folder, or last.")] = "",
     smoke: Annotated[bool, typer.Option("--smoke", help="Try everything on one batch, then throw it away.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="With --resume: run the code that a run from elsewhere brings.")
+    ] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -64,7 +67,7 @@ def command(
     if resume:
         if what or set_ or name or any(value is not None for value in given.values()):
             raise BadUsage("--resume takes a run as it is; nothing can be changed.", "Leave the other settings out.")
-        run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet)
+        run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet, trust=trust)
     else:
         draft = ask(what, given, set_ or [], ctx.obj)
         if smoke:

@@ -18,12 +18,17 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The page itself forbids any request and any script, whatever a class may be called."""
 
 
-def write(run_folder: Path) -> Path:
+def write(run_folder: Path, status: str = "") -> Path:
     """Write report.html into a run's folder and give its path.
 
     Works with any file of the folder absent: a run that failed early has a report too.
+
+    Args:
+        status: how the run stands, where run.json is yet to say so.
     """
     read = facts.read(run_folder)
+    if status:
+        read.run["status"] = status
     path = run_folder / "report.html"
     files.write_text(path, _page(read.name, _run(read)))
     return path

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchdog.paths import short_name
 from benchdog.report.html import number
 
 Json = dict[str, Any]
@@ -75,7 +76,7 @@ class Facts:
     @property
     def learner(self) -> str:
         """Name what was trained: the model, or the trainer where that brings its own."""
-        return str(self.run.get("trainer" if self.classical else "model") or "")
+        return short_name(str(self.run.get("trainer" if self.classical else "model") or ""))
 
     @property
     def best(self) -> tuple[int, float] | None:

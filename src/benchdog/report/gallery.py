@@ -21,6 +21,10 @@ def worst(facts: Facts) -> Html:
     classes = classes if isinstance(classes, list) else []
     if not entries:
         return NOTHING
+    if facts.target == "class":
+        entries = [entry for entry in entries if _mistaken(entry, classes)]
+        if not entries:
+            return h("p", "None of the answers that cost most is wrong.")
     masks = facts.target == "mask"
     shown = [(entry, _data_uri(facts.folder, entry.get("picture"))) for entry in entries]
     cards = [
@@ -38,8 +42,15 @@ def _caption(entry: Json, classes: list[Any], masks: bool) -> Html:
     if masks:
         return h("figcaption", "picture · truth · answer", *loss)
     said, true = _said(entry.get("answer"), classes), _said(entry.get("target"), classes)
-    wrong = "wrong" if said.split(" (")[0] != true else None
+    wrong = "wrong" if _mistaken(entry, classes) else None
     return h("figcaption", "said ", h("span", said, cls=wrong), ", is ", h("strong", true), *loss)
+
+
+def _mistaken(entry: Json, classes: list[Any]) -> bool:
+    """Say whether an answer's label is another than the true one."""
+    answer = entry.get("answer")
+    label = answer.get("label", answer.get("value")) if isinstance(answer, dict) else answer
+    return _said(label, classes) != _said(entry.get("target"), classes)
 
 
 def _said(value: Any, classes: list[Any]) -> str:

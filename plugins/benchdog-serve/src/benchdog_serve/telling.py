@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 from benchdog import __version__
 from benchdog.api import Raw, Spec
 from benchdog.opening import Opened
+from benchdog.paths import short_name
 from benchdog.pictures import MASK_COLOURS
 from benchdog_serve.reading import Reader
 
@@ -80,12 +82,13 @@ def about(opened: Opened, reader: Reader, examples: Sequence[Raw]) -> dict[str, 
         "kind": opened.kind,
         "exporter": opened.exporter or None,
         "task": opened.task_name,
-        "model": (meta.get("model") or {}).get("name"),
+        "model": short_name(str((meta.get("model") or {}).get("name") or "")) or None,
         "created": meta.get("created") or meta.get("exported"),
         "parameters": meta.get("parameters"),
         "classes": list(spec.target.classes),
         "target": spec.target.name,
         "metrics": plain(meta.get("metrics") or {}),
+        "test": tested(opened),
         "spec": spec.to_json(),
         "versions": {"serving": __version__, **(meta.get("versions") or {})},
         "input": {
@@ -98,6 +101,18 @@ def about(opened: Opened, reader: Reader, examples: Sequence[Raw]) -> dict[str, 
         "colours": [colour(code) for code in range(spec.classes)] if spec.target.kind == "mask" else [],
         "examples": [{"id": raw.id, "target": truth(raw.target, spec)} for raw in examples],
     }
+
+
+def tested(opened: Opened) -> dict[str, Any]:
+    """Give the metrics on the test split, where the run's folder around the model holds them."""
+    folder = opened.path.resolve().parent
+    folder = folder if opened.kind == "artifact" else folder.parent
+    try:
+        metrics = json.loads((folder / "evaluation-test.json").read_text(encoding="utf-8"))["metrics"]
+        found: dict[str, Any] = plain({key: each for key, each in metrics.items() if isinstance(each, int | float)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return found
 
 
 def columns(reader: Reader, examples: Sequence[Raw]) -> list[dict[str, Any]]:

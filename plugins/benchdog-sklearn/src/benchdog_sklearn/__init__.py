@@ -21,5 +21,6 @@ def benchdog_trainers() -> list[TrainerInfo]:
             install="pip install benchdog-sklearn",
             resumable=False,
             uses_model=False,
+            runner="benchdog_sklearn.runner:Runner",
         )
     ]

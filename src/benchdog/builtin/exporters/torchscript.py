@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog.api import ArtifactView, BadData
+from benchdog.api import ArtifactView, BadData, NotAvailable
 from benchdog.builtin.exporters.options import TorchScriptOptions
 
 if TYPE_CHECKING:
@@ -38,9 +38,17 @@ class TorchScript:
 
         module = artifact.module()
         with _deprecated(), torch.no_grad():
-            traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call,unused-ignore]
-                module, artifact.example(min(3, artifact.max_batch)), check_trace=False
-            )
+            try:
+                traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call,unused-ignore]
+                    module, artifact.example(min(3, artifact.max_batch)), check_trace=False
+                )
+            except RuntimeError as error:
+                if "SymInts" not in str(error):
+                    raise
+                raise NotAvailable(  # its sizes are symbols, which torch.jit doesn't know
+                    "The exporter 'torchscript' needs the plugin of the model: its graph alone can't be traced.",
+                    "Name the model's file: benchdog --plugin FILE export ..., or choose --to torch-export or onnx.",
+                ) from error
             if self._options.freeze:
                 traced = torch.jit.freeze(traced.eval())
             traced.save(str(folder / FILE))

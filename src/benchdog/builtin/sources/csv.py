@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,19 @@ from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Raw, Spec
 from benchdog.builtin.sources.division import SPLITS, divide
 from benchdog.builtin.sources.features import Features, choose, leaks
 from benchdog.builtin.sources.options import CsvOptions
-from benchdog.builtin.sources.tables import MISSING, Table, check_finite, is_missing, numbers, read, times
+from benchdog.builtin.sources.tables import (
+    ABSENT,
+    MISSING,
+    Table,
+    check_finite,
+    coarse,
+    has_comma,
+    is_missing,
+    numbers,
+    read,
+    strays,
+    times,
+)
 from benchdog.builtin.sources.wording import existing, few, meant, natural
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -120,7 +133,9 @@ class Csv:
     def _with_target(self, table: Table) -> Table:
         """Leave out rows without a target, or refuse them."""
         cells = table.columns[self._target]
-        absent = [line for line, cell in zip(table.lines, cells, strict=True) if is_missing(cell)]
+        words = ABSENT if self.options.kind == "class" or numbers(cells) is None else MISSING
+        gone = [cell.casefold() in words for cell in cells]
+        absent = [line for line, is_gone in zip(table.lines, gone, strict=True) if is_gone]
         if not absent:
             return table
         if self.options.target_missing == "refuse":
@@ -132,12 +147,14 @@ class Csv:
         if len(absent) == len(cells):
             raise BadData(f"{table.path}: no row has a target {self._target!r}.")
         self.notes.append(f"{len(absent):,} rows without a target are left out.")
-        return table.keep([not is_missing(cell) for cell in cells])
+        return table.keep([not is_gone for is_gone in gone])
 
     def _targets(self, table: Table) -> tuple[Array, tuple[str, ...]]:
         """Give float32 numbers and (), or int64 codes and the classes in order."""
         cells, kind = table.columns[self._target], self.options.kind
         values = numbers(cells)
+        if values is not None and np.isnan(values).any():  # kind = class, and a class is called none
+            values = None
         if kind == "number" and values is None:
             wrong = [
                 f"{line} ({cell})" for line, cell in zip(table.lines, cells, strict=True)
@@ -147,16 +164,30 @@ class Csv:
                 f"{table.path}: the target {self._target!r} is no number in line {few(wrong, len(wrong))}.",
                 "Correct the cells, or use kind = class.",
             )
+        if kind == "auto" and values is None and has_comma(cells):
+            raise BadData(
+                f"{table.path}: the target {self._target!r} has a decimal comma: {strays(table, self._target)}.",
+                'Write numbers with a point; if they are classes: --set source.kind="class".',
+            )
         if values is not None:
             check_finite(table, self._target, values)
             whole = bool((values == np.round(values)).all())
             different = len(np.unique(values))
+            as_text = np.abs(values).max() >= 2**53 or any(re.match(r"[+-]?0\d", cell) for cell in cells)
             if kind == "number" or (
                 kind == "auto" and (not whole or different > min(MOST_INTEGERS, len(values) // 3))
             ):
+                self._note_target(coarse(values), "can't be told apart in float32 ({}): subtract a start value.")
                 return values.astype(np.float32), ()
-            cells = [f"{value:.0f}" for value in values] if whole else cells
-        classes = sorted(set(cells), key=natural if values is None else float)
+            if kind == "auto" and different > 2:
+                self._note_target(
+                    f"{different} whole numbers",
+                    'has {} and is taken for classes; for numbers: --set source.kind="number"',
+                )
+            cells = [f"{value + 0:.0f}" for value in values] if whole and not as_text else cells  # + 0: no "-0"
+        elif kind == "auto":
+            self._note_target(strays(table, self._target), "is taken for classes: {}.")
+        classes = sorted(set(cells), key=natural if values is None else lambda cell: (float(cell), cell))
         if not 2 <= len(classes) <= MOST_CLASSES or (values is None and len(classes) > len(cells) // 2):
             raise BadData(
                 f"{table.path}: the target {self._target!r} has {len(classes):,} different values in "
@@ -203,6 +234,11 @@ class Csv:
             "valid": np.flatnonzero((moments >= middle) & (moments < late)),
             "test": np.flatnonzero(moments >= late),
         }
+
+    def _note_target(self, what: str, sentence: str) -> None:
+        """Note something about the target, if there is something."""
+        if what:
+            self.notes.append(f"{self._target!r} {sentence.format(what)}")
 
     def _note_classes(self, classes: Sequence[str], targets: Array, parts: dict[str, Array]) -> None:
         counts = {name: np.bincount(targets[at], minlength=len(classes)) for name, at in parts.items() if classes}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,16 @@ from typing import Any, Final
 import numpy as np
 
 from benchdog.api import Column
-from benchdog.builtin.sources.tables import Numbers, Table, check_finite, is_missing, numbers
+from benchdog.builtin.sources.tables import (
+    Numbers,
+    Table,
+    check_finite,
+    coarse,
+    has_comma,
+    is_missing,
+    numbers,
+    strays,
+)
 
 MOST: Final = 100
 """A text column of more different values is left out."""
@@ -78,9 +86,14 @@ def choose(table: Table, candidates: Sequence[str], categories: Sequence[str], n
         if values is not None:
             check_finite(table, name, values)
         why = _useless_number(values) if values is not None else _useless_text(cells)
+        odd = strays(table, name) if values is None and name not in categories else ""
         if why:
-            notes.append(f"Column {name!r} is left out: {why}.")
+            notes.append(f"Column {name!r} is left out: {why}{f' ({odd})' if odd and not has_comma(cells) else ''}.")
             continue
+        if odd:
+            notes.append(f"Column {name!r}: {odd}; it is taken as categories. Correct them or leave them empty.")
+        if values is not None and (lost := coarse(values)):
+            notes.append(f"Column {name!r} can't be told apart in float32 ({lost}): subtract a start value.")
         features.order.append(name)
         if values is not None:
             features.numbers[name] = values
@@ -105,7 +118,7 @@ def _useless_text(cells: Sequence[str]) -> str:
     different = set(present)
     if len(different) == 1 and len(present) == len(cells):
         return f"every value is {present[0]!r}"
-    if all(re.fullmatch(r"[+-]?\d+,\d+", cell) for cell in present):
+    if has_comma(present):
         return "its numbers have a decimal comma; write them with a point"
     if len(different) == len(present) > 2:
         return "its texts are all different, like an id"
@@ -133,7 +146,7 @@ def leaks(features: Features, target: str, answer: Numbers, labels: Sequence[str
     whole = answer
     if labels is not None:
         found = numbers(labels)
-        whole = answer if found is None else found
+        whole = answer if found is None or np.isnan(found).any() else found
     parts, share = ([], 0.0) if notes else _sum_parts(features.numbers, whole)
     if parts:
         names = " + ".join(repr(name) for name in parts)

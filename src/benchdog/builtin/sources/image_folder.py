@@ -30,6 +30,8 @@ LARGEST = 256
 """Images of one size up to this are used as they are."""
 USUAL = 128
 """The size that larger ones, or ones of many sizes, are brought to unless an option says otherwise."""
+TWELVE_BITS = 4095
+"""16-bit pixels that nowhere exceed this come from a camera or a scanner of fewer bits."""
 FEWEST = 3
 """A class of fewer images can't be in train, valid and test."""
 
@@ -84,6 +86,7 @@ class ImageFolder:
             pictures = self._whole(pictures, findings)
             classes = self._classes(pictures)
             parts = self._parts(pictures, findings)
+            self._note_pixels(pictures, findings)
             self._note_copies(pictures, findings)
             target = Target(kind="class", name="class", classes=classes)
             field = self._field([findings[picture.path] for picture in pictures])
@@ -94,6 +97,7 @@ class ImageFolder:
         """Find files in split and class folders."""
         if not self.folder.is_dir():
             raise BadData(f"{self.folder} is not a folder.", "Give the folder that has a folder per class.")
+        _check_utf8((path.relative_to(self.folder).as_posix() for path in _files(self.folder)), self.folder)
         given = {p.name: GIVEN[p.name.lower()] for p in _folders(self.folder) if p.name.lower() in GIVEN}
         if "train" in given.values():
             tops = [(self.folder / name, split) for name, split in sorted(given.items())]
@@ -209,6 +213,17 @@ class ImageFolder:
         if copies:
             self.notes.append(f"{copies} files are copies of others.")
 
+    def _note_pixels(self, pictures: Sequence[Picture], findings: dict[str, Finding]) -> None:
+        deep = [p.path for p in pictures if findings[p.path].peak >= 0]
+        peak = max((findings[path].peak for path in deep), default=0)
+        if deep and peak <= TWELVE_BITS:
+            self.notes.append(
+                f"{len(deep)} images of 16 bits have no value above {peak:,}: they are dark, 65,535 is white. "
+                f"Scale them when they have fewer bits: {few(deep, len(deep))}."
+            )
+        if paged := [p.path for p in pictures if findings[p.path].pages > 1]:
+            self.notes.append(f"Of {len(paged)} files of several pages the first is used: {few(paged, len(paged))}.")
+
     def _field(self, findings: Sequence[Finding]) -> Field:
         """Choose height, width and colour."""
         options = self.options
@@ -225,9 +240,10 @@ class ImageFolder:
         if len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST:
             return next(iter(sizes))
         side = min(USUAL, int(median(min(f.height, f.width) for f in findings)))
-        low, high = min(sizes), max(sizes)
-        seen = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
-        self.notes.append(f"Images of {seen} pixels are brought to {side}x{side} (option size).")
+        heights, widths = (_span([size[axis] for size in sizes]) for axis in (0, 1))
+        self.notes.append(
+            f"Images of heights {heights} and widths {widths} are stretched to {side}x{side} pixels (option size)."
+        )
         return side, side
 
 
@@ -251,6 +267,18 @@ class PictureSplit:
         except OSError as error:
             raise BadData(f"{self.folder / name} can't be read: {error.strerror or error}.") from None
         return Raw(id=name, fields={"input": data}, target=self.targets[i])
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}-{high}" if low < high else f"{low}"
+
+
+def _check_utf8(names: Iterable[str], folder: Path) -> None:
+    """Refuse names that can't be written down: classes and ids go into files of text."""
+    odd = [shown for name in names if (shown := name.encode(errors="backslashreplace").decode()) != name]
+    if odd:
+        raise BadData(f"{len(odd)} names in {folder} are not UTF-8: {few(odd, len(odd))}.", "Rename them.")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -9,13 +9,14 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-FORMAT = 0
+FORMAT = 1
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 """Those that the decode operation `image` reads."""
 PIXELS = 80_000_000
@@ -24,7 +25,10 @@ PIXELS = 80_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What a file is: its size in pixels as it is shown, and what is wrong with it, if anything."""
+    """What a file is: its size in pixels as it is shown, and what is wrong with it, if anything.
+
+    `peak` is the largest value of 16-bit pixels, -1 where they have fewer bits; `pages` are those of a TIFF.
+    """
 
     modified: int
     bytes: int
@@ -32,6 +36,8 @@ class Finding:
     height: int = 0
     width: int = 0
     grey: bool = False
+    peak: int = -1
+    pages: int = 1
     fault: str = ""
 
 
@@ -56,29 +62,31 @@ def _look(path: Path, known: Finding | None) -> Finding:
     except OSError as error:
         return Finding(modified=0, bytes=-1, fault=f"can't be read: {error.strerror or error}")
     sha256 = hashlib.sha256(data).hexdigest()
+    finding = Finding(modified=seen.st_mtime_ns, bytes=seen.st_size, sha256=sha256)
     try:
-        height, width, grey = _decode(data)
-        fault = ""
+        return replace(finding, **_decode(data))
     except _UnusableError as error:
-        height, width, grey, fault = 0, 0, False, str(error)
-    return Finding(
-        modified=seen.st_mtime_ns, bytes=seen.st_size, sha256=sha256, height=height, width=width, grey=grey,
-        fault=fault,
-    )  # fmt: skip
+        return replace(finding, fault=str(error))
 
 
 class _UnusableError(Exception):
     """Why a file can't be used."""
 
 
-def _decode(data: bytes) -> tuple[int, int, bool]:
+def _decode(data: bytes) -> dict[str, Any]:
+    """Decode an image; give what is known of a Finding."""
     if not data:
         raise _UnusableError("the file is empty")
     picture: Image.Image
+    pages, peak = 1, -1
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         if picture.width * picture.height > PIXELS:
             raise _UnusableError(f"{picture.width} x {picture.height} pixels are more than {PIXELS:,}")
+        if picture.format == "TIFF":
+            with suppress(Exception):  # a damaged page behind the first
+                pages = int(getattr(picture, "n_frames", 1))
+            picture.seek(0)
         picture.load()
     except _UnusableError:
         raise
@@ -86,11 +94,15 @@ def _decode(data: bytes) -> tuple[int, int, bool]:
         raise _UnusableError(f"not an image, it begins with {data[:16]!r}") from None
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged files
         raise _UnusableError(str(error).strip() or type(error).__name__) from None
-    if picture.mode == "F" or (picture.mode == "I" and int(np.asarray(picture).max()) > 65_535):
+    if picture.mode.startswith("I"):
+        peak = int(np.asarray(picture).max())
+    if picture.mode == "F" or peak > 65_535:
         raise _UnusableError("its pixels have more than 16 bits")
     with suppress(Exception):  # a damaged note of how the camera was held
         picture = ImageOps.exif_transpose(picture)
-    return picture.height, picture.width, _is_grey(picture)
+    return {
+        "height": picture.height, "width": picture.width, "grey": _is_grey(picture), "peak": peak, "pages": pages,
+    }  # fmt: skip
 
 
 def _is_grey(picture: Image.Image) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +17,12 @@ import numpy as np
 from benchdog.api import BadData, BadUsage
 from benchdog.builtin.sources.wording import few, read_text
 
-MISSING: Final = ("", "na", "n/a", "nan", "null", "?")
-"""What stands for an absent value, in any case of letters."""
+ABSENT: Final = ("", "na", "n/a", "nan", "null", "?")
+"""What stands for an absent value, in any case of letters, wherever it is."""
+MISSING: Final = (*ABSENT, "none", "nil", "-", "#n/a")
+"""What does so in a column to learn from, or among numbers; a class may well be called none."""
+MOSTLY: Final = 0.8
+"""A column with this share of numbers is taken to be meant as one of numbers."""
 SEPARATORS: Final = (",", ";", "\t", "|")
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -46,7 +51,7 @@ def read(path: Path, separator: str = "auto") -> Table:
     if not text.strip():
         raise BadData(f"{path} is empty.", "Give a file with a line of column names and rows below.")
     mark = _mark(path, text, separator)
-    reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=mark != " ")
     rows: list[list[str]] = []
     lines: list[int] = []
     line = 1
@@ -143,6 +148,35 @@ def numbers(cells: Sequence[str]) -> Numbers | None:
         else:
             return None
     return out
+
+
+def has_comma(cells: Sequence[str]) -> bool:
+    """Say whether all cells that are there are numbers, some of them with a decimal comma."""
+    present = [cell for cell in cells if not is_missing(cell)]
+    return any("," in cell for cell in present) and all(re.fullmatch(r"[+-]?\d+(,\d+)?", cell) for cell in present)
+
+
+def strays(table: Table, name: str) -> str:
+    """Say which cells keep a column of texts from being one of numbers; "" when it is far from one."""
+    present = [
+        (line, cell)
+        for line, cell in zip(table.lines, table.columns[name], strict=True)
+        if not is_missing(cell)
+    ]  # fmt: skip
+    meant = sum(is_number(cell.removesuffix("%").replace(",", ".", 1)) for _, cell in present)
+    wrong = [(line, cell) for line, cell in present if not is_number(cell)]
+    if not wrong or meant < MOSTLY * len(present):
+        return ""
+    return f"{len(wrong):,} of {len(present):,} cells are no numbers (line {wrong[0][0]}: {wrong[0][1]!r})"
+
+
+def coarse(values: Numbers) -> str:
+    """Say that numbers run together in float32, of which a model learns; "" when they don't."""
+    ordered = np.sort(values[~np.isnan(values)])
+    different, left = (1 + np.count_nonzero(np.diff(x)) for x in (ordered, ordered.astype(np.float32)))
+    if left >= MOSTLY * different:
+        return ""
+    return f"{different:,} different values become {left:,}"
 
 
 def check_finite(table: Table, name: str, values: Numbers) -> None:

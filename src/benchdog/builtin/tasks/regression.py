@@ -81,7 +81,8 @@ class Regression:
         if target.kind != "number":
             raise BadUsage(
                 f"The task 'regression' needs a number to answer, but the target is a {target.kind}.",
-                "Leave the task out, and the one that fits the source is taken.",
+                "Leave the task out, and the one that fits the source is taken; a table's whole numbers are numbers "
+                'with --set source.kind="number".',
             )
         if len(target.shape) > 1 or None in target.shape:
             raise BadUsage(

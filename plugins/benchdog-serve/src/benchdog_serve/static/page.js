@@ -330,9 +330,8 @@
     document.title = `${about.name} – Benchdog`;
     $("name").textContent = about.name;
     $("kicker").textContent = [about.task, about.model, about.exporter || null].filter(Boolean).join(" · ");
-    const metrics = Object.entries(about.metrics).filter((each) => typeof each[1] === "number");
-    if (metrics.length) $("metrics").append(el("li", {}, "validation:"));
-    for (const [name, value] of metrics) $("metrics").append(el("li", {}, `${word(name)} `, el("b", {}, number(value, 4))));
+    measured("validation (used to choose the best epoch):", about.metrics);
+    measured("test:", about.test);
     const facts = {
       "Answers with": about.classes.length ? `${about.target}: ${few(about.classes)}` : about.target,
       "Takes": about.spec.fields.map((f) => `${f.name}: ${f.kind}, ${f.dtype}, (${f.shape.map((n) => n ?? "any").join(", ")})`).join("; "),
@@ -344,6 +343,12 @@
     $("curl").textContent = about.input.way === "image"
       ? `curl -F files=@picture.png ${location.origin}/predict`
       : `curl -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(about.input.example).replaceAll("'", "'\\''")}' \\\n  ${location.origin}/predict`;
+  }
+
+  function measured(where, all) {
+    const metrics = Object.entries(all || {}).filter((each) => typeof each[1] === "number");
+    if (metrics.length) $("metrics").append(el("li", {}, where));
+    for (const [name, value] of metrics) $("metrics").append(el("li", {}, `${word(name)} `, el("b", {}, number(value, 4))));
   }
 
   const few = (names) => (names.length > 20 ? `${names.slice(0, 20).join(", ")} and ${names.length - 20} more` : names.join(", "));

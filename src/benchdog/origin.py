@@ -1,0 +1,137 @@
+"""Where a run comes from: whether its code was put there on this machine, and whether its data is what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchdog import files, marks
+from benchdog.errors import BadData, Refused
+from benchdog.rebuild import check_reference
+from benchdog.recipe import PARTS, Recipe, inside, local_files
+
+if TYPE_CHECKING:
+    from benchdog.api import Preprocess, Spec
+    from benchdog.data import Data
+    from benchdog.plugins import Plugins
+    from benchdog.run import Run
+
+PRINTED = 2000
+"""Samples whose ids go into a fingerprint."""
+
+
+# --- code -------------------------------------------------------------------------------------------
+
+
+def mark(run: Run, recipe: Recipe) -> str | None:
+    """Give this machine's mark on a run's own code; None when it has none."""
+    statement = _code(run, recipe)
+    return marks.mark(statement) if statement["files"] or statement["names"] else None
+
+
+def plugins_of_run(
+    run: Run, recipe: Recipe, plugins_of: Callable[[tuple[str, ...]], Plugins], trust: bool = False
+) -> Plugins:
+    """Find the plugins of a run, its local files among them; nothing of a stranger's is imported unasked.
+
+    Raises:
+        Refused: the run names code that no installed plugin offers, and it wasn't put there on this machine.
+    """
+    local = local_files(recipe)
+    trusted = trust or marks.made_here({**_code(run, recipe), "machine": run.facts.get("machine")})
+    if local and not trusted:
+        raise Refused(
+            f"Run {run.name!r} brings code of its own ({Path(local[0]).name}), which wasn't put there on this "
+            "machine, or was changed since.",
+            "Add --trust if you trust who made it.",
+        )
+    plugins = plugins_of(recipe.plugins)
+    for kind in PARTS:
+        check_reference(kind, getattr(recipe, kind).name, plugins, trusted)
+    return plugins
+
+
+def _code(run: Run, recipe: Recipe) -> dict[str, Any]:
+    """Describe a run's own code: its files, and the classes that it names."""
+    named = inside(recipe, run.folder)
+    pairs = zip(local_files(named), local_files(recipe), strict=True)
+    return {
+        "run": run.facts.get("name"),
+        "created": run.facts.get("created"),
+        "files": {name: files.sha256(Path(file)) if Path(file).is_file() else "" for name, file in pairs},
+        "names": {kind: name for kind in PARTS if ":" in (name := getattr(named, kind).name)},
+    }
+
+
+# --- data -------------------------------------------------------------------------------------------
+
+
+def described(spec: Spec, preprocess: Preprocess, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    """Describe data in plain JSON, to compare it with later."""
+    told = {
+        "spec": spec.to_json(),
+        "preprocess": {"decode": dict(preprocess.decode), "transform": dict(preprocess.transform)},
+        "sizes": dict(sizes),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
+    return plain
+
+
+def same_data(was: Mapping[str, Any], now: Mapping[str, Any], sizes: bool) -> None:
+    """See that a run's data is what it was trained on.
+
+    Args:
+        sizes: the number of samples must be the same too, as for a run that goes on.
+
+    Raises:
+        BadData: it isn't; says what differs.
+    """
+    keys = ("spec", "preprocess", "sizes") if sizes else ("spec", "preprocess")
+    differing = [text for key in keys for text in _differences(was[key], now[key], "" if key == "spec" else key)]
+    if differing:
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise BadData(
+            f"The data isn't what this run was trained on: {'; '.join(differing[:3])}{more}.",
+            "Bring the old data back, or train anew.",
+        )
+
+
+def _differences(was: Any, now: Any, place: str) -> list[str]:
+    """List what differs between two JSON values, each with its place and both values."""
+    if was == now:
+        return []
+    if isinstance(was, dict) and isinstance(now, dict):
+        keys = list(dict.fromkeys((*was, *now)))
+        return [
+            text for k in keys for text in _differences(was.get(k), now.get(k), f"{place}.{k}" if place else str(k))
+        ]
+    if isinstance(was, list) and isinstance(now, list):
+        if all(isinstance(x, dict) for x in (*was, *now)):
+            if [x.get("name") for x in was] == [x.get("name") for x in now]:
+                pairs = zip(was, now, strict=True)
+                return [text for x, y in pairs for text in _differences(x, y, f"{place} {x.get('name')}")]
+            was, now = ([x.get("name", x.get("op")) for x in side] for side in (was, now))
+        gone, new = ([x for x in a if x not in b] for a, b in ((was, now), (now, was)))
+        if len(was) + len(now) > 8 and (gone or new):
+            said = [f"{word} {_short(x)}" for word, x in (("without", gone), ("with the new", new)) if x]
+            return [f"{place} {' and '.join(said)}"]
+    return [f"{place} was {_short(was)}, is {_short(now)}"]
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def fingerprint(data: Data) -> str | None:
+    """Give a hash of the splits' sizes and of ids spread over the training split; None for a stream."""
+    train, sizes = data.splits["train"], data.sizes()
+    count = sizes["train"]
+    if count is None:
+        return None
+    taken = min(count, PRINTED)
+    ids = train.ids([i * count // taken for i in range(taken)])  # type: ignore[union-attr]
+    return hashlib.sha256(json.dumps([sizes, ids]).encode()).hexdigest()
