@@ -114,7 +114,7 @@ class Run:
                 with suppress(OSError):
                     if path.is_dir() and path.name.startswith(".artifact."):
                         shutil.rmtree(path)
-                    elif path.suffix == ".tmp" or path.name.startswith(".rendezvous-"):
+                    elif path.suffix == ".tmp" or path.name.startswith((".rendezvous-", ".tmp")):
                         path.unlink()
 
     def release(self) -> None:
