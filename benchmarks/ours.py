@@ -41,21 +41,21 @@ def terminal() -> None:
 
 
 def _clock() -> list[float]:
-    """Note when the first epoch begins and when the session has finished."""
+    """Note when the first epoch begins and when the last checkpoint lies on the disk."""
     from benchdog.session import Session
 
     times: list[float] = []
-    epochs, finish = Session.epochs, Session.finish
+    epochs, close = Session.epochs, Session.close
 
     def first(self: Session) -> Any:
         times.append(time.perf_counter())
         return epochs(self)
 
     def last(self: Session) -> None:
-        finish(self)
+        close(self)
         times.append(time.perf_counter())
 
-    Session.epochs, Session.finish = first, last  # type: ignore[method-assign]
+    Session.epochs, Session.close = first, last  # type: ignore[method-assign]
     return times
 
 

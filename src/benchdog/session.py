@@ -319,7 +319,7 @@ class Session:
         self._best_model = snapshot({"model": given, "best": self._best.facts})
 
     def finish(self) -> None:
-        """Write the last checkpoint and wait until it lies on the disk."""
+        """Log the last steps and write the last checkpoint; `close` waits until it lies on the disk."""
         self._log_steps(partial=True)
         self.checkpoint()
 
