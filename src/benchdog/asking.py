@@ -81,9 +81,13 @@ def refuse_code(what: str, local: list[Path]) -> None:
     layer = read_toml(Path(what))
     asked = {str(path.resolve()) for path in local}
     named = set(local_plugins(layer))
-    for key, given in layer.items():
-        place, colon, _ = str(given.value).rpartition(":")
-        if not (key.endswith(".name") and colon):
+    names = [(given, given.value) for key, given in layer.items() if key.endswith(".name")]
+    chain = layer.get("loader.augment")
+    if chain is not None and isinstance(chain.value, list):
+        names += [(chain, item.get("name") if isinstance(item, dict) else item) for item in chain.value]
+    for given, name in names:
+        place, colon, _ = str(name).rpartition(":")
+        if not colon:
             continue
         file = given.base / place
         if not place.endswith(".py"):  # a module: somebody's own if it lies in the working folder

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from benchdog.api import Batch, Device, Preprocess, Source, Spec, Split, Stream
+from benchdog.augment import Augment
 from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.loading import (
     CHUNK,
@@ -107,14 +108,17 @@ class Data:
         return tuple(x.numpy() for x in data.inputs), data.target.numpy()
 
     @torch.no_grad()
-    def settle(self, transform: Transform, device: Device) -> None:
-        """Put what is in memory onto the device, and transform it there once if that stays small."""
+    def settle(self, transform: Transform, device: Device, raw: Sequence[str] = ()) -> None:
+        """Put what is in memory onto the device, and transform it there once if that stays small.
+
+        Splits named in `raw` stay as they were decoded.
+        """
         for name, data in self.resident.items():
             if name in self.ready:
                 continue
             size = sum(x.numel() * 4 for x in data.inputs)
             data.target = device.put(data.target)
-            if size > SMALL:
+            if size > SMALL or name in raw:
                 data.inputs = tuple(device.put(x) for x in data.inputs)
                 continue
             parts = [
@@ -153,25 +157,31 @@ class Feed:
     recipe: Recipe
     transform: Transform
     device: Device
+    augment: Augment
+
+    @property
+    def seed(self) -> int:
+        """What decides order and augmentation."""
+        return int(self.recipe.loader.seed)
 
     def steps_per_epoch(self) -> int | None:
         """Count the steps of an epoch; None for a stream."""
         split = self.data.splits["train"]
         if not isinstance(split, Samples):
             return None
-        return -(-len(split) // self.recipe.loop.batch_size)
+        return -(-len(split) // self.recipe.loop.batch)
 
     def train(self, epoch: int, done: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
         """Yield the pieces of an epoch's batches from batch `done` (or a stream's place) on."""
         split = self.data.splits["train"]
         if not isinstance(split, Samples):
             return self._streamed(split, epoch, place)
-        order = epoch_order(len(split), self.recipe.seed, epoch)
-        batches = torch.split(order, self.recipe.loop.batch_size)[done:]
+        order = epoch_order(len(split), self.seed, epoch)
+        batches = torch.split(order, self.recipe.loop.batch)[done:]
         if "train" not in self.data.resident:
-            return self._loaded(batches)
+            return self._loaded(batches, epoch)
         plain = self.device.world == 1 and self.recipe.loop.accumulate == 1
-        return self._shuffled(batches) if plain and "train" in self.data.ready else self._gathered(batches)
+        return self._shuffled(batches) if plain and "train" in self.data.ready else self._gathered(batches, epoch)
 
     def _cut(self, batches: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, bool]]:
         """Yield this rank's pieces of batches, and whether each is its batch's last."""
@@ -185,41 +195,47 @@ class Feed:
         """Put small data in the epoch's order once; batches are then views of it."""
         if not batches:
             return
-        data, size = self.data.resident["train"], self.recipe.loop.batch_size
+        data, size = self.data.resident["train"], self.recipe.loop.batch
         order = torch.cat(list(batches)).to(data.target.device)
         columns = [torch.split(x.index_select(0, order), size) for x in (*data.inputs, data.target)]
         for ids, *inputs, target in zip(batches, *columns, strict=True):
             yield Batch(tuple(inputs), target, ids), None
 
-    def _gathered(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[Batch, None]]:
+    def _gathered(self, batches: Sequence[torch.Tensor], epoch: int) -> Iterator[tuple[Batch, None]]:
         """Pick batches out of the tensors in memory."""
         data, ready = self.data.resident["train"], "train" in self.data.ready
         elsewhere = data.target.device.type != "cpu"
         for piece, last in self._cut(batches):
             index = piece.to(data.target.device) if elsewhere else piece
             inputs = tuple([x.index_select(0, index) for x in data.inputs])
+            target = data.target.index_select(0, index)
+            if self.augment:
+                inputs, target = self.augment(inputs, target, piece, epoch)
             if not ready:
                 inputs = self.transform(*inputs)
-            yield Batch(inputs, data.target.index_select(0, index), piece, last), None
+            yield Batch(inputs, target, piece, last), None
 
-    def _loaded(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[Batch, None]]:
+    def _loaded(self, batches: Sequence[torch.Tensor], epoch: int) -> Iterator[tuple[Batch, None]]:
         """Have batches read and decoded, by workers if there are any."""
         cut = list(self._cut(batches))
         loaded = self.data.workers("train", self.recipe).read([piece.tolist() for piece, _ in cut])
         for (inputs, target), (ids, last) in zip(loaded, cut, strict=True):
-            yield self._move(inputs, target, ids, last), None
+            yield self._move(inputs, target, ids, last, epoch), None
 
-    def _move(self, inputs: Any, target: torch.Tensor, ids: Any, last: bool) -> Batch:
-        moved = self.transform(*(self.device.put(x) for x in inputs))
-        return Batch(moved, self.device.put(target), ids, last)
+    def _move(self, inputs: Any, target: torch.Tensor, ids: Any, last: bool, epoch: int | None = None) -> Batch:
+        """Bring a batch onto the device and transform it, augmented before when an epoch of training is given."""
+        moved, target = tuple(self.device.put(x) for x in inputs), self.device.put(target)
+        if self.augment and epoch is not None:
+            moved, target = self.augment(moved, target, ids, epoch)
+        return Batch(self.transform(*moved), target, ids, last)
 
     def _streamed(self, reader: Reader, epoch: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
         loop, loader = self.recipe.loop, self.recipe.loader
         plan = Plan(
             streams=loader.streams,
-            batch_size=loop.batch_size,
+            batch_size=loop.batch,
             shuffle=loader.shuffle,
-            seed=self.recipe.seed,
+            seed=self.seed,
             epoch=epoch,
             training=True,
         )
@@ -230,13 +246,13 @@ class Feed:
             for part in cut:
                 inputs = tuple(x[part] for x in piece.inputs)
                 ids = [piece.ids[i] for i in part.tolist()]
-                yield self._move(inputs, piece.target[part], ids, part is cut[-1]), after.to_json()
+                yield self._move(inputs, piece.target[part], ids, part is cut[-1], epoch), after.to_json()
 
     def held_out(self, name: str) -> Iterator[Batch]:
         """Yield a split in its own order, whole on every rank."""
         if name not in self.data.splits:
             raise BadUsage(f"There is no {name!r} split.", nearest(name, self.data.splits))
-        split, size = self.data.splits[name], self.recipe.loop.batch_size
+        split, size = self.data.splits[name], self.recipe.loop.batch
         size = max(size, min(4 * size, HELD_OUT))
         if isinstance(split, Reader):
             plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)

@@ -13,7 +13,7 @@ from benchdog.found import Found
 from benchdog.layers import Given, Layer, local_plugins
 from benchdog.options import describe, to_json, validate
 from benchdog.plugins import Plugins
-from benchdog.recipe import AUTO, PARTS, TABLES, Part, absolute
+from benchdog.recipe import AUTO, PARTS, TABLES, Part, absolute, part_of
 
 
 @dataclass(slots=True)
@@ -68,6 +68,25 @@ class Draft:
             if key.startswith(f"{kind}.") and key != f"{kind}.name"
         }
         return Part(name=name, options=_settled(found, values, self.plugins))
+
+    def augment(self) -> tuple[dict[str, Any], ...]:
+        """Validate the augmentations and fill in their options' defaults."""
+        given = self.values.get("loader.augment")
+        chain = []
+        for item in self.table("loader").augment:
+            if not isinstance(item, str) and not isinstance(item.get("name"), str):
+                raise BadUsage(
+                    f"The augmentation {dict(item)!r} has no name.",
+                    'Write "flip", or { name = "crop", padding = 4 }.',
+                )
+            part = part_of(item)
+            place, colon, attribute = part.name.rpartition(":")
+            if given is not None and colon and place.endswith(".py"):
+                part = Part(name=f"{absolute(place, given.base)}:{attribute}", options=part.options)
+            found = self.plugins.find("augmentation", part.name)
+            values = {key: Given(v, given.by if given else "", Path.cwd()) for key, v in part.options.items()}
+            chain.append({"name": part.name, **_settled(found, values, self.plugins)})
+        return tuple(chain)
 
     def table(self, name: str) -> Any:
         """Validate one of the host's own tables."""

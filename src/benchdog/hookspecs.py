@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from benchdog.api import (
+    AugmentationInfo,
     BackendInfo,
     ExporterInfo,
     ModelInfo,
@@ -86,6 +87,17 @@ def benchdog_backends() -> Iterable[BackendInfo]:  # type: ignore[empty-body]
     >>> @hookimpl
     ... def benchdog_backends():
     ...     return [BackendInfo(name="npu", summary="A neural unit.", target="stars.npu:Npu")]
+    """
+
+
+@hookspec
+def benchdog_augmentations() -> Iterable[AugmentationInfo]:  # type: ignore[empty-body]
+    """Offer augmentations.
+
+    >>> from benchdog.api import AugmentationInfo, hookimpl
+    >>> @hookimpl
+    ... def benchdog_augmentations():
+    ...     return [AugmentationInfo(name="rain", summary="Streaks of rain.", target="stars.rain:Rain")]
     """
 
 

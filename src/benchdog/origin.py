@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchdog import files, marks
 from benchdog.errors import BadData, Refused
 from benchdog.rebuild import check_reference
-from benchdog.recipe import PARTS, Recipe, inside, local_files
+from benchdog.recipe import Recipe, inside, local_files, named_parts
 
 if TYPE_CHECKING:
     from benchdog.api import Preprocess, Spec
@@ -49,8 +49,8 @@ def plugins_of_run(
             "Add --trust if you trust who made it.",
         )
     plugins = plugins_of(recipe.plugins)
-    for kind in PARTS:
-        check_reference(kind, getattr(recipe, kind).name, plugins, trusted)
+    for kind, name in named_parts(recipe):
+        check_reference(kind, name, plugins, trusted)
     return plugins
 
 
@@ -62,7 +62,7 @@ def _code(run: Run, recipe: Recipe) -> dict[str, Any]:
         "run": run.facts.get("name"),
         "created": run.facts.get("created"),
         "files": {name: files.sha256(Path(file)) if Path(file).is_file() else "" for name, file in pairs},
-        "names": {kind: name for kind in PARTS if ":" in (name := getattr(named, kind).name)},
+        "names": {kind: name for kind, name in named_parts(named) if ":" in name},
     }
 
 

@@ -15,16 +15,14 @@ from torch import nn
 
 from benchdog import artifact, checkpoints, files, origin, paths, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
-from benchdog.data import Feed
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
 from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples
-from benchdog.progress import Progress
 from benchdog.recipe import local_files, moved, read_resolved, write_resolved
+from benchdog.room import make_room, short, smaller_pieces
 from benchdog.run import Run, environment
-from benchdog.session import Session
-from benchdog.settle import Parts, reopen, settle
-from benchdog.signals import Signals
+from benchdog.settle import Parts, refuse_mixing, reopen, settle
+from benchdog.training import train_rank
 
 
 def train(
@@ -34,6 +32,7 @@ def train(
     name: str = "",
     quiet: bool = False,
     live: Mapping[str, Any] | None = None,
+    seconds: float = 0.0,
 ) -> Run:
     """Carry out a recipe from raw data to an artifact.
 
@@ -43,6 +42,7 @@ def train(
         name: the run's name; else one is made of source and model.
         quiet: say nothing while working.
         live: objects in place of named components, for notebooks: {"source": ..., "model": ...}.
+        seconds: a time that the run is to end in; its epochs are set accordingly.
     """
     parts = settle(draft, live)
     for note in parts.notes:
@@ -50,7 +50,18 @@ def train(
     recipe = parts.recipe
     info = parts.plugins.find("trainer", recipe.trainer.name).info
     brings_model = isinstance(info, TrainerInfo) and not info.uses_model
-    parameters = 0 if brings_model else sum(p.numel() for p in parts.build().parameters())
+    parameters = 0
+    if not brings_model:
+        model = parts.build()
+        refuse_mixing(parts, model)
+        if sentence := make_room(parts, model):
+            _say(sentence, quiet)
+        parameters = sum(p.numel() for p in model.parameters())
+    if seconds:
+        from benchdog.budget import within
+
+        _say(within(parts, seconds), quiet)
+    recipe = parts.recipe
     names = {kind: getattr(recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
     if brings_model:
         names["model"] = recipe.trainer.name
@@ -139,7 +150,7 @@ def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
     """Train (here, or in several processes), then make and judge the artifact."""
     world = int(parts.recipe.backend.options.get("ranks", 1))
     if world == 1:
-        trained, module = train_rank(run, parts, quiet=quiet)
+        trained, module = _train_here(run, parts, quiet)
     else:
         parts.fit(run.folder)
         backend: Backend = parts.plugins.make("backend", parts.recipe.backend.name, parts.recipe.backend.options)
@@ -151,52 +162,18 @@ def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
     finish(run, parts, trained, module, quiet)
 
 
-def train_rank(
-    run: Run, parts: Parts, *, rank: int = 0, world: int = 1, quiet: bool = False
-) -> tuple[Trained | None, nn.Module]:
-    """Train on one rank: data on its device, a model, a session, the trainer."""
-    recipe = parts.recipe
-    backend: Backend = parts.plugins.make("backend", recipe.backend.name, recipe.backend.options)
-    device = backend.open(rank, world)
-    try:
-        if parts.data.fits(recipe.loader.memory):
-            for name in ("train", "valid"):
-                parts.data.load(name)
-        parts.fit(run.folder)
-        transform = parts.transform.to(device.torch_device)
-        parts.data.settle(transform, device)
-        model = parts.build()
-        with Signals() as signals:
-            session = Session(
-                run=run,
-                recipe=recipe,
-                feed=Feed(parts.data, recipe, transform, device),
-                model=model,
-                task=parts.task,
-                spec=parts.spec,
-                plugins=parts.plugins,
-                facts=parts.facts(run),
-                progress=Progress(recipe.loop.epochs, recipe.loop.batch_size, quiet),
-                signals=signals,
-            )
-            trainer = parts.plugins.make("trainer", recipe.trainer.name, recipe.trainer.options)
-            try:
-                trained = trainer.train(session)
-                if isinstance(trained, nn.Module):
-                    session.result(trained)
-                session.finish()
-            finally:
-                session.close()
-    finally:
-        device.close()
-    if isinstance(trained, nn.Module):
-        return None, model
-    if isinstance(trained, Trained):
-        return trained, model
-    raise BadUsage(
-        f"Trainer {recipe.trainer.name!r} returned a {type(trained).__name__}.",
-        "train(session) returns the module, or an object with runner, save and __call__.",
-    )
+def _train_here(run: Run, parts: Parts, quiet: bool) -> tuple[Trained | None, nn.Module]:
+    """Train in this process; when the memory ends, go on from the last checkpoint in smaller pieces."""
+    while True:
+        try:
+            return train_rank(run, parts, quiet=quiet)
+        except (MemoryError, RuntimeError) as error:
+            if not short(error):
+                raise
+        sentence = smaller_pieces(parts, parts.build())
+        write_resolved(run.folder, parts.recipe)
+        run.log(sentence)
+        _say(sentence, quiet)
 
 
 def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, quiet: bool) -> None:

@@ -22,7 +22,15 @@ from benchdog.importing import check, installed, load_file, qualified, said
 
 KINDS: dict[str, type[api.Component]] = {
     info.kind: info
-    for info in (api.SourceInfo, api.ModelInfo, api.TaskInfo, api.TrainerInfo, api.ExporterInfo, api.BackendInfo)
+    for info in (
+        api.SourceInfo,
+        api.ModelInfo,
+        api.TaskInfo,
+        api.TrainerInfo,
+        api.ExporterInfo,
+        api.BackendInfo,
+        api.AugmentationInfo,
+    )
 }
 BUILTIN = "benchdog"
 

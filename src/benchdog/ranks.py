@@ -107,10 +107,10 @@ def _judge(run: Run, codes: list[int], number: int) -> None:
 
 def main(folder: Path, world: int, quiet: bool, rank: int) -> int:
     """Carry out one rank of a run."""
-    from benchdog.pipeline import train_rank
     from benchdog.plugins import Plugins
     from benchdog.recipe import read_resolved
     from benchdog.settle import reopen
+    from benchdog.training import train_rank
 
     if os.environ.pop(LISTEN, ""):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # before the first step there is nothing to save

@@ -21,21 +21,37 @@ PARTS = ("source", "model", "task", "trainer", "backend")
 AUTO = "auto"
 
 
+Count = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=1)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loop:
     """How long and in which portions."""
 
     epochs: Annotated[int, Doc("Passes over the training split."), Bounds(ge=1)] = 10
-    batch_size: Annotated[int, Doc("Samples of a step, over all ranks."), Bounds(ge=1)] = 128
+    batch_size: Annotated[
+        Size | Literal["auto"], Doc("Samples of a step, over all ranks; auto: as many as the memory has room for.")
+    ] = 128
+    memory: Annotated[
+        str, Doc("Memory that training may take, 8GB say; batches are cut to fit. Empty: no limit.")
+    ] = ""
     accumulate: Annotated[int, Doc("Pieces in which a step's batch is computed."), Bounds(ge=1)] = 1
+    mixing: Annotated[
+        Literal["refuse", "allow"],
+        Doc("What to do when a batch is cut whose samples see each other (BatchNorm, say): the result is another."),
+    ] = "refuse"
     patience: Annotated[int, Doc("Epochs without a better one before stopping; 0 never."), Bounds(ge=0)] = 0
     log_every: Annotated[int, Doc("Steps between two lines of the metrics log."), Bounds(ge=1)] = 50
     checkpoint_steps: Annotated[int, Doc("Steps between checkpoints; 0: by time alone."), Bounds(ge=0)] = 0
+    checkpoint_epochs: Annotated[int, Doc("Epochs between checkpoints; 0: by time alone."), Bounds(ge=0)] = 0
     checkpoint_seconds: Annotated[float, Doc("Seconds between checkpoints."), Bounds(gt=0)] = 60.0
     keep: Annotated[int, Doc("How many checkpoints stay, beside the best."), Bounds(ge=1)] = 2
 
-
-Count = Annotated[int, Field(ge=0)]
+    @property
+    def batch(self) -> int:
+        """The batch's size, decided."""
+        return int(self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +62,11 @@ class Loading:
         Count | Literal["auto"], Doc("Processes that read and decode; auto: 0 for data in memory.")
     ] = "auto"
     memory: Annotated[int, Doc("MiB of decoded data that may stay in memory."), Bounds(ge=0)] = 2048
+    augment: Annotated[
+        tuple[str | Mapping[str, Any], ...],
+        Doc('Random changes of training batches: ["flip", { name = "crop", padding = 4 }].'),
+    ] = ()
+    seed: Annotated[Count | Literal["auto"], Doc("Decides order and augmentation; auto: the recipe's seed.")] = "auto"
     streams: Annotated[int, Doc("Logical streams of a sharded source."), Bounds(ge=1)] = 4
     shuffle: Annotated[int, Doc("Samples in a stream's shuffle buffer."), Bounds(ge=1)] = 1024
 
@@ -84,6 +105,11 @@ class Recipe:
     loader: Loading = field(default_factory=Loading)
     artifact: Keeping = field(default_factory=Keeping)
 
+    @property
+    def augment(self) -> tuple[Part, ...]:
+        """The augmentations, in their order."""
+        return tuple(part_of(item) for item in self.loader.augment)
+
     def to_json(self) -> dict[str, Any]:
         """Give the form that TOML and JSON files hold: tables of names and options."""
         parts = {kind: {"name": part.name, **part.options} for kind in PARTS for part in [getattr(self, kind)]}
@@ -97,12 +123,16 @@ class Recipe:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
         """Take a resolved recipe's JSON form."""
-        parts: dict[str, Any] = {
-            kind: Part(name=data[kind]["name"], options={k: v for k, v in data[kind].items() if k != "name"})
-            for kind in PARTS
-        }
+        parts: dict[str, Any] = {kind: part_of(data[kind]) for kind in PARTS}
         tables = {name: validate(table, data[name], f"[{name}]") for name, table in TABLES.items()}
         return cls(seed=data["seed"], plugins=tuple(data["plugins"]), **parts, **tables)
+
+
+def part_of(data: str | Mapping[str, Any]) -> Part:
+    """Take a component's JSON form: its name, or a table of name and options."""
+    if isinstance(data, str):
+        return Part(name=data)
+    return Part(name=data["name"], options={k: v for k, v in data.items() if k != "name"})
 
 
 def same_recipe(was: Mapping[str, Any] | None, recipe: Recipe, folder: Path) -> None:
@@ -162,7 +192,10 @@ def fixed(recipe: Recipe, folder: Path) -> dict[str, Any]:
     told = {"seed": named["seed"]}
     for kind in ("source", "model", "task", "trainer"):
         told |= {f"{kind}.{key}": value for key, value in named[kind].items()}
-    told |= {f"loop.{key}": named["loop"][key] for key in ("batch_size", "accumulate")}
+    told["loop.batch_size"] = named["loop"]["batch_size"]
+    if named["loop"]["mixing"] == "allow":  # else pieces are the same mathematics, and may change
+        told["loop.accumulate"] = named["loop"]["accumulate"]
+    told |= {f"loader.{key}": named["loader"][key] for key in ("augment", "seed")}
     plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
     return plain
 
@@ -175,13 +208,24 @@ def moved(recipe: Recipe, kept: Mapping[str, str]) -> Recipe:
         return f"{kept[place]}:{attribute}" if colon and place in kept else text
 
     parts = {kind: replace(part, name=name(part.name)) for kind in PARTS for part in [getattr(recipe, kind)]}
-    return replace(recipe, plugins=tuple(kept.get(file, file) for file in recipe.plugins), **parts)
+    augment = tuple({"name": name(part.name), **part.options} for part in recipe.augment)
+    loader = replace(recipe.loader, augment=augment)
+    plugins = tuple(kept.get(file, file) for file in recipe.plugins)
+    return replace(recipe, plugins=plugins, loader=loader, **parts)
 
 
 def local_files(recipe: Recipe) -> list[str]:
     """List every local Python file that a recipe names."""
-    names = [getattr(recipe, kind).name.rpartition(":")[0] for kind in PARTS]
+    names = [name.rpartition(":")[0] for _, name in named_parts(recipe)]
     return [*recipe.plugins, *(place for place in names if place.endswith(".py"))]
+
+
+def named_parts(recipe: Recipe) -> list[tuple[str, str]]:
+    """List (kind, name) of every component that a recipe names."""
+    return [
+        *((kind, getattr(recipe, kind).name) for kind in PARTS),
+        *(("augmentation", part.name) for part in recipe.augment),
+    ]
 
 
 def absolute(path: str, base: Path) -> str:

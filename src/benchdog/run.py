@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -169,28 +168,6 @@ class Run:
             shutil.copyfile(original, copy)
             kept[text] = str(copy)
         return kept
-
-
-class MetricsLog:
-    """metrics.jsonl: appended line by line; cut back to a checkpoint's length on a resume."""
-
-    def __init__(self, path: Path, length: int = 0) -> None:
-        with path.open("ab") as file:
-            self.length = min(length, file.tell())  # a log that lost its end mustn't be filled up with zeros
-            file.truncate(self.length)
-        self._file = path.open("ab")
-
-    def add(self, **values: Any) -> None:
-        """Append a line and hand it to the system."""
-        data = (json.dumps(values) + "\n").encode()
-        with files.saving(Path(self._file.name)):
-            self._file.write(data)
-            self._file.flush()
-        self.length += len(data)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def environment(plugins: Plugins) -> dict[str, Any]:

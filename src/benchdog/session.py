@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +18,14 @@ from benchdog.api import Batch, Device, RunFacts, Spec, Task
 from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
 from benchdog.data import Feed
-from benchdog.errors import BadData, BadUsage, Failed, Stopped
+from benchdog.errors import BadData, BadUsage, Stopped
 from benchdog.gradients import Gradients
 from benchdog.loading import Arrays, mix_many
-from benchdog.losses import Losses
+from benchdog.logbook import Logbook, NotFinite
 from benchdog.plugins import Plugins
 from benchdog.progress import Progress
 from benchdog.recipe import Recipe, fixed, same_recipe
-from benchdog.run import MetricsLog, Run
+from benchdog.run import Run
 from benchdog.signals import Signals
 from benchdog.state import snapshot
 
@@ -38,6 +38,8 @@ SEEDS = 256
 
 class Session:
     """See benchdog.api.Session; the position of a run is (epoch, batch within it, step)."""
+
+    writes = True
 
     def __init__(
         self,
@@ -60,13 +62,12 @@ class Session:
         self.seed = recipe.seed
         self.epoch = self.step = self._batch = 0
         self.steps_per_epoch = feed.steps_per_epoch()
+        self.total_epochs = recipe.loop.epochs
         self.total_steps = None if self.steps_per_epoch is None else self.steps_per_epoch * recipe.loop.epochs
         self._place: dict[str, Any] | None = None
         self._place_after: dict[str, Any] | None = None
         self._loop = recipe.loop
         self._tracked: dict[str, Any] = {}
-        self._losses = Losses(recipe.loop.log_every, self.device.torch_device)
-        self._epoch_sum: list[float] = [0.0, 0.0]
         self._best = Best(task.monitor, task.better, recipe.loop.patience)
         self._best_model: Any = None
         self._ids: Any = ()
@@ -74,12 +75,13 @@ class Session:
         self._begun = self._saved_at = time.perf_counter()
         self.signals = signals
         self._gradients = Gradients(model, self.device, lambda: bool(signals.number))
-        self._leader = self.device.rank == 0
+        self._leader = self.device.rank == 0 and self.writes
         self._progress = progress
         self._checkpoints = Checkpoints(run.folder / "checkpoints", recipe.loop.keep)
         self._restored = self._restore()
-        length = self._restored["metrics"] if self._restored else 0
-        self._log = MetricsLog(run.metrics, length) if self._leader else None
+        folder = run.folder if self._leader else None
+        log_every, stored = recipe.loop.log_every, self._restored.get("log")
+        self._log = Logbook(folder, log_every, self.device.torch_device, stored)
 
     # --- state
 
@@ -99,8 +101,6 @@ class Session:
         self.epoch, self.step, self._batch = stored["epoch"], stored["step"], stored["batch"]
         self._place, self._elapsed = stored["place"], stored["elapsed"]
         self._best.load_state_dict(stored["best"])
-        self._epoch_sum = list(stored["epoch_sum"])
-        self._losses.load_state_dict(stored["losses"])
         self.model.load_state_dict(stored["model"])
         return dict(stored)
 
@@ -122,9 +122,10 @@ class Session:
         self._saved_at = time.perf_counter()
         if not self._leader:
             return
-        self._check_finite()
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):  # a loss may be the last to show it
-            self._diverged(f"A weight is not a finite number after step {self.step}")
+        self._log.check(self.step)
+        for name, parameter in self.model.named_parameters():  # a loss may be the last to show it
+            if not bool(parameter.isfinite().all()):
+                raise NotFinite(self.step, f"The weight {name!r} is not a finite number")
         tree = {
             "recipe": fixed(self.recipe, self.run.folder),
             "epoch": self.epoch,
@@ -133,9 +134,7 @@ class Session:
             "place": self._place,
             "best": self._best.state_dict(),
             "elapsed": self.seconds,
-            "epoch_sum": self._epoch_sum,
-            "losses": self._losses.state_dict(),
-            "metrics": self._log.length if self._log else 0,
+            "log": self._log.state_dict(),
             "model": self.model.state_dict(),
             "tracked": {name: thing.state_dict() for name, thing in self._tracked.items()},
             "device": self.device.state_dict(),
@@ -195,7 +194,7 @@ class Session:
 
     def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
         """Count a step: log, checkpoint, notice signals."""
-        self._losses.add(*self._gradients.total(loss, weight))
+        self._log.add(*self._gradients.total(loss, weight))
         self.step += 1
         self._batch += 1
         self._place = self._place_after
@@ -210,47 +209,50 @@ class Session:
             self._stop()
 
     @torch.inference_mode()
-    def evaluate(self, split: str = "valid", /) -> dict[str, Any]:
-        """Run the model over a split without gradients and give the task's metrics."""
-        training = self.model.training
-        self.model.eval()
+    def evaluate(self, split: str = "valid", model: nn.Module | None = None, /) -> dict[str, Any]:
+        """Run the model, or another like it, over a split without gradients and give the task's metrics."""
+        model = self.model if model is None else model
+        training = model.training
+        model.eval()
         meter = self.task.meter(self.spec)
         for batch in self._unless_stopped(self.feed.held_out(split)):
             with self.device.autocast():
-                score = self.model(*batch.inputs)
+                score = model(*batch.inputs)
             meter.add(score.float(), batch)
             if self._signal and self.device.world == 1:
                 self.checkpoint()
                 self._stop()
-        self.model.train(training)
+        model.train(training)
         return meter.value()
 
     def arrays(self, split: str, /) -> Arrays:
         """Give a whole split decoded, in its order, for trainers that need all of it at once."""
         return self.feed.data.arrays(split)
 
-    def epoch_done(self, metrics: Mapping[str, Any], /) -> None:
-        """Close an epoch: log it, keep the best, stop early."""
+    def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
+        """Close an epoch: log it, keep the best weights (the model's, or another's like it), stop early."""
         self._log_steps(partial=True)
-        total, weight = self._epoch_sum
         scalars = {f"valid.{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float)}
-        if weight:
-            scalars = {"train.loss": total / weight, **scalars}
-        value = float(metrics.get(self.task.monitor, math.nan))
-        better = self._best.judge(self.epoch + 1, value)
+        scalars = {**self._log.epoch(), **scalars}
+        better = self._best.judge(self.epoch + 1, float(metrics.get(self.task.monitor, math.nan)))
         if better:
-            self._best_model = snapshot({"model": self.model.state_dict(), "best": self._best.facts})
-        self.epoch, self._batch, self._place, self._epoch_sum = self.epoch + 1, 0, None, [0.0, 0.0]
-        shown = ("train.loss", "valid.loss", f"valid.{self.task.monitor}")
-        if self._log:
-            self._log.add(kind="epoch", epoch=self.epoch, step=self.step, **scalars, time=round(self.seconds, 3))
-            self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best.facts)
-            told = {k: v for k, v in scalars.items() if k in shown}
-            self._progress.epoch_done(self.epoch, told, better)
-            self.plugins.emit("benchdog_epoch_ended", run=self.facts, epoch=self.epoch, metrics=scalars)
-        if self._signal:
+            judged = self.model if model is None else model
+            self._best_model = snapshot({"model": judged.state_dict(), "best": self._best.facts})
+        self.epoch, self._batch, self._place = self.epoch + 1, 0, None
+        if self._leader:
+            self._tell_epoch(scalars, better)
+        loop = self._loop
+        if self._signal or (loop.checkpoint_epochs and self.epoch % loop.checkpoint_epochs == 0):
             self.checkpoint()
+        if self._signal:
             self._stop()
+
+    def _tell_epoch(self, scalars: dict[str, float], better: bool) -> None:
+        self._log.line(kind="epoch", epoch=self.epoch, step=self.step, **scalars, time=round(self.seconds, 3))
+        self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best.facts)
+        shown = ("train.loss", "valid.loss", f"valid.{self.task.monitor}")
+        self._progress.epoch_done(self.epoch, {k: v for k, v in scalars.items() if k in shown}, better)
+        self.plugins.emit("benchdog_epoch_ended", run=self.facts, epoch=self.epoch, metrics=scalars)
 
     @property
     def _signal(self) -> int:
@@ -267,30 +269,20 @@ class Session:
     # --- inner parts
 
     def _log_steps(self, partial: bool = False) -> None:
-        """Reduce the steps since the last line to one mean loss; the only point where the loop waits for it."""
-        if not self._losses:
+        """Write down the steps since the last line as one mean loss."""
+        mean = self._log.take(self.step)
+        if mean is None:
             return
-        self._check_finite()
-        loss, weight = self._losses.take()
-        self._epoch_sum = [self._epoch_sum[0] + loss, self._epoch_sum[1] + weight]
-        mean = loss / weight if weight else math.nan
         self._progress.loss(mean)
-        if self._log and not partial:
-            self._log.add(kind="step", step=self.step, epoch=self.epoch + 1, loss=mean, time=round(self.seconds, 3))
+        if self._leader and not partial:
+            when = {"step": self.step, "epoch": self.epoch + 1}
+            self._log.line(kind="step", **when, loss=mean, **self._rate(), time=round(self.seconds, 3))
             self.plugins.emit("benchdog_step_ended", run=self.facts, step=self.step, loss=mean)
 
-    def _check_finite(self) -> None:
-        """Stop before a loss that is not a number reaches the log or a checkpoint."""
-        bad = self._losses.first_bad()
-        if bad is not None:
-            self._diverged(f"The loss is {bad[1]} at step {self.step - bad[0] + 1}")
-
-    def _diverged(self, what: str) -> NoReturn:
-        kept = "The last good checkpoint is kept. " if self._checkpoints.all() else ""
-        raise Failed(
-            f"{what} (epoch {self.epoch + 1}).",
-            f"{kept}Try a lower --lr, or look for wild values in the data.",
-        )
+    def _rate(self) -> dict[str, float]:
+        """Give the learning rate of a tracked optimiser."""
+        groups = getattr(self._tracked.get("optimiser"), "param_groups", None)
+        return {"lr": float(max(group["lr"] for group in groups))} if groups else {}
 
     def _stop(self) -> None:
         code = 130 if self._signal == signal.SIGINT else 143
@@ -326,8 +318,7 @@ class Session:
     def close(self) -> None:
         """Wait for the disk and let the log go."""
         self._checkpoints.wait()
-        if self._log:
-            self._log.close()
+        self._log.close()
         self._progress.close()
         self.run.facts["seconds"] = round(self.seconds, 3)
         if self._leader and self.device.world > 1:

@@ -13,6 +13,7 @@ from torch import nn
 
 from benchdog import origin, state
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
+from benchdog.augment import Augment
 from benchdog.data import Data, auto_workers
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
@@ -36,6 +37,7 @@ class Parts:
     task: Task
     spec: Spec
     transform: Transform
+    augment: Augment
     live: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -106,6 +108,7 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None) -> Parts:
     loader = draft.table("loader")
     if live or loader.workers == AUTO:
         loader = replace(loader, workers=0 if live or data.fits(loader.memory) else auto_workers())
+    loader = replace(loader, augment=draft.augment(), seed=draft.seed if loader.seed == AUTO else loader.seed)
     trainer = draft.part("trainer")
     recipe = Recipe(
         seed=draft.seed,
@@ -129,6 +132,11 @@ def reopen(recipe: Recipe, plugins: Plugins) -> Parts:
     return _open(recipe, plugins, source, Data.open(source), {})
 
 
+def again(parts: Parts) -> Parts:
+    """Make the same parts once more, with data that nobody has touched."""
+    return _open(parts.recipe, parts.plugins, parts.source, Data.open(parts.source), parts.live)
+
+
 def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Mapping[str, Any]) -> Parts:
     task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
     task.check(data.spec)
@@ -136,7 +144,36 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
     for split in data.splits.values():
         if isinstance(split, Samples):
             check_fast_path(split)
-    return Parts(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), live)
+    augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)
+    return Parts(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), augment, live)
+
+
+def refuse_mixing(parts: Parts, model: nn.Module) -> None:
+    """See that a batch may be cut: then what is computed together mustn't matter.
+
+    Raises:
+        BadUsage: it does matter, and the recipe doesn't allow that.
+    """
+    recipe = parts.recipe
+    ranks = int(recipe.backend.options.get("ranks", 1))
+    if recipe.loop.mixing == "allow" or recipe.loop.accumulate * ranks == 1:
+        return
+    layers = (f"layer {n!r} ({type(m).__name__})" for n, m in model.named_modules() if mixes(m))
+    loss = "" if getattr(parts.task, "adds_up", True) else f"the loss of task {recipe.task.name!r}"
+    augmentation = f"augmentation {parts.augment.mixing!r}" if parts.augment.mixing else ""
+    why = next(layers, "") or loss or augmentation
+    if why:
+        cut = f"{recipe.loop.accumulate} pieces" if ranks == 1 else f"pieces on {ranks} ranks"
+        raise BadUsage(
+            f"A batch of {recipe.loop.batch} can't be cut into {cut} without another result: "
+            f"{why} sees several samples at once.",
+            'Accept that with --set loop.mixing="allow", or take it out (norm = "group" in place of batch).',
+        )
+
+
+def mixes(module: nn.Module) -> bool:
+    """Say whether a layer computes a sample's values from other samples of its batch too."""
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) or bool(getattr(module, "mixes_samples", False))
 
 
 def _check(recipe: Recipe, plugins: Plugins) -> None:
@@ -149,10 +186,10 @@ def _check(recipe: Recipe, plugins: Plugins) -> None:
             f"Backend {recipe.backend.name!r} is not available: {probe.why}.",
             f"Here is: {', '.join(there)}. Use --backend {there[0]}." if there else "",
         )
-    batch = recipe.loop.batch_size
-    if recipe.loop.accumulate > batch:
+    if recipe.loop.batch_size != AUTO and recipe.loop.accumulate > recipe.loop.batch:
         raise BadUsage(
-            f"A batch of {batch} can't be cut into {recipe.loop.accumulate} pieces.", "Lower loop.accumulate."
+            f"A batch of {recipe.loop.batch} can't be cut into {recipe.loop.accumulate} pieces.",
+            "Lower loop.accumulate.",
         )
 
 

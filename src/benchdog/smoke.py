@@ -82,7 +82,7 @@ class _Trial:
         train = parts.data.splits["train"]
         if not isinstance(train, Samples):
             raise BadUsage("--smoke needs a source with positions; this one is a stream.", "Train a short run.")
-        count = min(len(train), parts.recipe.loop.batch_size)
+        count = min(len(train), parts.recipe.loop.batch)
         few = Samples(Few(train.split, range(count)), train.spec, train.preprocess)
         parts.data = Data(parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few))
         loop = replace(parts.recipe.loop, epochs=1, patience=0)

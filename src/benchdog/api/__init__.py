@@ -11,6 +11,7 @@ from typing import Final
 import pluggy
 
 from benchdog.api.components import (
+    AugmentationInfo,
     BackendInfo,
     Bounds,
     Component,
@@ -41,9 +42,11 @@ from benchdog.api.data import (
 )
 from benchdog.api.protocols import (
     ArtifactView,
+    Augmentation,
     Backend,
     Call,
     Device,
+    Draws,
     Exporter,
     Meter,
     Probe,
@@ -67,8 +70,9 @@ from benchdog.errors import (
 __all__ = [  # noqa: RUF022 -- in the order of the file
     "CONTRACT", "hookimpl", "hookspec", "Doc", "Bounds",
     "Component", "SourceInfo", "ModelInfo", "TaskInfo", "TrainerInfo", "ExporterInfo", "BackendInfo",
+    "AugmentationInfo",
     "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
-    "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Session", "Trainer",
+    "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
     "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Probe", "Device", "Backend", "RunFacts",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
 ]  # fmt: skip

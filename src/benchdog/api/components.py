@@ -73,6 +73,14 @@ class TaskInfo(Component):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentationInfo(Component):
+    """Offer an augmentation. `mixes` says that it blends samples of a batch with each other."""
+
+    mixes: bool = False
+    kind: ClassVar[str] = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerInfo(Component):
     """Offer a trainer.
 

@@ -15,6 +15,33 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+class Draws(Protocol):
+    """A batch's random numbers: row b belongs to sample b, whatever the batch. Each call gives fresh ones."""
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw from [0, 1): (B, *shape) float32 on the batch's device."""
+        ...
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw from the standard normal distribution: (B, *shape) float32."""
+        ...
+
+
+class Augmentation(Protocol):
+    """Changes training batches at random; made as `Target(options)`.
+
+    `check` raises BadUsage when the spec doesn't fit, and is called once, first. `apply` gets a batch on its device
+    as it was decoded, in storage types, and gives new tensors of the same shapes and types (a target may become
+    a mix of one-hot rows); what moves a picture moves its mask. It must not change what it gets.
+    """
+
+    def check(self, spec: Spec, /) -> None: ...
+
+    def apply(
+        self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws, /
+    ) -> tuple[tuple[Tensor, ...], Tensor]: ...
+
+
 class Meter(Protocol):
     """Adds up what the metrics need; two meters merge through their state."""
 
@@ -78,7 +105,9 @@ class Device(Protocol):
 
     def backward(self, loss: Tensor, scale: Tensor, /) -> None: ...
 
-    def step(self, optimiser: Any, /) -> None: ...
+    def step(self, optimiser: Any, limit: Callable[[], Any] | None = None, /) -> None:
+        """Let the optimiser step; `limit` is called before, when the gradients have their true size."""
+        ...
 
     def sum_(self, tensor: Tensor, /) -> Tensor: ...
 
@@ -111,6 +140,7 @@ class Session(Protocol):
     epoch: int
     step: int
     seed: int
+    total_epochs: int
     total_steps: int | None
 
     def track(self, **stateful: Any) -> None:
@@ -137,12 +167,12 @@ class Session(Protocol):
         """Give a whole split decoded, in its order: inputs each (N, ...), target (N, ...)."""
         ...
 
-    def evaluate(self, split: str = "valid", /) -> dict[str, Any]:
-        """Run the model over a split without gradients and give the task's metrics."""
+    def evaluate(self, split: str = "valid", model: nn.Module | None = None, /) -> dict[str, Any]:
+        """Run the model, or another like it, over a split without gradients and give the task's metrics."""
         ...
 
-    def epoch_done(self, metrics: Mapping[str, Any], /) -> None:
-        """Close an epoch: log its metrics, keep the best, stop early."""
+    def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
+        """Close an epoch: log its metrics, keep the best weights (of `model` if given), stop early."""
         ...
 
     @property

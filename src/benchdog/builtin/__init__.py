@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchdog.api import (
+    AugmentationInfo,
     BackendInfo,
     ExporterInfo,
     ModelInfo,
@@ -208,5 +209,57 @@ def benchdog_backends() -> list[BackendInfo]:
             summary="Apple's graphics processor.",
             target=f"{here}.accelerator:Mps",
             options=f"{options}:Mps",
+        ),
+    ]
+
+
+@hookimpl
+def benchdog_augmentations() -> list[AugmentationInfo]:
+    """Offer the augmentations."""
+    here = "benchdog.builtin.augmentations"
+    options = f"{here}.options"
+    return [
+        AugmentationInfo(
+            name="flip",
+            summary="Mirror pictures.",
+            target=f"{here}.geometry:Flip",
+            options=f"{options}:FlipOptions",
+        ),
+        AugmentationInfo(
+            name="crop",
+            summary="Move pictures by a few pixels: padded, then cropped.",
+            target=f"{here}.geometry:Crop",
+            options=f"{options}:CropOptions",
+        ),
+        AugmentationInfo(
+            name="affine",
+            summary="Turn, move, scale and shear pictures.",
+            target=f"{here}.geometry:Affine",
+            options=f"{options}:AffineOptions",
+        ),
+        AugmentationInfo(
+            name="colour",
+            summary="Change brightness, contrast and saturation.",
+            target=f"{here}.values:Colour",
+            options=f"{options}:ColourOptions",
+        ),
+        AugmentationInfo(
+            name="noise",
+            summary="Add normal noise.",
+            target=f"{here}.values:Noise",
+            options=f"{options}:NoiseOptions",
+        ),
+        AugmentationInfo(
+            name="cut-out",
+            summary="Blank a square of each picture.",
+            target=f"{here}.values:CutOut",
+            options=f"{options}:CutOutOptions",
+        ),
+        AugmentationInfo(
+            name="mix-up",
+            summary="Blend each sample, and its target, with another of its batch.",
+            target=f"{here}.mixing:MixUp",
+            options=f"{options}:MixUpOptions",
+            mixes=True,
         ),
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchdog.cli import why
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ def compare(
         typer.echo("\nTheir recipes are the same.")
     if out is not None:
         say(f"curves: {out.absolute()}")
+
+
+app.command("why")(why.command)
 
 
 @app.command("report")

@@ -26,13 +26,22 @@ def command(
     data: Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")] = None,
     target: Annotated[str | None, typer.Option(help="The column to answer.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples of a step.")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(metavar="NUMBER|auto", help="Samples of a step; auto: as many as fit.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory that training may take, 8GB say; batches are cut to fit."),
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="The number that all random choices come from.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that read and decode.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")
     ] = None,
+    time: Annotated[
+        str, typer.Option(metavar="TIME", help="End within 90s, 10m or 1h30m: steps are measured, epochs set.")
+    ] = "",
     name: Annotated[str, typer.Option(help="The run's name.")] = "",
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run: its name, folder, or last.")] = "",
     smoke: Annotated[bool, typer.Option("--smoke", help="Try everything on one batch, then throw it away.")] = False,
@@ -47,6 +56,7 @@ def command(
     from benchdog import paths, pipeline
     from benchdog import run as runs
     from benchdog.asking import ask
+    from benchdog.budget import seconds_of
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage
 
@@ -58,14 +68,15 @@ def command(
         "source.path": data,
         "source.target": target,
         "loop.epochs": epochs,
-        "loop.batch_size": batch_size,
+        "loop.batch_size": int(batch_size) if batch_size and batch_size.isdecimal() else batch_size,
+        "loop.memory": memory,
         "trainer.lr": lr,
         "seed": seed,
         "loader.workers": workers,
     }
     folder = paths.runs_dir(runs_dir)
     if resume:
-        if what or set_ or name or any(value is not None for value in given.values()):
+        if what or set_ or name or time or any(value is not None for value in given.values()):
             raise BadUsage("--resume takes a run as it is; nothing can be changed.", "Leave the other settings out.")
         run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet, trust=trust)
     else:
@@ -77,7 +88,10 @@ def command(
             if as_json:
                 emit_json({"format": 0, "steps": lines})
             return
-        run = pipeline.train(draft, folder, name=name, quiet=quiet)
+        if time and "loop.epochs" in draft.values and draft.values["loop.epochs"].by in ("a flag", what):
+            raise BadUsage("Both --time and the number of epochs are given.", "Leave one of them out.")
+        limit = seconds_of(time) if time else 0.0
+        run = pipeline.train(draft, folder, name=name, quiet=quiet, seconds=limit)
     if as_json:
         emit_json({**run.facts, "folder": str(run.folder), "artifact": str(run.folder / "artifact")})
         return

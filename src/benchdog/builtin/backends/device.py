@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -61,18 +62,26 @@ class TorchDevice:
         """Add the gradient of loss times scale."""
         if self._scaler is not None:
             scale = self._scaler.scale(scale)
-        # What loss.backward(scale) ends in, without its checks of arguments: they cost as much as two layers.
-        torch.autograd.Variable._execution_engine.run_backward(  # type: ignore[attr-defined]
-            (loss,), (scale,), False, False, (), allow_unreachable=True, accumulate_grad=True
-        )
-
-    def step(self, optimiser: Any, /) -> None:
-        """Let the optimiser step; fp16 skips a step whose gradients overflowed."""
-        if self._scaler is None:
-            optimiser.step()
+        if self.torch_device.type == "cpu":
+            # What loss.backward(scale) ends in, without its checks of arguments: they cost as much as two layers.
+            torch.autograd.Variable._execution_engine.run_backward(  # type: ignore[attr-defined]
+                (loss,), (scale,), False, False, (), allow_unreachable=True, accumulate_grad=True
+            )
         else:
-            self._scaler.step(optimiser)
-            self._scaler.update()
+            loss.backward(scale)  # type: ignore[no-untyped-call]
+
+    def step(self, optimiser: Any, limit: Callable[[], Any] | None = None, /) -> None:
+        """Let the optimiser step, after `limit`; fp16 skips a step whose gradients overflowed."""
+        if self._scaler is None:
+            if limit is not None:
+                limit()
+            optimiser.step()
+            return
+        if limit is not None:
+            self._scaler.unscale_(optimiser)
+            limit()
+        self._scaler.step(optimiser)
+        self._scaler.update()
 
     def sum_(self, tensor: Tensor, /) -> Tensor:
         """Add a tensor up over the ranks, in place."""

@@ -1,9 +1,10 @@
-"""Options of the trainers."""
+"""Options of the trainers. Nothing heavy is imported here, so that help and schemas are quick."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 from benchdog.api import Bounds, Doc
 
@@ -13,6 +14,32 @@ class Supervised:
     """Options of `supervised`."""
 
     optimiser: Annotated[str, Doc("A class of torch.optim by name, or package.module:Class.")] = "Adam"
-    lr: Annotated[float, Doc("Learning rate."), Bounds(gt=0)] = 1e-3
+    optimiser_options: Annotated[
+        Mapping[str, Any], Doc("More arguments of the optimiser: { momentum = 0.9, nesterov = true }.")
+    ] = field(default_factory=dict)
+    lr: Annotated[float, Doc("Learning rate; with a schedule, its highest."), Bounds(gt=0)] = 1e-3
     weight_decay: Annotated[float, Doc("Weight decay."), Bounds(ge=0)] = 0.0
-    schedule: Annotated[str, Doc("How the rate changes: constant, or cosine (one cycle with warm-up).")] = "constant"
+    schedule: Annotated[
+        str,
+        Doc(
+            "How the rate changes: constant, linear, cosine, one-cycle, plateau, "
+            "or a class of torch.optim.lr_scheduler by name."
+        ),
+    ] = "constant"
+    schedule_options: Annotated[Mapping[str, Any], Doc("More arguments of the schedule: { step_size = 10 }.")] = (
+        field(default_factory=dict)
+    )
+    warmup: Annotated[
+        float, Doc("Steps over which the rate rises at first, as a share (below 1) or a number."), Bounds(ge=0)
+    ] = 0.0
+    clip_norm: Annotated[float, Doc("The longest gradient, by its norm; 0: no limit."), Bounds(ge=0)] = 0.0
+    clip_value: Annotated[float, Doc("The largest value in a gradient; 0: no limit."), Bounds(ge=0)] = 0.0
+    average: Annotated[
+        Literal["none", "ema", "swa"],
+        Doc("Judge and keep averaged weights: ema over steps, swa over the last epochs."),
+    ] = "none"
+    ema_decay: Annotated[float, Doc("How much of the average an ema keeps per step."), Bounds(ge=0, lt=1)] = 0.999
+    swa_start: Annotated[float, Doc("Share of the epochs before swa begins to average."), Bounds(ge=0, lt=1)] = 0.75
+    recompute: Annotated[
+        bool, Doc("Compute the blocks' inner values again for the backward pass: less memory, more time.")
+    ] = False

@@ -1,0 +1,128 @@
+"""What moves a picture, and its mask with it: mirroring, moving, turning. Images and volumes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchdog.api import BadUsage, Draws, Spec
+
+from .options import AffineOptions, CropOptions, FlipOptions
+
+Batch = tuple[tuple[Tensor, ...], Tensor]
+AXES = {"horizontal": -1, "vertical": -2, "depth": -3}
+
+
+class Moving:
+    """What all of them share: the fields that are pictures move, and so does the target if it is a mask."""
+
+    name = ""
+    pictures: tuple[int, ...] = ()
+    masked = False
+    dimensions = 2
+
+    def check(self, spec: Spec) -> None:
+        """See that there is a picture to move; all pictures have as many axes."""
+        kinds = [field.kind for field in spec.fields]
+        self.pictures = tuple(i for i, kind in enumerate(kinds) if kind in ("image", "volume"))
+        if not self.pictures:
+            raise BadUsage(f"The augmentation {self.name!r} is for pictures; the data is {', '.join(kinds)}.")
+        self.masked = spec.target.kind == "mask"
+        self.dimensions = len(spec.fields[self.pictures[0]].shape) - 1
+
+    def apply(self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws) -> Batch:
+        """Move pictures (B, C, ...) and, when it is a mask, the target (B, ...)."""
+        parameters = self.draw(draws)
+        moved = tuple(self.move(x, parameters) if i in self.pictures else x for i, x in enumerate(inputs))
+        if self.masked:
+            target = self.move(target.unsqueeze(1), parameters, mask=True).squeeze(1)
+        return moved, target
+
+    def draw(self, draws: Draws) -> Tensor:
+        """Draw what decides the movement: (B, n)."""
+        raise NotImplementedError
+
+    def move(self, x: Tensor, parameters: Tensor, mask: bool = False) -> Tensor:
+        """Move pictures (B, C, ...)."""
+        raise NotImplementedError
+
+
+class Flip(Moving):
+    """Mirror each sample along each axis with a probability of its own."""
+
+    name = "flip"
+
+    def __init__(self, options: FlipOptions) -> None:
+        self.options = options
+
+    def check(self, spec: Spec) -> None:
+        super().check(spec)
+        if "depth" in self.options.axes and self.dimensions < 3:
+            raise BadUsage("The augmentation 'flip' has depth among its axes, but the pictures are flat.")
+
+    def draw(self, draws: Draws) -> Tensor:
+        return draws.uniform(len(self.options.axes)) < self.options.share
+
+    def move(self, x: Tensor, parameters: Tensor, mask: bool = False) -> Tensor:
+        for turn, axis in zip(parameters.unbind(1), self.options.axes, strict=True):
+            x = torch.where(turn.view(-1, *[1] * (x.ndim - 1)), x.flip(AXES[axis]), x)
+        return x
+
+
+class Crop(Moving):
+    """Move each sample by whole pixels; what comes in from outside is 0."""
+
+    name = "crop"
+
+    def __init__(self, options: CropOptions) -> None:
+        self.options = options
+
+    def draw(self, draws: Draws) -> Tensor:
+        return (draws.uniform(self.dimensions) * (2 * self.options.padding + 1)).long()
+
+    def move(self, x: Tensor, parameters: Tensor, mask: bool = False) -> Tensor:
+        size = x.shape[2:]
+        x = F.pad(x, [self.options.padding] * (2 * len(size)))
+        for axis, (first, length) in enumerate(zip(parameters.unbind(1), size, strict=True), 2):
+            places = first[:, None] + torch.arange(length, device=x.device)  # (B, length)
+            shape = [1] * x.ndim
+            shape[0], shape[axis] = len(x), length
+            x = x.gather(axis, places.view(shape).expand(*x.shape[:axis], length, *x.shape[axis + 1 :]))
+        return x
+
+
+class Affine(Moving):
+    """Turn, move, scale and shear each sample; a volume is turned about its depth axis and moved along all three."""
+
+    name = "affine"
+
+    def __init__(self, options: AffineOptions) -> None:
+        self.options = options
+
+    def draw(self, draws: Draws) -> Tensor:
+        return draws.uniform(3 + self.dimensions) * 2 - 1  # (B, turn, scale, shear, shifts)
+
+    def move(self, x: Tensor, parameters: Tensor, mask: bool = False) -> Tensor:
+        theta = self.matrix(parameters, x.shape[-2] / x.shape[-1])
+        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        way = {"mode": "nearest", "padding_mode": "zeros"} if mask else {"mode": "bilinear", "padding_mode": "border"}
+        moved = F.grid_sample(x.float(), grid, align_corners=False, **way)
+        return moved.to(x.dtype) if x.is_floating_point() else moved.round().to(x.dtype)
+
+    def matrix(self, parameters: Tensor, ratio: float) -> Tensor:
+        """Give (B, n, n + 1), from places in the new picture to places in the old; `ratio` is height by width."""
+        options = self.options
+        turn = parameters[:, 0] * math.radians(options.degrees)
+        scale = torch.exp(parameters[:, 1] * math.log(options.scale))
+        shear = torch.tan(parameters[:, 2] * math.radians(options.shear))
+        theta = torch.zeros(len(parameters), self.dimensions, self.dimensions + 1, device=parameters.device)
+        cos, sin = turn.cos() / scale, turn.sin() / scale
+        theta[:, 0, 0], theta[:, 0, 1] = cos, (cos * shear - sin) * ratio  # axes are scaled to -1 .. 1 each
+        theta[:, 1, 0], theta[:, 1, 1] = sin / ratio, sin * shear + cos
+        if self.dimensions == 3:
+            theta[:, 2, 2] = 1 / scale
+        theta[:, :, -1] = parameters[:, 3:] * 2 * options.shift
+        return theta

@@ -1,0 +1,108 @@
+"""What changes values and moves nothing: colour, noise, blanks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchdog.api import BadUsage, Draws, Field, Spec
+
+from .options import ColourOptions, CutOutOptions, NoiseOptions
+
+Batch = tuple[tuple[Tensor, ...], Tensor]
+PICTURES = ("image", "volume")
+
+
+def back(values: Tensor, like: Tensor, field: Field) -> Tensor:
+    """Give float values in the storage type again, within the field's range."""
+    low, high = field.range or (None, None)
+    if not like.is_floating_point():
+        limits = torch.iinfo(like.dtype)
+        low, high = max(limits.min, low or limits.min), min(limits.max, high or limits.max)
+        values = values.round()
+    return (values if low is None else values.clamp(low, high)).to(like.dtype)
+
+
+class Values:
+    """What they share: which fields they change."""
+
+    name = ""
+    kinds: tuple[str, ...] = PICTURES
+    fields: tuple[Field, ...] = ()
+
+    def check(self, spec: Spec) -> None:
+        """See that there is something to change."""
+        self.fields = spec.fields
+        if not any(field.kind in self.kinds for field in spec.fields):
+            found = ", ".join(field.kind for field in spec.fields)
+            raise BadUsage(f"The augmentation {self.name!r} is for {', '.join(self.kinds)}; the data is {found}.")
+
+    def apply(self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws) -> Batch:
+        """Change the fields of the right kinds; the target stays."""
+        pairs = zip(inputs, self.fields, strict=True)
+        return tuple(self.change(x, field, draws) if field.kind in self.kinds else x for x, field in pairs), target
+
+    def change(self, x: Tensor, field: Field, draws: Draws) -> Tensor:
+        """Change a field (B, ...)."""
+        raise NotImplementedError
+
+
+class Colour(Values):
+    """Change each picture's brightness, contrast and, with three channels, saturation."""
+
+    name = "colour"
+
+    def __init__(self, options: ColourOptions) -> None:
+        self.options = options
+
+    def change(self, x: Tensor, field: Field, draws: Draws) -> Tensor:
+        options = self.options
+        shape = (-1, *[1] * (x.ndim - 1))
+        by = [1 + width * (2 * u - 1).view(shape) for width, u in zip(
+            (options.brightness, options.contrast, options.saturation), draws.uniform(3).unbind(1), strict=True
+        )]  # fmt: skip
+        values = x.float() * by[0]
+        if x.shape[1] == 3:
+            grey = (values * values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, *[1] * (x.ndim - 2))).sum(1, True)
+            values = grey + (values - grey) * by[2]
+        mean = values.flatten(1).mean(1).view(shape)
+        return back(mean + (values - mean) * by[1], x, field)
+
+
+class Noise(Values):
+    """Add normal noise to every value; gaps in a table stay gaps, codes of categories stay what they are."""
+
+    name = "noise"
+    kinds = ("image", "volume", "audio", "table")
+
+    def __init__(self, options: NoiseOptions) -> None:
+        self.options = options
+
+    def change(self, x: Tensor, field: Field, draws: Draws) -> Tensor:
+        width = field.range[1] - field.range[0] if field.range else 1.0
+        noise = draws.normal(*x.shape[1:]) * (self.options.std * width)
+        if field.columns:
+            noise = noise * noise.new_tensor([float(not column.categories) for column in field.columns])
+        return back(x.float() + noise, x, field)
+
+
+class CutOut(Values):
+    """Blank a square somewhere in each picture with its lowest value (arXiv:1708.04552)."""
+
+    name = "cut-out"
+
+    def __init__(self, options: CutOutOptions) -> None:
+        self.options = options
+
+    def change(self, x: Tensor, field: Field, draws: Draws) -> Tensor:
+        dimensions = x.ndim - 2
+        drawn = draws.uniform(1 + dimensions)
+        inside = (drawn[:, 0] < self.options.share).view(-1, *[1] * (dimensions + 1))
+        for axis, (place, length) in enumerate(zip(drawn[:, 1:].unbind(1), x.shape[2:], strict=True), 2):
+            side = max(1, round(self.options.size * length))
+            first = (place * (length - side + 1)).floor()[:, None]
+            spots = torch.arange(length, device=x.device)
+            hit = (spots >= first) & (spots < first + side)  # (B, length)
+            inside = inside & hit.view([len(x) if a == 0 else length if a == axis else 1 for a in range(x.ndim)])
+        low = field.range[0] if field.range else 0
+        return torch.where(inside, torch.tensor(low, dtype=x.dtype, device=x.device), x)

@@ -1,0 +1,65 @@
+"""What a recipe names with its arguments: a class of torch or of the user's, and what it takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from benchdog.api import BadUsage, nearest
+
+
+def named(name: str, home: ModuleType, kind: type, what: str, own: tuple[str, ...] = ()) -> type:
+    """Find a class by its name in `home`, or by package.module:Class.
+
+    Raises:
+        BadUsage: there is none, or it is no `kind`; `own` are other words that would have done.
+    """
+    place, colon, attribute = name.rpartition(":")
+    try:
+        module = import_module(place) if colon else home
+    except ImportError as error:
+        raise BadUsage(f"The {what} {name!r} can't be imported: {error}.", f"Is {place} installed?") from None
+    cls = getattr(module, attribute, None)
+    if isinstance(cls, type) and issubclass(cls, kind):
+        return cls
+    known = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, kind) and c is not kind]
+    raise BadUsage(f"There is no {what} {name!r}.", nearest(name, [*own, *known]))
+
+
+def arguments(cls: type, given: Mapping[str, Any], what: str, taken: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Check arguments for a class by its signature: names, and types by the defaults.
+
+    Raises:
+        BadUsage: an unknown name, one that has an option of its own (`taken`), or a value of another type.
+    """
+    parameters = list(inspect.signature(cls).parameters.values())[1:]
+    known = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    checked = {}
+    for name, value in given.items():
+        if name in taken:
+            raise BadUsage(f"{name!r} of {what} has an option of its own.", f"Write trainer.{name} = {value!r}.")
+        if name not in known:
+            raise BadUsage(f"{cls.__name__} has no argument {name!r}.", nearest(name, set(known) - set(taken)))
+        checked[name] = _typed(value, known[name].default, f"{name!r} of {what}")
+    return checked
+
+
+def _typed(value: Any, default: Any, what: str) -> Any:
+    """Take a TOML value for an argument with this default."""
+    if isinstance(value, list):
+        value = tuple(value)
+    if default is inspect.Parameter.empty or default is None:
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        fits = isinstance(value, type(default))
+    else:
+        fits = number
+    if isinstance(default, tuple):
+        fits = fits and len(value) == len(default)
+    if not fits:
+        raise BadUsage(f"{what} is {value!r}; it is of the kind of {default!r}.")
+    return value

@@ -1,0 +1,60 @@
+"""The optimiser by name, and the limits to its gradients."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchdog.api import BadUsage
+
+from .named import arguments, named
+from .options import Supervised as Options
+
+TAKEN = ("lr", "weight_decay")
+"""Arguments that are options of the trainer itself."""
+
+
+def make_optimiser(options: Options, model: nn.Module) -> torch.optim.Optimizer:
+    """Build the optimiser, fused where it has that.
+
+    Raises:
+        BadUsage: there is no such optimiser, or it doesn't take these settings.
+    """
+    cls = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser")
+    taken = inspect.signature(cls).parameters
+    more = arguments(cls, options.optimiser_options, "optimiser_options", TAKEN)
+    if options.weight_decay:
+        more["weight_decay"] = options.weight_decay
+    if "fused" in taken and not {"foreach", "fused", "differentiable", "capturable"} & set(more):
+        more["fused"] = True
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise BadUsage("The model has no parameters that learn.", "Choose another --model.")
+    if issubclass(cls, torch.optim.LBFGS):
+        raise BadUsage("LBFGS evaluates the model several times a step, which this trainer doesn't do.", "Use Adam.")
+    try:
+        return cls(parameters, **{"lr": options.lr, **more})
+    except (TypeError, ValueError) as error:
+        raise BadUsage(f"optimiser {options.optimiser!r}: {error}.", "Choose another trainer.optimiser.") from None
+
+
+def make_limit(options: Options, parameters: list[nn.Parameter]) -> Callable[[], Any] | None:
+    """Give what limits the gradients before a step; None when nothing does."""
+    limits: list[Callable[[], Any]] = []
+    if options.clip_value:
+        limits.append(partial(nn.utils.clip_grad_value_, parameters, options.clip_value))
+    if options.clip_norm:
+        limits.append(partial(nn.utils.clip_grad_norm_, parameters, options.clip_norm))
+    if not limits:
+        return None
+
+    def limit() -> None:
+        for each in limits:
+            each()
+
+    return limit

@@ -1,0 +1,139 @@
+"""How the learning rate changes: curves of our own by the step, or torch's schedulers by name."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from benchdog.api import BadUsage
+
+from .named import arguments, named
+from .options import Supervised as Options
+
+CURVES = ("constant", "linear", "cosine")
+OTHERS = {"one-cycle": OneCycleLR, "plateau": ReduceLROnPlateau}
+BY_STEP = ("OneCycleLR", "CyclicLR")
+"""torch's schedulers that are meant to move with each step; the others move with each epoch."""
+
+
+class Constant:
+    """The schedule that changes nothing, at no cost per step."""
+
+    def step(self) -> None:
+        """Do nothing."""
+
+    def epoch_done(self, metrics: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give nothing: there is no state."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take nothing."""
+
+
+class Schedule(Constant):
+    """A scheduler of torch's, moved with each step, each epoch, or by each epoch's metric."""
+
+    def __init__(self, scheduler: LRScheduler, every: Literal["step", "epoch", "metric"], monitor: str = "") -> None:
+        self.scheduler, self.every, self.monitor = scheduler, every, monitor
+
+    def step(self) -> None:
+        """A step was done."""
+        if self.every == "step":
+            self.scheduler.step()
+
+    def epoch_done(self, metrics: Mapping[str, Any]) -> None:
+        """An epoch was done and judged."""
+        if self.every == "epoch":
+            self.scheduler.step()
+        elif self.every == "metric":
+            self.scheduler.step(metrics.get(self.monitor, math.nan))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resume needs."""
+        return dict(self.scheduler.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what was stored."""
+        self.scheduler.load_state_dict(state)
+
+
+def rate(step: int, *, curve: str, rise: int, steps: int) -> float:
+    """Give the factor of the learning rate at a step counted from 0: a rise, then the curve down to 0."""
+    if step < rise:
+        return (step + 1) / rise
+    done = min(1.0, (step - rise) / max(1, steps - rise))
+    if curve == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 1 - done if curve == "linear" else 1.0
+
+
+def make_schedule(
+    options: Options, optimiser: Optimizer, steps: int | None, monitor: str, better: str
+) -> Constant | Schedule:
+    """Build the schedule.
+
+    Args:
+        options: name, arguments, warm-up.
+        optimiser: whose rates change.
+        steps: all steps of the run; None for a stream.
+        monitor: the metric that `plateau` watches; `better` is its direction, "max" or "min".
+
+    Raises:
+        BadUsage: no such schedule, other arguments, or one that needs the length of a stream.
+    """
+    if options.schedule in CURVES:
+        return _curve(options, optimiser, steps)
+    cls: Any = OTHERS.get(options.schedule) or named(
+        options.schedule, lr_scheduler, LRScheduler, "schedule", (*CURVES, *OTHERS)
+    )
+    if options.warmup:
+        raise BadUsage(
+            f"The schedule {options.schedule!r} has no warm-up.", f"Warm-up goes with {', '.join(CURVES)}."
+        )
+    given = arguments(cls, options.schedule_options, "schedule_options")
+    taken = inspect.signature(cls).parameters
+    if "total_steps" in taken and not {"total_steps", "epochs"} & set(given):
+        given["total_steps"] = _known(steps, options.schedule)
+    if cls is OneCycleLR:
+        given.setdefault("max_lr", [group["lr"] for group in optimiser.param_groups])
+    if cls is ReduceLROnPlateau:
+        given.setdefault("mode", better)
+    try:
+        scheduler = cls(optimiser, **given)
+    except (TypeError, ValueError) as error:
+        raise BadUsage(f"schedule {options.schedule!r}: {error}.", "Look at trainer.schedule_options.") from None
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return Schedule(scheduler, "metric", monitor)
+    return Schedule(scheduler, "step" if cls.__name__ in BY_STEP else "epoch")
+
+
+def _curve(options: Options, optimiser: Optimizer, steps: int | None) -> Constant | Schedule:
+    if options.schedule_options:
+        raise BadUsage(
+            f"The schedule {options.schedule!r} takes no schedule_options.", "Its warm-up is trainer.warmup."
+        )
+    needs_length = options.schedule != "constant" or 0 < options.warmup < 1
+    length = _known(steps, options.schedule) if needs_length else 0
+    rise = round(options.warmup * length) if options.warmup < 1 else round(options.warmup)
+    if options.schedule == "constant" and not rise:
+        return Constant()
+    shape = partial(rate, curve=options.schedule, rise=rise, steps=length)
+    return Schedule(LambdaLR(optimiser, shape), "step")
+
+
+def _known(steps: int | None, schedule: str) -> int:
+    if steps is None:
+        raise BadUsage(
+            f"The schedule {schedule!r} needs a known number of steps; a stream has none.",
+            "Use constant, plateau, or a warm-up in steps.",
+        )
+    return steps

@@ -1,0 +1,92 @@
+"""Random numbers that belong to a sample: a pure function of (seed, epoch, position), on any device.
+
+Which process asks, in which batch, on how many ranks: nothing of that changes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchdog.loading import mix
+
+STEP = 0x9E3779B97F4A7C15
+FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+def _signed(value: int) -> int:
+    """Give the 64 bits of a number as torch's int64 holds them."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _down(z: Tensor, bits: int) -> Tensor:
+    """Shift to the right and fill with zeros, where torch fills with the sign."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def hashed(z: Tensor) -> Tensor:
+    """Mix the bits of int64 numbers (splitmix64's last step)."""
+    z = (z ^ _down(z, 30)) * _signed(FIRST)
+    z = (z ^ _down(z, 27)) * _signed(SECOND)
+    return z ^ _down(z, 31)
+
+
+class Draws:
+    """A batch's random numbers: row b belongs to sample b. Each call gives fresh ones.
+
+    Attributes:
+        keys: (B,) int64, one per sample.
+    """
+
+    def __init__(self, keys: Tensor) -> None:
+        self.keys = keys
+        self._used = 0
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw from [0, 1), 24 bits each: (B, *shape) float32."""
+        count = math.prod(shape)
+        number = torch.arange(self._used + 1, self._used + count + 1, device=self.keys.device)
+        self._used += count
+        bits = hashed(self.keys[:, None] + number * _signed(STEP))
+        return (_down(bits, 40).float() / (1 << 24)).view(len(self.keys), *shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw from the standard normal distribution: (B, *shape) float32."""
+        radius = (-2 * torch.log1p(-self.uniform(*shape))).sqrt()  # log of a number above 0
+        return radius * torch.cos(2 * math.pi * self.uniform(*shape))
+
+
+def draws_of(ids: Any, seed: int, epoch: int, salt: int, device: torch.device) -> Draws:
+    """Give a batch's draws.
+
+    Args:
+        ids: positions in the split, or the ids of a stream's samples.
+        seed: the loader's.
+        epoch: counted from 0.
+        salt: another number gives independent draws.
+        device: where they are needed.
+    """
+    numbers = _numbers(ids)
+    base = _signed(mix(seed, epoch, salt=100 + salt))
+    return Draws(hashed(hashed(numbers.to(device) * _signed(STEP)) + base))
+
+
+def _numbers(ids: Any) -> Tensor:
+    if isinstance(ids, Tensor):
+        return ids.long()
+    if isinstance(ids, Sequence) and not isinstance(ids, range) and ids and isinstance(ids[0], str):
+        codes = [
+            int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest(), "little", signed=True) for i in ids
+        ]
+        return torch.tensor(codes, dtype=torch.int64)
+    return torch.from_numpy(np.asarray(ids, dtype=np.int64))

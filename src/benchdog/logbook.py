@@ -1,0 +1,159 @@
+"""What a run writes down of its steps: lines in metrics.jsonl, and every step's mean loss in losses.f32."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchdog import files
+
+LINES, LOSSES = "metrics.jsonl", "losses.f32"
+
+
+class NotFinite(Exception):
+    """A step's loss, or a weight after it, is no finite number.
+
+    Attributes:
+        step: its number, from 1.
+        what: what was found, for people.
+    """
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(what)
+        self.step, self.what = step, what
+
+
+class Appended:
+    """A file that grows, and is cut back to a checkpoint's length on a resume."""
+
+    def __init__(self, path: Path, length: int = 0) -> None:
+        with path.open("ab") as file:
+            self.length = min(length, file.tell())  # one that lost its end mustn't be filled up with zeros
+            file.truncate(self.length)
+        self._file = path.open("ab")
+
+    def add(self, data: bytes) -> None:
+        """Append and hand it to the system."""
+        with files.saving(Path(self._file.name)):
+            self._file.write(data)
+            self._file.flush()
+        self.length += len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Losses:
+    """Sums of losses and their weights, at most `capacity` of them, kept on the device so that no step waits.
+
+    They lie in one tensor: a list of small ones would pin the memory between the large ones around them.
+    """
+
+    def __init__(self, capacity: int, device: torch.device) -> None:
+        self._values = torch.zeros(capacity, device=device)
+        self._slots = list(self._values.unbind())
+        self._weights: list[float | Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def add(self, loss: Tensor, weight: float | Tensor) -> None:
+        """Keep a step's loss, summed over its batch, and the batch's weight."""
+        self._slots[len(self._weights)].copy_(loss.detach())
+        self._weights.append(weight)
+
+    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give the sums and the weights so far, float64: the only point where the loop waits for the device."""
+        values = self._values[: len(self)].cpu().double().numpy()
+        return values, np.array([float(weight) for weight in self._weights])
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._weights = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resume needs."""
+        return {"values": self._values[: len(self)], "weights": list(self._weights)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what was stored."""
+        self._values[: len(state["weights"])].copy_(state["values"])
+        self._weights = list(state["weights"])
+
+
+class Logbook:
+    """The steps' losses on their way from the device to the run's folder.
+
+    Args:
+        folder: the run's folder; None on a rank that writes nothing.
+        every: how many steps are kept at most before `take`.
+        device: where the losses are.
+        stored: the state to go on from.
+    """
+
+    def __init__(self, folder: Path | None, every: int, device: torch.device, stored: dict[str, Any] | None) -> None:
+        self._losses = Losses(every, device)
+        self._epoch = [0.0, 0.0]
+        if stored:
+            self._losses.load_state_dict(stored["losses"])
+            self._epoch = list(stored["epoch"])
+        lengths = stored["lengths"] if stored else {}
+        self._files = {n: Appended(folder / n, lengths.get(n, 0)) for n in (LINES, LOSSES)} if folder else {}
+
+    def add(self, loss: Tensor, weight: float | Tensor) -> None:
+        """Keep a step's loss and weight."""
+        self._losses.add(loss, weight)
+
+    def check(self, step: int) -> None:
+        """See that the losses up to `step`, the last, are finite.
+
+        Raises:
+            NotFinite: one isn't.
+        """
+        values, _ = self._losses.numbers()
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            raise NotFinite(step - len(values) + int(bad[0]) + 1, f"The loss is {values[bad[0]]}")
+
+    def take(self, step: int) -> float | None:
+        """Write down the losses up to `step` and give their mean; None when there are none.
+
+        Raises:
+            NotFinite: one isn't a finite number.
+        """
+        if not self._losses:
+            return None
+        self.check(step)
+        values, weights = self._losses.numbers()
+        self._losses.clear()
+        self._epoch = [self._epoch[0] + float(values.sum()), self._epoch[1] + float(weights.sum())]
+        means = np.divide(values, weights, out=np.full(len(values), np.nan), where=weights != 0)
+        if self._files:
+            self._files[LOSSES].add(means.astype("<f4").tobytes())
+        return float(values.sum() / weights.sum()) if weights.sum() else float("nan")
+
+    def epoch(self) -> dict[str, float]:
+        """Give the epoch's mean loss, where it has one, and begin another."""
+        (total, weight), self._epoch = self._epoch, [0.0, 0.0]
+        return {"train.loss": total / weight} if weight else {}
+
+    def line(self, **values: Any) -> None:
+        """Add a line to the metrics log."""
+        if self._files:
+            self._files[LINES].add((json.dumps(values) + "\n").encode())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resume needs."""
+        lengths = {name: file.length for name, file in self._files.items()}
+        return {"losses": self._losses.state_dict(), "epoch": self._epoch, "lengths": lengths}
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()

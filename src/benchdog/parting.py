@@ -1,0 +1,171 @@
+"""Where two runs part: recipe, data, code, packages, machine; the first sample and the first loss that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchdog import files, prints
+from benchdog.errors import BenchdogError
+from benchdog.loading import Samples, epoch_order
+from benchdog.logbook import LOSSES
+from benchdog.recipe import Recipe, read_resolved
+
+WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every", "loader.workers", "loader.memory")
+"""Recipe keys that can't change a run's numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parting:
+    """One thing that differs.
+
+    Attributes:
+        where: recipe, data, code, packages, machine, order, loss or weights.
+        what: the key, package, sample or step.
+        values: of the two runs, for people.
+        effect: false for what can't change the numbers.
+    """
+
+    where: str
+    what: str
+    values: tuple[str, str]
+    effect: bool = True
+
+
+def partings(one: Path, other: Path) -> tuple[list[Parting], int]:
+    """Compare two runs' folders; also give how many of their first steps have the same loss, bit for bit."""
+    found = [*_recipes(one, other), *_data(one, other), *_code(one, other), *_environments(one, other)]
+    found += _orders(one, other)
+    losses, same = _losses(one, other)
+    found += losses
+    if not losses:
+        found += _weights(one, other)
+    return sorted(found, key=lambda parting: not parting.effect), same
+
+
+def _recipes(one: Path, other: Path) -> Iterator[Parting]:
+    from benchdog.report.facts import differences
+
+    pair = [read_resolved(folder).to_json() for folder in (one, other)]
+    for recipe in pair:
+        recipe["plugins"] = [Path(file).name for file in recipe["plugins"]]
+    for key, (a, b) in differences(list(pair)).items():
+        yield Parting(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(WITHOUT_EFFECT))
+
+
+def _data(one: Path, other: Path) -> Iterator[Parting]:
+    facts = [files.read_json(folder / "run.json") for folder in (one, other)]
+    sizes = [each.get("samples") or {} for each in facts]
+    if sizes[0] != sizes[1]:
+        yield Parting(where="data", what="samples", values=(_sizes(sizes[0]), _sizes(sizes[1])))
+    kept = [prints.read(folder) for folder in (one, other)]
+    for split in (name for name in kept[0] if name in kept[1]):
+        for part in ("inputs", "target"):
+            a, b = (each[split][part] for each in kept)
+            count = min(len(a), len(b))
+            differing = (a[:count] != b[:count]).reshape(count, -1).any(1).nonzero().flatten().tolist()
+            if differing:
+                more = f", and {len(differing) - 1} more" if len(differing) > 1 else ""
+                name = _names(one, split)(differing[0])
+                what = f"{part} of {split} sample {name}{more}"
+                first = differing[0]
+                yield Parting(where="data", what=what, values=(_hex(a[first]), _hex(b[first])))
+    if facts[0].get("data") != facts[1].get("data") and not (kept[0] and kept[1]):
+        yield Parting(where="data", what="the samples' ids", values=("", ""))
+
+
+def _code(one: Path, other: Path) -> Iterator[Parting]:
+    pair = [
+        {p.name: files.sha256(p)[:12] for p in sorted((folder / "local").glob("*.py"))} for folder in (one, other)
+    ]
+    yield from _mapped("code", *pair)
+
+
+def _environments(one: Path, other: Path) -> Iterator[Parting]:
+    pair = [files.read_json(folder / "environment.json") for folder in (one, other)]
+    packages = [{"python": e["python"], "benchdog": e["benchdog"], **e["packages"], **e["plugins"]} for e in pair]
+    yield from _mapped("packages", *packages)
+    keys = ("platform", "threads", "cpu_capability")
+    yield from _mapped("machine", *({key: e.get(key) for key in keys} for e in pair))
+
+
+def _mapped(where: str, a: dict[str, Any], b: dict[str, Any]) -> Iterator[Parting]:
+    for key in dict.fromkeys((*a, *b)):
+        if a.get(key) != b.get(key):
+            yield Parting(where=where, what=key, values=(str(a.get(key, "-")), str(b.get(key, "-"))))
+
+
+def _orders(one: Path, other: Path) -> Iterator[Parting]:
+    """Find the first sample of training that isn't the same; the order follows from recipe and size alone."""
+    pair = [
+        (read_resolved(f), (files.read_json(f / "run.json").get("samples") or {}).get("train")) for f in (one, other)
+    ]
+    (first, count), (second, others) = pair
+    if count is None or others is None:
+        return  # a stream: its order is its shards'
+    a, b = (epoch_order(n, int(recipe.loader.seed), 0) for recipe, n in pair)
+    sizes = first.loop.batch, second.loop.batch
+    length = min(len(a), len(b))
+    differing = (a[:length] != b[:length]).nonzero().flatten().tolist()
+    if differing:
+        place = differing[0]
+        names = _names(one, "train")(int(a[place])), _names(other, "train")(int(b[place]))
+        what = f"epoch 1, step {place // sizes[0] + 1}, sample {place % sizes[0] + 1} of its batch"
+        yield Parting(where="order", what=what, values=names)
+    elif sizes[0] != sizes[1]:
+        yield Parting(where="order", what="samples of step 1", values=(str(sizes[0]), str(sizes[1])))
+
+
+def _losses(one: Path, other: Path) -> tuple[list[Parting], int]:
+    a, b = (_read_losses(folder) for folder in (one, other))
+    count = min(len(a), len(b))
+    differing = np.flatnonzero(a[:count].view(np.uint32) != b[:count].view(np.uint32))
+    if not differing.size:
+        return [], count
+    step = int(differing[0])
+    values = f"{a[step]:.9g}", f"{b[step]:.9g}"
+    return [Parting(where="loss", what=f"step {step + 1}", values=values)], step
+
+
+def _read_losses(folder: Path) -> np.ndarray:
+    path = folder / LOSSES
+    data = path.read_bytes() if path.is_file() else b""
+    return np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
+
+
+def _weights(one: Path, other: Path) -> Iterator[Parting]:
+    paths = [folder / "artifact" / "model.safetensors" for folder in (one, other)]
+    if all(path.is_file() for path in paths):
+        a, b = (files.sha256(path)[:12] for path in paths)
+        if a != b:
+            yield Parting(where="weights", what="the trained model", values=(a, b))
+
+
+def _names(folder: Path, split: str) -> Callable[[int], str]:
+    """Give what names a sample by its position; its id where the data is still there."""
+    from benchdog.data import Data
+    from benchdog.loading import open_source
+    from benchdog.plugins import Plugins
+
+    try:
+        recipe: Recipe = read_resolved(folder)
+        samples = Data.open(open_source(Plugins.discover(), recipe.source)).splits[split]
+    except (BenchdogError, KeyError):
+        return lambda position: f"at position {position}"
+    if not isinstance(samples, Samples):
+        return lambda position: f"at position {position}"
+    return lambda position: samples.ids([position])[0] if position < len(samples) else f"at position {position}"
+
+
+def _sizes(sizes: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sizes.items())
+
+
+def _hex(value: torch.Tensor) -> str:
+    numbers = value.reshape(-1).tolist()
+    return " ".join(f"{n & (2**64 - 1):016x}"[:8] for n in numbers)

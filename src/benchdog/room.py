@@ -1,0 +1,180 @@
+"""How large a batch the memory has room for: a model of what a step keeps, confirmed by trying."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from benchdog import facts
+from benchdog.errors import BadUsage, Failed
+from benchdog.loading import Samples, sample_bytes
+from benchdog.recipe import AUTO
+from benchdog.settle import Parts, refuse_mixing
+from benchdog.view import generated
+
+UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KI": 1024, "MI": 1024**2, "GI": 1024**3}
+STATES = 4
+"""Weights, gradients and the two moments of Adam."""
+SHARE = 0.8
+"""Share of the free memory that is used when no limit is given."""
+LARGEST = 4096
+STEPS = 20
+"""Steps that an epoch keeps at least: a batch of half the data would fit, and learn nothing."""
+
+
+def bytes_of(text: str) -> int:
+    """Read an amount of memory: "8GB", "500 MiB".
+
+    Raises:
+        BadUsage: it is none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(|K|M|G|Ki|Mi|Gi)B?\s*", text, re.IGNORECASE)
+    if not found or not float(found[1]):
+        raise BadUsage(f"{text!r} is not an amount of memory.", "Write 8GB or 500MiB.")
+    return int(float(found[1]) * UNITS[found[2].upper()])
+
+
+def make_room(parts: Parts, model: nn.Module) -> str:
+    """Set what `auto` and the limit leave open: the batch's size, or its pieces; give a sentence, "" when nothing is.
+
+    Raises:
+        BadUsage: not even one sample fits, or the batch may not be cut.
+    """
+    loop = parts.recipe.loop
+    if loop.batch_size != AUTO and not loop.memory:
+        return ""
+    limit = bytes_of(loop.memory) if loop.memory else int(free(parts) * SHARE)
+    fitting = _fitting(parts, model, limit)
+    if loop.batch_size == AUTO:
+        count = parts.data.sizes()["train"]
+        batch = min(fitting, LARGEST, max(1, (count or LARGEST) // STEPS))
+        batch = batch // 8 * 8 or batch
+        parts.recipe = replace(parts.recipe, loop=replace(loop, batch_size=batch))
+        return f"batch size {batch}: {fitting} samples fit into {limit / 1e9:.3g} GB"
+    pieces = -(-loop.batch // fitting)
+    if pieces <= loop.accumulate:
+        return ""
+    parts.recipe = replace(parts.recipe, loop=replace(loop, accumulate=pieces))
+    refuse_mixing(parts, model)
+    return f"a batch of {loop.batch} in {pieces} pieces: {fitting} samples fit into {limit / 1e9:.3g} GB"
+
+
+def needs(parts: Parts, model: nn.Module) -> dict[str, int]:
+    """Estimate bytes: states of the parameters, what the backward pass keeps of a batch, decoded data.
+
+    `kept` is what it keeps per sample, `piece` how many samples are computed at once.
+    """
+    recipe = parts.recipe
+    parameters = sum(p.numel() for p in model.parameters())
+    weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+    piece = 1 if recipe.loop.batch_size == AUTO else -(-recipe.loop.batch // recipe.loop.accumulate)
+    kept = _kept_per_sample(parts, model)
+    data = 0
+    if recipe.loader.workers == 0:
+        for samples in parts.data.splits.values():
+            if isinstance(samples, Samples) and len(samples):
+                data += sample_bytes(samples) * len(samples)
+    disk = weights * (3 * (recipe.loop.keep + 1) + 3) + 5 * 2**20
+    memory = weights * STATES + kept * piece + data
+    return {"parameters": parameters, "memory": memory, "data": data, "disk": disk, "kept": kept, "piece": piece}
+
+
+def _kept_per_sample(parts: Parts, model: nn.Module) -> int:
+    """Count the bytes that autograd saves for the backward pass of one sample, on two made-up ones."""
+    inputs = parts.transform(*map(torch.from_numpy, generated(parts.spec, 2)))
+    known = {p.data_ptr() for p in model.parameters()}
+    seen: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in known:
+            seen[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    model.eval()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        score = model(*inputs)
+    del score
+    return sum(seen.values()) // 2
+
+
+def free(parts: Parts) -> int:
+    """Measure the free memory of the backend's hardware."""
+    if parts.recipe.backend.name == "cuda" and torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    available = facts.memory()[1]
+    return available if available is not None else 4 * 10**9
+
+
+def _fitting(parts: Parts, model: nn.Module, limit: int) -> int:
+    """Give the largest number of samples that fits, by the model of memory, then by trying."""
+    need = needs(parts, model)
+    fixed = need["memory"] - need["kept"] * need["piece"]
+    count = (limit - fixed) // max(1, need["kept"])
+    if count < 1:
+        raise BadUsage(
+            f"The model and its data take about {fixed / 1e9:.2g} GB, and a sample {need['kept'] / 1e9:.2g} GB more; "
+            f"that doesn't fit into {limit / 1e9:.3g} GB.",
+            "Give more --memory, a smaller model, or set trainer.recompute.",
+        )
+    count = min(int(count), LARGEST)
+    while count > 1 and not tried(parts, model, count):
+        count = count * 4 // 5
+    return count
+
+
+def tried(parts: Parts, model: nn.Module, count: int) -> bool:
+    """Do one step of a made-up batch on the backend's hardware; say whether the memory was enough."""
+    kind = parts.recipe.backend.name
+    device = torch.device(kind if kind in ("cuda", "mps") else "cpu")
+    try:
+        here = model.to(device).train()
+        inputs = parts.transform.to(device)(*(torch.from_numpy(x).to(device) for x in generated(parts.spec, count)))
+        score = here(*inputs)
+        (score["score"] if isinstance(score, dict) else score).float().sum().backward()
+        return True
+    except (MemoryError, RuntimeError) as error:
+        if not short(error):
+            raise
+        return False
+    finally:
+        model.zero_grad(set_to_none=True)
+        model.to("cpu")
+        parts.transform.to("cpu")
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def short(error: BaseException) -> bool:
+    """Say whether an error means that there was not enough memory."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in str(error) or "out of memory" in str(error)
+    )
+
+
+def smaller_pieces(parts: Parts, model: nn.Module) -> str:
+    """After a shortage, cut batches into twice as many pieces; give a sentence about it.
+
+    Raises:
+        Failed: they can't be cut; says which batch would fit.
+    """
+    loop = parts.recipe.loop
+    piece = -(-loop.batch // loop.accumulate)
+    what = f"The memory isn't enough for {piece} samples at once"
+    if piece == 1:
+        raise Failed(f"{what}.", "Take a smaller model, or set trainer.recompute=true.")
+    was = parts.recipe
+    parts.recipe = replace(was, loop=replace(loop, accumulate=2 * loop.accumulate))
+    try:
+        refuse_mixing(parts, model)
+    except BadUsage as error:
+        parts.recipe = was
+        size = piece // 2
+        while size > 1 and not tried(parts, model, size):
+            size //= 2
+        raise Failed(f"{what}. {error.message}", f"A batch of {size * loop.accumulate} fits: --batch-size.") from None
+    return f"{what}; going on with a batch in {2 * loop.accumulate} pieces, which is the same mathematics"
