@@ -176,7 +176,7 @@ class Drill:
         there = (self.place / "runs" / name).exists()
         what = ["train", "--resume", name] if there else ["train", "recipe.toml", "--name", name]
         command = [sys.executable, "-m", "benchdog", *what, "--quiet"]
-        return subprocess.Popen(command, cwd=self.place, stderr=subprocess.PIPE)
+        return subprocess.Popen(command, cwd=self.place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def finish(self, name: str) -> None:
         """Carry a run to its end."""
@@ -200,14 +200,15 @@ class Drill:
             if ready:
                 break
             self.mark.unlink(missing_ok=True)
+            time.sleep(0.001)
             if time.monotonic() > end:
                 process.kill()
                 raise SystemExit(f"{self.recipe}: no chance to kill it ({moment})")
         time.sleep(draw.random() * (0.001 if moment in ("writing", "validating") else 0.1))
         process.kill()
         _, said = process.communicate()
-        if b"Traceback" in said:
-            raise SystemExit(f"{self.recipe}: {said.decode()}")
+        if process.returncode > 0:
+            raise SystemExit(f"{self.recipe}: exit {process.returncode}: {said.decode()}")
         killed = process.returncode == -9
         self.kills[moment] += killed
         return killed

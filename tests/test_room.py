@@ -73,7 +73,7 @@ def test_what_can_not_be_cut_is_told_with_what_fits(tmp_path):
 
 
 def test_auto_takes_as_many_as_fit(tmp_path):
-    common = ["train", "shapes", "--set", "source.samples=400", "--set", "source.size=32", "--epochs", 1]
+    common = ["train", "shapes", "--set", "source.count=400", "--set", "source.size=32", "--epochs", 1]
     small = run(*common, "--batch-size", "auto", "--set", "loop.memory=20MB", "--name", "small", cwd=tmp_path)
     large = run(*common, "--batch-size", "auto", "--name", "large", cwd=tmp_path)
     sizes = [tomllib.loads((tmp_path / "runs" / n / "recipe.toml").read_text())["loop"]["batch_size"]
@@ -86,12 +86,12 @@ def test_auto_takes_as_many_as_fit(tmp_path):
 
 
 def test_a_limit_cuts_the_batch_that_was_asked_for(tmp_path):
-    common = ["train", "shapes", "--set", "source.samples=100", "--set", "source.size=32", "--epochs", 1]
-    result = run(*common, "--batch-size", 16, "--memory", "15MB", "--name", "cut", cwd=tmp_path)
+    common = ["train", "shapes", "--set", "source.count=100", "--set", "source.size=32", "--epochs", 1]
+    result = run(*common, "--batch-size", 16, "--memory", "35MB", "--name", "cut", cwd=tmp_path)
     pieces = tomllib.loads((tmp_path / "runs" / "cut" / "recipe.toml").read_text())["loop"]["accumulate"]
     assert pieces > 1
     assert f"a batch of 16 in {pieces} pieces" in result.err
-    assert "batch of 16" in run("plan", "shapes", "--set", "source.size=32", "--set", "loop.memory=15MB",
+    assert "batch of 16" in run("plan", "shapes", "--set", "source.size=32", "--set", "loop.memory=35MB",
                                 cwd=tmp_path).err  # fmt: skip
 
 

@@ -184,10 +184,10 @@ def stop_at(monkeypatch, step, where="step"):
             self.signals.notice(signal.SIGTERM, None)
         step_done(self, loss, weight)
 
-    def in_evaluation(self, split="valid"):
+    def in_evaluation(self, split="valid", model=None):
         if where == "evaluation" and self.step >= step:
             self.signals.notice(signal.SIGTERM, None)
-        return evaluate(self, split)
+        return evaluate(self, split, model)
 
     monkeypatch.setattr(session.Session, "step_done", in_step)
     monkeypatch.setattr(session.Session, "evaluate", in_evaluation)

@@ -14,7 +14,7 @@ from benchdog import files, prints
 from benchdog.errors import BenchdogError
 from benchdog.loading import Samples, epoch_order
 from benchdog.logbook import LOSSES
-from benchdog.recipe import Recipe, read_resolved
+from benchdog.recipe import Recipe, inside, read_resolved
 
 WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every", "loader.workers", "loader.memory")
 """Recipe keys that can't change a run's numbers."""
@@ -51,7 +51,7 @@ def partings(one: Path, other: Path) -> tuple[list[Parting], int]:
 def _recipes(one: Path, other: Path) -> Iterator[Parting]:
     from benchdog.report.facts import differences
 
-    pair = [read_resolved(folder).to_json() for folder in (one, other)]
+    pair = [inside(read_resolved(folder), folder).to_json() for folder in (one, other)]
     for recipe in pair:
         recipe["plugins"] = [Path(file).name for file in recipe["plugins"]]
     for key, (a, b) in differences(list(pair)).items():
@@ -108,7 +108,7 @@ def _orders(one: Path, other: Path) -> Iterator[Parting]:
     (first, count), (second, others) = pair
     if count is None or others is None:
         return  # a stream: its order is its shards'
-    a, b = (epoch_order(n, int(recipe.loader.seed), 0) for recipe, n in pair)
+    a, b = (epoch_order(n, int(r.loader.seed), 0) for r, n in ((first, int(count)), (second, int(others))))
     sizes = first.loop.batch, second.loop.batch
     length = min(len(a), len(b))
     differing = (a[:length] != b[:length]).nonzero().flatten().tolist()

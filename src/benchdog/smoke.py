@@ -23,6 +23,7 @@ from benchdog.opening import open_model
 from benchdog.recipe import write_resolved
 from benchdog.run import Run
 from benchdog.settle import settle
+from benchdog.training import train_rank
 
 SECONDS = 8.0
 """Time given to overfitting the batch."""
@@ -96,7 +97,7 @@ class _Trial:
 
     def _train(self) -> Any:
         assert self.run is not None
-        return pipeline.train_rank(self.run, self.parts, quiet=True)
+        return train_rank(self.run, self.parts, quiet=True)
 
     def resume(self) -> str:
         """Go on from the checkpoint for a second step."""

@@ -118,10 +118,10 @@ class Measured(Session):
         """Count a step; after enough of them, time an evaluation and end."""
         super().step_done(loss, weight)
         if self.step == WARM:
-            float(loss)
+            float(loss.detach())
             self._clock = time.perf_counter()
         elif self.step > WARM:
-            float(loss)  # a device's work is done only then
+            float(loss.detach())  # a device's work is done only then
             spent = time.perf_counter() - self._clock
             if spent > MEASURED or self.step == self.total_steps:
                 self.step_seconds = spent / (self.step - WARM)

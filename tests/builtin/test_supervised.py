@@ -49,7 +49,7 @@ def test_every_optimiser_by_name_takes_the_same_step_as_torchs_own(name, options
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    ({"optimiser": "Adma"}, "'Adam'"), ({"optimiser": "no.such:Thing"}, "can't be imported"),
+    ({"optimiser": "Adamm"}, "'Adam'"), ({"optimiser": "no.such:Thing"}, "can't be imported"),
     ({"optimiser": "LBFGS"}, "several times a step"),
     ({"optimiser": "SGD", "optimiser_options": {"momentun": 0.9}}, "'momentum'"),
     ({"optimiser": "SGD", "optimiser_options": {"momentum": "a lot"}}, "'a lot'"),
@@ -154,7 +154,7 @@ def test_what_is_kept_is_the_average(tmp_path):
     for name, more in (
         ("plain", []),
         ("ema", ["--set", "trainer.average=ema"]),
-        ("swa", ["--set", "trainer.average=swa"]),
+        ("swa", ["--set", "trainer.average=swa", "--set", "trainer.swa_start=0.3"]),
     ):
         run("train", *SMALL, "--epochs", 3, "--name", name, *more, cwd=tmp_path)
     plain, ema, swa = (weights(tmp_path / "runs" / name) for name in ("plain", "ema", "swa"))
@@ -167,7 +167,7 @@ def test_what_is_kept_is_the_average(tmp_path):
 
 
 def test_recomputing_changes_no_bit(tmp_path):
-    common = ["train", "shapes", "--set", "source.samples=40", "--set", "source.size=32", "--epochs", 1, "--quiet"]
+    common = ["train", "shapes", "--set", "source.count=40", "--set", "source.size=32", "--epochs", 1, "--quiet"]
     run(*common, "--name", "kept", cwd=tmp_path)
     result = run(*common, "--name", "again", "--set", "trainer.recompute=true", cwd=tmp_path)
     assert result.code == 0

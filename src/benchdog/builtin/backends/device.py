@@ -64,7 +64,7 @@ class TorchDevice:
             scale = self._scaler.scale(scale)
         if self.torch_device.type == "cpu":
             # What loss.backward(scale) ends in, without its checks of arguments: they cost as much as two layers.
-            torch.autograd.Variable._execution_engine.run_backward(  # type: ignore[attr-defined]
+            torch.autograd.Variable._execution_engine.run_backward(
                 (loss,), (scale,), False, False, (), allow_unreachable=True, accumulate_grad=True
             )
         else:

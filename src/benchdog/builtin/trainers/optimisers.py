@@ -25,7 +25,7 @@ def make_optimiser(options: Options, model: nn.Module) -> torch.optim.Optimizer:
     Raises:
         BadUsage: there is no such optimiser, or it doesn't take these settings.
     """
-    cls = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser")
+    cls: Any = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser")
     taken = inspect.signature(cls).parameters
     more = arguments(cls, options.optimiser_options, "optimiser_options", TAKEN)
     if options.weight_decay:
@@ -38,9 +38,10 @@ def make_optimiser(options: Options, model: nn.Module) -> torch.optim.Optimizer:
     if issubclass(cls, torch.optim.LBFGS):
         raise BadUsage("LBFGS evaluates the model several times a step, which this trainer doesn't do.", "Use Adam.")
     try:
-        return cls(parameters, **{"lr": options.lr, **more})
+        optimiser: torch.optim.Optimizer = cls(parameters, **{"lr": options.lr, **more})
     except (TypeError, ValueError) as error:
         raise BadUsage(f"optimiser {options.optimiser!r}: {error}.", "Choose another trainer.optimiser.") from None
+    return optimiser
 
 
 def make_limit(options: Options, parameters: list[nn.Parameter]) -> Callable[[], Any] | None:

@@ -36,7 +36,7 @@ def recomputing(model: nn.Module, wanted: bool) -> Iterator[None]:
             "Leave trainer.recompute out.",
         )
     for part in parts:
-        part.forward = partial(checkpoint, part.forward, use_reentrant=False)  # type: ignore[method-assign]
+        part.forward = partial(checkpoint, part.forward, use_reentrant=False)
     try:
         yield
     finally:
