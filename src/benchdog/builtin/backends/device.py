@@ -62,7 +62,7 @@ class TorchDevice:
         if self._scaler is not None:
             scale = self._scaler.scale(scale)
         # What loss.backward(scale) ends in, without its checks of arguments: they cost as much as two layers.
-        torch.autograd.Variable._execution_engine.run_backward(  # type: ignore[attr-defined]
+        torch.autograd.Variable._execution_engine.run_backward(
             (loss,), (scale,), False, False, (), allow_unreachable=True, accumulate_grad=True
         )
 
