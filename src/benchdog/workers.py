@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -67,7 +68,7 @@ class _Positions:
 
 
 def calm(_: int) -> None:
-    """Let a worker outlive a signal that goes to the whole group; the loop obeys it, after its step."""
+    """Let a worker outlive a signal that goes to the whole group: the loop obeys it, after its step. Then it ends too."""
 
     def leave_later(*_: Any) -> None:
         timer = threading.Timer(GRACE, os._exit, (0,))
@@ -76,6 +77,15 @@ def calm(_: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave_later)
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def follow() -> None:
+    """End with the parent: one that was killed can't say so, and a full queue would hold its worker for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class Workers:

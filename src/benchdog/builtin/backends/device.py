@@ -61,10 +61,13 @@ class TorchDevice:
         """Add the gradient of loss times scale."""
         if self._scaler is not None:
             scale = self._scaler.scale(scale)
-        # What loss.backward(scale) ends in, without its checks of arguments: they cost as much as two layers.
-        torch.autograd.Variable._execution_engine.run_backward(
-            (loss,), (scale,), False, False, (), allow_unreachable=True, accumulate_grad=True
-        )
+        if self.torch_device.type == "cpu":
+            # What loss.backward(scale) ends in, without its checks of arguments: they cost as much as two layers.
+            torch.autograd.Variable._execution_engine.run_backward(
+                (loss,), (scale,), False, False, (), allow_unreachable=True, accumulate_grad=True
+            )
+        else:
+            loss.backward(scale)  # type: ignore[no-untyped-call]
 
     def step(self, optimiser: Any, /) -> None:
         """Let the optimiser step; fp16 skips a step whose gradients overflowed."""
