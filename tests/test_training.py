@@ -349,9 +349,9 @@ def test_a_signal_reaches_the_workers_too_and_the_run_stops_well(tmp_path, sourc
 def test_workers_end_with_a_parent_that_was_killed_while_they_began(tmp_path, source):
     """They hold its standard error, which is at its end once all of them are gone."""
     write_source(tmp_path)
-    options = ["--model", "linear", "--workers", 2, "--set", "loader.memory=0", "--quiet"]
+    command = [sys.executable, "-m", "benchdog", "--plugin", "local_sources_plugin.py", "train", source]
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchdog", "--plugin", "local_sources_plugin.py", "train", source, *map(str, options)],
+        [*command, "--model", "linear", "--workers", "2", "--set", "loader.memory=0", "--quiet"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     children, end = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + 60
