@@ -68,7 +68,7 @@ class _Positions:
 
 
 def calm(_: int) -> None:
-    """Let a worker outlive a signal to the whole group: the loop obeys it, after its step, and the worker ends with it."""
+    """Let a worker outlive a signal to the whole group, which the loop obeys after its step, but not the loop."""
 
     def leave_later(*_: Any) -> None:
         timer = threading.Timer(GRACE, os._exit, (0,))
