@@ -4,14 +4,13 @@ import json
 import shutil
 
 import pytest
-from torch import nn
 
 import benchdog
 from benchdog import exporting
 from benchdog.api import NotAvailable
 from benchdog.plugins import Plugins
 from benchdog.report import facts
-from inside import run
+from inside import Live, run
 
 NETS = """
 from torch import nn
@@ -38,17 +37,6 @@ def benchdog_tasks():
     return [TaskInfo(name="own-task", summary="A test.", target=":Own",
                      answer="{answer}", targets=("class",), models={{"image": "linear"}})]
 """
-
-
-class Live(nn.Module):
-    """A model from a notebook's cell."""
-
-    def __init__(self, spec):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, spec.outputs))
-
-    def forward(self, x):
-        return self.layers(x)
 
 
 @pytest.fixture(scope="module")
