@@ -8,6 +8,7 @@ from unittest import mock
 
 import numpy as np
 from safetensors.numpy import load_file
+from torch import nn
 
 from benchdog import cli
 from conftest import Result
@@ -43,3 +44,14 @@ def same(a: Path, b: Path) -> bool:
     mine, others = weights(a), weights(b)
     assert mine.keys() == others.keys()
     return all(mine[name].tobytes() == others[name].tobytes() for name in mine)
+
+
+class Live(nn.Module):
+    """A model from a notebook's cell."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, spec.outputs))
+
+    def forward(self, x):
+        return self.layers(x)

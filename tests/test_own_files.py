@@ -4,14 +4,13 @@ import json
 import shutil
 
 import pytest
-from torch import nn
 
 import benchdog
 from benchdog import exporting
 from benchdog.api import NotAvailable
 from benchdog.plugins import Plugins
 from benchdog.report import facts
-from inside import run
+from inside import Live, run
 
 NETS = """
 from torch import nn
@@ -38,17 +37,6 @@ def benchdog_tasks():
     return [TaskInfo(name="own-task", summary="A test.", target=":Own",
                      answer="{answer}", targets=("class",), models={{"image": "linear"}})]
 """
-
-
-class Live(nn.Module):
-    """A model from a notebook's cell."""
-
-    def __init__(self, spec):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, spec.outputs))
-
-    def forward(self, x):
-        return self.layers(x)
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +115,24 @@ def test_a_loss_that_depends_on_nothing_is_told(tmp_path):
         benchdog.train("digits", model=Detached, epochs=1, name="stuck", runs_dir=tmp_path, quiet=True)
     with pytest.raises(benchdog.errors.BadUsage, match="Run 'stuck' has no artifact yet"):
         benchdog.load("stuck", runs_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("loss", "said"), [
+    ("loss", "float32 tensor of shape (8,)"), ("loss.sum().view(1)", "shape (1,)"), ("(loss + 0j).sum()", "complex"),
+])  # fmt: skip
+def test_a_loss_that_is_not_one_number_is_told(tmp_path, loss, said):
+    (tmp_path / "own.py").write_text(
+        "import torch.nn.functional as F\n"
+        "from benchdog.builtin.tasks.answers import classification\n"
+        "from benchdog.builtin.tasks.classification import Classification\n"
+        "class Own(Classification):\n"
+        "    answer = classification\n"
+        "    def loss(self, score, batch):\n"
+        "        loss = F.cross_entropy(score, batch.target, reduction='none')\n"
+        f"        return {loss}, float(len(batch.target))\n",
+        encoding="utf-8",
+    )
+    result = run("train", "digits", "--task", "own.py:Own", "--model", "linear", "--batch-size", 8, "--quiet",
+                 cwd=tmp_path, code=2)  # fmt: skip
+    assert said in result.err
+    assert ".sum()" in result.err

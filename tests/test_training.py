@@ -343,6 +343,27 @@ def test_a_signal_reaches_the_workers_too_and_the_run_stops_well(tmp_path, sourc
     assert same(tmp_path / "runs" / "group", tmp_path / "runs" / "whole")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the workers in /proc")
+@pytest.mark.parametrize("source", ["positions", "streamed"])
+def test_workers_end_with_a_parent_that_was_killed_while_they_began(tmp_path, source):
+    """They hold its standard error, which is at its end once all of them are gone."""
+    write_source(tmp_path)
+    command = [sys.executable, "-m", "benchdog", "--plugin", "local_sources_plugin.py", "train", source]
+    process = subprocess.Popen(
+        [*command, "--model", "linear", "--workers", "2", "--set", "loader.memory=0", "--quiet"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    children, end = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + 60
+    while len(children.read_text().split()) < 3:  # one of them looks after what all share
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+
+
 # --- what can go wrong
 
 

@@ -37,8 +37,13 @@ class Gradients:
         """Add a piece's gradient; with the last piece the gradient is that of the whole batch's mean.
 
         Raises:
-            BadUsage: the loss doesn't depend on the parameters.
+            BadUsage: the loss is no single real number, or doesn't depend on the parameters.
         """
+        if loss.ndim or not loss.is_floating_point():
+            raise BadUsage(
+                f"The task's loss is a {loss.dtype} tensor of shape {tuple(loss.shape)}, not one real number.",
+                'It is the sum over the batch, beside its weight: reduction="sum", or .sum().',
+            )
         if not loss.requires_grad:
             raise BadUsage(
                 "The loss doesn't depend on any parameter of the model, so nothing can be learnt.",

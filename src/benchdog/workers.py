@@ -68,7 +68,7 @@ class _Positions:
 
 
 def calm(_: int) -> None:
-    """Let a worker outlive a signal that goes to the whole group: the loop obeys it, after its step. Then it ends too."""
+    """Let a worker outlive a signal to the whole group, which the loop obeys after its step, but not the loop."""
 
     def leave_later(*_: Any) -> None:
         timer = threading.Timer(GRACE, os._exit, (0,))

@@ -345,10 +345,11 @@
       : `curl -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(about.input.example).replaceAll("'", "'\\''")}' \\\n  ${location.origin}/predict`;
   }
 
-  function measured(where, all) {
+  function measured(where, all) {  // a line of its own for each split
     const metrics = Object.entries(all || {}).filter((each) => typeof each[1] === "number");
-    if (metrics.length) $("metrics").append(el("li", {}, where));
-    for (const [name, value] of metrics) $("metrics").append(el("li", {}, `${word(name)} `, el("b", {}, number(value, 4))));
+    if (!metrics.length) return;
+    const values = metrics.map(([name, value]) => el("li", {}, `${word(name)} `, el("b", {}, number(value, 4))));
+    $("metrics").append(el("ul", { class: "chips" }, el("li", {}, where), ...values));
   }
 
   const few = (names) => (names.length > 20 ? `${names.slice(0, 20).join(", ")} and ${names.length - 20} more` : names.join(", "));
