@@ -42,8 +42,8 @@ class Parts:
 
     @property
     def notes(self) -> list[str]:
-        """What the source says about its data."""
-        return list(getattr(self.source, "notes", []))
+        """What the source says about its data, and the task about its targets."""
+        return [*getattr(self.source, "notes", []), *getattr(self.task, "notes", [])]
 
     def facts(self, run: Run) -> RunFacts:
         """Say which run this is, for events."""
@@ -142,6 +142,7 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
     task.check(data.spec)
     spec = data.spec.with_output(*task.output(data.spec))
     for split in data.splits.values():
+        split.ignore = getattr(task, "ignore", None)
         if isinstance(split, Samples):
             check_fast_path(split)
     augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)
