@@ -58,7 +58,10 @@ def _outputs(spec: Spec) -> str:
     target = spec.target
     if target.kind == "next-token":
         return f"The next of {len(target.classes)} tokens."
-    classes = f", one of {len(target.classes)}: {_some(target.classes)}" if target.classes else ""
+    if target.kind == "class" and spec.outputs not in (spec.classes, spec.classes - 1):
+        return f"A vector of {spec.outputs} numbers, near to those of the same {_code(target.name)}."
+    among = {"number": "", "labels": "any of "}.get(target.kind, "one of ")
+    classes = f", {among}{len(target.classes)}: {_some(target.classes)}" if target.classes else ""
     where = {"mask": "for every pixel"}.get(target.kind, "for every sample")
     return f"{_code(target.name)} ({target.kind}) {where}{classes}."
 

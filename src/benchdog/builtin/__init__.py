@@ -112,6 +112,7 @@ def benchdog_tasks() -> list[TaskInfo]:
     """Offer the tasks."""
     here = "benchdog.builtin.tasks"
     options = f"{here}.options"
+    models = {"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"}
     return [
         TaskInfo(
             name="classification",
@@ -120,7 +121,33 @@ def benchdog_tasks() -> list[TaskInfo]:
             options=f"{options}:ClassificationOptions",
             answer=f"{here}.answers:classification",
             targets=("class",),
-            models={"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"},
+            models=models,
+        ),
+        TaskInfo(
+            name="multi-label",
+            summary="Say which of several labels are true.",
+            target=f"{here}.multilabel:MultiLabel",
+            options=f"{options}:LabelsOptions",
+            answer=f"{here}.answers:multi_label",
+            targets=("labels",),
+            models=models,
+        ),
+        TaskInfo(
+            name="ordinal",
+            summary="Name the class of a sample, where classes have an order.",
+            target=f"{here}.ordinal:Ordinal",
+            options=f"{options}:OrdinalOptions",
+            answer=f"{here}.answers:ordinal",
+            models=models,
+        ),
+        TaskInfo(
+            name="embedding",
+            summary="Give a vector that is near to those of the same class.",
+            target=f"{here}.embedding:Embedding",
+            options=f"{options}:EmbeddingOptions",
+            answer=f"{here}.answers:embedding",
+            together=f"{here}.answers:neighbours",
+            models=models,
         ),
         TaskInfo(
             name="regression",
@@ -129,7 +156,7 @@ def benchdog_tasks() -> list[TaskInfo]:
             options=f"{options}:RegressionOptions",
             answer=f"{here}.answers:regression",
             targets=("number",),
-            models={"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"},
+            models=models,
         ),
         TaskInfo(
             name="segmentation",
