@@ -60,7 +60,7 @@ def _said(value: Any, classes: list[Any]) -> str:
     if isinstance(value, dict):
         label = value.get("label", value.get("value", value.get("labels")))
         if label is None:
-            return ", ".join(f"{k} {short(v)}" for k, v in list(value.items())[:8] if not isinstance(v, dict))
+            return ", ".join(f"{k} {short(v)}" for k, v in list(value.items())[:8] if not isinstance(v, dict | list))
         sure = number(value.get("probability"))
         return _said(label, classes) + (f" ({percent(sure)})" if sure is not None else "")
     if isinstance(value, list):
