@@ -17,7 +17,7 @@ from benchdog.augment import Augment
 from benchdog.data import Data, auto_workers
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
-from benchdog.loading import Samples, check_fast_path, mix, open_source
+from benchdog.loading import Samples, check_fast_path, ignored_code, mix, open_source
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
@@ -102,6 +102,7 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None) -> Parts:
     source = live.get("source") or open_source(plugins, part)
     data = Data.open(source)
     task_part = draft.part("task", _task_name(draft, data.spec))
+    data.ignore(ignored_code(plugins, task_part))
     model_name = draft.name("model")
     if model_name == AUTO and "model" not in live:
         model_name = _model_name(plugins.find("task", task_part.name).info, data.spec)
@@ -141,8 +142,8 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
     task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
     task.check(data.spec)
     spec = data.spec.with_output(*task.output(data.spec))
+    data.ignore(getattr(task, "ignore", None))
     for split in data.splits.values():
-        split.ignore = getattr(task, "ignore", None)
         if isinstance(split, Samples):
             check_fast_path(split)
     augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)

@@ -86,7 +86,7 @@ class Criterion:
             if argument in OWN:
                 hint = f"Use the option {OWN[argument]}." if OWN[argument] else "Leave it out: sums are taken here."
                 raise BadUsage(f"{argument!r} of {option} can't be chosen.", hint)
-        more = arguments(cls, given, option)
+        more = arguments(cls, given, option, positional=0)
         if "reduction" in inspect.signature(cls).parameters:
             more["reduction"] = "none"
         self.name = name

@@ -79,7 +79,7 @@ class PerClass:
             lost = (terms * smoothed(target, self.smoothing)).sum(1)
         else:
             lost = self._of_codes(terms, target.long())
-        return lost.sum(), weight_of(score, target, values, self.ignore)
+        return lost.sum(), weight_of(terms, target, values, self.ignore)
 
     def _of_codes(self, terms: Tensor, codes: Tensor) -> Tensor:
         known = known_codes(codes, self.ignore)

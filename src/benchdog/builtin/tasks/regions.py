@@ -43,7 +43,7 @@ class Dice:
             both, total = both.sum(0, keepdim=True), total.sum(0, keepdim=True)
         lost = 1 - (2 * both + SMOOTH) / (total + SMOOTH)
         values = weights.on(score.device)
-        shares = torch.ones_like(lost[0]) if values is None else values.to(lost.dtype)
+        shares = lost.new_ones(score.shape[1]) if values is None else values.to(lost.dtype)
         lost = (lost[:, 1:] * shares[1:]).sum(1) / shares[1:].sum()
         return lost.expand(len(score)), counted
 
