@@ -255,8 +255,8 @@ def test_classes_with_weights_smoothing_and_mix_up(tmp_path):
     for name, settings in {
         "plain": [],
         "all": [
-            "task.criterion=focal", "task.class_weights={ 3 = 4.0, 8 = 0.5 }", "task.label_smoothing=0.1", "trainer.lr=0.01",
-            'loader.augment=["mix-up"]',
+            "task.criterion=focal", "task.class_weights={ 3 = 4.0, 8 = 0.5 }", "task.label_smoothing=0.1",
+            "trainer.lr=0.01", 'loader.augment=["mix-up"]',
         ],
         "named": ["task.criterion=MultiMarginLoss", "task.criterion_options={ margin = 2 }",
                   "task.class_weights=balanced", "trainer.lr=0.01", 'loader.augment=["mix-up"]'],

@@ -63,8 +63,8 @@ class Embedding:
         """Give each sample's loss (B,), 0 where nobody is like it, and whether it counts."""
         if len(score) < 2:  # nobody to compare with
             return score.sum(1) * 0, torch.zeros(len(score), dtype=torch.bool, device=score.device)
-        unit = F.normalize(score, dim=1)
-        near = unit @ unit.T / self.options.temperature
+        unit = F.normalize(score.float(), dim=1)
+        near = (unit @ unit.T).float() / self.options.temperature
         alone = torch.eye(len(score), dtype=torch.bool, device=score.device)
         if target.ndim == 2:
             like = (target @ target.T).to(near.dtype)

@@ -50,10 +50,13 @@ class CrossEntropy:
         ignored = NONE if self.ignore is None else self.ignore
         if not is_soft(score, target):
             target = target.long()
-        if values is not None:
-            values = values.to(score.dtype)
         total = F.cross_entropy(
-            score, target, values, ignore_index=ignored, reduction="sum", label_smoothing=self.smoothing
+            score,
+            target,
+            None if values is None else values.to(score.dtype),
+            ignore_index=ignored,
+            reduction="sum",
+            label_smoothing=self.smoothing,
         )
         return total, weight_of(score, target, values, self.ignore)
 
@@ -93,7 +96,7 @@ def focal_terms(gamma: float) -> Callable[[Tensor], Tensor]:
     """Give the focal loss of each class: -(1 - p) ** gamma log p (arXiv:1708.02002)."""
 
     def terms(score: Tensor) -> Tensor:
-        log_p = score.log_softmax(1)
+        log_p = score.log_softmax(1, dtype=torch.float32)
         return (-torch.expm1(log_p)).clamp(min=SMALLEST) ** gamma * -log_p
 
     return terms

@@ -75,8 +75,8 @@ class MultiLabel:
         assert self.options.pos_weight == "none" or self._positive is not None, "weights are fitted before a loss"
         if self._positive is not None and self._positive.device != score.device:
             self._positive = self._positive.to(score.device)
-        target = batch.target.to(score.dtype)
-        total = F.binary_cross_entropy_with_logits(score, target, reduction="sum", pos_weight=self._positive)
+        target = batch.target.float()
+        total = F.binary_cross_entropy_with_logits(score.float(), target, reduction="sum", pos_weight=self._positive)
         return total, float(target.numel())
 
     def meter(self, spec: Spec) -> Meter:

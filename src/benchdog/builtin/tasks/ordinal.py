@@ -121,6 +121,7 @@ class Ordinal:
         return Shares(self.levels(spec.classes), torch.tensor(ranks))
 
     def loss(self, score: Tensor, batch: Batch) -> Summed:
+        score = score.float()
         levels, ranks = self._on(score)
         if self.options.loss == "likelihood":
             terms = PerClass(lambda s: -levels.log_shares(s).index_select(1, ranks))

@@ -34,6 +34,7 @@ class Dice:
         """Give each sample's loss (B,) and whether it counts (B,), both float."""
         seen = torch.ones_like(target, dtype=torch.bool) if self.ignore is None else target != self.ignore
         codes = known_codes(target.long(), self.ignore)
+        score = score.float()  # half precision can't count pixels
         answered = score.softmax(1) * seen.unsqueeze(1)
         true = F.one_hot(codes, score.shape[1]).movedim(-1, 1).to(score.dtype) * seen.unsqueeze(1)
         counted = seen.flatten(1).any(1).to(score.dtype)
@@ -56,6 +57,7 @@ class DiceAndCrossEntropy:
         self._dice = Dice(ignore)
 
     def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, /) -> Summed:
+        score = score.float()
         lost, counted = self._dice.each(score, target, weights)
         values = weights.on(score.device)
         ignored = NONE if self.ignore is None else self.ignore
