@@ -69,7 +69,7 @@ class Classical:
                 f"The trainer 'scikit-learn' answers classes and numbers; the target is a {spec.target.kind}.",
                 "Use the trainer 'supervised' for it.",
             )
-        if spec.target.kind == "class" and spec.output != (spec.classes,):
+        if spec.target.kind == "class" and spec.output not in ((), (spec.classes,)):
             raise BadUsage(
                 "The trainer 'scikit-learn' gives a score per class; this task wants another one.",
                 "Use the task 'classification', or the trainer 'supervised'.",
