@@ -254,6 +254,8 @@ def test_a_criterion_that_gives_the_batchs_mean_does_not_add_up():
         ({"criterion": "MultiMarginLoss", "criterion_options": {"margin": "wide"}}, "margin"),
         ({"criterion": "MultiMarginLoss", "criterion_options": {"weight": [1, 2]}}, "can't be chosen"),
         ({"criterion": "MultiMarginLoss", "criterion_options": {"reduction": "sum"}}, "can't be chosen"),
+        ({"criterion": "KLDivLoss", "criterion_options": {"log_target": True}}, "can't be chosen"),
+        ({"criterion": "HuberLoss", "criterion_options": {"delta": -1.0}}, "delta"),
         ({"criterion": "focal", "criterion_options": {"gamma": 1}}, "takes no criterion_options"),
         ({"class_weights": {"eleven": 2.0}}, "'eleven', which is no class"),
         ({"class_weights": {"9": -1.0}}, "counts -1"),
@@ -265,6 +267,7 @@ def test_a_mistake_in_the_options_is_told(options, said):
     with pytest.raises(BadUsage, match=said) as caught:
         classification(**options).task()
     assert caught.value.hint or "margin" in said
+    assert "Traceback" not in str(caught.value)
 
 
 def test_mistakes_of_other_tasks_are_told():

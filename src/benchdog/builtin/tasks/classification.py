@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
@@ -45,9 +44,8 @@ class Classification:
             )
         self.weights.check(spec, "classification")
         self._loss = self._made()
-        if isinstance(self._loss, NamedLoss) and self._loss.criterion.name not in ROWS:
-            score = torch.linspace(-1, 1, 4 * spec.classes).view(4, -1)
-            self.adds_up = self._loss.criterion.probe(score, torch.arange(4) % spec.classes)
+        if isinstance(self._loss, NamedLoss):
+            self.adds_up = self._loss.probe(spec.classes)
 
     def _made(self) -> ClassLoss:
         """Make the loss; a class that the options name is imported only here, where it is needed."""

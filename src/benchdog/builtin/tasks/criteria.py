@@ -58,6 +58,7 @@ OWN = {
     "pos_weight": "class_weights",
     "label_smoothing": "label_smoothing",
     "ignore_index": "",
+    "log_target": "",
     "reduction": "",
     "reduce": "",
     "size_average": "",
@@ -160,6 +161,12 @@ class NamedLoss:
             counts = None if values is None else values[target.long()]
         total = lost.sum() if counts is None else (lost * counts).sum()
         return total, weight_of(score, target, values, None)
+
+    def probe(self, classes: int) -> bool:
+        """Try the criterion on made-up scores; say whether a sample's loss is its own, whatever the batch."""
+        score, codes = torch.linspace(-1, 1, 4 * classes).view(4, -1), torch.arange(4) % classes
+        rows = self.criterion.name in ROWS
+        return self.criterion.probe(self._prepare(score), F.one_hot(codes, classes).float() if rows else codes)
 
     def _terms(self, score: Tensor) -> Tensor:
         """Give what each class would cost: (B, classes)."""
