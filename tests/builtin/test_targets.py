@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchdog import baseline
+from benchdog import baseline, card
 from benchdog.api import BadData, BadUsage, Batch, Field, Spec, Target
 from benchdog.builtin.sources.csv import Csv
 from benchdog.builtin.sources.image_folder import ImageFolder
@@ -13,6 +13,7 @@ from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions
 from benchdog.builtin.tasks.options import SegmentationOptions
 from benchdog.builtin.tasks.segmentation import Segmentation
 from benchdog.loading import check_codes
+from benchdog.verifying import verify
 from task_cases import MIXED, labels, ordinal
 
 
@@ -149,6 +150,42 @@ def test_without_a_separator_a_cell_is_one_class_and_must_not_be_empty(pictures)
         ImageFolder(ImageFolderOptions(labels=pictures / "labels.csv")).spec()
     with pytest.raises(BadUsage, match="label_separator"):
         ImageFolder(ImageFolderOptions(path=pictures, label_separator=";"))
+
+
+def test_an_export_that_turns_a_label_over_is_found():
+    spec = labels().spec.with_output(4)
+    score = np.linspace(-1, 1, 32, dtype=np.float32).reshape(8, 4)
+
+    def runner(shift):
+        def call(x):
+            moved = x + np.float32(shift)
+            return 1 / (1 + np.exp(-moved)), moved
+
+        return call
+
+    lines = verify(runner(0), runner(0), (score,), spec, 4)
+    assert all(line["ok"] for line in lines)
+    near = np.full((8, 4), 2e-4, np.float32)  # within the limits of a score, and on the other side
+    lines = verify(runner(-2.5e-4), runner(0), (near,), spec, 4)
+    assert not any(line["ok"] for line in lines)
+    sure = np.full((8, 4), 1e-5, np.float32)  # too near to one half for anybody to be sure
+    assert all(line["ok"] for line in verify(runner(-2e-5), runner(0), (sure,), spec, 4))
+
+
+@pytest.mark.parametrize(
+    ("task", "case", "output", "said"),
+    [
+        ("embedding", MIXED["embedding"], 4, "A vector of 4 numbers, near to those of the same `target`."),
+        ("multi-label", labels(), 4, "`target` (labels) for every sample, any of 4: 10, 9, 100, 1."),
+        ("ordinal", ordinal(), 3, "`target` (class) for every sample, one of 4: 10, 9, 100, 1."),
+    ],
+)
+def test_the_card_says_what_comes_out(task, case, output, said):
+    meta = {
+        "spec": case.spec.with_output(output).to_json(), "recipe": {}, "run": "r", "parameters": 0, "metrics": {},
+        "model": {"name": "mlp"}, "task": {"name": task}, "benchdog": "0", "created": "2026-01-01", "samples": [],
+    }  # fmt: skip
+    assert said in card.write(meta)
 
 
 # --- codes and baselines ---------------------------------------------------------------------------
