@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchdog.api import Field, Spec, Target
+from benchdog.api import Batch, Field, Spec, Target
 from benchdog.builtin.tasks.classification import Classification
 from benchdog.builtin.tasks.criteria import CODES, ROWS
 from benchdog.builtin.tasks.embedding import Embedding
@@ -144,3 +144,13 @@ MIXED: dict[str, Case] = {
     "embedding": Case(lambda: Embedding(EmbeddingOptions(dim=6)), spec_of("class"), soft=True),
 }
 """Tasks whose loss doesn't."""
+
+
+def loss_of(task: Any, score: Tensor, target: Tensor) -> tuple[Tensor, float, Tensor | None]:
+    """Give sum, weight and gradient."""
+    score = score.clone().requires_grad_()
+    total, weight = task.loss(score, Batch((), target))
+    assert total.shape == ()
+    total.backward()
+    assert not (isinstance(weight, torch.Tensor) and weight.requires_grad)
+    return total.detach(), float(weight), score.grad
