@@ -26,6 +26,9 @@ Scorer = Callable[[tuple[NDArray[Any], ...]], Tensor]
 PIECE = 4_000_000
 """Scores that are computed at once: 16 MB."""
 
+LABELS = 20
+"""With more labels than this, no linear model is fitted to each."""
+
 BINS = 256
 """Thresholds that are tried."""
 
@@ -46,7 +49,9 @@ def measure(
         train: what they learn from.
         held_out: what they are judged on.
         spec: of the inputs, with the task's score as its output.
-        task: its `meter` measures; for numbers, its `head` says in which units scores are.
+        task: its `meter` measures; for numbers, its `head` says in which units scores are; its `baselines`,
+            if it has them, take the place of those here; its `score_of` makes scores of probabilities, where they
+            aren't one per class.
         time_order: samples are in the order of time, so the previous target is known.
         limit: the most samples that the linear model and the threshold learn from.
         seed: chooses those samples.
@@ -56,14 +61,16 @@ def measure(
     """
     if not len(train[1]) or not len(held_out[1]):
         return []
-    makers = {"class": _classes, "number": _numbers, "mask": _masks, "next-token": _tokens}
-    if spec.target.kind not in makers:
+    makers = {"class": _classes, "labels": _labels, "number": _numbers, "mask": _masks, "next-token": _tokens}
+    own = getattr(task, "baselines", None)
+    if own is None and spec.target.kind not in makers:
         return []
     drawn = _draw(train, limit, seed)
     lines = []
-    for name, scorer in makers[spec.target.kind](train, drawn, spec, task):
+    found = own(drawn[0]).items() if own else makers[spec.target.kind](train, drawn, spec, task)
+    for name, scorer in found:
         lines.append({"name": name, "metrics": _metrics(scorer, held_out, spec, task)})
-    if spec.target.kind == "number" and time_order:
+    if spec.target.kind == "number" and time_order and not own:
         last = _last_values(train[1], held_out[1])
         lines.insert(1, {"name": "last value", "metrics": _metrics_of(last, held_out, spec, task)})
     return lines
@@ -105,7 +112,7 @@ def _metrics_of(values: NDArray[Any], split: Arrays, spec: Spec, task: Task) -> 
 
 
 def _target(target: NDArray[Any], spec: Spec) -> Tensor:
-    dtype = np.float32 if spec.target.kind == "number" else np.int64
+    dtype = np.float32 if spec.target.kind in ("number", "labels") else np.int64
     return torch.from_numpy(np.ascontiguousarray(target, dtype=dtype))
 
 
@@ -114,13 +121,35 @@ def _target(target: NDArray[Any], spec: Spec) -> Tensor:
 
 def _classes(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
     """Offer the training split's frequencies, and a linear model."""
+    made = getattr(task, "score_of", None)
+    if made is None and spec.output not in ((), (spec.classes,)):
+        return  # nobody says how scores come from probabilities
+
+    def score(logs: Tensor) -> Tensor:
+        scored: Tensor = logs if made is None else made(logs.exp())
+        return scored
+
     counts = np.bincount(train[1].astype(np.int64), minlength=spec.classes)
-    yield "majority class", _constant(_log_shares(counts))
+    yield "majority class", _constant(score(_log_shares(counts).unsqueeze(0))[0])
     see = linear.features(drawn[0], spec)
     x = see(drawn[0])
     if x.shape[1]:
         weight, bias = linear.logistic(x, torch.from_numpy(drawn[1].astype(np.int64)), spec.classes)
-        yield "linear model", lambda inputs: torch.log_softmax(see(inputs) @ weight + bias, 1)
+        yield "linear model", lambda inputs: score(torch.log_softmax(see(inputs) @ weight + bias, 1))
+
+
+def _labels(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
+    """Offer how often each label is true, and a linear model of each."""
+    true = train[1].astype(np.float64).sum(0)
+    yield "base rates", _constant(torch.from_numpy((true + 1) / (len(train[1]) + 2)).logit().float())
+    see = linear.features(drawn[0], spec)
+    x = see(drawn[0])
+    if x.shape[1] and spec.classes <= LABELS:
+        fitted = [linear.logistic(x, torch.from_numpy(t.astype(np.int64)), 2) for t in drawn[1].T]
+        weight, bias = (
+            torch.stack([part[..., 1] - part[..., 0] for part in parts], -1) for parts in zip(*fitted, strict=True)
+        )
+        yield "linear model", lambda inputs: see(inputs) @ weight + bias
 
 
 def _log_shares(counts: NDArray[Any]) -> Tensor:
@@ -186,7 +215,8 @@ def _last_values(train: NDArray[Any], held_out: NDArray[Any]) -> NDArray[np.floa
 
 def _masks(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
     """Offer the commonest class for every pixel, and one threshold on the first channel."""
-    counts = np.bincount(train[1].astype(np.int64).ravel(), minlength=spec.classes)
+    codes = train[1].astype(np.int64).ravel()
+    counts = np.bincount(codes[codes < spec.classes], minlength=spec.classes)  # others are ignored ones
     shares = _log_shares(counts)
 
     def majority(inputs: tuple[NDArray[Any], ...]) -> Tensor:

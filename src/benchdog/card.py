@@ -17,7 +17,7 @@ def write(meta: Mapping[str, Any], validated: int | None = None) -> str:
     sections = [
         ("", _head(meta, spec)),
         ("What goes in", _inputs(spec)),
-        ("What comes out", _outputs(spec)),
+        ("What comes out", _outputs(spec, meta["task"]["name"])),
         ("How good it is", _metrics(meta["metrics"], validated)),
         ("How to use it", _use(meta)),
         ("What to mind", _limits(meta)),
@@ -54,11 +54,14 @@ def _field(field: Any) -> str:
     return "\n".join([text, *columns])
 
 
-def _outputs(spec: Spec) -> str:
+def _outputs(spec: Spec, task: str) -> str:
     target = spec.target
     if target.kind == "next-token":
         return f"The next of {len(target.classes)} tokens."
-    classes = f", one of {len(target.classes)}: {_some(target.classes)}" if target.classes else ""
+    if task == "embedding":
+        return f"A vector of {spec.outputs} numbers, near to those of the same {_code(target.name)}."
+    among = {"number": "", "labels": "any of "}.get(target.kind, "one of ")
+    classes = f", {among}{len(target.classes)}: {_some(target.classes)}" if target.classes else ""
     where = {"mask": "for every pixel"}.get(target.kind, "for every sample")
     return f"{_code(target.name)} ({target.kind}) {where}{classes}."
 

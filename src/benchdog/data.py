@@ -68,6 +68,11 @@ class Data:
         """Count the samples of each split; None for a stream."""
         return {name: len(s) if isinstance(s, Samples) else None for name, s in self.splits.items()}
 
+    def ignore(self, code: int | None) -> None:
+        """Allow a code in masks that is no class, since the task ignores it."""
+        for split in self.splits.values():
+            split.ignore = code
+
     def fits(self, megabytes: int) -> bool:
         """Say whether all positional splits fit, decoded, into this many MiB."""
         total = sum(sample_bytes(s) * len(s) for s in self.splits.values() if isinstance(s, Samples) and len(s))

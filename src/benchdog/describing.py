@@ -14,7 +14,7 @@ from benchdog import decode
 from benchdog.api import Preprocess, Spec
 from benchdog.errors import BadData, BenchdogError
 
-PER_CLASS = ("classification", "segmentation")
+PER_CLASS = ("classification", "multi-label", "segmentation")
 """Benchdog's own tasks whose score has one entry per class on its first axis."""
 DEPTH = 64
 FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, IndexError, BenchdogError)
@@ -104,7 +104,7 @@ def _data(meta: dict[str, Any]) -> None:
     _want(np.dtype(target.dtype).kind in "biuf", f"the target has the dtype {target.dtype!r}")
     _shape("the target", target.shape)
     _shape("the score", spec.output)
-    if target.kind in ("class", "mask") and meta["task"]["name"] in PER_CLASS:
+    if target.kind in ("class", "labels", "mask") and meta["task"]["name"] in PER_CLASS:
         _want(spec.outputs == spec.classes, f"{spec.classes} classes, but {spec.outputs} scores")
     preprocess = meta["preprocess"]
     for part in ("decode", "transform"):

@@ -86,6 +86,8 @@ def evaluate_module(folder: Path, call: Call, parts: Parts, split: str) -> dict[
             "answer": _plain(said),
             "target": _told(target, parts.spec),
         }
+        if parts.spec.target.kind == "mask":  # pixels that count nowhere stay bare
+            target = np.where(target < parts.spec.classes, target, 0)
         entry["picture"] = _picture(folder, pictures / f"{number}.png", inputs[0][0], target, said, parts.spec)
         result["worst"].append(entry)
     result["monitor"], result["better"] = parts.task.monitor, parts.task.better
@@ -128,9 +130,11 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec) -> dict[st
 
 
 def _losses(task: Task, scores: torch.Tensor, targets: torch.Tensor) -> list[float]:
-    """Give each sample's own loss."""
+    """Give each sample's own loss; a task whose samples are judged by each other says it itself."""
     losses = []
-    for i in range(len(scores)):
+    if (own := getattr(task, "losses", None)) is not None:
+        losses = own(scores, Batch((), targets)).tolist()
+    for i in range(len(losses), len(scores)):
         total, weight = task.loss(scores[i : i + 1], Batch((), targets[i : i + 1]))
         losses.append(float(total) / float(weight) if float(weight) else 0.0)
     return [math.inf if math.isnan(loss) else loss for loss in losses]
@@ -155,6 +159,8 @@ def _told(target: Any, spec: Spec) -> Any:
     """Give a target as people and JSON want it."""
     if spec.target.kind == "class":
         return spec.target.classes[int(target)]
+    if spec.target.kind == "labels":
+        return [name for name, true in zip(spec.target.classes, target, strict=True) if true]
     return np.asarray(target).tolist() if np.asarray(target).size <= 8 else None
 
 

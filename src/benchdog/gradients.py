@@ -68,10 +68,11 @@ class Gradients:
 
     def _reciprocal(self, weight: float | Tensor, loss: Tensor) -> Tensor:
         if isinstance(weight, Tensor):
-            return weight.to(loss.dtype).reciprocal()
+            inverse = weight.to(loss.dtype).reciprocal()
+            return torch.where(inverse.isinf(), 0.0, inverse)  # a batch in which nothing counts
         if weight not in self._reciprocals:
             kept = list(self._reciprocals.items())[: KEPT - 1]
-            self._reciprocals = {weight: loss.new_tensor(1.0 / weight), **dict(kept)}
+            self._reciprocals = {weight: loss.new_tensor(1.0 / weight if weight else 0.0), **dict(kept)}
         return self._reciprocals[weight]
 
     def _share(self) -> None:
@@ -88,5 +89,5 @@ class Gradients:
                 gradient.copy_(part.view_as(gradient))
             totals = parts[-1]
             self.agreed = bool(totals[2].item())
-        torch._foreach_div_(gradients, totals[1])
+        torch._foreach_div_(gradients, torch.where(totals[1] == 0, 1.0, totals[1]))  # 0: nothing counts
         self._sums, self._weights = [totals[0]], [totals[1]]

@@ -50,7 +50,7 @@ def check(info: api.Component) -> None:
     name = info.name
     if not name or not all(c.isalnum() or c in "-_." for c in name) or name != name.lower():
         raise ValueError(f"{info.kind} name {name!r} isn't made of lower-case letters, digits, '-', '_' and '.'")
-    for key in ("target", "options", "answer", "runner"):
+    for key in ("target", "options", "answer", "together", "runner"):
         value = getattr(info, key, "")
         if not isinstance(value, str) or (value and ":" not in value) or (key == "target" and not value):
             raise ValueError(f"{info.kind} {name!r}: {key} {value!r} isn't 'package.module:attribute'")
@@ -60,7 +60,7 @@ def qualified(info: api.Component, module: str) -> api.Component:
     """Give targets that begin with ":" the module of their hook."""
     short: dict[str, Any] = {
         key: module + value
-        for key in ("target", "options", "answer", "runner")
+        for key in ("target", "options", "answer", "together", "runner")
         if isinstance(value := getattr(info, key, ""), str) and value.startswith(":")
     }
     return replace(info, **short) if short else info

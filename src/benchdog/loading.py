@@ -121,10 +121,15 @@ def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
 
 
 class Samples:
-    """A split that gives decoded, stacked samples by position."""
+    """A split that gives decoded, stacked samples by position.
+
+    Attributes:
+        ignore: a code in masks that is no class, and allowed all the same.
+    """
 
     def __init__(self, split: Split, spec: Spec, preprocess: Preprocess) -> None:
         self.split, self.spec, self.preprocess = split, spec, preprocess
+        self.ignore: int | None = None
         self._fast = getattr(split, "batch", None)
 
     def __len__(self) -> int:
@@ -137,7 +142,7 @@ class Samples:
             target = np.asarray(target)
         else:
             inputs, target = self.slow_batch(indices)
-        check_codes(target, self.spec, lambda row: self.split.raw(int(indices[row])).id)
+        check_codes(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
         return inputs, target
 
     def slow_batch(self, indices: Sequence[int]) -> Arrays:
@@ -160,18 +165,36 @@ class Samples:
         return [name(int(i)) for i in indices]
 
 
-def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str]) -> None:
-    """Refuse class codes that don't exist: some losses would leave them out in silence."""
+def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str], ignore: int | None = None) -> None:
+    """Refuse class codes that don't exist: some losses would leave them out in silence.
+
+    Args:
+        target: of samples (B, ...).
+        name: gives the id of a row.
+        ignore: a code in masks that the task ignores.
+    """
     classes = spec.classes
+    if spec.target.kind == "labels" and not ((target == 0) | (target == 1)).all():
+        row = int(np.flatnonzero(((target != 0) & (target != 1)).reshape(len(target), -1).any(1))[0])
+        raise BadData(f"Sample {name(row)} has a label that is neither 0 nor 1.", "1 says that it is true.")
     if not classes or not target.size or spec.target.kind not in ("class", "mask", "next-token"):
         return
+    if ignore is not None and spec.target.kind == "mask":
+        target = np.where(target == ignore, 0, target)
     if target.min() < 0 or target.max() >= classes:
         flat = target.reshape(len(target), -1)
         row = int(np.flatnonzero((flat.min(1) < 0) | (flat.max(1) >= classes))[0])
+        hint = ", or the code that the task ignores" if spec.target.kind == "mask" else ""
         raise BadData(
             f"Sample {name(row)} has a target outside the {classes} classes.",
-            "Targets are codes from 0 to classes - 1.",
+            f"Targets are codes from 0 to classes - 1{hint}.",
         )
+
+
+def ignored_code(plugins: Plugins, task: Part) -> int | None:
+    """Ask a recipe's task for the code in masks that it ignores."""
+    code: int | None = getattr(plugins.make("task", task.name, task.options), "ignore", None)
+    return code
 
 
 def check_fast_path(samples: Samples, count: int = 8) -> None:
@@ -233,7 +256,7 @@ def load_resident(samples: Samples) -> Resident:
     whole = getattr(samples.split, "whole", None)
     if whole is not None:
         inputs, target = whole()
-        check_codes(target, samples.spec, lambda row: samples.split.raw(row).id)
+        check_codes(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
         tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in (*inputs, target)]
         return Resident(tuple(tensors[:-1]), tensors[-1])
     n = len(samples)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchdog import files, marks
 from benchdog.errors import BadData, Refused
 from benchdog.rebuild import check_reference
-from benchdog.recipe import Recipe, inside, local_files, named_parts
+from benchdog.recipe import Recipe, inside, local_files, named_options, named_parts
 
 if TYPE_CHECKING:
     from benchdog.api import Preprocess, Spec
@@ -51,18 +51,23 @@ def plugins_of_run(
     plugins = plugins_of(recipe.plugins)
     for kind, name in named_parts(recipe):
         check_reference(kind, name, plugins, trusted)
+    if (named := named_options(recipe)) and not trusted:
+        raise Refused(
+            "{} = {!r} is code that no plugin offers, and the run wasn't made on this machine.".format(*named[0]),
+            "Add --trust if you trust who made it.",
+        )
     return plugins
 
 
 def _code(run: Run, recipe: Recipe) -> dict[str, Any]:
-    """Describe a run's own code: its files, and the classes that it names."""
+    """Describe a run's own code: its files, and the classes that it and its options name."""
     named = inside(recipe, run.folder)
     pairs = zip(local_files(named), local_files(recipe), strict=True)
     return {
         "run": run.facts.get("name"),
         "created": run.facts.get("created"),
         "files": {name: files.sha256(Path(file)) if Path(file).is_file() else "" for name, file in pairs},
-        "names": {kind: name for kind, name in named_parts(named) if ":" in name},
+        "names": {kind: name for kind, name in named_parts(named) if ":" in name} | dict(named_options(named)),
     }
 
 

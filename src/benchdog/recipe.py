@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from benchdog.options import to_json, validate
 
 PARTS = ("source", "model", "task", "trainer", "backend")
 AUTO = "auto"
+CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""What an option looks like that names a class."""
 
 
 Count = Annotated[int, Field(ge=0)]
@@ -225,6 +228,16 @@ def named_parts(recipe: Recipe) -> list[tuple[str, str]]:
     return [
         *((kind, getattr(recipe, kind).name) for kind in PARTS),
         *(("augmentation", part.name) for part in recipe.augment),
+    ]
+
+
+def named_options(recipe: Recipe) -> list[tuple[str, str]]:
+    """List (key, value) of every option that names code: ("task.criterion", "my.losses:Mine")."""
+    return [
+        (f"{kind}.{key}", value)
+        for kind in ("model", "task", "trainer")
+        for key, value in getattr(recipe, kind).options.items()
+        if isinstance(value, str) and CODE.fullmatch(value)
     ]
 
 

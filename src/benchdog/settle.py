@@ -17,7 +17,7 @@ from benchdog.augment import Augment
 from benchdog.data import Data, auto_workers
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
-from benchdog.loading import Samples, check_fast_path, mix, open_source
+from benchdog.loading import Samples, check_fast_path, ignored_code, mix, open_source
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
@@ -42,8 +42,8 @@ class Parts:
 
     @property
     def notes(self) -> list[str]:
-        """What the source says about its data."""
-        return list(getattr(self.source, "notes", []))
+        """What the source says about its data, and the task about its targets."""
+        return [*getattr(self.source, "notes", []), *getattr(self.task, "notes", [])]
 
     def facts(self, run: Run) -> RunFacts:
         """Say which run this is, for events."""
@@ -102,6 +102,7 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None) -> Parts:
     source = live.get("source") or open_source(plugins, part)
     data = Data.open(source)
     task_part = draft.part("task", _task_name(draft, data.spec))
+    data.ignore(ignored_code(plugins, task_part))
     model_name = draft.name("model")
     if model_name == AUTO and "model" not in live:
         model_name = _model_name(plugins.find("task", task_part.name).info, data.spec)
@@ -141,6 +142,7 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
     task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
     task.check(data.spec)
     spec = data.spec.with_output(*task.output(data.spec))
+    data.ignore(getattr(task, "ignore", None))
     for split in data.splits.values():
         if isinstance(split, Samples):
             check_fast_path(split)

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchdog import decode
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
-from benchdog.loading import Samples, check_codes, mix, open_source, open_splits, preprocess_of
+from benchdog.loading import Samples, check_codes, ignored_code, mix, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.recipe import Recipe
 from benchdog.workers import calm
@@ -124,6 +124,7 @@ class Reader:
 
     def __init__(self, stream: Stream, spec: Spec, preprocess: Preprocess) -> None:
         self.stream, self.spec, self.preprocess = stream, spec, preprocess
+        self.ignore: int | None = None
 
     def read(self, plan: Plan, position: Position, mine: Sequence[int]) -> Iterator[Piece]:
         """Yield pieces of the streams in `mine`, in the order in which the merged stream wants them."""
@@ -142,7 +143,7 @@ class Reader:
             return Piece(k, (), torch.empty(0), [], None)
         inputs = decode.stack([decode.decode(raw, self.spec, self.preprocess) for raw in raws])
         target = Samples.stack_targets(self, raws)  # type: ignore[arg-type]
-        check_codes(target, self.spec, lambda row: raws[row].id)
+        check_codes(target, self.spec, lambda row: raws[row].id, self.ignore)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
         return Piece(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place)
 
@@ -163,11 +164,13 @@ class _Turns(Dataset[Piece | None]):
     def _open(self) -> Reader:
         if self._reader is None:
             resolved = Recipe.from_json(self.recipe)
-            source = open_source(Plugins.discover(resolved.plugins), resolved.source)
+            plugins = Plugins.discover(resolved.plugins)
+            source = open_source(plugins, resolved.source)
             spec = source.spec()
             split = open_splits(source)[self.split]
             assert isinstance(split, Stream)
             self._reader = Reader(split, spec, preprocess_of(source, spec))
+            self._reader.ignore = ignored_code(plugins, resolved.task)
         return self._reader
 
 

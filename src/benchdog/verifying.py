@@ -100,6 +100,9 @@ def _distance(have: Array, want: Array) -> tuple[float, float, bool]:
 def _labels(have: Array, want: Array, spec: Spec) -> bool:
     """Say whether labels agree wherever the reference's margin is larger than the limits allow to blur."""
     axis = class_axis(spec)
+    if spec.target.kind == "labels":  # each by its own sign
+        sure = np.abs(want) > ABSOLUTE + RELATIVE * np.abs(want)
+        return bool(((have > 0) == (want > 0))[sure].all())
     if axis is None:
         return True
     if want.shape[axis] == 1:  # one score for two classes: its sign decides
@@ -113,7 +116,7 @@ def _labels(have: Array, want: Array, spec: Spec) -> bool:
 
 def class_axis(spec: Spec) -> int | None:
     """Give the axis of the classes in a batch of scores; None when there are no classes."""
-    if spec.target.kind == "number":  # its classes are names of values
+    if spec.target.kind in ("number", "labels"):  # its classes are names of values, or no choice
         return None
     classes = [axis for axis, length in enumerate(spec.output, start=1) if length == spec.classes and length]
     if classes:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Split
-from benchdog.loading import Samples, open_source, open_splits, preprocess_of
+from benchdog.loading import Samples, ignored_code, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.recipe import Recipe
 
@@ -47,11 +47,15 @@ class Rebuilt(Dataset[Any]):
 def reopen(recipe: dict[str, Any]) -> dict[str, Samples]:
     """Open the positional splits of a resolved recipe."""
     resolved = Recipe.from_json(recipe)
-    source = open_source(Plugins.discover(resolved.plugins), resolved.source)
+    plugins = Plugins.discover(resolved.plugins)
+    source = open_source(plugins, resolved.source)
     spec = source.spec()
     splits = open_splits(source)
     preprocess = preprocess_of(source, spec)
-    return {name: Samples(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)}
+    found = {name: Samples(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)}
+    for samples in found.values():
+        samples.ignore = ignored_code(plugins, resolved.task)
+    return found
 
 
 class _Positions:

@@ -147,6 +147,13 @@ def test_the_same_seed_gives_the_same_answers():
     assert not np.array_equal(answers[0], answers[2])
 
 
+def test_a_task_with_another_score_is_refused():
+    session = of_classes(Options())
+    session.spec = session.spec.with_output(2)
+    with pytest.raises(BadUsage, match="a score per class"):
+        Classical(Options()).train(session)
+
+
 def test_a_mask_is_no_target_for_it():
     spec = Spec(fields=(PICTURE,), target=Target(kind="mask", classes=("a", "b"), shape=(8, 8)))
     with pytest.raises(BadUsage, match="classes and numbers; the target is a mask"):

@@ -63,10 +63,13 @@ class TaskInfo(Component):
     """Offer a task.
 
     `targets` are the target kinds that it is chosen for; `models` its default model by field kind;
-    `answer` a function `(call, inputs, spec, options) -> list[Answer]` in a module without torch.
+    `answer` a function `(call, inputs, spec, options) -> list[Answer]` in a module without torch. `together` is
+    a function `(answers, spec, options) -> list[Answer]` there that adds what can be said only of several inputs
+    asked for at once: how they lie to each other.
     """
 
     answer: str
+    together: str = ""
     targets: tuple[str, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
     kind: ClassVar[str] = "task"

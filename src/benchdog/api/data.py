@@ -43,7 +43,7 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What is to be answered: kind is class, number, mask, next-token, or a plugin's own word."""
+    """What is to be answered: kind is class, labels, number, mask, next-token, or a plugin's own word."""
 
     kind: str
     name: str = "target"

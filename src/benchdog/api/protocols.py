@@ -63,7 +63,14 @@ class Task(Protocol):
     the sum over the batch and its weight (a number, or a tensor without gradient).
 
     May also have `fit(targets)`, called once with the training split's targets piece by piece before the
-    first step, and then `state() -> dict` and `restore(state)` in JSON form, which keep what was learnt.
+    first step, and then `state() -> dict` and `restore(state)` in JSON form, which keep what was learnt; and
+
+    - `adds_up`, false when the loss of a batch isn't the sum of its pieces' losses: batches are then not cut;
+    - `ignore`, a code in masks that is no class and is allowed all the same;
+    - `notes`, sentences that a person is told;
+    - `losses(score, batch) -> (B,)`, each sample's loss where it depends on the others beside it;
+    - `score_of(probabilities)`, the score (B, ...) of which the head makes these (B, classes), for the baselines;
+    - `baselines(inputs) -> {name: function}` in place of Benchdog's: each gives scores for arrays like `inputs`.
     """
 
     monitor: str

@@ -112,14 +112,42 @@ def benchdog_tasks() -> list[TaskInfo]:
     """Offer the tasks."""
     here = "benchdog.builtin.tasks"
     options = f"{here}.options"
+    models = {"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"}
     return [
         TaskInfo(
             name="classification",
             summary="Name the class of a sample.",
             target=f"{here}.classification:Classification",
+            options=f"{options}:ClassificationOptions",
             answer=f"{here}.answers:classification",
             targets=("class",),
-            models={"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"},
+            models=models,
+        ),
+        TaskInfo(
+            name="multi-label",
+            summary="Say which of several labels are true.",
+            target=f"{here}.multilabel:MultiLabel",
+            options=f"{options}:LabelsOptions",
+            answer=f"{here}.answers:multi_label",
+            targets=("labels",),
+            models=models,
+        ),
+        TaskInfo(
+            name="ordinal",
+            summary="Name the class of a sample, where classes have an order.",
+            target=f"{here}.ordinal:Ordinal",
+            options=f"{options}:OrdinalOptions",
+            answer=f"{here}.answers:ordinal",
+            models=models,
+        ),
+        TaskInfo(
+            name="embedding",
+            summary="Give a vector that is near to those of the same class.",
+            target=f"{here}.embedding:Embedding",
+            options=f"{options}:EmbeddingOptions",
+            answer=f"{here}.answers:embedding",
+            together=f"{here}.answers:neighbours",
+            models=models,
         ),
         TaskInfo(
             name="regression",
@@ -128,12 +156,13 @@ def benchdog_tasks() -> list[TaskInfo]:
             options=f"{options}:RegressionOptions",
             answer=f"{here}.answers:regression",
             targets=("number",),
-            models={"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"},
+            models=models,
         ),
         TaskInfo(
             name="segmentation",
             summary="Name the class of every pixel.",
             target=f"{here}.segmentation:Segmentation",
+            options=f"{options}:SegmentationOptions",
             answer=f"{here}.answers:segmentation",
             targets=("mask",),
             models={"image": "unet", "volume": "unet"},

@@ -179,7 +179,7 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
 
     from benchdog.api import Split
 
-    if spec.target.kind not in ("class", "number") or not isinstance(split, Split):
+    if spec.target.kind not in ("class", "labels", "number") or not isinstance(split, Split):
         return None
     targets = _targets(split)
     if targets is None or not len(targets):
@@ -187,6 +187,11 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
     if spec.target.kind == "class":
         counts = np.bincount(targets, minlength=len(spec.target.classes)).tolist()
         return dict(zip(spec.target.classes, counts, strict=True))
+    if spec.target.kind == "labels":
+        return dict(zip(spec.target.classes, targets.astype(int).sum(0).tolist(), strict=True))
+    if targets.ndim > 1:
+        names = spec.target.classes or [str(i) for i in range(1, targets.shape[1] + 1)]
+        return {f"{name}, mean": float(mean) for name, mean in zip(names, targets.mean(0), strict=True)}
     return {"lowest": float(targets.min()), "mean": float(targets.mean()), "highest": float(targets.max())}
 
 

@@ -38,12 +38,15 @@ def command(
     from benchdog.cli.writers import Writer, collected, writer
     from benchdog.errors import BadUsage, nearest
     from benchdog.opening import open_model
+    from benchdog.together import together
 
     if fmt not in FORMATS:
         raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
-    opened = open_model(find(model, runs_dir), ctx.obj.plugins(), trust=trust)
+    plugins = ctx.obj.plugins()
+    opened = open_model(find(model, runs_dir), plugins, trust=trust)
     counts = Counts()
-    answers = answer(opened, inputs, batch_size or min(BATCH, opened.max_batch), counts)
+    size = batch_size or min(BATCH, opened.max_batch)
+    answers = together(opened, plugins, answer(opened, inputs, size, counts))
     if as_json:
         rows = collected(answers, opened.spec, out)
         counts.judge(skip_bad)

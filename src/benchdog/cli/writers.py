@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Writer = AbstractContextManager[Callable[[list[Answer]], None]]
 Row = dict[str, Any]
+LISTED = 4
+"""Numbers of a list that a table shows."""
 COLOURS = (
     (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
     (204, 121, 167), (255, 255, 255), (128, 128, 128),
@@ -162,19 +164,26 @@ class Table:
 
 
 def _shown(row: Row) -> Row:
-    plain = {key: value for key, value in row.items() if not isinstance(value, Mapping | list)}
+    plain = {key: value for key, value in row.items() if not isinstance(value, Mapping | list) or _texts(value)}
     if len(plain) > 1 and not any(
         str(value).endswith((".png", ".npy")) for key, value in plain.items() if key != "id"
     ):
         return plain
-    return plain | {
-        name: each for value in row.values() if isinstance(value, Mapping) for name, each in value.items()
-    }
+    nested = {name: each for value in row.values() if isinstance(value, Mapping) for name, each in value.items()}
+    return plain | nested if nested or len(plain) > 1 else row
+
+
+def _texts(value: Any) -> bool:
+    """Say whether a value is a list of texts, as labels are: people read it as one."""
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, list):
+        more = ", ..." if len(value) > LISTED and not _texts(value) else ""
+        return ", ".join(map(_cell, value if _texts(value) else value[:LISTED])) + more
     return "" if value is None else " ".join(str(value).split("\n"))
 
 

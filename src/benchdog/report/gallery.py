@@ -42,6 +42,8 @@ def _caption(entry: Json, classes: list[Any], masks: bool) -> Html:
     if masks:
         return h("figcaption", "picture · truth · answer", *loss)
     said, true = _said(entry.get("answer"), classes), _said(entry.get("target"), classes)
+    if not said:  # a vector says nothing to the eye
+        return h("figcaption", "is ", h("strong", true), *loss)
     wrong = "wrong" if _mistaken(entry, classes) else None
     return h("figcaption", "said ", h("span", said, cls=wrong), ", is ", h("strong", true), *loss)
 
@@ -49,20 +51,20 @@ def _caption(entry: Json, classes: list[Any], masks: bool) -> Html:
 def _mistaken(entry: Json, classes: list[Any]) -> bool:
     """Say whether an answer's label is another than the true one."""
     answer = entry.get("answer")
-    label = answer.get("label", answer.get("value")) if isinstance(answer, dict) else answer
+    label = answer.get("label", answer.get("value", answer.get("labels"))) if isinstance(answer, dict) else answer
     return _said(label, classes) != _said(entry.get("target"), classes)
 
 
 def _said(value: Any, classes: list[Any]) -> str:
     """Write an answer or a target for people: a class's name, a rounded number."""
     if isinstance(value, dict):
-        label = value.get("label", value.get("value"))
+        label = value.get("label", value.get("value", value.get("labels")))
         if label is None:
-            return ", ".join(f"{k} {short(v)}" for k, v in list(value.items())[:8] if not isinstance(v, dict))
+            return ", ".join(f"{k} {short(v)}" for k, v in list(value.items())[:8] if not isinstance(v, dict | list))
         sure = number(value.get("probability"))
         return _said(label, classes) + (f" ({percent(sure)})" if sure is not None else "")
     if isinstance(value, list):
-        parts = [_said(item, []) for item in value[:8]]
+        parts = [_said(item, []) for item in value[:8]] or ["none"]
         return ", ".join(parts) + (", …" if len(value) > 8 else "")
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(classes):
         return str(classes[value])

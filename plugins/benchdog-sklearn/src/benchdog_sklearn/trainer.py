@@ -61,13 +61,18 @@ class Classical:
         """Fit on the training split; the metrics are those of the validation split.
 
         Raises:
-            BadUsage: the target is neither a class nor numbers.
+            BadUsage: the target is neither a class nor numbers, or the task wants another score than one per class.
         """
         spec = session.spec
         if spec.target.kind not in ("class", "number"):
             raise BadUsage(
                 f"The trainer 'scikit-learn' answers classes and numbers; the target is a {spec.target.kind}.",
                 "Use the trainer 'supervised' for it.",
+            )
+        if spec.target.kind == "class" and spec.output not in ((), (spec.classes,)):
+            raise BadUsage(
+                "The trainer 'scikit-learn' gives a score per class; this task wants another one.",
+                "Use the task 'classification', or the trainer 'supervised'.",
             )
         inputs, target = session.arrays("train")
         meta = describe(session, self.options, target)

@@ -26,9 +26,9 @@ class MixUp:
         for field in spec.fields:
             if field.kind == "tokens" or any(column.categories for column in field.columns):
                 raise BadUsage(f"The augmentation 'mix-up' blends numbers, but {field.name!r} has codes.")
-        if spec.target.kind not in ("class", "number"):
+        if spec.target.kind not in ("class", "labels", "number"):
             raise BadUsage(
-                f"The augmentation 'mix-up' blends classes or numbers; the target is a {spec.target.kind}."
+                f"The augmentation 'mix-up' blends classes, labels or numbers; the target is a {spec.target.kind}."
             )
         self.classes = spec.classes if spec.target.kind == "class" else 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,29 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Raw, Spec, Target
+from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Raw, Spec
 from benchdog.builtin.sources.division import SPLITS, divide
 from benchdog.builtin.sources.features import Features, choose, leaks
 from benchdog.builtin.sources.options import CsvOptions
 from benchdog.builtin.sources.tables import (
-    ABSENT,
     MISSING,
     Table,
-    check_finite,
-    coarse,
-    has_comma,
     is_missing,
     numbers,
     read,
-    strays,
     times,
 )
-from benchdog.builtin.sources.wording import existing, few, meant, natural
+from benchdog.builtin.sources.targets import Answers, read_targets, with_targets
+from benchdog.builtin.sources.wording import existing, meant
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MOST_INTEGERS = 20
-"""A target of more different whole numbers is a number for kind = auto."""
-MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +33,7 @@ class _Loaded:
     features: Features
     columns: tuple[Column, ...]
     values: Array
-    targets: Array
-    classes: tuple[str, ...]
+    answers: Answers
     parts: dict[str, Array]
 
 
@@ -53,18 +44,15 @@ class Csv:
         self.options = options
         self.notes: list[str] = []
         self._loaded: _Loaded | None = None
-        self._target = options.target
+        given = options.target
+        self._names: tuple[str, ...] = (given,) if isinstance(given, str) else given
         self.time_order = bool(options.time)
 
     def spec(self) -> Spec:
         """Describe a float32 row of numbers and category codes, and the target."""
         loaded = self._load()
         field = Field(kind="table", shape=(len(loaded.columns),), dtype="float32", columns=loaded.columns)
-        if loaded.classes:
-            target = Target(kind="class", name=self._target, classes=loaded.classes)
-        else:
-            target = Target(kind="number", name=self._target, dtype="float32")
-        return Spec(fields=(field,), target=target)
+        return Spec(fields=(field,), target=loaded.answers.target)
 
     def preprocess(self, spec: Spec) -> Preprocess:
         """Give the reading of a row, and the number columns that may be missing."""
@@ -90,25 +78,25 @@ class Csv:
         options = self.options
         table = read(existing(options.path, "csv", "a CSV file"), options.separator)
         self._check_names(table)
-        table = self._with_target(table)
-        labels = table.columns[self._target]
-        targets, classes = self._targets(table)
-        gone = {self._target, options.group, *options.drop}
+        table = with_targets(table, self._names, options, self.notes)
+        cells = [table.columns[name] for name in self._names]
+        answers = read_targets(table, self._names, options, self.notes)
+        gone = {*self._names, options.group, *options.drop}
         if options.time and numbers(table.columns[options.time]) is None:
             gone.add(options.time)
         candidates = [name for name in table.columns if name not in gone]
         features = choose(table, candidates, options.categories, self.notes)
         if not features.order:
             raise BadData(f"{table.path} has no column to learn from.", " ".join(self.notes))
-        contents = features.contents(labels)
-        parts = self._parts(table, contents, targets if classes else np.zeros(len(contents), int))
+        contents = features.contents(["\x1f".join(row) for row in zip(*cells, strict=True)])
+        parts = self._parts(table, contents, answers.groups())
         columns = features.columns(parts["train"])
-        self.notes += leaks(features, self._target, targets.astype(float), labels if classes else None)
-        self._note_classes(classes, targets, parts)
+        self._note_leaks(features, answers, cells)
+        self._note_classes(answers, parts)
         self._note_duplicates(contents)
         return _Loaded(
             table=table, features=features, columns=columns, values=features.matrix(columns),
-            targets=targets, classes=classes, parts=parts,
+            answers=answers, parts=parts,
         )  # fmt: skip
 
     def _check_names(self, table: Table) -> None:
@@ -116,86 +104,20 @@ class Csv:
         options = self.options
         if options.group and options.time:
             raise BadUsage("group and time can't both divide the rows.", "Give one of them.")
-        if not options.target:
-            self._target = list(table.columns)[-1]
-            self.notes.append(f"The target is the last column, {self._target!r} (option target).")
+        if not any(self._names):
+            self._names = (list(table.columns)[-1],)
+            self.notes.append(f"The target is the last column, {self._names[0]!r} (option target).")
         named = {
-            "target": [self._target], "drop": options.drop, "categories": options.categories,
+            "target": self._names, "drop": options.drop, "categories": options.categories,
             "group": [options.group], "time": [options.time],
         }  # fmt: skip
         for option, names in named.items():
             for name in names:
                 if name and name not in table.columns:
                     raise BadUsage(f"{table.path} has no column {name!r} ({option}).", meant(name, table.columns))
-        if self._target in {options.group, options.time, *options.drop}:
-            raise BadUsage(f"The target {self._target!r} is also named by drop, group or time.")
-
-    def _with_target(self, table: Table) -> Table:
-        """Leave out rows without a target, or refuse them."""
-        cells = table.columns[self._target]
-        words = ABSENT if self.options.kind == "class" or numbers(cells) is None else MISSING
-        gone = [cell.casefold() in words for cell in cells]
-        absent = [line for line, is_gone in zip(table.lines, gone, strict=True) if is_gone]
-        if not absent:
-            return table
-        if self.options.target_missing == "refuse":
-            raise BadData(
-                f"{table.path}: the target {self._target!r} is missing in {len(absent):,} of {len(cells):,} "
-                f"rows: line {few(absent, len(absent))}.",
-                'Fill it in, or leave those rows out: --set source.target_missing="drop".',
-            )
-        if len(absent) == len(cells):
-            raise BadData(f"{table.path}: no row has a target {self._target!r}.")
-        self.notes.append(f"{len(absent):,} rows without a target are left out.")
-        return table.keep([not is_gone for is_gone in gone])
-
-    def _targets(self, table: Table) -> tuple[Array, tuple[str, ...]]:
-        """Give float32 numbers and (), or int64 codes and the classes in order."""
-        cells, kind = table.columns[self._target], self.options.kind
-        values = numbers(cells)
-        if values is not None and np.isnan(values).any():  # kind = class, and a class is called none
-            values = None
-        if kind == "number" and values is None:
-            wrong = [
-                f"{line} ({cell})" for line, cell in zip(table.lines, cells, strict=True)
-                if numbers([cell]) is None
-            ]  # fmt: skip
-            raise BadData(
-                f"{table.path}: the target {self._target!r} is no number in line {few(wrong, len(wrong))}.",
-                "Correct the cells, or use kind = class.",
-            )
-        if kind == "auto" and values is None and has_comma(cells):
-            raise BadData(
-                f"{table.path}: the target {self._target!r} has a decimal comma: {strays(table, self._target)}.",
-                'Write numbers with a point; if they are classes: --set source.kind="class".',
-            )
-        if values is not None:
-            check_finite(table, self._target, values)
-            whole = bool((values == np.round(values)).all())
-            different = len(np.unique(values))
-            as_text = np.abs(values).max() >= 2**53 or any(re.match(r"[+-]?0\d", cell) for cell in cells)
-            if kind == "number" or (
-                kind == "auto" and (not whole or different > min(MOST_INTEGERS, len(values) // 3))
-            ):
-                self._note_target(coarse(values), "can't be told apart in float32 ({}): subtract a start value.")
-                return values.astype(np.float32), ()
-            if kind == "auto" and different > 2:
-                self._note_target(
-                    f"{different} whole numbers",
-                    'has {} and is taken for classes; for numbers: --set source.kind="number"',
-                )
-            cells = [f"{value + 0:.0f}" for value in values] if whole and not as_text else cells  # + 0: no "-0"
-        elif kind == "auto":
-            self._note_target(strays(table, self._target), "is taken for classes: {}.")
-        classes = sorted(set(cells), key=natural if values is None else lambda cell: (float(cell), cell))
-        if not 2 <= len(classes) <= MOST_CLASSES or (values is None and len(classes) > len(cells) // 2):
-            raise BadData(
-                f"{table.path}: the target {self._target!r} has {len(classes):,} different values in "
-                f"{len(cells):,} rows: these can't be classes to learn.",
-                "Choose another target column.",
-            )
-        codes = {name: code for code, name in enumerate(classes)}
-        return np.array([codes[cell] for cell in cells], np.int64), tuple(classes)
+        for at, name in enumerate(self._names):
+            if name in {options.group, options.time, *options.drop, *self._names[:at]}:
+                raise BadUsage(f"The target {name!r} is also named by target, drop, group or time.", "Name it once.")
 
     def _parts(self, table: Table, contents: list[bytes], labels: Array) -> dict[str, Array]:
         options = self.options
@@ -235,19 +157,27 @@ class Csv:
             "test": np.flatnonzero(moments >= late),
         }
 
-    def _note_target(self, what: str, sentence: str) -> None:
-        """Note something about the target, if there is something."""
-        if what:
-            self.notes.append(f"{self._target!r} {sentence.format(what)}")
+    def _note_leaks(self, features: Features, answers: Answers, cells: Sequence[Sequence[str]]) -> None:
+        """Note what gives a target away; what is said of the columns alone is said once."""
+        columns = answers.values.reshape(len(answers.values), -1).T.astype(float)
+        for name, values, texts in zip(self._names, columns, cells, strict=True):
+            found = leaks(features, name, values, texts if answers.classes else None)
+            self.notes += [note for note in found if note not in self.notes]
 
-    def _note_classes(self, classes: Sequence[str], targets: Array, parts: dict[str, Array]) -> None:
-        counts = {name: np.bincount(targets[at], minlength=len(classes)) for name, at in parts.items() if classes}
-        for code, label in enumerate(classes):
+    def _note_classes(self, answers: Answers, parts: dict[str, Array]) -> None:
+        """Note which class, or which true label, a split lacks."""
+        names, values = answers.target.classes, answers.values
+        if answers.target.kind == "number":
+            return
+        true = values if values.ndim == 2 else values[:, None] == np.arange(len(names))
+        counts = {name: true[at].sum(0).astype(int) for name, at in parts.items()}
+        what = "Class" if answers.classes else "Label"
+        for code, label in enumerate(names):
             lacking = [name for name in SPLITS if not counts[name][code]]
             if lacking:
                 total = sum(int(count[code]) for count in counts.values())
                 rows = "1 row" if total == 1 else f"{total} rows"
-                self.notes.append(f"Class {label!r} has {rows}: none in {' and '.join(lacking)}.")
+                self.notes.append(f"{what} {label!r} has {rows}: none in {' and '.join(lacking)}.")
 
     def _note_duplicates(self, contents: Sequence[bytes]) -> None:
         copies = len(contents) - len(Counter(contents))
@@ -264,7 +194,7 @@ class RowSplit:
         self.lines = [loaded.table.lines[i] for i in at]
         self.at = at
         self.values = loaded.values[at]
-        self.targets = loaded.targets[at]
+        self.targets = loaded.answers.values[at]
 
     def __len__(self) -> int:
         return len(self.at)
@@ -282,7 +212,7 @@ class RowSplit:
         return Raw(id=f"line-{self.lines[i]}", fields={"input": cells}, target=self.targets[i])
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Give ((B, columns),) float32 and (B,)."""
+        """Give ((B, columns),) float32 and the targets (B,), or (B, targets) where there are several."""
         return (self.values[indices],), self.targets[indices]
 
     def whole(self) -> tuple[tuple[Array, ...], Array]:

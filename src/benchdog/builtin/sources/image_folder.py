@@ -6,18 +6,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from statistics import median
-from typing import Any
-
-import numpy as np
 
 from benchdog.api import BadData, BadUsage, Cache, Field, Preprocess, Raw, Spec, Target
 from benchdog.builtin.sources.division import SPLITS, divide
 from benchdog.builtin.sources.inspection import Finding, inspect
+from benchdog.builtin.sources.listing import Picture, listed, rarest, target_of, targets_of
 from benchdog.builtin.sources.options import ImageFolderOptions
-from benchdog.builtin.sources.tables import read
 from benchdog.builtin.sources.wording import existing, few, natural
 
 ENDINGS = (
@@ -36,15 +32,6 @@ FEWEST = 3
 """A class of fewer images can't be in train, valid and test."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """A file: its path relative to the folder, its class, the split that a folder gives it or ""."""
-
-    path: str
-    label: str
-    split: str = ""
-
-
 class ImageFolder:
     """Every file is decoded once before training; the findings are kept in the cache."""
 
@@ -53,6 +40,10 @@ class ImageFolder:
         self.notes: list[str] = []
         self._cache: Path | None = None
         self._loaded: tuple[Spec, dict[str, list[Picture]]] | None = None
+        if options.label_separator and not options.labels:
+            raise BadUsage(
+                "label_separator parts the labels of a CSV file, but none is given.", "Name it: source.labels = PATH."
+            )
         if options.labels and not options.path:
             self.folder = options.labels.parent
         else:
@@ -76,19 +67,20 @@ class ImageFolder:
     def open(self) -> dict[str, PictureSplit]:
         """Give the files of each split."""
         spec, parts = self._load()
-        return {name: PictureSplit(self.folder, parts[name], spec.target.classes) for name in SPLITS}
+        return {name: PictureSplit(self.folder, parts[name], spec.target) for name in SPLITS}
 
     def _load(self) -> tuple[Spec, dict[str, list[Picture]]]:
         if self._loaded is None:
             self.notes.clear()
-            pictures = self._listed() if self.options.labels else self._found()
+            labels, separator = self.options.labels, self.options.label_separator
+            pictures = listed(labels, self.folder, separator) if labels else self._found()
             findings = inspect(self.folder, [picture.path for picture in pictures], self._cache)
             pictures = self._whole(pictures, findings)
             classes = self._classes(pictures)
             parts = self._parts(pictures, findings)
             self._note_pixels(pictures, findings)
             self._note_copies(pictures, findings)
-            target = Target(kind="class", name="class", classes=classes)
+            target = target_of(classes, bool(self.options.label_separator))
             field = self._field([findings[picture.path] for picture in pictures])
             self._loaded = Spec(fields=(field,), target=target), parts
         return self._loaded
@@ -117,7 +109,7 @@ class ImageFolder:
                 for path in _files(folder):
                     name = path.relative_to(self.folder).as_posix()
                     if path.suffix.lower() in ENDINGS:
-                        pictures.append(Picture(path=name, label=folder.name, split=split))
+                        pictures.append(Picture(path=name, labels=(folder.name,), split=split))
                     else:
                         others.append(name)
         if others:
@@ -126,29 +118,6 @@ class ImageFolder:
             endings = ", ".join(ENDINGS)
             raise BadData(f"{self.folder} has no images in class folders.", f"Files must end in {endings}.")
         return pictures
-
-    def _listed(self) -> list[Picture]:
-        """Read the CSV of paths and labels; every listed file must be there."""
-        file = existing(self.options.labels, "image-folder", "a CSV file of labels")
-        table = read(file)
-        for column in ("path", "label"):
-            if column not in table.columns:
-                raise BadData(
-                    f"{file} has no column {column!r} but {', '.join(table.columns)}.",
-                    "Its first line must be: path,label",
-                )
-        rows = list(zip(table.lines, table.columns["path"], table.columns["label"], strict=True))
-        missing = [f"{path} (line {line})" for line, path, _ in rows if not (self.folder / path).is_file()]
-        if missing:
-            shown = few(missing, len(missing), 20)
-            raise BadData(f"{file} lists files that aren't in {self.folder}: {shown}.", "Correct the paths.")
-        unlabelled = [line for line, _, label in rows if not label]
-        if unlabelled:
-            raise BadData(f"{file} has no label in line {few(unlabelled, len(unlabelled))}.")
-        twice = [path for path, n in Counter(path for _, path, _ in rows).items() if n > 1]
-        if twice:
-            raise BadData(f"{file} lists files more than once: {few(twice, len(twice))}.")
-        return [Picture(path=PurePosixPath(path).as_posix(), label=label) for _, path, label in rows]
 
     def _whole(self, pictures: Sequence[Picture], findings: dict[str, Finding]) -> list[Picture]:
         """Leave out damaged files, or report them all."""
@@ -167,9 +136,10 @@ class ImageFolder:
         return [p for p in pictures if not findings[p.path].fault]
 
     def _classes(self, pictures: Sequence[Picture]) -> tuple[str, ...]:
-        counts = Counter(p.label for p in pictures)
+        counts = Counter(label for p in pictures for label in p.labels)
         if len(counts) < 2:
-            raise BadData(f"{self.folder} has one class, {next(iter(counts))!r}.", "Two are needed to learn.")
+            found = ", ".join(map(repr, counts)) or "none"
+            raise BadData(f"{self.folder} has one class, {found}.", "Two are needed to learn.")
         rare = {label: n for label, n in counts.items() if n < FEWEST}
         if rare and not any(p.split for p in pictures):
             shown = few((f"{label!r} has {n}" for label, n in sorted(rare.items())), len(rare), 20)
@@ -189,15 +159,15 @@ class ImageFolder:
             "valid": 0.0 if "valid" in given else options.valid,
             "test": 0.0 if "test" in given else options.test,
         }
-        places = divide(keys, [p.label for p in open_], **shares, seed=options.split_seed)
+        places = divide(keys, rarest(open_), **shares, seed=options.split_seed)
         parts = {split: [open_[i] for i in at] for split, at in places.items()}
         for split in given - {"train"}:
             parts[split] = [p for p in pictures if p.split == split]
-        known = {p.label for p in parts["train"]}
+        known = {label for p in parts["train"] for label in p.labels}
         for split in SPLITS:
             if not parts[split]:
                 raise BadData(f"{self.folder}: no image is left for {split}.", "Add images or groups.")
-            strange = sorted({p.label for p in parts[split]} - known)
+            strange = sorted({label for p in parts[split] for label in p.labels} - known)
             if strange:
                 raise BadData(f"{self.folder}: no training image of the class {few(strange, len(strange))}.")
         return parts
@@ -250,11 +220,10 @@ class ImageFolder:
 class PictureSplit:
     """Files that are read when asked for; a raw is a file's bytes."""
 
-    def __init__(self, folder: Path, pictures: Sequence[Picture], classes: Sequence[str]) -> None:
-        codes = {label: code for code, label in enumerate(classes)}
+    def __init__(self, folder: Path, pictures: Sequence[Picture], target: Target) -> None:
         self.folder = folder
         self.pictures = pictures
-        self.targets: np.ndarray[Any, np.dtype[np.int64]] = np.array([codes[p.label] for p in pictures], np.int64)
+        self.targets = targets_of(pictures, target)
 
     def __len__(self) -> int:
         return len(self.pictures)

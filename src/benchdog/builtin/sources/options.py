@@ -44,6 +44,9 @@ class ImageFolderOptions:
         Doc("Folder with a folder per class, or with train/, valid/ and test/ that have one per class."),
     ] = None
     labels: Annotated[Path | None, Doc("CSV file with the columns path (relative to the folder) and label.")] = None
+    label_separator: Annotated[
+        str, Doc('What stands between the labels of an image in that file, ";" say: then several may be true.')
+    ] = ""
     size: Annotated[int, Doc("Pixels of height and width; 0 means the files' own."), Bounds(ge=0)] = 0
     height: Annotated[int, Doc("Pixels of height, where it isn't the width."), Bounds(ge=0)] = 0
     width: Annotated[int, Doc("Pixels of width, where it isn't the height."), Bounds(ge=0)] = 0
@@ -66,10 +69,15 @@ class CsvOptions:
     """Options of the source `csv`."""
 
     path: Annotated[Path | None, Doc("The file: UTF-8, its first line names the columns.")] = None
-    target: Annotated[str, Doc("Column to predict; the last one when not given.")] = ""
+    target: Annotated[
+        str | tuple[str, ...], Doc('Column to predict, or several: ["a", "b"]; the last one when not given.')
+    ] = ""
     kind: Annotated[
-        Literal["auto", "class", "number"],
-        Doc("What the target is; auto takes texts and up to 20 different whole numbers for classes."),
+        Literal["auto", "class", "labels", "number"],
+        Doc(
+            "What the target is; auto takes texts and up to 20 different whole numbers for classes, and several "
+            "columns of 0 and 1 for labels."
+        ),
     ] = "auto"
     target_missing: Annotated[
         Literal["refuse", "drop"], Doc("What to do about rows without a target: stop, or leave them out.")

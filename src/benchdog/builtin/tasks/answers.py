@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from benchdog.api import Answer, Call, Failed, Spec
 
-from .options import NextTokenOptions
+from .options import EmbeddingOptions, LabelsOptions, NextTokenOptions, OrdinalOptions
+from .ordering import ranks_of
 
 FEW = 20
 """With more classes than this, only the likeliest are listed."""
 LISTED = 5
+HALF = 0.5
+ROWS = 256
+"""Vectors that are compared with all others at once."""
 WINDOW = 256
 """Tokens that a model of free length gets to see."""
 
@@ -29,6 +34,64 @@ def classification(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, optio
             Answer({"label": names[best], "probability": float(row[best]), "probabilities": probabilities})
         )
     return answers
+
+
+def multi_label(
+    call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: LabelsOptions | None
+) -> list[Answer]:
+    """Give the labels whose probability reaches the threshold, and the probability of each."""
+    threshold = (options or LabelsOptions()).threshold
+    answer, _ = call(*inputs)
+    names = spec.target.classes
+    return [
+        Answer(
+            {
+                "labels": [name for name, p in zip(names, row, strict=True) if p >= threshold],
+                "probabilities": {name: float(p) for name, p in zip(names, row, strict=True)},
+            }
+        )
+        for row in answer
+    ]
+
+
+def ordinal(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: OrdinalOptions | None) -> list[Answer]:
+    """Give the label in the middle of the probabilities, its own probability, and that of each class."""
+    answer, _ = call(*inputs)
+    names = spec.target.classes
+    order = np.argsort(ranks_of(names, (options or OrdinalOptions()).order)[0])
+    answers = []
+    for row in answer:
+        # The first rank that half of the probability doesn't exceed: being above it is no likelier than not.
+        passed = row[order][::-1].cumsum()[::-1][1:] > HALF
+        label = int(order[passed.sum()])
+        probabilities = {names[k]: float(row[k]) for k in order}
+        answers.append(
+            Answer({"label": names[label], "probability": float(row[label]), "probabilities": probabilities})
+        )
+    return answers
+
+
+def embedding(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
+    """Give the vector, of length 1."""
+    answer, _ = call(*inputs)
+    return [Answer({"vector": [float(x) for x in row]}) for row in answer]
+
+
+def neighbours(answers: list[Answer], spec: Spec, options: EmbeddingOptions | None) -> list[Answer]:
+    """Name for each of several inputs the others that are nearest, with their distance: 0 to 2."""
+    count = min((options or EmbeddingOptions()).nearest, len(answers) - 1)
+    vectors = np.array([each.values["vector"] for each in answers])
+    told = []
+    for start in range(0, len(answers), ROWS):
+        close = vectors[start : start + ROWS] @ vectors.T
+        close[np.arange(len(close)), start + np.arange(len(close))] = -np.inf  # itself
+        order = np.argsort(-close, axis=1, kind="stable")[:, :count]
+        for each, row, places in zip(answers[start:], close, order, strict=False):
+            # From the product of unit vectors: |a - b|^2 = 2 - 2 a.b
+            near = [{"id": answers[i].id, "distance": float(np.sqrt(max(0.0, 2 - 2 * row[i])))} for i in places]
+            first = {"nearest": near[0]["id"], "distance": near[0]["distance"]} if near else {}
+            told.append(replace(each, values={**first, "neighbours": near, **each.values}))
+    return told
 
 
 def regression(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
 
+from .criteria import CODES, ROWS, Criterion, NamedLoss
+from .losses import ClassLoss, CrossEntropy, PerClass, focal_terms
 from .metrics import ClassMeter
+from .options import ClassificationOptions
+from .weights import ClassWeights
 
 
 class Classification:
-    """Choose a class: score (B, classes), answer its softmax, target (B,) int64 codes."""
+    """Choose a class: score (B, classes), answer its softmax, target (B,) int64 codes or (B, classes) shares.
+
+    The loss is summed over samples, each times what its class counts; its weight is the sum of these.
+    """
 
     monitor = "accuracy"
     better = "max"
+
+    def __init__(self, options: ClassificationOptions | None = None) -> None:
+        self.options = options or ClassificationOptions()
+        self.weights = ClassWeights(self.options.class_weights)
+        self.adds_up = True
+        self._loss: ClassLoss | None = None
 
     def check(self, spec: Spec) -> None:
         if spec.target.kind != "class":
@@ -27,6 +42,37 @@ class Classification:
                 f"The task 'classification' needs at least 2 classes, but the source names {spec.classes}.",
                 "List them in the spec: Target(kind='class', classes=('cat', 'dog')).",
             )
+        self.weights.check(spec, "classification")
+        self._loss = self._made()
+        if isinstance(self._loss, NamedLoss):
+            self.adds_up = self._loss.probe(spec.classes)
+
+    def _made(self) -> ClassLoss:
+        """Make the loss; a class that the options name is imported only here, where it is needed."""
+        options = self.options
+        if options.criterion_options and options.criterion in ("cross-entropy", "focal"):
+            raise BadUsage(
+                f"{options.criterion!r} takes no criterion_options.", "They are for a criterion named by its class."
+            )
+        if options.criterion == "cross-entropy":
+            return CrossEntropy(options.label_smoothing)
+        if options.criterion == "focal":
+            return PerClass(focal_terms(options.gamma), options.label_smoothing)
+        own, known = ("cross-entropy", "focal"), (*CODES, *ROWS)
+        criterion = Criterion(options.criterion, options.criterion_options, known, own, "criterion_options")
+        return NamedLoss(criterion, options.label_smoothing)
+
+    def fit(self, targets: Iterable[Tensor]) -> None:
+        """Learn balanced weights, if they are wanted."""
+        self.weights.fit(targets)
+
+    def state(self) -> dict[str, Any]:
+        """Give what `fit` learnt, for `restore`."""
+        return self.weights.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what another `fit` learnt."""
+        self.weights.restore(state)
 
     def output(self, spec: Spec) -> tuple[int | None, ...]:
         return (spec.classes,)
@@ -35,7 +81,9 @@ class Classification:
         return nn.Softmax(dim=1)
 
     def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
-        return F.cross_entropy(score, batch.target, reduction="sum"), float(len(batch.target))
+        if self._loss is None:
+            self._loss = self._made()
+        return self._loss(score, batch.target, self.weights)
 
     def meter(self, spec: Spec) -> Meter:
         return ClassMeter(self.loss, spec.target.classes)

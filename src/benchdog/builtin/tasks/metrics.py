@@ -124,17 +124,19 @@ class MaskMeter(Sums):
     """Metrics of scores (B, classes, ...) against masks (B, ...), over all pixels together.
 
     iou and dice are means over the foreground, all classes but the first, as far as they occur or were
-    answered; 0 when none was. value() also gives loss, pixel_accuracy, confusion and per_class.
+    answered; 0 when none was. value() also gives loss, pixel_accuracy, confusion and per_class. Pixels of the
+    code `ignore` count nowhere.
     """
 
-    def __init__(self, loss: Loss, classes: Sequence[str]) -> None:
+    def __init__(self, loss: Loss, classes: Sequence[str], ignore: int | None = None) -> None:
         super().__init__(loss, confusion=torch.zeros(len(classes) ** 2, dtype=torch.int64))
         self.classes = classes
+        self.ignore = ignore
 
     @torch.no_grad()
     def add(self, score: Tensor, batch: Batch) -> None:
         self.add_loss(score, batch)
-        count_pairs(self.sums["confusion"], score, batch.target, len(self.classes))
+        count_pairs(self.sums["confusion"], score, batch.target, len(self.classes), self.ignore)
 
     def value(self) -> dict[str, Any]:
         table = square(self.sums["confusion"], len(self.classes))
@@ -239,13 +241,24 @@ def square(confusion: Tensor, classes: int) -> Tensor:
     return confusion.cpu().double().view(classes, classes)
 
 
-def count_pairs(confusion: Tensor, score: Tensor, target: Tensor, classes: int) -> None:
+def count_pairs(confusion: Tensor, score: Tensor, target: Tensor, classes: int, ignore: int | None = None) -> None:
     """Count each pair of true and answered class in a flat matrix; scores are (B, classes, ...)."""
-    # max gives the place ten times as fast as argmax does along an inner axis on a CPU; index_add_ doesn't
-    # make a GPU wait as bincount does.
-    answered = score.max(1).indices
-    pairs = (target.long() * classes + answered).reshape(-1).to(confusion.device)
-    confusion.index_add_(0, pairs, torch.ones_like(pairs))
+    # max gives the place ten times as fast as argmax does along an inner axis on a CPU.
+    count_answers(confusion, score.max(1).indices, target, classes, ignore)
+
+
+def count_answers(
+    confusion: Tensor, answered: Tensor, target: Tensor, classes: int, ignore: int | None = None
+) -> None:
+    """Count each pair of true and answered code (B, ...) in a flat matrix."""
+    # index_add_ doesn't make a GPU wait as bincount does.
+    target, counts = target.long(), None
+    if ignore is not None:
+        counts = (target != ignore).long()
+        target = target * counts
+    pairs = (target * classes + answered).reshape(-1).to(confusion.device)
+    counts = torch.ones_like(pairs) if counts is None else counts.reshape(-1).to(confusion.device)
+    confusion.index_add_(0, pairs, counts)
 
 
 def by_class(names: Sequence[str], **columns: Tensor) -> dict[str, dict[str, float | int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import prod
 
 import torch
@@ -12,10 +13,16 @@ from torch import Tensor, nn
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
 
 from .answers import target_names
+from .criteria import NUMBERS, Criterion
 from .metrics import NumberMeter
 from .options import RegressionOptions
 
-LOSSES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": partial(F.mse_loss, reduction="sum"),
+    "mae": partial(F.l1_loss, reduction="sum"),
+    "huber": partial(F.huber_loss, reduction="sum"),
+}
+"""The own words for an error, summed over the values."""
 
 
 class Units(nn.Module):
@@ -45,7 +52,8 @@ class Regression:
 
     def __init__(self, options: RegressionOptions) -> None:
         self.options = options
-        self.error = LOSSES[options.loss]
+        self.adds_up = True
+        self.error: Callable[[Tensor, Tensor], Tensor] | None = None
         self.set(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
 
     def set(self, mean: Tensor, std: Tensor) -> None:
@@ -89,6 +97,19 @@ class Regression:
                 f"The task 'regression' needs one number or a row of them, but the target's shape is {target.shape}.",
                 "Give the target the shape () or (k,).",
             )
+        self.error = self._made()
+        if isinstance(self.error, Criterion):
+            score = torch.linspace(-1, 1, 4 * (self.output(spec)[0] or 1)).view(4, -1)
+            self.adds_up = self.error.probe(score, score.flip(0))
+
+    def _made(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Make the error; a class that the options name is imported only here, where it is needed."""
+        name, given = self.options.loss, self.options.loss_options
+        if name not in LOSSES:
+            return Criterion(name, given, NUMBERS, tuple(LOSSES), "loss_options")
+        if given:
+            raise BadUsage(f"{name!r} takes no loss_options.", "They are for a criterion named by its class.")
+        return LOSSES[name]
 
     def output(self, spec: Spec) -> tuple[int | None, ...]:
         return (prod(axis or 0 for axis in spec.target.shape),)
@@ -102,7 +123,12 @@ class Regression:
             self.near = (self.near[0].to(score.device), self.near[1].to(score.device))
         mean, inverse = self.near
         target = (batch.target.view(score.shape) - mean).mul_(inverse)  # first the mean: exact where it is large
-        return self.error(score, target, reduction="sum"), float(target.numel())
+        if self.error is None:
+            self.error = self._made()
+        lost = self.error(score, target)
+        if isinstance(self.error, Criterion):  # per value, per sample, or the batch's mean
+            lost = lost.sum() * (target.numel() / max(lost.numel(), 1))
+        return lost, float(target.numel())
 
     def meter(self, spec: Spec) -> Meter:
         names = target_names(spec)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
 
+from .losses import ClassLoss, CrossEntropy, PerClass, focal_terms
 from .metrics import MaskMeter
+from .options import SegmentationOptions
+from .regions import Dice, DiceAndCrossEntropy
+from .weights import ClassWeights
 
 
 class Likeliest(nn.Module):
@@ -21,12 +28,27 @@ class Likeliest(nn.Module):
 class Segmentation:
     """Choose a class per pixel: score (B, classes, H, W), answer a mask (B, H, W) uint8, target int64.
 
-    The first class is the background. A volume has one axis more. The loss is the cross-entropy summed
-    over pixels, its weight their number.
+    The first class is the background. A volume has one axis more. A loss per pixel is summed over pixels, and
+    its weight is what they count; a loss per sample is summed over samples. `ignore` is a code whose pixels
+    count nowhere; None when every pixel does. Dice over the batch doesn't add up.
     """
 
     monitor = "iou"
     better = "max"
+
+    def __init__(self, options: SegmentationOptions | None = None) -> None:
+        self.options = options = options or SegmentationOptions()
+        self.ignore = options.ignore
+        self.adds_up = options.loss != "batch-dice"
+        self.weights = ClassWeights(options.class_weights, options.ignore)
+        losses: dict[str, ClassLoss] = {
+            "cross-entropy": CrossEntropy(ignore=options.ignore),
+            "focal": PerClass(focal_terms(options.gamma), ignore=options.ignore),
+            "dice": Dice(options.ignore),
+            "dice+cross-entropy": DiceAndCrossEntropy(options.ignore),
+            "batch-dice": Dice(options.ignore, over_batch=True),
+        }
+        self._loss = losses[options.loss]
 
     def check(self, spec: Spec) -> None:
         field, target = spec.fields[0], spec.target
@@ -51,6 +73,35 @@ class Segmentation:
                 f"but the target's shape is {target.shape}.",
                 "Give the target the picture's axes without the channels.",
             )
+        if self.ignore is not None and not spec.classes <= self.ignore <= np.iinfo(target.dtype).max:
+            raise BadUsage(
+                f"ignore = {self.ignore} of the task 'segmentation' is no code beyond the {spec.classes} classes "
+                f"that a mask of {target.dtype} can hold.",
+                "255 is usual. A class that is to count nothing: class_weights = { NAME = 0.0 }.",
+            )
+        self.weights.check(spec, "segmentation")
+        given = self.weights.given
+        if (
+            isinstance(given, Mapping)
+            and "dice" in self.options.loss
+            and not any(given.get(c, 1.0) for c in target.classes[1:])
+        ):
+            raise BadUsage(
+                "class_weights of 'segmentation' let no class but the background count.",
+                "Dice compares the others: give one of them more than 0.",
+            )
+
+    def fit(self, targets: Iterable[Tensor]) -> None:
+        """Learn balanced weights, if they are wanted."""
+        self.weights.fit(targets)
+
+    def state(self) -> dict[str, Any]:
+        """Give what `fit` learnt, for `restore`."""
+        return self.weights.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what another `fit` learnt."""
+        self.weights.restore(state)
 
     def output(self, spec: Spec) -> tuple[int | None, ...]:
         return (spec.classes, *spec.fields[0].shape[1:])
@@ -59,8 +110,7 @@ class Segmentation:
         return Likeliest()
 
     def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
-        target = batch.target.long()
-        return F.cross_entropy(score, target, reduction="sum"), float(target.numel())
+        return self._loss(score, batch.target, self.weights)
 
     def meter(self, spec: Spec) -> Meter:
-        return MaskMeter(self.loss, spec.target.classes)
+        return MaskMeter(self.loss, spec.target.classes, self.ignore)

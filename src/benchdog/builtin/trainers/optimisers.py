@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from benchdog.api import BadUsage
+from benchdog.builtin.named import arguments, named
 
-from .named import arguments, named
 from .options import Supervised as Options
 
 TAKEN = ("lr", "weight_decay")

@@ -12,8 +12,8 @@ from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from benchdog.api import BadUsage
+from benchdog.builtin.named import arguments, named
 
-from .named import arguments, named
 from .options import Supervised as Options
 
 CURVES = ("constant", "linear", "cosine")

@@ -86,11 +86,13 @@
 
   function classes(values) {
     const rows = Object.entries(values.probabilities).sort((a, b) => b[1] - a[1]);
-    const label = el("p", { class: "label" }, values.label, " ", el("small", {}, percent(values.probability)));
-    const list = bars(rows.slice(0, FEW), values.label);
+    const best = values.labels || [values.label];  // several may be true, or none
+    const sure = values.probability == null ? null : el("small", {}, percent(values.probability));
+    const label = el("p", { class: "label" }, best.join(", ") || "none", " ", sure);
+    const list = bars(rows.slice(0, FEW), best);
     if (rows.length <= FEW) return [label, list];
     const more = el("button", { class: "other", type: "button" }, `Show all ${rows.length}`);
-    more.addEventListener("click", () => { list.replaceWith(bars(rows, values.label)); more.remove(); });
+    more.addEventListener("click", () => { list.replaceWith(bars(rows, best)); more.remove(); });
     return [label, list, el("div", { class: "actions" }, more)];
   }
 
@@ -100,7 +102,7 @@
       bar.style.width = `${100 * (share || 0)}%`;
       const swatch = colours ? el("span", { class: "swatch" }) : null;
       if (swatch) swatch.style.background = colours[name];
-      return el("li", { class: name === best ? "best" : "" }, el("span", { class: "of" }, swatch, name),
+      return el("li", { class: best.includes(name) ? "best" : "" }, el("span", { class: "of" }, swatch, name),
         el("span", { class: "track" }, bar), el("span", { class: "number" }, percent(share)));
     }));
   }
@@ -118,7 +120,7 @@
     if (picture) sliders.push(slider("Mask", 100, 60, (value) => { tint.style.opacity = value / 100; }));
     const colours = Object.fromEntries(about.classes.map((name, place) => [name, place ? about.colours[place] : "transparent"]));
     const shares = Object.entries(values.classes || {}).sort((a, b) => b[1] - a[1]);
-    return [frame, ...sliders, bars(shares, null, colours)];
+    return [frame, ...sliders, bars(shares, [], colours)];
   }
 
   function slider(name, largest, value, change) {

@@ -29,13 +29,17 @@ def named(name: str, home: ModuleType, kind: type, what: str, own: tuple[str, ..
     raise BadUsage(f"There is no {what} {name!r}.", nearest(name, [*own, *known]))
 
 
-def arguments(cls: type, given: Mapping[str, Any], what: str, taken: tuple[str, ...] = ()) -> dict[str, Any]:
+def arguments(
+    cls: type, given: Mapping[str, Any], what: str, taken: tuple[str, ...] = (), positional: int = 1
+) -> dict[str, Any]:
     """Check arguments for a class by its signature: names, and types by the defaults.
+
+    The first `positional` ones are given by the caller: the parameters of an optimiser, say.
 
     Raises:
         BadUsage: an unknown name, one that has an option of its own (`taken`), or a value of another type.
     """
-    parameters = list(inspect.signature(cls).parameters.values())[1:]
+    parameters = list(inspect.signature(cls).parameters.values())[positional:]
     known = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     checked = {}
     for name, value in given.items():

@@ -1,0 +1,181 @@
+"""What is to be predicted from a table: its column or columns, as classes, labels or numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import BadData, BadUsage, Target
+from benchdog.builtin.sources.options import CsvOptions
+from benchdog.builtin.sources.tables import (
+    ABSENT,
+    MISSING,
+    Numbers,
+    Table,
+    check_finite,
+    coarse,
+    has_comma,
+    numbers,
+    strays,
+)
+from benchdog.builtin.sources.wording import few, natural
+
+Array = np.ndarray[Any, np.dtype[Any]]
+MOST_INTEGERS = 20
+"""A target of more different whole numbers is a number for kind = auto."""
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """The targets of all rows: codes (rows,), numbers (rows,) or (rows, columns), labels (rows, columns)."""
+
+    values: Array
+    target: Target
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of codes; () for anything else."""
+        return self.target.classes if self.target.kind == "class" else ()
+
+    def groups(self) -> Array:
+        """Give what should be in every split: the class, the rarest true label (-1: none), or nothing."""
+        if self.target.kind == "labels":
+            rarity = self.values / np.maximum(self.values.sum(0), 1)
+            return np.where(self.values.any(1), rarity.argmax(1), -1)
+        return self.values if self.classes else np.zeros(len(self.values), np.int64)
+
+
+def with_targets(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> Table:
+    """Leave out rows without one of the targets, or refuse them."""
+    for name in names:
+        table = _with_target(table, name, options, notes)
+    return table
+
+
+def _with_target(table: Table, name: str, options: CsvOptions, notes: list[str]) -> Table:
+    cells = table.columns[name]
+    words = ABSENT if options.kind == "class" or numbers(cells) is None else MISSING
+    gone = [cell.casefold() in words for cell in cells]
+    absent = [line for line, is_gone in zip(table.lines, gone, strict=True) if is_gone]
+    if not absent:
+        return table
+    if options.target_missing == "refuse":
+        raise BadData(
+            f"{table.path}: the target {name!r} is missing in {len(absent):,} of {len(cells):,} "
+            f"rows: line {few(absent, len(absent))}.",
+            'Fill it in, or leave those rows out: --set source.target_missing="drop".',
+        )
+    if len(absent) == len(cells):
+        raise BadData(f"{table.path}: no row has a target {name!r}.")
+    notes.append(f"{len(absent):,} rows without a target are left out.")
+    return table.keep([not is_gone for is_gone in gone])
+
+
+def read_targets(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> Answers:
+    """Read one column as a class or a number, several as labels or numbers.
+
+    Raises:
+        BadData: cells are not what they must be; names their lines.
+        BadUsage: several columns are to be classes.
+    """
+    if len(names) > 1 or options.kind == "labels":
+        return _several(table, names, options, notes)
+    (name,) = names
+    values, classes = _single(table, name, options, notes)
+    if classes:
+        return Answers(values=values, target=Target(kind="class", name=name, classes=classes))
+    return Answers(values=values, target=Target(kind="number", name=name, dtype="float32"))
+
+
+def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> Answers:
+    """Read columns of numbers; where all are 0 or 1 they are labels, unless the option says otherwise."""
+    if options.kind == "class":
+        raise BadUsage(
+            f"{len(names)} targets can't be one class.", 'Give one target, or kind = "labels" for columns of 0 and 1.'
+        )
+    columns = [_numbers(table, name) for name in names]
+    odd = [name for name, values in zip(names, columns, strict=True) if not np.isin(values, (0, 1)).all()]
+    kind = options.kind
+    if kind == "auto":
+        kind = "number" if odd else "labels"
+        if not odd:
+            text = ", ".join(map(repr, names))
+            notes.append(f'{text} are 0 or 1 and taken for labels; for numbers: --set source.kind="number".')
+    if kind == "labels" and odd:
+        wrong = np.flatnonzero(~np.isin(columns[names.index(odd[0])], (0, 1)))
+        lines = few((table.lines[row] for row in wrong), len(wrong))
+        raise BadData(
+            f"{table.path}: the label {odd[0]!r} is neither 0 nor 1 in line {lines}.",
+            'Correct the cells; for numbers: --set source.kind="number".',
+        )
+    if kind == "number":
+        notes += [_coarse(name, values) for name, values in zip(names, columns, strict=True) if coarse(values)]
+    else:
+        for name, values in zip(names, columns, strict=True):
+            if len(np.unique(values)) < 2:
+                raise BadData(f"{table.path}: the label {name!r} is {values[0]:.0f} in every row.", "Leave it out.")
+    target = Target(kind=kind, name=", ".join(names), classes=tuple(names), shape=(len(names),), dtype="float32")
+    return Answers(values=np.stack(columns, 1).astype(np.float32), target=target)
+
+
+def _numbers(table: Table, name: str) -> Numbers:
+    """Read a target that must be numbers."""
+    values = numbers(table.columns[name])
+    if values is None:
+        cells = table.columns[name]
+        wrong = [f"{line} ({cell})" for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
+        raise BadData(
+            f"{table.path}: the target {name!r} is no number in line {few(wrong, len(wrong))}.",
+            "Correct the cells, or use kind = class.",
+        )
+    check_finite(table, name, values)
+    return values
+
+
+def _coarse(name: str, values: Numbers) -> str:
+    return f"{name!r} can't be told apart in float32 ({coarse(values)}): subtract a start value."
+
+
+def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> tuple[Array, tuple[str, ...]]:
+    """Give float32 numbers and (), or int64 codes and the classes in order."""
+    cells, kind = table.columns[name], options.kind
+    values = _numbers(table, name) if kind == "number" else numbers(cells)
+    if values is not None and np.isnan(values).any():  # kind = class, and a class is called none
+        values = None
+    if kind == "auto" and values is None and has_comma(cells):
+        raise BadData(
+            f"{table.path}: the target {name!r} has a decimal comma: {strays(table, name)}.",
+            'Write numbers with a point; if they are classes: --set source.kind="class".',
+        )
+    if values is not None:
+        check_finite(table, name, values)
+        whole = bool((values == np.round(values)).all())
+        different = len(np.unique(values))
+        many = not whole or different > min(MOST_INTEGERS, len(values) // 3)
+        if kind == "number" or (kind == "auto" and many):
+            if coarse(values):
+                notes.append(_coarse(name, values))
+            return values.astype(np.float32), ()
+        if kind == "auto" and different > 2:
+            notes.append(
+                f"{name!r} has {different} whole numbers and is taken for classes; for numbers: "
+                '--set source.kind="number"'
+            )
+        as_text = np.abs(values).max() >= 2**53 or any(re.match(r"[+-]?0\d", cell) for cell in cells)
+        cells = [f"{value + 0:.0f}" for value in values] if whole and not as_text else cells  # + 0: no "-0"
+    elif kind == "auto" and (odd := strays(table, name)):
+        notes.append(f"{name!r} is taken for classes: {odd}.")
+    classes = sorted(set(cells), key=natural if values is None else lambda cell: (float(cell), cell))
+    if not 2 <= len(classes) <= MOST_CLASSES or (values is None and len(classes) > len(cells) // 2):
+        raise BadData(
+            f"{table.path}: the target {name!r} has {len(classes):,} different values in "
+            f"{len(cells):,} rows: these can't be classes to learn.",
+            "Choose another target column.",
+        )
+    codes = {name: code for code, name in enumerate(classes)}
+    return np.array([codes[cell] for cell in cells], np.int64), tuple(classes)
