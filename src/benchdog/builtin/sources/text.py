@@ -91,7 +91,7 @@ class Text:
                 f"a window needs {length + 1}.",
                 "Give a longer text, a smaller source.length or another share.",
             )
-        return Windows(np.concatenate(pieces), loaded.op, np.array(starts), length, loaded.found.field)
+        return Windows(name, np.concatenate(pieces), loaded.op, np.array(starts), length, loaded.found.field)
 
     def _load(self) -> _Loaded:
         if self._loaded is None:
@@ -112,7 +112,7 @@ class Text:
         op: dict[str, Any] = {"op": "tokens", "unit": options.unit}
         if options.unit == "character":
             # Without labels all characters: a text can't be gone on with from one that isn't there.
-            seen = found.texts if found.labels is None else learnt_from
+            seen = [piece for name in SPLITS for piece in parts[name]] if found.labels is None else learnt_from
             op["vocabulary"] = alphabet(seen)
         elif options.unit == "bpe":
             op["merges"] = learn(learnt_from, options.vocabulary)
@@ -216,8 +216,8 @@ def filled(texts: Sequence[str], op: Op, length: int, unit: str) -> Array:
 class Windows:
     """Windows of tokens by position; the target is the window one token later."""
 
-    def __init__(self, codes: Array, op: Op, starts: Array, length: int, field: str) -> None:
-        self.codes, self.starts, self.field = codes, starts, field
+    def __init__(self, name: str, codes: Array, op: Op, starts: Array, length: int, field: str) -> None:
+        self.name, self.codes, self.starts, self.field = name, codes, starts, field
         self.window = np.arange(length)
         self.words, self.encode = words(op), encoder(op)
 
@@ -225,8 +225,8 @@ class Windows:
         return len(self.starts)
 
     def id(self, i: int) -> str:
-        """Name a window by where it begins."""
-        return f"token-{self.starts[i]}"
+        """Name a window by the token of its split with which it begins."""
+        return f"{self.name}-token-{self.starts[i]}"
 
     def raw(self, i: int) -> Raw:
         """Give a window as text where that gives the same tokens, else as codes; its target int64 (T,)."""
