@@ -17,8 +17,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a small model of a rhyme; give the working folder."""
     folder = tmp_path_factory.mktemp("rhyme")
     (folder / "rhyme.txt").write_text(RHYME * 20, encoding="utf-8")
-    data = ["--data", "rhyme.txt", "--epochs", 6, "--lr", "0.01", "--quiet", "--name", "rhyme"]
-    run("train", "text", *data, *MODEL, *TASK, cwd=folder)
+    data = ["--epochs", 6, "--lr", "0.01", "--quiet", "--name", "rhyme"]
+    run("train", "rhyme.txt", *data, *MODEL, *TASK, cwd=folder)
     return folder
 
 
