@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchdog.api import BadData, BadUsage, NotAvailable, Spec, Target, encoder, spellings, words
-from benchdog.api.tokens import PIECE
+from benchdog.api import BadData, BadUsage, NotAvailable, Spec, Target, encoder, pieces, spellings, words
 from benchdog.builtin.sources import pairs
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.text import Text
@@ -39,7 +38,7 @@ def text(path: Path, **more) -> Text:
 
 @given(texts)
 def test_pieces_and_tokens_are_the_whole_text(value):
-    assert "".join(PIECE.findall(value)) == value
+    assert "".join(pieces(value)) == value
     for op in ({"unit": "byte"}, {"unit": "bpe", "merges": MERGES}):
         codes = encoder(op)(value)
         assert b"".join(words(op)[code] for code in codes).decode() == value

@@ -2,7 +2,7 @@
 
 A decode operation says how: {"op": "tokens", "unit": "byte"}, {"unit": "character", "vocabulary": [...]} or
 {"unit": "bpe", "merges": [[104, 101], [256, 32], ...]}. Byte pairs begin with the 256 bytes; the merge of two
-tokens is a new one, the next number, and they are merged in that order within each piece of `PIECE`.
+tokens is a new one, the next number, and they are merged in that order within each of `pieces`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ def words_of(merges: Sequence[Sequence[int]]) -> tuple[bytes, ...]:
     return tuple(words)
 
 
+def pieces(text: str) -> list[str]:
+    """Cut a text into what byte pairs are learnt and merged within; joined they are the text."""
+    return PIECE.findall(text)
+
+
 def words(op: Op) -> tuple[bytes, ...]:
     """Give the bytes of each token of an operation, in the order of their codes."""
     unit = op.get("unit", "character")
@@ -67,7 +72,7 @@ def encoder(op: Op) -> Encode:
 
     def encode(text: str) -> list[int]:
         result: list[int] = []
-        for piece in PIECE.findall(text):
+        for piece in pieces(text):
             codes = seen.get(piece)
             if codes is None:
                 codes = merged(list(piece.encode("utf-8", "surrogatepass")), pairs)

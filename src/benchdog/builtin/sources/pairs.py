@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from benchdog.api import NotAvailable
-from benchdog.api.tokens import BYTES, PIECE
+from benchdog.api import NotAvailable, pieces, words
 
 
 def learn(texts: Iterable[str], vocabulary: int) -> list[list[int]]:
@@ -34,14 +33,14 @@ def learn(texts: Iterable[str], vocabulary: int) -> list[list[int]]:
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, min_frequency=2, initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator((piece for text in texts for piece in PIECE.findall(text)), trainer)
+    tokenizer.train_from_iterator((piece for text in texts for piece in pieces(text)), trainer)
     return as_codes(json.loads(tokenizer.to_str())["model"]["merges"])
 
 
 def as_codes(merges: Iterable[Any]) -> list[list[int]]:
     """Turn the library's merges of printable signs for bytes into pairs of codes."""
     byte = {sign: value for value, sign in enumerate(signs())}
-    code = {word: i for i, word in enumerate(BYTES)}
+    code = {word: i for i, word in enumerate(words({"unit": "byte"}))}
     result = []
     for merge in merges:
         left, right = merge.split(" ") if isinstance(merge, str) else merge
