@@ -17,6 +17,40 @@ from inside import run, same, weights
 UNET = ["--model", "unet", "--set", "model.width=4", "--set", "source.count=40", "--set", "source.size=16", "--quiet"]
 
 
+TWO = """
+from torch import nn
+
+class Two(nn.Module):
+    def __init__(self, aside: bool = True):
+        super().__init__()
+        self.aside, self.flat = aside, nn.Flatten()
+        self.first, self.second = nn.Linear(64, 10), nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = self.flat(x)
+        score = self.first(x)
+        return {"score": score, "auxiliary": [(0.5, self.second(x))]} if self.aside else {"score": score}
+"""
+SGD = """
+class Sgd:
+    def train(self, session):
+        import torch
+
+        optimiser = torch.optim.SGD(session.model.parameters(), lr=0.05)
+        session.track(optimiser=optimiser)
+        for _ in session.epochs():
+            for batch in session.batches():
+                loss, weight = session.task.loss(session.model(*batch.inputs), batch)
+                session.backward(loss, weight, batch)
+                if batch.last:
+                    session.device.step(optimiser)
+                    optimiser.zero_grad()
+                    session.step_done(loss.detach(), weight)
+            session.epoch_done(session.evaluate())
+        return session.model
+"""
+
+
 def people(path: Path) -> Path:
     """Write a table whose answer is in a category, in a number that is missing at times, and in noise."""
     draw = random.Random(0)
@@ -46,6 +80,19 @@ def test_deep_supervision_adds_up_over_pieces(tmp_path, dimensions):
     # What is learnt of the coarse scores shows in the loss, and only of the training.
     (line,) = [json.loads(line) for line in (tmp_path / "runs/whole/metrics.jsonl").read_text().splitlines()][-1:]
     assert {"train.loss", "valid.loss", "valid.iou"} <= line.keys()
+
+
+def test_a_strangers_auxiliary_score_is_learnt_by_a_strangers_trainer(tmp_path):
+    (tmp_path / "two.py").write_text(TWO, encoding="utf-8")
+    (tmp_path / "sgd.py").write_text(SGD, encoding="utf-8")
+    given = ["digits", "--model", "two.py:Two", "--trainer", "sgd.py:Sgd", "--epochs", 4, "--quiet"]
+    run("train", *given, "--name", "two", cwd=tmp_path)
+    run("train", *given, "--set", "model.aside=false", "--name", "one", cwd=tmp_path)
+    two, one = (weights(tmp_path / "runs" / name) for name in ("two", "one"))
+    # Each linear layer learns alone, so a lower share only slows it down; without one the second stays as drawn.
+    (second,) = [name for name in two if name.endswith("second.weight")]
+    assert not np.array_equal(two[second], one[second])
+    assert run("evaluate", "two", "--json", cwd=tmp_path).json["metrics"]["accuracy"] > 0.8
 
 
 def test_tabular_gets_codes_and_keeps_them_in_its_artifact(tmp_path):
