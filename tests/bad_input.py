@@ -439,7 +439,7 @@ CASES = [
         name="a text that is too short",
         code=5,
         said=("poem.txt", "a window needs 129"),
-        make=text("poem.txt", "tiger tiger\n", "train", "characters", "--data", "poem.txt", "--quiet"),
+        make=text("poem.txt", "tiger tiger\n", "train", "text", "--data", "poem.txt", "--quiet"),
     ),
     Case(name="a damaged data set", code=5, said=("ubyte.gz is damaged", "fetch it again"), make=gzips),
     Case(

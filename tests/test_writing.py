@@ -8,8 +8,8 @@ import pytest
 from inside import run
 
 RHYME = "the cat sat on the mat. the rat ran to the cat. a hat for the cat, a mat for the rat.\n"
-MODEL = ["--model", "characters", "--set", "model.width=16", "--set", "model.layers=1", "--set", "model.heads=2"]
-TASK = ["--set", "task.length=40", "--set", "source.context=24", "--set", "source.stride=3"]
+MODEL = ["--model", "gpt", "--set", "model.width=16", "--set", "model.layers=1", "--set", "model.heads=2"]
+TASK = ["--set", "task.length=40", "--set", "source.length=24", "--set", "source.stride=3"]
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a small model of a rhyme; give the working folder."""
     folder = tmp_path_factory.mktemp("rhyme")
     (folder / "rhyme.txt").write_text(RHYME * 20, encoding="utf-8")
-    data = ["--data", "rhyme.txt", "--epochs", 6, "--lr", "0.01", "--quiet", "--name", "rhyme"]
-    run("train", "characters", *data, *MODEL, *TASK, cwd=folder)
+    data = ["--epochs", 6, "--lr", "0.01", "--quiet", "--name", "rhyme"]
+    run("train", "rhyme.txt", *data, *MODEL, *TASK, cwd=folder)
     return folder
 
 

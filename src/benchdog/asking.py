@@ -21,13 +21,14 @@ class Discovers(Protocol):
 
 
 def source_layer(what: str) -> Layer:
-    """Take a source's name, a .csv file or a folder of images as the source."""
+    """Take a source's name, a .csv or .txt file or a folder of images as the source."""
     base = Path.cwd()
     path = Path(what)
-    if path.suffix.lower() in (".csv", ".tsv") and ":" not in what:
+    source = {".csv": "csv", ".tsv": "csv", ".txt": "text"}.get(path.suffix.lower())
+    if source and ":" not in what:
         if not path.is_file():
-            raise BadData(f"There is no file {what}.", "Give the path of a CSV file, or a source's name.")
-        return {"source.name": Given("csv", what, base), "source.path": Given(what, what, base)}
+            raise BadData(f"There is no file {what}.", "Give the path of a CSV or text file, or a source's name.")
+        return {"source.name": Given(source, what, base), "source.path": Given(what, what, base)}
     if path.is_dir() and ("/" in what or "\\" in what or what in (".", "..")):
         return {"source.name": Given("image-folder", what, base), "source.path": Given(what, what, base)}
     if ("/" in what or "\\" in what) and ":" not in path.name and not path.exists():
@@ -45,7 +46,7 @@ def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discov
     """Merge recipe or source, flags and settings.
 
     Args:
-        what: a recipe ending in .toml, a source's name, a .csv file or a folder.
+        what: a recipe ending in .toml, a source's name, a .csv or .txt file or a folder.
         given: flags by recipe key; None where a flag is absent.
         settings: "key=value" texts.
         shared: gives the plugins; local files of the command line and of the recipe are loaded together.

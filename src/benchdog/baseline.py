@@ -32,6 +32,9 @@ LABELS = 20
 BINS = 256
 """Thresholds that are tried."""
 
+PAIRED = 4096
+"""Tokens up to which pairs of them are counted: 128 MB."""
+
 
 def measure(
     train: Arrays,
@@ -271,6 +274,10 @@ def _tokens(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tu
     """Offer how often each token comes, and how often it comes after the one before."""
     (before, *_), after = train
     vocabulary = spec.classes
+    if vocabulary > PAIRED:
+        alone = _log_shares(np.bincount(after.astype(np.int64).ravel(), minlength=vocabulary))
+        yield "unigram", lambda inputs: alone.expand(*inputs[0].shape, vocabulary).clone()
+        return
     pairs = np.bincount(
         before.astype(np.int64).ravel() * vocabulary + after.astype(np.int64).ravel(), minlength=vocabulary**2
     ).reshape(vocabulary, vocabulary)

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Field, Op, Preprocess, Raw, Spec
+from benchdog.codes import is_alphabet
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.readers import OPS, Array, Step, Wrong, is_alphabet
+from benchdog.readers import OPS
+from benchdog.wrong import Array, Step, Wrong
 
 # --- preprocess ------------------------------------------------------------------------------------
 

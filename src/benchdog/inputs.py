@@ -53,7 +53,7 @@ def samples(
 
     Args:
         arguments: files, folders (all files of the model's kind below them, sorted), patterns with *;
-            tables for rows; texts, or .txt files, for a model of texts. A model of several inputs takes
+            tables for rows; texts, .txt files or tables with them for a model of texts. One of several inputs takes
             tables with a column per input: a path from the table's folder, or a text.
         note: told of what is left out without harm, such as columns that the model doesn't use.
     """
@@ -75,7 +75,7 @@ def raws(
     single = next(iter(operations.items())) if len(operations) == 1 else None
     kind = single[1]["op"] if single else "row"
     for argument in arguments:
-        if kind == "tokens" and not _is_text_file(argument):
+        if kind == "tokens" and not _is_file_of_texts(argument):
             yield Raw(id=argument[:40], fields={spec.fields[0].name: argument})
             continue
         for path in _expand(argument, SUFFIXES.get(kind, ())):
@@ -95,9 +95,9 @@ def _operation(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
     return ops[0] if ops else {"op": "array"}
 
 
-def _is_text_file(argument: str) -> bool:
+def _is_file_of_texts(argument: str) -> bool:
     try:
-        return Path(argument).suffix.lower() in TEXTS and Path(argument).is_file()
+        return Path(argument).suffix.lower() in (*TEXTS, *TABLES) and Path(argument).is_file()
     except (OSError, ValueError):  # a text can be too long for a path, or hold a NUL
         return False
 

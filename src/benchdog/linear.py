@@ -37,6 +37,8 @@ def features(inputs: Sequence[NDArray[Any]], spec: Spec) -> Features:
     for x, field in zip(inputs, spec.fields, strict=True):
         if field.kind == "tokens":
             makers.append(_counter(min(int(x.max(initial=0)) + 1, WIDEST)))
+        elif any(column.categories for column in field.columns):
+            makers.append(_one_hot([len(column.categories) for column in field.columns]))
         else:
             makers.append(_blocks(x.shape[1:]))
     means = [make(x).mean(0, dtype=np.float64).astype(np.float32) for make, x in zip(makers, inputs, strict=True)]
@@ -60,6 +62,18 @@ def _counter(codes: int) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
         return shares
 
     return count
+
+
+def _one_hot(categories: Sequence[int]) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """Give a function that takes codes of categories apart: (B, columns) -> (B, width)."""
+    pairs = [(i, code) for i, count in enumerate(categories) for code in range(1, count + 1)]
+    numbers = [i for i, count in enumerate(categories) if not count]
+    places, codes = np.array([i for i, _ in pairs]), np.array([code for _, code in pairs], np.float32)
+
+    def apart(x: NDArray[Any]) -> NDArray[np.float32]:
+        return np.concatenate([x[:, numbers], x[:, places] == codes], 1).astype(np.float32)
+
+    return apart
 
 
 def _blocks(shape: tuple[int, ...]) -> Callable[[NDArray[Any]], NDArray[np.float32]]:

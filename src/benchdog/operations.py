@@ -106,7 +106,7 @@ class Table(Step):
 
     Output (B, width): the numbers in their order, a 1 or 0 for each column of `missing` (is it absent?),
     then for each category column one value per category; code 0 (missing or never seen) has none set.
-    A missing number counts as the training split's mean.
+    With `codes` it is the column's code instead. A missing number counts as the training split's mean.
     """
 
     fitted = True
@@ -117,17 +117,18 @@ class Table(Step):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, columns: tuple[Column, ...], missing: tuple[str, ...]) -> None:
+    def __init__(self, columns: tuple[Column, ...], missing: tuple[str, ...], codes: bool = False) -> None:
         super().__init__()
         self.columns = columns
         self.missing = missing
+        self.as_codes = codes
         place = {column.name: i for i, column in enumerate(columns)}
         numbers = [i for i, column in enumerate(columns) if column.kind == "number"]
         pairs = [
             (place[column.name], code)
             for column in columns
             if column.kind != "number"
-            for code in range(1, len(column.categories) + 1)
+            for code in (range(1) if codes else range(1, len(column.categories) + 1))
         ]
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.int64))
         self.register_buffer("flags", torch.tensor([place[m] for m in missing], dtype=torch.int64))
@@ -141,9 +142,11 @@ class Table(Step):
     def output(self, field: Field) -> Field:
         names = [c.name for c in self.columns if c.kind == "number"]
         names += [f"{name} is missing" for name in self.missing]
-        names += [f"{c.name}={value}" for c in self.columns if c.kind != "number" for value in c.categories]
-        columns = tuple(Column(name=name) for name in names)
-        return replace(field, shape=(len(names),), dtype="float32", range=None, columns=columns)
+        categories = [c for c in self.columns if c.kind != "number"]
+        if not self.as_codes:
+            names += [f"{c.name}={value}" for c in categories for value in c.categories]
+        columns = (*(Column(name=name) for name in names), *(categories if self.as_codes else ()))
+        return replace(field, shape=(len(columns),), dtype="float32", range=None, columns=columns)
 
     def forward(self, x: Tensor) -> Tensor:
         row = x.float()  # (B, columns)
@@ -153,7 +156,8 @@ class Table(Step):
         if self.missing:
             parts.append(torch.isnan(row.index_select(1, self.flags)).float())
         if self.has_codes:
-            parts.append((row.index_select(1, self.places) == self.codes).float())
+            codes = row.index_select(1, self.places)
+            parts.append(codes if self.as_codes else (codes == self.codes).float())
         return torch.cat(parts, 1)
 
     def begin(self) -> None:
@@ -217,7 +221,7 @@ def make_scale(op: Op, field: Field) -> Step:
 
 
 def make_table(op: Op, field: Field) -> Step:
-    """Build {"op": "table", "missing": ["age"]}. A table without named columns is all numbers."""
+    """Build {"op": "table", "missing": ["age"], "categories": "codes"}; columns without names are all numbers."""
     width = field.shape[0] if len(field.shape) == 1 else None
     columns = field.columns or tuple(Column(name=f"{field.name} {i + 1}") for i in range(width or 0))
     if field.kind != "table" or not columns or len(columns) != width:
@@ -233,7 +237,10 @@ def make_table(op: Op, field: Field) -> Step:
     for name in missing:
         if name not in numbers:
             raise BadUsage(f"{name!r} in 'missing' is no column of numbers.", nearest(str(name), numbers))
-    return Table(columns, tuple(dict.fromkeys(missing)))
+    how = op.get("categories", "one-hot")
+    if how not in ("one-hot", "codes"):
+        raise BadUsage(f"The operation 'table' has categories = {how!r}.", "Write one-hot or codes.")
+    return Table(columns, tuple(dict.fromkeys(missing)), how == "codes")
 
 
 def make_identity(op: Op, field: Field) -> Step:
@@ -253,6 +260,6 @@ Maker = Callable[[Op, Field], Step]
 MAKERS: Mapping[Any, tuple[Maker, tuple[str, ...]]] = {
     "standardise": (make_standardise, ("axes",)),
     "scale": (make_scale, ("low", "high")),
-    "table": (make_table, ("missing",)),
+    "table": (make_table, ("missing", "categories")),
     "identity": (make_identity, ()),
 }

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchdog.draft import Draft
 from benchdog.facts import memory
+from benchdog.flops import count
 from benchdog.room import make_room, needs
 from benchdog.settle import Parts, settle
 
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
-    """Settle a draft, build its model, and measure: {"recipe", "lines", "needs", "notes", "problems"}."""
+    """Settle a draft, build its model, and measure: {"recipe", "lines", "needs", "flops", "notes", "problems"}."""
     parts = settle(draft)
     model = parts.build()
     room = make_room(parts, model)
     needed = needs(parts, model)
+    flops = count(parts, model)
     free_memory = memory()[0]
     free_disk = shutil.disk_usage(next(p for p in (runs.resolve(), *runs.resolve().parents) if p.exists())).free
     problems = []
@@ -37,6 +40,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         ("target", answer),
         ("task", recipe.task.name),
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
+        *([("arithmetic", _arithmetic(flops, int(recipe.loop.batch)))] if flops["forward"] else []),
         ("trainer", recipe.trainer.name),
         ("backend", f"{recipe.backend.name}, {recipe.backend.options.get('precision', 'fp32')}"),
         ("steps", _steps(parts)),
@@ -49,6 +53,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         "recipe": recipe.to_json(),
         "lines": [{"what": what, "found": found} for what, found in lines],
         "needs": needed,
+        "flops": {**flops, "step": flops["training"] and flops["training"] * int(recipe.loop.batch)},
         "notes": [*parts.notes, *([room] if room else [])],
         "problems": problems,
     }
@@ -67,6 +72,23 @@ def _loading(parts: Parts) -> str:
     if parts.data.fits(parts.recipe.loader.memory):
         return "decoded once, kept in memory"
     return f"decoded as it goes, by {workers} worker processes" if workers else "decoded as it goes"
+
+
+def _arithmetic(flops: Mapping[str, int | None], batch: int) -> str:
+    said = f"{_operations(flops['forward'] or 0)} for an answer"
+    training = flops["training"]
+    if training is None:
+        return said
+    return f"{said}, {_operations(training)} to learn from a sample, {_operations(training * batch)} a step"
+
+
+def _operations(count: int) -> str:
+    value = float(count)
+    for unit in ("FLOP", "kFLOP", "MFLOP", "GFLOP"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.4g} TFLOP"
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,10 +15,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import Op
-from benchdog.errors import BadUsage
-
-Array = np.ndarray[Any, np.dtype[Any]]
-Step = Callable[[Any], Any]
+from benchdog.codes import make_tokens
+from benchdog.wrong import Array, Step, Wrong, want
 
 FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 """What an image may be. Pillow knows more, among them EPS, which runs a program to draw it."""
@@ -28,26 +26,17 @@ PIXELS: Final = 80_000_000
 LARGEST: Final = float(np.finfo(np.float32).max)
 
 
-class Wrong(Exception):
-    """What is wrong with one value, said without the sample's name."""
-
-
-def _want(ok: bool, op: str, key: str, value: Any, wanted: str) -> None:
-    if not ok:
-        raise BadUsage(f"Decode operation {op!r}: {key} must be {wanted}, not {value!r}.")
-
-
 # --- image -----------------------------------------------------------------------------------------
 
 
 def _image(parameters: Op) -> Step:
     """Give the step from an image file's bytes, or an array in storage form, to uint8 (C, H, W)."""
     mode, height, width = parameters["mode"], parameters.get("height"), parameters.get("width")
-    _want(mode in ("L", "RGB"), "image", "mode", mode, "'L' or 'RGB'")
+    want(mode in ("L", "RGB"), "image", "mode", mode, "'L' or 'RGB'")
     for key, value in (("height", height), ("width", width)):
         ok = value is None or (type(value) is int and 0 < value <= 65_535)
-        _want(ok, "image", key, value, "a number of pixels or null")
-    _want((height is None) == (width is None), "image", "width", width, "given with height, or neither")
+        want(ok, "image", key, value, "a number of pixels or null")
+    want((height is None) == (width is None), "image", "width", width, "given with height, or neither")
 
     def step(value: Any) -> Array:
         if isinstance(value, np.ndarray):
@@ -120,11 +109,11 @@ def _array(parameters: Op) -> Step:
     """Give the step from an array, a nested list or a .npy file's bytes to an array of one dtype."""
     shape = parameters["shape"]
     ok = isinstance(shape, list | tuple) and all(a is None or (type(a) is int and a >= 0) for a in shape)
-    _want(ok, "array", "shape", shape, "a list of lengths, null for a free one")
+    want(ok, "array", "shape", shape, "a list of lengths, null for a free one")
     dtype: np.dtype[Any] = np.dtype(object)
     with suppress(TypeError):
         dtype = np.dtype(parameters["dtype"])
-    _want(dtype.kind in "buif", "array", "dtype", parameters["dtype"], "a number's dtype such as 'uint8'")
+    want(dtype.kind in "buif", "array", "dtype", parameters["dtype"], "a number's dtype such as 'uint8'")
 
     def step(value: Any) -> Array:
         array = _loaded(value)
@@ -173,8 +162,8 @@ def _row(parameters: Op) -> Step:
     """Give the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not)."""
     columns, words = parameters["columns"], parameters.get("missing", [""])
     ok = isinstance(columns, list | tuple) and len(columns) > 0 and all(isinstance(c, Mapping) for c in columns)
-    _want(ok, "row", "columns", columns, "a list of columns")
-    _want(isinstance(words, list | tuple), "row", "missing", words, "a list of words")
+    want(ok, "row", "columns", columns, "a list of columns")
+    want(isinstance(words, list | tuple), "row", "missing", words, "a list of words")
     missing = {str(word).strip().casefold() for word in words}
     readers = [(str(column.get("name", "")), _cell(column)) for column in columns]
     names = [name for name, _ in readers]
@@ -200,9 +189,9 @@ def _row(parameters: Op) -> Step:
 
 def _cell(column: Mapping[str, Any]) -> Callable[[Any], float]:
     extra = set(column) - {"name", "kind", "categories"}
-    _want(not extra, "row", "columns", sorted(extra), "of name, kind and categories")
+    want(not extra, "row", "columns", sorted(extra), "of name, kind and categories")
     kind, categories = column.get("kind", "number"), column.get("categories", ())
-    _want(kind in ("number", "category"), "row", "kind", kind, "'number' or 'category'")
+    want(kind in ("number", "category"), "row", "kind", kind, "'number' or 'category'")
     if kind == "number":
         return _number
     codes = {str(category): i for i, category in enumerate(categories, 1)}
@@ -232,39 +221,10 @@ def _texts(cell: Any) -> tuple[str, ...]:
     return (str(int(cell)) if whole else str(cell),)
 
 
-# --- tokens ----------------------------------------------------------------------------------------
-
-
-def is_alphabet(words: Sequence[str]) -> bool:
-    """Say whether the words are different single characters."""
-    return len(words) > 0 and len(set(words)) == len(words) and all(len(word) == 1 for word in words)
-
-
-def _tokens(parameters: Op) -> Step:
-    """Give the step from a text to the codes of its characters, int64 (T,)."""
-    vocabulary = parameters["vocabulary"]
-    ok = isinstance(vocabulary, list | tuple) and is_alphabet([str(word) for word in vocabulary])
-    _want(ok, "tokens", "vocabulary", vocabulary, "a list of different single characters")
-    codes = {str(character): i for i, character in enumerate(vocabulary)}
-
-    def step(value: Any) -> Array:
-        if not isinstance(value, str):
-            raise Wrong(f"a text is needed, not {type(value).__name__}")
-        if not value:
-            raise Wrong("the text is empty")
-        try:
-            return np.array([codes[character] for character in value], np.int64)
-        except KeyError as error:
-            at = value.index(error.args[0])
-            raise Wrong(f"character {error.args[0]!r} at {at} is not in the vocabulary") from None
-
-    return step
-
-
 OPS: Final[Mapping[str, tuple[Callable[[Op], Step], frozenset[str], frozenset[str]]]] = {
     "image": (_image, frozenset({"mode"}), frozenset({"height", "width"})),
     "array": (_array, frozenset({"dtype", "shape"}), frozenset()),
     "row": (_row, frozenset({"columns"}), frozenset({"missing"})),
-    "tokens": (_tokens, frozenset({"vocabulary"}), frozenset()),
+    "tokens": (make_tokens, frozenset(), frozenset({"unit", "vocabulary", "merges", "length"})),
 }
 """Each operation: how its step is made, the parameters it needs, those it may have."""

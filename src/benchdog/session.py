@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from benchdog import paths
 from benchdog.api import Batch, Device, RunFacts, Spec, Task
+from benchdog.auxiliary import Judged
 from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
 from benchdog.data import Feed
@@ -56,7 +57,8 @@ class Session:
         signals: Signals,
     ) -> None:
         self.run, self.recipe, self.feed, self.plugins, self.facts = run, recipe, feed, plugins, facts
-        self.model, self.task, self.spec = model, task, spec
+        self.model, self.spec = model, spec
+        self.task: Task = Judged(task)
         self.device: Device = feed.device
         self.transform = feed.transform
         self.seed = recipe.seed

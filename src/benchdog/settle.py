@@ -14,6 +14,7 @@ from torch import nn
 from benchdog import origin, state
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
 from benchdog.augment import Augment
+from benchdog.auxiliary import Scored
 from benchdog.data import Data, auto_workers
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
@@ -22,7 +23,7 @@ from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
 from benchdog.run import Run
-from benchdog.transforms import Transform
+from benchdog.transforms import Transform, with_codes
 from benchdog.view import generated
 
 
@@ -141,6 +142,8 @@ def again(parts: Parts) -> Parts:
 def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Mapping[str, Any]) -> Parts:
     task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
     task.check(data.spec)
+    if "model" not in live and getattr(plugins.find("model", recipe.model.name).info, "codes", False):
+        data.preprocess = with_codes(data.preprocess)
     spec = data.spec.with_output(*task.output(data.spec))
     data.ignore(getattr(task, "ignore", None))
     for split in data.splits.values():
@@ -249,18 +252,6 @@ def _built(part: Part, spec: Spec, plugins: Plugins, live: Any = None) -> Any:
             f"The model {part.name!r} can't be built: {type(error).__name__}: {' '.join(str(error).split())}.",
             "It is called as build(spec, options), or with the recipe's [model] options.",
         ) from error
-
-
-class Scored(nn.Module):
-    """A model whose forward gives a dict, reduced to the entry named score."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        score: torch.Tensor = self.inner(*inputs)["score"]
-        return score
 
 
 def _tried(model: Any, spec: Spec, name: str, raw_spec: Spec, transform: Transform) -> nn.Module:

@@ -95,6 +95,15 @@ class Deployed(nn.Module):
         return self.head(score), score
 
 
+def with_codes(preprocess: Preprocess) -> Preprocess:
+    """Let tables keep their categories as codes, for a model that asks for them; artifacts keep it so."""
+    transform = {
+        name: [{**op, "categories": "codes"} if op.get("op") == "table" else op for op in ops]
+        for name, ops in preprocess.transform.items()
+    }
+    return replace(preprocess, transform=transform)
+
+
 def chain(field: Field, ops: Sequence[Op]) -> nn.Sequential:
     """Build a field's operations in their order."""
     steps: list[Step] = []

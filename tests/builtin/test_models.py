@@ -11,15 +11,20 @@ import pytest
 import torch
 from torch import nn
 
-from benchdog.api import BadUsage, Field, Preprocess, Spec, Target
-from benchdog.builtin.models import characters, cnn, linear, mlp, resnet, unet
+from benchdog.api import BadUsage, Batch, Column, Field, Preprocess, Spec, Target
+from benchdog.auxiliary import Judged
+from benchdog.builtin.models import cnn, gpt, linear, mlp, resnet, tabular, transformer, unet, vit
 from benchdog.builtin.models.options import (
-    CharactersOptions,
     CnnOptions,
+    GptOptions,
     MlpOptions,
     ResnetOptions,
+    TabularOptions,
+    TransformerOptions,
     UnetOptions,
+    VitOptions,
 )
+from benchdog.builtin.tasks.segmentation import Segmentation
 from benchdog.transforms import Deployed, Transform
 
 CLASS = Target(kind="class", classes=("a", "b", "c"))
@@ -30,7 +35,14 @@ def picture(*shape, kind="image", dtype="uint8"):
 
 
 ROW = Field(kind="table", shape=(6,), dtype="float32")
-TOKENS = Field(kind="tokens", shape=(12,), dtype="int64")
+TOKENS = Field(kind="tokens", shape=(12,), dtype="int64", range=(0, 10))
+COLUMNS = (
+    Column(name="age"),
+    Column(name="town", kind="category", categories=("Rome", "Oslo")),
+    Column(name="income"),
+    Column(name="sign", kind="category", categories=tuple("abcdefg")),
+)
+PEOPLE = Field(kind="table", shape=(4,), dtype="float32", columns=COLUMNS)
 FREE_TOKENS = replace(TOKENS, shape=(None,))
 
 
@@ -43,6 +55,9 @@ def example(field, n, free=(21, 19)):
     shape = [n, *(next(rest) if axis is None else axis for axis in field.shape)]
     if field.kind == "tokens":
         return torch.randint(0, 11, shape)
+    if field.columns:
+        tops = [len(column.categories) + 1 for column in field.columns]
+        return torch.stack([torch.randint(0, top if top > 1 else 90, (n,)).float() for top in tops], 1)
     return torch.randint(0, 256, shape).to(getattr(torch, field.dtype))
 
 
@@ -60,8 +75,17 @@ NETS = {
     "unet, padded": (unet, UnetOptions(width=4, norm="batch"), picture(1, 13, 22), (3, 13, 22)),
     "unet of any size": (unet, UnetOptions(width=4, norm="none"), picture(1, None, None), (3, None, None)),
     "unet of a volume": (unet, UnetOptions(width=4), picture(1, 9, 12, 8, kind="volume"), (3, 9, 12, 8)),
-    "characters": (characters, CharactersOptions(width=16, heads=2), TOKENS, (12, 11)),
-    "characters of any length": (characters, CharactersOptions(width=16, heads=2), FREE_TOKENS, (None, 11)),
+    "resnet of 50 layers": (resnet, ResnetOptions(width=2, depth=50), picture(1, 16, 16), (3,)),
+    "resnet of a volume": (resnet, ResnetOptions(width=2, depth=10), picture(1, 9, 12, 8, kind="volume"), (3,)),
+    "resnet of a large volume": (resnet, ResnetOptions(width=2, depth=10), picture(1, 9, 40, 8, kind="volume"), (3,)),
+    "vit": (vit, VitOptions(width=16, dropout=0.1), picture(3, 33, 20), (3,)),
+    "gpt": (gpt, GptOptions(width=16, heads=2, layers=2, dropout=0.1), TOKENS, (12, 11)),
+    "gpt, rotary": (gpt, GptOptions(width=16, heads=2, layers=2, positions="rotary"), TOKENS, (12, 11)),
+    "gpt, tied": (gpt, GptOptions(width=16, heads=2, layers=1, tied=True), TOKENS, (12, 11)),
+    "gpt of any length": (gpt, GptOptions(width=16, heads=2, layers=2), FREE_TOKENS, (None, 11)),
+    "transformer": (transformer, TransformerOptions(width=16), TOKENS, (3,)),
+    "tabular": (tabular, TabularOptions(width=16), PEOPLE, (3,)),
+    "tabular of numbers": (tabular, TabularOptions(width=16, blocks=1), ROW, (3,)),
 }
 
 
@@ -69,10 +93,11 @@ def deployed_of(name):
     module, options, field, output = NETS[name]
     spec = spec_of(field)
     ops = [{"op": "identity"} if field.kind == "tokens" else {"op": "standardise", "axes": "channel"}]
+    ops = [{"op": "table", "categories": "codes"}] if module is tabular else ops
     transform = Transform(Preprocess(decode={}, transform={"input": ops}), spec)
     transform.fit([(example(field, 9),)])
     model = module.build(transform.spec(spec).with_output(*output), options)
-    head = nn.Softmax(-1 if field.kind == "tokens" else 1)
+    head = nn.Softmax(-1)
     return Deployed(transform, model, head).eval(), field, output
 
 
@@ -109,7 +134,20 @@ def test_exported_and_traced_they_give_the_same_for_any_batch(name):
                 torch.testing.assert_close(form(x)[1], deployed(x)[1], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn of 28x28", "resnet, small", "unet, padded", "characters of any length"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mlp",
+        "cnn of 28x28",
+        "resnet, small",
+        "unet, padded",
+        "gpt",
+        "gpt of any length",
+        "transformer",
+        "vit",
+        "tabular",
+    ],
+)
 def test_they_go_to_onnx_with_a_free_batch(name):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
@@ -169,47 +207,32 @@ def test_unet_chooses_its_depth_by_the_size(side, levels):
     assert len(model.up) == levels
 
 
-def test_characters_does_not_look_ahead():
-    torch.manual_seed(0)
-    model = characters.build(spec_of(TOKENS, 12, 11), CharactersOptions(width=16, heads=2)).eval()
-    x = torch.randint(0, 11, (2, 12))
-    changed = x.clone()
-    changed[:, 8:] = (changed[:, 8:] + 1) % 11
-    torch.testing.assert_close(model(x)[:, :8], model(changed)[:, :8])
-    assert not torch.allclose(model(x)[:, 8:], model(changed)[:, 8:])
-    # The order matters, and a shorter text gives the same beginning.
-    assert not torch.allclose(model(x)[:, 5], model(x[:, [4, 3, 2, 1, 0, 5]])[:, 5])
-    torch.testing.assert_close(model(x)[:, :8], model(x[:, :8]))
-
-
-def test_characters_learns_a_pattern():
-    torch.manual_seed(0)
-    model = characters.build(spec_of(TOKENS, 12, 11), CharactersOptions(width=32, heads=2))
-    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
-    for _ in range(60):
-        x = (torch.randint(0, 11, (32, 1)) + 3 * torch.arange(13)) % 11
-        loss = nn.functional.cross_entropy(model(x[:, :-1]).flatten(0, 1), x[:, 1:].flatten())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert loss.item() < 0.1
-
-
 @pytest.mark.parametrize(
     ("module", "options", "field", "output", "words"),
     [
-        (linear, None, TOKENS, (3,), ("12", "characters")),
+        (linear, None, TOKENS, (3,), ("12", "transformer", "gpt")),
         (mlp, MlpOptions(), picture(1, None, 8), (3,), ("1 x ? x 8", "cnn")),
         (mlp, MlpOptions(hidden=(4, 0)), ROW, (3,), ("[4, 0]",)),
         (mlp, MlpOptions(), picture(1, 8, 8), (3, 8, 8), ("3 x 8 x 8", "unet")),
-        (cnn, CnnOptions(), ROW, (3,), ("a table of 6", "linear and mlp")),
+        (cnn, CnnOptions(), ROW, (3,), ("a table of 6", "linear, mlp and tabular")),
         (cnn, CnnOptions(), picture(1, 8, 8), (3, 8, 8), ("unet",)),
-        (resnet, ResnetOptions(), picture(1, 8, 8, 8, kind="volume"), (3,), ("a volume", "cnn")),
+        (resnet, ResnetOptions(), ROW, (3,), ("a table", "tabular")),
+        (vit, VitOptions(), picture(1, 8, None), (3,), ("one size", "1 x 8 x ?")),
+        (vit, VitOptions(), picture(1, 8, 8, 8, kind="volume"), (3,), ("a volume", "cnn")),
+        (vit, VitOptions(patch=9), picture(1, 8, 8), (3,), ("patch = 9", "8 x 8")),
+        (vit, VitOptions(width=9), picture(1, 8, 8), (3,), ("multiple of 2",)),
+        (tabular, TabularOptions(), picture(1, 8, 8), (3,), ("one table", "cnn")),
+        (transformer, TransformerOptions(), ROW, (3,), ("tokens",)),
+        (transformer, TransformerOptions(), FREE_TOKENS, (3,), ("fixed length", "?")),
+        (transformer, TransformerOptions(), TOKENS, (12, 11), ("next-token", "gpt")),
+        (transformer, TransformerOptions(), replace(TOKENS, range=None), (3,), ("range=",)),
         (unet, UnetOptions(), picture(1, 8, 8), (3,), ("cnn",)),
         (unet, UnetOptions(), ROW, (3,), ("a table of 6",)),
-        (characters, CharactersOptions(), ROW, (3,), ("tokens",)),
-        (characters, CharactersOptions(), TOKENS, (3,), ("next-token",)),
-        (characters, CharactersOptions(width=20, heads=3), TOKENS, (12, 11), ("multiple of 6",)),
+        (gpt, GptOptions(), ROW, (3,), ("tokens",)),
+        (gpt, GptOptions(), TOKENS, (3,), ("next-token", "transformer")),
+        (gpt, GptOptions(width=20, heads=3, positions="rotary"), TOKENS, (12, 11), ("multiple of 6",)),
+        (gpt, GptOptions(width=20, heads=3), TOKENS, (12, 11), ("multiple of 3",)),
+        (gpt, GptOptions(positions="learned"), FREE_TOKENS, (None, 11), ("rotary",)),
     ],
 )
 def test_what_does_not_fit_is_refused_and_what_fits_is_named(module, options, field, output, words):
@@ -218,6 +241,25 @@ def test_what_does_not_fit_is_refused_and_what_fits_is_named(module, options, fi
     assert caught.value.hint
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(13, 22), (9, 12, 8)])
+def test_deep_supervision_judges_coarser_levels_in_training_alone(shape):
+    torch.manual_seed(0)
+    field = picture(1, *shape, kind="image" if len(shape) == 2 else "volume")
+    model = unet.build(spec_of(field, 3, *shape), UnetOptions(width=4, levels=3, deep_supervision=True))
+    x = torch.randn(2, 1, *shape)
+    given = model(x)
+    assert [share for share, _ in given["auxiliary"]] == [0.5, 0.25]
+    assert all(score.shape == given["score"].shape == (2, 3, *shape) for _, score in given["auxiliary"])
+    task, batch = Judged(Segmentation()), Batch((x,), torch.randint(0, 3, (2, *shape)))
+    total, weight = task.loss(given, batch)
+    assert weight == batch.target.numel()
+    each = [task.task.loss(score, batch)[0] for score in (given["score"], *(s for _, s in given["auxiliary"]))]
+    torch.testing.assert_close(total, (each[0] + 0.5 * each[1] + 0.25 * each[2]) / 1.75)
+    total.backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+    assert isinstance(model.eval()(x), torch.Tensor)
 
 
 def test_reading_the_options_imports_nothing_heavy():

@@ -14,7 +14,6 @@ from benchdog.builtin.sources.digits import Digits
 from benchdog.builtin.sources.division import divide
 from benchdog.builtin.sources.fashion_mnist import FILES, SYSTEM, FashionMnist
 from benchdog.builtin.sources.shapes import Shapes
-from benchdog.builtin.sources.text import Characters
 from benchdog.builtin.sources.wording import few, natural
 
 Check = Callable[..., Spec]
@@ -168,44 +167,3 @@ def test_a_shape_depends_on_seed_and_number_alone() -> None:
     assert np.array_equal(x, y[::-1])
     (other,), _ = Shapes(given.ShapesOptions(count=20, size=32, seed=1)).open()["train"].batch([13, 2])
     assert not np.array_equal(a, other)
-
-
-# --- characters ------------------------------------------------------------------------------------
-
-
-def characters(path: Path, **more: Any) -> Characters:
-    return Characters(given.CharactersOptions(path=path, **more))
-
-
-def test_characters(check: Check, tmp_path: Path) -> None:
-    text = "".join(f"line {i}: näive\r\n" for i in range(200))
-    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    plain = text.replace("\r", "")
-    source = characters(tmp_path / "a.txt", context=16)
-    spec = check(source)
-    assert spec.target.classes == tuple(sorted(set(plain)))
-    splits = source.open()
-    assert splits["train"].raw(1).fields["input"] == plain[8:24]
-    assert [spec.target.classes[i] for i in splits["train"].raw(1).target] == list(plain[9:25])
-    cut = round(len(plain) * 0.8)
-    assert splits["train"].starts[-1] + 16 < cut
-    assert splits["valid"].starts[0] == cut
-    assert (np.diff(splits["test"].starts) == 16).all()
-    assert len(characters(tmp_path / "a.txt", context=16, stride=1).open()["train"]) == cut - 16
-
-
-def test_texts_that_can_not_be_learnt_from(tmp_path: Path) -> None:
-    file = tmp_path / "a.txt"
-    file.write_text("too short")
-    with pytest.raises(BadData, match=r"the (valid|train) part has"):
-        characters(file).open()
-    file.write_text(" \n")
-    with pytest.raises(BadData, match="empty"):
-        characters(file).spec()
-    file.write_bytes(b"one\ntwo\xff")
-    with pytest.raises(BadData, match="not UTF-8: byte 0xff in line 2"):
-        characters(file).spec()
-    with pytest.raises(BadData, match="can't be read"):
-        characters(tmp_path).spec()
-    with pytest.raises(BadUsage, match="needs the path"):
-        Characters(given.CharactersOptions()).spec()

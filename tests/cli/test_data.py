@@ -48,7 +48,7 @@ def test_list(data: Any, cached: Path) -> None:
     found = data("list", "--json").json
     assert found["bytes"] > 1500
     rows = {row["name"]: row for row in found["sources"]}
-    assert {"digits", "csv", "image-folder", "fashion-mnist", "shapes", "characters"} <= set(rows)
+    assert {"digits", "csv", "image-folder", "fashion-mnist", "shapes", "text"} <= set(rows)
     assert rows["digits"]["cached"] == found["bytes"]
     assert rows["csv"]["cached"] == 0
 
@@ -80,7 +80,7 @@ def test_info_of_a_folder_by_its_path(data: Any, tmp_path: Path) -> None:
 
 
 def test_wrong_usage(data: Any, table: Path) -> None:
-    assert "There is: characters" in data("info", "digit", code=2).err
+    assert "There is: csv" in data("info", "digit", code=2).err
     assert "no option 'targt'" in data("info", table, "--set", "targt=a", code=2).err
     assert "has no column 'z'" in data("info", table, "--set", "target=z", code=2).err
     assert "doesn't exist" in data("info", "csv", "--set", "path=gone.csv", code=5).err

@@ -126,7 +126,7 @@ def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plug
 
 def test_text_of_any_length_runs(tmp_path, plugins):
     raws = [Raw(id="0", fields={"input": "abc defgh"}, target=None)]
-    folder = save(tmp_path / "artifact", plugins, TEXT, "next-token", "characters", raws)
+    folder = save(tmp_path / "artifact", plugins, TEXT, "next-token", "gpt", raws)
     report = exporting.export(folder, "onnx", tmp_path / "out", plugins, {"opset": 18})
     assert {line["length"] for line in report["verification"]} == {9, 1, 4}
     runner = OnnxRunner(tmp_path / "out")

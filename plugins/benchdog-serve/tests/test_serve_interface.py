@@ -1,7 +1,10 @@
 """Everything beside /predict: health, descriptions, pages, the Host."""
 
+import numpy as np
 import pytest
 from serve_doubles import fault
+
+from benchdog.api import Raw
 
 
 def test_health_and_about(serving):
@@ -41,6 +44,18 @@ def test_an_example_can_be_sent_back(serving, way):
         assert response.status_code == 200
     fault(client("GET", "/examples/1"), 404)
     fault(client("GET", "/examples/x"), 422)
+
+
+def test_tokens_of_bytes_are_told_as_text(serving, monkeypatch):
+    def bytewise(self):
+        return [Raw(id="w", fields={"input": np.frombuffer("aé".encode(), np.uint8)}, target=None)]
+
+    monkeypatch.setattr("serve_doubles.Double.samples", bytewise)
+    op = {"op": "tokens", "unit": "byte"}
+    monkeypatch.setattr("benchdog.decode._default_decode", lambda field, spec: op)
+    client = serving("tokens")
+    assert client("GET", "/about").json()["input"]["example"] == {"text": "The "}
+    assert client("GET", "/examples/0").json() == {"text": "aé"}
 
 
 def test_the_interface_is_described(serving):

@@ -57,6 +57,7 @@ from benchdog.api.protocols import (
     Trained,
     Trainer,
 )
+from benchdog.api.tokens import encoder, pieces, spellings, words
 from benchdog.errors import (
     BadData,
     BadUsage,
@@ -75,6 +76,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
     "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Probe", "Device", "Backend", "RunFacts",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
+    "encoder", "pieces", "words", "spellings",
 ]  # fmt: skip
 
 CONTRACT: Final = 0

@@ -53,8 +53,12 @@ class SourceInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInfo(Component):
-    """Offer a model: a function or class called as `build(spec, options)`."""
+    """Offer a model: a function or class called as `build(spec, options)`.
 
+    `codes` asks for the categories of a table as codes 0 to n, 0 for missing, in place of a column for each.
+    """
+
+    codes: bool = False
     kind: ClassVar[str] = "model"
 
 

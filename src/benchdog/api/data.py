@@ -29,7 +29,8 @@ class Column:
 class Field:
     """An input of a sample, as it is after decoding, in its storage type.
 
-    kind: image (C, H, W), volume (C, D, H, W), table (columns,), tokens (T,), audio (C, T).
+    kind: image (C, H, W), volume (C, D, H, W), table (columns,), tokens (T,), audio (C, T). Where the target is
+    no next token, the token 0 only fills up a text that is shorter than T.
     A free axis is None. dtype is numpy's name; range the smallest and largest storage value.
     """
 
@@ -43,13 +44,17 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What is to be answered: kind is class, labels, number, mask, next-token, or a plugin's own word."""
+    """What is to be answered: kind is class, labels, number, mask, next-token, or a plugin's own word.
+
+    The classes of next-token are the tokens: texts, or with `spelling` "hex" their bytes, "c3a9".
+    """
 
     kind: str
     name: str = "target"
     classes: tuple[str, ...] = ()
     shape: tuple[int | None, ...] = ()
     dtype: str = "int64"
+    spelling: str = "text"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,10 +58,10 @@ def benchdog_sources() -> list[SourceInfo]:
             defaults={"loop.epochs": 12, "loop.batch_size": 16},
         ),
         SourceInfo(
-            name="characters",
-            summary="Your text, character by character.",
-            target=f"{here}.text:Characters",
-            options=f"{options}:CharactersOptions",
+            name="text",
+            summary="Your texts, to be gone on with, or each with a class or a number.",
+            target=f"{here}.text:Text",
+            options=f"{options}:TextOptions",
             defaults={"loop.epochs": 5, "loop.batch_size": 32},
         ),
     ]
@@ -88,7 +88,7 @@ def benchdog_models() -> list[ModelInfo]:
         ),
         ModelInfo(
             name="resnet",
-            summary="A residual net with 18 or 34 layers; its stem suits the image size.",
+            summary="A residual net of 10 to 50 layers for images and volumes; its stem suits their size.",
             target=f"{here}.resnet:build",
             options=f"{options}:ResnetOptions",
         ),
@@ -99,10 +99,29 @@ def benchdog_models() -> list[ModelInfo]:
             options=f"{options}:UnetOptions",
         ),
         ModelInfo(
-            name="characters",
-            summary="A small transformer that guesses the next token.",
-            target=f"{here}.characters:build",
-            options=f"{options}:CharactersOptions",
+            name="vit",
+            summary="A small vision transformer for images of one size.",
+            target=f"{here}.vit:build",
+            options=f"{options}:VitOptions",
+        ),
+        ModelInfo(
+            name="gpt",
+            summary="A transformer that guesses the next token.",
+            target=f"{here}.gpt:build",
+            options=f"{options}:GptOptions",
+        ),
+        ModelInfo(
+            name="transformer",
+            summary="A transformer that reads a whole text, for a class or numbers.",
+            target=f"{here}.transformer:build",
+            options=f"{options}:TransformerOptions",
+        ),
+        ModelInfo(
+            name="tabular",
+            summary="A residual net for tables, with an embedding for each category column.",
+            target=f"{here}.tabular:build",
+            options=f"{options}:TabularOptions",
+            codes=True,
         ),
     ]
 
@@ -112,7 +131,7 @@ def benchdog_tasks() -> list[TaskInfo]:
     """Offer the tasks."""
     here = "benchdog.builtin.tasks"
     options = f"{here}.options"
-    models = {"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp"}
+    models = {"image": "cnn", "table": "mlp", "volume": "cnn", "audio": "mlp", "tokens": "transformer"}
     return [
         TaskInfo(
             name="classification",
@@ -174,7 +193,7 @@ def benchdog_tasks() -> list[TaskInfo]:
             options=f"{options}:NextTokenOptions",
             answer=f"{here}.answers:next_token",
             targets=("next-token",),
-            models={"tokens": "characters"},
+            models={"tokens": "gpt"},
         ),
     ]
 

@@ -233,7 +233,8 @@ def _example(field: Field, op: Mapping[str, Any]) -> Any:
     if op["op"] == "row":
         return {c["name"]: c["categories"][0] if c.get("categories") else 0 for c in op["columns"]}
     if op["op"] == "tokens":
-        vocabulary = op["vocabulary"]
+        # Bytes, and pairs of them, write every text.
+        vocabulary = op.get("vocabulary") or "The "
         return "The " if set("The ") <= set(vocabulary) else "".join(vocabulary[:4])
     if op["op"] == "image" or None in field.shape or math.prod(axis or 0 for axis in field.shape) > SMALL:
         return {"b64": "..."}

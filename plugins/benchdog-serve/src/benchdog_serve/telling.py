@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from benchdog import __version__
-from benchdog.api import Raw, Spec
+from benchdog.api import Raw, Spec, words
 from benchdog.opening import Opened
 from benchdog.paths import short_name
 from benchdog.pictures import MASK_COLOURS
@@ -156,8 +156,8 @@ def example(raw: Raw, reader: Reader) -> tuple[bytes, str] | dict[str, Any]:
     if isinstance(value, bytes):
         return value, _image_type(value)
     if reader.way == "tokens" and not isinstance(value, str):
-        vocabulary = reader.first[reader.name]["vocabulary"]
-        value = "".join(vocabulary[int(code)] for code in np.asarray(value).reshape(-1))
+        spelled = words(reader.first[reader.name])
+        value = b"".join(spelled[int(code)] for code in np.asarray(value).reshape(-1)).decode("utf-8", "replace")
     return {"text": value} if reader.way == "tokens" else {reader.keys[0]: [plain(value)]}
 
 

@@ -9,10 +9,10 @@ from torch import nn
 from benchdog.api import BadUsage, Field, Spec
 
 MODELS = {
-    "image": "linear, mlp, cnn and resnet for a class or numbers, unet for a mask",
-    "volume": "linear, mlp and cnn for a class or numbers, unet for a mask",
-    "table": "linear and mlp",
-    "tokens": "characters, for the task next-token",
+    "image": "linear, mlp, cnn, resnet and vit for a class or numbers, unet for a mask",
+    "volume": "linear, mlp, cnn and resnet for a class or numbers, unet for a mask",
+    "table": "linear, mlp and tabular",
+    "tokens": "transformer for a class or numbers, gpt for the task next-token",
     "audio": "linear and mlp, when its length is fixed",
 }
 
@@ -45,7 +45,7 @@ def flat_outputs(model: str, spec: Spec) -> int:
     if len(spec.output) != 1 or not spec.outputs:
         raise BadUsage(
             f"The model {model!r} gives one row of values per sample, but the task wants {shape(spec.output)}.",
-            "For a mask there is: unet. For next-token there is: characters.",
+            "For a mask there is: unet. For next-token there is: gpt.",
         )
     return spec.outputs
 

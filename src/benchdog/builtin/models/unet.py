@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -41,7 +43,8 @@ class Unet(nn.Module):
     """Encoder, decoder, shortcuts between them: (B, C, H, W) -> (B, outputs, H, W), and so for volumes.
 
     An input is padded with zeros, the mean of standardised data, at the end of each axis to a multiple
-    of 2**levels; the score is cut back to the input's size.
+    of 2**levels; the score is cut back to the input's size. With deep supervision, training gets a dict: the
+    score, and as "auxiliary" (share, score) of each coarser level but the last, brought to the input's size.
     """
 
     def __init__(self, field: Field, outputs: int, levels: int, options: UnetOptions) -> None:
@@ -62,6 +65,9 @@ class Unet(nn.Module):
         self.up = nn.ModuleList(up(2 * w, w, 2, 2) for w in reversed(widths[:-1]))
         self.join = nn.ModuleList(double(2 * w, w) for w in reversed(widths[:-1]))
         self.last = convolution(widths[0], outputs, 1)
+        # The finest first; the coarsest of all, where the way up begins, has none.
+        coarse = widths[1:-1] if options.deep_supervision else []
+        self.coarse = nn.ModuleList(convolution(width, outputs, 1) for width in coarse)
         self.multiple = 1 << levels
         self.free = [axis is None for axis in field.shape[1:]]
         self.fits = all(axis is not None and axis % self.multiple == 0 for axis in field.shape[1:])
@@ -73,7 +79,7 @@ class Unet(nn.Module):
         """
         return self.multiple - length % self.multiple if free else -length % self.multiple
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor | dict[str, Any]:
         size = x.shape[2:]
         if not self.fits:
             missing = [self.missing(n, free) for n, free in zip(size, self.free, strict=True)]
@@ -83,9 +89,20 @@ class Unet(nn.Module):
             x = block(self.pool(x) if level else x)
             shortcuts.append(x)
         shortcuts.pop()
+        steps = []
         for up, join in zip(self.up, self.join, strict=True):
             x = join(torch.cat([shortcuts.pop(), up(x)], 1))
-        score: Tensor = self.last(x)
+            steps.append(x)
+        score = self.fitted(self.last(x), size)
+        if not self.training or not self.coarse:
+            return score
+        auxiliary = []
+        for level, (judge, step) in enumerate(zip(self.coarse, reversed(steps[:-1]), strict=True), 1):
+            auxiliary.append((0.5**level, self.fitted(F.interpolate(judge(step), x.shape[2:]), size)))
+        return {"score": score, "auxiliary": auxiliary}
+
+    def fitted(self, score: Tensor, size: torch.Size) -> Tensor:
+        """Cut a score back to the input's size."""
         if not self.fits:
             for axis, length in enumerate(size, 2):
                 score = score.narrow(axis, 0, length)
@@ -99,6 +116,6 @@ def build(spec: Spec, options: UnetOptions) -> nn.Module:
         raise BadUsage(
             f"The model 'unet' gives a score of the input's size {shape(field.shape[1:])}, "
             f"but the task wants {shape(spec.output)}.",
-            "For a class or numbers of a picture there is: cnn, resnet.",
+            "For a class or numbers of a picture there is: cnn, resnet, vit.",
         )
     return Unet(field, spec.outputs, options.levels or levels_for(field), options)

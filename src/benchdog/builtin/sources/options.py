@@ -105,13 +105,41 @@ class ShapesOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CharactersOptions:
-    """Options of the source `characters`."""
+class TextOptions:
+    """Options of the source `text`."""
 
-    path: Annotated[Path | None, Doc("A text file, UTF-8.")] = None
-    context: Annotated[int, Doc("Characters that the model sees at once."), Bounds(ge=1, le=65_536)] = 128
+    path: Annotated[
+        Path | None, Doc("A text file, a folder of .txt files, a folder per class, or a CSV file; UTF-8.")
+    ] = None
+    column: Annotated[str, Doc("Column of a CSV file with the texts; needn't be said when there is one.")] = ""
+    label: Annotated[str, Doc("Column of a CSV file with a class or number per text; none: texts to go on with.")] = (
+        ""
+    )
+    kind: Annotated[
+        Literal["auto", "class", "number"],
+        Doc("What the label is; auto takes texts and up to 20 different whole numbers for classes."),
+    ] = "auto"
+    folders: Annotated[
+        Literal["auto", "classes", "ignore"],
+        Doc("What folders in the folder mean; auto takes them for classes when all texts lie in several."),
+    ] = "auto"
+    unit: Annotated[
+        Literal["character", "byte", "bpe"],
+        Doc("What a token is: a character, a UTF-8 byte, or a byte pair learnt from the training split."),
+    ] = "character"
+    vocabulary: Annotated[int, Doc("Tokens of bpe, the 256 bytes among them."), Bounds(ge=257, le=65_536)] = 1024
+    length: Annotated[
+        int, Doc("Tokens that the model sees at once; a text with a label is cut there."), Bounds(ge=1, le=65_536)
+    ] = 128
     stride: Annotated[
-        int, Doc("Characters between two training windows; 0 means half the context."), Bounds(ge=0)
+        int, Doc("Tokens between two training windows; 0 means the length: each is seen once."), Bounds(ge=0)
     ] = 0
-    valid: Annotated[float, Doc("Share of the text that is the validation split."), Bounds(gt=0, lt=1)] = 0.1
-    test: Annotated[float, Doc("Share at the end that is the test split."), Bounds(gt=0, lt=1)] = 0.1
+    split: Annotated[
+        Literal["auto", "order", "blocks", "texts"],
+        Doc(
+            "How texts without labels are divided: the end is held out, or blocks, or whole texts (auto: from 10 on)."
+        ),
+    ] = "auto"
+    valid: Annotated[float, Doc("Share of the validation split."), Bounds(gt=0, lt=1)] = 0.1
+    test: Annotated[float, Doc("Share of the test split."), Bounds(gt=0, lt=1)] = 0.1
+    split_seed: Annotated[int, Doc("Another number gives another division into blocks or texts.")] = 0

@@ -1,87 +1,275 @@
-"""Characters of a text file, each to be predicted from those before it."""
+"""Texts, as tokens: to be gone on with, or each with a class or a number."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, Field, Raw, Spec, Target
-from benchdog.builtin.sources.options import CharactersOptions
-from benchdog.builtin.sources.wording import existing, read_text
+from benchdog.api import BadData, BadUsage, Field, Op, Preprocess, Raw, Spec, Target, encoder, words
+from benchdog.builtin.sources import texts as finding
+from benchdog.builtin.sources.division import SPLITS, divide
+from benchdog.builtin.sources.options import TextOptions
+from benchdog.builtin.sources.pairs import learn
+from benchdog.builtin.sources.texts import Texts
 
 Array = np.ndarray[Any, np.dtype[Any]]
+BLOCKS = 50
+"""Pieces into which split = blocks cuts a text."""
+MANY = 10
+"""From so many texts on, split = auto keeps each whole."""
+WORDS = {"character": "characters", "byte": "bytes", "bpe": "tokens"}
 
 
-class Characters:
-    """The text is cut into three parts, train first, test last; no window crosses a cut."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Loaded:
+    found: Texts
+    op: Op
+    parts: Mapping[str, Any]
+    """By split: pieces of text, none of which a window leaves; or positions of labelled texts."""
 
-    def __init__(self, options: CharactersOptions) -> None:
+
+class Text:
+    """Texts without labels become windows for next-token, those with labels rows of one length."""
+
+    def __init__(self, options: TextOptions) -> None:
         self.options = options
         self.notes: list[str] = []
-        self._loaded: tuple[tuple[str, ...], Array] | None = None
+        self._loaded: _Loaded | None = None
 
     def spec(self) -> Spec:
-        """Describe windows (T,) of codes; the classes are the text's characters in order."""
-        vocabulary, _ = self._load()
-        context = self.options.context
-        field = Field(kind="tokens", shape=(context,), dtype="int64", range=(0, len(vocabulary) - 1))
-        target = Target(kind="next-token", name="next", classes=vocabulary, shape=(context,))
+        """Describe int64 codes (length,), and the tokens, classes or number to answer."""
+        loaded, length, unit = self._load(), self.options.length, self.options.unit
+        found, tokens = loaded.found, words(loaded.op)
+        if found.labels is None:
+            names = tuple(loaded.op["vocabulary"] if unit == "character" else (word.hex() for word in tokens))
+            spelling = "text" if unit == "character" else "hex"
+            target = Target(kind="next-token", name="next", classes=names, shape=(length,), spelling=spelling)
+            largest = len(tokens) - 1
+        else:
+            kind, dtype = ("class", "int64") if found.classes else ("number", "float32")
+            target = Target(kind=kind, name=found.target, classes=found.classes, dtype=dtype)
+            largest = len(tokens) + (unit == "character")  # 0 fills up; a strange character has a code
+        field = Field(kind="tokens", shape=(length,), dtype="int64", name=found.field, range=(0, largest))
         return Spec(fields=(field,), target=target)
 
-    def open(self) -> dict[str, TextSplit]:
-        """Give training windows that overlap by half, and windows side by side for the others."""
-        vocabulary, codes = self._load()
-        context, n = self.options.context, len(codes)
-        first = round(n * (1 - self.options.valid - self.options.test))
-        second = round(n * (1 - self.options.test))
-        cuts = {"train": (0, first), "valid": (first, second), "test": (second, n)}
-        for name, (start, end) in cuts.items():
-            if end - start <= context:
-                raise BadData(
-                    f"{self.options.path}: the {name} part has {max(end - start, 0)} characters, "
-                    f"a window needs {context + 1}.",
-                    "Give a longer text, a smaller context or another share.",
-                )
-        strides = {"train": self.options.stride or max(1, context // 2), "valid": context, "test": context}
-        return {
-            name: TextSplit(codes, vocabulary, np.arange(start, end - context, strides[name]), context)
-            for name, (start, end) in cuts.items()
-        }
+    def preprocess(self, spec: Spec) -> Preprocess:
+        """Give the way from a text to codes, its vocabulary or merges with it."""
+        name = spec.fields[0].name
+        return Preprocess(decode={name: [dict(self._load().op)]}, transform={name: [{"op": "identity"}]})
 
-    def _load(self) -> tuple[tuple[str, ...], Array]:
+    def open(self) -> dict[str, Windows | Rows]:
+        """Give each split's windows, or its labelled texts."""
+        loaded, unit = self._load(), self.options.unit
+        found = loaded.found
+        if found.labels is None:
+            encode = coder(loaded.op)
+            return {name: self._windows(name, [encode(piece) for piece in loaded.parts[name]]) for name in SPLITS}
+        codes = filled(found.texts, loaded.op, self.options.length, unit)
+        return {name: Rows(found, codes, loaded.parts[name]) for name in SPLITS}
+
+    def _windows(self, name: str, pieces: Sequence[Array]) -> Windows:
+        """Lay a split's pieces side by side and cut windows out of each."""
+        length = self.options.length
+        stride = (self.options.stride or length) if name == "train" else length
+        starts, begin = [], 0
+        for piece in pieces:
+            last = len(piece) - length - 1
+            at = list(range(0, last + 1, stride))
+            if name == "train" and at and at[-1] < last:
+                at.append(last)  # the rest of the piece, with some of it a second time
+            starts += [begin + start for start in at]
+            begin += len(piece)
+        loaded = self._load()
+        if not starts:
+            what = WORDS[self.options.unit]
+            raise BadData(
+                f"{self.options.path}: the {name} part has {max(map(len, pieces), default=0)} {what}, "
+                f"a window needs {length + 1}.",
+                "Give a longer text, a smaller source.length or another share.",
+            )
+        return Windows(name, np.concatenate(pieces), loaded.op, np.array(starts), length, loaded.found.field)
+
+    def _load(self) -> _Loaded:
         if self._loaded is None:
-            path = existing(self.options.path, "characters", "a text file")
-            text = read_text(path)
-            if not text.strip():
-                raise BadData(f"{path} is empty.", "Give a file with text in it.")
-            points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-            different, codes = np.unique(points, return_inverse=True)
-            self._loaded = tuple(chr(point) for point in different), codes.astype(np.int32)
+            self.notes.clear()
+            self._loaded = self._read()
         return self._loaded
 
+    def _read(self) -> _Loaded:
+        options = self.options
+        found = finding.find(options)
+        parts: Mapping[str, Any]
+        if found.labels is None:
+            parts = self._pieces(found)
+            learnt_from: Sequence[str] = parts["train"]
+        else:
+            parts = self._rows(found)
+            learnt_from = [found.texts[i] for i in parts["train"]]
+        op: dict[str, Any] = {"op": "tokens", "unit": options.unit}
+        if options.unit == "character":
+            # Without labels all characters: a text can't be gone on with from one that isn't there.
+            seen = [piece for name in SPLITS for piece in parts[name]] if found.labels is None else learnt_from
+            op["vocabulary"] = alphabet(seen)
+        elif options.unit == "bpe":
+            op["merges"] = learn(learnt_from, options.vocabulary)
+        if found.labels is not None:
+            op["length"] = options.length
+        self._note(found, op)
+        return _Loaded(found=found, op=op, parts=parts)
 
-class TextSplit:
-    """Windows of a text by position; the target is the window one character later."""
+    def _rows(self, found: Texts) -> dict[str, Array]:
+        options, labels = self.options, found.labels
+        assert labels is not None
+        kept = labels.tolist() if found.classes else [0] * len(found.texts)
+        contents = [text.encode() for text in found.texts]
+        parts = divide(contents, kept, valid=options.valid, test=options.test, seed=options.split_seed)
+        empty = [name for name in SPLITS if not len(parts[name])]
+        if empty:
+            raise BadData(f"{options.path}: too few different texts: none for {' and '.join(empty)}.")
+        return dict(parts)
 
-    def __init__(self, codes: Array, vocabulary: tuple[str, ...], starts: Array, context: int) -> None:
-        self.codes = codes
-        self.vocabulary = vocabulary
-        self.starts = starts
-        self.window = np.arange(context)
+    def _pieces(self, found: Texts) -> dict[str, list[str]]:
+        """Divide texts without labels; texts of one split follow each other, on a line of their own each."""
+        options = self.options
+        texts = [text if text.endswith("\n") or len(found.texts) == 1 else f"{text}\n" for text in found.texts]
+        how = options.split if options.split != "auto" else "texts" if len(texts) >= MANY else "order"
+        if how == "texts":
+            contents = [text.encode() for text in texts]
+            place = divide(
+                contents, [0] * len(texts), valid=options.valid, test=options.test, seed=options.split_seed
+            )
+            return {name: ["".join(texts[i] for i in place[name])] for name in SPLITS}
+        whole = "".join(texts)
+        if options.valid + options.test >= 1:
+            raise BadUsage(f"valid = {options.valid} and test = {options.test} leave nothing to train on.")
+        if how == "order":
+            first, second = (
+                round(len(whole) * (1 - share)) for share in (options.valid + options.test, options.test)
+            )
+            return {"train": [whole[:first]], "valid": [whole[first:second]], "test": [whole[second:]]}
+        parts: dict[str, list[str]] = {name: [] for name in SPLITS}
+        for name, group in groupby(enumerate(self._owners()), lambda pair: pair[1]):
+            blocks = [block for block, _ in group]
+            start, end = (round(place * len(whole) / BLOCKS) for place in (blocks[0], blocks[-1] + 1))
+            parts[name].append(whole[start:end])
+        return parts
+
+    def _owners(self) -> list[str]:
+        """Draw which split each block belongs to; each split has one at least."""
+        options = self.options
+        held = {"valid": max(1, round(BLOCKS * options.valid)), "test": max(1, round(BLOCKS * options.test))}
+        names = [name for name, count in held.items() for _ in range(count)]
+        names += ["train"] * (BLOCKS - len(names))
+        order = np.random.default_rng(options.split_seed).permutation(BLOCKS)
+        return [names[place] for place in order]
+
+    def _note(self, found: Texts, op: Op) -> None:
+        """Say how many texts there are, and what labels cost: texts that are cut."""
+        options = self.options
+        total = sum(map(len, found.texts))
+        what = f"{len(found.texts):,} texts" if len(found.texts) > 1 else "one text"
+        self.notes.append(f"{what} of {total:,} characters; {len(words(op)):,} different tokens.")
+        if found.labels is not None and options.unit != "bpe":
+            size = len if options.unit == "character" else lambda text: len(text.encode())
+            cut = sum(size(text) > options.length for text in found.texts)
+            if cut:
+                self.notes.append(f"{cut:,} texts are cut to {options.length} {WORDS[options.unit]} (source.length).")
+
+
+def alphabet(texts: Sequence[str]) -> list[str]:
+    """List the characters of texts in order."""
+    points = [np.unique(np.frombuffer(text.encode("utf-32-le"), "<u4")) for text in texts]
+    return [chr(point) for point in np.unique(np.concatenate(points))]
+
+
+def coder(op: Op) -> Any:
+    """Give the function from a text to an array of codes; arrays do bytes and characters at once."""
+    if op["unit"] == "byte":
+        return lambda text: np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+    if op["unit"] == "character":
+        known = np.array([ord(character) for character in op["vocabulary"]], "<u4")
+        return lambda text: np.searchsorted(known, np.frombuffer(text.encode("utf-32-le"), "<u4")).astype(np.int32)
+    encode = encoder(op)
+    return lambda text: np.array(encode(text), np.int32)
+
+
+def filled(texts: Sequence[str], op: Op, length: int, unit: str) -> Array:
+    """Give the codes (texts, length) int64 of labelled texts, as the decode operation does."""
+    out = np.zeros((len(texts), length), np.int64)
+    encode = coder(op)
+    known = np.array([ord(character) for character in op.get("vocabulary", ())], np.int64)
+    for row, text in zip(out, texts, strict=True):
+        part = text if unit == "bpe" else text[:length]
+        codes = encode(part)[:length]
+        if unit == "character":
+            points = np.frombuffer(part.encode("utf-32-le"), "<u4")
+            there = known[np.minimum(codes, len(known) - 1)] == points
+            codes = np.where(there, codes, len(known))
+        row[: len(codes)] = codes + 1
+    return out
+
+
+class Windows:
+    """Windows of tokens by position; the target is the window one token later."""
+
+    def __init__(self, name: str, codes: Array, op: Op, starts: Array, length: int, field: str) -> None:
+        self.name, self.codes, self.starts, self.field = name, codes, starts, field
+        self.window = np.arange(length)
+        self.words, self.encode = words(op), encoder(op)
 
     def __len__(self) -> int:
         return len(self.starts)
 
+    def id(self, i: int) -> str:
+        """Name a window by the token of its split with which it begins."""
+        return f"{self.name}-token-{self.starts[i]}"
+
     def raw(self, i: int) -> Raw:
-        """Give a window as text, and its target int64 (T,)."""
-        start, context = int(self.starts[i]), len(self.window)
-        text = "".join(self.vocabulary[code] for code in self.codes[start : start + context])
-        target = self.codes[start + 1 : start + 1 + context].astype(np.int64)
-        return Raw(id=f"character-{start}", fields={"input": text}, target=target)
+        """Give a window as text where that gives the same tokens, else as codes; its target int64 (T,)."""
+        at = int(self.starts[i]) + self.window
+        codes = self.codes[at].astype(np.int64)
+        return Raw(id=self.id(i), fields={self.field: self._text(codes)}, target=self.codes[at + 1].astype(np.int64))
+
+    def _text(self, codes: Array) -> str | Array:
+        try:
+            text = b"".join(self.words[code] for code in codes).decode()
+        except UnicodeDecodeError:  # it begins or ends within a character
+            return codes
+        return text if list(self.encode(text)) == codes.tolist() else codes
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Give codes ((B, T),) and those one character later (B, T), int64."""
+        """Give codes ((B, T),) and those one token later (B, T), int64."""
         at = self.starts[np.asarray(indices)][:, None] + self.window
         return (self.codes[at].astype(np.int64),), self.codes[at + 1].astype(np.int64)
+
+
+class Rows:
+    """Labelled texts by position."""
+
+    def __init__(self, found: Texts, codes: Array, at: Array) -> None:
+        assert found.labels is not None
+        self.found, self.at = found, at
+        self.codes, self.labels = codes[at], found.labels[at]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def id(self, i: int) -> str:
+        """Name a text by its file or line."""
+        return self.found.ids[int(self.at[i])]
+
+    def raw(self, i: int) -> Raw:
+        """Give a text and its label."""
+        return Raw(id=self.id(i), fields={self.found.field: self.found.texts[int(self.at[i])]}, target=self.labels[i])
+
+    def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
+        """Give codes ((B, length),) int64 and labels (B,)."""
+        return (self.codes[np.asarray(indices)],), self.labels[np.asarray(indices)]
+
+    def whole(self) -> tuple[tuple[Array, ...], Array]:
+        """Give all codes and labels."""
+        return (self.codes,), self.labels

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Answer, Call, Failed, Spec
+from benchdog.api import Answer, Call, Failed, Spec, spellings
 
 from .options import EmbeddingOptions, LabelsOptions, NextTokenOptions, OrdinalOptions
 from .ordering import ranks_of
@@ -124,12 +124,12 @@ def next_token(
     options = options or NextTokenOptions()
     (tokens,) = inputs
     fixed = spec.fields[0].shape[0]
-    vocabulary = spec.target.classes
+    vocabulary = spellings(spec.target)
     draws = np.random.default_rng(options.seed).random(options.length)
     # No prompt at all: begin as a line does.
     start = 0 if tokens.shape[1] else 1
     text = np.zeros((len(tokens), start + tokens.shape[1] + options.length), dtype=np.int64)
-    text[:, :start] = vocabulary.index("\n") if "\n" in vocabulary else 0
+    text[:, :start] = vocabulary.index(b"\n") if b"\n" in vocabulary else 0
     text[:, start : text.shape[1] - options.length] = tokens
     begin = text.shape[1] - options.length
     for place, draw in enumerate(draws, begin):
@@ -160,9 +160,9 @@ def choose(score: np.ndarray, temperature: float, draw: float) -> np.ndarray:
     return np.asarray(np.minimum(passed, score.shape[1] - 1))
 
 
-def spell(tokens: np.ndarray, vocabulary: tuple[str, ...]) -> str:
-    """Write tokens as text."""
-    return "".join(vocabulary[token] for token in tokens)
+def spell(tokens: np.ndarray, vocabulary: tuple[bytes, ...]) -> str:
+    """Write tokens as text; bytes that make no character become the sign for that."""
+    return b"".join(vocabulary[token] for token in tokens).decode("utf-8", "replace")
 
 
 def target_names(spec: Spec) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchdog.api import BadUsage, Batch, Meter, Spec
+from benchdog.api import BadUsage, Batch, Meter, Spec, spellings
 
 from .metrics import TokenMeter
 from .options import NextTokenOptions
@@ -49,4 +49,4 @@ class NextToken:
         return F.cross_entropy(score.flatten(0, 1), tokens, reduction="sum"), float(len(tokens))
 
     def meter(self, spec: Spec) -> Meter:
-        return TokenMeter(self.loss)
+        return TokenMeter(self.loss, spellings(spec.target))

@@ -1,0 +1,51 @@
+"""Models that give more than a score: a dict, in training with auxiliary scores that are judged too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from benchdog.api import Batch, Task
+
+
+class Judged:
+    """A task whose loss also takes {"score": ..., "auxiliary": [(share, score), ...]}; all else is the task's own.
+
+    An auxiliary score has the score's shape. The loss is the mean of all of them, an auxiliary one counting by
+    its share and the score 1, so it stays in the task's units, and its weight is the score's: pieces of a batch
+    and ranks add up as they do without. Only the score is ever measured or deployed.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def loss(self, score: Tensor | Mapping[str, Any], batch: Batch, /) -> tuple[Tensor, float | Tensor]:
+        """Give the sum over a batch and its weight."""
+        if isinstance(score, Tensor):
+            return self.task.loss(score, batch)
+        total, weight = self.task.loss(score["score"], batch)
+        shares = 1.0
+        for share, other in score["auxiliary"]:
+            total = total + share * self.task.loss(other, batch)[0]
+            shares += share
+        return total / shares, weight
+
+
+class Scored(nn.Module):
+    """A model whose forward gives a dict, reduced to the entry named score; in training auxiliary ones stay."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *inputs: Tensor) -> Tensor | dict[str, Any]:
+        given = self.inner(*inputs)
+        if self.training and "auxiliary" in given:
+            return dict(given)
+        score: Tensor = given["score"]
+        return score

@@ -1,0 +1,138 @@
+"""Finding texts: a file, a folder of them, a folder per class, a column of a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import BadData, BadUsage
+from benchdog.builtin.sources.options import TextOptions
+from benchdog.builtin.sources.tables import Table, is_missing, numbers, read
+from benchdog.builtin.sources.wording import existing, few, meant, natural, read_text
+
+TABLES = (".csv", ".tsv")
+MOST_CLASSES = 1000
+MOST_INTEGERS = 20
+"""A label of more different whole numbers is a number for kind = auto."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Texts:
+    """Texts with their names; labels are classes by code, numbers, or none. `field` names the column."""
+
+    texts: Sequence[str]
+    ids: Sequence[str]
+    labels: np.ndarray[Any, np.dtype[Any]] | None = None
+    classes: tuple[str, ...] = ()
+    field: str = "input"
+    target: str = "class"
+
+
+def find(options: TextOptions) -> Texts:
+    """Read all texts that the options name.
+
+    Raises:
+        BadUsage: no path, or an option that doesn't fit what lies there.
+        BadData: nothing there, a file that isn't UTF-8, a text or label that is missing.
+    """
+    path = existing(options.path, "text", "a text file, a folder of them, or a CSV file")
+    if path.is_file() and path.suffix.lower() in TABLES:
+        return from_table(path, options)
+    for name in ("column", "label"):
+        if value := getattr(options, name):
+            raise BadUsage(f"{name} = {value!r} names a column, but {path} is no CSV file.", f"Leave {name} out.")
+    if path.is_dir():
+        return from_folder(path, options)
+    text = read_text(path)
+    if not text.strip():
+        raise BadData(f"{path} is empty.", "Give a file with text in it.")
+    return Texts(texts=[text], ids=[path.name])
+
+
+def from_folder(folder: Path, options: TextOptions) -> Texts:
+    """Read the .txt files below a folder; the folders in it are classes when all lie in several."""
+    paths = sorted(below(folder), key=lambda path: natural(path.relative_to(folder).as_posix()))
+    if not paths:
+        raise BadData(f"{folder} holds no .txt file.", "Give a folder with texts, or a CSV file.")
+    texts = [read_text(path) for path in paths]
+    ids = [path.relative_to(folder).as_posix() for path in paths]
+    empty = [name for name, text in zip(ids, texts, strict=True) if not text.strip()]
+    if empty:
+        raise BadData(f"{folder}: {len(empty):,} texts are empty: {few(empty, len(empty))}.", "Take them away.")
+    groups = [name.split("/")[0] if "/" in name else "" for name in ids]
+    classes = sorted(set(groups), key=natural)
+    several = "" not in classes and len(classes) > 1
+    if options.folders == "classes" and not several:
+        raise BadData(
+            f"{folder}: the texts don't all lie in two or more folders, one per class.",
+            "Move them into such folders, or leave source.folders out.",
+        )
+    if options.folders == "ignore" or not several:
+        return Texts(texts=texts, ids=ids)
+    code = {name: i for i, name in enumerate(classes)}
+    labels = np.array([code[group] for group in groups], np.int64)
+    return Texts(texts=texts, ids=ids, labels=labels, classes=tuple(classes))
+
+
+def below(folder: Path) -> list[Path]:
+    """List the .txt files below a folder, hidden ones left out."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in names if name.lower().endswith(".txt") and not name.startswith(".")]
+    return found
+
+
+def from_table(path: Path, options: TextOptions) -> Texts:
+    """Read a column of texts, and one of labels if it is named."""
+    table = read(path)
+    for option, name in (("column", options.column), ("label", options.label)):
+        if name and name not in table.columns:
+            raise BadUsage(f"{path} has no column {name!r} ({option}).", meant(name, table.columns))
+    others = [name for name in table.columns if name != options.label]
+    column = options.column or (others[0] if len(others) == 1 else "")
+    if not column or column == options.label:
+        raise BadUsage(
+            f"{path} has the columns {few(table.columns, len(table.columns))}: which holds the texts?",
+            "Say it: --set source.column=NAME, and --set source.label=NAME for a class or number.",
+        )
+    for name in filter(None, (column, options.label)):
+        absent = [line for line, cell in zip(table.lines, table.columns[name], strict=True) if is_missing(cell)]
+        if absent:
+            raise BadData(
+                f"{path}: column {name!r} is empty in line {few(absent, len(absent))}.",
+                "Fill it in, or take those rows away.",
+            )
+    ids = [f"line-{line}" for line in table.lines]
+    if not options.label:
+        return Texts(texts=table.columns[column], ids=ids, field=column)
+    labels, classes = labels_of(table, options)
+    texts, target = table.columns[column], options.label
+    return Texts(texts=texts, ids=ids, labels=labels, classes=classes, field=column, target=target)
+
+
+def labels_of(table: Table, options: TextOptions) -> tuple[np.ndarray[Any, np.dtype[Any]], tuple[str, ...]]:
+    """Give float32 numbers and (), or int64 codes and the classes in order."""
+    cells = table.columns[options.label]
+    values = numbers(cells)
+    if options.kind == "number" and values is None:
+        wrong = [line for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
+        raise BadData(f"{table.path}: {options.label!r} is no number in line {few(wrong, len(wrong))}.")
+    if values is not None and options.kind != "class":
+        whole = bool((values == np.round(values)).all())
+        if options.kind == "number" or not whole or len(np.unique(values)) > MOST_INTEGERS:
+            return values.astype(np.float32), ()
+    classes = sorted(set(cells), key=natural)
+    if not 2 <= len(classes) <= min(MOST_CLASSES, max(2, len(cells) // 2)):
+        raise BadData(
+            f"{table.path}: {options.label!r} has {len(classes):,} different values in {len(cells):,} rows: "
+            "these can't be classes to learn.",
+            "Choose another label column.",
+        )
+    code = {name: i for i, name in enumerate(classes)}
+    return np.array([code[cell] for cell in cells], np.int64), tuple(classes)

@@ -1,0 +1,83 @@
+"""The decode operation `tokens`: from a text to codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import Op, encoder
+from benchdog.api.tokens import UNITS, Encode
+from benchdog.wrong import Array, Step, Wrong, want
+
+
+def is_alphabet(words: Sequence[str]) -> bool:
+    """Say whether the words are different single characters."""
+    return len(words) > 0 and len(set(words)) == len(words) and all(len(word) == 1 for word in words)
+
+
+def make_tokens(parameters: Op) -> Step:
+    """Give the step from a text, or codes, to int64 (T,).
+
+    With `length` a text is cut to so many tokens; codes then begin at 1, 0 fills up, and a character that
+    isn't in the vocabulary has a code of its own, the last. Without it such a character is refused.
+    """
+    unit, length = parameters.get("unit", "character"), parameters.get("length")
+    want(unit in UNITS, "tokens", "unit", unit, f"one of {', '.join(UNITS)}")
+    needed = {"character": "vocabulary", "bpe": "merges"}.get(unit)
+    for key in ("vocabulary", "merges"):
+        value = parameters.get(key)
+        wanted = f"given with unit {unit!r}" if key == needed else f"left out with unit {unit!r}"
+        want((value is not None) == (key == needed), "tokens", key, value, wanted)
+    count = 256
+    if unit == "character":
+        vocabulary = parameters["vocabulary"]
+        ok = isinstance(vocabulary, list | tuple) and is_alphabet([str(word) for word in vocabulary])
+        want(ok, "tokens", "vocabulary", vocabulary, "a list of different single characters")
+        count = len(vocabulary)
+    if unit == "bpe":
+        merges = parameters["merges"]
+        ok = isinstance(merges, list | tuple) and all(isinstance(merge, list | tuple) for merge in merges)
+        want(ok, "tokens", "merges", merges, "a list of pairs of codes")
+        count += len(merges)
+    want(length is None or (type(length) is int and length > 0), "tokens", "length", length, "a number of tokens")
+    encode = encoder({**parameters, "unit": unit})
+    known = {str(character): code for code, character in enumerate(parameters.get("vocabulary") or ())}
+
+    def step(value: Any) -> Array:
+        if isinstance(value, np.ndarray):
+            return _stored_tokens(value, count if length is None else count + (2 if known else 1))
+        if not isinstance(value, str):
+            raise Wrong(f"a text is needed, not {type(value).__name__}")
+        if not value:
+            raise Wrong("the text is empty")
+        if length is not None:
+            return _filled(value, length, encode, known)
+        try:
+            codes = encode(value)
+        except KeyError as error:
+            at = value.index(error.args[0])
+            raise Wrong(f"character {error.args[0]!r} at {at} is not in the vocabulary") from None
+        return np.array(list(codes), np.int64)
+
+    return step
+
+
+def _filled(text: str, length: int, encode: Encode, known: dict[str, int]) -> Array:
+    """Give codes from 1 on, cut or filled up with 0 to the length."""
+    out = np.zeros(length, np.int64)
+    if known:
+        place = [known.get(character, len(known)) for character in text[:length]]
+    else:
+        place = list(encode(text)[:length])
+    out[: len(place)] = np.array(place, np.int64) + 1
+    return out
+
+
+def _stored_tokens(value: Array, count: int) -> Array:
+    if value.ndim != 1 or value.dtype.kind not in "iu" or not value.size:
+        raise Wrong(f"tokens must be whole numbers (T,), not {value.dtype} {value.shape}")
+    if value.min() < 0 or value.max() >= count:
+        raise Wrong(f"its tokens go from {value.min()} to {value.max()}; there are {count}")
+    return value.astype(np.int64)

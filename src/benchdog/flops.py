@@ -1,0 +1,51 @@
+"""How much arithmetic a model needs: counted on made-up samples, operator by operator."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchdog.settle import Parts
+from benchdog.view import generated
+
+SAMPLES = 2
+"""A batch of one would meet BatchNorm's refusal."""
+
+
+def count(parts: Parts, model: nn.Module) -> dict[str, int | None]:
+    """Count floating-point operations: {"forward": of a sample's answer, "training": of a sample in a step}.
+
+    Products and convolutions count, a multiplication and an addition as two; additions, activations and
+    normalisations don't. A training step adds the backward pass. None where the model can't be run so.
+    """
+    found: dict[str, int | None] = {"forward": None, "training": None}
+    inputs = parts.transform(*map(torch.from_numpy, generated(parts.spec, SAMPLES)))
+    training = model.training
+    states = {name: value.clone() for name, value in model.state_dict().items()}
+    try:
+        # A count that fails is no reason not to plan; the attention of formulas that torch can count.
+        with suppress(RuntimeError, TypeError, ValueError), sdpa_kernel(SDPBackend.MATH):
+            with torch.no_grad(), FlopCounterMode(display=False) as counter:
+                model.eval()(*inputs)
+            found["forward"] = counter.get_total_flops() // SAMPLES
+            with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+                scalar(model.train()(*inputs)).backward()  # type: ignore[no-untyped-call]
+            found["training"] = counter.get_total_flops() // SAMPLES
+    finally:
+        model.zero_grad(set_to_none=True)
+        model.load_state_dict(states)  # running means of a BatchNorm
+        model.train(training)
+    return found
+
+
+def scalar(given: object) -> Tensor:
+    """Add up all scores that a model gives."""
+    if isinstance(given, dict):
+        scores = [given["score"], *(score for _, score in given.get("auxiliary", ()))]
+        return torch.stack([score.float().sum() for score in scores]).sum()
+    assert isinstance(given, Tensor)
+    return given.float().sum()
