@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import baseline, calibration, files, mistakes, resampling, slices, thresholds
+from benchdog import baseline, calibration, files, mistakes, ranges, resampling, slices, thresholds
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import Data
 from benchdog.errors import BadUsage
@@ -193,6 +193,21 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def training_ranges(data: Data) -> ranges.Ranges:
+    """Measure between what the training split's values lie."""
+    measure, split = ranges.Measure(data.spec), data.splits["train"]
+    if not isinstance(split, Samples):
+        for inputs, _, _ in decoded(data, "train", limit=ranges.PICTURES):
+            measure.add(inputs)
+        return measure.ranges()
+    pictures = any(field.kind == "image" for field in data.spec.fields)
+    positions = ranges.places(data.spec, len(split))
+    for i in range(0, len(positions), PIECE):
+        some = positions[i : i + PIECE]
+        measure.add(split.batch(some)[0], [split.split.raw(place) for place in some] if pictures else ())
+    return measure.ranges()
 
 
 def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, Any]]:

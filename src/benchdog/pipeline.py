@@ -17,7 +17,7 @@ from benchdog import artifact, checkpoints, files, origin, paths, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
-from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples
+from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, training_ranges
 from benchdog.recipe import local_files, moved, read_resolved, write_resolved
 from benchdog.room import make_room, short, smaller_pieces
 from benchdog.run import Run, environment
@@ -211,6 +211,7 @@ def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, qu
         max_batch=recipe.artifact.max_batch,
         plugins=parts.plugins,
         validated=data.sizes().get("valid"),
+        ranges=training_ranges(data),
     )
     measure_baseline(run.folder, parts, "valid")
     run.save()
