@@ -34,9 +34,13 @@ def write(run_folder: Path, status: str = "") -> Path:
     return path
 
 
-def compare(folders: Sequence[Path], out: Path) -> Path:
-    """Lay several runs' curves over each other: one page, or only the picture when `out` ends in .png."""
-    runs = [facts.read(folder) for folder in folders]
+def compare(given: Sequence[Path | Facts], out: Path) -> Path:
+    """Lay several runs' curves over each other: one page, or only the picture when `out` ends in .png.
+
+    Args:
+        given: their folders, or what was read of them.
+    """
+    runs = [each if isinstance(each, Facts) else facts.read(each) for each in given]
     if out.suffix.lower() == ".png":
         files.write_bytes(out, comparison.picture(runs))
     else:

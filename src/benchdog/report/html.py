@@ -95,6 +95,11 @@ def short(value: Any) -> str:
     return digits.replace("-", "−")
 
 
+def between(value: float | None, pair: tuple[float, float] | None) -> str:
+    """Write a figure with its interval: "0.98 (0.97 to 0.99)"."""
+    return f"{short(value)} ({short(pair[0])} to {short(pair[1])})" if pair and value is not None else short(value)
+
+
 def wording(metric: str) -> str:
     """Write a metric's name for people: "macro_f1" is "macro F1"."""
     return WORDS.get(metric, metric.replace("_", " "))
