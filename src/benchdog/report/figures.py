@@ -102,7 +102,7 @@ def reliability(said: Sequence[float], true: Sequence[float], shares: Sequence[f
         axes = _square(figure, "probability that was said", "share that came true")
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
         sizes = [16 + 300 * share for share in shares]
-        axes.scatter(said, true, s=sizes, color=SERIES[0], alpha=0.75, linewidths=0, zorder=3)
+        axes.scatter(said, true, s=sizes, color=SERIES[0], alpha=0.75, linewidths=0, zorder=3, clip_on=False)
         return _svg(figure, "reliability")
 
 

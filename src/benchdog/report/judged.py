@@ -31,11 +31,10 @@ def calibration(facts: Facts) -> Html:
         if (value := number(told.get(key))) is not None
     ]
     gap = sum((said - true) * count for said, true, count in known) / total
-    sides = "surer than it is right" if gap > 0 else "less sure than it could be"
+    sides = "higher" if gap > 0 else "lower"
     words = join(
         h("p", "On the line, of what is called 80\u202f% sure four in five come true. ",
-          f"On average this model is {percent(abs(gap))} {sides}." if abs(gap) >= 0.005
-          else "On average this model is as sure as it is right."),
+          f"On average the probabilities are {100 * abs(gap):.1f} points {sides} than what came true."),
         table(("", "value (95\u202f% interval)"), rows, numbers=1),
         h("p", "The error is the mean distance from the line; the Brier score the mean squared error of the "
           "probabilities. Both are better when smaller.", cls="quiet"),
@@ -133,6 +132,6 @@ def attention(evaluation: Json) -> str:
         layer = str(told["layer"]).removeprefix("model.")
         return (
             f"The second picture glows where the last convolutional layer ({layer}) spoke most for the answer "
-            "(Grad-CAM)."
+            "(Grad\u2011CAM)."
         )
     return f"There are no pictures of where the model looked: {told['why']}." if told.get("why") else ""
