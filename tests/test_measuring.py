@@ -382,3 +382,104 @@ def test_mistakes_are_drawn_with_where_the_network_looked(digits_run):
         assert entry["answer"]["label"] != entry["target"]
         assert (digits_run / entry["picture"]).is_file()
     assert any((digits_run / entry["attention"]).is_file() for entry in told["worst"] if entry["attention"])
+
+
+LABELS = """
+import random
+
+import torch
+from torch import nn
+
+from benchdog.api import Answer, Column, Field, Raw, SourceInfo, Spec, Target, TaskInfo, hookimpl
+
+CONTRACT = 0
+
+
+@hookimpl
+def benchdog_sources():
+    return [SourceInfo(name="tags", summary="Two tags per row.", target=":Tags")]
+
+
+@hookimpl
+def benchdog_tasks():
+    return [TaskInfo(name="several", summary="Tags.", target=":Several", answer=":answer", targets=("labels",),
+                     models={"table": "mlp"})]
+
+
+class Tags:
+    def spec(self):
+        field = Field(kind="table", shape=(2,), dtype="float32", columns=(Column(name="x"), Column(name="y")))
+        target = Target(kind="labels", classes=("big", "tall"), shape=(2,), dtype="float32")
+        return Spec(fields=(field,), target=target)
+
+    def open(self):
+        draw, found = random.Random(0), []
+        for i in range(900):
+            x, y = draw.gauss(0, 1), draw.gauss(0, 1)
+            target = torch.tensor([x + draw.gauss(0, 0.5) > 0.5, y + draw.gauss(0, 0.5) > 1]).float().numpy()
+            found.append(Raw(id=str(i), fields={"input": {"x": x, "y": y}}, target=target))
+        return found
+
+
+class Meter:
+    def __init__(self):
+        self.sums = torch.zeros(4, dtype=torch.float64)
+
+    def add(self, score, batch):
+        said, true = score > 0, batch.target > 0.5
+        loss = nn.functional.binary_cross_entropy_with_logits(score, batch.target, reduction="sum")
+        new = [loss, (said & true).sum(), said.sum() + true.sum(), torch.tensor(score.numel())]
+        self.sums += torch.stack([x.double() for x in new])
+
+    def state(self):
+        return {"sums": self.sums}
+
+    def merge(self, state):
+        self.sums += state["sums"]
+
+    def value(self):
+        loss, hits, both, count = self.sums.tolist()
+        return {"loss": loss / count, "micro_f1": 2 * hits / max(both, 1)}
+
+
+class Several:
+    monitor, better = "micro_f1", "max"
+
+    def check(self, spec):
+        pass
+
+    def output(self, spec):
+        return (spec.classes,)
+
+    def head(self, spec):
+        return nn.Sigmoid()
+
+    def loss(self, score, batch):
+        loss = nn.functional.binary_cross_entropy_with_logits(score, batch.target, reduction="sum")
+        return loss, score.numel()
+
+    def meter(self, spec):
+        return Meter()
+
+
+def answer(call, inputs, spec, options):
+    shares, _ = call(*inputs)
+    return [Answer({"probabilities": dict(zip(spec.target.classes, map(float, row)))}) for row in shares]
+"""
+
+
+def test_several_labels_have_thresholds_calibration_and_slices(tmp_path):
+    (tmp_path / "tags.py").write_text(LABELS, encoding="utf-8")
+    run("--plugin", "tags.py", "train", "tags", "--epochs", 12, "--name", "tags", "--quiet", cwd=tmp_path)
+    told = run("evaluate", "tags", "--by", "class", "--json", cwd=tmp_path).json
+    assert [line["class"] for line in told["thresholds"]] == ["big", "tall"]
+    for line in told["thresholds"]:
+        assert 0 < line["chosen"]["threshold"] < 1
+        assert line["chosen"]["f1"] > 0.5
+    low, high = told["intervals"]["micro_f1"]
+    assert low < told["metrics"]["micro_f1"] < high
+    assert told["calibration"]["ece"] < 0.2
+    assert {line["slice"] for line in told["slices"]["slices"]} == {"big", "tall", "(none)"}
+    assert isinstance(told["worst"][0]["target"], list)
+    page = (tmp_path / "runs/tags/report.html").read_text(encoding="utf-8")
+    assert "What a threshold trades" in page

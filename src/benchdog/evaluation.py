@@ -15,6 +15,7 @@ import torch
 from benchdog import baseline, calibration, files, mistakes, ranges, resampling, slices, thresholds
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import Data
+from benchdog.decode import decode
 from benchdog.errors import BadUsage
 from benchdog.loading import Arrays, Samples
 from benchdog.measuring import Measuring
@@ -202,11 +203,14 @@ def training_ranges(data: Data) -> ranges.Ranges:
         for inputs, _, _ in decoded(data, "train", limit=ranges.PICTURES):
             measure.add(inputs)
         return measure.ranges()
-    pictures = any(field.kind == "image" for field in data.spec.fields)
     positions = ranges.places(data.spec, len(split))
+    if any(field.kind == "image" for field in data.spec.fields):
+        for place in positions:  # one by one: they may differ in size, and the raw ones say how large they were
+            raw = split.split.raw(place)
+            measure.add(tuple(x[None] for x in decode(raw, data.spec, data.preprocess)), [raw])
+        return measure.ranges()
     for i in range(0, len(positions), PIECE):
-        some = positions[i : i + PIECE]
-        measure.add(split.batch(some)[0], [split.split.raw(place) for place in some] if pictures else ())
+        measure.add(split.batch(positions[i : i + PIECE])[0])
     return measure.ranges()
 
 

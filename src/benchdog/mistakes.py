@@ -95,6 +95,8 @@ def _attention(spec: Spec, sample: Sample | None, module: Callable[[], Any] | No
         look = Attention(module(), tuple(x[None] for x in sample[0]))
     except BenchdogError as error:
         return None, f"the model can't be built again: {error.message.rstrip('.')}"
+    except Exception as error:  # a stranger's model; the figures don't need it
+        return None, f"the model can't be looked into: {type(error).__name__}"
     return (look, "") if look.layer else (None, NO_LAYER)
 
 
@@ -105,7 +107,7 @@ def _seen(
     code = int(call(*batch)[0][0].argmax())
     try:
         heat = look(batch, code)
-    except RuntimeError:  # a layer whose output the score doesn't depend on, or no gradient through it
+    except Exception:  # a stranger's layers: no gradient may pass, or the score not depend on this one
         return None
     if not heat.any():
         return None

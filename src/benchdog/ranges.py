@@ -20,7 +20,7 @@ Array = NDArray[Any]
 Ranges = dict[str, Any]
 """{"samples": how many were looked at, "fields": {name: what `_table` or `_picture` gives}}."""
 
-ROWS, PICTURES = 100_000, 2_000
+ROWS, PICTURES = 100_000, 500
 """The most samples that are looked at, spread evenly over the training split: rows are quick, pictures aren't."""
 PIECE = 512
 

@@ -85,7 +85,7 @@ class Recorder:
 
     def records(self) -> Records:
         """Give what was gathered; columns whose samples differ in shape are left out."""
-        columns = {}
+        columns = {name: np.zeros(0) for name in ("loss", "weight")}
         for name, pieces in self._pieces.items():
             if len({piece.shape[1:] for piece in pieces}) == 1 and name != "bins":
                 columns[name] = np.concatenate(pieces)
