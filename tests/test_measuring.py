@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
@@ -135,6 +136,20 @@ def test_an_interval_is_that_of_theory():
     assert (low, high) == (pytest.approx(share - half, abs=0.006), pytest.approx(share + half, abs=0.006))
     again = resampling.bootstrap(Records(kind="class", columns=columns))
     assert all(np.array_equal(replicas[name], again[name]) for name in replicas)
+
+
+def test_all_right_is_no_certainty():
+    answer, score, target = answered(11)
+    target = score.argmax(1)
+    task, spec = Classification(), classes(3)
+    meter = task.meter(spec)
+    meter.add(torch.from_numpy(score), Batch((), torch.from_numpy(target)))
+    loss = -np.log(answer[np.arange(len(target)), target])
+    found = Measuring.of(recorded(spec, answer, score, target, loss).records(), task, spec, meter.value()).intervals()
+    assert found["accuracy"] == pytest.approx([0.025 ** (1 / 11), 1.0])
+    assert stats.binomtest(11, 11).proportion_ci(0.95).low == pytest.approx(found["accuracy"][0])
+    assert "macro_f1" not in found
+    assert found["loss"][0] < found["loss"][1]
 
 
 def test_ten_thousand_samples_take_less_than_two_seconds():

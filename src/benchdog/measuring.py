@@ -17,6 +17,8 @@ from benchdog.api import Batch, Spec, Task
 from benchdog.records import Records
 
 Array = NDArray[Any]
+SHARES = frozenset({"accuracy", "exact_match", "subset_accuracy"})
+"""Metrics that are the share of samples that are right."""
 METERED = 200
 """Resamples of a metric that only the task's meter can compute."""
 WORK = 20_000_000
@@ -70,7 +72,7 @@ class Measuring:
         kept = {name: replicas[name] for name in (*self.exact, *self.calibrated) if name in replicas}
         if self.metered:
             kept |= self._metered(part, seed)
-        found = {name: resampling.interval(values) for name, values in kept.items()}
+        found = {name: _spread(name, values, len(part)) for name, values in kept.items()}
         return {name: list(pair) for name, pair in found.items() if pair is not None}
 
     def _metered(self, part: Records, seed: int) -> dict[str, Array]:
@@ -90,6 +92,20 @@ class Measuring:
         meter.add(score, Batch((), goal, range(len(rows))))
         value = meter.value()
         return {name: float(value[name]) for name in names if is_scalar(value.get(name))}
+
+
+def _spread(name: str, values: Array, samples: int) -> tuple[float, float] | None:
+    """Give an interval from resamples; where all are equal, the exact one of a share, else none.
+
+    If all answers are right, so they are in every resample; that says nothing of how many might be wrong.
+    """
+    pair = resampling.interval(values)
+    if pair is None or pair[0] < pair[1]:
+        return pair
+    possible = float(resampling.TAIL ** (1 / samples))  # a share at which all is right once in forty times
+    if name in SHARES and pair[0] in (0.0, 1.0):
+        return (possible, 1.0) if pair[0] else (0.0, 1 - possible)
+    return None
 
 
 def is_scalar(value: Any) -> bool:

@@ -43,12 +43,13 @@ class Facts:
     @property
     def monitor(self) -> str:
         """The monitored metric without its split: "accuracy"."""
-        return str(self.run.get("monitor") or self.evaluation.get("monitor") or "loss").removeprefix("valid.")
+        told = (facts.get("monitor") for facts in (self.repeats, self.run, self.evaluation))
+        return str(next(filter(None, told), "loss")).removeprefix("valid.")
 
     @property
     def better(self) -> str:
         """Whether the monitored metric is better when it is larger: "max" or "min"."""
-        given = self.run.get("better") or self.evaluation.get("better")
+        given = self.repeats.get("better") or self.run.get("better") or self.evaluation.get("better")
         return str(given) if given in ("max", "min") else "min" if self.monitor in SMALLER else "max"
 
     @property
