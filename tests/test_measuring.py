@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import stats
 from sklearn.metrics import (
     average_precision_score,
@@ -22,7 +23,7 @@ from torch import nn
 
 from benchdog import calibration, resampling, thresholds
 from benchdog.api import Batch, Column, Field, Spec, Target
-from benchdog.attention import Attention
+from benchdog.attention import NO_LAYER, Attention
 from benchdog.builtin.tasks.classification import Classification
 from benchdog.errors import BadUsage
 from benchdog.measuring import Measuring
@@ -498,3 +499,23 @@ def test_several_labels_have_thresholds_calibration_and_slices(tmp_path):
     assert isinstance(told["worst"][0]["target"], list)
     page = (tmp_path / "runs/tags/report.html").read_text(encoding="utf-8")
     assert "What a threshold trades" in page
+
+
+def test_pictures_are_cut_by_folder(tmp_path):
+    draw = np.random.default_rng(0)
+    for label in ("dark", "light"):
+        for camera in ("one", "two"):
+            folder = tmp_path / "photos" / label / camera
+            folder.mkdir(parents=True)
+            for i in range(20):
+                pixels = draw.normal(200 if label == "light" else 60, 20, (8, 10))
+                Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    run("train", "./photos", "--model", "linear", "--epochs", 1, "--name", "p", "--quiet", cwd=tmp_path)
+    told = run("evaluate", "p", "--by", "folder", "--json", cwd=tmp_path).json
+    assert {line["slice"] for line in told["slices"]["slices"]} <= {
+        f"{label}/{camera}" for label in ("dark", "light") for camera in ("one", "two")
+    }
+    assert sum(line["samples"] for line in told["slices"]["slices"]) == told["samples"]
+    assert told["attention"] == {"layer": None, "why": NO_LAYER}
+    seen = json.loads((tmp_path / "runs/p/artifact/artifact.json").read_text(encoding="utf-8"))["ranges"]
+    assert seen["fields"]["input"]["longer"] == [10, 10]

@@ -194,7 +194,10 @@ def _curves(
                 label=line.name if not line.name.startswith("_") else f" {line.name}",
             )
         axes.set_xlabel(x_label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+        places = {x for line in lines for x in line.x}
+        if len(places) == 1:  # one epoch: a tick for it alone, not for its thousandths
+            axes.set_xlim(min(places) - 0.5, min(places) + 0.5)
         if best and best[0] == i:
             axes.axvline(best[1], color=FAINT, linewidth=1, linestyle=":")
             axes.plot([best[1]], [best[2]], "o", markersize=8, fillstyle="none", color=INK)

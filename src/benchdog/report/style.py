@@ -87,6 +87,7 @@ details>summary{cursor:pointer;color:var(--accent);font-size:.92rem;margin:.4rem
 footer{margin-top:3.5rem;color:var(--quiet);font-size:.82rem;border-top:1px solid var(--rule);
 padding-top:.8rem}
 td:first-child,th:first-child{min-width:5.5rem}
+th{overflow-wrap:normal}
 @media (max-width:44rem){main{padding-top:1.5rem}td small{display:block;margin:0}}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;--quiet:#444;--rule:#bbb;--tint:#f5f5f5;--on:#fff;
 --good:#2f7fc1;
