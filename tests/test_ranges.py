@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -103,30 +104,46 @@ def test_ranges_of_another_form_are_refused(wrong):
     assert not ranges.sound(wrong)
 
 
-def test_predict_says_what_lies_outside_and_answers_all_the_same(tmp_path):
+@pytest.fixture(scope="module")
+def wines(tmp_path_factory):
+    place = tmp_path_factory.mktemp("wines")
     draw = np.random.default_rng(0)
     lines = ["alcohol,type,good"]
     for _ in range(300):
         alcohol, kind = draw.uniform(8, 14.2), draw.integers(0, 2)
         lines.append(f"{alcohol:.2f},{'red' if kind else 'white'},{'yes' if alcohol > 11 else 'no'}")
-    (tmp_path / "wines.csv").write_text("\n".join(lines), encoding="utf-8")
-    run("train", "wines.csv", "--target", "good", "--epochs", 1, "--name", "w", "--quiet", cwd=tmp_path)
-    (tmp_path / "new.csv").write_text("alcohol,type\n10,red\n45,orange\n", encoding="utf-8")
-    text = run("predict", "w", "new.csv", cwd=tmp_path)
+    (place / "wines.csv").write_text("\n".join(lines), encoding="utf-8")
+    run("train", "wines.csv", "--target", "good", "--epochs", 1, "--name", "w", "--quiet", cwd=place)
+    (place / "new.csv").write_text("alcohol,type\n10,red\n45,orange\n", encoding="utf-8")
+    return place
+
+
+def test_predict_says_what_lies_outside_and_answers_all_the_same(wines):
+    text = run("predict", "w", "new.csv", cwd=wines)
     assert [line.split()[1] for line in text.out.splitlines()[1:]] == ["no", "yes"]
     wanted = (
         r"new.csv:3: alcohol 45 is above the 14\.\d+ seen in training; category 'orange' of 'type' was never seen"
     )
     assert re.search(wanted, text.err)
-    told = run("predict", "w", "new.csv", "--json", cwd=tmp_path).json["answers"]
+    told = run("predict", "w", "new.csv", "--json", cwd=wines).json["answers"]
     assert told[0]["outside"] == []
     assert [line["field"] for line in told[1]["outside"]] == ["alcohol", "type"]
-    plain = run("predict", "w", "new.csv", "--format", "csv", cwd=tmp_path).out
+    plain = run("predict", "w", "new.csv", "--format", "csv", cwd=wines).out
     assert "outside" not in plain
-    run("export", "w", "--to", "torch-export", cwd=tmp_path)
-    exported = run("predict", "runs/w/exports/torch-export", "new.csv", "--json", cwd=tmp_path).json["answers"]
-    assert exported[1]["outside"] == told[1]["outside"]
-    meta = tmp_path / "runs" / "w" / "artifact" / "artifact.json"
+
+
+def test_an_artifact_with_broken_ranges_is_refused(wines, tmp_path):
+    shutil.copytree(wines / "runs" / "w" / "artifact", tmp_path / "artifact")
+    meta = tmp_path / "artifact" / "artifact.json"
     broken = json.loads(meta.read_text(encoding="utf-8")) | {"ranges": {"fields": 1}}
     meta.write_text(json.dumps(broken), encoding="utf-8")
-    assert "ranges is no table of ranges" in run("predict", "w", "new.csv", cwd=tmp_path, code=5).err
+    assert "ranges is no table of ranges" in (run("predict", tmp_path / "artifact", "new.csv", cwd=wines, code=5).err)
+
+
+@pytest.mark.slow
+def test_an_export_says_the_same(wines):
+    run("export", "w", "--to", "torch-export", cwd=wines)
+    told = run("predict", "w", "new.csv", "--json", cwd=wines).json["answers"]
+    exported = run("predict", "runs/w/exports/torch-export", "new.csv", "--json", cwd=wines).json["answers"]
+    assert [each["outside"] for each in exported] == [each["outside"] for each in told]
+    assert exported[1]["outside"]

@@ -28,7 +28,11 @@ def test_the_spread_of_figures():
 @pytest.fixture(scope="module")
 def repeated(tmp_path_factory):
     place = tmp_path_factory.mktemp("repeated")
-    args = ("train", "digits", "--model", "linear", "--epochs", 1, "--seed", 3, "--name", "lin", "--quiet")
+    draw = np.random.default_rng(0)
+    values = draw.normal(size=(300, 2))
+    lines = [f"{x:.3f},{y:.3f},{'yes' if x + y > draw.normal() else 'no'}" for x, y in values]
+    (place / "dots.csv").write_text("\n".join(["x,y,above", *lines]), encoding="utf-8")
+    args = ("train", place / "dots.csv", "--model", "linear", "--epochs", 1, "--seed", 3, "--name", "lin", "--quiet")
     run(*args, "--repeat", 2, cwd=place)
     return place, args
 
