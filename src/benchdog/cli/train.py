@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     from benchdog.draft import Draft
 
+FEW_SEEDS = 5
+
 
 def command(
     ctx: typer.Context,
@@ -136,4 +138,8 @@ def _repeat(
         low, high = line["interval"]
         rows.append([metric, line["mean"], line["deviation"], f"{low:.4f} to {high:.4f}"])
     typer.echo(columns(rows, [f"{told['split']}, {times} seeds", "mean", "deviation", "95 % interval of the mean"]))
+    if times < FEW_SEEDS:
+        say(
+            f"note: {times} seeds give wide intervals, which may reach beyond what a metric can be; 5 or more tell more"
+        )
     say(f"summary: {folder / (told['name'] + SUFFIX)}")
