@@ -140,6 +140,6 @@ def _repeat(
     typer.echo(columns(rows, [f"{told['split']}, {times} seeds", "mean", "deviation", "95 % interval of the mean"]))
     if times < FEW_SEEDS:
         say(
-            f"note: {times} seeds give wide intervals, which may reach beyond what a metric can be; 5 or more tell more"
+            f"note: {times} seeds give wide intervals, even beyond what a metric can be; {FEW_SEEDS} or more tell more"
         )
     say(f"summary: {folder / (told['name'] + SUFFIX)}")
