@@ -139,7 +139,5 @@ def _repeat(
         rows.append([metric, line["mean"], line["deviation"], f"{low:.4f} to {high:.4f}"])
     typer.echo(columns(rows, [f"{told['split']}, {times} seeds", "mean", "deviation", "95 % interval of the mean"]))
     if times < FEW_SEEDS:
-        say(
-            f"note: {times} seeds give wide intervals, even beyond what a metric can be; {FEW_SEEDS} or more tell more"
-        )
+        say(f"note: {times} seeds give wide intervals, even beyond what a metric can be; {FEW_SEEDS} tell more")
     say(f"summary: {folder / (told['name'] + SUFFIX)}")
