@@ -46,6 +46,7 @@ def save(
     max_batch: int,
     plugins: Plugins,
     validated: int | None = None,
+    ranges: Mapping[str, Any] | None = None,
 ) -> None:
     """Write an artifact's folder, whole or not at all.
 
@@ -57,6 +58,7 @@ def save(
         samples: raw held-out samples to keep (see `covering`); none keeps the data private.
         max_batch: largest batch that this model and its exports take.
         validated: the number of samples that gave the metrics, if it is known.
+        ranges: what the training split's values lie between (see benchdog.ranges), if it is known.
         plugins: the exporter "torch-export" among them writes the portable graph.
     """
     with files.fresh_folder(folder) as place:
@@ -76,6 +78,7 @@ def save(
             },
             "parameters": 0,
             "metrics": dict(metrics),
+            "ranges": dict(ranges) if ranges else None,
             "runner": None,
             "max_batch": max_batch,
             "samples": [raw.id for raw in samples],

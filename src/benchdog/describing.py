@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import decode
+from benchdog import decode, ranges
 from benchdog.api import Preprocess, Spec
 from benchdog.errors import BadData, BenchdogError
 
@@ -144,6 +144,7 @@ def _rest(meta: dict[str, Any]) -> None:
         _texts("exporter", meta["exporter"])
     _want(isinstance(meta.get("runner"), str | None), "runner is no text")
     _want(isinstance(meta.get("metrics", {}), Mapping), "metrics is no table")
+    _want(meta.get("ranges") is None or ranges.sound(meta["ranges"]), "ranges is no table of ranges")
     recipe = meta.get("recipe", {})
     _want(isinstance(recipe, dict) and isinstance(recipe.get("plugins", []), list), "recipe is no table")
     _texts("recipe.plugins", *recipe.get("plugins", []))

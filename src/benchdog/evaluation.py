@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchdog import baseline, files
-from benchdog.api import Batch, Call, Raw, Spec, Task, TaskInfo
+from benchdog import baseline, calibration, files, mistakes, ranges, resampling, slices, thresholds
+from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import Data
+from benchdog.decode import decode
 from benchdog.errors import BadUsage
 from benchdog.loading import Arrays, Samples
-from benchdog.pictures import save_picture
+from benchdog.measuring import Measuring
+from benchdog.records import Recorder
 from benchdog.settle import Parts
 from benchdog.stream import Plan, Position
 
 FORMAT = 0
-WORST = 12
 PAIRS = 2000
 PIECE = 128
 BASELINE_SAMPLES = 20_000
@@ -60,113 +60,134 @@ def raw_samples(data: Data, split: str, limit: int) -> Iterator[Raw]:
         yield from itertools.islice(raws, limit)
 
 
-def evaluate_module(folder: Path, call: Call, parts: Parts, split: str) -> dict[str, Any]:
+def evaluate_module(
+    folder: Path,
+    call: Call,
+    parts: Parts,
+    split: str,
+    *,
+    module: Callable[[], Any] | None = None,
+    by: str = "",
+) -> dict[str, Any]:
     """Judge a model on a split and write evaluation-<split>.json and the worst samples' pictures.
 
     Args:
         folder: the run's folder.
         call: decoded numpy in, (answer, score) numpy out.
+        module: gives the torch module behind it, for pictures of where it looks; None when there is none.
+        by: cut the samples by this column, by folder or by class, and measure each part.
     """
-    result = judge(call, parts.data, split, parts.task, parts.spec)
-    worst = result.pop("heap")
-    info = parts.plugins.find("task", parts.recipe.task.name)
-    assert isinstance(info.info, TaskInfo)
-    options = parts.plugins.options(info, parts.recipe.task.options)
-    answer = info.resolve(info.info.answer)
-    pictures = folder / "worst" / split
-    shutil.rmtree(pictures, ignore_errors=True)
-    pictures.mkdir(parents=True)
-    result["worst"] = []
-    for number, (loss, _, inputs, target, name) in enumerate(sorted(worst, key=lambda w: -w[0])):
-        inputs = tuple(x[None] for x in inputs)
-        said = answer(call, inputs, parts.spec, options)[0].values
-        entry: dict[str, Any] = {
-            "id": name,
-            "loss": loss,
-            "answer": _plain(said),
-            "target": _told(target, parts.spec),
-        }
-        if parts.spec.target.kind == "mask":  # pixels that count nowhere stay bare
-            target = np.where(target < parts.spec.classes, target, 0)
-        entry["picture"] = _picture(folder, pictures / f"{number}.png", inputs[0][0], target, said, parts.spec)
-        result["worst"].append(entry)
+    result, tops, measuring, slicer = judge(call, parts.data, split, parts.task, parts.spec, by)
+    intervals = measuring.intervals(seed=parts.recipe.seed)
+    apart = {name.partition(".")[2]: intervals.pop(name) for name in measuring.calibrated if name in intervals}
+    result["intervals"], result["resamples"] = intervals, resampling.resamples(len(measuring.records))
+    if "calibration" in result:
+        result["calibration"]["intervals"] = apart
+    if "chance" in measuring.records:
+        result["thresholds"] = _thresholds(folder, split, measuring, parts.spec)
+    if slicer is not None:
+        result["slices"] = slices.table(measuring, slicer, parts.task.monitor, parts.task.better)
+    result |= mistakes.told(folder, split, tops, call, parts, module)
     result["monitor"], result["better"] = parts.task.monitor, parts.task.better
     files.write_json(folder / f"evaluation-{split}.json", result)
     return result
 
 
-def judge(call: Call, data: Data, split: str, task: Task, spec: Spec) -> dict[str, Any]:
-    """Measure a model on a split; `heap` holds (loss, order, inputs, target, id) of the worst samples."""
+Judged = tuple[dict[str, Any], dict[str, mistakes.Top], Measuring, slices.Slicer | None]
+
+
+def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = "") -> Judged:
+    """Measure a model on a split: its result in JSON form, its worst samples, what more can be measured."""
     if split not in data.splits:
         raise BadUsage(f"The source has no {split} split.", f"It has: {', '.join(data.splits)}.")
-    meter = task.meter(spec)
-    heap: list[tuple[float, int, Any, Any, str]] = []
+    slicer = slices.Slicer(spec, by) if by else None
+    meter, recorder = task.meter(spec), Recorder(spec)
+    tops = {"worst": mistakes.Top(), **({"confident": mistakes.Top()} if spec.target.kind == "class" else {})}
     pairs: list[list[float]] = []
     count = 0
     for inputs, target, ids in decoded(data, split):
         answer, score = call(*inputs)
         scores, targets = torch.from_numpy(score), torch.from_numpy(np.asarray(target))
         meter.add(scores, Batch((), targets, ids))
-        for i, loss in enumerate(_losses(task, scores, targets)):
-            entry = (loss, -(count + i), None, None, "")
-            if len(heap) < WORST or entry[:2] > heap[0][:2]:
-                full = (loss, -(count + i), tuple(x[i] for x in inputs), target[i], _id(data, split, ids, i))
-                heapq.heappush(heap, full) if len(heap) < WORST else heapq.heapreplace(heap, full)
+        losses, weights = _losses(task, scores, targets)
+        recorder.add(answer, score, target, losses, weights)
+        _offer(tops, data, split, (inputs, target, ids), losses, weights, count)
+        if "confident" in tops:
+            for i, sure in enumerate(mistakes.mistaken(answer, score, target, spec.classes)):
+                if sure >= 0:
+                    tops["confident"].offer(sure, count + i, partial(_sample, data, split, inputs, target, ids, i))
+        if slicer is not None:
+            slicer.add(inputs, target, partial(_ids, data, split, ids))
         if spec.target.kind == "number" and target.ndim == 1 and len(pairs) < PAIRS:
             pairs += [
                 [float(t), float(a)] for t, a in zip(target, answer.reshape(len(target), -1)[:, 0], strict=True)
             ]
         count += len(target)
+    metrics, records = meter.value(), recorder.records()
     result: dict[str, Any] = {
         "format": FORMAT,
         "split": split,
         "samples": count,
-        "metrics": _finite(meter.value()),
+        "metrics": _finite(metrics),
         "classes": list(spec.target.classes),
         "target": {"kind": spec.target.kind, "name": spec.target.name},
-        "heap": heap,
+        **({"pairs": pairs[:PAIRS]} if pairs else {}),
     }
-    return {**result, "pairs": pairs[:PAIRS]} if pairs else result
+    if (bins := recorder.bins()) is not None and "squared" in records:
+        squared, judged = float(records["squared"].sum()), float(records["judged"].sum())
+        result["calibration"] = calibration.summary(bins, squared, judged)
+    return result, tops, Measuring.of(records, task, spec, metrics), slicer
 
 
-def _losses(task: Task, scores: torch.Tensor, targets: torch.Tensor) -> list[float]:
-    """Give each sample's own loss; a task whose samples are judged by each other says it itself."""
-    losses = []
+def _thresholds(folder: Path, split: str, measuring: Measuring, spec: Spec) -> list[dict[str, Any]]:
+    """Give the curves; on valid the best thresholds are chosen, elsewhere those that were chosen there are tried."""
+    chance, truth = measuring.records["chance"], measuring.records["truth"]
+    names = spec.target.classes[1:] if spec.target.kind == "class" else spec.target.classes
+    lines = thresholds.curves(chance, truth, names)
+    stored = folder / "evaluation-valid.json"
+    known = files.read_json(stored).get("thresholds") or [] if split != "valid" and stored.is_file() else []
+    chosen = {line["class"]: line["chosen"] for line in known if line.get("chosen")}
+    for k, line in enumerate(lines):
+        best = line.pop("best", None)
+        if split != "valid":
+            best = chosen.get(line["class"])
+            best = best and thresholds.at(chance[:, k], truth[:, k], float(best["threshold"]))
+        line["chosen"], line["at_half"] = best, thresholds.at(chance[:, k], truth[:, k], 0.5)
+    return lines
+
+
+def _offer(
+    tops: dict[str, mistakes.Top],
+    data: Data,
+    split: str,
+    batch: tuple[Any, Any, Any],
+    losses: list[float],
+    weights: list[float],
+    count: int,
+) -> None:
+    """Let the batch's costliest samples into the list of the worst."""
+    for i, (total, weight) in enumerate(zip(losses, weights, strict=True)):
+        loss = total / weight if weight else 0.0
+        loss = math.inf if math.isnan(loss) else loss
+        tops["worst"].offer(loss, count + i, partial(_sample, data, split, *batch, i))
+
+
+def _sample(data: Data, split: str, inputs: Any, target: Any, ids: Any, i: int) -> mistakes.Sample:
+    return tuple(x[i] for x in inputs), target[i], _ids(data, split, [ids[i]])[0]
+
+
+def _losses(task: Task, scores: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Give each sample's own loss and weight; a task whose samples are judged by each other says them itself."""
     if (own := getattr(task, "losses", None)) is not None:
         losses = own(scores, Batch((), targets)).tolist()
-    for i in range(len(losses), len(scores)):
-        total, weight = task.loss(scores[i : i + 1], Batch((), targets[i : i + 1]))
-        losses.append(float(total) / float(weight) if float(weight) else 0.0)
-    return [math.inf if math.isnan(loss) else loss for loss in losses]
+        return losses, [1.0] * len(losses)
+    pairs = [task.loss(scores[i : i + 1], Batch((), targets[i : i + 1])) for i in range(len(scores))]
+    return [float(total) for total, _ in pairs], [float(weight) for _, weight in pairs]
 
 
-def _id(data: Data, split: str, ids: Sequence[Any], i: int) -> str:
+def _ids(data: Data, split: str, ids: Sequence[Any]) -> list[str]:
     samples = data.splits[split]
-    return samples.ids([ids[i]])[0] if isinstance(samples, Samples) else str(ids[i])
-
-
-def _picture(folder: Path, path: Path, array: Any, target: Any, said: Any, spec: Spec) -> str | None:
-    """Draw a sample that can be seen; masks beside it."""
-    field = spec.fields[0]
-    if field.kind not in ("image", "volume"):
-        return None
-    masks = {"mask": target, "answer": said.get("mask")} if spec.target.kind == "mask" else {}
-    save_picture(array, field, path, **masks)
-    return path.relative_to(folder).as_posix()
-
-
-def _told(target: Any, spec: Spec) -> Any:
-    """Give a target as people and JSON want it."""
-    if spec.target.kind == "class":
-        return spec.target.classes[int(target)]
-    if spec.target.kind == "labels":
-        return [name for name, true in zip(spec.target.classes, target, strict=True) if true]
-    return np.asarray(target).tolist() if np.asarray(target).size <= 8 else None
-
-
-def _plain(values: Any) -> dict[str, Any]:
-    """Leave arrays out of an answer."""
-    return {key: value for key, value in values.items() if not isinstance(value, np.ndarray)}
+    return samples.ids(ids) if isinstance(samples, Samples) else [str(each) for each in ids]
 
 
 def _finite(value: Any) -> Any:
@@ -176,6 +197,24 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def training_ranges(data: Data) -> ranges.Ranges:
+    """Measure between what the training split's values lie."""
+    measure, split = ranges.Measure(data.spec), data.splits["train"]
+    if not isinstance(split, Samples):
+        for inputs, _, _ in decoded(data, "train", limit=ranges.PICTURES):
+            measure.add(inputs)
+        return measure.ranges()
+    positions = ranges.places(data.spec, len(split))
+    if any(field.kind == "image" for field in data.spec.fields):
+        for place in positions:  # one by one: they may differ in size, and the raw ones say how large they were
+            raw = split.split.raw(place)
+            measure.add(tuple(x[None] for x in decode(raw, data.spec, data.preprocess)), [raw])
+        return measure.ranges()
+    for i in range(0, len(positions), PIECE):
+        measure.add(split.batch(positions[i : i + PIECE])[0])
+    return measure.ranges()
 
 
 def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from benchdog.opening import FORMAT, hashes, locate, read_meta
 from benchdog.plugins import Plugins
 
 TIMEOUT = 1800.0
-COPIED = ("run", "created", "task", "spec", "preprocess", "metrics", "max_batch", "parameters")
+COPIED = ("run", "created", "task", "spec", "preprocess", "metrics", "ranges", "max_batch", "parameters")
 ERRORS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type)}
 
 

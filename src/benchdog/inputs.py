@@ -36,10 +36,11 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An input that was read and decoded: one array per field, without a batch axis."""
+    """An input that was read and decoded: one array per field, without a batch axis; and its raw values."""
 
     id: str
     arrays: tuple[np.ndarray, ...]
+    fields: Mapping[str, Any]
 
 
 def silent(text: str) -> None:
@@ -62,7 +63,7 @@ def samples(
             yield raw
             continue
         try:
-            yield Sample(raw.id, decode.decode(raw, spec, preprocess))
+            yield Sample(raw.id, decode.decode(raw, spec, preprocess), raw.fields)
         except BadData as error:
             yield Unreadable(raw.id, error.message.removeprefix(f"Sample {raw.id!r}: ").rstrip("."))
 

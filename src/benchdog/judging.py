@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,26 @@ from benchdog.errors import no_artifact
 from benchdog.evaluation import evaluate_module, measure_baseline
 from benchdog.opening import open_model
 from benchdog.plugins import Plugins
+from benchdog.rebuild import rebuild
 from benchdog.recipe import read_resolved
 from benchdog.run import Run
 from benchdog.settle import reopen
 
 
 def evaluate(
-    folder: Path, split: str, plugins_of: Callable[[tuple[str, ...]], Plugins], trust: bool = False
+    folder: Path,
+    split: str,
+    plugins_of: Callable[[tuple[str, ...]], Plugins],
+    trust: bool = False,
+    by: str = "",
 ) -> dict[str, Any]:
     """Measure a run's artifact on a split, write evaluation-<split>.json and the report, and give the result.
 
+    Args:
+        by: measure parts of the split too: by a column, "folder" or "class".
+
     Raises:
-        BadUsage: the run has no artifact, or its source no such split.
+        BadUsage: the run has no artifact, its source no such split, or its samples can't be cut by that.
         BadData: the source gives other data than the run was trained on.
         Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
         Failed: another process works in the run.
@@ -41,7 +50,9 @@ def evaluate(
             said = "note: the data has changed since the training; its splits may differ"
             print(said, file=sys.stderr, flush=True)
         opened = open_model(folder / "artifact", plugins, trust=trust)
-        result = evaluate_module(folder, opened.call, parts, split)
+        torch_module = not opened.meta.get("runner")
+        module = partial(rebuild, opened.path, opened.meta, plugins, opened.trusted) if torch_module else None
+        result = evaluate_module(folder, opened.call, parts, split, module=module, by=by)
         baselines = measure_baseline(folder, parts, split)
         page = report.write(folder)
     finally:

@@ -53,9 +53,9 @@ class TrainedRun:
                 samples.append(Raw(id=str(number), fields={name: item}))
         return self._opened.answers(samples)
 
-    def evaluate(self, split: str = "test") -> dict[str, Any]:
-        """Judge the model on held-out samples; the report is written anew."""
-        return judging.evaluate(self.folder, split, self._shared.plugins)
+    def evaluate(self, split: str = "test", by: str = "") -> dict[str, Any]:
+        """Judge the model on held-out samples, and parts of them `by` a column; the report is written anew."""
+        return judging.evaluate(self.folder, split, self._shared.plugins, by=by)
 
     def samples(self) -> list[Raw]:
         """Give the raw held-out samples that the artifact keeps."""

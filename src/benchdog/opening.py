@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import decode, describing, files, marks, samples
+from benchdog import decode, describing, files, marks, ranges, samples
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
 from benchdog.found import Found
@@ -59,6 +59,10 @@ class Opened:
             return runner_of(self._plugins.find("exporter", GRAPH_EXPORTER), self.path, self._plugins)
         return Rebuilt(self.path, self.meta, self._plugins, self.trusted)
 
+    def outside(self, fields: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[dict[str, str]]:
+        """Say which parts of a sample, raw and decoded, lie outside what was seen in training."""
+        return ranges.outside(fields, arrays, self.spec, self.preprocess, self.meta.get("ranges") or {})
+
     def load(self) -> Opened:
         """Load the model now and not at the first call."""
         _ = self._runner
@@ -105,8 +109,7 @@ class Opened:
         found: dict[int, Answer] = {}
         for places in groups.values():
             inputs = decode.stack([decoded[place] for place in places])
-            answers = function(self.call, inputs, self.spec, options)
-            for place, answer in zip(places, answers, strict=True):
+            for place, answer in zip(places, function(self.call, inputs, self.spec, options), strict=True):
                 found[place] = replace(answer, id=ids[place])
         return [found[place] for place in range(len(decoded))]
 
@@ -175,11 +178,9 @@ def _load_own_files(folder: Path, meta: Mapping[str, Any], plugins: Plugins) -> 
 
 
 def _lacks(meta: Mapping[str, Any], plugins: Plugins) -> bool:
-    for kind in ("task", "model"):
-        name = meta[kind]["name"]
-        if ":" not in name and not any(name == found.info.name for found in plugins.all(kind).values()):
-            return True
-    return False
+    names = [(kind, meta[kind]["name"]) for kind in ("task", "model")]
+    known = {(kind, found.info.name) for kind, _ in names for found in plugins.all(kind).values()}
+    return any(":" not in name and (kind, name) not in known for kind, name in names)
 
 
 def locate(path: Path) -> tuple[Path, str]:

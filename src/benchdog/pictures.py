@@ -55,6 +55,22 @@ def save_picture(
     return True
 
 
+def save_attention(array: NDArray[Any], field: Field, heat: NDArray[Any], path: Path) -> None:
+    """Write an image (C, H, W) as a PNG file with `heat` (H, W), 0 to 1, glowing over its grey."""
+    picture = _fitting(_pixels(array, field)).convert("L")
+    warm = Image.fromarray(np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8)).resize(
+        picture.size, Image.Resampling.BICUBIC
+    )
+    grey = np.asarray(picture, np.float64)[..., None] * 0.8
+    share = np.asarray(warm, np.float64)[..., None] / 255 * 0.75
+    # From dark red over orange to yellow, so that the hottest places are the lightest too.
+    colour = np.concatenate([170 + 85 * share / 0.75, 40 + 170 * share / 0.75, 20 + 20 * share], axis=2)
+    mixed = Image.fromarray(np.rint((1 - share) * grey + share * colour).astype(np.uint8))
+    buffer = io.BytesIO()
+    mixed.save(buffer, format="PNG", optimize=True)
+    files.write_bytes(path, buffer.getvalue())
+
+
 def _telling_slice(depth: int, masks: list[NDArray[Any]]) -> int:
     """Choose the slice where truth and answer differ most; the middle one when there's nothing to see."""
     middle = depth // 2

@@ -17,12 +17,13 @@ from benchdog import artifact, checkpoints, files, origin, paths, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
-from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples
+from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, training_ranges
 from benchdog.recipe import local_files, moved, read_resolved, write_resolved
 from benchdog.room import make_room, short, smaller_pieces
 from benchdog.run import Run, environment
 from benchdog.settle import Parts, refuse_mixing, reopen, settle
 from benchdog.training import train_rank
+from benchdog.transforms import Deployed
 
 
 def train(
@@ -189,7 +190,8 @@ def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, qu
     parts.transform.to("cpu")
     head = parts.task.head(parts.spec)
     call = trained or _numpy(parts, model, head)
-    said = evaluate_module(run.folder, call, parts, "valid")
+    module = None if trained else lambda: Deployed(parts.transform, model, head).eval()
+    said = evaluate_module(run.folder, call, parts, "valid", module=module)
     agree(run.facts["best"], said["metrics"], recipe.backend.options.get("precision", "fp32"))
     held_out = "test" if "test" in data.splits else "valid"
     samples = artifact.covering(raw_samples(data, held_out, limit=5000), recipe.artifact.samples)
@@ -209,6 +211,7 @@ def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, qu
         max_batch=recipe.artifact.max_batch,
         plugins=parts.plugins,
         validated=data.sizes().get("valid"),
+        ranges=training_ranges(data),
     )
     measure_baseline(run.folder, parts, "valid")
     run.save()
@@ -235,8 +238,6 @@ def agree(best: Mapping[str, Any] | None, metrics: Mapping[str, Any], precision:
 
 def _numpy(parts: Parts, model: nn.Module, head: nn.Module) -> Any:
     """Make a runner of the parts in memory: decoded numpy in, (answer, score) numpy out."""
-    from benchdog.transforms import Deployed
-
     module = Deployed(parts.transform, model, head).eval()
 
     def call(*inputs: Any) -> Any:

@@ -21,6 +21,7 @@ from PIL import Image
 from benchdog import decode
 from benchdog.api import Answer, Column, Field, Raw, Spec, Target
 from benchdog.builtin.tasks import answers
+from benchdog.opening import Opened
 from benchdog_serve.app import Service, build
 
 COLUMNS = (Column(name="acid"), Column(name="colour", kind="category", categories=("red", "white")))
@@ -37,6 +38,7 @@ class Double:
     """Stands for benchdog.opening.Opened: real decoding and real answers, a model that adds up pixels."""
 
     kind, exporter = "artifact", ""
+    outside = Opened.outside
     path = Path("runs/double/artifact")
 
     def __init__(self, way: str, *, max_batch: int = 64) -> None:

@@ -37,6 +37,18 @@ def test_rows(serving):
     assert [each["label"] for each in response.json()["answers"]] == ["bright", "dark", "bright"]
 
 
+def test_what_lies_outside_the_training_is_told(serving):
+    client = serving("row")
+    rows = [{"acid": 900, "colour": "red"}, {"acid": 3, "colour": "new"}]
+    before = client.post(json={"rows": rows}).json()["answers"]
+    columns = {"acid": {"missing": False, "low": 0, "high": 14.2}, "colour": {"missing": True, "seen": ["red"]}}
+    client.service.opened.meta["ranges"] = {"samples": 9, "fields": {"input": {"columns": columns}}}
+    after = client.post(json={"rows": rows}).json()["answers"]
+    assert after[0].pop("outside") == [{"field": "acid", "said": "acid 900 is above the 14.2 seen in training"}]
+    assert after[1].pop("outside") == [{"field": "colour", "said": "category 'new' of 'colour' was never seen"}]
+    assert after == before
+
+
 def test_arrays(serving):
     client = serving("array")
     buffer = io.BytesIO()

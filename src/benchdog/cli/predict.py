@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 FORMAT = 0
 FORMATS = ("table", "csv", "jsonl")
 BATCH = 64
+WARNED = 20
+"""Inputs whose strange values are told one by one."""
 
 
 def command(
@@ -45,8 +48,8 @@ def command(
     plugins = ctx.obj.plugins()
     opened = open_model(find(model, runs_dir), plugins, trust=trust)
     counts = Counts()
-    size = batch_size or min(BATCH, opened.max_batch)
-    answers = together(opened, plugins, answer(opened, inputs, size, counts))
+    size, told = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
+    answers = together(opened, plugins, answer(opened, inputs, size, counts, told))
     if as_json:
         rows = collected(answers, opened.spec, out)
         counts.judge(skip_bad)
@@ -78,6 +81,7 @@ class Counts:
     def __init__(self) -> None:
         self.good = 0
         self.bad: list[Any] = []
+        self.outside = 0
 
     def judge(self, skip_bad: bool) -> None:
         """Raise BadData when inputs couldn't be read and that isn't accepted, or when there was none."""
@@ -102,8 +106,13 @@ def find(model: str, runs_dir: Path | None) -> Path:
     return run.find(model, paths.runs_dir(runs_dir))
 
 
-def answer(opened: Opened, arguments: list[str], size: int, counts: Counts) -> Iterator[list[Answer]]:
-    """Yield the answers batch by batch; tell of each unreadable input as it is met."""
+def answer(
+    opened: Opened, arguments: list[str], size: int, counts: Counts, told: bool = False
+) -> Iterator[list[Answer]]:
+    """Yield the answers batch by batch; tell of each unreadable input, and of what lies outside the training's data.
+
+    `told` puts the latter into the answers too, as `outside`.
+    """
     from benchdog.inputs import Unreadable, samples
 
     batch: list[Sample] = []
@@ -114,12 +123,27 @@ def answer(opened: Opened, arguments: list[str], size: int, counts: Counts) -> I
             continue
         batch.append(item)
         if len(batch) == size:
-            yield _answered(opened, batch, counts)
+            yield _answered(opened, batch, counts, told)
             batch = []
     if batch:
-        yield _answered(opened, batch, counts)
+        yield _answered(opened, batch, counts, told)
+    if counts.outside > WARNED:
+        say(f"{counts.outside - WARNED} more lie outside what was seen in training (--json names them all)")
 
 
-def _answered(opened: Opened, batch: list[Sample], counts: Counts) -> list[Answer]:
+def _answered(opened: Opened, batch: list[Sample], counts: Counts, told: bool) -> list[Answer]:
     counts.good += len(batch)
-    return opened.answers_to([sample.arrays for sample in batch], [sample.id for sample in batch])
+    answers = opened.answers_to([sample.arrays for sample in batch], [sample.id for sample in batch])
+    if not opened.meta.get("ranges"):
+        return answers
+    found = [opened.outside(sample.fields, sample.arrays) for sample in batch]
+    for sample, lines in zip(batch, found, strict=True):
+        if lines:
+            counts.outside += 1
+            if counts.outside <= WARNED:
+                say(f"{sample.id}: {'; '.join(line['said'] for line in lines)}")
+    if not told:
+        return answers
+    return [
+        replace(each, values={**each.values, "outside": lines}) for each, lines in zip(answers, found, strict=True)
+    ]

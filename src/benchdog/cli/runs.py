@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli import why
+from benchdog.cli import compare, why
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 
 if TYPE_CHECKING:
@@ -75,47 +75,7 @@ def show(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> 
     say(f"folder: {read.folder}")
 
 
-@app.command("compare")
-def compare(
-    runs: Annotated[list[str], typer.Argument(help="Two or more runs: names, folders, or last.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write overlaid curves here: a page (.html) or a picture (.png)."),
-    ] = None,
-    as_json: Json = False,
-    runs_dir: RunsDir = None,
-) -> None:
-    """Compare runs: final metrics, what their recipes do differently, overlaid curves."""
-    from benchdog.errors import BadUsage
-    from benchdog.report import compare as draw
-    from benchdog.report import comparison, facts
-
-    if out is not None and out.suffix.lower() not in (".html", ".png"):
-        raise BadUsage(f"{out} is neither a page nor a picture.", "Let its name end in .html or .png.")
-    folders = list(dict.fromkeys(_find(name, runs_dir) for name in runs))
-    if len(folders) < 2:
-        raise BadUsage("One run can't be compared with itself.", "Name two or more: benchdog runs list")
-    read = [facts.read(folder) for folder in folders]
-    names, metrics = [each.name for each in read], comparison.final(read)
-    differing = facts.differences([each.recipe for each in read])
-    if out is not None:
-        draw(folders, out)
-    if as_json:
-        emit_json(
-            {"format": FORMAT, "runs": names, "metrics": metrics, "recipe": differing,
-             "out": str(out.absolute()) if out else None}
-        )  # fmt: skip
-        return
-    typer.echo(columns([(key, *row) for key, row in metrics.items()], ("metric", *names)))
-    if differing:
-        rows = [(key, *("-" if v is None else str(v) for v in row)) for key, row in differing.items()]
-        typer.echo("\n" + columns(rows, ("recipe key", *names)))
-    else:
-        typer.echo("\nTheir recipes are the same.")
-    if out is not None:
-        say(f"curves: {out.absolute()}")
-
-
+app.command("compare")(compare.command)
 app.command("why")(why.command)
 
 

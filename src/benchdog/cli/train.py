@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from benchdog.draft import Draft
+
+FEW_SEEDS = 5
 
 
 def command(
@@ -42,6 +47,9 @@ def command(
     time: Annotated[
         str, typer.Option(metavar="TIME", help="End within 90s, 10m or 1h30m: steps are measured, epochs set.")
     ] = "",
+    repeat: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Train under N seeds; tell mean and spread of the test metrics.")
+    ] = 1,
     name: Annotated[str, typer.Option(help="The run's name.")] = "",
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run: its name, folder, or last.")] = "",
     smoke: Annotated[bool, typer.Option("--smoke", help="Try everything on one batch, then throw it away.")] = False,
@@ -76,11 +84,13 @@ def command(
     }
     folder = paths.runs_dir(runs_dir)
     if resume:
-        if what or set_ or name or time or any(value is not None for value in given.values()):
+        if what or set_ or name or time or repeat > 1 or any(value is not None for value in given.values()):
             raise BadUsage("--resume takes a run as it is; nothing can be changed.", "Leave the other settings out.")
         run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet, trust=trust)
     else:
         draft = ask(what, given, set_ or [], ctx.obj)
+        if smoke and repeat > 1:
+            raise BadUsage("--smoke tries one run, and keeps none.", "Leave --repeat out.")
         if smoke:
             from benchdog.smoke import try_all
 
@@ -90,6 +100,13 @@ def command(
             return
         if time and "loop.epochs" in draft.values and draft.values["loop.epochs"].by in ("a flag", what):
             raise BadUsage("Both --time and the number of epochs are given.", "Leave one of them out.")
+        if repeat > 1:
+            if time:
+                raise BadUsage(
+                    "--time and --repeat don't go together: each run would have other epochs.", "Set --epochs."
+                )
+            _repeat(ctx, draft, folder, repeat, name, quiet, as_json)
+            return
         limit = seconds_of(time) if time else 0.0
         run = pipeline.train(draft, folder, name=name, quiet=quiet, seconds=limit)
     if as_json:
@@ -103,3 +120,24 @@ def command(
         say(f"report:   {place / 'report.html'}\nartifact: {place / 'artifact'}")
     if quiet or not sys.stdout.isatty():
         typer.echo(run.folder)
+
+
+def _repeat(
+    ctx: typer.Context, draft: Draft, folder: Path, times: int, name: str, quiet: bool, as_json: bool
+) -> None:
+    """Train under several seeds and tell how far the figures are spread."""
+    from benchdog.cli.output import columns, emit_json, say
+    from benchdog.repeating import SUFFIX, repeat
+
+    told = repeat(draft, folder, times, ctx.obj.plugins, name=name, quiet=quiet)
+    if as_json:
+        emit_json(told)
+        return
+    rows = []
+    for metric, line in told["metrics"].items():
+        low, high = line["interval"]
+        rows.append([metric, line["mean"], line["deviation"], f"{low:.4f} to {high:.4f}"])
+    typer.echo(columns(rows, [f"{told['split']}, {times} seeds", "mean", "deviation", "95 % interval of the mean"]))
+    if times < FEW_SEEDS:
+        say(f"note: {times} seeds give wide intervals, even beyond what a metric can be; {FEW_SEEDS} tell more")
+    say(f"summary: {folder / (told['name'] + SUFFIX)}")

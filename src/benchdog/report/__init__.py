@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchdog import files
-from benchdog.report import comparison, facts, gallery, sections
+from benchdog.report import comparison, facts, gallery, judged, sections
 from benchdog.report.facts import Facts
-from benchdog.report.headline import headline
+from benchdog.report.headline import Headline, headline
 from benchdog.report.html import Html, h, join
 from benchdog.report.style import CSS, SUMMARY_CSS
 
@@ -34,9 +34,13 @@ def write(run_folder: Path, status: str = "") -> Path:
     return path
 
 
-def compare(folders: Sequence[Path], out: Path) -> Path:
-    """Lay several runs' curves over each other: one page, or only the picture when `out` ends in .png."""
-    runs = [facts.read(folder) for folder in folders]
+def compare(given: Sequence[Path | Facts], out: Path) -> Path:
+    """Lay several runs' curves over each other: one page, or only the picture when `out` ends in .png.
+
+    Args:
+        given: their folders, or what was read of them.
+    """
+    runs = [each if isinstance(each, Facts) else facts.read(each) for each in given]
     if out.suffix.lower() == ".png":
         files.write_bytes(out, comparison.picture(runs))
     else:
@@ -74,9 +78,7 @@ def _run(read: Facts) -> Html:
             "header",
             h("p", kicker, cls="kicker"),
             h("h1", top.answer or _nothing_yet(read)),
-            h("p", top.others, " " if top.others else "", h("span", top.verdict, cls="verdict"), cls="lead")
-            if top.others or top.verdict
-            else None,
+            h("p", *_lead(top), cls="lead") if top.sure or top.others or top.verdict else None,
             sections.bars(top),
             sections.status(read),
             sections.numbers(read),
@@ -86,12 +88,27 @@ def _run(read: Facts) -> Html:
         sections.section("Answers against the truth", sections.scatter(read)),
         sections.section(f"What is taken for what, {where}", sections.confused(evaluation)),
         sections.section("Class by class", sections.per_class(evaluation)),
+        sections.section("How sure it is, and how right", judged.calibration(read)),
+        sections.section("What a threshold trades", judged.thresholds(read)),
+        sections.section(f"Part by part: {_by(read)}", judged.slices(read)),
         sections.section("The costliest answers", gallery.worst(read)),
+        sections.section("Surest and wrong", gallery.confident(read)),
         sections.section("Exports", sections.exports(read)),
         sections.section("Recipe", sections.recipe(read)),
         sections.section("Environment", sections.environment(read)),
         sections.section("Files that could not be read", sections.faults(read)),
     )
+
+
+def _lead(top: Headline) -> list[object]:
+    """Give what follows the answer: how sure it is, what simpler ways reach, the verdict."""
+    said: list[object] = [part for part in (top.sure, top.others) if part]
+    said += [h("span", top.verdict, cls="verdict")] if top.verdict else []
+    return [piece for part in said for piece in (part, " ")]
+
+
+def _by(read: Facts) -> str:
+    return str(facts.mapping(read.evaluation.get("slices")).get("by"))
 
 
 def _nothing_yet(read: Facts) -> str:

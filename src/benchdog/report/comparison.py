@@ -8,7 +8,7 @@ from typing import Any
 from benchdog.report import figures, sections
 from benchdog.report.facts import Facts, differences
 from benchdog.report.figures import Line
-from benchdog.report.html import Html, h, join, short, table, wording
+from benchdog.report.html import Html, between, h, join, short, table, wording
 
 
 def final(runs: Sequence[Facts]) -> dict[str, list[float | None]]:
@@ -53,27 +53,54 @@ def body(runs: Sequence[Facts]) -> Html:
     changed = differences([run.recipe for run in runs])
     recipes = _table("key", runs, changed) if changed else h("p", "The recipes are the same.", cls="quiet")
     return join(
-        h("header", h("p", "Runs compared", cls="kicker"), h("h1", _answer(runs))),
+        h("header", h("p", "Runs compared", cls="kicker"), h("h1", verdict(runs))),
         sections.section("How they learnt", curves),
-        sections.section("Final metrics", _table("metric", runs, final(runs))),
+        sections.section("Final metrics", _table("metric", runs, with_intervals(runs))),
         sections.section("What their recipes do differently", recipes),
     )
 
 
-def _answer(runs: Sequence[Facts]) -> str:
-    """Say which run is best, when they are judged by one metric on one split."""
+def with_intervals(runs: Sequence[Facts]) -> dict[str, list[Any]]:
+    """Give the final metrics as texts, with their 95 % intervals where they are known."""
+    known = [run.intervals() for run in runs]
+    return {
+        name: [between(value, spans.get(name)) for value, spans in zip(values, known, strict=True)]
+        for name, values in final(runs).items()
+    }
+
+
+def verdict(runs: Sequence[Facts]) -> str:
+    """Say which run is best, when they are judged by one metric on one split and chance alone can't explain it."""
     if len({(run.monitor, run.better) for run in runs}) != 1:
         return "These runs monitor different metrics."
     monitor, better = runs[0].monitor, runs[0].better
     for split in ("test", "valid"):
-        values = [run.scalars().get(f"{split}.{monitor}") for run in runs]
-        known = [(value, run.name) for value, run in zip(values, runs, strict=True) if value is not None]
+        key = f"{split}.{monitor}"
+        known = [(value, run) for run in runs if (value := run.scalars().get(key)) is not None]
         if len(known) == len(runs) > 1:
-            best = (max if better == "max" else min)(known, key=lambda pair: pair[0])
-            if sum(value == best[0] for value, _ in known) > 1:
-                return f"The {split} {wording(monitor)} of the best of them is equal: {short(best[0])}."
-            return f"{best[1]} is best: its {split} {wording(monitor)} is {short(best[0])}."
+            return _ranked(known, key, f"{split} {wording(monitor)}", better)
     return f"{len(runs)} runs, not all of them evaluated."
+
+
+def _ranked(known: list[tuple[float, Facts]], key: str, what: str, better: str) -> str:
+    """Name the best run, unless its interval meets another's."""
+    order = sorted(known, key=lambda pair: pair[0], reverse=better == "max")
+    value, best = order[0]
+    if order[1][0] == value:
+        return f"The {what} of the best of them is equal: {short(value)}."
+    told = f"{best.name} is best: its {what} is {short(value)}."
+    mine = best.intervals().get(key)
+    others = [(run.name, run.intervals().get(key)) for _, run in order[1:]]
+    if mine is None or any(pair is None for _, pair in others):
+        return f"{told} Whether that is more than chance can't be told: not all of them have an interval."
+    near = [name for name, pair in others if pair and pair[0] <= mine[1] and mine[0] <= pair[1]]
+    if near:
+        names = near[0] if len(near) == 1 else f"{', '.join(near[:-1])} and {near[-1]}"
+        return (
+            f"No difference can be told: the intervals overlap. The {what} of {best.name} is "
+            f"{between(value, mine)}; it overlaps with that of {names}."
+        )
+    return told
 
 
 def _table(name: str, runs: Sequence[Facts], rows: dict[str, Any]) -> Html:

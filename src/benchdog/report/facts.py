@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +33,23 @@ class Facts:
     exports: list[tuple[str, Json]]
     artifact: Json
     faults: list[str] = field(default_factory=list)
+    repeats: Json = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """The run's name: its folder's, when nothing else is written."""
-        return str(self.run.get("name") or self.folder.name)
+        """The run's name: its folder's, when nothing else is written; of repeated runs their common one."""
+        return str(self.repeats.get("name") or self.run.get("name") or self.folder.name)
 
     @property
     def monitor(self) -> str:
         """The monitored metric without its split: "accuracy"."""
-        return str(self.run.get("monitor") or self.evaluation.get("monitor") or "loss").removeprefix("valid.")
+        told = (facts.get("monitor") for facts in (self.repeats, self.run, self.evaluation))
+        return str(next(filter(None, told), "loss")).removeprefix("valid.")
 
     @property
     def better(self) -> str:
         """Whether the monitored metric is better when it is larger: "max" or "min"."""
-        given = self.run.get("better") or self.evaluation.get("better")
+        given = self.repeats.get("better") or self.run.get("better") or self.evaluation.get("better")
         return str(given) if given in ("max", "min") else "min" if self.monitor in SMALLER else "max"
 
     @property
@@ -105,7 +107,21 @@ class Facts:
         for split, evaluation in self.evaluations.items():
             metrics = mapping(evaluation.get("metrics"))
             out.update({f"{split}.{k}": v for k, raw in metrics.items() if (v := number(raw)) is not None})
+        if self.repeats:
+            where, metrics = self.repeats.get("split"), mapping(self.repeats.get("metrics"))
+            means = {f"{where}.{k}": number(mapping(line).get("mean")) for k, line in metrics.items()}
+            return {key: value for key, value in means.items() if value is not None}
         return out
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Give the 95 % intervals of `scalars` that are known: by the bootstrap; of the mean for repeated runs."""
+        found: dict[str, Any] = {}
+        for split, evaluation in self.evaluations.items():
+            found |= {f"{split}.{k}": pair for k, pair in mapping(evaluation.get("intervals")).items()}
+        if self.repeats:
+            where, metrics = self.repeats.get("split"), mapping(self.repeats.get("metrics"))
+            found = {f"{where}.{k}": mapping(line).get("interval") for k, line in metrics.items()}
+        return {key: pair for key, value in found.items() if (pair := span(value)) is not None}
 
 
 def mapping(value: Any) -> Json:
@@ -116,6 +132,14 @@ def mapping(value: Any) -> Json:
 def objects(value: Any) -> list[Json]:
     """Give the JSON objects of a list, none for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def span(value: Any) -> tuple[float, float] | None:
+    """Give a pair of numbers, low and high; None for anything else that a file may hold."""
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    low, high = map(number, value)
+    return (low, high) if low is not None and high is not None else None
 
 
 def _json(path: Path, faults: list[str]) -> Json:
@@ -190,6 +214,15 @@ def read(folder: Path) -> Facts:
         artifact=_json(folder / "artifact" / "artifact.json", faults),
         faults=faults,
     )
+
+
+def read_repeats(path: Path) -> Facts:
+    """Read the summary of repeated runs: the facts are those of the first of them."""
+    faults: list[str] = []
+    told = _json(path, faults)
+    first = next((str(line["run"]) for line in objects(told.get("runs")) if line.get("run")), "")
+    one = read(path.parent / Path(first).name)
+    return replace(one, repeats=told, faults=[*faults, *one.faults])
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

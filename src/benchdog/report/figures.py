@@ -95,6 +95,52 @@ def scatter(true: Sequence[float], said: Sequence[float], name: str) -> Html:
         return _svg(figure, f"scatter {name}")
 
 
+def reliability(said: Sequence[float], true: Sequence[float], shares: Sequence[float]) -> Html:
+    """Draw what came true against what was said, dots as large as their shares of all answers."""
+    with _drawing():
+        figure = _figure(4.6, 4.2)
+        axes = _square(figure, "probability that was said", "share that came true")
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
+        sizes = [16 + 300 * share for share in shares]
+        axes.scatter(said, true, s=sizes, color=SERIES[0], alpha=0.75, linewidths=0, zorder=3, clip_on=False)
+        return _svg(figure, "reliability")
+
+
+def trades(lines: Sequence[tuple[str, Sequence[Any], Sequence[Any], Mapping[str, float]]]) -> Html:
+    """Draw precision over recall and found ones over false alarms; a ring marks each chosen threshold.
+
+    Args:
+        lines: name, (recall, precision) points, (false alarms, found) points, the threshold's precision and recall.
+    """
+    with _drawing():
+        drawn = []
+        for salt, x_label, y_label in (("pr", "recall", "precision"), ("roc", "false alarms", "found (recall)")):
+            figure = _figure(4.9, 4.5)
+            axes = _square(figure, x_label, y_label)
+            if salt == "roc":
+                axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
+            for i, (_, pr, roc, chosen) in enumerate(lines):
+                points = pr if salt == "pr" else roc
+                colour = SERIES[i % len(SERIES)]
+                axes.plot([x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.6, zorder=2)
+                if chosen and salt == "pr":
+                    ring: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "zorder": 3}
+                    axes.plot([chosen["recall"]], [chosen["precision"]], "o", color=INK, **ring)
+            drawn.append(_svg(figure, salt))
+        return h("div", *drawn, cls="panels")
+
+
+def _square(figure: Figure, x_label: str, y_label: str) -> Axes:
+    axes = _bare(figure.add_subplot())
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_aspect("equal")
+    axes.grid(axis="x")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    return axes
+
+
 @contextmanager
 def _drawing(over: Mapping[Any, Any] | None = None) -> Iterator[None]:
     """Draw in this module's style, silent about letters that matplotlib's own font lacks.
@@ -148,7 +194,10 @@ def _curves(
                 label=line.name if not line.name.startswith("_") else f" {line.name}",
             )
         axes.set_xlabel(x_label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+        places = {x for line in lines for x in line.x}
+        if len(places) == 1:  # one epoch: a tick for it alone, not for its thousandths
+            axes.set_xlim(min(places) - 0.5, min(places) + 0.5)
         if best and best[0] == i:
             axes.axvline(best[1], color=FAINT, linewidth=1, linestyle=":")
             axes.plot([best[1]], [best[2]], "o", markersize=8, fillstyle="none", color=INK)

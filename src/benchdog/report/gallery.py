@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.pictures import MASK_COLOURS
+from benchdog.report import judged
 from benchdog.report.facts import Facts, Json, objects
 from benchdog.report.html import NOTHING, Html, h, join, number, percent, short, table
 
@@ -17,8 +18,7 @@ def worst(facts: Facts) -> Html:
     """Show the mistakes that cost most: the picture, what was said, what is true."""
     evaluation = facts.evaluation
     entries = objects(evaluation.get("worst"))
-    classes = evaluation.get("classes")
-    classes = classes if isinstance(classes, list) else []
+    classes = _classes(evaluation)
     if not entries:
         return NOTHING
     if facts.target == "class":
@@ -26,19 +26,57 @@ def worst(facts: Facts) -> Html:
         if not entries:
             return h("p", "None of the answers that cost most is wrong.")
     masks = facts.target == "mask"
-    shown = [(entry, _data_uri(facts.folder, entry.get("picture"))) for entry in entries]
-    cards = [
-        h("figure", h("img", src=uri, alt=f"sample {entry.get('id')}"), _caption(entry, classes, masks))
-        for entry, uri in shown
-        if uri
-    ]
-    bare = [entry for entry, uri in shown if not uri]
-    gallery = h("div", *cards, cls="gallery wide" if masks else "gallery") if cards else None
-    return join(_mask_legend(classes) if masks and cards else None, gallery, _worst_table(bare, classes))
+    shown = _shown(facts, entries, classes)
+    note = judged.attention(evaluation) if facts.target == "class" else ""
+    return join(
+        _mask_legend(classes) if masks and shown.startswith('<div class="gallery') else None,
+        shown,
+        h("p", note, cls="quiet") if note else None,
+    )
+
+
+def confident(facts: Facts) -> Html:
+    """Show the wrong answers that the model was surest of, but for those among the costliest."""
+    evaluation = facts.evaluation
+    entries = objects(evaluation.get("confident"))
+    if not entries:
+        return NOTHING
+    costly = {str(entry.get("id")) for entry in objects(evaluation.get("worst"))}
+    others = [entry for entry in entries if str(entry.get("id")) not in costly]
+    if not others:
+        return h("p", "The wrong answers that the model was surest of are all among the costliest.")
+    known = len(entries) - len(others)
+    note = h("p", f"{known} more are among the costliest.", cls="quiet") if known else None
+    return join(_shown(facts, others, _classes(evaluation)), note)
+
+
+def _classes(evaluation: Json) -> list[Any]:
+    classes = evaluation.get("classes")
+    return classes if isinstance(classes, list) else []
+
+
+def _shown(facts: Facts, entries: list[Json], classes: list[Any]) -> Html:
+    """Show samples: cards for those with a picture, lines of a table for the others."""
+    masks = facts.target == "mask"
+    cards, bare, twofold = [], [], False
+    for entry in entries:
+        uri = _data_uri(facts.folder, entry.get("picture"))
+        if uri is None:
+            bare.append(entry)
+            continue
+        seen = _data_uri(facts.folder, entry.get("attention"))
+        twofold = twofold or seen is not None
+        pictures = [h("img", src=uri, alt=f"sample {entry.get('id')}")]
+        pictures += [h("img", src=seen, alt="where the model looked")] if seen else []
+        cards.append(h("figure", h("div", *pictures, cls="pair" if seen else None), _caption(entry, classes, masks)))
+    wide = masks or twofold
+    gallery = h("div", *cards, cls="gallery wide" if wide else "gallery") if cards else None
+    return join(gallery, _worst_table(bare, classes))
 
 
 def _caption(entry: Json, classes: list[Any], masks: bool) -> Html:
-    loss = h("br"), f"{entry.get('id', '')} · loss {short(entry.get('loss'))}"
+    cost = f" · loss {short(entry.get('loss'))}" if "loss" in entry else ""
+    loss = h("br"), f"{entry.get('id', '')}{cost}"
     if masks:
         return h("figcaption", "picture · truth · answer", *loss)
     said, true = _said(entry.get("answer"), classes), _said(entry.get("target"), classes)
@@ -75,16 +113,17 @@ def _said(value: Any, classes: list[Any]) -> str:
 def _worst_table(entries: list[Json], classes: list[Any]) -> Html:
     if not entries:
         return NOTHING
+    figure = "loss" if "loss" in entries[0] else "sure"
     rows = (
         (
             e.get("id", ""),
             _said(e.get("answer"), classes),
             _said(e.get("target"), classes),
-            short(e.get("loss")),
+            short(e.get(figure)),
         )
         for e in entries
     )
-    return table(("sample", "answered", "true", "loss"), rows, numbers=3)
+    return table(("sample", "answered", "true", figure), rows, numbers=3)
 
 
 def _mask_legend(classes: list[Any]) -> Html:

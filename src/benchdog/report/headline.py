@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchdog.report.facts import Facts, Json, mapping, objects
-from benchdog.report.html import number, percent, short, wording
+from benchdog.report.html import number, percent, rounded, short, wording
 
 NOUNS = {"image": "images", "volume": "volumes", "table": "rows", "tokens": "texts", "audio": "recordings"}
 NEAR = 0.02  # a relative difference that isn't worth a network, where no sampling error is known
@@ -25,9 +25,10 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Headline:
-    """The answer, what simpler ways reach, the verdict, and the lines for the bars."""
+    """The answer, how sure it is, what simpler ways reach, the verdict, and the lines for the bars."""
 
     answer: str = ""
+    sure: str = ""
     others: str = ""
     verdict: str = ""
     metric: str = ""
@@ -78,7 +79,18 @@ def headline(facts: Facts) -> Headline:
     answer = measure.sentence.format(value=measure.text(value), where=_where(facts, split, measure.share))
     if measure.metric == "loss" and value < 50:
         answer += f" (perplexity {short(math.exp(value))})"
-    return _compared(facts, measure, split, value, answer)
+    top = _compared(facts, measure, split, value, answer)
+    return replace(top, sure=_sure(facts, measure, split))
+
+
+def _sure(facts: Facts, measure: _Measure, split: str) -> str:
+    """Give the answer's 95 % interval in words."""
+    pair = facts.intervals().get(f"{split}.{measure.metric}")
+    if pair is None:
+        return ""
+    count = number(facts.evaluation.get("samples"))
+    of = f" on {short(int(count))} samples" if count else ""
+    return f"Chance{of} leaves it between {measure.text(rounded(pair[0]))} and {measure.text(rounded(pair[1]))}."
 
 
 def _where(facts: Facts, split: str, of: bool) -> str:

@@ -95,6 +95,18 @@ def short(value: Any) -> str:
     return digits.replace("-", "−")
 
 
+def between(value: float | None, pair: tuple[float, float] | None) -> str:
+    """Write a figure with its interval: "0.98 (0.97 to 0.99)"."""
+    if pair is None or value is None:
+        return short(value)
+    return f"{short(value)} ({short(rounded(pair[0]))} to {short(rounded(pair[1]))})"
+
+
+def rounded(value: float) -> float:
+    """Give three significant digits: an end of an interval isn't known better."""
+    return float(f"{value:.3g}") if abs(value) < 1000 else round(value)
+
+
 def wording(metric: str) -> str:
     """Write a metric's name for people: "macro_f1" is "macro F1"."""
     return WORDS.get(metric, metric.replace("_", " "))

@@ -10,7 +10,7 @@ from benchdog.report import confusion, figures
 from benchdog.report.facts import Facts, Json, mapping, objects
 from benchdog.report.figures import Line
 from benchdog.report.headline import Bar, Headline
-from benchdog.report.html import NOTHING, Html, h, join, number, percent, seconds, short, table, wording
+from benchdog.report.html import NOTHING, Html, h, join, number, percent, rounded, seconds, short, table, wording
 
 SHARES = frozenset({"precision", "recall", "f1", "iou", "dice", "accuracy"})
 POINTS = 2000  # more dots than this tell the eye nothing and fill the file
@@ -189,14 +189,21 @@ def scatter(facts: Facts) -> Html:
 
 
 def metrics(facts: Facts) -> Html:
-    """List every scalar metric by split."""
-    scalars = facts.scalars()
+    """List every scalar metric by split, with its 95 % interval where it is known."""
+    scalars, intervals = facts.scalars(), facts.intervals()
     splits = [s for s in ("train", "valid", "test") if any(k.startswith(f"{s}.") for k in scalars)]
     names = list(dict.fromkeys(k.split(".", 1)[1] for k in scalars if k.split(".", 1)[0] in splits))
     if not names:
         return NOTHING
-    rows = ((wording(n), *(short(scalars.get(f"{s}.{n}")) for s in splits)) for n in names)
-    return table(("metric", *splits), rows, numbers=1)
+
+    def cell(key: str) -> Html:
+        pair = intervals.get(key)
+        shown = h("small", f" {short(rounded(pair[0]))} to {short(rounded(pair[1]))}") if pair else None
+        return h("td", short(scalars.get(key)), shown, cls="n")
+
+    rows = ((wording(n), *(cell(f"{s}.{n}") for s in splits)) for n in names)
+    note = "Small: where 95 % of resamples of the split lie (bootstrap)." if intervals else None
+    return join(table(("metric", *splits), rows, numbers=1), h("p", note, cls="quiet") if note else None)
 
 
 def exports(facts: Facts) -> Html:

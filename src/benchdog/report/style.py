@@ -68,6 +68,12 @@ td.low{color:var(--bad);font-weight:650}
 tr.split td{font-weight:600}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:1.3rem 1rem}
 .gallery.wide{grid-template-columns:repeat(auto-fill,minmax(18rem,1fr))}
+.gallery .pair{display:grid;grid-template-columns:1fr 1fr;gap:4px}
+.square{width:24rem;max-width:100%}
+.beside{max-width:30rem;padding-top:.6rem}
+.scroll+p.quiet{margin-top:.6rem}
+td small{color:var(--quiet);font-size:.85em;margin-left:.5em}
+svg.interval{width:10rem;min-width:8rem;margin:.15rem 0 0}
 .gallery img{display:block;width:100%;height:auto;image-rendering:pixelated;border-radius:4px;
 background:var(--tint)}
 .gallery figcaption{margin-top:.4rem;line-height:1.4;overflow-wrap:anywhere}
@@ -80,7 +86,9 @@ code{font:.9em var(--mono)}
 details>summary{cursor:pointer;color:var(--accent);font-size:.92rem;margin:.4rem 0}
 footer{margin-top:3.5rem;color:var(--quiet);font-size:.82rem;border-top:1px solid var(--rule);
 padding-top:.8rem}
-@media (max-width:44rem){main{padding-top:1.5rem}}
+td:first-child,th:first-child{min-width:5.5rem}
+th{overflow-wrap:normal}
+@media (max-width:44rem){main{padding-top:1.5rem}td small{display:block;margin:0}}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;--quiet:#444;--rule:#bbb;--tint:#f5f5f5;--on:#fff;
 --good:#2f7fc1;
 --bad:#b8420f;color-scheme:light}

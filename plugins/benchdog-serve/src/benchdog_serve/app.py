@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -105,8 +105,11 @@ class Service:
             async with asyncio.timeout(self.limits.timeout):
                 with self.batcher.visit() as visit:
                     loop = asyncio.get_running_loop()
-                    samples, ids = await loop.run_in_executor(self._decoders, self._decoded, kind, content)
-                    return await visit.ask(samples, ids)
+                    samples, raws = await loop.run_in_executor(self._decoders, self._decoded, kind, content)
+                    answers = await visit.ask(samples, [raw.id for raw in raws])
+                    if not self.opened.meta.get("ranges"):
+                        return answers
+                    return await loop.run_in_executor(self._decoders, self._compared, answers, raws, samples)
         except TimeoutError:
             raise Rejected(
                 504,
@@ -114,9 +117,17 @@ class Service:
                 "Send fewer samples, or start the server with a longer --timeout.",
             ) from None
 
-    def _decoded(self, kind: str, content: Any) -> tuple[list[Sample], list[str]]:
+    def _decoded(self, kind: str, content: Any) -> tuple[list[Sample], list[Raw]]:
         raws = self.reader.from_files(content) if kind == FORM else self.reader.from_body(kind, content)
-        return self.reader.decode(raws), [raw.id for raw in raws]
+        return self.reader.decode(raws), raws
+
+    def _compared(self, answers: list[Answer], raws: list[Raw], samples: list[Sample]) -> list[Answer]:
+        """Add `outside`: which of a sample's values lie outside what the model was trained on."""
+        found = [self.opened.outside(raw.fields, sample) for raw, sample in zip(raws, samples, strict=True)]
+        return [
+            replace(each, values={**each.values, "outside": lines})
+            for each, lines in zip(answers, found, strict=True)
+        ]
 
     async def _form(self, request: Request) -> list[tuple[str, str, bytes]]:
         found = []

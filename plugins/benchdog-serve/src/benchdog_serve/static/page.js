@@ -67,6 +67,7 @@
     const masked = values.mask != null;
     const told = el("div", {}, ...said(values, picture));
     if (truth != null) told.append(verdict(values, truth));
+    for (const each of values.outside || []) told.append(el("p", { class: "outside" }, `Outside the training's data: ${each.said}.`));
     const shown = masked ? null : picture;
     const kind = `answer${masked ? " mask" : shown ? " pictured" : ""}`;
     return el("article", { class: "card" }, title ? el("h2", {}, title) : null, el("div", { class: kind }, shown, told));
@@ -78,6 +79,7 @@
     if (typeof values.text === "string") return [written(values)];
     const list = el("dl", { class: "values" });
     for (const [name, value] of Object.entries(values)) {
+      if (name === "outside") continue;
       const text = typeof value === "number" ? number(value) : typeof value === "string" ? value : JSON.stringify(value);
       list.append(el("dt", {}, name === "value" ? about.target : name), el("dd", {}, text));
     }

@@ -1,0 +1,141 @@
+"""The same training under several seeds, and how far its figures are spread: mean, deviation, interval."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchdog import files, judging, pipeline
+from benchdog.draft import Draft
+from benchdog.errors import BadUsage
+from benchdog.layers import Given
+from benchdog.plugins import Plugins
+from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
+from benchdog.run import NOT_IN_NAMES, Run
+from benchdog.settle import settle
+
+FORMAT = 0
+SUFFIX = ".repeats.json"
+
+Discover = Callable[[tuple[str, ...]], Plugins]
+
+
+def repeat(
+    draft: Draft, runs: Path, times: int, plugins_of: Discover, *, name: str = "", quiet: bool = False
+) -> dict[str, Any]:
+    """Train under the seeds seed, seed + 1, ..., evaluate each run, and summarise; the data is divided as ever.
+
+    The runs are NAME-seed-N; NAME.repeats.json beside them is the summary. Runs that were finished before are kept,
+    one that was stopped goes on.
+
+    Raises:
+        BadUsage: a run of that name was made by another recipe.
+    """
+    first = draft.seed
+    stem = name or _stem(draft)
+    lines = []
+    for seed in range(first, first + times):
+        folder = runs / f"{stem}-seed-{seed}"
+        own = replace(draft, values={**draft.values, "seed": Given(seed, "--repeat", Path.cwd())})
+        _trained(own, folder, plugins_of, quiet)
+        lines.append({"run": folder.name, "seed": seed, **_judged(folder, plugins_of)})
+    summary = {"format": FORMAT, "name": stem, **summarise(lines)}
+    files.write_json(runs / f"{stem}{SUFFIX}", summary)
+    return summary
+
+
+def _stem(draft: Draft) -> str:
+    """Name the runs by what is trained on what, as a run is named."""
+    model = draft.name("model")
+    parts = (draft.name("source"), draft.name("trainer") if model == "auto" else model)
+    stem = "-".join(part.rpartition(":")[2] for part in parts)
+    return "".join("-" if c in NOT_IN_NAMES else c for c in stem) + "-repeated"
+
+
+def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> None:
+    """Train a run, go on with it, or leave it as it is when it is finished."""
+    if not (folder / "run.json").is_file():
+        pipeline.train(draft, folder.parent, name=folder.name, quiet=quiet)
+        return
+    stored = read_resolved(folder)
+    keys = _differing(draft, stored, folder)
+    if keys:
+        raise BadUsage(
+            f"There is a run {folder.name!r} already, made by another recipe: {', '.join(keys)}.",
+            "Choose another --name, or remove it: benchdog runs rm " + folder.name,
+        )
+    if Run.open(folder).facts["status"] == "finished":
+        if not quiet:
+            print(f"run {folder.name} is finished already", file=sys.stderr, flush=True)
+        return
+    pipeline.resume(folder, plugins_of, quiet=quiet)
+
+
+def _differing(draft: Draft, stored: Recipe, folder: Path) -> list[str]:
+    """List the keys of the recipe that are asked for otherwise than the run was made by."""
+    asked = settle(draft).recipe
+    was, now = ({**fixed(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, asked))
+    if asked.loop.batch_size == AUTO:  # which the run has decided
+        was.pop("loop.batch_size"), now.pop("loop.batch_size")
+    return [key for key in {**was, **now} if _own(was.get(key)) != _own(now.get(key))]
+
+
+def _own(value: Any) -> Any:
+    """Take a class of a local file by its file's name: the run has a copy of its own."""
+    place, colon, attribute = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return f"{Path(place).name}:{attribute}" if colon and place.endswith(".py") else value
+
+
+def _judged(folder: Path, plugins_of: Discover) -> dict[str, Any]:
+    """Give a run's evaluation on test, or on valid where there is no test; made now if it wasn't."""
+    split = "test" if "test" in Run.open(folder).facts.get("samples", {}) else "valid"
+    path = folder / f"evaluation-{split}.json"
+    if split == "test" and not path.is_file():
+        judging.evaluate(folder, split, plugins_of)
+    told = files.read_json(path)
+    metrics = {k: v for k, v in told["metrics"].items() if isinstance(v, int | float)}
+    return {"split": split, "monitor": told["monitor"], "better": told["better"], "metrics": metrics}
+
+
+def summarise(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give {"split", "monitor", "better", "runs", "metrics": {name: {"mean", "deviation", "interval", "values"}}}."""
+    names = [name for name in lines[0]["metrics"] if all(name in line["metrics"] for line in lines)]
+    told = {name: spread([line["metrics"][name] for line in lines]) for name in names}
+    shared = {key: lines[0][key] for key in ("split", "monitor", "better")}
+    return {**shared, "runs": [{k: v for k, v in line.items() if k not in shared} for line in lines], "metrics": told}
+
+
+def spread(values: list[float]) -> Mapping[str, Any]:
+    """Give mean, standard deviation and the 95 % interval of the mean by Student's t (from 2 values on)."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return {"mean": mean, "deviation": None, "interval": None, "values": values}
+    deviation = float(np.std(values, ddof=1))
+    half = student(len(values) - 1) * deviation / math.sqrt(len(values))
+    return {"mean": mean, "deviation": deviation, "interval": [mean - half, mean + half], "values": values}
+
+
+SMALL = (
+    12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139, 2.200985,
+    2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963,
+)  # fmt: skip
+"""The 97.5 % point of Student's t for 1 to 20 degrees of freedom."""
+
+
+def student(freedom: int) -> float:
+    """Give the 97.5 % point of Student's t distribution: from the table, else by its expansion in 1 / freedom."""
+    if freedom <= len(SMALL):
+        return SMALL[freedom - 1]
+    z: float = 1.959963985
+    terms: tuple[float, ...] = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + math.fsum(term / freedom**k for k, term in enumerate(terms, 1))
