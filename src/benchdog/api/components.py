@@ -53,8 +53,13 @@ class SourceInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInfo(Component):
-    """Offer a model: a function or class called as `build(spec, options)`."""
+    """Offer a model: a function or class called as `build(spec, options)`.
 
+    `pretrained` names a class (see `Pretrained`), made as `Target(options)`, that knows the model as its publisher
+    trained it: then `predict NAME` answers without a run, and `[start] weights = "package"` begins from there.
+    """
+
+    pretrained: str = ""
     kind: ClassVar[str] = "model"
 
 
