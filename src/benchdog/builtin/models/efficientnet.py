@@ -83,12 +83,12 @@ class EfficientNetLite0(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Draw the weights as the paper's authors do: by the fan-out, groups counted apart."""
+        """Draw the weights as the paper's authors do; the last layer's are small, so that no class is favoured."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=(2.0 / fan) ** 0.5)
-        nn.init.uniform_(self.last.weight, -(self.last.out_features**-0.5), self.last.out_features**-0.5)
+        nn.init.normal_(self.last.weight, std=0.01)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
