@@ -14,7 +14,9 @@ FORMAT = 0
 
 def command(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help='A run\'s name, "last", the folder of a run or an artifact, or a ready-made model.')],
+    model: Annotated[
+        str, typer.Argument(help='A run\'s name, "last", the folder of a run or an artifact, or a ready-made model.')
+    ],
     to: Annotated[
         str,
         typer.Option(

@@ -43,8 +43,8 @@ class SameConv(nn.Conv2d):
 
 
 def unit(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    """Give a convolution and its norm, with TensorFlow's settings."""
-    return [SameConv(before, after, kernel, stride, groups), nn.BatchNorm2d(after, eps=1e-3, momentum=0.01)]
+    """Give a convolution and its norm, whose epsilon is that of the trained weights."""
+    return [SameConv(before, after, kernel, stride, groups), nn.BatchNorm2d(after, eps=1e-3)]
 
 
 class Block(nn.Module):
