@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import Op
 from benchdog.errors import BadUsage
+from benchdog.wordpiece import encoder
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Step = Callable[[Any], Any]
@@ -256,30 +257,42 @@ def is_alphabet(words: Sequence[str]) -> bool:
 
 
 def _tokens(parameters: Op) -> Step:
-    """Give the step from a text to the codes of its characters, int64 (T,)."""
-    vocabulary = parameters["vocabulary"]
-    ok = isinstance(vocabulary, list | tuple) and is_alphabet([str(word) for word in vocabulary])
-    _want(ok, "tokens", "vocabulary", vocabulary, "a list of different single characters")
-    codes = {str(character): i for i, character in enumerate(vocabulary)}
+    """Give the step from a text to the codes of its characters or word pieces: int64 (T,)."""
+    unit = parameters.get("unit", "character")
+    _want(unit in ("character", "wordpiece"), "tokens", "unit", unit, "'character' or 'wordpiece'")
+    encode = encoder(parameters) if unit == "wordpiece" else _characters(parameters)
 
     def step(value: Any) -> Array:
         if not isinstance(value, str):
             raise Wrong(f"a text is needed, not {type(value).__name__}")
-        if not value:
+        if not (value.strip() if unit == "wordpiece" else value):
             raise Wrong("the text is empty")
+        return encode(value)
+
+    return step
+
+
+def _characters(parameters: Op) -> Callable[[str], Array]:
+    vocabulary = parameters["vocabulary"]
+    ok = isinstance(vocabulary, list | tuple) and is_alphabet([str(word) for word in vocabulary])
+    _want(ok, "tokens", "vocabulary", vocabulary, "a list of different single characters")
+    _want("length" not in parameters, "tokens", "length", parameters.get("length"), "left out for characters")
+    codes = {str(character): i for i, character in enumerate(vocabulary)}
+
+    def encode(value: str) -> Array:
         try:
             return np.array([codes[character] for character in value], np.int64)
         except KeyError as error:
             at = value.index(error.args[0])
             raise Wrong(f"character {error.args[0]!r} at {at} is not in the vocabulary") from None
 
-    return step
+    return encode
 
 
 OPS: Final[Mapping[str, tuple[Callable[[Op], Step], frozenset[str], frozenset[str]]]] = {
     "image": (_image, frozenset({"mode"}), frozenset({"height", "width", "middle", "resample"})),
     "array": (_array, frozenset({"dtype", "shape"}), frozenset()),
     "row": (_row, frozenset({"columns"}), frozenset({"missing"})),
-    "tokens": (_tokens, frozenset({"vocabulary"}), frozenset()),
+    "tokens": (_tokens, frozenset({"vocabulary"}), frozenset({"unit", "length"})),
 }
 """Each operation: how its step is made, the parameters it needs, those it may have."""

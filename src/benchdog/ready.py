@@ -25,14 +25,20 @@ MAX_BATCH = 64
 def ready_made(name: str, plugins: Plugins) -> Found | None:
     """Find the model of that name that its publisher trained; None when there is none."""
     for found in plugins.all("model").values():
-        if isinstance(found.info, ModelInfo) and found.info.pretrained and name in (found.info.name, found.where):
+        if name in (found.info.name, found.where) and _answers(found):
             return found
     return None
 
 
 def names(plugins: Plugins) -> list[str]:
     """List the models that answer without a run."""
-    return [name for name, found in plugins.all("model").items() if getattr(found.info, "pretrained", "")]
+    return [name for name, found in plugins.all("model").items() if _answers(found)]
+
+
+def _answers(found: Found) -> bool:
+    """Say whether a model was trained for a task, and not only to begin from."""
+    info = found.info
+    return isinstance(info, ModelInfo) and bool(info.pretrained) and bool(found.resolve(info.pretrained).task)
 
 
 def folder(found: Found, plugins: Plugins) -> Path:

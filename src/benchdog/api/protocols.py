@@ -206,7 +206,8 @@ class Pretrained(Protocol):
 
     `rename` are (regular expression, replacement) pairs that make the model's names of the file's; `transform` are
     the operations that its input was trained with. `weights` gives a .safetensors, .pth or .pt file; `spec` what
-    it was trained on, its classes named. Both raise NotAvailable when a package is missing.
+    it was trained on, its classes named. Both raise NotAvailable when a package is missing. `task` is the task that
+    it answers as; "" for weights that are only there to begin from.
     """
 
     task: str

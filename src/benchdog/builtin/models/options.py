@@ -41,6 +41,13 @@ class EfficientNetOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MiniLMOptions:
+    """Options of the model `minilm`."""
+
+    dropout: Annotated[float, Doc("Share of values dropped in training."), Bounds(ge=0, lt=1)] = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UnetOptions:
     """Options of the model `unet`."""
 
