@@ -331,7 +331,9 @@ def test_a_run_is_begun_from_and_repeated_to_the_bit(place):
     assert torch.equal(stored[0][scale], stored[1][scale])
     run("--plugin", "tiny.py", "train", "runs/second/recipe.toml", "--name", "third", cwd=place)
     assert same(place / "runs" / "second", place / "runs" / "third")
-    run("evaluate", "second", cwd=place)
+    (place / "runs" / "first").rename(place / "runs" / "away")
+    run("--plugin", "tiny.py", "evaluate", "second", cwd=place)  # what it was begun from isn't needed any more
+    (place / "runs" / "away").rename(place / "runs" / "first")
     plan = run("--plugin", "tiny.py", "plan", "digits", "--model", "tiny", "--set", "start.weights=first", cwd=place)
     assert "tensors read" in plan.out
 

@@ -34,7 +34,8 @@ class Draft:
                     merged = {k: v for k, v in merged.items() if not k.startswith(f"{kind}.")}
             weights = layer.get("start.weights")
             if weights and "start.weights" in merged and merged["start.weights"].value != weights.value:
-                merged.pop("start.sha256", None)  # that of the weights before
+                for noted in ("start.sha256", "start.operations"):  # those of the weights before
+                    merged.pop(noted, None)
             merged.update(layer)
         draft = cls(merged, plugins)
         name = draft.name("source")

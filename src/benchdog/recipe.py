@@ -100,6 +100,9 @@ class Start:
         Literal["as-trained", "data"], Doc("How inputs are scaled: as for the weights' training, or as for new ones.")
     ] = "as-trained"
     sha256: Annotated[str, Doc("The hash that the weights must have; noted when the recipe is resolved.")] = ""
+    operations: Annotated[
+        Mapping[str, tuple[Mapping[str, Any], ...]], Doc("That scaling, by field; noted when the recipe is resolved.")
+    ] = field(default_factory=dict)
 
 
 TABLES: dict[str, type] = {"start": Start, "loop": Loop, "loader": Loading, "artifact": Keeping}

@@ -116,7 +116,6 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | Non
     loader = replace(loader, augment=draft.augment(), seed=draft.seed if loader.seed == AUTO else loader.seed)
     trainer = draft.part("trainer")
     model = Part(name=model_name) if "model" in live else draft.part("model", model_name)
-    base = draft.values["start.weights"].base if "start.weights" in draft.values else Path.cwd()
     recipe = Recipe(
         seed=draft.seed,
         plugins=draft.local,
@@ -125,7 +124,7 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | Non
         task=task_part,
         trainer=trainer,
         backend=draft.part("backend", _backend_name(draft)),
-        start=start.resolved(draft.table("start"), base, runs, model, plugins),
+        start=start.resolved(draft, model, data.spec, runs),
         loop=draft.table("loop"),
         loader=loader,
         artifact=draft.table("artifact"),
@@ -148,7 +147,7 @@ def again(parts: Parts) -> Parts:
 def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Mapping[str, Any]) -> Parts:
     task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
     task.check(data.spec)
-    data.preprocess = start.preprocess_for(recipe.start, data.preprocess, data.spec, recipe.model, plugins)
+    data.preprocess = start.preprocess_for(recipe.start, data.preprocess)
     spec = data.spec.with_output(*task.output(data.spec))
     for split in data.splits.values():
         if isinstance(split, Samples):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog import files, paths, run
 from benchdog.api import ModelInfo, Preprocess, Pretrained, Spec
+from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.found import Found
 from benchdog.plugins import Plugins
@@ -60,35 +61,56 @@ def pretrained_of(found: Found, values: Mapping[str, Any], plugins: Plugins) -> 
     return made
 
 
-def resolved(start: Start, base: Path, runs: Path | None, model: Part, plugins: Plugins) -> Start:
-    """Decide which file is meant, absolutely, and note its SHA-256.
+def resolved(draft: Draft, model: Part, spec: Spec, runs: Path | None = None) -> Start:
+    """Decide which file is meant, absolutely; note its SHA-256 and how its inputs are scaled.
 
     Args:
-        base: the folder that a relative path is meant from.
+        draft: what is asked for.
+        model: the model, settled.
+        spec: what the data is.
         runs: the folder of runs.
 
     Raises:
-        BadUsage: there are no such weights.
+        BadUsage: there are no such weights, or they were trained on other fields.
         BadData: a SHA-256 was given, and the file's is another.
     """
+    start: Start = draft.table("start")
     if not start.weights:
         if start != Start():
             raise BadUsage("[start] has settings, but no weights.", 'Write weights = "package", a run or a file.')
         return start
-    weights = start.weights
-    if weights != PACKAGE:
-        if Path(weights).suffix in SUFFIXES or (base / Path(weights).expanduser() / "artifact.json").is_file():
-            weights = absolute(weights, base)
-        elif not Path(weights).is_absolute() or not (Path(weights) / "run.json").is_file():
-            weights = str(run.find(weights, paths.runs_dir(runs)).absolute())
-    start = replace(start, weights=weights)
-    found = files.sha256(origin(start, model, plugins).file)
+    base = draft.values["start.weights"].base
+    start = replace(start, weights=_absolute(start.weights, base, runs))
+    from_there = origin(start, model, draft.plugins)
+    found = files.sha256(from_there.file)
     if start.sha256 and start.sha256 != found:
         raise BadData(
-            f"The weights {weights!r} are not those of the recipe: their SHA-256 is {found}.",
+            f"The weights {start.weights!r} are not those of the recipe: their SHA-256 is {found}.",
             'Bring the old ones back, or accept these: --set start.sha256=""',
         )
-    return replace(start, sha256=found)
+    ops = from_there.transform
+    if start.transform == "data" or ops is None:
+        ops = {}
+    elif not isinstance(ops, Mapping):
+        ops = {spec.fields[0].name: ops}
+    elif set(ops) != {f.name for f in spec.fields}:
+        raise BadUsage(
+            f"The weights were trained on {', '.join(map(repr, ops))}, the data has "
+            f"{', '.join(repr(f.name) for f in spec.fields)}.",
+            'Use the data\'s own transform: start.transform = "data".',
+        )
+    return replace(start, sha256=found, operations={name: tuple(each) for name, each in ops.items()})
+
+
+def _absolute(weights: str, base: Path, runs: Path | None) -> str:
+    """Give the absolute path of a file, an artifact's folder or a run."""
+    if weights == PACKAGE:
+        return weights
+    if Path(weights).suffix in SUFFIXES or (base / Path(weights).expanduser() / "artifact.json").is_file():
+        return absolute(weights, base)
+    if Path(weights).is_absolute() and (Path(weights) / "run.json").is_file():
+        return weights
+    return str(run.find(weights, paths.runs_dir(runs)).absolute())
 
 
 def origin(start: Start, model: Part, plugins: Plugins) -> Origin:
@@ -137,22 +159,9 @@ def _of_run(place: Path, rename: tuple[tuple[str, str], ...]) -> Origin:
     return Origin(folder / ARTIFACT_WEIGHTS, rename, "model.", ops, "transform.", f"run {place.name}")
 
 
-def preprocess_for(start: Start, preprocess: Preprocess, spec: Spec, model: Part, plugins: Plugins) -> Preprocess:
+def preprocess_for(start: Start, preprocess: Preprocess) -> Preprocess:
     """Give the data's preprocess, its transform replaced by the one that the weights were trained with."""
-    if not start.weights or start.transform == "data":
-        return preprocess
-    ops = origin(start, model, plugins).transform
-    if ops is None:
-        return preprocess
-    if isinstance(ops, Mapping):
-        if set(ops) != {f.name for f in spec.fields}:
-            raise BadUsage(
-                f"The weights were trained on {', '.join(map(repr, ops))}, the data has "
-                f"{', '.join(repr(f.name) for f in spec.fields)}.",
-                'Use the data\'s own transform: start.transform = "data".',
-            )
-        return replace(preprocess, transform=dict(ops))
-    return replace(preprocess, transform={**preprocess.transform, spec.fields[0].name: list(ops)})
+    return replace(preprocess, transform={**preprocess.transform, **start.operations})
 
 
 def take_transform(start: Start, transform: nn.Module, model: Part, plugins: Plugins) -> bool:
