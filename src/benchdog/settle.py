@@ -22,6 +22,7 @@ from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
 from benchdog.run import Run
+from benchdog.scored import Scored
 from benchdog.tensors import Report
 from benchdog.transforms import Transform
 from benchdog.view import generated
@@ -255,18 +256,6 @@ def _built(part: Part, spec: Spec, plugins: Plugins, live: Any = None) -> Any:
             f"The model {part.name!r} can't be built: {type(error).__name__}: {' '.join(str(error).split())}.",
             "It is called as build(spec, options), or with the recipe's [model] options.",
         ) from error
-
-
-class Scored(nn.Module):
-    """A model whose forward gives a dict, reduced to the entry named score."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        score: torch.Tensor = self.inner(*inputs)["score"]
-        return score
 
 
 def _tried(model: Any, spec: Spec, name: str, raw_spec: Spec, transform: Transform) -> nn.Module:
