@@ -412,6 +412,18 @@ def test_a_model_is_filled_only_where_all_agrees():
         read(_saved(torch.ones(2)))
 
 
+def test_a_net_of_colours_sees_grey_as_it_did():
+    colours, grey = (EfficientNetLite0(channels, 4, 0.0).eval() for channels in (3, 1))
+    report = fill(grey, colours.state_dict(), head=True)
+    assert report.summed == "stem.0.weight"
+    assert not report.fresh
+    assert "sum over the colours" in report.sentence()
+    x = torch.randn(2, 1, 33, 32)
+    assert torch.allclose(grey(x), colours(x.expand(-1, 3, -1, -1)), atol=1e-5)
+    four = fill(EfficientNetLite0(4, 4, 0.0), colours.state_dict(), head=True)
+    assert list(four.fresh) == ["stem.0.weight"]
+
+
 def _saved(value):
     from tempfile import mkdtemp
 

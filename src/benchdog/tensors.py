@@ -31,16 +31,19 @@ class Report:
         fresh: names of those that were not, with the reason.
         unused: names in the file, renamed, that the model has no place for.
         share: of the parameters that were meant to be read, those that were.
+        summed: the first convolution, where it was made one for grey of one for colours.
     """
 
     loaded: list[str] = field(default_factory=list)
     fresh: dict[str, str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
     share: float = 0.0
+    summed: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Give the form that run.json keeps."""
-        return {"loaded": len(self.loaded), "share": self.share, "fresh": self.fresh, "unused": self.unused}
+        told = {"loaded": len(self.loaded), "share": self.share, "fresh": self.fresh, "unused": self.unused}
+        return {**told, "summed": self.summed}
 
     def sentence(self) -> str:
         """Say it in a line or three."""
@@ -48,6 +51,8 @@ class Report:
         lines = [f"{len(self.loaded)} of {whole} tensors read ({self.share:.1%} of the parameters below the head)"]
         if self.fresh:
             lines.append("drawn anew: " + _some(f"{name} ({why})" for name, why in self.fresh.items()))
+        if self.summed:
+            lines.append(f"for grey pictures, {self.summed} is the sum over the colours")
         if self.unused:
             lines.append(f"of the file, not used: {_some(self.unused)}")
         return "; ".join(lines)
@@ -146,27 +151,40 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, skip: Sequence[str]
     report = Report()
     last = "" if head else (stages(model) or [""])[-1]
     parameters = {name for name, _ in model.named_parameters()}
+    first = next(iter(dict(model.named_parameters())), "")
     wanted = got = 0
     for name, place in model.state_dict().items():
+        given = tensors.get(name)
+        if name == first and given is not None and _of_colours(given, place):
+            given, report.summed = given.sum(1, keepdim=True), name
         meant = False
         if last and within(name, last):
             why = "the head"
         elif matches(name, skip):
             why = "as asked"
         else:
-            meant, why = True, _misfit(tensors.get(name), place)
+            meant, why = True, _misfit(given, place)
         size = place.numel() if name in parameters else 0
         wanted += size if meant else 0
         if why:
             report.fresh[name] = why
             continue
+        assert given is not None
         with torch.no_grad():
-            place.copy_(tensors[name])
+            place.copy_(given)
         got += size
         report.loaded.append(name)
     report.unused = [n for n in tensors if n not in report.loaded and not (last and within(n, last))]
     report.share = got / wanted if wanted else 0.0
     return report
+
+
+def _of_colours(given: Tensor, place: Tensor) -> bool:
+    """Say whether a first convolution is for colours and the model's for grey.
+
+    Grey is three equal colours, so the sum over them gives grey pictures what the colours' convolution would.
+    """
+    return given.dim() == 4 and given.shape[1] == 3 and place.shape == (given.shape[0], 1, *given.shape[2:])
 
 
 def _misfit(given: Tensor | None, place: Tensor) -> str:
