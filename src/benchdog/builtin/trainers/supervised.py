@@ -28,7 +28,7 @@ class Supervised:
         tuning = Tuning(options, session.model, stages, lora.parameters)
         model = device.prepare(session.model)
         parameters = list(model.parameters())
-        optimiser = make_optimiser(options, model, tuning.groups(session.total_epochs))
+        optimiser = make_optimiser(options, model, tuning.groups())
         schedule = make_schedule(options, optimiser, session.total_steps, task.monitor, task.better)
         average = make_average(options, model, session.total_epochs)
         limit = make_limit(options, parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -67,17 +68,15 @@ class Tuning:
         freed = epoch // options.unfreeze_every if options.unfreeze_every else 0
         return not fits(name, options.freeze) and self.place(name) >= self.frozen_parts - freed
 
-    def ever(self, name: str, epochs: int) -> bool:
-        """Say whether a parameter learns in some epoch: what is freed once stays free."""
-        return self.learns(name, max(0, epochs - 1))
+    def groups(self) -> list[dict[str, Any]]:
+        """Give the optimiser's groups of all that ever learns, with rates where parts have rates of their own.
 
-    def groups(self, epochs: int) -> list[dict[str, Any]]:
-        """Give the optimiser's groups of parameters, with their rates where parts have rates of their own.
+        They don't depend on the number of epochs: a run that goes on may get more of them.
 
         Raises:
             BadUsage: nothing learns.
         """
-        names = [name for name in self.learnable if self.ever(name, epochs)]
+        names = [name for name in self.learnable if self.learns(name, sys.maxsize)]
         if not names and not self.apart:
             raise BadUsage(
                 "The model has no parameters that learn.",
