@@ -21,20 +21,24 @@ def make_tokens(parameters: Op) -> Step:
     """Give the step from a text, or codes, to int64 (T,).
 
     With `length` a text is cut to so many tokens; codes then begin at 1, 0 fills up, and a character that
-    isn't in the vocabulary has a code of its own, the last. Without it such a character is refused.
+    isn't in the vocabulary has a code of its own, the last. Without it such a character is refused. Word pieces
+    have their filler and their unknown word in the vocabulary: their codes are its places.
     """
     unit, length = parameters.get("unit", "character"), parameters.get("length")
     want(unit in UNITS, "tokens", "unit", unit, f"one of {', '.join(UNITS)}")
-    needed = {"character": "vocabulary", "bpe": "merges"}.get(unit)
+    needed = {"character": "vocabulary", "wordpiece": "vocabulary", "bpe": "merges"}.get(unit)
     for key in ("vocabulary", "merges"):
         value = parameters.get(key)
         wanted = f"given with unit {unit!r}" if key == needed else f"left out with unit {unit!r}"
         want((value is not None) == (key == needed), "tokens", key, value, wanted)
     count = 256
-    if unit == "character":
+    if needed == "vocabulary":
         vocabulary = parameters["vocabulary"]
-        ok = isinstance(vocabulary, list | tuple) and is_alphabet([str(word) for word in vocabulary])
-        want(ok, "tokens", "vocabulary", vocabulary, "a list of different single characters")
+        ok = isinstance(vocabulary, list | tuple)
+        if unit == "character":
+            ok = ok and is_alphabet([str(word) for word in vocabulary])
+        what = "single characters" if unit == "character" else "word pieces"
+        want(ok, "tokens", "vocabulary", vocabulary, f"a list of different {what}")
         count = len(vocabulary)
     if unit == "bpe":
         merges = parameters["merges"]
@@ -43,16 +47,19 @@ def make_tokens(parameters: Op) -> Step:
         count += len(merges)
     want(length is None or (type(length) is int and length > 0), "tokens", "length", length, "a number of tokens")
     encode = encoder({**parameters, "unit": unit})
-    known = {str(character): code for code, character in enumerate(parameters.get("vocabulary") or ())}
+    known = {}
+    if unit == "character":
+        known = {str(character): code for code, character in enumerate(parameters["vocabulary"])}
+    filled = length is not None and unit != "wordpiece"
 
     def step(value: Any) -> Array:
         if isinstance(value, np.ndarray):
-            return _stored_tokens(value, count if length is None else count + (2 if known else 1))
+            return _stored_tokens(value, count + (2 if known else 1) if filled else count)
         if not isinstance(value, str):
             raise Wrong(f"a text is needed, not {type(value).__name__}")
-        if not value:
+        if not (value.strip() if unit == "wordpiece" else value):
             raise Wrong("the text is empty")
-        if length is not None:
+        if filled:
             return _filled(value, length, encode, known)
         try:
             codes = encode(value)

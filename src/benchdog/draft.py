@@ -32,6 +32,10 @@ class Draft:
                 key = f"{kind}.name"
                 if key in layer and key in merged and merged[key].value != layer[key].value:
                     merged = {k: v for k, v in merged.items() if not k.startswith(f"{kind}.")}
+            weights = layer.get("start.weights")
+            if weights and "start.weights" in merged and merged["start.weights"].value != weights.value:
+                for noted in ("start.sha256", "start.operations"):  # those of the weights before
+                    merged.pop(noted, None)
             merged.update(layer)
         draft = cls(merged, plugins)
         name = draft.name("source")

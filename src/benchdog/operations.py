@@ -68,6 +68,23 @@ class Scale(Step):
         return torch.addcmul(self.shift, x.float(), self.scale)
 
 
+class Normalise(Step):
+    """Take a mean from each channel and divide by a deviation, both given: those that weights were trained with."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, mean: Sequence[float], deviation: Sequence[float], axes: int) -> None:
+        super().__init__()
+        shape = (len(mean), *(1 for _ in range(axes - 1)))
+        by = torch.tensor(deviation, dtype=torch.float64).view(shape)
+        self.register_buffer("scale", by.reciprocal().float())
+        self.register_buffer("shift", (-torch.tensor(mean, dtype=torch.float64).view(shape) / by).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, x.float(), self.scale)
+
+
 class Standardise(Step):
     """Give each channel mean 0 and standard deviation 1; a constant channel becomes 0."""
 
@@ -220,6 +237,26 @@ def make_scale(op: Op, field: Field) -> Step:
     return Scale(low, high)
 
 
+def make_normalise(op: Op, field: Field) -> Step:
+    """Build {"op": "normalise", "mean": [127.0], "deviation": [128.0]}: a number per channel, or one for all."""
+    if field.kind == "tokens" or not field.shape:
+        raise BadUsage(f"The operation 'normalise' can't change {field.name!r}: codes of tokens aren't quantities.")
+    given: dict[str, list[float]] = {}
+    for key in ("mean", "deviation"):
+        values = op.get(key)
+        if not isinstance(values, Sequence) or isinstance(values, str) or len(values) not in (1, field.shape[0]):
+            raise BadUsage(
+                f"The operation 'normalise' has {key} = {values!r}.",
+                f"Give one number, or one for each of {field.shape[0]} channels, in a list.",
+            )
+        given[key] = [number({"op": "normalise", key: value}, key) for value in values]
+    longest = max(map(len, given.values()))
+    mean, deviation = (values * (longest // len(values)) for values in given.values())
+    if min(deviation) <= 0:
+        raise BadUsage(f"The operation 'normalise' has deviation = {deviation}.", "Deviations are above 0.")
+    return Normalise(mean, deviation, len(field.shape))
+
+
 def make_table(op: Op, field: Field) -> Step:
     """Build {"op": "table", "missing": ["age"], "categories": "codes"}; columns without names are all numbers."""
     width = field.shape[0] if len(field.shape) == 1 else None
@@ -261,5 +298,6 @@ MAKERS: Mapping[Any, tuple[Maker, tuple[str, ...]]] = {
     "standardise": (make_standardise, ("axes",)),
     "scale": (make_scale, ("low", "high")),
     "table": (make_table, ("missing", "categories")),
+    "normalise": (make_normalise, ("mean", "deviation")),
     "identity": (make_identity, ()),
 }

@@ -45,7 +45,7 @@ def train(
         live: objects in place of named components, for notebooks: {"source": ..., "model": ...}.
         seconds: a time that the run is to end in; its epochs are set accordingly.
     """
-    parts = settle(draft, live)
+    parts = settle(draft, live, runs)
     for note in parts.notes:
         _say(f"note: {note}", quiet)
     recipe = parts.recipe
@@ -82,6 +82,12 @@ def train(
         write_resolved(run.folder, recipe)
         run.save(machine=origin.mark(run, recipe), data=origin.fingerprint(parts.data))
         _say(f"run {paths.short(run.folder)}: {_sentence(parts, names['model'], parameters)}", quiet)
+        if parts.started is not None:
+            run.save(
+                start={"weights": recipe.start.weights, "sha256": recipe.start.sha256, **parts.started.to_json()}
+            )
+            run.log(f"start: {parts.started.sentence()}")
+            _say(f"start: {parts.started.sentence()}", quiet)
         _carry_out(run, parts, quiet)
     return run
 

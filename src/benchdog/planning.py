@@ -12,11 +12,12 @@ from benchdog.facts import memory
 from benchdog.flops import count
 from benchdog.room import make_room, needs
 from benchdog.settle import Parts, settle
+from benchdog.stages import stages
 
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     """Settle a draft, build its model, and measure: {"recipe", "lines", "needs", "flops", "notes", "problems"}."""
-    parts = settle(draft)
+    parts = settle(draft, runs=runs)
     model = parts.build()
     room = make_room(parts, model)
     needed = needs(parts, model)
@@ -41,6 +42,8 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         ("task", recipe.task.name),
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
         *([("arithmetic", _arithmetic(flops, int(recipe.loop.batch)))] if flops["forward"] else []),
+        ("parts", _parts(stages(model))),
+        *([("start", parts.started.sentence())] if parts.started else []),
         ("trainer", recipe.trainer.name),
         ("backend", f"{recipe.backend.name}, {recipe.backend.options.get('precision', 'fp32')}"),
         ("steps", _steps(parts)),
@@ -57,6 +60,11 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         "notes": [*parts.notes, *([room] if room else [])],
         "problems": problems,
     }
+
+
+def _parts(names: list[str]) -> str:
+    shown = [*names[:2], "...", *names[-2:]] if len(names) > 6 else names
+    return f"{len(names)}: {', '.join(shown)}"
 
 
 def _steps(parts: Parts) -> str:

@@ -23,6 +23,7 @@ FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 PIXELS: Final = 80_000_000
 """More than this in one image is refused before it is unpacked: a small file can hold gigabytes."""
 
+RESAMPLING: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGEST: Final = float(np.finfo(np.float32).max)
 
 
@@ -37,6 +38,10 @@ def _image(parameters: Op) -> Step:
         ok = value is None or (type(value) is int and 0 < value <= 65_535)
         want(ok, "image", key, value, "a number of pixels or null")
     want((height is None) == (width is None), "image", "width", width, "given with height, or neither")
+    middle, resample = parameters.get("middle"), parameters.get("resample", "bilinear")
+    ok = middle is None or (type(middle) in (int, float) and 0 < middle <= 1 and height is not None)
+    want(ok, "image", "middle", middle, "a share of the shorter side, above 0 to 1, with height and width")
+    want(resample in RESAMPLING, "image", "resample", resample, f"one of {', '.join(RESAMPLING)}")
 
     def step(value: Any) -> Array:
         if isinstance(value, np.ndarray):
@@ -44,12 +49,22 @@ def _image(parameters: Op) -> Step:
         if not isinstance(value, bytes | bytearray | memoryview):
             raise Wrong(f"an image file's bytes are needed, not {type(value).__name__}")
         picture = _flat(_open_image(bytes(value)), mode)
-        if height and width and picture.size != (width, height):
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        if height and width and (middle or picture.size != (width, height)):
+            box = _middle(picture.size, (width, height), middle) if middle else None
+            picture = picture.resize((width, height), RESAMPLING[resample], box)
         pixels = np.asarray(picture)
         return np.ascontiguousarray(pixels[None] if mode == "L" else pixels.transpose(2, 0, 1))
 
     return step
+
+
+def _middle(size: tuple[int, int], wanted: tuple[int, int], share: float) -> tuple[float, float, float, float]:
+    """Give the box in a picture's middle that has the wanted shape and this share of the most that fits."""
+    scale = share * min(have / want for have, want in zip(size, wanted, strict=True))
+    (left, width), (top, height) = (
+        ((have - want * scale) / 2, want * scale) for have, want in zip(size, wanted, strict=True)
+    )
+    return left, top, left + width, top + height
 
 
 def _stored_image(value: Array, channels: int) -> Array:
@@ -222,7 +237,7 @@ def _texts(cell: Any) -> tuple[str, ...]:
 
 
 OPS: Final[Mapping[str, tuple[Callable[[Op], Step], frozenset[str], frozenset[str]]]] = {
-    "image": (_image, frozenset({"mode"}), frozenset({"height", "width"})),
+    "image": (_image, frozenset({"mode"}), frozenset({"height", "width", "middle", "resample"})),
     "array": (_array, frozenset({"dtype", "shape"}), frozenset()),
     "row": (_row, frozenset({"columns"}), frozenset({"missing"})),
     "tokens": (make_tokens, frozenset(), frozenset({"unit", "vocabulary", "merges", "length"})),

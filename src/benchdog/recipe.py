@@ -82,7 +82,33 @@ class Keeping:
     max_batch: Annotated[int, Doc("Largest batch that exports must take."), Bounds(ge=2)] = 128
 
 
-TABLES: dict[str, type] = {"loop": Loop, "loader": Loading, "artifact": Keeping}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """The trained weights that training begins from."""
+
+    weights: Annotated[
+        str, Doc('"package": those published for the model; a run\'s name; a .safetensors, .pth or .pt file.')
+    ] = ""
+    rename: Annotated[
+        Mapping[str, str], Doc('Regular expressions in the file\'s names: { "^backbone\\." = "" }.')
+    ] = field(default_factory=dict)
+    skip: Annotated[tuple[str, ...], Doc("Parts of the model, or patterns of names, that are drawn anew.")] = ()
+    head: Annotated[
+        Literal["new", "keep"], Doc("Draw the last layer anew, for the data's own classes, or read it too.")
+    ] = "new"
+    share: Annotated[
+        float, Doc("Share of the parameters below the head that must fit; less is refused."), Bounds(ge=0, le=1)
+    ] = 0.9
+    transform: Annotated[
+        Literal["as-trained", "data"], Doc("How inputs are scaled: as for the weights' training, or as for new ones.")
+    ] = "as-trained"
+    sha256: Annotated[str, Doc("The hash that the weights must have; noted when the recipe is resolved.")] = ""
+    operations: Annotated[
+        Mapping[str, tuple[Mapping[str, Any], ...]], Doc("That scaling, by field; noted when the recipe is resolved.")
+    ] = field(default_factory=dict)
+
+
+TABLES: dict[str, type] = {"start": Start, "loop": Loop, "loader": Loading, "artifact": Keeping}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +130,7 @@ class Recipe:
     task: Part
     trainer: Part
     backend: Part
+    start: Start = field(default_factory=Start)
     loop: Loop = field(default_factory=Loop)
     loader: Loading = field(default_factory=Loading)
     artifact: Keeping = field(default_factory=Keeping)
@@ -127,7 +154,8 @@ class Recipe:
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
         """Take a resolved recipe's JSON form."""
         parts: dict[str, Any] = {kind: part_of(data[kind]) for kind in PARTS}
-        tables = {name: validate(table, data[name], f"[{name}]") for name, table in TABLES.items()}
+        early: dict[str, Any] = {"start": {}}  # recipes of before had none
+        tables = {name: validate(table, {**early, **data}[name], f"[{name}]") for name, table in TABLES.items()}
         return cls(seed=data["seed"], plugins=tuple(data["plugins"]), **parts, **tables)
 
 
@@ -195,6 +223,8 @@ def fixed(recipe: Recipe, folder: Path) -> dict[str, Any]:
     told = {"seed": named["seed"]}
     for kind in ("source", "model", "task", "trainer"):
         told |= {f"{kind}.{key}": value for key, value in named[kind].items()}
+    if named["start"]["weights"]:
+        told |= {f"start.{key}": value for key, value in named["start"].items()}
     told["loop.batch_size"] = named["loop"]["batch_size"]
     if named["loop"]["mixing"] == "allow":  # else pieces are the same mathematics, and may change
         told["loop.accumulate"] = named["loop"]["accumulate"]

@@ -19,6 +19,7 @@ WHAT = {
     "task": "What is learnt, and what an answer is.",
     "trainer": "How it is learnt.",
     "backend": "On which hardware.",
+    "start": "Trained weights to begin from.",
     "loop": "How long, in which portions.",
     "loader": "How samples reach the loop.",
     "artifact": "What is kept with the trained model.",

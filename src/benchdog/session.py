@@ -28,6 +28,7 @@ from benchdog.progress import Progress
 from benchdog.recipe import Recipe, fixed, same_recipe
 from benchdog.run import Run
 from benchdog.signals import Signals
+from benchdog.stages import stages
 from benchdog.state import snapshot
 
 Read = TypeVar("Read")
@@ -84,6 +85,11 @@ class Session:
         folder = run.folder if self._leader else None
         log_every, stored = recipe.loop.log_every, self._restored.get("log")
         self._log = Logbook(folder, log_every, self.device.torch_device, stored)
+
+    @property
+    def stages(self) -> list[str]:
+        """Name the model's parts from the input up; the last is its head."""
+        return stages(self.model)
 
     # --- state
 

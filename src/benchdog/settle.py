@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import origin, state
+from benchdog import origin, start, state
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
 from benchdog.augment import Augment
 from benchdog.auxiliary import Scored
@@ -23,6 +23,7 @@ from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
 from benchdog.run import Run
+from benchdog.tensors import Report
 from benchdog.transforms import Transform, with_codes
 from benchdog.view import generated
 
@@ -40,6 +41,7 @@ class Parts:
     transform: Transform
     augment: Augment
     live: Mapping[str, Any] = field(default_factory=dict)
+    started: Report | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -59,14 +61,16 @@ class Parts:
         )
 
     def build(self) -> nn.Module:
-        """Build the model from the data's spec, its weights drawn from the seed."""
+        """Build the model from the data's spec, its weights drawn from the seed, then those that it begins from."""
         torch.manual_seed(mix(self.recipe.seed, 0, salt=4))
         spec = self.transform.spec(self.spec)
         part = self.recipe.model
         model = self.live.get("model")
         if not isinstance(model, nn.Module):
             model = _built(part, spec, self.plugins, model)
-        return _tried(model, spec, part.name, self.spec, self.transform)
+        net = _tried(model, spec, part.name, self.spec, self.transform)
+        self.started = start.begin(self.recipe.start, net, part, self.plugins)
+        return net
 
     def fit(self, folder: Path, going_on: bool = True) -> None:
         """Fit transform and task on the training split once; a run that goes on reads what was fitted.
@@ -88,15 +92,16 @@ class Parts:
             if fit_task is not None:
                 self.task.restore(tree["task"])  # type: ignore[attr-defined]
             return
-        self.transform.fit(inputs for inputs, _ in self.data.chunks("train"))
+        if not start.take_transform(self.recipe.start, self.transform, self.recipe.model, self.plugins):
+            self.transform.fit(inputs for inputs, _ in self.data.chunks("train"))
         if fit_task is not None:
             fit_task(target for _, target in self.data.chunks("train"))
         tree = {"transform": self.transform.state_dict(), "task": self.task.state() if fit_task else {}}  # type: ignore[attr-defined]
         state.write(stored, {**tree, "data": now, "recipe": fixed(self.recipe, folder)})
 
 
-def settle(draft: Draft, live: Mapping[str, Any] | None = None) -> Parts:
-    """Decide every `auto`, make the parts and see that they fit."""
+def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | None = None) -> Parts:
+    """Decide every `auto`, make the parts and see that they fit; `runs` is the folder of runs."""
     live = live or {}
     plugins = draft.plugins
     part = Part(name=draft.name("source")) if "source" in live else draft.part("source")
@@ -112,14 +117,16 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None) -> Parts:
         loader = replace(loader, workers=0 if live or data.fits(loader.memory) else auto_workers())
     loader = replace(loader, augment=draft.augment(), seed=draft.seed if loader.seed == AUTO else loader.seed)
     trainer = draft.part("trainer")
+    model = Part(name=model_name) if "model" in live else draft.part("model", model_name)
     recipe = Recipe(
         seed=draft.seed,
         plugins=draft.local,
         source=part,
-        model=Part(name=model_name) if "model" in live else draft.part("model", model_name),
+        model=model,
         task=task_part,
         trainer=trainer,
         backend=draft.part("backend", _backend_name(draft)),
+        start=start.resolved(draft, model, data.spec, runs),
         loop=draft.table("loop"),
         loader=loader,
         artifact=draft.table("artifact"),
@@ -144,6 +151,7 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
     task.check(data.spec)
     if "model" not in live and getattr(plugins.find("model", recipe.model.name).info, "codes", False):
         data.preprocess = with_codes(data.preprocess)
+    data.preprocess = start.preprocess_for(recipe.start, data.preprocess)
     spec = data.spec.with_output(*task.output(data.spec))
     data.ignore(getattr(task, "ignore", None))
     for split in data.splits.values():

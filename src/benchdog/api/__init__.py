@@ -49,6 +49,7 @@ from benchdog.api.protocols import (
     Draws,
     Exporter,
     Meter,
+    Pretrained,
     Probe,
     RunFacts,
     Runner,
@@ -74,7 +75,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "AugmentationInfo",
     "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
-    "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Probe", "Device", "Backend", "RunFacts",
+    "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device", "Backend", "RunFacts",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
     "encoder", "pieces", "words", "spellings",
 ]  # fmt: skip

@@ -56,9 +56,12 @@ class ModelInfo(Component):
     """Offer a model: a function or class called as `build(spec, options)`.
 
     `codes` asks for the categories of a table as codes 0 to n, 0 for missing, in place of a column for each.
+    `pretrained` names a class (see `Pretrained`), made as `Target(options)`, that knows the model as its publisher
+    trained it: then `predict NAME` answers without a run, and `[start] weights = "package"` begins from there.
     """
 
     codes: bool = False
+    pretrained: str = ""
     kind: ClassVar[str] = "model"
 
 

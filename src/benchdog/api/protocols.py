@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from benchdog.api.data import Batch, Spec
+from benchdog.api.data import Batch, Op, Preprocess, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,6 +150,11 @@ class Session(Protocol):
     total_epochs: int
     total_steps: int | None
 
+    @property
+    def stages(self) -> Sequence[str]:
+        """Names of the model's parts that have parameters, from the input up; the last is its head."""
+        ...
+
     def track(self, **stateful: Any) -> None:
         """Name what a resume needs (state_dict/load_state_dict); on a resume it is restored here."""
         ...
@@ -201,6 +206,26 @@ class Trained(Protocol):
     def save(self, folder: Path, /) -> None: ...
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class Pretrained(Protocol):
+    """A model as its publisher trained it; made as `Target(options)`, or `Target()` when the model has no options.
+
+    `rename` are (regular expression, replacement) pairs that make the model's names of the file's; `transform` are
+    the operations that its input was trained with. `weights` gives a .safetensors, .pth or .pt file; `spec` what
+    it was trained on, its classes named. Both raise NotAvailable when a package is missing. `task` is the task that
+    it answers as; "" for weights that are only there to begin from.
+    """
+
+    task: str
+    rename: Sequence[tuple[str, str]]
+    transform: Sequence[Op]
+
+    def weights(self) -> Path: ...
+
+    def preprocess(self) -> Preprocess: ...
+
+    def spec(self) -> Spec: ...
 
 
 class Runner(Protocol):

@@ -14,7 +14,9 @@ FORMAT = 0
 
 def command(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help='A run\'s name, "last", or the folder of a run or an artifact.')],
+    model: Annotated[
+        str, typer.Argument(help='A run\'s name, "last", the folder of a run or an artifact, or a ready-made model.')
+    ],
     to: Annotated[
         str,
         typer.Option(
@@ -31,12 +33,15 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Export a model, verify it on held-out samples, and keep it only if it agrees."""
+    from benchdog import paths
     from benchdog.cli.predict import find
     from benchdog.exporting import export
 
     plugins = ctx.obj.plugins()
-    source = find(model, runs_dir)
     plugins.find("exporter", to)
+    source = find(model, runs_dir, plugins)
+    if out is None and source.is_relative_to(paths.cache_dir()):
+        out = paths.runs_dir(runs_dir) / model.rpartition(":")[2] / "exports" / to.replace(":", "-")
     say(f"Exporting {source} with {to}, then verifying it ...")
     report = export(
         source,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from benchdog.api import Answer
     from benchdog.inputs import Sample
     from benchdog.opening import Opened
+    from benchdog.plugins import Plugins
 
 FORMAT = 0
 FORMATS = ("table", "csv", "jsonl")
@@ -26,7 +27,10 @@ WARNED = 20
 def command(
     ctx: typer.Context,
     model: Annotated[
-        str, typer.Argument(help='A run\'s name, "last", or the folder of a run, an artifact, an export.')
+        str,
+        typer.Argument(
+            help='A run\'s name, "last", the folder of a run, an artifact or an export, or a ready-made model.'
+        ),
     ],
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")],
     fmt: Annotated[str, typer.Option("--format", help="table, csv or jsonl.")] = "table",
@@ -46,7 +50,7 @@ def command(
     if fmt not in FORMATS:
         raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
     plugins = ctx.obj.plugins()
-    opened = open_model(find(model, runs_dir), plugins, trust=trust)
+    opened = open_model(find(model, runs_dir, plugins), plugins, trust=trust)
     counts = Counts()
     size, told = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
     answers = together(opened, plugins, answer(opened, inputs, size, counts, told))
@@ -96,14 +100,27 @@ class Counts:
             )
 
 
-def find(model: str, runs_dir: Path | None) -> Path:
-    """Give the folder that a MODEL argument names."""
+def find(model: str, runs_dir: Path | None, plugins: Plugins | None = None) -> Path:
+    """Give the folder that a MODEL argument names; a ready-made model, found with `plugins`, is made in the cache."""
     from benchdog import paths, run
+    from benchdog.errors import BadUsage
 
     path = Path(model)
     if any((path / name).is_file() for name in ("artifact.json", "export.json")):
         return path
-    return run.find(model, paths.runs_dir(runs_dir))
+    try:
+        return run.find(model, paths.runs_dir(runs_dir))
+    except BadUsage as error:
+        if plugins is None or model == "last":
+            raise
+        missing = error
+    from benchdog import ready
+
+    found = ready.ready_made(model, plugins)
+    if found is None:
+        known = ", ".join(ready.names(plugins))
+        raise BadUsage(missing.message, f"{missing.hint} Ready-made: {known}." if known else missing.hint)
+    return ready.folder(found, plugins)
 
 
 def answer(

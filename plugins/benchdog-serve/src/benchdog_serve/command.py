@@ -33,12 +33,13 @@ def command(
     """Serve a model over HTTP, with a page to try it, until Ctrl-C."""
     from benchdog import opening
     from benchdog.cli.output import say
+    from benchdog.cli.predict import find
     from benchdog_serve import server
     from benchdog_serve.app import Limits, Service, build
 
     limits = Limits(body=size_of(max_body), samples=max_samples, batch=max_batch, timeout=timeout)
     plugins = ctx.obj.plugins()
-    path = find(model, runs_dir)
+    path = find(model, runs_dir, plugins)
     taken = server.bind(host, port)
     try:
         opened = opening.open_model(path, plugins, trust=trust)
@@ -65,16 +66,6 @@ def command(
         taken.close()
         plugins.close()
     say("Stopped.")
-
-
-def find(model: str, runs_dir: Path | None) -> Path:
-    """Give the folder that the MODEL argument names: an artifact's or an export's, else a run's."""
-    from benchdog import paths, run
-
-    path = Path(model)
-    if any((path / name).is_file() for name in ("artifact.json", "export.json")):
-        return path
-    return run.find(model, paths.runs_dir(runs_dir))
 
 
 def size_of(text: str) -> int:

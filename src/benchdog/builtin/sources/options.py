@@ -124,9 +124,12 @@ class TextOptions:
         Doc("What folders in the folder mean; auto takes them for classes when all texts lie in several."),
     ] = "auto"
     unit: Annotated[
-        Literal["character", "byte", "bpe"],
-        Doc("What a token is: a character, a UTF-8 byte, or a byte pair learnt from the training split."),
+        Literal["character", "byte", "bpe", "wordpiece"],
+        Doc("What a token is: a character, a UTF-8 byte, a byte pair learnt from the training split, a word piece."),
     ] = "character"
+    pieces: Annotated[
+        Path | None, Doc("A file with a word piece in each line (BERT's vocab.txt); none: those of the model minilm.")
+    ] = None
     vocabulary: Annotated[int, Doc("Tokens of bpe, the 256 bytes among them."), Bounds(ge=257, le=65_536)] = 1024
     length: Annotated[
         int, Doc("Tokens that the model sees at once; a text with a label is cut there."), Bounds(ge=1, le=65_536)

@@ -15,13 +15,14 @@ from benchdog.builtin.sources.division import SPLITS, divide
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.pairs import learn
 from benchdog.builtin.sources.texts import Texts
+from benchdog.builtin.sources.wording import read_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BLOCKS = 50
 """Pieces into which split = blocks cuts a text."""
 MANY = 10
 """From so many texts on, split = auto keeps each whole."""
-WORDS = {"character": "characters", "byte": "bytes", "bpe": "tokens"}
+WORDS = {"character": "characters", "byte": "bytes"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +53,8 @@ class Text:
         else:
             kind, dtype = ("class", "int64") if found.classes else ("number", "float32")
             target = Target(kind=kind, name=found.target, classes=found.classes, dtype=dtype)
-            largest = len(tokens) + (unit == "character")  # 0 fills up; a strange character has a code
+            # 0 fills up; a strange character has a code. Word pieces have both in their vocabulary.
+            largest = len(tokens) - 1 if unit == "wordpiece" else len(tokens) + (unit == "character")
         field = Field(kind="tokens", shape=(length,), dtype="int64", name=found.field, range=(0, largest))
         return Spec(fields=(field,), target=target)
 
@@ -85,7 +87,7 @@ class Text:
             begin += len(piece)
         loaded = self._load()
         if not starts:
-            what = WORDS[self.options.unit]
+            what = WORDS.get(self.options.unit, "tokens")
             raise BadData(
                 f"{self.options.path}: the {name} part has {max(map(len, pieces), default=0)} {what}, "
                 f"a window needs {length + 1}.",
@@ -102,6 +104,11 @@ class Text:
     def _read(self) -> _Loaded:
         options = self.options
         found = finding.find(options)
+        if found.labels is None and options.unit == "wordpiece":
+            raise BadUsage(
+                "Word pieces are for texts with a class or number: no text follows from them.",
+                "Give source.label or a folder per class, or another source.unit.",
+            )
         parts: Mapping[str, Any]
         if found.labels is None:
             parts = self._pieces(found)
@@ -116,6 +123,8 @@ class Text:
             op["vocabulary"] = alphabet(seen)
         elif options.unit == "bpe":
             op["merges"] = learn(learnt_from, options.vocabulary)
+        elif options.unit == "wordpiece":
+            op["vocabulary"] = vocabulary(options)
         if found.labels is not None:
             op["length"] = options.length
         self._note(found, op)
@@ -173,7 +182,7 @@ class Text:
         total = sum(map(len, found.texts))
         what = f"{len(found.texts):,} texts" if len(found.texts) > 1 else "one text"
         self.notes.append(f"{what} of {total:,} characters; {len(words(op)):,} different tokens.")
-        if found.labels is not None and options.unit != "bpe":
+        if found.labels is not None and options.unit in WORDS:
             size = len if options.unit == "character" else lambda text: len(text.encode())
             cut = sum(size(text) > options.length for text in found.texts)
             if cut:
@@ -184,6 +193,15 @@ def alphabet(texts: Sequence[str]) -> list[str]:
     """List the characters of texts in order."""
     points = [np.unique(np.frombuffer(text.encode("utf-32-le"), "<u4")) for text in texts]
     return [chr(point) for point in np.unique(np.concatenate(points))]
+
+
+def vocabulary(options: TextOptions) -> list[str]:
+    """Read the word pieces of a file, or those that the model minilm was trained with."""
+    if options.pieces is None:
+        from benchdog.builtin.models.minilm import vocabulary as of_minilm
+
+        return list(of_minilm())
+    return read_text(options.pieces).rstrip("\n").split("\n")
 
 
 def coder(op: Op) -> Any:
@@ -199,8 +217,10 @@ def coder(op: Op) -> Any:
 
 def filled(texts: Sequence[str], op: Op, length: int, unit: str) -> Array:
     """Give the codes (texts, length) int64 of labelled texts, as the decode operation does."""
-    out = np.zeros((len(texts), length), np.int64)
     encode = coder(op)
+    if unit == "wordpiece":
+        return np.array([encode(text) for text in texts], np.int64)
+    out = np.zeros((len(texts), length), np.int64)
     known = np.array([ord(character) for character in op.get("vocabulary", ())], np.int64)
     for row, text in zip(out, texts, strict=True):
         part = text if unit == "bpe" else text[:length]

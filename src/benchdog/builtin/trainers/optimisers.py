@@ -19,8 +19,10 @@ TAKEN = ("lr", "weight_decay")
 """Arguments that are options of the trainer itself."""
 
 
-def make_optimiser(options: Options, model: nn.Module) -> torch.optim.Optimizer:
-    """Build the optimiser, fused where it has that.
+def make_optimiser(
+    options: Options, model: nn.Module, groups: list[dict[str, Any]] | None = None
+) -> torch.optim.Optimizer:
+    """Build the optimiser, fused where it has that, for groups of parameters; None: all that learn, as one.
 
     Raises:
         BadUsage: there is no such optimiser, or it doesn't take these settings.
@@ -32,16 +34,17 @@ def make_optimiser(options: Options, model: nn.Module) -> torch.optim.Optimizer:
         more["weight_decay"] = options.weight_decay
     if "fused" in taken and not {"foreach", "fused", "differentiable", "capturable"} & set(more):
         more["fused"] = True
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if not parameters:
+    if groups is None:
+        groups = [{"params": [p for p in model.parameters() if p.requires_grad]}]
+    if not any(group["params"] for group in groups):
         raise BadUsage("The model has no parameters that learn.", "Choose another --model.")
     if issubclass(cls, torch.optim.LBFGS):
         raise BadUsage("LBFGS evaluates the model several times a step, which this trainer doesn't do.", "Use Adam.")
     try:
-        optimiser: torch.optim.Optimizer = cls(parameters, **{"lr": options.lr, **more})
+        made: torch.optim.Optimizer = cls(groups, **{"lr": options.lr, **more})
     except (TypeError, ValueError) as error:
         raise BadUsage(f"optimiser {options.optimiser!r}: {error}.", "Choose another trainer.optimiser.") from None
-    return optimiser
+    return made
 
 
 def make_limit(options: Options, parameters: list[nn.Parameter]) -> Callable[[], Any] | None:

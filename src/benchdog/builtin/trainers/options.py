@@ -43,3 +43,29 @@ class Supervised:
     recompute: Annotated[
         bool, Doc("Compute the blocks' inner values again for the backward pass: less memory, more time.")
     ] = False
+    freeze: Annotated[
+        tuple[str, ...], Doc('Parts, or patterns of parameters\' names, that don\'t learn: ["stem", "blocks.0"].')
+    ] = ()
+    freeze_parts: Annotated[
+        int, Doc("How many parts don't learn, from the input up; -1: all but the head, -2: all but the last two.")
+    ] = 0
+    unfreeze: Annotated[tuple[str, ...], Doc("Parts, or patterns, that learn although they are among those.")] = ()
+    unfreeze_every: Annotated[
+        int, Doc("Epochs after which one more of freeze_parts learns, from the head down; 0: never."), Bounds(ge=0)
+    ] = 0
+    layer_decay: Annotated[
+        float, Doc("What each part's rate is of that of the part above it; 1: all the same."), Bounds(gt=0, le=1)
+    ] = 1.0
+    hold_statistics: Annotated[
+        Literal["frozen", "all", "none"],
+        Doc("Whose running statistics (BatchNorm's) stay as they are: those of parts that don't learn, all, none."),
+    ] = "frozen"
+    lora: Annotated[
+        int,
+        Doc("Learn corrections of this rank beside frozen layers (arXiv:2106.09685); 0: learn the layers."),
+        Bounds(ge=0),
+    ] = 0
+    lora_layers: Annotated[
+        tuple[str, ...], Doc("The linear layers and 1x1 convolutions that get one: parts, or patterns of names.")
+    ] = ("*",)
+    lora_scale: Annotated[float, Doc("What a correction is multiplied by."), Bounds(gt=0)] = 1.0

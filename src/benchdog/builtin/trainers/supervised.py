@@ -6,10 +6,12 @@ from torch import nn
 
 from benchdog.api import Session
 from benchdog.builtin.trainers.averages import make_average
+from benchdog.builtin.trainers.lora import Lora
 from benchdog.builtin.trainers.optimisers import make_limit, make_optimiser
 from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.builtin.trainers.recomputing import recomputing
 from benchdog.builtin.trainers.schedules import make_schedule
+from benchdog.builtin.trainers.tuning import Tuning
 
 
 class Supervised:
@@ -21,16 +23,19 @@ class Supervised:
     def train(self, session: Session, /) -> nn.Module:
         """Train the session's model until its last epoch."""
         device, task, options = session.device, session.task, self.options
+        stages = session.stages
+        lora = Lora(options, session, stages[-1] if stages else "")
+        tuning = Tuning(options, session.model, stages, lora.parameters)
         model = device.prepare(session.model)
         parameters = list(model.parameters())
-        optimiser = make_optimiser(options, model)
+        optimiser = make_optimiser(options, model, tuning.groups())
         schedule = make_schedule(options, optimiser, session.total_steps, task.monitor, task.better)
         average = make_average(options, model, session.total_epochs)
         limit = make_limit(options, parameters)
-        session.track(optimiser=optimiser, schedule=schedule, average=average)
+        session.track(optimiser=optimiser, schedule=schedule, average=average, lora=lora)
         with recomputing(model, options.recompute):
-            for _ in session.epochs():
-                model.train()
+            for epoch in session.epochs():
+                tuning.begin(epoch)
                 for batch in session.batches():
                     with device.autocast():
                         score = model(*batch.inputs)
@@ -44,7 +49,9 @@ class Supervised:
                         average.step()
                         session.step_done(loss, weight)
                 average.epoch_done()
-                metrics = session.evaluate("valid", average.model)
-                schedule.epoch_done(metrics)
-                session.epoch_done(metrics, average.model)
+                with lora.merged():
+                    metrics = session.evaluate("valid", average.model)
+                    schedule.epoch_done(metrics)
+                    session.epoch_done(metrics, average.model)
+        lora.finish()
         return model

@@ -1,0 +1,211 @@
+"""What a training begins from: trained weights of a package, a run or a file; the recipe's table [start]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchdog import files, paths, run
+from benchdog.api import ModelInfo, Preprocess, Pretrained, Spec
+from benchdog.draft import Draft
+from benchdog.errors import BadData, BadUsage, no_artifact
+from benchdog.found import Found
+from benchdog.plugins import Plugins
+from benchdog.recipe import Part, Start, absolute
+from benchdog.tensors import SUFFIXES, Report
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PACKAGE = "package"
+ARTIFACT_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where weights lie, and what they were trained with."""
+
+    file: Path
+    rename: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
+    transform: Mapping[str, Any] | Sequence[Any] | None = None
+    state: str = ""
+    named: str = field(default="")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Read the model's tensors, by the file's names."""
+        from benchdog.tensors import read
+
+        found = read(self.file)
+        return {n.removeprefix(self.prefix): t for n, t in found.items() if n.startswith(self.prefix)}
+
+    def fitted(self) -> dict[str, Tensor]:
+        """Read what the transform had learnt; empty where it learns nothing."""
+        from benchdog.tensors import read
+
+        if not self.state:
+            return {}
+        return {n.removeprefix(self.state): t for n, t in read(self.file).items() if n.startswith(self.state)}
+
+
+def pretrained_of(found: Found, values: Mapping[str, Any], plugins: Plugins) -> Pretrained | None:
+    """Make what knows a model as its publisher trained it; None when nobody did."""
+    info = found.info
+    if not isinstance(info, ModelInfo) or not info.pretrained:
+        return None
+    options = plugins.options(found, values)
+    target = found.resolve(info.pretrained)
+    made: Pretrained = target() if options is None else target(options)
+    return made
+
+
+def resolved(draft: Draft, model: Part, spec: Spec, runs: Path | None = None) -> Start:
+    """Decide which file is meant, absolutely; note its SHA-256 and how its inputs are scaled.
+
+    Args:
+        draft: what is asked for.
+        model: the model, settled.
+        spec: what the data is.
+        runs: the folder of runs.
+
+    Raises:
+        BadUsage: there are no such weights, or they were trained on other fields.
+        BadData: a SHA-256 was given, and the file's is another.
+    """
+    start: Start = draft.table("start")
+    if not start.weights:
+        if start != Start():
+            raise BadUsage("[start] has settings, but no weights.", 'Write weights = "package", a run or a file.')
+        return start
+    base = draft.values["start.weights"].base
+    start = replace(start, weights=_absolute(start.weights, base, runs))
+    from_there = origin(start, model, draft.plugins)
+    found = files.sha256(from_there.file)
+    if start.sha256 and start.sha256 != found:
+        raise BadData(
+            f"The weights {start.weights!r} are not those of the recipe: their SHA-256 is {found}.",
+            'Bring the old ones back, or accept these: --set start.sha256=""',
+        )
+    ops = from_there.transform
+    if start.transform == "data" or ops is None:
+        ops = {}
+    elif not isinstance(ops, Mapping):
+        ops = {spec.fields[0].name: ops}
+    elif set(ops) != {f.name for f in spec.fields}:
+        raise BadUsage(
+            f"The weights were trained on {', '.join(map(repr, ops))}, the data has "
+            f"{', '.join(repr(f.name) for f in spec.fields)}.",
+            'Use the data\'s own transform: start.transform = "data".',
+        )
+    return replace(start, sha256=found, operations={name: tuple(each) for name, each in ops.items()})
+
+
+def _absolute(weights: str, base: Path, runs: Path | None) -> str:
+    """Give the absolute path of a file, an artifact's folder or a run."""
+    if weights == PACKAGE:
+        return weights
+    if Path(weights).suffix in SUFFIXES or (base / Path(weights).expanduser() / "artifact.json").is_file():
+        return absolute(weights, base)
+    if Path(weights).is_absolute() and (Path(weights) / "run.json").is_file():
+        return weights
+    return str(run.find(weights, paths.runs_dir(runs)).absolute())
+
+
+def origin(start: Start, model: Part, plugins: Plugins) -> Origin:
+    """Find the weights that a resolved [start] names."""
+    mine = tuple(start.rename.items())
+    known = _published(model, plugins)
+    if start.weights == PACKAGE:
+        if known is None:
+            others = [n for n, f in plugins.all("model").items() if getattr(f.info, "pretrained", "")]
+            raise BadUsage(
+                f"No package has weights for the model {model.name!r}.",
+                f"There are some for: {', '.join(others) or 'none'}. Or name a run, or a file of weights.",
+            )
+        return Origin(known.weights(), (*mine, *known.rename), transform=tuple(known.transform), named=PACKAGE)
+    place = Path(start.weights)
+    if place.suffix in SUFFIXES:
+        if not place.is_file():
+            raise BadUsage(f"There is no file {place}.", "Give the path of a file of weights, or a run's name.")
+        if known is None:
+            return Origin(place, mine, named=place.name)
+        return Origin(place, (*mine, *known.rename), transform=tuple(known.transform), named=place.name)
+    return _of_run(place, mine)
+
+
+def _published(model: Part, plugins: Plugins) -> Pretrained | None:
+    """Find what a plugin knows of a model; a class of one's own, or a live one, is known to nobody."""
+    for found in plugins.all("model").values():
+        if model.name in (found.info.name, found.where):
+            return pretrained_of(found, model.options, plugins)
+    return None
+
+
+def _of_run(place: Path, rename: tuple[tuple[str, str], ...]) -> Origin:
+    from benchdog.opening import locate, read_meta, verify_files
+
+    folder, kind = locate(place)
+    if kind != "artifact":
+        raise BadUsage(f"{place} is an export; training begins from a run, an artifact or a file of weights.")
+    meta = read_meta(folder, kind)
+    if ARTIFACT_WEIGHTS not in meta["files"]:
+        raise BadUsage(f"{place.name!r} holds no weights of a network.", "Begin from the run of one.")
+    if not (folder / ARTIFACT_WEIGHTS).is_file():
+        raise no_artifact(place.name)
+    verify_files(folder, {ARTIFACT_WEIGHTS: meta["files"][ARTIFACT_WEIGHTS]} | meta["files"])
+    ops = meta["preprocess"]["transform"]
+    return Origin(folder / ARTIFACT_WEIGHTS, rename, "model.", ops, "transform.", f"run {place.name}")
+
+
+def preprocess_for(start: Start, preprocess: Preprocess) -> Preprocess:
+    """Give the data's preprocess, its transform replaced by the one that the weights were trained with."""
+    return replace(preprocess, transform={**preprocess.transform, **start.operations})
+
+
+def take_transform(start: Start, transform: nn.Module, model: Part, plugins: Plugins) -> bool:
+    """Let a transform know what it had learnt when the weights were trained; false when nothing is known of that.
+
+    Raises:
+        BadUsage: that doesn't fit the data.
+    """
+    if not start.weights or start.transform == "data":
+        return False
+    learnt = origin(start, model, plugins).fitted()
+    try:
+        if learnt:
+            transform.load_state_dict(learnt)
+    except RuntimeError as error:
+        raise BadUsage(
+            f"The transform of {start.weights!r} doesn't fit the data: {' '.join(str(error).split())[:200]}.",
+            'Use the data\'s own: start.transform = "data".',
+        ) from None
+    return bool(learnt)
+
+
+def begin(start: Start, net: nn.Module, model: Part, plugins: Plugins) -> Report | None:
+    """Put the weights into a model that was just built; None when there are none to begin from.
+
+    Raises:
+        BadUsage: less of it fits than the recipe wants.
+        BadData: the file was changed since the recipe was resolved.
+    """
+    from benchdog.tensors import fill, renamed
+
+    if not start.weights:
+        return None
+    found = origin(start, model, plugins)
+    if start.sha256 and files.sha256(found.file) != start.sha256:
+        raise BadData(f"{found.file} was changed since this run began.", "Bring the old file back, or begin anew.")
+    tensors = renamed(found.tensors(), found.rename)
+    report = fill(net, tensors, skip=start.skip, head=start.head == "keep")
+    if not report.loaded or report.share < start.share:
+        names = ", ".join(list(tensors)[:2])
+        ours = ", ".join([n for n, why in report.fresh.items() if why not in ("the head", "as asked")][:2])
+        raise BadUsage(
+            f"Too little of the weights ({found.named}) fits the model {model.name!r}: {report.sentence()}.",
+            f"The file has {names} ...; the model wants {ours} .... Give start.rename, leave parts out by "
+            f"start.skip, or accept less: start.share = {max(0.0, int(report.share * 100 - 1) / 100):g}",
+        )
+    return report

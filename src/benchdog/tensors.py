@@ -1,0 +1,203 @@
+"""Weights from files: tensors by name and nothing else, renamed and put into a model, with a report."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchdog.errors import BadData, BadUsage
+from benchdog.stages import stages, within
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+NESTED = ("state_dict", "model_state_dict", "model")
+"""Where training scripts put a model's weights among other things."""
+SHOWN = 4
+
+
+@dataclass(slots=True)
+class Report:
+    """What of a file went into a model.
+
+    Attributes:
+        loaded: names of the model's tensors that were read.
+        fresh: names of those that were not, with the reason.
+        unused: names in the file, renamed, that the model has no place for.
+        share: of the parameters that were meant to be read, those that were.
+        summed: the first convolution, where it was made one for grey of one for colours.
+    """
+
+    loaded: list[str] = field(default_factory=list)
+    fresh: dict[str, str] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    share: float = 0.0
+    summed: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that run.json keeps."""
+        told = {"loaded": len(self.loaded), "share": self.share, "fresh": self.fresh, "unused": self.unused}
+        return {**told, "summed": self.summed}
+
+    def sentence(self) -> str:
+        """Say it in a line or three."""
+        whole = len(self.loaded) + len(self.fresh)
+        lines = [f"{len(self.loaded)} of {whole} tensors read ({self.share:.1%} of the parameters below the head)"]
+        if self.fresh:
+            lines.append("drawn anew: " + _some(f"{name} ({why})" for name, why in self.fresh.items()))
+        if self.summed:
+            lines.append(f"for grey pictures, {self.summed} is the sum over the colours")
+        if self.unused:
+            lines.append(f"of the file, not used: {_some(self.unused)}")
+        return "; ".join(lines)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Read a .safetensors, .pth or .pt file as tensors by name; code in it is never run.
+
+    Raises:
+        BadUsage: there is no such file, or it is of another kind.
+        BadData: it is damaged, or holds something other than finite tensors.
+    """
+    if path.suffix not in SUFFIXES:
+        raise BadUsage(f"{path} is none of {', '.join(SUFFIXES)}.", "Save the weights as .safetensors.")
+    if not path.is_file():
+        raise BadUsage(f"There is no file {path}.", "Give the path of a file of weights, or a run's name.")
+    found = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    for name, tensor in found.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise BadData(f"{path} holds something other than finite numbers in {name!r}.", "Get the file again.")
+    return found
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadData(f"{path} can't be read: {error}.", "The file is damaged: get it again.") from None
+
+
+def _pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a stranger's file may fail in any way
+        said = " ".join(str(error).split())[:160]
+        raise BadData(
+            f"{path} can't be read as tensors alone: {type(error).__name__}: {said}.",
+            "It is damaged, or holds code, which isn't run: save model.state_dict() of it as .safetensors.",
+        ) from None
+    for key in NESTED:
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+            break
+    if not isinstance(found, Mapping):
+        raise BadData(f"{path} holds a {type(found).__name__}, not tensors by name.", "Save model.state_dict().")
+    strange = [str(name) for name, value in found.items() if not isinstance(value, Tensor)]
+    if strange or not found:
+        raise BadData(f"{path} holds no tensors by name: {_some(strange) or 'it is empty'}.", "Save state_dict().")
+    return {str(name): value for name, value in found.items()}
+
+
+def renamed(tensors: Mapping[str, Tensor], pairs: Iterable[tuple[str, str]]) -> dict[str, Tensor]:
+    """Replace regular expressions in names, one after the other.
+
+    Raises:
+        BadUsage: an expression is none, or two names become one.
+    """
+    rules = []
+    for pattern, text in pairs:
+        try:
+            rules.append((re.compile(pattern), text))
+            rules[-1][0].sub(text, "")
+        except (re.error, IndexError) as error:
+            raise BadUsage(f"start.rename: {pattern!r} = {text!r}: {error}.", "It is a regular expression.") from None
+    result: dict[str, Tensor] = {}
+    for before, tensor in tensors.items():
+        name = before
+        for rule, text in rules:
+            try:
+                name = rule.sub(text, name)
+            except (re.error, IndexError) as error:
+                raise BadUsage(f"start.rename: {rule.pattern!r} = {text!r}: {error}.") from None
+        if name in result:
+            raise BadUsage(f"start.rename makes two tensors {name!r}, one of them of {before!r}.")
+        result[name] = tensor
+    return result
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Say whether a name lies in a part, or fits a pattern with * and ?."""
+    return any(within(name, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, skip: Sequence[str] = (), head: bool = False) -> Report:
+    """Copy tensors into a model where name, shape and kind of number agree.
+
+    Args:
+        skip: names of parts, or patterns, that stay as they are.
+        head: read the head too.
+    """
+    report = Report()
+    last = "" if head else (stages(model) or [""])[-1]
+    parameters = {name for name, _ in model.named_parameters()}
+    first = next(iter(dict(model.named_parameters())), "")
+    wanted = got = 0
+    for name, place in model.state_dict().items():
+        given = tensors.get(name)
+        if name == first and given is not None and _of_colours(given, place):
+            given, report.summed = given.sum(1, keepdim=True), name
+        meant = False
+        if last and within(name, last):
+            why = "the head"
+        elif matches(name, skip):
+            why = "as asked"
+        else:
+            meant, why = True, _misfit(given, place)
+        size = place.numel() if name in parameters else 0
+        wanted += size if meant else 0
+        if why:
+            report.fresh[name] = why
+            continue
+        assert given is not None
+        with torch.no_grad():
+            place.copy_(given)
+        got += size
+        report.loaded.append(name)
+    report.unused = [n for n in tensors if n not in report.loaded and not (last and within(n, last))]
+    report.share = got / wanted if wanted else 0.0
+    return report
+
+
+def _of_colours(given: Tensor, place: Tensor) -> bool:
+    """Say whether a first convolution is for colours and the model's for grey.
+
+    Grey is three equal colours, so the sum over them gives grey pictures what the colours' convolution would.
+    """
+    return given.dim() == 4 and given.shape[1] == 3 and place.shape == (given.shape[0], 1, *given.shape[2:])
+
+
+def _misfit(given: Tensor | None, place: Tensor) -> str:
+    if given is None:
+        return "not in the file"
+    if given.shape != place.shape:
+        return f"{tuple(place.shape)}, in the file {tuple(given.shape)}"
+    if given.is_floating_point() != place.is_floating_point() or given.is_complex():
+        return f"{place.dtype}, in the file {given.dtype}"
+    return ""
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more
