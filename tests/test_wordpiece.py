@@ -11,10 +11,10 @@ from torch import nn
 
 from benchdog import decode
 from benchdog.api import BadData, BadUsage, Field, NotAvailable, Preprocess, Raw, Spec, Target
+from benchdog.api.wordpiece import encoder, pieces, words
 from benchdog.builtin.models import imagenet, minilm
 from benchdog.builtin.models.options import MiniLMOptions
 from benchdog.tensors import fill, read, renamed
-from benchdog.api.wordpiece import encoder, pieces, words
 from inside import run, same
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "cafe", "!", "##s", "東"]

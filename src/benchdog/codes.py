@@ -50,17 +50,17 @@ def make_tokens(parameters: Op) -> Step:
     known = {}
     if unit == "character":
         known = {str(character): code for code, character in enumerate(parameters["vocabulary"])}
-    filled = length is not None and unit != "wordpiece"
+    room = length if unit != "wordpiece" else None
 
     def step(value: Any) -> Array:
         if isinstance(value, np.ndarray):
-            return _stored_tokens(value, count + (2 if known else 1) if filled else count)
+            return _stored_tokens(value, count + (2 if known else 1) if room else count)
         if not isinstance(value, str):
             raise Wrong(f"a text is needed, not {type(value).__name__}")
         if not (value.strip() if unit == "wordpiece" else value):
             raise Wrong("the text is empty")
-        if filled:
-            return _filled(value, length, encode, known)
+        if room:
+            return _filled(value, room, encode, known)
         try:
             codes = encode(value)
         except KeyError as error:

@@ -1,8 +1,9 @@
 """How texts become tokens and tokens texts: bytes, characters, byte pairs, word pieces. Standard library only.
 
 A decode operation says how: {"op": "tokens", "unit": "byte"}, {"unit": "character", "vocabulary": [...]},
-{"unit": "wordpiece", "vocabulary": [...]} or {"unit": "bpe", "merges": [[104, 101], [256, 32], ...]}. Byte pairs begin with the 256 bytes; the merge of two
-tokens is a new one, the next number, and they are merged in that order within each of `pieces`.
+{"unit": "wordpiece", "vocabulary": [...]} or {"unit": "bpe", "merges": [[104, 101], [256, 32], ...]}. Byte pairs
+begin with the 256 bytes; the merge of two tokens is a new one, the next number, and they are merged in that order
+within each of `pieces`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ HAN = (
 
 
 def encoder(parameters: Op) -> Callable[[str], list[int]]:
-    """Give the function from a text to its codes: `length` of them, filled up with 0, or without a length as many as it has.
+    """Give the function from a text to its codes: `length` of them, filled up with 0, or all.
 
     Raises:
         BadUsage: the vocabulary lacks a mark, or the filler isn't its first word.
