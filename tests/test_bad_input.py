@@ -61,7 +61,7 @@ def test_a_loss_that_is_not_a_number_keeps_the_last_good_checkpoint(tmp_path):
     newest = state.read(max((folder / "checkpoints").glob("step-*")))
     assert newest["step"] >= 2
     assert all(bool(tensor.isfinite().all()) for tensor in newest["model"].values())
-    assert bool(newest["losses"]["values"].isfinite().all())
+    assert bool(newest["log"]["losses"]["values"].isfinite().all())
 
 
 WILD = """

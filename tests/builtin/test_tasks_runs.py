@@ -113,7 +113,7 @@ def test_two_numbers(table, tmp_path):
     assert metrics["r2"] > 0.9
     assert metrics["mae"] == pytest.approx(np.mean([each["mae"] for each in metrics["per_target"].values()]))
     answers = run("predict", "r", table / "t.csv", "--json", cwd=tmp_path).json["answers"]
-    assert set(answers[0]) == {"id", "far", "near"}
+    assert set(answers[0]) - {"outside"} == {"id", "far", "near"}
     assert np.mean([each["far"] for each in answers]) == pytest.approx(50, abs=1)
 
 
@@ -165,7 +165,7 @@ def test_vectors(tmp_path):
     assert rows[0]["nearest"] in ("1.png", "2.png")
     assert {each["id"] for each in rows[0]["neighbours"]} == {"1.png", "2.png"}
     (alone,) = run("predict", "r", "0.png", "--json", cwd=tmp_path).json["answers"]
-    assert set(alone) == {"id", "vector"}
+    assert set(alone) == {"id", "vector", "outside"}
     assert alone["vector"] == pytest.approx(rows[0]["vector"], abs=1e-5)
     assert run("predict", "r", "0.png", cwd=tmp_path).out.splitlines()[0].split() == ["id", "vector"]
     assert (tmp_path / "runs" / "r" / "artifact" / "graph.pt2").is_file()  # written, run and compared
