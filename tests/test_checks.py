@@ -237,6 +237,6 @@ def test_memory_and_sizes_are_readable():
     total, available = facts.memory()
     assert total
     assert available is None or 0 <= available <= total
-    assert checks.readable(512_000_000) == "512 MB"
-    assert checks.readable(None) == "unknown"
-    assert checks.readable(12) == "12 bytes"
+    assert facts.readable(512_000_000) == "512 MB"
+    assert facts.readable(None) == "unknown"
+    assert facts.readable(12) == "12 bytes"

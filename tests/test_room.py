@@ -82,7 +82,7 @@ def test_auto_takes_as_many_as_fit(tmp_path):
     assert f"batch size {sizes[0]}: " in small.err
     assert f"batch size {sizes[1]}: " in large.err
     nothing = run(*common, "--batch-size", "auto", "--memory", "1MB", cwd=tmp_path, code=2)
-    assert "doesn't fit into 1MB" in nothing.err
+    assert "doesn't fit into 1.0 MB" in nothing.err
 
 
 def test_a_limit_cuts_the_batch_that_was_asked_for(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from benchdog.facts import Cards, Folder, Interpreter
+from benchdog.facts import Cards, Folder, Interpreter, readable
 
 if TYPE_CHECKING:
     from benchdog.found import Fault, Plugin
@@ -240,13 +240,3 @@ def numbers(version: str) -> tuple[int, ...]:
     while parts and parts[-1] == 0:
         parts.pop()
     return tuple(parts)
-
-
-def readable(size: int | None) -> str:
-    """Write bytes for people: "512 MB", "12.3 GB"."""
-    if size is None:
-        return "unknown"
-    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= step:
-            return f"{size / step:.1f} {unit}" if size < 100 * step else f"{size / step:.0f} {unit}"
-    return f"{size} bytes"

@@ -247,3 +247,13 @@ def loads(modules: Sequence[str], suspects: Sequence[str]) -> dict[str, tuple[st
             text = "" if isinstance(said, str) else said.stdout
             found[module] = tuple(json.loads(text.strip().splitlines()[-1]))
     return {module: names for module, names in found.items() if names}
+
+
+def readable(size: int | None) -> str:
+    """Write bytes for people: "512 MB", "12.3 GB"."""
+    if size is None:
+        return "unknown"
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= step:
+            return f"{size / step:.1f} {unit}" if size < 100 * step else f"{size / step:.0f} {unit}"
+    return f"{size} bytes"

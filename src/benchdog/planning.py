@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.draft import Draft
-from benchdog.facts import memory
+from benchdog.facts import memory, readable
 from benchdog.flops import count
 from benchdog.room import make_room, needs
 from benchdog.settle import Parts, settle
@@ -26,9 +26,9 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     free_disk = shutil.disk_usage(next(p for p in (runs.resolve(), *runs.resolve().parents) if p.exists())).free
     problems = []
     if free_memory is not None and needed["memory"] > free_memory:
-        problems.append(f"It needs about {_size(needed['memory'])} of memory; {_size(free_memory)} are free.")
+        problems.append(f"It needs about {readable(needed['memory'])} of memory; {readable(free_memory)} are free.")
     if needed["disk"] > free_disk:
-        problems.append(f"It needs about {_size(needed['disk'])} of disk; {_size(free_disk)} are free.")
+        problems.append(f"It needs about {readable(needed['disk'])} of disk; {readable(free_disk)} are free.")
     recipe = parts.recipe
     sizes = parts.data.sizes()
     shape = " + ".join(f"{f.kind} {_shape(f.shape)} {f.dtype}" for f in parts.spec.fields)
@@ -48,8 +48,8 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         ("backend", f"{recipe.backend.name}, {recipe.backend.options.get('precision', 'fp32')}"),
         ("steps", _steps(parts)),
         ("loading", _loading(parts)),
-        ("memory", f"about {_size(needed['memory'])}, data {_size(needed['data'])} of it"),
-        ("disk", f"about {_size(needed['disk'])} in {runs}"),
+        ("memory", f"about {readable(needed['memory'])}, data {readable(needed['data'])} of it"),
+        ("disk", f"about {readable(needed['disk'])} in {runs}"),
     ]
     return {
         "format": 0,
@@ -101,12 +101,3 @@ def _operations(count: int) -> str:
 
 def _shape(shape: tuple[int | None, ...]) -> str:
     return "x".join("?" if n is None else str(n) for n in shape) or "1"
-
-
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}"
-        value /= 1024
-    return f"{value:.1f} GiB"

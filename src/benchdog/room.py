@@ -10,6 +10,7 @@ from torch import nn
 
 from benchdog import facts
 from benchdog.errors import BadUsage, Failed
+from benchdog.facts import readable
 from benchdog.loading import Samples, sample_bytes
 from benchdog.recipe import AUTO
 from benchdog.settle import Parts, refuse_mixing
@@ -37,11 +38,6 @@ def bytes_of(text: str) -> int:
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 
-def amount(count: int) -> str:
-    """Write an amount of memory as `bytes_of` reads it."""
-    return f"{count / 1e9:.3g}GB" if count >= 1e9 else f"{count / 1e6:.3g}MB"
-
-
 def make_room(parts: Parts, model: nn.Module) -> str:
     """Set what `auto` and the limit leave open: the batch's size, or its pieces; give a sentence, "" when nothing is.
 
@@ -58,13 +54,13 @@ def make_room(parts: Parts, model: nn.Module) -> str:
         batch = min(fitting, LARGEST, max(1, (count or LARGEST) // STEPS))
         batch = batch // 8 * 8 or batch
         parts.recipe = replace(parts.recipe, loop=replace(loop, batch_size=batch))
-        return f"batch size {batch}: {fitting} samples fit into {amount(limit)}"
+        return f"batch size {batch}: {fitting} samples fit into {readable(limit)}"
     pieces = -(-loop.batch // fitting)
     if pieces <= loop.accumulate:
         return ""
     parts.recipe = replace(parts.recipe, loop=replace(loop, accumulate=pieces))
     refuse_mixing(parts, model)
-    return f"a batch of {loop.batch} in {pieces} pieces: {fitting} samples fit into {amount(limit)}"
+    return f"a batch of {loop.batch} in {pieces} pieces: {fitting} samples fit into {readable(limit)}"
 
 
 def needs(parts: Parts, model: nn.Module) -> dict[str, int]:
@@ -120,8 +116,8 @@ def _fitting(parts: Parts, model: nn.Module, limit: int) -> int:
     count = (limit - fixed) // max(1, need["kept"])
     if count < 1:
         raise BadUsage(
-            f"The model and its data take about {amount(fixed)}, and a sample {amount(need['kept'])} more; "
-            f"that doesn't fit into {amount(limit)}.",
+            f"The model and its data take about {readable(fixed)}, and a sample {readable(need['kept'])} more; "
+            f"that doesn't fit into {readable(limit)}.",
             "Give more --memory, a smaller model, or set trainer.recompute.",
         )
     count = min(int(count), LARGEST)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchdog.cli.output import columns, emit_json, is_terminal, say
+from benchdog.facts import readable
 
 if TYPE_CHECKING:
     from benchdog.api import Source, Spec, Split
@@ -47,9 +48,9 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     if as_json:
         emit_json({"format": FORMAT, "folder": str(cache_dir()), "bytes": sum(held.values()), "sources": rows})
         return
-    table = [(row["name"], _size(row["cached"]), row["summary"]) for row in rows]
+    table = [(row["name"], readable(row["cached"]), row["summary"]) for row in rows]
     typer.echo(columns(table, ("source", "cached", "summary")))
-    say(f"cache: {cache_dir()}, {_size(sum(held.values()))}")
+    say(f"cache: {cache_dir()}, {readable(sum(held.values()))}")
 
 
 @app.command("fetch")
@@ -65,7 +66,7 @@ def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fal
         emit_json({"format": FORMAT, "source": name, "folder": str(folder), "bytes": held})
     elif held:
         typer.echo(folder)
-        say(f"{name}: {_size(held)} in the cache")
+        say(f"{name}: {readable(held)} in the cache")
     else:
         say(f"{name}: nothing to fetch")
 
@@ -145,13 +146,13 @@ def prune(
     total = sum(held[folder] for folder in chosen)
     if chosen and not yes:
         if as_json or not is_terminal():
-            raise BadUsage(f"This removes {_size(total)} in {cache_dir()}.", "Add --yes to do it.")
-        typer.confirm(f"Remove {_size(total)} ({', '.join(chosen)})?", abort=True, err=True)
+            raise BadUsage(f"This removes {readable(total)} in {cache_dir()}.", "Add --yes to do it.")
+        typer.confirm(f"Remove {readable(total)} ({', '.join(chosen)})?", abort=True, err=True)
     freed = {folder: cache.remove(cache_dir() / folder) for folder in chosen}
     if as_json:
         emit_json({"format": FORMAT, "folder": str(cache_dir()), "removed": freed})
     else:
-        say(f"{_size(sum(freed.values()))} freed in {cache_dir()}")
+        say(f"{readable(sum(freed.values()))} freed in {cache_dir()}")
 
 
 def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[str, Source]:
@@ -226,15 +227,3 @@ def _tabled(sizes: dict[str, int | None], counts: dict[str, dict[str, Any] | Non
     keys = next((list(count) for count in counts.values() if count), [])
     rows += [[key, *((counts[n] or {}).get(key) for n in names)] for key in keys]
     return columns(rows, ["", *names])
-
-
-def _size(count: int) -> str:
-    """Write bytes for people."""
-    if count < 1000:
-        return f"{count} B"
-    value = float(count)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 1000:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} TB"

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from benchdog.cli.output import columns, emit_json, say
+from benchdog.facts import readable
 
 FORMAT = 0
 
@@ -64,8 +65,8 @@ def command(
         typer.echo(columns([(line[0], *line[2:]) for line in lines], (HEADER[0], *HEADER[2:])))
     else:
         typer.echo(columns(lines, HEADER))
-    size = sum(report["files"].values()) / 2**20
-    say(f"Verified on {report['inputs']}. {len(report['files'])} file(s), {size:.2f} MiB in {report['path']}")
+    size = readable(sum(report["files"].values()))
+    say(f"Verified on {report['inputs']}. {len(report['files'])} file(s), {size} in {report['path']}")
 
 
 HEADER = ("batch", "length", "largest difference", "relative", "labels", "")
