@@ -143,4 +143,4 @@ def test_prune(data: Any, cached: Path, tmp_path: Path) -> None:
     assert (tmp_path / "cache" / "digits" / "data.gz").exists()
     assert data("prune", "digits", "--yes", "--json").json["removed"]["digits"] > 1500
     assert not (tmp_path / "cache" / "digits").exists()
-    assert "0 B freed" in data("prune", "--yes").err
+    assert "0 bytes freed" in data("prune", "--yes").err
