@@ -1,6 +1,6 @@
 """One training run of Benchdog for the benchmarks, through its command line's own functions.
 
-    python ours.py image|tabular PEERS_FOLDER
+    python ours.py image|tabular|lm|unet PEERS_FOLDER
 
 Prints what the peers' scripts print: a name, a rate, and what the process's memory grew by after the imports.
 The clock runs from before the first step to after the last checkpoint is on the disk, evaluations and all
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+EPOCHS = {"image": 2, "tabular": 20, "lm": 1, "unet": 3}
+BATCHES = {"image": 128, "tabular": 64, "lm": 32, "unet": 32}
 
 
 def terminal() -> None:
@@ -73,9 +75,8 @@ def main() -> None:
     _ = torch, benchdog.pipeline
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     given = {"source.name": f"{HERE / 'work.py'}:{job.capitalize()}", "model.name": f"{HERE / 'work.py'}:{job}_net"}
-    epochs = {"image": 2, "tabular": 20}[job]
-    given |= {"loop.epochs": int(os.environ.get("EPOCHS", epochs)), "backend.name": "cpu"}
-    given |= {"loop.batch_size": {"image": 128, "tabular": 64}[job], "trainer.lr": 1e-3}
+    given |= {"loop.epochs": int(os.environ.get("EPOCHS", EPOCHS[job])), "backend.name": "cpu"}
+    given |= {"loop.batch_size": BATCHES[job], "trainer.lr": 1e-3}
     with tempfile.TemporaryDirectory() as place:
         draft = ask("", given, ["loop.checkpoint_seconds=2.0", "artifact.samples=0"], Shared())
         grown: list[int] = []
@@ -91,8 +92,9 @@ def main() -> None:
         run = benchdog.pipeline.train(draft, Path(place))
         seconds, steps = clock[1] - clock[0], run.facts["steps_done"]
         train = run.facts["samples"]["train"]
-    rate = steps / seconds if job == "tabular" else train * run.facts["epochs_done"] / seconds
-    unit = "steps/s" if job == "tabular" else "samples/s"
+    seen = train * run.facts["epochs_done"]
+    rate = {"tabular": steps, "lm": seen * 64}.get(job, seen) / seconds
+    unit = {"tabular": "steps/s", "lm": "tokens/s", "unet": "images/s"}.get(job, "samples/s")
     print(f"benchdog\t{rate:.1f} {unit}\tgrown {grown[0] / 1024:.1f} MiB")
 
 

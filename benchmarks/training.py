@@ -1,8 +1,8 @@
 """Training speed: Benchdog and its peers in turn.
 
-    python benchmarks/training.py image|tabular --peers FOLDER --python PEERS_PYTHON [--rounds 15] [--only NAME ...]
+    python benchmarks/training.py image|tabular|lm|unet --peers FOLDER --python PEERS_PYTHON [--rounds 15] [--only NAME ...]
 
-FOLDER holds image/*.py and tabular/peers.py, the peers' side of each job; PEERS_PYTHON is the interpreter of an
+FOLDER holds image/*.py, tabular/peers.py, lm/tuned_loop.py and unet/tuned_loop.py, the peers' side of each job; PEERS_PYTHON is the interpreter of an
 environment that has the peers. Benchdog runs in the environment of this program. Each round trains every program
 once, in the opposite order of the round before; the rates that they print are compared by the ratio of medians.
 """
@@ -29,11 +29,13 @@ IMAGE = (
     "keras_fit",
 )
 TABULAR = ("tuned", "floor", "raw", "lightning", "skorch", "ignite", "accelerate", "keras")
+PEERS = {"image": IMAGE, "tabular": TABULAR, "lm": ("tuned_loop",), "unet": ("tuned_loop",)}
+UNITS = {"image": "samples/s", "tabular": "steps/s", "lm": "tokens/s", "unet": "images/s"}
 
 
 def rate(text: str) -> float:
     """Find the rate that a program printed."""
-    found = re.search(r"([\d.]+) (?:samples|steps)/s", text)
+    found = re.search(r"([\d.]+) (?:samples|steps|tokens|images)/s", text)
     if not found:
         sys.exit(f"no rate in: {text}")
     return float(found[1])
@@ -47,7 +49,7 @@ def program(command: list[str], env: dict[str, str]) -> Callable[[], float]:
 def main() -> None:
     """Run the rounds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("job", choices=("image", "tabular"))
+    parser.add_argument("job", choices=tuple(UNITS))
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--rounds", type=int, default=15)
@@ -57,14 +59,14 @@ def main() -> None:
     env = {"EPOCHS": str(options.epochs)} if options.epochs else {}
     ours = [sys.executable, str(HERE / "ours.py"), options.job, str(options.peers)]
     entries = [Entry("benchdog", program(ours, env))]
-    for name in IMAGE if options.job == "image" else TABULAR:
+    for name in PEERS[options.job]:
         if options.only and name not in options.only:
             continue
-        script = ["image", f"{name}.py"] if options.job == "image" else ["tabular", "peers.py"]
-        command = [options.python, str(options.peers.joinpath(*script)), *([] if options.job == "image" else [name])]
+        script = ["peers.py", name] if options.job == "tabular" else [f"{name}.py"]
+        command = [options.python, str(options.peers / options.job / script[0]), *script[1:]]
         entries.append(Entry(name, program(command, env)))
     interleave(entries, options.rounds)
-    print(table(entries, "samples/s" if options.job == "image" else "steps/s"))
+    print(table(entries, UNITS[options.job]))
 
 
 main()

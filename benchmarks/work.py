@@ -114,3 +114,83 @@ def tabular_net(spec: Spec) -> torch.nn.Module:
     torch.manual_seed(0)
     nn = torch.nn
     return nn.Sequential(nn.Linear(11, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+
+
+class Unet:
+    """The peers' discs among squares; a few of another seed to validate on."""
+
+    def __init__(self) -> None:
+        self.peers = _peers_module(PEERS / "unet" / "tuned_loop.py")
+
+    def spec(self) -> Spec:
+        side = self.peers.S
+        image = Field(kind="image", shape=(1, side, side), dtype="uint8", range=(0, 255))
+        mask = Target(kind="mask", classes=("background", "disc"), dtype="uint8", shape=(side, side))
+        return Spec(fields=(image,), target=mask)
+
+    def preprocess(self, spec: Spec) -> Preprocess:
+        return _preprocess(spec, "scale")
+
+    def open(self) -> dict[str, Arrays]:
+        splits = {"train": self.peers.images(self.peers.N, 0), "valid": self.peers.images(HELD_OUT, 1)}
+        return {name: Arrays(x.numpy(), y.numpy()) for name, (x, y) in splits.items()}
+
+
+def unet_net(spec: Spec) -> torch.nn.Module:
+    """Give the peers' net; its last layer has a channel for each of the two classes, as the task wants."""
+    net: torch.nn.Module = _peers_module(PEERS / "unet" / "tuned_loop.py").net()
+    net.o = torch.nn.Conv2d(net.o.in_channels, 2, 1)
+    return net
+
+
+class Lm:
+    """Windows of the peers' book at the peers' random places, so many that an epoch is the peers' training."""
+
+    def __init__(self) -> None:
+        self.peers = _peers_module(PEERS / "lm" / "tuned_loop.py")
+        path = Path(os.environ.get("BOOK", str(PEERS.parent / "data" / "text" / "1342-0.txt")))
+        self.text = np.frombuffer(path.read_bytes(), np.uint8)
+
+    def spec(self) -> Spec:
+        length = self.peers.T
+        field = Field(kind="tokens", shape=(length,), dtype="int64", range=(0, 255))
+        names = tuple(f"{code:02x}" for code in range(256))
+        target = Target(kind="next-token", name="next", classes=names, shape=(length,), spelling="hex")
+        return Spec(fields=(field,), target=target)
+
+    def preprocess(self, spec: Spec) -> Preprocess:
+        return Preprocess(
+            decode={"input": [{"op": "tokens", "unit": "byte"}]}, transform={"input": [{"op": "identity"}]}
+        )
+
+    def open(self) -> dict[str, Windows]:
+        cut, count = int(len(self.text) * 0.9), self.peers.STEPS * self.peers.BS
+        train, held_out = self.text[:cut], self.text[cut:]
+        draw = np.random.default_rng(0)
+        starts = draw.integers(0, len(train) - self.peers.T - 1, count)
+        fixed = np.arange(0, HELD_OUT * self.peers.T, self.peers.T)
+        return {"train": Windows(train, starts, self.peers.T), "valid": Windows(held_out, fixed, self.peers.T)}
+
+
+class Windows:
+    """Windows of bytes; the target is the window one byte later."""
+
+    def __init__(self, codes: np.ndarray, starts: np.ndarray, length: int) -> None:
+        self.codes, self.starts, self.window = codes, starts, np.arange(length + 1)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def raw(self, i: int, /) -> Raw:
+        (x,), y = self.batch([i])
+        return Raw(id=str(i), fields={"input": x[0]}, target=y[0])
+
+    def batch(self, indices: Any) -> Any:
+        both = self.codes[self.starts[indices][:, None] + self.window].astype(np.int64)
+        return (both[:, :-1],), both[:, 1:]
+
+
+def lm_net(spec: Spec) -> torch.nn.Module:
+    """Give the peers' net."""
+    net: torch.nn.Module = _peers_module(PEERS / "lm" / "tuned_loop.py").net()
+    return net
