@@ -21,13 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SOURCES = '''
-"""Samples by position and in shards; `ids.txt` beside this file gets the id of each that is validated."""
+"""Samples by position and in shards, and the plain trainer, which also notes the ids of every batch."""
 
 from pathlib import Path
 
 import numpy as np
 
-from benchdog.api import Field, Raw, Shard, SourceInfo, Spec, Target, hookimpl
+from benchdog.api import Field, Raw, Shard, SourceInfo, Spec, Target, TrainerInfo, hookimpl
+from benchdog.builtin.trainers.supervised import Supervised
 
 CONTRACT = 0
 MARK = Path(MARKED)
@@ -58,6 +59,8 @@ class Part:
     def read(self, shard, start):
         first = int(shard.name) * shard.samples
         for i in range(start, shard.samples):
+            if self.split == "valid":
+                MARK.touch()
             yield sample(self.split, first + i)
 
 
@@ -84,19 +87,42 @@ class Sharded(Numbered):
 def benchdog_sources():
     names = ("numbered", "sharded")
     return [SourceInfo(name=n, summary="For the drill.", target=f":{n.capitalize()}") for n in names]
+
+
+class Noted(Supervised):
+    def train(self, session):
+        batches = session.batches
+
+        def noted():
+            with (session.run.folder / "ids.txt").open("a") as file:
+                piece = 0
+                for batch in batches():
+                    file.write(f"{session.step} {piece} {','.join(map(str, batch.ids))}\\n")
+                    file.flush()
+                    yield batch
+                    piece = 0 if batch.last else piece + 1
+
+        session.batches = noted
+        return super().train(session)
+
+
+@hookimpl
+def benchdog_trainers():
+    options = "benchdog.builtin.trainers.options:Supervised"
+    return [TrainerInfo(name="noted", summary="For the drill.", target=":Noted", options=options)]
 '''
 
 RECIPES = {
     "plain": """
 source = "digits"
 model = { name = "cnn", width = 4, hidden = 32, dropout = 0.1 }
-trainer = { name = "supervised", schedule = "cosine", warmup = 0.1 }
+trainer = { name = "noted", schedule = "cosine", warmup = 0.1 }
 loop = { epochs = EPOCHS, batch_size = 32, checkpoint_steps = 7, log_every = 5 }
 """,
     "averaged": """
 source = "digits"
 model = { name = "cnn", width = 4, hidden = 32, dropout = 0.1 }
-trainer = { name = "supervised", optimiser = "AdamW", average = "ema", clip_norm = 1.0, weight_decay = 0.01 }
+trainer = { name = "noted", optimiser = "AdamW", average = "ema", clip_norm = 1.0, weight_decay = 0.01 }
 loader = { augment = ["flip", { name = "crop", padding = 1 }, "affine", "colour", "noise", "cut-out", "mix-up"] }
 loop = { epochs = EPOCHS, batch_size = 48, checkpoint_steps = 5, log_every = 3 }
 """,
@@ -105,7 +131,7 @@ source = "digits"
 model = { name = "mlp", hidden = [48] }
 loop = { epochs = EPOCHS, batch_size = 50, accumulate = 4, checkpoint_steps = 9, log_every = 4 }
 [trainer]
-name = "supervised"
+name = "noted"
 optimiser = "SGD"
 optimiser_options = { momentum = 0.9, nesterov = true }
 schedule = "one-cycle"
@@ -114,21 +140,21 @@ lr = 0.05
     "workers": """
 source = "numbered"
 model = { name = "resnet", width = 4 }
-trainer = { name = "supervised", average = "swa", swa_start = 0.3 }
+trainer = { name = "noted", average = "swa", swa_start = 0.3 }
 loader = { memory = 0, workers = 2, augment = ["flip", "noise"] }
 loop = { epochs = EPOCHS, batch_size = 32, checkpoint_steps = 6, log_every = 4 }
 """,
     "stream": """
 source = "sharded"
 model = { name = "cnn", width = 4, hidden = 16, dropout = 0.2 }
-trainer = { name = "supervised", schedule = "plateau", schedule_options = { patience = 0, factor = 0.7 } }
+trainer = { name = "noted", schedule = "plateau", schedule_options = { patience = 0, factor = 0.7 } }
 loader = { workers = 0, streams = 3, shuffle = 40, augment = ["flip"] }
 loop = { epochs = EPOCHS, batch_size = 20, checkpoint_steps = 8, log_every = 4 }
 """,
     "large": """
 source = "digits"
 model = { name = "mlp", hidden = [1536, 1536] }
-trainer = { name = "supervised", schedule = "StepLR", schedule_options = { step_size = 2 } }
+trainer = { name = "noted", schedule = "StepLR", schedule_options = { step_size = 2 } }
 loop = { epochs = EPOCHS, batch_size = 64, checkpoint_steps = 1, log_every = 5 }
 """,
 }
@@ -214,12 +240,17 @@ class Drill:
         return killed
 
     def trace(self, name: str) -> dict[str, str]:
-        """Give hashes of what a run leaves: weights, log without its clock, each step's loss, metrics."""
+        """Give hashes of what a run leaves: weights, log without its clock, each step's loss, each batch's ids."""
         folder = self.place / "runs" / name
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         log = [{k: v for k, v in line.items() if k != "time"} for line in lines]
         weights = (folder / "artifact" / "model.safetensors").read_bytes()
+        ids: dict[tuple[str, str], str] = {}  # a step that was gone through twice counts as the second time
+        for line in (folder / "ids.txt").read_text(encoding="utf-8").splitlines():
+            step, piece, names = line.split(" ")
+            ids[step, piece] = names
         parts = {"weights": weights, "log": json.dumps(log).encode(), "losses": (folder / "losses.f32").read_bytes()}
+        parts["ids"] = json.dumps(sorted((int(a), int(b), names) for (a, b), names in ids.items())).encode()
         return {key: hashlib.sha256(data).hexdigest() for key, data in parts.items()}
 
 
@@ -228,7 +259,7 @@ def drill(place: Path, recipe: str, kills: int, epochs: int = 0) -> tuple[bool, 
     it = Drill(place, recipe, epochs or EPOCHS[recipe])
     it.finish("whole")
     draw = random.Random(recipe)
-    moments = [m for m in MOMENTS if (m != "validating" or recipe == "workers")]
+    moments = [m for m in MOMENTS if m != "validating" or recipe in ("workers", "stream")]
     for number in range(kills):
         moment = moments[number % len(moments)]
         if not it.kill("again" if number % 5 == 4 else moment, draw):

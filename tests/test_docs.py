@@ -65,6 +65,7 @@ def test_every_example_is_a_healthy_plugin(name, plugins):
         ("tiny_net.py", "model", "tiny-net"),
         ("stars.py", "source", "stars"),
         ("median.py", "task", "median"),
+        ("dim.py", "augmentation", "dim"),
         ("plain_sgd.py", "trainer", "plain-sgd"),
         ("native.py", "exporter", "native"),
         ("one_core.py", "backend", "one-core"),
