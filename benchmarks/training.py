@@ -1,10 +1,12 @@
 """Training speed: Benchdog and its peers in turn.
 
-    python benchmarks/training.py image|tabular|lm|unet --peers FOLDER --python PEERS_PYTHON [--rounds 15] [--only NAME ...]
+    python benchmarks/training.py image|tabular|lm|unet --peers FOLDER --python PEERS_PYTHON [--rounds 15]
+                                  [--only NAME ...] [--epochs N]
 
-FOLDER holds image/*.py, tabular/peers.py, lm/tuned_loop.py and unet/tuned_loop.py, the peers' side of each job; PEERS_PYTHON is the interpreter of an
-environment that has the peers. Benchdog runs in the environment of this program. Each round trains every program
-once, in the opposite order of the round before; the rates that they print are compared by the ratio of medians.
+FOLDER holds the peers' side of each job: image/*.py, tabular/peers.py, lm/tuned_loop.py, unet/tuned_loop.py;
+PEERS_PYTHON is the interpreter of an environment that has the peers. Benchdog runs in the environment of this
+program. Each round trains every program once, in the opposite order of the round before; the rates that they print
+are compared by the ratio of medians.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from benchdog.asking import ask, refuse_code
 from benchdog.cli import Shared
 from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
+from benchdog.layers import SHIPPED
 from benchdog.plugins import Plugins
 from benchdog.recipe import Keeping, Loading, Loop, Part, Recipe, local_files, moved, read_resolved, write_resolved
 from benchdog.schema import _toml, new_recipe, recipe_schema
@@ -362,6 +363,16 @@ def test_the_schema_refuses_what_benchdog_refuses(shared, write, schema, content
 
 def test_the_schema_is_a_schema(plugins):
     jsonschema.Draft202012Validator.check_schema(recipe_schema(plugins))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_recipes_are_read_by_their_bare_name(path, shared, schema, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    schema.validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    draft = accepted(shared, Path(path.name))
+    assert draft.name("source") == "fashion-mnist"
+    Path(path.name).write_text('source = "digits"', encoding="utf-8")  # a file here comes first
+    assert accepted(shared, Path(path.name)).name("source") == "digits"
 
 
 def all_sources():

@@ -22,16 +22,35 @@ class Given:
     base: Path
 
 
+SHIPPED = sorted(Path(__file__).with_name("recipes").glob("*.toml"))
 Layer = dict[str, Given]
 """Values by dotted key: "loop.epochs", "model.name", "seed"."""
 
 
+def shipped(path: Path) -> Path:
+    """Give the recipe that comes with Benchdog when a bare name isn't that of a file here."""
+    named = [each for each in SHIPPED if each.name == str(path)]
+    return named[0] if named and not path.exists() else path
+
+
+def shipped_text(name: str) -> str:
+    """Read a shipped recipe; BadUsage when there is none of that name."""
+    found = {path.name: path for path in SHIPPED}
+    if name not in found:
+        raise BadUsage(f"No recipe {name!r} comes with Benchdog.", nearest(name, found))
+    return found[name].read_text(encoding="utf-8")
+
+
 def read_toml(path: Path) -> Layer:
-    """Read a recipe file as a layer; unknown tables are refused."""
+    """Read a recipe file as a layer; unknown tables are refused. A bare name may be that of a shipped one."""
+    path = shipped(path)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BadUsage(f"There is no recipe {path}.", "Write one: benchdog new digits > recipe.toml") from None
+        raise BadUsage(
+            f"There is no recipe {path}.",
+            f"Write one: benchdog new digits > recipe.toml. Shipped are: {', '.join(p.name for p in SHIPPED)}.",
+        ) from None
     except OSError as error:
         raise BadData(f"{path} can't be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -67,6 +67,8 @@ NETS = {
     "cnn of 8x8": (cnn, CnnOptions(width=4, hidden=8), picture(1, 8, 8), (3,)),
     "cnn of 28x28": (cnn, CnnOptions(width=4, hidden=8, dropout=0.1), picture(1, 28, 28), (3,)),
     "cnn of 90x33": (cnn, CnnOptions(width=4, hidden=8), picture(3, 90, 33), (3,)),
+    "cnn of batches": (cnn, CnnOptions(widths=(4, 6, 8), norm="batch", hidden=8), picture(1, 28, 28), (3,)),
+    "cnn of groups": (cnn, CnnOptions(widths=(4, 6), norm="group", hidden=8), picture(3, None, None), (3,)),
     "cnn of any size": (cnn, CnnOptions(width=4, hidden=8), picture(3, None, None), (3,)),
     "cnn of a volume": (cnn, CnnOptions(width=4, hidden=8), picture(1, 9, 12, 8, kind="volume"), (3,)),
     "resnet, small": (resnet, ResnetOptions(width=4), picture(3, 32, 32), (3,)),

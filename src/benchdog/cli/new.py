@@ -10,7 +10,7 @@ import typer
 
 def command(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(help="A source, a .csv file or a folder of images.")],
+    source: Annotated[str, typer.Argument(help="A source, a .csv file, a folder of images, or a shipped recipe.")],
     task: Annotated[str, typer.Option(help="The task; else the target decides.")] = "auto",
     model: Annotated[str, typer.Option(help="The model; else task and data decide.")] = "auto",
     trainer: Annotated[str, typer.Option(help="The trainer.")] = "supervised",
@@ -23,14 +23,18 @@ def command(
     from benchdog.asking import source_layer
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage
+    from benchdog.layers import shipped_text
     from benchdog.schema import new_recipe
 
-    layer = source_layer(source)
-    given: dict[str, Any] = {k: str(Path(v.value).resolve()) for k, v in layer.items() if k == "source.path"}
-    if target:
-        given["source.target"] = target
-    chosen = {"source": layer["source.name"].value, "task": task, "model": model, "trainer": trainer}
-    text = new_recipe(ctx.obj.plugins(), chosen, given)
+    if source.endswith(".toml"):
+        text = shipped_text(source)
+    else:
+        layer = source_layer(source)
+        given: dict[str, Any] = {k: str(Path(v.value).resolve()) for k, v in layer.items() if k == "source.path"}
+        if target:
+            given["source.target"] = target
+        chosen = {"source": layer["source.name"].value, "task": task, "model": model, "trainer": trainer}
+        text = new_recipe(ctx.obj.plugins(), chosen, given)
     if out is not None:
         if out.exists():
             raise BadUsage(f"{out} exists.", "Choose another --out; nothing is overwritten.")

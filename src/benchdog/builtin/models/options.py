@@ -21,6 +21,12 @@ class CnnOptions:
     """Options of the model `cnn`."""
 
     width: Annotated[int, Doc("Channels of the first convolution; the next have twice as many."), Bounds(ge=1)] = 32
+    widths: Annotated[
+        tuple[int, ...], Doc("Channels of each convolution, in place of width; none: as many as the size wants.")
+    ] = ()
+    norm: Annotated[
+        Literal["none", "batch", "group"], Doc("Normalisation after each convolution: none, batch or group.")
+    ] = "none"
     hidden: Annotated[int, Doc("Width of the layer before the last."), Bounds(ge=1)] = 256
     dropout: Annotated[float, Doc("Share of its values dropped in training."), Bounds(ge=0, lt=1)] = 0.0
 

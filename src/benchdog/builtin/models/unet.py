@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchdog.api import BadUsage, Field, Spec
 
 from .fit import convolutions, shape, single_picture
+from .norms import normalisation
 from .options import UnetOptions
 
 
@@ -20,23 +21,6 @@ def levels_for(field: Field) -> int:
     if len(sides) < len(field.shape) - 1:
         return 3
     return max(2, min(4, (min(sides) // 4).bit_length() - 1))
-
-
-def normalisation(field: Field, options: UnetOptions, width: int) -> list[nn.Module]:
-    """Give the layer after a convolution of `width` channels, if any."""
-    if options.norm == "none":
-        return []
-    if options.norm == "batch":
-        return [(nn.BatchNorm2d if field.kind == "image" else nn.BatchNorm3d)(width)]
-    groups = next(g for g in (8, 4, 2, 1) if width % g == 0)
-    return [Groups(groups, width)]
-
-
-class Groups(nn.GroupNorm):
-    """Normalise groups of channels, without torch's check of the batch's size, which can't be traced."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class Unet(nn.Module):
@@ -55,7 +39,7 @@ class Unet(nn.Module):
             layers: list[nn.Module] = []
             for channels in (before, after):
                 layers.append(convolution(channels, after, 3, padding=1, bias=options.norm == "none"))
-                layers += [*normalisation(field, options, after), nn.ReLU()]
+                layers += [*normalisation(options.norm, after, field), nn.ReLU()]
             return nn.Sequential(*layers)
 
         widths = [options.width << level for level in range(levels + 1)]
