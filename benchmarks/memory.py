@@ -1,6 +1,6 @@
-"""Memory grown after the imports on the image job: Benchdog against the plain loop, in turn.
+"""Memory grown after the imports: Benchdog against the loops written by hand, in turn.
 
-    python benchmarks/memory.py --peers FOLDER [--rounds 5]
+    python benchmarks/memory.py image|lm|unet --peers FOLDER [--rounds 5]
 
 Both numbers are the growth of the process's peak resident size from after the imports to after the last step.
 """
@@ -10,20 +10,27 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from versus import Entry, interleave, output_of, table
 
 HERE = Path(__file__).resolve().parent
 PLAIN = """
-import resource, runpy, sys
-sys.path.insert(0, sys.argv[1] + "/image")
-import common
+import resource, sys
+from pathlib import Path
+script = Path(sys.argv[1])
+sys.path.insert(0, str(script.parent))
+import torch
+if (script.parent / "common.py").exists():
+    import common
+    common.accuracy = lambda m: 0.0  # judging the model is not the loop's
+loop = script.read_text().split("    with torch.no_grad()")[0]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-common.accuracy = lambda m: 0.0  # judging the model is not the loop's
-runpy.run_path(sys.argv[1] + "/image/" + sys.argv[2] + ".py")
+exec(compile(loop, str(script), "exec"), {"__name__": "__main__", "__file__": str(script)})
 print(f"grown {(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024:.1f} MiB")
 """
+LOOPS = {"image": ("tuned_loop", "raw_loop"), "lm": ("tuned_loop",), "unet": ("tuned_loop",)}
 
 
 def grown(command: list[str]) -> float:
@@ -37,15 +44,15 @@ def grown(command: list[str]) -> float:
 def main() -> None:
     """Run the rounds and print the table."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("job", choices=tuple(LOOPS))
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    peers = str(options.peers)
-    entries = [
-        Entry("benchdog", lambda: grown([sys.executable, str(HERE / "ours.py"), "image", peers])),
-        Entry("tuned_loop", lambda: grown([sys.executable, "-c", PLAIN, peers, "tuned_loop"])),
-        Entry("raw_loop", lambda: grown([sys.executable, "-c", PLAIN, peers, "raw_loop"])),
-    ]
+    job, peers = options.job, options.peers
+    entries = [Entry("benchdog", lambda: grown([sys.executable, str(HERE / "ours.py"), job, str(peers)]))]
+    for name in LOOPS[job]:
+        command = [sys.executable, "-c", PLAIN, str(peers / job / f"{name}.py")]
+        entries.append(Entry(name, partial(grown, command)))
     interleave(entries, options.rounds)
     print(table(entries, "MiB"))
 

@@ -42,7 +42,7 @@ def terminal() -> None:
     threading.Thread(target=drain, daemon=True).start()
 
 
-def _clock() -> list[float]:
+def clock() -> list[float]:
     """Note when the first epoch begins and when the last checkpoint lies on the disk."""
     from benchdog.session import Session
 
@@ -80,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         draft = ask("", given, ["loop.checkpoint_seconds=2.0", "artifact.samples=0"], Shared())
         grown: list[int] = []
-        clock = _clock()
+        times = clock()
         finish = benchdog.pipeline.finish
 
         def finished(*args: object) -> None:
@@ -90,7 +90,7 @@ def main() -> None:
 
         benchdog.pipeline.finish = finished  # what comes after the last checkpoint is not the loop's
         run = benchdog.pipeline.train(draft, Path(place))
-        seconds, steps = clock[1] - clock[0], run.facts["steps_done"]
+        seconds, steps = times[1] - times[0], run.facts["steps_done"]
         train = run.facts["samples"]["train"]
     seen = train * run.facts["epochs_done"]
     rate = {"tabular": steps, "lm": seen * 64}.get(job, seen) / seconds
@@ -98,4 +98,5 @@ def main() -> None:
     print(f"benchdog\t{rate:.1f} {unit}\tgrown {grown[0] / 1024:.1f} MiB")
 
 
-main()
+if __name__ == "__main__":
+    main()

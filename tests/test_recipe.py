@@ -369,10 +369,10 @@ def test_the_schema_is_a_schema(plugins):
 def test_shipped_recipes_are_read_by_their_bare_name(path, shared, schema, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     schema.validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    draft = accepted(shared, Path(path.name))
+    draft = accepted(shared, path.name)
     assert draft.name("source") == "fashion-mnist"
     Path(path.name).write_text('source = "digits"', encoding="utf-8")  # a file here comes first
-    assert accepted(shared, Path(path.name)).name("source") == "digits"
+    assert accepted(shared, path.name).name("source") == "digits"
 
 
 def all_sources():
