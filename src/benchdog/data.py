@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,8 +32,8 @@ from benchdog.workers import Rebuilt, Workers
 
 SMALL = 16 * 2**20
 """Bytes up to which a resident split is transformed once instead of at every step."""
-HELD_OUT = 256
-"""Samples that are evaluated at once, up to four training batches: nothing is kept for a backward pass."""
+HELD_OUT, VALUES = 256, 1 << 16
+"""Samples that are evaluated at once, and numbers of theirs, where that is more than a training batch."""
 FIT_SAMPLES = 10_000
 """Samples on which a transform is fitted when the training split doesn't fit into memory."""
 
@@ -253,12 +254,19 @@ class Feed:
                 ids = [piece.ids[i] for i in part.tolist()]
                 yield self._move(inputs, piece.target[part], ids, part is cut[-1], epoch), after.to_json()
 
+    def _size(self) -> int:
+        """Choose how many samples are evaluated at once: more than in training only if they are small."""
+        loop, spec = self.recipe.loop, self.data.spec
+        piece = -(-loop.batch // loop.accumulate)
+        shapes = [field.shape for field in spec.fields] + [(*spec.target.shape, max(1, spec.classes))]
+        values = sum(math.prod(axis or VALUES for axis in shape) for shape in shapes)
+        return max(piece, min(4 * piece, HELD_OUT, VALUES // values))
+
     def held_out(self, name: str) -> Iterator[Batch]:
         """Yield a split in its own order, whole on every rank."""
         if name not in self.data.splits:
             raise BadUsage(f"There is no {name!r} split.", nearest(name, self.data.splits))
-        split, size = self.data.splits[name], self.recipe.loop.batch
-        size = max(size, min(4 * size, HELD_OUT))
+        split, size = self.data.splits[name], self._size()
         if isinstance(split, Reader):
             plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
             for piece in split.read(plan, Position.start(1), [0]):

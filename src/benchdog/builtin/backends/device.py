@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .uncompiled import plain_step, spare_the_compiler
+
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -31,6 +33,7 @@ class TorchDevice:
         torch.set_deterministic_debug_mode("error" if deterministic else "default")
         # Filling fresh memory with NaN finds faults of kernels, not of runs, and costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        spare_the_compiler()
         if kind == "cuda":
             torch.cuda.set_device(self.torch_device)
         if world > 1:
@@ -75,7 +78,7 @@ class TorchDevice:
         if self._scaler is None:
             if limit is not None:
                 limit()
-            optimiser.step()
+            plain_step(optimiser)
             return
         if limit is not None:
             self._scaler.unscale_(optimiser)

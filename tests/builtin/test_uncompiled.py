@@ -1,0 +1,95 @@
+"""Optimisers are made and step without torch's compiler, and do what they always do."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from benchdog.builtin.backends.uncompiled import plain_step
+
+OPTIMISERS = {
+    name: cls
+    for name, cls in inspect.getmembers(torch.optim, inspect.isclass)
+    if issubclass(cls, torch.optim.Optimizer) and name not in ("Optimizer", "LBFGS", "SparseAdam")
+}
+TRAINING = """
+import sys
+from benchdog.api import hookimpl
+from benchdog.cli import main
+
+CONTRACT = 0
+
+
+@hookimpl
+def benchdog_epoch_ended(run, epoch, metrics):
+    print("compiler" if "torch._dynamo" in sys.modules else "none", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.argv[1:1] = ["--plugin", __file__]
+    main()
+"""
+
+
+def weights(cls, step, **more):
+    torch.manual_seed(0)
+    net = nn.Linear(4, 3, bias=cls is not torch.optim.Muon)
+    optimiser = cls(net.parameters(), lr=0.01, **more)
+    schedule = torch.optim.lr_scheduler.StepLR(optimiser, 2)
+    for i in range(4):
+        optimiser.zero_grad()
+        net(torch.arange(8.0).view(2, 4) + i).square().sum().backward()
+        step(optimiser)
+        schedule.step()
+    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_a_plain_step_gives_the_same_bits(name):
+    cls = OPTIMISERS[name]
+    assert torch.equal(weights(cls, plain_step), weights(cls, lambda optimiser: optimiser.step()))
+
+
+def test_a_fused_step_gives_the_same_bits():
+    both = [weights(torch.optim.AdamW, step, fused=True) for step in (plain_step, lambda o: o.step())]
+    assert torch.equal(*both)
+
+
+def test_hooks_and_steps_of_ones_own_are_heard():
+    net = nn.Linear(2, 1)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    heard = []
+    handle = optimiser.register_step_post_hook(lambda *_: heard.append("hook"))
+    plain_step(optimiser)
+    handle.remove()
+    plain_step(optimiser)
+    optimiser.step = lambda: heard.append("own")
+    plain_step(optimiser)
+
+    class Mine(torch.optim.SGD):
+        def step(self, closure=None):
+            heard.append("mine")
+
+    plain_step(Mine(net.parameters(), lr=0.1))
+    assert heard == ["hook", "own", "mine"]
+
+
+def test_training_imports_no_compiler(tmp_path):
+    (tmp_path / "watch.py").write_text(TRAINING, encoding="utf-8")
+    settings = [
+        "--model",
+        "cnn",
+        "--epochs",
+        "1",
+        "--set",
+        "trainer.schedule=one-cycle",
+        "--set",
+        "loop.accumulate=2",
+    ]
+    command = [sys.executable, "watch.py", "train", "digits", *settings, "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0] == "none"
