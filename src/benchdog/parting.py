@@ -65,7 +65,9 @@ def _data(one: Path, other: Path) -> Iterator[Parting]:
         yield Parting(where="data", what="samples", values=(_sizes(sizes[0]), _sizes(sizes[1])))
     kept = [prints.read(folder) for folder in (one, other)]
     for split in (name for name in kept[0] if name in kept[1]):
-        for part in ("inputs", "target"):
+        for part in ("inputs", "target", "weight"):
+            if any(part not in each[split] for each in kept):
+                continue
             a, b = (each[split][part] for each in kept)
             count = min(len(a), len(b))
             differing = (a[:count] != b[:count]).reshape(count, -1).any(1).nonzero().flatten().tolist()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +19,8 @@ from benchdog.api import Batch, Device, RunFacts, Spec, Task
 from benchdog.auxiliary import Judged
 from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
-from benchdog.data import Feed
 from benchdog.errors import BadData, BadUsage, Stopped
+from benchdog.feed import Feed
 from benchdog.gradients import Gradients
 from benchdog.loading import Arrays, mix_many
 from benchdog.logbook import Logbook, NotFinite
@@ -236,6 +237,10 @@ class Session:
     def arrays(self, split: str, /) -> Arrays:
         """Give a whole split decoded, in its order, for trainers that need all of it at once."""
         return self.feed.data.arrays(split)
+
+    def weights(self, split: str, /) -> np.ndarray | None:
+        """Give the weights of a split's samples, in the order of `arrays`; None when they have none."""
+        return self.feed.data.weights(split)
 
     def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
         """Close an epoch: log it, keep the best weights (the model's, or another's like it), stop early."""

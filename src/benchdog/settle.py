@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import origin, start, state
+from benchdog import origin, start, state, weighing
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
 from benchdog.augment import Augment
 from benchdog.auxiliary import Scored
 from benchdog.data import Data, auto_workers
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
-from benchdog.loading import Samples, check_fast_path, ignored_code, mix, open_source
+from benchdog.fastpath import check_fast_path
+from benchdog.loading import Samples, ignored_code, mix, open_source
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
@@ -132,7 +133,10 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | Non
         artifact=draft.table("artifact"),
     )
     _check(recipe, plugins)
-    return _open(recipe, plugins, source, data, live)
+    parts = _open(recipe, plugins, source, data, live)
+    if data.weighted:
+        weighing.refuse_trainer(trainer.name, plugins.make("trainer", trainer.name, trainer.options))
+    return parts
 
 
 def reopen(recipe: Recipe, plugins: Plugins) -> Parts:
@@ -158,6 +162,8 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
         if isinstance(split, Samples):
             check_fast_path(split)
     augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)
+    if data.weighted:
+        weighing.refuse_task(recipe.task.name, task, augment.mixing)
     return Parts(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), augment, live)
 
 

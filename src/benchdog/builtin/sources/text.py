@@ -15,6 +15,7 @@ from benchdog.builtin.sources.division import SPLITS, divide
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.pairs import learn
 from benchdog.builtin.sources.texts import Texts
+from benchdog.builtin.sources.weights import beside
 from benchdog.builtin.sources.wording import read_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -103,7 +104,7 @@ class Text:
 
     def _read(self) -> _Loaded:
         options = self.options
-        found = finding.find(options)
+        found = finding.find(options, self.notes)
         if found.labels is None and options.unit == "wordpiece":
             raise BadUsage(
                 "Word pieces are for texts with a class or number: no text follows from them.",
@@ -274,6 +275,7 @@ class Rows:
         assert found.labels is not None
         self.found, self.at = found, at
         self.codes, self.labels = codes[at], found.labels[at]
+        self.weights = None if found.weights is None else found.weights[at]
 
     def __len__(self) -> int:
         return len(self.at)
@@ -284,12 +286,15 @@ class Rows:
 
     def raw(self, i: int) -> Raw:
         """Give a text and its label."""
-        return Raw(id=self.id(i), fields={self.found.field: self.found.texts[int(self.at[i])]}, target=self.labels[i])
+        fields = {self.found.field: self.found.texts[int(self.at[i])]}
+        weight = None if self.weights is None else float(self.weights[i])
+        return Raw(id=self.id(i), fields=fields, target=self.labels[i], weight=weight)
 
-    def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Give codes ((B, length),) int64 and labels (B,)."""
-        return (self.codes[np.asarray(indices)],), self.labels[np.asarray(indices)]
+    def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
+        """Give codes ((B, length),) int64, labels (B,), and weights (B,) if there are some."""
+        at = np.asarray(indices)
+        return beside(self.codes[at], self.labels[at], self.weights if self.weights is None else self.weights[at])
 
-    def whole(self) -> tuple[tuple[Array, ...], Array]:
-        """Give all codes and labels."""
-        return (self.codes,), self.labels
+    def whole(self) -> tuple[Any, ...]:
+        """Give all codes and labels, and weights if there are some."""
+        return beside(self.codes, self.labels, self.weights)
