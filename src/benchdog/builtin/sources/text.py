@@ -14,7 +14,6 @@ from benchdog.builtin.sources import texts as finding
 from benchdog.builtin.sources.division import SPLITS, divide
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.pairs import learn
-from benchdog.builtin.sources.texts import Texts
 from benchdog.builtin.sources.weights import beside
 from benchdog.builtin.sources.wording import read_text
 
@@ -28,7 +27,7 @@ WORDS = {"character": "characters", "byte": "bytes"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Loaded:
-    found: Texts
+    found: finding.Texts
     op: Op
     parts: Mapping[str, Any]
     """By split: pieces of text, none of which a window leaves; or positions of labelled texts."""
@@ -131,7 +130,7 @@ class Text:
         self._note(found, op)
         return _Loaded(found=found, op=op, parts=parts)
 
-    def _rows(self, found: Texts) -> dict[str, Array]:
+    def _rows(self, found: finding.Texts) -> dict[str, Array]:
         options, labels = self.options, found.labels
         assert labels is not None
         kept = labels.tolist() if found.classes else [0] * len(found.texts)
@@ -142,7 +141,7 @@ class Text:
             raise BadData(f"{options.path}: too few different texts: none for {' and '.join(empty)}.")
         return dict(parts)
 
-    def _pieces(self, found: Texts) -> dict[str, list[str]]:
+    def _pieces(self, found: finding.Texts) -> dict[str, list[str]]:
         """Divide texts without labels; texts of one split follow each other, on a line of their own each."""
         options = self.options
         texts = [text if text.endswith("\n") or len(found.texts) == 1 else f"{text}\n" for text in found.texts]
@@ -177,7 +176,7 @@ class Text:
         order = np.random.default_rng(options.split_seed).permutation(BLOCKS)
         return [names[place] for place in order]
 
-    def _note(self, found: Texts, op: Op) -> None:
+    def _note(self, found: finding.Texts, op: Op) -> None:
         """Say how many texts there are, and what labels cost: texts that are cut."""
         options = self.options
         total = sum(map(len, found.texts))
@@ -271,7 +270,7 @@ class Windows:
 class Rows:
     """Labelled texts by position."""
 
-    def __init__(self, found: Texts, codes: Array, at: Array) -> None:
+    def __init__(self, found: finding.Texts, codes: Array, at: Array) -> None:
         assert found.labels is not None
         self.found, self.at = found, at
         self.codes, self.labels = codes[at], found.labels[at]
