@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -102,17 +102,31 @@ CUTS: dict[str, Cut] = {
 }
 
 
+MIXING = {
+    "resnet": a_class("resnet", "image", **{"model.width": 4}),
+    "efficientnet-lite0": a_class("efficientnet-lite0", "image"),
+}
+"""Nets that mix samples whatever their options."""
+MIXED = {
+    **MIXING,
+    "unet of batches": mask("unet", **{"model.norm": "batch", "model.width": 4}),
+    "batch-dice": mask("unet", **{"task.loss": "batch-dice", "model.width": 4}),
+    "embedding": a_class("mlp", "table", **{"task.name": "embedding"}),
+    "a mean": numbers("mlp", "table", **{"task.loss": "cut_cases:Mean"}),
+}
+
+
 class Made:
     """A source of made-up samples, some of them with weights."""
 
-    def __init__(self, case: Cut, samples: int, weights: str, seed: int) -> None:
-        self.case, self.samples, self.weights, self.seed = case, samples, weights, seed
+    def __init__(self, case: Cut, samples: int, weights: str, seed: int, valid: int) -> None:
+        self.case, self.samples, self.weights, self.seed, self.valid = case, samples, weights, seed, valid
 
     def spec(self) -> Spec:
         return Spec(fields=(FIELDS[self.case.fields],), target=self.case.target)
 
     def open(self) -> dict[str, list[Raw]]:
-        return {name: self.raws(size, at) for at, (name, size) in enumerate((("train", self.samples), ("valid", 5)))}
+        return {"train": self.raws(self.samples, 0), "valid": self.raws(self.valid, 1)}
 
     def raws(self, count: int, number: int) -> list[Raw]:
         draw = np.random.default_rng([self.seed, number])
@@ -169,15 +183,28 @@ class Mean(torch.nn.Module):
         return (score - target).square().mean()
 
 
-def parts_of(case: Cut, samples: int = 11, weights: str = "none", seed: int = 0, **more: Any) -> Parts:
+def parts_of(
+    case: Cut, samples: int = 11, weights: str = "none", seed: int = 0, valid: int = 5, **more: Any
+) -> Parts:
     """Settle a run on made-up samples."""
     given = {"model.name": case.model, "backend.name": "cpu", "loop.log_every": 1}
     draft = Draft(flags({**given, **case.settings, **more}, []), Shared().plugins())
-    return settle(draft, {"source": Made(case, samples, weights, seed)})
+    return settle(draft, {"source": Made(case, samples, weights, seed, valid)})
 
 
-def an_epoch(parts: Parts, batch: int, accumulate: int, fitted: Any = None) -> tuple[list[list[Tensor]], np.ndarray]:
-    """Go through an epoch without moving the weights: each step's gradients, and the losses that were written down.
+class Epoch(NamedTuple):
+    """Each step's gradients, the losses that were written down, the valid split's metrics, the model's buffers."""
+
+    gradients: list[list[Tensor]]
+    losses: np.ndarray
+    metrics: dict[str, Any]
+    buffers: list[Tensor]
+
+
+def an_epoch(
+    parts: Parts, batch: int, accumulate: int, fitted: Any = None, *, rank: int = 0, world: int = 1
+) -> Epoch:
+    """Go through an epoch without moving the weights.
 
     `fitted` is what another run has fitted, to be taken in place of one's own.
     """
@@ -190,13 +217,15 @@ def an_epoch(parts: Parts, batch: int, accumulate: int, fitted: Any = None) -> t
         if fitted is not None:
             path = run.folder / "fitted.safetensors"
             state.write(path, {**state.read(path), "transform": fitted["transform"], "task": fitted["task"]})
-        with staged(run, parts) as given:
+        with staged(run, parts, rank, world) as given:
             session = Session(model=parts.build(), progress=Progress(0, 0, quiet=True), **given)
             session.model.train()
             gradients = [list(step) for step in _steps(session)]
+            metrics = session.evaluate("valid")
             session.close()
-        losses = np.frombuffer((run.folder / "losses.f32").read_bytes(), "<f4")
-    return gradients, losses
+        log = run.folder / "losses.f32"
+        losses = np.frombuffer(log.read_bytes() if log.is_file() else b"", "<f4")
+    return Epoch(gradients, losses, metrics, list(session.model.buffers()))
 
 
 def _steps(session: Session) -> Any:
