@@ -406,3 +406,16 @@ def streamed_valid(splits):
             return iter(splits["valid"][start:])
 
     return {**splits, "valid": One()}
+
+
+@pytest.mark.parametrize("name", ["gpt with ignored tokens", "unet"])
+def test_a_whole_run_with_weights_and_ignored_codes(tmp_path, name):
+    case = CUTS[name]
+    settings = {key.replace(".", "__"): value for key, value in case.settings.items()}
+    source = Made(case, 30, "any", 0, 12)
+    trained = notebook.train(source, model=case.model, epochs=2, quiet=True, runs_dir=tmp_path, **settings)
+    result = json.loads((trained.folder / "evaluation-valid.json").read_text())
+    assert result["weighted"][0] == "loss"
+    lines = json.loads((trained.folder / "baseline.json").read_text())["lines"]
+    assert all(math.isfinite(line["metrics"]["loss"]) for line in lines)
+    assert result["intervals"]
