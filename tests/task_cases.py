@@ -137,6 +137,9 @@ CASES: dict[str, Case] = {
     "multi-label": labels(),
     "multi-label balanced": labels(pos_weight="balanced"),
     "next-token": Case(lambda: NextToken(NextTokenOptions()), spec_of("next-token", (5,), TOKENS), soft=False),
+    "next-token ignoring": Case(
+        lambda: NextToken(NextTokenOptions(ignore=IGNORED)), spec_of("next-token", (5,), TOKENS), ignored=0.3
+    ),
 }
 """Tasks whose loss adds up."""
 MIXED: dict[str, Case] = {
@@ -146,10 +149,12 @@ MIXED: dict[str, Case] = {
 """Tasks whose loss doesn't."""
 
 
-def loss_of(task: Any, score: Tensor, target: Tensor) -> tuple[Tensor, float, Tensor | None]:
-    """Give sum, weight and gradient."""
+def loss_of(
+    task: Any, score: Tensor, target: Tensor, weight: Tensor | None = None
+) -> tuple[Tensor, float, Tensor | None]:
+    """Give sum, weight and gradient; `weight` is the samples'."""
     score = score.clone().requires_grad_()
-    total, weight = task.loss(score, Batch((), target))
+    total, weight = task.loss(score, Batch((), target, weight=weight))
     assert total.shape == ()
     total.backward()
     assert not (isinstance(weight, torch.Tensor) and weight.requires_grad)

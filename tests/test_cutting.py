@@ -1,12 +1,21 @@
 """A batch that is cut into pieces gives what the whole gives; where it can't, that is said."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchdog import state
+from benchdog.api import BadUsage
+from benchdog.cli import Shared
+from benchdog.cutting import refuse_mixing
+from benchdog.settle import again
+from cut_cases import CUTS, MIXED, MIXING, Listed, a_class, an_epoch, parts_of
 from inside import run, weights
 
 MODEL = ["--model", "mlp", "--set", "model.hidden=[24]", "--quiet"]
@@ -30,6 +39,87 @@ def test_pieces_of_any_number_and_an_uneven_last_batch_change_nothing_but_roundi
     losses = [np.frombuffer(log, "<f4") for log in logs]
     assert len(losses[0]) == len(losses[1]) == -(-1255 // size) or len(losses[0]) == len(losses[1])
     assert np.allclose(*losses, rtol=2e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(sorted(CUTS)),
+    samples=st.integers(4, 17),
+    batch=st.integers(2, 9),
+    pieces=st.integers(2, 5),
+    weights=st.sampled_from(["none", "whole", "any"]),
+    seed=st.integers(0, 3),
+)
+def test_pieces_give_the_losses_and_gradients_of_the_whole(name, samples, batch, pieces, weights, seed):
+    # The last batch is mostly an uneven one, and may hold fewer samples than there are pieces.
+    parts = parts_of(CUTS[name], samples, weights, seed)
+    whole, cut = (an_epoch(parts, batch, accumulate) for accumulate in (1, min(pieces, batch)))
+    assert len(whole[0]) == len(cut[0]) == -(-samples // batch)
+    np.testing.assert_allclose(cut[1], whole[1], rtol=1e-4, atol=1e-6)
+    for mine, others in zip(cut[0], whole[0], strict=True):
+        scale = max(float(gradient.abs().max()) for gradient in others)
+        for a, b in zip(mine, others, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6 + 1e-4 * scale)
+
+
+@settings(max_examples=15, deadline=None)
+@given(name=st.sampled_from(sorted(CUTS)), samples=st.integers(3, 9), seed=st.integers(0, 3))
+def test_a_weight_is_the_sample_that_many_times_in_a_step(name, samples, seed):
+    weighted = parts_of(CUTS[name], samples, "whole", seed)
+    train = weighted.source.open()["train"]
+    copies = [replace(raw, id=f"{raw.id}-{i}", weight=None) for raw in train for i in range(int(raw.weight))]
+    repeated = again(replace(weighted, source=Listed(weighted.source, copies)))
+    with TemporaryDirectory() as place:  # scales and balanced weights are fitted on each sample once
+        weighted.fit(Path(place))
+        fitted = state.read(Path(place) / "fitted.safetensors")
+    one = an_epoch(weighted, samples, 1, fitted)
+    other = an_epoch(repeated, len(copies), 1, fitted)
+    np.testing.assert_allclose(one[1], other[1], rtol=1e-4, atol=1e-6)
+    scale = max(float(gradient.abs().max()) for gradient in one[0][0])
+    for a, b in zip(one[0][0], other[0][0], strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6 + 1e-4 * scale)
+
+
+def test_every_net_is_cut_here_or_mixes_samples():
+    shipped = set(Shared().plugins().all("model"))
+    assert {case.model for case in CUTS.values()} | set(MIXING) | {"minilm"} == shipped
+
+
+@pytest.mark.slow
+def test_the_sentence_encoder_is_cut_too():
+    parts = parts_of(a_class("minilm", "pieces", **{"model.dropout": 0.0}), 5, "any")
+    whole, cut = an_epoch(parts, 5, 1), an_epoch(parts, 5, 2)
+    np.testing.assert_allclose(cut[1], whole[1], rtol=1e-4)
+    for a, b in zip(cut[0][0], whole[0][0], strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-5)
+
+
+SAID = {
+    **dict.fromkeys((*MIXING, "unet of batches"), "BatchNorm"),
+    "batch-dice": "the loss of task 'segmentation'",
+    "embedding": "the loss of task 'embedding'",
+    "a mean": "the loss of task 'regression'",
+}
+
+
+@pytest.mark.parametrize("cut", [{"loop.accumulate": 2}, {"backend.ranks": 2}])
+@pytest.mark.parametrize("name", sorted(MIXED))
+def test_what_sees_several_samples_is_named_and_refused(name, cut):
+    case = MIXED[name]
+    parts = parts_of(case, **cut)
+    with pytest.raises(BadUsage, match="can't be cut") as caught:
+        refuse_mixing(parts, parts.build())
+    assert SAID[name] in caught.value.message
+    assert ("2 pieces" if "loop.accumulate" in cut else "on 2 ranks") in caught.value.message
+    assert 'loop.mixing="allow"' in caught.value.hint
+    refuse_mixing(parts_of(case), parts.build())
+    refuse_mixing(parts_of(case, **cut, **{"loop.mixing": "allow"}), parts.build())
+
+
+@pytest.mark.parametrize("name", ["batch-dice", "embedding", "a mean"])
+def test_a_loss_of_the_whole_batch_takes_no_weights(name):
+    with pytest.raises(BadUsage, match="The samples have weights, but the loss of task"):
+        parts_of(MIXED[name], weights="any")
 
 
 @pytest.mark.parametrize(("more", "said"), [

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from benchdog import decode, loading
 from benchdog.api import Field, Raw, Spec, Target
 from benchdog.errors import BadData, BadUsage
-from benchdog.loading import Samples, check_fast_path, content_of, epoch_order, mix, open_splits, pieces
+from benchdog.fastpath import check_fast_path
+from benchdog.loading import Samples, content_of, epoch_order, mix, open_splits, pieces
 from benchdog.plugins import Plugins
 from inside import run, same
 from local_sources import write
@@ -208,7 +209,7 @@ def test_a_fast_path_that_differs_is_found(local, wrong, said):
 def test_a_fast_path_that_agrees_is_used(local):
     samples = opened(local, "fast")
     assert check_fast_path(samples) is None
-    fast, slow = samples.batch([3, 1, 4]), samples.slow_batch([3, 1, 4])
+    fast, slow = samples.read([3, 1, 4]), samples.slow_read([3, 1, 4])
     assert np.array_equal(fast[0][0], slow[0][0])
     assert np.array_equal(fast[1], slow[1])
 

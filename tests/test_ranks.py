@@ -11,7 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import rank_cases
+from benchdog import state
+from cut_cases import MIXED
 from inside import run, same, weights
 
 MODEL = ["--model", "mlp", "--set", "trainer.optimiser=SGD", "--quiet"]
@@ -50,6 +54,131 @@ def test_accumulation_gives_the_weights_of_whole_batches(tmp_path):
     whole, cut = (weights(tmp_path / "runs" / name) for name in ("whole", "cut"))
     for name, values in whole.items():
         np.testing.assert_allclose(cut[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[list[Any]]:
+    """Give what each of two ranks found in every case of cut_cases."""
+    place = tmp_path_factory.mktemp("pair")
+    command = [sys.executable, str(Path(__file__).with_name("rank_cases.py"))]
+    ranks = [subprocess.Popen([*command, str(rank), str(place)], stderr=subprocess.PIPE) for rank in (0, 1)]
+    said = [rank.communicate(timeout=240)[1].decode()[-2000:] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], said
+    return [state.read(place / f"rank-{rank}.safetensors") for rank in (0, 1)]
+
+
+def test_two_ranks_give_the_gradients_losses_and_metrics_of_one(pair):
+    # Odd batches, a batch of one, pieces on top of ranks, weights, ignored codes; valid of 7 samples, or of 1.
+    for (name, kind, pieces), first, second in zip(rank_cases.runs(), *pair, strict=True):
+        assert first["metrics"] == second["metrics"], name
+        for a, b in zip(first["gradients"], second["gradients"], strict=True):
+            assert all(torch.equal(mine, others) for mine, others in zip(a, b, strict=True)), name
+        assert all(torch.equal(a, b) for a, b in zip(first["buffers"], second["buffers"], strict=True)), name
+        if name in MIXED:
+            continue
+        alone = rank_cases.epoch(name, kind, pieces)
+        np.testing.assert_allclose(first["losses"].numpy(), alone.losses, rtol=1e-4, atol=1e-6, err_msg=name)
+        for a, b in zip(first["gradients"], alone.gradients, strict=True):
+            scale = max(float(gradient.abs().max()) for gradient in b)
+            for mine, others in zip(a, b, strict=True):
+                np.testing.assert_allclose(mine, others, rtol=1e-3, atol=1e-6 + 1e-4 * scale, err_msg=name)
+        assert_alike(json.loads(first["metrics"]), json.loads(json.dumps(alone.metrics)), name)
+
+
+def assert_alike(a: Any, b: Any, where: str) -> None:
+    """Compare nested metrics: counts exactly, other numbers to rounding."""
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_alike(a[key], b[key], f"{where}: {key}")
+    elif isinstance(a, list):
+        assert a == b, where
+    else:
+        assert a == pytest.approx(b, rel=1e-5, abs=1e-7, nan_ok=True), where
+
+
+STOPPING = """
+import os, signal
+from benchdog.api import hookimpl
+CONTRACT = 0
+
+@hookimpl
+def benchdog_step_ended(run, step):
+    if step == int(os.environ["STOP_AT"]):
+        os.kill(os.getppid() if os.environ["STOP_WHOM"] == "parent" else os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")
+@pytest.mark.parametrize(("before", "after"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow)])
+def test_a_run_goes_on_with_another_number_of_ranks(tmp_path, monkeypatch, before, after):
+    (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")
+    monkeypatch.setenv("STOP_WHOM", "self" if before == 1 else "parent")
+    common = ["--plugin", "stop.py", "train", "digits", *MODEL, "--lr", "0.05", "--epochs", 3,
+              "--set", "loop.log_every=2", "--set", "trainer.average=ema"]  # fmt: skip
+    monkeypatch.setenv("STOP_AT", "-1")
+    run(*common, "--name", "whole", cwd=tmp_path)
+    monkeypatch.setenv("STOP_AT", "14")
+    command = [sys.executable, "-m", "benchdog", *map(str, common), "--name", "stopped"]
+    done = subprocess.run(
+        [*command, "--set", f"backend.ranks={before}"], cwd=tmp_path, capture_output=True, timeout=120
+    )
+    assert done.returncode == 143, done.stderr.decode()
+    folder, whole = tmp_path / "runs" / "stopped", tmp_path / "runs" / "whole"
+    step = stopped_at(folder)
+    assert step % 10  # in the middle of an epoch, which has 10 steps
+    monkeypatch.setenv("STOP_AT", "-1")
+    run("train", "--resume", "stopped", "--set", f"backend.ranks={after}", "--quiet", cwd=tmp_path)
+    alone, shared = weights(whole), weights(folder)
+    for name, values in alone.items():
+        np.testing.assert_allclose(shared[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["status"] == "finished"
+    assert facts["ranks"] == [{"step": 0, "ranks": before}, {"step": step, "ranks": after}]
+    assert facts["best"]["epoch"] == json.loads((whole / "run.json").read_text())["best"]["epoch"]
+    log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {"kind": "ranks", "step": step, "ranks": after} in log
+    assert f"ranks = {after}" in (folder / "recipe.toml").read_text()
+    pair = [[line for line in map(json.loads, f.read_text().splitlines()) if line["kind"] == "epoch"]
+            for f in (folder / "metrics.jsonl", whole / "metrics.jsonl")]  # fmt: skip
+    for mine, others in zip(*pair, strict=True):
+        assert mine["train.loss"] == pytest.approx(others["train.loss"], rel=1e-4)
+        assert mine["valid.loss"] == pytest.approx(others["valid.loss"], rel=1e-4)
+    told = json.loads(run("runs", "why", "whole", "stopped", "--json", cwd=tmp_path).out)["partings"]
+    changed = next(p for p in told if p["what"].startswith("backend.ranks, changed"))
+    assert changed["values"] == ["1", f"{before}, {after} from step {step + 1}"]
+
+
+def stopped_at(folder: Path) -> int:
+    """Give the step of a run's last checkpoint."""
+    return int(sorted((folder / "checkpoints").glob("step-*"))[-1].stem.removeprefix("step-"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")
+def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
+    (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")
+    for name, value in (("STOP_AT", "3"), ("STOP_WHOM", "self")):
+        monkeypatch.setenv(name, value)
+    more = ["--model", "resnet", "--set", "model.width=4", "--set", "loop.log_every=1", "--epochs", 1, "--quiet"]
+    for mixing in ("refuse", "allow"):
+        run("--plugin", "stop.py", "train", "digits", *more, "--set", f"loop.mixing={mixing}", "--name", mixing,
+            cwd=tmp_path, code=143)  # fmt: skip
+    two = ["--set", "backend.ranks=2", "--quiet"]
+    recipes = [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
+    told = run("train", "--resume", "refuse", *two, cwd=tmp_path, code=2)
+    assert "can't be cut into pieces on 2 ranks" in told.err
+    # What was allowed is another computation on two ranks than on one.
+    told = run("train", "--resume", "allow", *two, cwd=tmp_path, code=2)
+    assert "changed since the checkpoint: backend.ranks" in told.err
+    for number in ('"two"', "0"):
+        told = run("train", "--resume", "allow", "--set", f"backend.ranks={number}", cwd=tmp_path, code=2)
+        assert "ranks" in told.err
+    told = run("train", "--resume", "allow", "--set", "trainer.lr=1", cwd=tmp_path, code=2)
+    assert "nothing can be changed but --set backend.ranks" in told.err
+    assert recipes == [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
+    monkeypatch.setenv("STOP_AT", "-1")
+    run("train", "--resume", "refuse", "--quiet", cwd=tmp_path)
+    assert "ranks" not in json.loads((tmp_path / "runs" / "refuse" / "run.json").read_text())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")

@@ -45,6 +45,7 @@ def measure(
     time_order: bool = False,
     limit: int = 20_000,
     seed: int = 0,
+    by: NDArray[Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Measure the baselines that fit the target: [{"name": "majority class", "metrics": {...}}, ...].
 
@@ -58,6 +59,7 @@ def measure(
         time_order: samples are in the order of time, so the previous target is known.
         limit: the most samples that the linear model and the threshold learn from.
         seed: chooses those samples.
+        by: how much the loss of each held-out sample counts; they learn from samples that all count the same.
 
     Returns:
         One line per baseline; none when a split is empty or the target is of a plugin's own kind.
@@ -72,10 +74,10 @@ def measure(
     lines = []
     found = own(drawn[0]).items() if own else makers[spec.target.kind](train, drawn, spec, task)
     for name, scorer in found:
-        lines.append({"name": name, "metrics": _metrics(scorer, held_out, spec, task)})
+        lines.append({"name": name, "metrics": _metrics(scorer, held_out, spec, task, by)})
     if spec.target.kind == "number" and time_order and not own:
         last = _last_values(train[1], held_out[1])
-        lines.insert(1, {"name": "last value", "metrics": _metrics_of(last, held_out, spec, task)})
+        lines.insert(1, {"name": "last value", "metrics": _metrics_of(last, held_out, spec, task, by)})
     return lines
 
 
@@ -96,27 +98,31 @@ def _pieces(target: NDArray[Any], width: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(target), step))
 
 
-def _metrics(scorer: Scorer, split: Arrays, spec: Spec, task: Task) -> dict[str, Any]:
+def _metrics(scorer: Scorer, split: Arrays, spec: Spec, task: Task, by: NDArray[Any] | None = None) -> dict[str, Any]:
     """Score a split piece by piece and give the meter's value."""
     inputs, target = split
     meter = task.meter(spec)
     for piece in _pieces(target, prod(target.shape[1:]) * max(spec.classes, 1)):
         score = scorer(tuple(x[piece] for x in inputs))
-        meter.add(score.float(), Batch(inputs=(), target=_target(target[piece], spec)))
+        meter.add(score.float(), _batch(target, spec, by, piece))
     return meter.value()
 
 
-def _metrics_of(values: NDArray[Any], split: Arrays, spec: Spec, task: Task) -> dict[str, Any]:
+def _metrics_of(
+    values: NDArray[Any], split: Arrays, spec: Spec, task: Task, by: NDArray[Any] | None = None
+) -> dict[str, Any]:
     """Measure answers (N, k) that are there already."""
     meter = task.meter(spec)
     score = _score_of(values, spec, task)
-    meter.add(score, Batch(inputs=(), target=_target(split[1], spec)))
+    meter.add(score, _batch(split[1], spec, by))
     return meter.value()
 
 
-def _target(target: NDArray[Any], spec: Spec) -> Tensor:
+def _batch(target: NDArray[Any], spec: Spec, by: NDArray[Any] | None, rows: slice = slice(None)) -> Batch:
+    """Give some of the samples as a meter takes them."""
     dtype = np.float32 if spec.target.kind in ("number", "labels") else np.int64
-    return torch.from_numpy(np.ascontiguousarray(target, dtype=dtype))
+    truth = torch.from_numpy(np.ascontiguousarray(target[rows], dtype=dtype))
+    return Batch(inputs=(), target=truth, weight=None if by is None else torch.from_numpy(by[rows]))
 
 
 # --- classes ---------------------------------------------------------------------------------------
@@ -274,6 +280,8 @@ def _tokens(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tu
     """Offer how often each token comes, and how often it comes after the one before."""
     (before, *_), after = train
     vocabulary = spec.classes
+    known = (after >= 0) & (after < vocabulary)  # others are ignored ones
+    before, after = before[known], after[known]
     if vocabulary > PAIRED:
         alone = _log_shares(np.bincount(after.astype(np.int64).ravel(), minlength=vocabulary))
         yield "unigram", lambda inputs: alone.expand(*inputs[0].shape, vocabulary).clone()

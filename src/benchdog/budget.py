@@ -37,7 +37,7 @@ def within(parts: Parts, seconds: float) -> str:
     """
     begun = time.perf_counter()
     recipe = parts.recipe
-    count, ranks = parts.data.sizes()["train"], int(recipe.backend.options.get("ranks", 1))
+    count, ranks = parts.data.sizes()["train"], recipe.ranks
     if count is None or ranks > 1:
         why = "a stream's length isn't known" if count is None else "only one rank can be measured"
         raise BadUsage(f"--time can't be kept: {why}.", "Give --epochs.")

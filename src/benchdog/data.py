@@ -1,39 +1,34 @@
-"""A run's data: its splits as batches on the device, decoded and transformed, from any position on."""
+"""A run's data: its splits, opened once, decoded into memory where they fit."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+import numpy as np
 import torch
 
-from benchdog.api import Batch, Device, Preprocess, Source, Spec, Split, Stream
-from benchdog.augment import Augment
-from benchdog.errors import BadData, BadUsage, nearest
+from benchdog import weighing
+from benchdog.api import Device, Preprocess, Source, Spec, Split, Stream
+from benchdog.errors import BadData
 from benchdog.loading import (
     CHUNK,
     Arrays,
     Resident,
     Samples,
-    epoch_order,
     load_resident,
     open_splits,
-    pieces,
     preprocess_of,
     sample_bytes,
 )
 from benchdog.recipe import Recipe
-from benchdog.stream import Plan, Position, Reader, StreamWorkers, read_stream
+from benchdog.stream import Plan, Position, Reader, StreamWorkers
 from benchdog.transforms import Transform
-from benchdog.workers import Rebuilt, Workers
+from benchdog.workers import Loaded, Rebuilt, Workers
 
 SMALL = 16 * 2**20
 """Bytes up to which a resident split is transformed once instead of at every step."""
-HELD_OUT, VALUES = 256, 1 << 16
-"""Samples that are evaluated at once, and numbers of theirs, where that is more than a training batch."""
 FIT_SAMPLES = 10_000
 """Samples on which a transform is fitted when the training split doesn't fit into memory."""
 
@@ -69,6 +64,19 @@ class Data:
         """Count the samples of each split; None for a stream."""
         return {name: len(s) if isinstance(s, Samples) else None for name, s in self.splits.items()}
 
+    @property
+    def weighted(self) -> bool:
+        """Whether samples of some split have weights."""
+        return any(split.weighted for split in self.splits.values())
+
+    def weights(self, name: str) -> weighing.Weight:
+        """Give the weights (N,) of a split; None when its samples have none."""
+        samples = self.splits[name]
+        if not samples.weighted or not isinstance(samples, Samples):
+            return None
+        pieces = [samples.read(range(i, min(i + CHUNK, len(samples))))[2] for i in range(0, len(samples), CHUNK)]
+        return np.concatenate([piece for piece in pieces if piece is not None])
+
     def ignore(self, code: int | None) -> None:
         """Allow a code in masks that is no class, since the task ignores it."""
         for split in self.splits.values():
@@ -83,27 +91,39 @@ class Data:
         """Decode a split into memory."""
         samples = self.splits[name]
         if name not in self.resident and isinstance(samples, Samples):
-            self.resident[name] = load_resident(samples)
+            self.resident[name] = data = load_resident(samples)
+            if data.weight is not None and not bool(data.weight.any()):
+                raise BadData(f"All samples of the {name} split have the weight 0.", "Give one of them more.")
 
     def chunks(self, name: str) -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
-        """Yield a split decoded, in order, in chunks; for fitting. At most FIT_SAMPLES when not in memory."""
+        """Yield a split decoded, in order, in chunks; for fitting. At most FIT_SAMPLES when not in memory.
+
+        Samples of weight 0 are left out; apart from that, all count the same.
+        """
+        for batch in self._chunks(name):
+            inputs, target, _, _ = weighing.present(*batch)
+            if len(target):
+                yield inputs, target
+
+    def _chunks(self, name: str) -> Iterator[Loaded]:
         split = self.splits[name]
         if name in self.resident:
             data = self.resident[name]
             for i in range(0, len(data), CHUNK):
-                yield tuple(x[i : i + CHUNK] for x in data.inputs), data.target[i : i + CHUNK]
+                yield data.part(slice(i, i + CHUNK))
         elif isinstance(split, Samples):
             count = min(len(split), FIT_SAMPLES)
             positions = [i * len(split) // count for i in range(count)]
             for i in range(0, count, CHUNK):
-                inputs, target = split.batch(positions[i : i + CHUNK])
-                yield tuple(map(torch.from_numpy, inputs)), torch.from_numpy(target)
+                inputs, target, weight = split.read(positions[i : i + CHUNK])
+                given = None if weight is None else torch.from_numpy(weight)
+                yield tuple(map(torch.from_numpy, inputs)), torch.from_numpy(target), given
         else:
             plan = Plan(streams=1, batch_size=CHUNK, shuffle=CHUNK, seed=0, epoch=0, training=False)
             for number, piece in enumerate(split.read(plan, Position.start(1), [0])):
                 if not piece.ids or number * CHUNK >= FIT_SAMPLES:
                     return
-                yield piece.inputs, piece.target
+                yield piece.inputs, piece.target, piece.weight
 
     def arrays(self, name: str) -> Arrays:
         """Give a whole split decoded, not transformed: inputs each (N, ...), target (N, ...)."""
@@ -124,6 +144,7 @@ class Data:
                 continue
             size = sum(x.numel() * 4 for x in data.inputs)
             data.target = device.put(data.target)
+            data.weight = None if data.weight is None else device.put(data.weight)
             if size > SMALL or name in raw:
                 data.inputs = tuple(device.put(x) for x in data.inputs)
                 continue
@@ -153,134 +174,3 @@ class Data:
 def auto_workers() -> int:
     """Give the number of workers that `auto` means for data that doesn't fit into memory."""
     return min(4, os.cpu_count() or 1)
-
-
-@dataclass(slots=True)
-class Feed:
-    """Batches for a rank: what a session's `batches` yields."""
-
-    data: Data
-    recipe: Recipe
-    transform: Transform
-    device: Device
-    augment: Augment
-
-    @property
-    def seed(self) -> int:
-        """What decides order and augmentation."""
-        return int(self.recipe.loader.seed)
-
-    def steps_per_epoch(self) -> int | None:
-        """Count the steps of an epoch; None for a stream."""
-        split = self.data.splits["train"]
-        if not isinstance(split, Samples):
-            return None
-        return -(-len(split) // self.recipe.loop.batch)
-
-    def train(self, epoch: int, done: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
-        """Yield the pieces of an epoch's batches from batch `done` (or a stream's place) on."""
-        split = self.data.splits["train"]
-        if not isinstance(split, Samples):
-            return self._streamed(split, epoch, place)
-        order = epoch_order(len(split), self.seed, epoch)
-        batches = torch.split(order, self.recipe.loop.batch)[done:]
-        if "train" not in self.data.resident:
-            return self._loaded(batches, epoch)
-        plain = self.device.world == 1 and self.recipe.loop.accumulate == 1
-        return self._shuffled(batches) if plain and "train" in self.data.ready else self._gathered(batches, epoch)
-
-    def _cut(self, batches: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, bool]]:
-        """Yield this rank's pieces of batches, and whether each is its batch's last."""
-        loop, device = self.recipe.loop, self.device
-        for batch in batches:
-            cut = pieces(batch, device.rank, device.world, loop.accumulate)
-            for piece in cut:
-                yield piece, piece is cut[-1]
-
-    def _shuffled(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[Batch, None]]:
-        """Put small data in the epoch's order once; batches are then views of it."""
-        if not batches:
-            return
-        data, size = self.data.resident["train"], self.recipe.loop.batch
-        order = torch.cat(list(batches)).to(data.target.device)
-        columns = [torch.split(x.index_select(0, order), size) for x in (*data.inputs, data.target)]
-        for ids, *inputs, target in zip(batches, *columns, strict=True):
-            yield Batch(tuple(inputs), target, ids), None
-
-    def _gathered(self, batches: Sequence[torch.Tensor], epoch: int) -> Iterator[tuple[Batch, None]]:
-        """Pick batches out of the tensors in memory."""
-        data, ready = self.data.resident["train"], "train" in self.data.ready
-        elsewhere = data.target.device.type != "cpu"
-        for piece, last in self._cut(batches):
-            index = piece.to(data.target.device) if elsewhere else piece
-            inputs = tuple([x.index_select(0, index) for x in data.inputs])
-            target = data.target.index_select(0, index)
-            if self.augment:
-                inputs, target = self.augment(inputs, target, piece, epoch)
-            if not ready:
-                inputs = self.transform(*inputs)
-            yield Batch(inputs, target, piece, last), None
-
-    def _loaded(self, batches: Sequence[torch.Tensor], epoch: int) -> Iterator[tuple[Batch, None]]:
-        """Have batches read and decoded, by workers if there are any."""
-        cut = list(self._cut(batches))
-        loaded = self.data.workers("train", self.recipe).read([piece.tolist() for piece, _ in cut])
-        for (inputs, target), (ids, last) in zip(loaded, cut, strict=True):
-            yield self._move(inputs, target, ids, last, epoch), None
-
-    def _move(self, inputs: Any, target: torch.Tensor, ids: Any, last: bool, epoch: int | None = None) -> Batch:
-        """Bring a batch onto the device and transform it, augmented before when an epoch of training is given."""
-        moved, target = tuple(self.device.put(x) for x in inputs), self.device.put(target)
-        if self.augment and epoch is not None:
-            moved, target = self.augment(moved, target, ids, epoch)
-        return Batch(self.transform(*moved), target, ids, last)
-
-    def _streamed(self, reader: Reader, epoch: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
-        loop, loader = self.recipe.loop, self.recipe.loader
-        plan = Plan(
-            streams=loader.streams,
-            batch_size=loop.batch,
-            shuffle=loader.shuffle,
-            seed=self.seed,
-            epoch=epoch,
-            training=True,
-        )
-        position = Position.from_json(place) if place else Position.start(loader.streams)
-        read = read_stream(reader, plan, position, self.data.stream_workers("train", self.recipe))
-        for piece, after in read:
-            cut = pieces(torch.arange(len(piece.ids)), self.device.rank, self.device.world, loop.accumulate)
-            for part in cut:
-                inputs = tuple(x[part] for x in piece.inputs)
-                ids = [piece.ids[i] for i in part.tolist()]
-                yield self._move(inputs, piece.target[part], ids, part is cut[-1], epoch), after.to_json()
-
-    def _size(self) -> int:
-        """Choose how many samples are evaluated at once: more than in training only if they are small."""
-        loop, spec = self.recipe.loop, self.data.spec
-        piece = -(-loop.batch // loop.accumulate)
-        shapes = [field.shape for field in spec.fields] + [(*spec.target.shape, max(1, spec.classes))]
-        values = sum(math.prod(axis or VALUES for axis in shape) for shape in shapes)
-        return max(piece, min(4 * piece, HELD_OUT, VALUES // values))
-
-    def held_out(self, name: str) -> Iterator[Batch]:
-        """Yield a split in its own order, whole on every rank."""
-        if name not in self.data.splits:
-            raise BadUsage(f"There is no {name!r} split.", nearest(name, self.data.splits))
-        split, size = self.data.splits[name], self._size()
-        if isinstance(split, Reader):
-            plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
-            for piece in split.read(plan, Position.start(1), [0]):
-                if piece.ids:
-                    yield self._move(piece.inputs, piece.target, piece.ids, True)
-        elif name in self.data.resident:
-            data = self.data.resident[name]
-            for i in range(0, len(data), size):
-                inputs = tuple([x[i : i + size] for x in data.inputs])
-                if name not in self.data.ready:
-                    inputs = self.transform(*inputs)
-                yield Batch(inputs, data.target[i : i + size], range(i, min(i + size, len(data))))
-        else:
-            batches = torch.split(torch.arange(len(split)), size)
-            loaded = self.data.workers(name, self.recipe).read([batch.tolist() for batch in batches])
-            for (inputs, target), ids in zip(loaded, batches, strict=True):
-                yield self._move(inputs, target, ids, True)

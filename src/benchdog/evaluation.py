@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import baseline, calibration, files, mistakes, ranges, resampling, slices, thresholds
+from benchdog import baseline, calibration, files, mistakes, ranges, resampling, slices, thresholds, weighing
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import Data
 from benchdog.decode import decode
@@ -27,23 +27,37 @@ FORMAT = 0
 PAIRS = 2000
 PIECE = 128
 BASELINE_SAMPLES = 20_000
+WEIGHTED = ("loss", "perplexity", "bits_per_byte", "bits_per_character")
+"""Metrics in which samples count by their weights; in all others each counts once."""
 
 
-def decoded(data: Data, split: str, size: int = PIECE, limit: int | None = None) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (inputs, target, ids) of a split in its order, decoded; `ids` is a list or a range of positions."""
+def decoded(
+    data: Data, split: str, size: int = PIECE, limit: int | None = None
+) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Yield (inputs, target, weight, ids) of a split in its order, decoded; `ids` is a list or a range of positions.
+
+    Samples of weight 0 are left out; `weight` is None where samples have none.
+    """
+    for batch in _decoded(data, split, size, limit):
+        kept = weighing.present(*batch)
+        if len(kept[1]):
+            yield kept
+
+
+def _decoded(data: Data, split: str, size: int, limit: int | None) -> Iterator[tuple[Any, Any, Any, Any]]:
     samples = data.splits[split]
     if isinstance(samples, Samples):
         count = len(samples) if limit is None else min(limit, len(samples))
         for i in range(0, count, size):
             positions = range(i, min(count, i + size))
-            inputs, target = samples.batch(list(positions))
-            yield inputs, target, positions
+            yield (*samples.read(list(positions)), positions)
         return
     plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
     seen = 0
     for piece in samples.read(plan, Position.start(1), [0]):
         if piece.ids and (limit is None or seen < limit):
-            yield tuple(x.numpy() for x in piece.inputs), piece.target.numpy(), piece.ids
+            weight = None if piece.weight is None else piece.weight.numpy()
+            yield tuple(x.numpy() for x in piece.inputs), piece.target.numpy(), weight, piece.ids
             seen += len(piece.ids)
 
 
@@ -105,12 +119,14 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = 
     tops = {"worst": mistakes.Top(), **({"confident": mistakes.Top()} if spec.target.kind == "class" else {})}
     pairs: list[list[float]] = []
     count = 0
-    for inputs, target, ids in decoded(data, split):
+    weighted = False
+    for inputs, target, share, ids in decoded(data, split):
         answer, score = call(*inputs)
         scores, targets = torch.from_numpy(score), torch.from_numpy(np.asarray(target))
-        meter.add(scores, Batch((), targets, ids))
+        meter.add(scores, Batch((), targets, ids, True, None if share is None else torch.from_numpy(share)))
         losses, weights = _losses(task, scores, targets)
-        recorder.add(answer, score, target, losses, weights)
+        recorder.add(answer, score, target, losses, weights, share)
+        weighted = share is not None
         _offer(tops, data, split, (inputs, target, ids), losses, weights, count)
         if "confident" in tops:
             for i, sure in enumerate(mistakes.mistaken(answer, score, target, spec.classes)):
@@ -128,6 +144,7 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = 
         "format": FORMAT,
         "split": split,
         "samples": count,
+        **({"weighted": [name for name in WEIGHTED if name in metrics]} if weighted else {}),
         "metrics": _finite(metrics),
         "classes": list(spec.target.classes),
         "target": {"kind": spec.target.kind, "name": spec.target.name},
@@ -203,7 +220,7 @@ def training_ranges(data: Data) -> ranges.Ranges:
     """Measure between what the training split's values lie."""
     measure, split = ranges.Measure(data.spec), data.splits["train"]
     if not isinstance(split, Samples):
-        for inputs, _, _ in decoded(data, "train", limit=ranges.PICTURES):
+        for inputs, *_ in decoded(data, "train", limit=ranges.PICTURES):
             measure.add(inputs)
         return measure.ranges()
     positions = ranges.places(data.spec, len(split))
@@ -219,14 +236,16 @@ def training_ranges(data: Data) -> ranges.Ranges:
 
 def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, Any]]:
     """Measure what simple ways reach on the same split and write it beside the evaluation."""
+    (train, _), (held_out, by) = _transformed(parts, "train"), _transformed(parts, split)
     lines = baseline.measure(
-        _transformed(parts, "train"),
-        _transformed(parts, split),
+        train,
+        held_out,
         parts.transform.spec(parts.spec),
         parts.task,
         time_order=bool(getattr(parts.source, "time_order", False)),
         limit=BASELINE_SAMPLES,
         seed=parts.recipe.seed,
+        by=by,
     )
     path = folder / "baseline.json"
     known = files.read_json(path)["splits"] if path.is_file() else {}
@@ -235,12 +254,14 @@ def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, A
     return lines
 
 
-def _transformed(parts: Parts, split: str) -> Arrays:
-    """Take a split, at most BASELINE_SAMPLES of it, through the transform."""
-    inputs, targets = [], []
+def _transformed(parts: Parts, split: str) -> tuple[Arrays, weighing.Weight]:
+    """Take a split, at most BASELINE_SAMPLES of it, through the transform; give its weights too."""
+    inputs, targets, weights = [], [], []
     with torch.inference_mode():
-        for arrays, target, _ in decoded(parts.data, split, limit=BASELINE_SAMPLES):
+        for arrays, target, by, _ in decoded(parts.data, split, limit=BASELINE_SAMPLES):
             moved = parts.transform(*(torch.from_numpy(np.ascontiguousarray(x)) for x in arrays))
             inputs.append(tuple(x.numpy() for x in moved))
             targets.append(target)
-    return tuple(np.concatenate(column) for column in zip(*inputs, strict=True)), np.concatenate(targets)
+            weights += [] if by is None else [by]
+    columns = tuple(np.concatenate(column) for column in zip(*inputs, strict=True))
+    return (columns, np.concatenate(targets)), np.concatenate(weights) if weights else None

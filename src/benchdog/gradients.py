@@ -82,12 +82,19 @@ class Gradients:
         weight = first.new_tensor(0.0) + sum(self._weights)
         totals = torch.stack([torch.stack(self._sums).sum(), weight, first.new_tensor(float(self.stopping()))])
         if self.device.world > 1:
-            flat = torch.cat([g.reshape(-1) for g in gradients] + [totals.to(gradients[0].dtype)])
+            statistics = [x / self.device.world for x in self._statistics()]
+            shared = [*gradients, *statistics]
+            flat = torch.cat([x.reshape(-1) for x in shared] + [totals.to(gradients[0].dtype)])
             self.device.sum_(flat)
-            parts = torch.split(flat, [g.numel() for g in gradients] + [3])
-            for gradient, part in zip(gradients, parts, strict=False):
-                gradient.copy_(part.view_as(gradient))
+            parts = torch.split(flat, [x.numel() for x in shared] + [3])
+            for mine, part in zip([*gradients, *self._statistics()], parts, strict=False):
+                mine.copy_(part.view_as(mine))
             totals = parts[-1]
             self.agreed = bool(totals[2].item())
         torch._foreach_div_(gradients, torch.where(totals[1] == 0, 1.0, totals[1]))  # 0: nothing counts
         self._sums, self._weights = [totals[0]], [totals[1]]
+
+    def _statistics(self) -> list[Tensor]:
+        """List the running statistics that a step has changed: ranks take their mean, and stay the same model."""
+        modules = [m for m in self.model.modules() if getattr(m, "track_running_stats", False) and m.training]
+        return [x for m in modules for x in (m.running_mean, m.running_var) if isinstance(x, Tensor)]

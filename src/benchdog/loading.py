@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchdog import decode
+from benchdog import decode, weighing
 from benchdog.api import Preprocess, Raw, Source, Spec, Split, Stream, split_of
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
@@ -23,6 +24,8 @@ CHUNK = 512
 """Samples decoded at a time when a whole split is read."""
 
 Arrays = tuple[tuple[np.ndarray, ...], np.ndarray]
+Weighted = tuple[tuple[np.ndarray, ...], np.ndarray, weighing.Weight]
+"""Inputs, target, and the samples' weights or None."""
 
 
 def mix(seed: int, number: int, salt: int = 0) -> int:
@@ -135,21 +138,40 @@ class Samples:
     def __len__(self) -> int:
         return len(self.split)
 
+    @cached_property
+    def weighted(self) -> bool:
+        """Whether its samples have weights: as the first one, so all."""
+        return len(self) > 0 and self.split.raw(0).weight is not None
+
     def batch(self, indices: Sequence[int]) -> Arrays:
         """Decode and stack: inputs each (B, ...) in the spec's order, target (B, ...)."""
-        if self._fast is not None:
-            inputs, target = self._fast(indices)
-            target = np.asarray(target)
-        else:
-            inputs, target = self.slow_batch(indices)
-        check_codes(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
+        inputs, target, _ = self.read(indices)
         return inputs, target
 
-    def slow_batch(self, indices: Sequence[int]) -> Arrays:
-        """Do what `batch` does by way of `raw`, without the source's fast path."""
+    def read(self, indices: Sequence[int]) -> Weighted:
+        """Give what `batch` gives, and the samples' weights."""
+        if self._fast is not None:
+            inputs, target, *more = self._fast(indices)
+            target, weight = np.asarray(target), self.checked(more, len(indices), lambda row: int(indices[row]))
+        else:
+            inputs, target, weight = self.slow_read(indices)
+        check_codes(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
+        return inputs, target, weight
+
+    def slow_read(self, indices: Sequence[int]) -> Weighted:
+        """Do what `read` does by way of `raw`, without the source's fast path."""
         raws = [self.split.raw(int(i)) for i in indices]
         inputs = decode.stack([decode.decode(raw, self.spec, self.preprocess) for raw in raws])
-        return inputs, self.stack_targets(raws)
+        weight = weighing.of_raws(raws)
+        if (weight is None) is self.weighted:
+            raise BadData(f"Samples {raws[0].id} and {self.split.raw(0).id}: one of them has a weight, one has none.")
+        return inputs, self.stack_targets(raws), weight
+
+    def checked(self, more: Sequence[Any], count: int, place: Callable[[int], int]) -> weighing.Weight:
+        """Look at the weights that a fast path gave, if it gave any; `place` gives a row's position."""
+        if not more or more[0] is None:
+            return None
+        return weighing.checked(more[0], count, lambda row: self.split.raw(place(row)).id)
 
     def stack_targets(self, raws: Sequence[Raw]) -> np.ndarray:
         """Stack targets in the spec's type."""
@@ -171,7 +193,7 @@ def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str], igno
     Args:
         target: of samples (B, ...).
         name: gives the id of a row.
-        ignore: a code in masks that the task ignores.
+        ignore: a code in masks, or among tokens, that the task ignores.
     """
     classes = spec.classes
     if spec.target.kind == "labels" and not ((target == 0) | (target == 1)).all():
@@ -179,12 +201,12 @@ def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str], igno
         raise BadData(f"Sample {name(row)} has a label that is neither 0 nor 1.", "1 says that it is true.")
     if not classes or not target.size or spec.target.kind not in ("class", "mask", "next-token"):
         return
-    if ignore is not None and spec.target.kind == "mask":
+    if ignore is not None and spec.target.kind != "class":
         target = np.where(target == ignore, 0, target)
     if target.min() < 0 or target.max() >= classes:
         flat = target.reshape(len(target), -1)
         row = int(np.flatnonzero((flat.min(1) < 0) | (flat.max(1) >= classes))[0])
-        hint = ", or the code that the task ignores" if spec.target.kind == "mask" else ""
+        hint = "" if spec.target.kind == "class" else ", or the code that the task ignores"
         raise BadData(
             f"Sample {name(row)} has a target outside the {classes} classes.",
             f"Targets are codes from 0 to classes - 1{hint}.",
@@ -197,52 +219,21 @@ def ignored_code(plugins: Plugins, task: Part) -> int | None:
     return code
 
 
-def check_fast_path(samples: Samples, count: int = 8) -> None:
-    """Compare a source's fast path with decoded raws on a few samples, first and last among them.
-
-    Raises:
-        BadData: they differ.
-    """
-    if getattr(samples.split, "batch", None) is None or not len(samples):
-        return
-    positions = sorted({round(i * (len(samples) - 1) / max(1, count - 1)) for i in range(count)})
-    fast, slow = samples.batch(positions), samples.slow_batch(positions)
-    if not isinstance(fast[0], tuple) or len(fast[0]) != len(slow[0]):
-        raise BadData(
-            f"The source's batch() doesn't give a tuple of {len(slow[0])} arrays, one per field, before the target.",
-            "Mend the source: return (inputs, target), inputs a tuple in the spec's order.",
-        )
-    for field, a, b in zip(samples.spec.fields, fast[0], slow[0], strict=True):
-        if a.dtype != b.dtype or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
-            raise BadData(
-                f"The source's batch() gives another {field.name} than its raw() decoded.",
-                "Mend the source: both must give the same arrays and types.",
-            )
-    if fast[1].dtype != slow[1].dtype or not np.array_equal(fast[1], slow[1], equal_nan=slow[1].dtype.kind == "f"):
-        raise BadData("The source's batch() gives other targets than its raw().", "Mend the source.")
-    whole = getattr(samples.split, "whole", None)
-    if whole is not None and not _same(whole(), fast, positions, len(samples)):
-        raise BadData("The source's whole() gives other samples than its batch().", "Mend the source.")
-
-
-def _same(whole: Arrays, batch: Arrays, positions: list[int], count: int) -> bool:
-    """Say whether whole arrays hold a batch at its positions."""
-    pairs = zip((*whole[0], whole[1]), (*batch[0], batch[1]), strict=True)
-    return all(
-        len(x) == count and x.dtype == a.dtype and np.array_equal(x[positions], a, equal_nan=a.dtype.kind == "f")
-        for x, a in pairs
-    )
-
-
 @dataclass(slots=True)
 class Resident:
-    """A split that lies decoded in memory: inputs each (N, ...), target (N, ...)."""
+    """A split that lies decoded in memory: inputs each (N, ...), target (N, ...), weights (N,) or None."""
 
     inputs: tuple[Tensor, ...]
     target: Tensor
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def part(self, rows: slice) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
+        """Give some of its samples: inputs, target, weights."""
+        weight = None if self.weight is None else self.weight[rows]
+        return tuple([x[rows] for x in self.inputs]), self.target[rows], weight
 
 
 def sample_bytes(samples: Samples) -> int:
@@ -255,23 +246,29 @@ def load_resident(samples: Samples) -> Resident:
     """Decode a whole split into memory, a chunk at a time, on a few threads; or take the source's own arrays."""
     whole = getattr(samples.split, "whole", None)
     if whole is not None:
-        inputs, target = whole()
+        inputs, target, *more = whole()
         check_codes(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
+        given = samples.checked(more, len(samples), lambda row: row)
         tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in (*inputs, target)]
-        return Resident(tuple(tensors[:-1]), tensors[-1])
+        return Resident(tuple(tensors[:-1]), tensors[-1], None if given is None else torch.tensor(given))
     n = len(samples)
     chunks = [range(i, min(n, i + CHUNK)) for i in range(0, n, CHUNK)]
-    inputs, target = samples.batch([0])
+    inputs, target, first = samples.read([0])
     store = [torch.empty((n, *x.shape[1:]), dtype=torch.from_numpy(x).dtype) for x in (*inputs, target)]
+    weight = None if first is None else torch.empty(n)
 
     def fill(chunk: range) -> None:
-        arrays, targets = samples.batch(list(chunk))
+        arrays, targets, weights = samples.read(list(chunk))
         for out, array in zip(store, (*arrays, targets), strict=True):
             out[chunk.start : chunk.stop] = torch.from_numpy(np.ascontiguousarray(array))
+        if (weight is None) is not (weights is None):
+            raise BadData("The source's batch() gives weights for some samples only.", "Mend the source.")
+        if weight is not None:
+            weight[chunk.start : chunk.stop] = torch.from_numpy(weights)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         list(pool.map(fill, chunks))
-    return Resident(tuple(store[:-1]), store[-1])
+    return Resident(tuple(store[:-1]), store[-1], weight)
 
 
 def open_source(plugins: Plugins, part: Part) -> Source:

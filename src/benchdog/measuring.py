@@ -89,7 +89,8 @@ class Measuring:
     def _by_meter(self, part: Records, rows: Array, names: tuple[str, ...]) -> dict[str, float]:
         meter = self.task.meter(self.spec)
         score, goal = torch.from_numpy(part["score"][rows]), torch.from_numpy(part["goal"][rows])
-        meter.add(score, Batch((), goal, range(len(rows))))
+        by = torch.from_numpy(part["by"][rows]) if "by" in part else None
+        meter.add(score, Batch((), goal, range(len(rows)), True, by))
         value = meter.value()
         return {name: float(value[name]) for name in names if is_scalar(value.get(name))}
 

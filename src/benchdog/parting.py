@@ -56,6 +56,16 @@ def _recipes(one: Path, other: Path) -> Iterator[Parting]:
         recipe["plugins"] = [Path(file).name for file in recipe["plugins"]]
     for key, (a, b) in differences(list(pair)).items():
         yield Parting(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(WITHOUT_EFFECT))
+    facts = [files.read_json(folder / "run.json").get("ranks") for folder in (one, other)]
+    if facts[0] != facts[1]:
+        told = tuple(_ranks(*each) for each in zip(facts, pair, strict=True))
+        yield Parting(where="recipe", what="backend.ranks, changed while it ran", values=(told[0], told[1]))
+
+
+def _ranks(changes: list[dict[str, int]] | None, recipe: dict[str, Any]) -> str:
+    """Say on how many ranks a run was carried out: "1, 2 from step 71"."""
+    first, *more = changes or [{"ranks": recipe["backend"].get("ranks", 1)}]
+    return ", ".join([str(first["ranks"]), *(f"{each['ranks']} from step {each['step'] + 1}" for each in more)])
 
 
 def _data(one: Path, other: Path) -> Iterator[Parting]:
@@ -65,7 +75,9 @@ def _data(one: Path, other: Path) -> Iterator[Parting]:
         yield Parting(where="data", what="samples", values=(_sizes(sizes[0]), _sizes(sizes[1])))
     kept = [prints.read(folder) for folder in (one, other)]
     for split in (name for name in kept[0] if name in kept[1]):
-        for part in ("inputs", "target"):
+        for part in ("inputs", "target", "weight"):
+            if any(part not in each[split] for each in kept):
+                continue
             a, b = (each[split][part] for each in kept)
             count = min(len(a), len(b))
             differing = (a[:count] != b[:count]).reshape(count, -1).any(1).nonzero().flatten().tolist()

@@ -15,13 +15,14 @@ from torch import nn
 
 from benchdog import artifact, checkpoints, files, origin, paths, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
+from benchdog.cutting import refuse_mixing
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
 from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, training_ranges
-from benchdog.recipe import local_files, moved, read_resolved, write_resolved
+from benchdog.recipe import local_files, moved, read_resolved, with_ranks, write_resolved
 from benchdog.room import make_room, short, smaller_pieces
 from benchdog.run import Run, environment
-from benchdog.settle import Parts, refuse_mixing, reopen, settle
+from benchdog.settle import Parts, reopen, settle
 from benchdog.training import train_rank
 from benchdog.transforms import Deployed
 
@@ -92,11 +93,17 @@ def train(
     return run
 
 
-def resume(folder: Path, plugins_of: Any, *, quiet: bool = False, trust: bool = False) -> Run:
+def resume(
+    folder: Path, plugins_of: Any, *, quiet: bool = False, trust: bool = False, ranks: int | None = None
+) -> Run:
     """Go on with a run that was stopped; a finished one is left as it is.
+
+    Args:
+        ranks: go on with so many; None: with as many as before.
 
     Raises:
         Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
+        BadUsage: on so many ranks its batches would give something else.
     """
     run = Run.open(folder)
     run.hold()
@@ -106,14 +113,23 @@ def resume(folder: Path, plugins_of: Any, *, quiet: bool = False, trust: bool = 
             return run
         run.sweep()
         recipe = read_resolved(folder)
+        if ranks is not None:
+            recipe = with_ranks(recipe, ranks)
         plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
         info = plugins.find("trainer", recipe.trainer.name).info
         if isinstance(info, TrainerInfo) and not info.resumable:
             raise BadUsage(
                 f"Trainer {info.name!r} can't go on with a run.", f"benchdog train {folder / 'recipe.toml'}"
             )
+        plugins.make("backend", recipe.backend.name, recipe.backend.options)
         parts = reopen(recipe, plugins)
+        if ranks is not None:
+            parts.fit(run.folder)  # what can't go on so is refused before anything is written
+        if not isinstance(info, TrainerInfo) or info.uses_model:
+            refuse_mixing(parts)  # the pieces of batches may be others now
         with attended(run, parts):
+            if ranks is not None:
+                write_resolved(run.folder, recipe)
             _say(f"run {paths.short(run.folder)}: going on", quiet)
             _carry_out(run, parts, quiet)
     finally:
@@ -155,7 +171,7 @@ def attended(run: Run, parts: Parts) -> Iterator[None]:
 
 def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
     """Train (here, or in several processes), then make and judge the artifact."""
-    world = int(parts.recipe.backend.options.get("ranks", 1))
+    world = parts.recipe.ranks
     if world == 1:
         trained, module = _train_here(run, parts, quiet)
     else:

@@ -31,6 +31,8 @@ def keep(folder: Path, data: Data) -> None:
     for name, split in data.resident.items():
         inputs = torch.stack([prints(x.numpy()) for x in split.inputs], 1)  # (N, fields)
         tree[name] = {"inputs": inputs, "target": prints(split.target.numpy())}
+        if split.weight is not None:
+            tree[name]["weight"] = prints(split.weight.numpy())
     state.write(path, tree)
 
 

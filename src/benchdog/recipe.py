@@ -140,6 +140,11 @@ class Recipe:
         """The augmentations, in their order."""
         return tuple(part_of(item) for item in self.loader.augment)
 
+    @property
+    def ranks(self) -> int:
+        """The number of processes that share a batch."""
+        return int(self.backend.options.get("ranks", 1))
+
     def to_json(self) -> dict[str, Any]:
         """Give the form that TOML and JSON files hold: tables of names and options."""
         parts = {kind: {"name": part.name, **part.options} for kind in PARTS for part in [getattr(self, kind)]}
@@ -228,9 +233,16 @@ def fixed(recipe: Recipe, folder: Path) -> dict[str, Any]:
     told["loop.batch_size"] = named["loop"]["batch_size"]
     if named["loop"]["mixing"] == "allow":  # else pieces are the same mathematics, and may change
         told["loop.accumulate"] = named["loop"]["accumulate"]
+        told |= {"backend.ranks": recipe.ranks} if recipe.ranks > 1 else {}
     told |= {f"loader.{key}": named["loader"][key] for key in ("augment", "seed")}
     plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
     return plain
+
+
+def with_ranks(recipe: Recipe, ranks: int) -> Recipe:
+    """Give the recipe for another number of ranks; its backend says whether it takes so many."""
+    options = {**recipe.backend.options, "ranks": ranks}
+    return replace(recipe, backend=replace(recipe.backend, options=options))
 
 
 def moved(recipe: Recipe, kept: Mapping[str, str]) -> Recipe:

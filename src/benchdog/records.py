@@ -22,7 +22,8 @@ KEPT = 20_000_000
 class Records:
     """Columns of a split, a row per sample, in its order.
 
-    Always there: loss and weight (N,), float64. For classes: answered and target (N,). For numbers: said and true
+    Always there: loss and weight (N,), float64. Where samples have weights: by (N,), which loss and weight are
+    multiplied by. For classes: answered and target (N,). For numbers: said and true
     (N, targets), float64. For masks: right, rows and called (N, classes), pixel counts. For tokens: right and
     tokens (N,). Where answers are probabilities: gap (N, bins), squared and judged (N,), as
     `calibration.per_sample` gives them. For two classes and for labels: chance (N, K), and truth, whether each
@@ -55,10 +56,23 @@ class Recorder:
     _dropped: set[str] = field(default_factory=set)
     _sizes: dict[str, int] = field(default_factory=dict)
 
-    def add(self, answer: Array, score: Array, target: Array, loss: Sequence[float], weight: Sequence[float]) -> None:
-        """Take in a batch: what the model answered and scored, the truth, each sample's loss and weight."""
-        self._keep("loss", np.asarray(loss, np.float64))
-        self._keep("weight", np.asarray(weight, np.float64))
+    def add(
+        self,
+        answer: Array,
+        score: Array,
+        target: Array,
+        loss: Sequence[float],
+        weight: Sequence[float],
+        by: Array | None = None,
+    ) -> None:
+        """Take in a batch: what the model answered and scored, the truth, each sample's loss and weight.
+
+        `by` is how much each sample's loss counts, where they have weights.
+        """
+        share = 1.0 if by is None else by.astype(np.float64)
+        self._keep("loss", np.asarray(loss, np.float64) * share)
+        self._keep("weight", np.asarray(weight, np.float64) * share)
+        self._keep("by", by, KEPT)
         self._keep("score", np.asarray(score, np.float32), KEPT)
         self._keep("goal", target, KEPT)
         found = _KINDS.get(self.spec.target.kind, _nothing)(answer, score, target, self.spec)
@@ -161,6 +175,8 @@ def _mask(answer: Array, score: Array, target: Array, spec: Spec) -> dict[str, A
 def _tokens(answer: Array, score: Array, target: Array, spec: Spec) -> dict[str, Array]:
     if score.ndim != 3 or score.shape[:2] != target.shape or answer.shape != score.shape:
         return {}
+    if target.size and (target.min() < 0 or target.max() >= spec.classes):
+        return {}  # tokens that don't count: the task's own affair
     said = score.argmax(-1)
     hit = said == target
     found = {"right": hit.sum(1), "tokens": np.full(len(target), target.shape[1])}

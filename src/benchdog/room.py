@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from benchdog import facts
+from benchdog.cutting import refuse_mixing
 from benchdog.errors import BadUsage, Failed
 from benchdog.facts import readable
 from benchdog.loading import Samples, sample_bytes
 from benchdog.recipe import AUTO
-from benchdog.settle import Parts, refuse_mixing
+from benchdog.settle import Parts
 from benchdog.view import generated
 
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KI": 1024, "MI": 1024**2, "GI": 1024**3}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +19,9 @@ from benchdog.api import Batch, Device, RunFacts, Spec, Task
 from benchdog.auxiliary import Judged
 from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
-from benchdog.data import Feed
 from benchdog.errors import BadData, BadUsage, Stopped
+from benchdog.feed import Feed
+from benchdog.gathering import merged
 from benchdog.gradients import Gradients
 from benchdog.loading import Arrays, mix_many
 from benchdog.logbook import Logbook, NotFinite
@@ -78,6 +80,7 @@ class Session:
         self._begun = self._saved_at = time.perf_counter()
         self.signals = signals
         self._gradients = Gradients(model, self.device, lambda: bool(signals.number))
+        self._ranks = [{"step": 0, "ranks": self.device.world}]
         self._leader = self.device.rank == 0 and self.writes
         self._progress = progress
         self._checkpoints = Checkpoints(run.folder / "checkpoints", recipe.loop.keep)
@@ -85,6 +88,7 @@ class Session:
         folder = run.folder if self._leader else None
         log_every, stored = recipe.loop.log_every, self._restored.get("log")
         self._log = Logbook(folder, log_every, self.device.torch_device, stored)
+        self._note_ranks()
 
     @property
     def stages(self) -> list[str]:
@@ -108,9 +112,19 @@ class Session:
         same_recipe(stored.get("recipe"), self.recipe, self.run.folder)
         self.epoch, self.step, self._batch = stored["epoch"], stored["step"], stored["batch"]
         self._place, self._elapsed = stored["place"], stored["elapsed"]
+        self._ranks = list(stored.get("ranks", self._ranks))
         self._best.load_state_dict(stored["best"])
         self.model.load_state_dict(stored["model"])
         return dict(stored)
+
+    def _note_ranks(self) -> None:
+        """Write down that a run goes on with another number of ranks than it had."""
+        world = self.device.world
+        if self._ranks[-1]["ranks"] != world:
+            self._ranks.append({"step": self.step, "ranks": world})
+            self._log.line(kind="ranks", step=self.step, ranks=world)
+        if self._leader and len(self._ranks) > 1:
+            self.run.facts["ranks"] = self._ranks
 
     def track(self, **stateful: Any) -> None:
         """Name what a resume needs; on a resume it is restored here."""
@@ -142,6 +156,7 @@ class Session:
             "place": self._place,
             "best": self._best.state_dict(),
             "elapsed": self.seconds,
+            "ranks": self._ranks,
             "log": self._log.state_dict(),
             "model": self.model.state_dict(),
             "tracked": {name: thing.state_dict() for name, thing in self._tracked.items()},
@@ -218,12 +233,15 @@ class Session:
 
     @torch.inference_mode()
     def evaluate(self, split: str = "valid", model: nn.Module | None = None, /) -> dict[str, Any]:
-        """Run the model, or another like it, over a split without gradients and give the task's metrics."""
+        """Run the model, or another like it, over a split without gradients and give the task's metrics.
+
+        Ranks share the samples out, and each of them learns the metrics of all.
+        """
         model = self.model if model is None else model
         training = model.training
         model.eval()
         meter = self.task.meter(self.spec)
-        for batch in self._unless_stopped(self.feed.held_out(split)):
+        for batch in self._unless_stopped(self.feed.held_out(split, self.device.rank, self.device.world)):
             with self.device.autocast():
                 score = model(*batch.inputs)
             meter.add(score.float(), batch)
@@ -231,11 +249,15 @@ class Session:
                 self.checkpoint()
                 self._stop()
         model.train(training)
-        return meter.value()
+        return merged(meter, self.task, self.spec, self.device).value()
 
     def arrays(self, split: str, /) -> Arrays:
         """Give a whole split decoded, in its order, for trainers that need all of it at once."""
         return self.feed.data.arrays(split)
+
+    def weights(self, split: str, /) -> np.ndarray | None:
+        """Give the weights of a split's samples, in the order of `arrays`; None when they have none."""
+        return self.feed.data.weights(split)
 
     def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
         """Close an epoch: log it, keep the best weights (the model's, or another's like it), stop early."""

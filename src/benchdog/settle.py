@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import origin, start, state
+from benchdog import origin, start, state, weighing
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
 from benchdog.augment import Augment
 from benchdog.auxiliary import Scored
 from benchdog.data import Data, auto_workers
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
-from benchdog.loading import Samples, check_fast_path, ignored_code, mix, open_source
+from benchdog.fastpath import check_fast_path
+from benchdog.loading import Samples, ignored_code, mix, open_source
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
@@ -132,7 +133,10 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | Non
         artifact=draft.table("artifact"),
     )
     _check(recipe, plugins)
-    return _open(recipe, plugins, source, data, live)
+    parts = _open(recipe, plugins, source, data, live)
+    if data.weighted:
+        weighing.refuse_trainer(trainer.name, plugins.make("trainer", trainer.name, trainer.options))
+    return parts
 
 
 def reopen(recipe: Recipe, plugins: Plugins) -> Parts:
@@ -158,35 +162,9 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
         if isinstance(split, Samples):
             check_fast_path(split)
     augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)
+    if data.weighted:
+        weighing.refuse_task(recipe.task.name, task, augment.mixing)
     return Parts(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), augment, live)
-
-
-def refuse_mixing(parts: Parts, model: nn.Module) -> None:
-    """See that a batch may be cut: then what is computed together mustn't matter.
-
-    Raises:
-        BadUsage: it does matter, and the recipe doesn't allow that.
-    """
-    recipe = parts.recipe
-    ranks = int(recipe.backend.options.get("ranks", 1))
-    if recipe.loop.mixing == "allow" or recipe.loop.accumulate * ranks == 1:
-        return
-    layers = (f"layer {n!r} ({type(m).__name__})" for n, m in model.named_modules() if mixes(m))
-    loss = "" if getattr(parts.task, "adds_up", True) else f"the loss of task {recipe.task.name!r}"
-    augmentation = f"augmentation {parts.augment.mixing!r}" if parts.augment.mixing else ""
-    why = next(layers, "") or loss or augmentation
-    if why:
-        cut = f"{recipe.loop.accumulate} pieces" if ranks == 1 else f"pieces on {ranks} ranks"
-        raise BadUsage(
-            f"A batch of {recipe.loop.batch} can't be cut into {cut} without another result: "
-            f"{why} sees several samples at once.",
-            'Accept that with --set loop.mixing="allow", or take it out (norm = "group" in place of batch).',
-        )
-
-
-def mixes(module: nn.Module) -> bool:
-    """Say whether a layer computes a sample's values from other samples of its batch too."""
-    return isinstance(module, nn.modules.batchnorm._BatchNorm) or bool(getattr(module, "mixes_samples", False))
 
 
 def _check(recipe: Recipe, plugins: Plugins) -> None:

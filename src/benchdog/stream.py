@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 from zlib import crc32
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchdog import decode
+from benchdog import decode, weighing
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
 from benchdog.loading import Samples, check_codes, ignored_code, mix, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
@@ -85,6 +86,13 @@ class Piece:
     target: Tensor
     ids: list[str]
     place: Place | None
+    weight: Tensor | None = None
+
+    def part(self, rows: range | Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
+        """Give some of its samples: inputs, target, weights."""
+        at = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
+        weight = None if self.weight is None else self.weight[at]
+        return tuple(x[at] for x in self.inputs), self.target[at], weight
 
 
 def shards_of(stream: Stream, plan: Plan) -> list[list[Shard]]:
@@ -126,6 +134,13 @@ class Reader:
         self.stream, self.spec, self.preprocess = stream, spec, preprocess
         self.ignore: int | None = None
 
+    @cached_property
+    def weighted(self) -> bool:
+        """Whether its samples have weights: as the first one, so all."""
+        raws = (raw for shard in self.stream.shards() for raw in self.stream.read(shard, 0))
+        first = next(raws, None)
+        return first is not None and first.weight is not None
+
     def read(self, plan: Plan, position: Position, mine: Sequence[int]) -> Iterator[Piece]:
         """Yield pieces of the streams in `mine`, in the order in which the merged stream wants them."""
         shards = shards_of(self.stream, plan)
@@ -145,7 +160,9 @@ class Reader:
         target = Samples.stack_targets(self, raws)  # type: ignore[arg-type]
         check_codes(target, self.spec, lambda row: raws[row].id, self.ignore)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
-        return Piece(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place)
+        given = weighing.of_raws(raws)
+        weight = None if given is None else torch.from_numpy(given)
+        return Piece(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place, weight)
 
 
 class _Turns(Dataset[Piece | None]):

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog import checkpoints, prints
+from benchdog import checkpoints, prints, weighing
 from benchdog.api import Backend, Trained, Trainer
-from benchdog.data import Feed
 from benchdog.errors import BadUsage, Stopped
+from benchdog.feed import Feed
 from benchdog.logbook import NotFinite
 from benchdog.progress import Progress
 from benchdog.replay import Replay, diverged
@@ -93,7 +93,10 @@ def train_rank(
 
 
 def _trainer(parts: Parts) -> Trainer:
-    trainer: Trainer = parts.plugins.make("trainer", parts.recipe.trainer.name, parts.recipe.trainer.options)
+    part = parts.recipe.trainer
+    trainer: Trainer = parts.plugins.make("trainer", part.name, part.options)
+    if parts.data.weighted:
+        weighing.refuse_trainer(part.name, trainer)
     return trainer
 
 

@@ -22,6 +22,9 @@ from benchdog.recipe import Recipe
 GRACE = 10.0
 """Seconds that a worker stays after SIGTERM, for the loop to finish its step."""
 
+Loaded = tuple[tuple[Tensor, ...], Tensor, Tensor | None]
+"""Inputs, target, weights or None."""
+
 
 class Rebuilt(Dataset[Any]):
     """A split that every worker process opens for itself from the recipe: nothing live is pickled."""
@@ -39,9 +42,10 @@ class Rebuilt(Dataset[Any]):
             self._samples = reopen(self.recipe)[self.name]
         return self._samples
 
-    def __getitem__(self, indices: list[int]) -> tuple[tuple[Tensor, ...], Tensor]:
-        inputs, target = self.samples().batch(indices)
-        return tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs), torch.from_numpy(target)
+    def __getitem__(self, indices: list[int]) -> Loaded:
+        inputs, target, weight = self.samples().read(indices)
+        tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
+        return tensors, torch.from_numpy(target), None if weight is None else torch.from_numpy(weight)
 
 
 def reopen(recipe: dict[str, Any]) -> dict[str, Samples]:
@@ -110,7 +114,7 @@ class Workers:
             pin_memory=pin,
         )
 
-    def read(self, batches: list[list[int]]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """Yield (inputs, target) for each list of positions, in order."""
+    def read(self, batches: list[list[int]]) -> Iterator[Loaded]:
+        """Yield (inputs, target, weight) for each list of positions, in order."""
         self._positions.batches = batches
         yield from self._loader

@@ -42,10 +42,14 @@ class Session:
     def __init__(self, spec, task, train, valid, seed=0):
         self.spec, self.task, self.seed = spec, task, seed
         self.split = {"train": train, "valid": valid}
+        self.given = {}
         self.done = []
 
     def arrays(self, name):
         return self.split[name]
+
+    def weights(self, name):
+        return self.given.get(name)
 
     def epochs(self):
         yield from range(10)
@@ -145,6 +149,29 @@ def test_the_same_seed_gives_the_same_answers():
     ]
     assert np.array_equal(answers[0], answers[1])
     assert not np.array_equal(answers[0], answers[2])
+
+
+def test_weights_are_samples_that_many_times():
+    one, other = of_classes(None), of_classes(None)
+    (x,), y = one.split["train"]
+    weight = np.random.default_rng(0).integers(0, 3, len(y)).astype(np.float32)
+    one.given["train"], one.given["valid"] = weight, np.ones(120, np.float32)
+    other.split["train"] = ((np.repeat(x, weight.astype(int), 0),), np.repeat(y, weight.astype(int)))
+    # Standardising sees each sample once: what is compared is told of nearly the same features.
+    answers = [Classical(Options(estimator="Linear")).train(s)(*s.arrays("valid")[0])[0] for s in (one, other)]
+    assert np.allclose(*answers, atol=0.02)
+    plain = Classical(Options(estimator="Linear")).train(of_classes(None))(*one.arrays("valid")[0])[0]
+    assert np.abs(plain - answers[0]).max() > np.abs(answers[1] - answers[0]).max()
+    one.given["valid"] = np.linspace(0, 2, 120, dtype=np.float32)
+    Classical(Options(estimator="Linear")).train(one)
+    assert one.done[1]["loss"] != one.done[0]["loss"]
+    for name in ("HistGradientBoosting", "RandomForest", "ExtraTrees"):
+        assert Classical(Options(estimator=name)).weighs
+        Classical(Options(estimator=name, size=3)).train(one)
+    several = of_numbers(2)
+    several.given["train"] = np.ones(400, np.float32)
+    Classical(Options(estimator="HistGradientBoosting", size=3)).train(several)
+    assert not Classical(Options(estimator="KNeighbors")).weighs  # and so it is refused
 
 
 def test_a_task_with_another_score_is_refused():

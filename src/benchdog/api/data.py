@@ -125,11 +125,15 @@ class Preprocess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Raw:
-    """A sample as it lies in the source: bytes or rows by field name. `target` is ready to stack."""
+    """A sample as it lies in the source: bytes or rows by field name. `target` is ready to stack.
+
+    `weight` is how much its loss counts, 0 or more; all samples of a split have one, or none has.
+    """
 
     id: str
     fields: Mapping[str, Any]
     target: Any = None
+    weight: float | None = None
 
 
 @dataclass(slots=True)
@@ -137,13 +141,15 @@ class Batch:
     """Stacked samples: inputs in the spec's order, each (B, ...); target (B, ...).
 
     `ids` are sample ids, or positions in their split. `last` is false for all but the final piece of
-    a batch that was cut for gradient accumulation.
+    a batch that was cut for gradient accumulation. `weight` (B,) float32 is how much each sample's loss
+    counts; None when all count the same.
     """
 
     inputs: tuple[Tensor, ...]
     target: Tensor
     ids: Any = ()
     last: bool = True
+    weight: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,8 @@ class Split(Protocol):
 
     May also have `batch(indices) -> (inputs, target)`, numpy arrays, inputs a tuple in the spec's
     order: the fast path, which must equal stacking decoded raws (that is checked). With `whole()` it gives
-    the arrays of all its samples as they lie in memory; they are read and never changed.
+    the arrays of all its samples as they lie in memory; they are read and never changed. Where samples have
+    weights, both give (inputs, target, weight), weight (B,).
     """
 
     def __len__(self) -> int: ...

@@ -65,8 +65,10 @@ class Task(Protocol):
     May also have `fit(targets)`, called once with the training split's targets piece by piece before the
     first step, and then `state() -> dict` and `restore(state)` in JSON form, which keep what was learnt; and
 
+    - `weighs`, true when `loss` honours `batch.weight`: it gives the sum of weight x loss, and of weight x what
+      counts; without it, data with weights is refused, as it is where `adds_up` is false;
     - `adds_up`, false when the loss of a batch isn't the sum of its pieces' losses: batches are then not cut;
-    - `ignore`, a code in masks that is no class and is allowed all the same;
+    - `ignore`, a code in masks, or among tokens to guess, that is no class and is allowed all the same;
     - `notes`, sentences that a person is told;
     - `losses(score, batch) -> (B,)`, each sample's loss where it depends on the others beside it;
     - `score_of(probabilities)`, the score (B, ...) of which the head makes these (B, classes), for the baselines;
@@ -179,6 +181,10 @@ class Session(Protocol):
         """Give a whole split decoded, in its order: inputs each (N, ...), target (N, ...)."""
         ...
 
+    def weights(self, split: str, /) -> np.ndarray | None:
+        """Give the weights (N,) of a split's samples, in the order of `arrays`; None when they have none."""
+        ...
+
     def evaluate(self, split: str = "valid", model: nn.Module | None = None, /) -> dict[str, Any]:
         """Run the model, or another like it, over a split without gradients and give the task's metrics."""
         ...
@@ -192,7 +198,11 @@ class Session(Protocol):
 
 
 class Trainer(Protocol):
-    """How it is learnt; made as `Target(options)`. Returns the trained module, or a `Trained`."""
+    """How it is learnt; made as `Target(options)`. Returns the trained module, or a `Trained`.
+
+    May also have `weighs`, true when it honours the weights of samples: by taking its loss from the task's `loss`,
+    which gets them with the batch, or by `session.weights`. Without it, data with weights is refused.
+    """
 
     def train(self, session: Session, /) -> nn.Module | Trained: ...
 

@@ -99,7 +99,8 @@ def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fa
     """Hash downloads again, and compare the fast path with decoded samples."""
     from benchdog import cache
     from benchdog.api import BadData, Split
-    from benchdog.loading import Samples, check_fast_path, open_splits, preprocess_of
+    from benchdog.fastpath import check_fast_path
+    from benchdog.loading import Samples, open_splits, preprocess_of
     from benchdog.paths import cache_dir
 
     name, made = _open(ctx, source, set_)
@@ -170,7 +171,7 @@ def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[
 def _decode_some(samples: Samples) -> int:
     """Decode samples spread over a split, also where there is no fast path to compare with."""
     positions = sorted({round(i * (len(samples) - 1) / (SAMPLED - 1)) for i in range(SAMPLED)})
-    samples.slow_batch(positions)
+    samples.slow_read(positions)
     return len(positions)
 
 

@@ -44,6 +44,8 @@ def command(
     typer.echo(columns(rows, [f"{result['samples']} {split} samples", "this model", *ways]))
     for line in (*_calibration(result), *_thresholds(result), *_slices(result)):
         typer.echo(line)
+    if weighted := result.get("weighted"):
+        say(f"samples count by their weights in {', '.join(weighted)}, each once in all other metrics")
     if result["intervals"]:
         say(f"in brackets: 95 % intervals, from {result['resamples']} resamples")
     say(f"report: {paths.short(Path(result['report']))}")

@@ -67,6 +67,7 @@ def command(
     from benchdog.budget import seconds_of
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage
+    from benchdog.layers import flags
 
     given: dict[str, Any] = {
         "model.name": model,
@@ -84,9 +85,15 @@ def command(
     }
     folder = paths.runs_dir(runs_dir)
     if resume:
-        if what or set_ or name or time or repeat > 1 or any(value is not None for value in given.values()):
-            raise BadUsage("--resume takes a run as it is; nothing can be changed.", "Leave the other settings out.")
-        run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet, trust=trust)
+        changed = flags({}, set_ or [])
+        others = any(value is not None for value in given.values()) or set(changed) - {"backend.ranks"}
+        if what or others or name or time or repeat > 1:
+            raise BadUsage(
+                "--resume takes a run as it is; nothing can be changed but --set backend.ranks=N.",
+                "Leave the other settings out.",
+            )
+        ranks = changed["backend.ranks"].value if changed else None
+        run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet, trust=trust, ranks=ranks)
     else:
         draft = ask(what, given, set_ or [], ctx.obj)
         if smoke and repeat > 1:

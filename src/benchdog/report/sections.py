@@ -202,8 +202,14 @@ def metrics(facts: Facts) -> Html:
         return h("td", short(scalars.get(key)), shown, cls="n")
 
     rows = ((wording(n), *(cell(f"{s}.{n}") for s in splits)) for n in names)
-    note = "Small: where 95 % of resamples of the split lie (bootstrap)." if intervals else None
-    return join(table(("metric", *splits), rows, numbers=1), h("p", note, cls="quiet") if note else None)
+    notes = ["Small: where 95 % of resamples of the split lie (bootstrap)."] if intervals else []
+    told: list[Any] = next(
+        (e["weighted"] for e in facts.evaluations.values() if isinstance(e.get("weighted"), list)), []
+    )
+    if told:
+        weighted = ", ".join(wording(str(name)) for name in told)
+        notes.append(f"Samples count by their weights in {weighted}, each once in all other metrics.")
+    return join(table(("metric", *splits), rows, numbers=1), h("p", " ".join(notes), cls="quiet") if notes else None)
 
 
 def exports(facts: Facts) -> Html:

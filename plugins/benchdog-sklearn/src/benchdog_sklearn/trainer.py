@@ -50,12 +50,17 @@ class WholeSession(Session, Protocol):
         """Give decoded inputs (N, ...) in the spec's order, and targets (N, ...)."""
         ...
 
+    def weights(self, split: str, /) -> NDArray[Any] | None:
+        """Give the samples' weights (N,), if they have some."""
+        ...
+
 
 class Classical:
     """Train a classical estimator in one go."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.weighs = options.estimator != "KNeighbors"  # neighbours are asked, not fitted
 
     def train(self, session: WholeSession) -> Estimator:
         """Fit on the training split; the metrics are those of the validation split.
@@ -74,7 +79,7 @@ class Classical:
                 "The trainer 'scikit-learn' gives a score per class; this task wants another one.",
                 "Use the task 'classification', or the trainer 'supervised'.",
             )
-        inputs, target = session.arrays("train")
+        inputs, target, weight = present(session, "train")
         meta = describe(session, self.options, target)
         fields = inputs_of(meta)
         pipeline = build(meta, self.options, session.seed)
@@ -82,7 +87,8 @@ class Classical:
         with warnings.catch_warnings():
             # The metrics show what a fit that was cut short is worth.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            pipeline.fit(rows(inputs, fields, meta["features"]), flat)
+            more = {} if weight is None else {"estimate__sample_weight": weight}
+            pipeline.fit(rows(inputs, fields, meta["features"]), flat, **more)
         last = pipeline[-1]
         if hasattr(last, "n_jobs"):
             last.set_params(n_jobs=None)  # whoever runs it decides about threads
@@ -144,11 +150,22 @@ def units(session: WholeSession) -> tuple[list[float], list[float]]:
 
 def judge(session: WholeSession, estimator: Estimator) -> dict[str, Any]:
     """Measure the fitted estimator on the validation split by the task's own meter."""
-    inputs, target = session.arrays("valid")
+    inputs, target, weight = present(session, "valid")
     _, score = estimator(*inputs)
     meter = session.task.meter(session.spec)
-    meter.add(torch.from_numpy(score), Batch(inputs=(), target=torch.from_numpy(target)))
+    by = None if weight is None else torch.from_numpy(weight)
+    meter.add(torch.from_numpy(score), Batch(inputs=(), target=torch.from_numpy(target), weight=by))
     return meter.value()
+
+
+def present(session: WholeSession, split: str) -> tuple[tuple[NDArray[Any], ...], NDArray[Any], NDArray[Any] | None]:
+    """Give a split without its samples of weight 0, and the weights that are left."""
+    inputs, target = session.arrays(split)
+    weight = session.weights(split)
+    if weight is None or weight.all():
+        return inputs, target, weight
+    there = weight > 0
+    return tuple(x[there] for x in inputs), target[there], weight[there]
 
 
 # --- what is fitted --------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from benchdog.builtin.sources.tables import (
     times,
 )
 from benchdog.builtin.sources.targets import Answers, read_targets, with_targets
+from benchdog.builtin.sources.weights import Weights, beside, check_apart, weights_of, without_weightless
 from benchdog.builtin.sources.wording import existing, meant
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -34,6 +35,7 @@ class _Loaded:
     columns: tuple[Column, ...]
     values: Array
     answers: Answers
+    weights: Weights | None
     parts: dict[str, Array]
 
 
@@ -78,10 +80,11 @@ class Csv:
         options = self.options
         table = read(existing(options.path, "csv", "a CSV file"), options.separator)
         self._check_names(table)
+        table = without_weightless(table, options.weight, self.notes)
         table = with_targets(table, self._names, options, self.notes)
         cells = [table.columns[name] for name in self._names]
         answers = read_targets(table, self._names, options, self.notes)
-        gone = {*self._names, options.group, *options.drop}
+        gone = {*self._names, options.group, options.weight, *options.drop}
         if options.time and numbers(table.columns[options.time]) is None:
             gone.add(options.time)
         candidates = [name for name in table.columns if name not in gone]
@@ -96,7 +99,7 @@ class Csv:
         self._note_duplicates(contents)
         return _Loaded(
             table=table, features=features, columns=columns, values=features.matrix(columns),
-            answers=answers, parts=parts,
+            answers=answers, weights=weights_of(table, options.weight), parts=parts,
         )  # fmt: skip
 
     def _check_names(self, table: Table) -> None:
@@ -105,16 +108,17 @@ class Csv:
         if options.group and options.time:
             raise BadUsage("group and time can't both divide the rows.", "Give one of them.")
         if not any(self._names):
-            self._names = (list(table.columns)[-1],)
+            self._names = tuple(name for name in table.columns if name != options.weight)[-1:]
             self.notes.append(f"The target is the last column, {self._names[0]!r} (option target).")
         named = {
             "target": self._names, "drop": options.drop, "categories": options.categories,
-            "group": [options.group], "time": [options.time],
+            "group": [options.group], "time": [options.time], "weight": [options.weight],
         }  # fmt: skip
         for option, names in named.items():
             for name in names:
                 if name and name not in table.columns:
                     raise BadUsage(f"{table.path} has no column {name!r} ({option}).", meant(name, table.columns))
+        check_apart(options.weight, (*self._names, *options.drop, *options.categories, options.group, options.time))
         for at, name in enumerate(self._names):
             if name in {options.group, options.time, *options.drop, *self._names[:at]}:
                 raise BadUsage(f"The target {name!r} is also named by target, drop, group or time.", "Name it once.")
@@ -195,6 +199,7 @@ class RowSplit:
         self.at = at
         self.values = loaded.values[at]
         self.targets = loaded.answers.values[at]
+        self.weights = None if loaded.weights is None else loaded.weights[at]
 
     def __len__(self) -> int:
         return len(self.at)
@@ -209,12 +214,14 @@ class RowSplit:
                 cells[column.name] = None if number != number else number
             else:
                 cells[column.name] = features.texts[column.name][row]
-        return Raw(id=f"line-{self.lines[i]}", fields={"input": cells}, target=self.targets[i])
+        weight = None if self.weights is None else float(self.weights[i])
+        return Raw(id=f"line-{self.lines[i]}", fields={"input": cells}, target=self.targets[i], weight=weight)
 
-    def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Give ((B, columns),) float32 and the targets (B,), or (B, targets) where there are several."""
-        return (self.values[indices],), self.targets[indices]
+    def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
+        """Give ((B, columns),) float32, the targets (B,) or (B, targets), and the weights (B,) if there are some."""
+        weights = None if self.weights is None else self.weights[indices]
+        return beside(self.values[indices], self.targets[indices], weights)
 
-    def whole(self) -> tuple[tuple[Array, ...], Array]:
+    def whole(self) -> tuple[Any, ...]:
         """Give all of them, uncopied."""
-        return (self.values,), self.targets
+        return beside(self.values, self.targets, self.weights)

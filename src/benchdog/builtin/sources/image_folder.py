@@ -40,10 +40,9 @@ class ImageFolder:
         self.notes: list[str] = []
         self._cache: Path | None = None
         self._loaded: tuple[Spec, dict[str, list[Picture]]] | None = None
-        if options.label_separator and not options.labels:
-            raise BadUsage(
-                "label_separator parts the labels of a CSV file, but none is given.", "Name it: source.labels = PATH."
-            )
+        for given, what in (("label_separator", "parts the labels"), ("weight", "is a column")):
+            if getattr(options, given) and not options.labels:
+                raise BadUsage(f"{given} {what} of a CSV file, but none is given.", "Name it: source.labels = PATH.")
         if options.labels and not options.path:
             self.folder = options.labels.parent
         else:
@@ -72,8 +71,9 @@ class ImageFolder:
     def _load(self) -> tuple[Spec, dict[str, list[Picture]]]:
         if self._loaded is None:
             self.notes.clear()
-            labels, separator = self.options.labels, self.options.label_separator
-            pictures = listed(labels, self.folder, separator) if labels else self._found()
+            options, labels = self.options, self.options.labels
+            named = (options.label_separator, options.weight, self.notes)
+            pictures = listed(labels, self.folder, *named) if labels else self._found()
             findings = inspect(self.folder, [picture.path for picture in pictures], self._cache)
             pictures = self._whole(pictures, findings)
             classes = self._classes(pictures)
@@ -235,7 +235,7 @@ class PictureSplit:
             data = (self.folder / name).read_bytes()
         except OSError as error:
             raise BadData(f"{self.folder / name} can't be read: {error.strerror or error}.") from None
-        return Raw(id=name, fields={"input": data}, target=self.targets[i])
+        return Raw(id=name, fields={"input": data}, target=self.targets[i], weight=self.pictures[i].weight)
 
 
 def _span(values: Sequence[int]) -> str:

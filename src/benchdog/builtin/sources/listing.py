@@ -12,6 +12,7 @@ import numpy as np
 
 from benchdog.api import BadData, Target
 from benchdog.builtin.sources.tables import read
+from benchdog.builtin.sources.weights import check_apart, weights_of, without_weightless
 from benchdog.builtin.sources.wording import existing, few
 
 
@@ -22,6 +23,7 @@ class Picture:
     path: str
     labels: tuple[str, ...]
     split: str = ""
+    weight: float | None = None
 
     @property
     def label(self) -> str:
@@ -29,20 +31,24 @@ class Picture:
         return ";".join(self.labels)
 
 
-def listed(labels: Path | None, folder: Path, separator: str) -> list[Picture]:
+def listed(labels: Path | None, folder: Path, separator: str, weight: str, notes: list[str]) -> list[Picture]:
     """Read the CSV of paths and labels; every listed file must be there.
 
     Args:
         separator: parts the labels of an image, of which there may then be none; "" for one class each.
+        weight: the column with what each image counts; "" for none. Images of weight 0 are left out.
+        notes: what a person is told.
     """
     file = existing(labels, "image-folder", "a CSV file of labels")
     table = read(file)
-    for column in ("path", "label"):
+    check_apart(weight, ("path", "label"))
+    for column in ("path", "label", *filter(None, [weight])):
         if column not in table.columns:
             raise BadData(
                 f"{file} has no column {column!r} but {', '.join(table.columns)}.",
-                "Its first line must be: path,label",
+                f"Its first line must be: path,label{weight and ','}{weight}",
             )
+    table = without_weightless(table, weight, notes)
     rows = list(zip(table.lines, table.columns["path"], table.columns["label"], strict=True))
     missing = [f"{path} (line {line})" for line, path, _ in rows if not (folder / path).is_file()]
     if missing:
@@ -54,7 +60,12 @@ def listed(labels: Path | None, folder: Path, separator: str) -> list[Picture]:
     twice = [path for path, n in Counter(path for _, path, _ in rows).items() if n > 1]
     if twice:
         raise BadData(f"{file} lists files more than once: {few(twice, len(twice))}.")
-    return [Picture(path=PurePosixPath(path).as_posix(), labels=_parted(label, separator)) for _, path, label in rows]
+    weights = weights_of(table, weight)
+    counts = [None] * len(rows) if weights is None else weights.tolist()
+    return [
+        Picture(path=PurePosixPath(path).as_posix(), labels=_parted(label, separator), weight=count)
+        for (_, path, label), count in zip(rows, counts, strict=True)
+    ]
 
 
 def _parted(cell: str, separator: str) -> tuple[str, ...]:

@@ -47,6 +47,9 @@ class ImageFolderOptions:
     label_separator: Annotated[
         str, Doc('What stands between the labels of an image in that file, ";" say: then several may be true.')
     ] = ""
+    weight: Annotated[
+        str, Doc("Column of that file with what each image counts in the loss: a number, 0 or more.")
+    ] = ""
     size: Annotated[int, Doc("Pixels of height and width; 0 means the files' own."), Bounds(ge=0)] = 0
     height: Annotated[int, Doc("Pixels of height, where it isn't the width."), Bounds(ge=0)] = 0
     width: Annotated[int, Doc("Pixels of width, where it isn't the height."), Bounds(ge=0)] = 0
@@ -82,6 +85,7 @@ class CsvOptions:
     target_missing: Annotated[
         Literal["refuse", "drop"], Doc("What to do about rows without a target: stop, or leave them out.")
     ] = "refuse"
+    weight: Annotated[str, Doc("Column of what each row counts in the loss: a number, 0 or more.")] = ""
     drop: Annotated[tuple[str, ...], Doc("Columns to leave out.")] = ()
     categories: Annotated[tuple[str, ...], Doc("Number columns that mean categories, such as codes.")] = ()
     group: Annotated[str, Doc("Column whose equal values stay in one split, such as a patient's id.")] = ""
@@ -119,6 +123,9 @@ class TextOptions:
         Literal["auto", "class", "number"],
         Doc("What the label is; auto takes texts and up to 20 different whole numbers for classes."),
     ] = "auto"
+    weight: Annotated[
+        str, Doc("Column of a CSV file with what each text counts in the loss: a number, 0 or more.")
+    ] = ""
     folders: Annotated[
         Literal["auto", "classes", "ignore"],
         Doc("What folders in the folder mean; auto takes them for classes when all texts lie in several."),

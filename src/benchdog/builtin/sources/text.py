@@ -14,7 +14,7 @@ from benchdog.builtin.sources import texts as finding
 from benchdog.builtin.sources.division import SPLITS, divide
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.pairs import learn
-from benchdog.builtin.sources.texts import Texts
+from benchdog.builtin.sources.weights import beside
 from benchdog.builtin.sources.wording import read_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -27,7 +27,7 @@ WORDS = {"character": "characters", "byte": "bytes"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Loaded:
-    found: Texts
+    found: finding.Texts
     op: Op
     parts: Mapping[str, Any]
     """By split: pieces of text, none of which a window leaves; or positions of labelled texts."""
@@ -103,7 +103,7 @@ class Text:
 
     def _read(self) -> _Loaded:
         options = self.options
-        found = finding.find(options)
+        found = finding.find(options, self.notes)
         if found.labels is None and options.unit == "wordpiece":
             raise BadUsage(
                 "Word pieces are for texts with a class or number: no text follows from them.",
@@ -130,7 +130,7 @@ class Text:
         self._note(found, op)
         return _Loaded(found=found, op=op, parts=parts)
 
-    def _rows(self, found: Texts) -> dict[str, Array]:
+    def _rows(self, found: finding.Texts) -> dict[str, Array]:
         options, labels = self.options, found.labels
         assert labels is not None
         kept = labels.tolist() if found.classes else [0] * len(found.texts)
@@ -141,7 +141,7 @@ class Text:
             raise BadData(f"{options.path}: too few different texts: none for {' and '.join(empty)}.")
         return dict(parts)
 
-    def _pieces(self, found: Texts) -> dict[str, list[str]]:
+    def _pieces(self, found: finding.Texts) -> dict[str, list[str]]:
         """Divide texts without labels; texts of one split follow each other, on a line of their own each."""
         options = self.options
         texts = [text if text.endswith("\n") or len(found.texts) == 1 else f"{text}\n" for text in found.texts]
@@ -176,7 +176,7 @@ class Text:
         order = np.random.default_rng(options.split_seed).permutation(BLOCKS)
         return [names[place] for place in order]
 
-    def _note(self, found: Texts, op: Op) -> None:
+    def _note(self, found: finding.Texts, op: Op) -> None:
         """Say how many texts there are, and what labels cost: texts that are cut."""
         options = self.options
         total = sum(map(len, found.texts))
@@ -270,10 +270,11 @@ class Windows:
 class Rows:
     """Labelled texts by position."""
 
-    def __init__(self, found: Texts, codes: Array, at: Array) -> None:
+    def __init__(self, found: finding.Texts, codes: Array, at: Array) -> None:
         assert found.labels is not None
         self.found, self.at = found, at
         self.codes, self.labels = codes[at], found.labels[at]
+        self.weights = None if found.weights is None else found.weights[at]
 
     def __len__(self) -> int:
         return len(self.at)
@@ -284,12 +285,15 @@ class Rows:
 
     def raw(self, i: int) -> Raw:
         """Give a text and its label."""
-        return Raw(id=self.id(i), fields={self.found.field: self.found.texts[int(self.at[i])]}, target=self.labels[i])
+        fields = {self.found.field: self.found.texts[int(self.at[i])]}
+        weight = None if self.weights is None else float(self.weights[i])
+        return Raw(id=self.id(i), fields=fields, target=self.labels[i], weight=weight)
 
-    def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Give codes ((B, length),) int64 and labels (B,)."""
-        return (self.codes[np.asarray(indices)],), self.labels[np.asarray(indices)]
+    def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
+        """Give codes ((B, length),) int64, labels (B,), and weights (B,) if there are some."""
+        at = np.asarray(indices)
+        return beside(self.codes[at], self.labels[at], self.weights if self.weights is None else self.weights[at])
 
-    def whole(self) -> tuple[tuple[Array, ...], Array]:
-        """Give all codes and labels."""
-        return (self.codes,), self.labels
+    def whole(self) -> tuple[Any, ...]:
+        """Give all codes and labels, and weights if there are some."""
+        return beside(self.codes, self.labels, self.weights)

@@ -13,6 +13,7 @@ import numpy as np
 from benchdog.api import BadData, BadUsage
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.tables import Table, is_missing, numbers, read
+from benchdog.builtin.sources.weights import Weights, check_apart, weights_of, without_weightless
 from benchdog.builtin.sources.wording import existing, few, meant, natural, read_text
 
 TABLES = (".csv", ".tsv")
@@ -31,10 +32,11 @@ class Texts:
     classes: tuple[str, ...] = ()
     field: str = "input"
     target: str = "class"
+    weights: Weights | None = None
 
 
-def find(options: TextOptions) -> Texts:
-    """Read all texts that the options name.
+def find(options: TextOptions, notes: list[str]) -> Texts:
+    """Read all texts that the options name; add to the notes what a person is told.
 
     Raises:
         BadUsage: no path, or an option that doesn't fit what lies there.
@@ -42,8 +44,8 @@ def find(options: TextOptions) -> Texts:
     """
     path = existing(options.path, "text", "a text file, a folder of them, or a CSV file")
     if path.is_file() and path.suffix.lower() in TABLES:
-        return from_table(path, options)
-    for name in ("column", "label"):
+        return from_table(path, options, notes)
+    for name in ("column", "label", "weight"):
         if value := getattr(options, name):
             raise BadUsage(f"{name} = {value!r} names a column, but {path} is no CSV file.", f"Leave {name} out.")
     if path.is_dir():
@@ -88,13 +90,17 @@ def below(folder: Path) -> list[Path]:
     return found
 
 
-def from_table(path: Path, options: TextOptions) -> Texts:
+def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
     """Read a column of texts, and one of labels if it is named."""
     table = read(path)
-    for option, name in (("column", options.column), ("label", options.label)):
+    for option, name in (("column", options.column), ("label", options.label), ("weight", options.weight)):
         if name and name not in table.columns:
             raise BadUsage(f"{path} has no column {name!r} ({option}).", meant(name, table.columns))
-    others = [name for name in table.columns if name != options.label]
+    check_apart(options.weight, (options.column, options.label))
+    if options.weight and not options.label:
+        raise BadUsage("Texts without labels have no weights: windows of them are learnt from.", "Give source.label.")
+    table = without_weightless(table, options.weight, notes)
+    others = [name for name in table.columns if name not in (options.label, options.weight)]
     column = options.column or (others[0] if len(others) == 1 else "")
     if not column or column == options.label:
         raise BadUsage(
@@ -113,7 +119,8 @@ def from_table(path: Path, options: TextOptions) -> Texts:
         return Texts(texts=table.columns[column], ids=ids, field=column)
     labels, classes = labels_of(table, options)
     texts, target = table.columns[column], options.label
-    return Texts(texts=texts, ids=ids, labels=labels, classes=classes, field=column, target=target)
+    weights = weights_of(table, options.weight)
+    return Texts(texts=texts, ids=ids, labels=labels, classes=classes, field=column, target=target, weights=weights)
 
 
 def labels_of(table: Table, options: TextOptions) -> tuple[np.ndarray[Any, np.dtype[Any]], tuple[str, ...]]:

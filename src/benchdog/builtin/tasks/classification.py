@@ -24,6 +24,7 @@ class Classification:
 
     monitor = "accuracy"
     better = "max"
+    weighs = True
 
     def __init__(self, options: ClassificationOptions | None = None) -> None:
         self.options = options or ClassificationOptions()
@@ -83,7 +84,7 @@ class Classification:
     def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
         if self._loss is None:
             self._loss = self._made()
-        return self._loss(score, batch.target, self.weights)
+        return self._loss(score, batch.target, self.weights, batch.weight)
 
     def meter(self, spec: Spec) -> Meter:
         return ClassMeter(self.loss, spec.target.classes)

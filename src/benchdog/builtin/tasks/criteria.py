@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchdog.api import BadUsage, nearest
 from benchdog.builtin.named import arguments, named
 
-from .losses import PerClass, Summed, is_soft, smoothed, weight_of
+from .losses import PerClass, Summed, is_soft, smoothed, summed, weight_of
 from .weights import ClassWeights
 
 Prepare = Callable[[Tensor], Tensor]
@@ -146,11 +146,11 @@ class NamedLoss:
         self._prepare = {**ROWS, **CODES}.get(criterion.name, as_it_is)
         self._blended = PerClass(self._terms, smoothing)
 
-    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, /) -> Summed:
+    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, by: Tensor | None = None, /) -> Summed:
         soft = is_soft(score, target)
         rows = self.criterion.name in ROWS
         if not rows and (soft or self.smoothing):
-            return self._blended(score, target, weights)
+            return self._blended(score, target, weights, by)
         values = weights.on(score.device)
         if rows:
             shares = (target if soft else F.one_hot(target.long(), score.shape[1])).to(score.dtype)
@@ -159,8 +159,8 @@ class NamedLoss:
         else:
             lost = each(self.criterion(self._prepare(score), target.long()), len(score))
             counts = None if values is None else values[target.long()]
-        total = lost.sum() if counts is None else (lost * counts).sum()
-        return total, weight_of(score, target, values, None)
+        total = summed(lost if counts is None else lost * counts, by)
+        return total, weight_of(score, target, values, None, by)
 
     def probe(self, classes: int) -> bool:
         """Try the criterion on made-up scores; say whether a sample's loss is its own, whatever the batch."""

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec, spellings
 
-from .metrics import TokenMeter
+from .losses import CrossEntropy
 from .options import NextTokenOptions
+from .token_metrics import TokenMeter
+from .weights import ClassWeights
 
 
 class NextToken:
@@ -16,14 +18,18 @@ class NextToken:
 
     The target is the input one position on; its classes are the vocabulary. The model must not look
     ahead: its score at t may depend on the tokens 0 to t alone. The loss is the cross-entropy summed over
-    tokens, its weight their number.
+    tokens, its weight their number. `ignore` is a code that counts nowhere as a target.
     """
 
     monitor = "loss"
     better = "min"
+    weighs = True
 
     def __init__(self, options: NextTokenOptions) -> None:
         self.options = options
+        self.ignore = options.ignore
+        self._loss = CrossEntropy(ignore=options.ignore)
+        self._same = ClassWeights("none")
 
     def check(self, spec: Spec) -> None:
         if spec.target.kind != "next-token" or spec.fields[0].kind != "tokens":
@@ -45,8 +51,10 @@ class NextToken:
         return nn.Softmax(dim=-1)
 
     def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
-        tokens = batch.target.flatten()
-        return F.cross_entropy(score.flatten(0, 1), tokens, reduction="sum"), float(len(tokens))
+        if self.ignore is None and batch.weight is None:
+            tokens = batch.target.flatten()
+            return F.cross_entropy(score.flatten(0, 1), tokens, reduction="sum"), float(len(tokens))
+        return self._loss(score.transpose(1, 2), batch.target, self._same, batch.weight)
 
     def meter(self, spec: Spec) -> Meter:
-        return TokenMeter(self.loss, spellings(spec.target))
+        return TokenMeter(self.loss, spellings(spec.target), self.ignore)

@@ -2,7 +2,7 @@
 
 A target is codes (B, ...), or shares (B, classes, ...) where samples were blended. Codes are the same as
 one-hot rows, whatever the loss. A class that counts w multiplies the loss of its part and its weight alike,
-so that sum / weight is what torch's mean is.
+so that sum / weight is what torch's mean is. So does a sample: `by` (B,) is what each one counts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ SMALLEST = 1e-12
 class ClassLoss(Protocol):
     """A loss of classes."""
 
-    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, /) -> Summed: ...
+    def __call__(
+        self, score: Tensor, target: Tensor, weights: ClassWeights, by: Tensor | None = None, /
+    ) -> Summed: ...
 
 
 def is_soft(score: Tensor, target: Tensor) -> bool:
@@ -45,7 +47,7 @@ class CrossEntropy:
     def __init__(self, smoothing: float = 0.0, ignore: int | None = None) -> None:
         self.smoothing, self.ignore = smoothing, ignore
 
-    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, /) -> Summed:
+    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, by: Tensor | None = None, /) -> Summed:
         values = weights.on(score.device)
         ignored = NONE if self.ignore is None else self.ignore
         if not is_soft(score, target):
@@ -55,10 +57,10 @@ class CrossEntropy:
             target,
             None if values is None else values.to(score.dtype),
             ignore_index=ignored,
-            reduction="sum",
+            reduction="sum" if by is None else "none",
             label_smoothing=self.smoothing,
         )
-        return total, weight_of(score, target, values, self.ignore)
+        return total if by is None else summed(total, by), weight_of(score, target, values, self.ignore, by)
 
 
 class PerClass:
@@ -73,7 +75,7 @@ class PerClass:
     def __init__(self, terms: Callable[[Tensor], Tensor], smoothing: float = 0.0, ignore: int | None = None) -> None:
         self.terms, self.smoothing, self.ignore = terms, smoothing, ignore
 
-    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, /) -> Summed:
+    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, by: Tensor | None = None, /) -> Summed:
         values = weights.on(score.device)
         terms = self.terms(score)
         if values is not None:
@@ -82,7 +84,7 @@ class PerClass:
             lost = (terms * smoothed(target, self.smoothing)).sum(1)
         else:
             lost = self._of_codes(terms, target.long())
-        return lost.sum(), weight_of(terms, target, values, self.ignore)
+        return summed(lost, by), weight_of(terms, target, values, self.ignore, by)
 
     def _of_codes(self, terms: Tensor, codes: Tensor) -> Tensor:
         known = known_codes(codes, self.ignore)
@@ -112,8 +114,17 @@ def known_codes(codes: Tensor, ignore: int | None) -> Tensor:
     return codes if ignore is None else codes.masked_fill(codes == ignore, 0)
 
 
-def weight_of(score: Tensor, target: Tensor, values: Tensor | None, ignore: int | None) -> float | Tensor:
+def summed(lost: Tensor, by: Tensor | None) -> Tensor:
+    """Add up losses (B, ...), each times what its sample counts."""
+    return lost.sum() if by is None else (lost.flatten(1).sum(1) if lost.ndim > 1 else lost).mul(by).sum()
+
+
+def weight_of(
+    score: Tensor, target: Tensor, values: Tensor | None, ignore: int | None, by: Tensor | None = None
+) -> float | Tensor:
     """Add up what the targets count: their number, or their classes' weights; a float where it is known."""
+    if by is not None:
+        return (counts_of(score, target, values, ignore) * by).sum()
     if is_soft(score, target):
         if values is None:
             return float(target.numel() // score.shape[1])
@@ -124,6 +135,18 @@ def weight_of(score: Tensor, target: Tensor, values: Tensor | None, ignore: int 
     if values is None:
         return counted.sum()
     return (values[known_codes(target.long(), ignore)] * counted).sum()
+
+
+def counts_of(score: Tensor, target: Tensor, values: Tensor | None, ignore: int | None) -> Tensor:
+    """Give what the targets of each sample count: (B,) float32."""
+    if is_soft(score, target):
+        shares = target.detach() if values is None else target.detach() * upright(values, target)
+        return shares.flatten(1).sum(1, dtype=torch.float32)
+    codes = known_codes(target.long(), ignore)
+    counts = torch.ones_like(codes, dtype=torch.float32) if values is None else values[codes]
+    if ignore is not None:
+        counts = counts * (target != ignore)
+    return counts.flatten(1).sum(1) if counts.ndim > 1 else counts
 
 
 def upright(values: Tensor, like: Tensor) -> Tensor:

@@ -201,41 +201,6 @@ class NumberMeter(Sums):
         return result
 
 
-class TokenMeter(Sums):
-    """Metrics of scores (B, T, vocabulary) against tokens (B, T): loss, perplexity (its exp), accuracy.
-
-    bits_per_byte and bits_per_character share the loss out to the text, in UTF-8, that the tokens stand for:
-    what models of different tokens can be compared by.
-    """
-
-    def __init__(self, loss: Loss, spellings: Sequence[bytes]) -> None:
-        super().__init__(loss, right=wide(0.0), tokens=wide(0.0), sizes=torch.zeros(2, dtype=torch.float64))
-        # Every byte begins a character but those that UTF-8 goes on with.
-        begun = [sum(byte & 0xC0 != 0x80 for byte in word) for word in spellings]
-        self.table = torch.tensor([[len(word) for word in spellings], begun], dtype=torch.float64)
-
-    @torch.no_grad()
-    def add(self, score: Tensor, batch: Batch) -> None:
-        self.add_loss(score, batch)
-        right = (score.argmax(-1) == batch.target).sum()
-        device = self.sums["right"].device
-        self.sums["right"] += right.to(device)
-        self.sums["tokens"] += batch.target.numel()
-        self.table = self.table.to(device)
-        self.sums["sizes"] += self.table.index_select(1, batch.target.reshape(-1).to(device)).sum(1)
-
-    def value(self) -> dict[str, Any]:
-        loss, tokens = self.sums["loss"] / self.sums["weight"], self.sums["tokens"]
-        bits = (loss * tokens / math.log(2) / self.sums["sizes"].clamp(min=1)).tolist()
-        return {
-            "loss": float(loss),
-            "perplexity": float(loss.exp()),
-            "bits_per_byte": bits[0],
-            "bits_per_character": bits[1],
-            "accuracy": float(self.sums["right"] / tokens),
-        }
-
-
 # --- arithmetic ------------------------------------------------------------------------------------
 
 

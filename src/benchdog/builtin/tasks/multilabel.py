@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
 
 from .label_metrics import LabelMeter
+from .losses import summed
 from .options import LabelsOptions
 
 
@@ -23,6 +24,7 @@ class MultiLabel:
 
     monitor = "macro_f1"
     better = "max"
+    weighs = True
 
     def __init__(self, options: LabelsOptions | None = None) -> None:
         self.options = options or LabelsOptions()
@@ -76,8 +78,11 @@ class MultiLabel:
         if self._positive is not None and self._positive.device != score.device:
             self._positive = self._positive.to(score.device)
         target = batch.target.float()
-        total = F.binary_cross_entropy_with_logits(score.float(), target, reduction="sum", pos_weight=self._positive)
-        return total, float(target.numel())
+        how, by = "sum" if batch.weight is None else "none", batch.weight
+        total = F.binary_cross_entropy_with_logits(score.float(), target, reduction=how, pos_weight=self._positive)
+        if by is None:
+            return total, float(target.numel())
+        return summed(total, by), by.sum() * target.shape[1]
 
     def meter(self, spec: Spec) -> Meter:
         return LabelMeter(self.loss, spec.target.classes)

@@ -109,3 +109,6 @@ class NextTokenOptions:
         float, Doc("0 takes the likeliest token each time; 1 draws as the model says."), Bounds(ge=0)
     ] = 0.8
     seed: Annotated[int, Doc("Another number draws another text."), Bounds(ge=0)] = 0
+    ignore: Annotated[
+        int | None, Doc("Code of tokens that count nowhere as targets: neither for the loss nor for the metrics.")
+    ] = None

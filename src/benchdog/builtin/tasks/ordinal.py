@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
 
-from .losses import PerClass, Summed, is_soft, weight_of
+from .losses import PerClass, Summed, is_soft, summed, weight_of
 from .options import OrdinalOptions
 from .ordering import ranks_of
 from .rank_metrics import RankMeter
@@ -68,6 +68,7 @@ class Ordinal:
 
     monitor = "mae"
     better = "min"
+    weighs = True
 
     def __init__(self, options: OrdinalOptions | None = None) -> None:
         self.options = options or OrdinalOptions()
@@ -125,11 +126,11 @@ class Ordinal:
         levels, ranks = self._on(score)
         if self.options.loss == "likelihood":
             terms = PerClass(lambda s: -levels.log_shares(s).index_select(1, ranks))
-            return terms(score, batch.target, self.weights)
-        return self._by_thresholds(levels(score), ranks, batch.target)
+            return terms(score, batch.target, self.weights, batch.weight)
+        return self._by_thresholds(levels(score), ranks, batch)
 
-    def _by_thresholds(self, levels: Tensor, ranks: Tensor, target: Tensor) -> Summed:
-        classes = len(ranks)
+    def _by_thresholds(self, levels: Tensor, ranks: Tensor, batch: Batch) -> Summed:
+        classes, target = len(ranks), batch.target
         shares = (target if is_soft(levels, target) else F.one_hot(target.long(), classes)).to(levels.dtype)
         places = torch.arange(classes - 1, device=levels.device)
         above = (ranks.unsqueeze(1) > places).to(levels.dtype)  # (classes, thresholds)
@@ -137,7 +138,7 @@ class Ordinal:
         lost = F.binary_cross_entropy_with_logits(levels, shares @ above, reduction="none").mean(1)
         if values is not None:
             lost = lost * (shares * values).sum(1)
-        return lost.sum(), weight_of(shares, target, values, None)
+        return summed(lost, batch.weight), weight_of(shares, target, values, None, batch.weight)
 
     def _on(self, score: Tensor) -> tuple[Levels, Tensor]:
         if self._here is None or self._here[1].device != score.device:

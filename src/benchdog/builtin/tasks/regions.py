@@ -26,8 +26,9 @@ class Dice:
     def __init__(self, ignore: int | None = None, over_batch: bool = False) -> None:
         self.ignore, self.over_batch = ignore, over_batch
 
-    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, /) -> Summed:
+    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, by: Tensor | None = None, /) -> Summed:
         lost, counted = self.each(score, target, weights)
+        counted = counted if by is None else counted * by
         return (lost * counted).sum(), counted.sum()
 
     def each(self, score: Tensor, target: Tensor, weights: ClassWeights) -> tuple[Tensor, Tensor]:
@@ -56,7 +57,7 @@ class DiceAndCrossEntropy:
         self.ignore = ignore
         self._dice = Dice(ignore)
 
-    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, /) -> Summed:
+    def __call__(self, score: Tensor, target: Tensor, weights: ClassWeights, by: Tensor | None = None, /) -> Summed:
         score = score.float()
         lost, counted = self._dice.each(score, target, weights)
         values = weights.on(score.device)
@@ -69,4 +70,5 @@ class DiceAndCrossEntropy:
             counts = counts * (codes != self.ignore)
         weight = counts.flatten(1).sum(1)
         mean = torch.where(weight > 0, pixels / weight.clamp(min=1e-12), 0.0)
+        counted = counted if by is None else counted * by
         return ((lost + mean) * counted).sum(), counted.sum()

@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
 
 from .answers import target_names
-from .criteria import NUMBERS, Criterion
+from .criteria import NUMBERS, Criterion, each
+from .losses import summed
 from .metrics import NumberMeter
 from .options import RegressionOptions
 
+EACH: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+"""The own words for an error."""
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": partial(F.mse_loss, reduction="sum"),
-    "mae": partial(F.l1_loss, reduction="sum"),
-    "huber": partial(F.huber_loss, reduction="sum"),
+    name: partial(error, reduction="sum") for name, error in EACH.items()
 }
-"""The own words for an error, summed over the values."""
+"""The same, summed over the values."""
 
 
 class Units(nn.Module):
@@ -49,6 +50,7 @@ class Regression:
 
     monitor = "rmse"
     better = "min"
+    weighs = True
 
     def __init__(self, options: RegressionOptions) -> None:
         self.options = options
@@ -125,10 +127,20 @@ class Regression:
         target = (batch.target.view(score.shape) - mean).mul_(inverse)  # first the mean: exact where it is large
         if self.error is None:
             self.error = self._made()
+        if batch.weight is not None:
+            return self._weighed(score, target, batch.weight)
         lost = self.error(score, target)
         if isinstance(self.error, Criterion):  # per value, per sample, or the batch's mean
             lost = lost.sum() * (target.numel() / max(lost.numel(), 1))
         return lost, float(target.numel())
+
+    def _weighed(self, score: Tensor, target: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
+        """Do the same for samples that don't count the same: by (B,)."""
+        values = target.shape[1]
+        if isinstance(self.error, Criterion):
+            return summed(each(self.error(score, target), len(score)) * values, by), by.sum() * values
+        lost = EACH[self.options.loss](score, target, reduction="none")
+        return summed(lost, by), by.sum() * values
 
     def meter(self, spec: Spec) -> Meter:
         names = target_names(spec)

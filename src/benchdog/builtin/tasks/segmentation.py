@@ -35,6 +35,7 @@ class Segmentation:
 
     monitor = "iou"
     better = "max"
+    weighs = True
 
     def __init__(self, options: SegmentationOptions | None = None) -> None:
         self.options = options = options or SegmentationOptions()
@@ -110,7 +111,7 @@ class Segmentation:
         return Likeliest()
 
     def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
-        return self._loss(score, batch.target, self.weights)
+        return self._loss(score, batch.target, self.weights, batch.weight)
 
     def meter(self, spec: Spec) -> Meter:
         return MaskMeter(self.loss, spec.target.classes, self.ignore)

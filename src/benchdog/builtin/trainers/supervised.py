@@ -17,6 +17,8 @@ from benchdog.builtin.trainers.tuning import Tuning
 class Supervised:
     """Learn from samples with known targets, by gradient descent."""
 
+    weighs = True
+
     def __init__(self, options: Options) -> None:
         self.options = options
 

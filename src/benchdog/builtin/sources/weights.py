@@ -1,0 +1,68 @@
+"""What each row of a table counts: a column of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import BadData, BadUsage
+from benchdog.builtin.sources.tables import Table, is_missing, is_number
+from benchdog.builtin.sources.wording import few
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Weights = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def without_weightless(table: Table, name: str, notes: list[str]) -> Table:
+    """Leave out the rows of weight 0, where a column of weights is named.
+
+    Raises:
+        BadData: a weight is missing, no number, negative or not finite, or all are 0; names the lines.
+    """
+    if not name:
+        return table
+    cells = table.columns[name]
+    faults = {
+        "is missing": [is_missing(cell) for cell in cells],
+        "is no number": [not is_missing(cell) and not is_number(cell) for cell in cells],
+        "is negative, infinite or too small": [is_number(cell) and not _fits(float(cell)) for cell in cells],
+    }
+    for fault, wrong in faults.items():
+        if any(wrong):
+            found = zip(table.lines, cells, wrong, strict=True)
+            lines = [f"{line} ({cell})" if cell else str(line) for line, cell, is_wrong in found if is_wrong]
+            raise BadData(
+                f"{table.path}: the weight {name!r} {fault} in line {few(lines, len(lines))}.",
+                "Give each row a number, 0 or more; 0 leaves it out.",
+            )
+    there = [float(cell) > 0 for cell in cells]
+    if not any(there):
+        raise BadData(f"{table.path}: the weight {name!r} is 0 in every row.", "Let some row count.")
+    if not all(there):
+        notes.append(f"{there.count(False):,} rows of weight 0 are left out.")
+    values = [float(cell) for cell in cells if float(cell)]
+    mean = sum(values) / len(values)
+    notes.append(f"{name!r} says what each row counts: {min(values):g} to {max(values):g}, on average {mean:.3g}.")
+    return table.keep(there)
+
+
+def weights_of(table: Table, name: str) -> Weights | None:
+    """Read the weights (rows,), which were looked at before; None where no column is named."""
+    return np.array([float(cell) for cell in table.columns[name]], np.float32) if name else None
+
+
+def beside(inputs: Array, target: Array, weights: Weights | None) -> tuple[Any, ...]:
+    """Give a batch in the fast path's form: ((inputs,), target), with weights where there are some."""
+    return ((inputs,), target) if weights is None else ((inputs,), target, weights)
+
+
+def check_apart(name: str, others: Iterable[str]) -> None:
+    """See that a column of weights is nothing else besides."""
+    if name and name in others:
+        raise BadUsage(f"The weight {name!r} is also named by another option.", "Name it once.")
+
+
+def _fits(value: float) -> bool:
+    return value == 0 or float(np.finfo(np.float32).tiny) <= value <= float(np.finfo(np.float32).max)

@@ -1,0 +1,58 @@
+"""A source's fast path, batch() and whole(), compared with its raw samples: one that lies is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchdog.errors import BadData
+from benchdog.loading import Samples, Weighted
+from benchdog.weighing import Weight
+
+
+def check_fast_path(samples: Samples, count: int = 8) -> None:
+    """Compare a source's fast path with decoded raws on a few samples, first and last among them.
+
+    Raises:
+        BadData: they differ.
+    """
+    if getattr(samples.split, "batch", None) is None or not len(samples):
+        return
+    positions = sorted({round(i * (len(samples) - 1) / max(1, count - 1)) for i in range(count)})
+    fast, slow = samples.read(positions), samples.slow_read(positions)
+    if not isinstance(fast[0], tuple) or len(fast[0]) != len(slow[0]):
+        raise BadData(
+            f"The source's batch() doesn't give a tuple of {len(slow[0])} arrays, one per field, before the target.",
+            "Mend the source: return (inputs, target), inputs a tuple in the spec's order.",
+        )
+    for field, a, b in zip(samples.spec.fields, fast[0], slow[0], strict=True):
+        if a.dtype != b.dtype or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+            raise BadData(
+                f"The source's batch() gives another {field.name} than its raw() decoded.",
+                "Mend the source: both must give the same arrays and types.",
+            )
+    if fast[1].dtype != slow[1].dtype or not np.array_equal(fast[1], slow[1], equal_nan=slow[1].dtype.kind == "f"):
+        raise BadData("The source's batch() gives other targets than its raw().", "Mend the source.")
+    if not _alike(fast[2], slow[2]):
+        raise BadData("The source's batch() gives other weights than its raw().", "Mend the source.")
+    whole = getattr(samples.split, "whole", None)
+    if whole is not None and not _same(whole(), fast, positions, len(samples)):
+        raise BadData("The source's whole() gives other samples than its batch().", "Mend the source.")
+
+
+def _alike(a: Weight, b: Weight) -> bool:
+    """Say whether weights are the same."""
+    return a is b if a is None or b is None else np.array_equal(a, b)
+
+
+def _same(whole: Sequence[Any], batch: Weighted, positions: list[int], count: int) -> bool:
+    """Say whether whole arrays hold a batch at its positions."""
+    inputs, target, *more = whole
+    weight = np.asarray(more[0], np.float32) if more and more[0] is not None else None
+    pairs = zip((*inputs, target), (*batch[0], batch[1]), strict=True)
+    return _alike(weight if weight is None else weight[positions], batch[2]) and all(
+        len(x) == count and x.dtype == a.dtype and np.array_equal(x[positions], a, equal_nan=a.dtype.kind == "f")
+        for x, a in pairs
+    )

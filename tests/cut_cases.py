@@ -1,0 +1,238 @@
+"""Every shipped net that doesn't mix samples, with made-up data and a task: what batches are cut for in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchdog import state
+from benchdog.api import Column, Field, Raw, Spec, Target
+from benchdog.cli import Shared
+from benchdog.draft import Draft
+from benchdog.layers import flags
+from benchdog.progress import Progress
+from benchdog.run import Run
+from benchdog.session import Session
+from benchdog.settle import Parts, again, settle
+from benchdog.training import staged
+
+NAMES = ("one", "two", "three")
+IGNORED = 255
+COLUMNS = (
+    Column(name="a"),
+    Column(name="b"),
+    Column(name="colour", kind="category", categories=("red", "blue")),
+)
+FIELDS = {
+    "image": Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 255)),
+    "volume": Field(kind="volume", shape=(1, 8, 8, 8), dtype="uint8", range=(0, 255)),
+    "table": Field(kind="table", shape=(3,), dtype="float32", columns=COLUMNS),
+    "tokens": Field(kind="tokens", shape=(6,), dtype="int64", range=(0, 2)),
+    "pieces": Field(kind="tokens", shape=(6,), dtype="int64", range=(0, 30_521)),
+}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A net, a task, the kinds of field and target, and settings of the recipe."""
+
+    model: str
+    fields: str
+    target: Target
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    ignored: float = 0.0
+
+
+def a_class(model: str, kind: str, **settings: Any) -> Cut:
+    return Cut(model, kind, Target(kind="class", classes=NAMES), settings)
+
+
+def numbers(model: str, kind: str, **settings: Any) -> Cut:
+    return Cut(model, kind, Target(kind="number", shape=(2,), dtype="float32"), settings)
+
+
+def labels(model: str, kind: str, **settings: Any) -> Cut:
+    return Cut(model, kind, Target(kind="labels", classes=NAMES, shape=(3,), dtype="float32"), settings)
+
+
+def mask(model: str, kind: str = "image", ignored: float = 0.3, **settings: Any) -> Cut:
+    shape = FIELDS[kind].shape[1:]
+    more = {"task.ignore": IGNORED} if ignored else {}
+    return Cut(model, kind, Target(kind="mask", classes=NAMES, shape=shape), {**more, **settings}, ignored)
+
+
+def tokens(model: str, ignored: float = 0.0, **settings: Any) -> Cut:
+    more = {"task.ignore": IGNORED} if ignored else {}
+    target = Target(kind="next-token", classes=NAMES, shape=(6,))
+    return Cut(model, "tokens", target, {**more, **settings}, ignored)
+
+
+BALANCED = {"task.class_weights": "balanced"}
+CUTS: dict[str, Cut] = {
+    "linear": a_class("linear", "image"),
+    "mlp": a_class("mlp", "image", **BALANCED),
+    "mlp with smoothing": a_class("mlp", "table", **{"task.label_smoothing": 0.1}),
+    "mlp with focal loss": a_class("mlp", "table", **{"task.criterion": "focal", **BALANCED}),
+    "mlp with torch's margin": a_class("mlp", "table", **{"task.criterion": "MultiMarginLoss", **BALANCED}),
+    "mlp of ranks": a_class("mlp", "table", **{"task.name": "ordinal", **BALANCED}),
+    "mlp of likely ranks": a_class("mlp", "table", **{"task.name": "ordinal", "task.loss": "likelihood"}),
+    "mlp of numbers": numbers("mlp", "table"),
+    "mlp of numbers with huber": numbers("mlp", "table", **{"task.loss": "huber"}),
+    "mlp of labels": labels("mlp", "table", **{"task.pos_weight": "balanced"}),
+    "tabular": a_class("tabular", "table", **{"model.dropout": 0.0}),
+    "tabular of numbers": numbers("tabular", "table", **{"model.dropout": 0.0}),
+    "cnn": a_class("cnn", "image", **{"model.width": 4, "model.hidden": 16, "task.label_smoothing": 0.2, **BALANCED}),
+    "cnn of volumes": labels("cnn", "volume", **{"model.width": 4, "model.hidden": 16}),
+    "vit": a_class("vit", "image"),
+    "unet": mask("unet", **{"model.width": 4, **BALANCED}),
+    "unet with dice": mask("unet", **{"model.width": 4, "task.loss": "dice+cross-entropy"}),
+    "unet with deep supervision": mask("unet", **{"model.width": 4, "model.deep_supervision": True}),
+    "unet of volumes": mask("unet", "volume", 0.0, **{"model.width": 4, "task.loss": "focal"}),
+    "gpt": tokens("gpt", **{"model.width": 16, "model.heads": 2, "model.layers": 1}),
+    "gpt with ignored tokens": tokens("gpt", 0.3, **{"model.width": 16, "model.heads": 2, "model.layers": 1}),
+    "transformer": a_class("transformer", "tokens", **{"model.dropout": 0.0}),
+    "transformer of numbers": numbers("transformer", "tokens", **{"model.dropout": 0.0}),
+}
+
+
+MIXING = {
+    "resnet": a_class("resnet", "image", **{"model.width": 4}),
+    "efficientnet-lite0": a_class("efficientnet-lite0", "image"),
+}
+"""Nets that mix samples whatever their options."""
+MIXED = {
+    **MIXING,
+    "unet of batches": mask("unet", **{"model.norm": "batch", "model.width": 4}),
+    "batch-dice": mask("unet", **{"task.loss": "batch-dice", "model.width": 4}),
+    "embedding": a_class("mlp", "table", **{"task.name": "embedding"}),
+    "a mean": numbers("mlp", "table", **{"task.loss": "cut_cases:Mean"}),
+}
+
+
+class Made:
+    """A source of made-up samples, some of them with weights."""
+
+    def __init__(self, case: Cut, samples: int, weights: str, seed: int, valid: int) -> None:
+        self.case, self.samples, self.weights, self.seed, self.valid = case, samples, weights, seed, valid
+
+    def spec(self) -> Spec:
+        return Spec(fields=(FIELDS[self.case.fields],), target=self.case.target)
+
+    def open(self) -> dict[str, list[Raw]]:
+        return {"train": self.raws(self.samples, 0), "valid": self.raws(self.valid, 1)}
+
+    def raws(self, count: int, number: int) -> list[Raw]:
+        draw = np.random.default_rng([self.seed, number])
+        weights = {
+            "none": [None] * count,
+            "whole": [float(w) for w in draw.integers(0, 3, count)],
+            "any": (draw.random(count) * 3).tolist(),
+        }[self.weights]
+        if weights[0] is not None:
+            weights[-1] = 1.0  # somebody counts
+        return [
+            Raw(id=str(i), fields={"input": self.values(draw)}, target=self.target(draw), weight=weights[i])
+            for i in range(count)
+        ]
+
+    def values(self, draw: np.random.Generator) -> Any:
+        of = FIELDS[self.case.fields]
+        if of.kind == "table":
+            a, b = draw.normal(size=2)
+            return {"a": float(a), "b": float(b), "colour": str(draw.choice(["red", "blue", ""]))}
+        if of.kind == "tokens":
+            return draw.integers(0 if self.case.target.kind == "next-token" else 1, 3, of.shape)
+        return draw.integers(0, 256, of.shape).astype(np.uint8)
+
+    def target(self, draw: np.random.Generator) -> Any:
+        kind, shape = self.case.target.kind, self.case.target.shape
+        if kind == "number":
+            return draw.normal(5, 2, shape)
+        if kind == "labels":
+            return (draw.random(shape) < 0.4).astype(np.float32)
+        codes = draw.integers(0, len(NAMES), shape)
+        if self.case.ignored:
+            codes = np.where(draw.random(shape) < self.case.ignored * draw.integers(0, 4), IGNORED, codes)
+        return codes
+
+
+class Listed:
+    """A source with other training samples."""
+
+    def __init__(self, source: Made, train: list[Raw]) -> None:
+        self.source, self.train = source, train
+
+    def spec(self) -> Spec:
+        return self.source.spec()
+
+    def open(self) -> dict[str, list[Raw]]:
+        return {**self.source.open(), "train": self.train}
+
+
+class Mean(torch.nn.Module):
+    """A criterion that gives a batch's mean."""
+
+    def forward(self, score: Tensor, target: Tensor) -> Tensor:
+        return (score - target).square().mean()
+
+
+def parts_of(
+    case: Cut, samples: int = 11, weights: str = "none", seed: int = 0, valid: int = 5, **more: Any
+) -> Parts:
+    """Settle a run on made-up samples."""
+    given = {"model.name": case.model, "backend.name": "cpu", "loop.log_every": 1}
+    draft = Draft(flags({**given, **case.settings, **more}, []), Shared().plugins())
+    return settle(draft, {"source": Made(case, samples, weights, seed, valid)})
+
+
+class Epoch(NamedTuple):
+    """Each step's gradients, the losses that were written down, the valid split's metrics, the model's buffers."""
+
+    gradients: list[list[Tensor]]
+    losses: np.ndarray
+    metrics: dict[str, Any]
+    buffers: list[Tensor]
+
+
+def an_epoch(
+    parts: Parts, batch: int, accumulate: int, fitted: Any = None, *, rank: int = 0, world: int = 1
+) -> Epoch:
+    """Go through an epoch without moving the weights.
+
+    `fitted` is what another run has fitted, to be taken in place of one's own.
+    """
+    loop = replace(parts.recipe.loop, batch_size=batch, accumulate=accumulate)
+    parts = again(replace(parts, recipe=replace(parts.recipe, loop=loop)))
+    with TemporaryDirectory() as place:
+        run = Run(Path(place), {"name": "made"})
+        (run.folder / "checkpoints").mkdir()
+        parts.fit(run.folder)
+        if fitted is not None:
+            path = run.folder / "fitted.safetensors"
+            state.write(path, {**state.read(path), "transform": fitted["transform"], "task": fitted["task"]})
+        with staged(run, parts, rank, world) as given:
+            session = Session(model=parts.build(), progress=Progress(0, 0, quiet=True), **given)
+            session.model.train()
+            gradients = [list(step) for step in _steps(session)]
+            metrics = session.evaluate("valid")
+            session.close()
+        log = run.folder / "losses.f32"
+        losses = np.frombuffer(log.read_bytes() if log.is_file() else b"", "<f4")
+    return Epoch(gradients, losses, metrics, list(session.model.buffers()))
+
+
+def _steps(session: Session) -> Any:
+    for batch in session.batches():
+        loss, weight = session.task.loss(session.model(*batch.inputs), batch)
+        session.backward(loss, weight, batch)
+        if batch.last:
+            yield [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in session.model.parameters()]
+            session.model.zero_grad(set_to_none=True)
+            session.step_done(loss.detach(), weight)
