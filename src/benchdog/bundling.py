@@ -6,7 +6,7 @@ import ast
 import builtins
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -24,12 +24,15 @@ class Bundle:
 
     Args:
         own: packages, or names of local modules, whose definitions are copied; all others are imported.
+        provided: names that the program defines in its own way.
+
+    Attributes:
         known: values of parameters that are always the same, by function ("Class.method" for methods).
     """
 
-    def __init__(self, own: Sequence[str], known: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        self.own = tuple(own)
-        self.known: Known = {name: dict(values) for name, values in (known or {}).items()}
+    def __init__(self, own: Sequence[str], provided: Collection[str] = ()) -> None:
+        self.own, self.provided = tuple(own), provided
+        self.known: Known = {}
         self.texts: dict[str, str] = {}
         self._homes: dict[str, ModuleType] = {}
         self._told: dict[str, set[str]] = {}
@@ -46,8 +49,22 @@ class Bundle:
         self._add(module, value.__name__)
         return str(value.__name__)
 
+    def uses(self, module: ModuleType, text: str) -> None:
+        """Add what a text that belongs to a module uses."""
+        for used in names(ast.parse(text)):
+            if hasattr(module, used):
+                self._add(module, used)
+
+    def put(self, module: ModuleType, name: str, text: str) -> None:
+        """Add a definition of one's own making, which reads the names of a module."""
+        folder = Folder(text, vars(module), self.known, lambda *call: self._called(module, *call, folder))
+        folded = folder.fold()
+        self._homes[name] = module
+        self.uses(module, folded)
+        self.texts[name] = folded
+
     def _add(self, module: ModuleType, name: str) -> None:
-        home = self.home(module, name)
+        home = self.home(module, name) if name not in self.provided else None
         if home is None:
             return
         if name in self._homes:
@@ -132,7 +149,7 @@ class Bundle:
         for name, text in self.texts.items():
             home = self._homes[name]
             for used in names(ast.parse(text)):
-                if used in self._homes or not hasattr(home, used):
+                if used in self._homes or used in self.provided or not hasattr(home, used):
                     continue
                 line = self.importing(home, used)
                 if line is None:

@@ -2,8 +2,122 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import sys
+import textwrap
+from typing import Any
+
+from benchdog import draws
+from benchdog.bundling import Bundle, Unbundled
+from benchdog.chapters.recording import Attributes, is_plain
+from benchdog.chapters.writing import indented
+from benchdog.folding import is_literal, literal
 from benchdog.settle import Parts
+from benchdog.sweeping import attributes, sweep
+
+DRAWS_OF = '''def draws_of(batch: Tensor, epoch: int, salt: int) -> Draws:
+    """Give the random numbers of a batch's samples in an epoch."""
+    base = _signed(mix({seed}, epoch, salt=100 + salt))
+    return Draws(hashed(hashed(batch * _signed(STEP)) + base))'''
 
 
 def write_augmentation(parts: Parts, own: tuple[str, ...]) -> tuple[str, set[str]]:
-    return "", set()
+    """Write the augmentations, and give the imports that they need.
+
+    Raises:
+        Unbundled: one has no source, or holds what can't be written down.
+    """
+    if not parts.augment:
+        return "", set()
+    numbers = Bundle(own)
+    numbers.add(draws.Draws)
+    bundle = Bundle(own, provided=("Draws",))
+    made = []
+    for part in parts.recipe.augment:
+        step = parts.plugins.make("augmentation", part.name, part.options)
+        step.check(parts.spec)
+        made.append(_written(step, bundle))
+    seed = "SEED" if int(parts.recipe.loader.seed) == parts.recipe.seed else "ORDER_SEED"
+    draws_of = DRAWS_OF.format(seed=seed)
+    changes = ", ".join(f"{name}()" for name in made)
+    one = len(parts.spec.fields) == 1
+    kind, given, back = ("Tensor", "(x,)", "inputs[0]") if one else ("list[Tensor]", "tuple(x)", "list(inputs)")
+    augment = f'''def augment(x: {kind}, y: Tensor, batch: Tensor, epoch: int) -> tuple[{kind}, Tensor]:
+    """Change training samples at random; what happens to a sample depends on seed, epoch and position alone."""
+    inputs = {given}
+    for number, change in enumerate([{changes}]):
+        inputs, y = change.apply(inputs, y, draws_of(batch, epoch, number))
+    return {back}, y'''
+    sweep(bundle.texts, augment)
+    main = "\n\n\n".join([draws_of, *bundle.texts.values(), augment])
+    numbers.uses(draws, main)
+    for name in ("draws_of", "mix"):
+        numbers.texts.pop(name, None)
+    sweep(numbers.texts, main)
+    imports = {line for line in numbers.imports() | bundle.imports() if "SimpleNamespace" not in line}
+    if "SimpleNamespace(" in main:
+        imports.add("from types import SimpleNamespace")
+    return "\n\n\n".join([*numbers.texts.values(), main]), imports
+
+
+def _written(step: Any, bundle: Bundle) -> str:
+    """Write an augmentation's class: its methods and those that it has from others, its settings put in."""
+    cls = type(step)
+    classes = [c for c in cls.__mro__ if bundle.mine(c.__module__)]
+    methods: dict[str, str] = {}
+    for base in reversed(classes):
+        for name, value in vars(base).items():
+            if inspect.isfunction(value) and name not in ("__init__", "check"):
+                try:
+                    methods[name] = textwrap.dedent(inspect.getsource(value)).strip()
+                except (OSError, TypeError):
+                    raise Unbundled(f"{cls.__name__} has no source") from None
+            elif isinstance(value, property | staticmethod | classmethod):
+                raise Unbundled(f"{cls.__name__} has a {type(value).__name__}, {name}")
+    if "apply" not in methods or any("super()" in text for text in methods.values()):
+        raise Unbundled(f"the augmentation {cls.__name__} builds on another in a way that can't be written down")
+    held = {n: v for c in reversed(classes) for n, v in vars(c).items() if not n.startswith("_") and is_plain(v)}
+    held |= vars(step)
+    home = sys.modules[cls.__module__]
+    if cls.__name__ in bundle.texts:
+        raise Unbundled(f"the augmentation {cls.__name__} is there twice")
+    for name in methods:
+        bundle.known[f"{cls.__name__}.{name}"] = {"self": Attributes({n: v for n, v in held.items() if is_plain(v)})}
+    doc = (cls.__doc__ or "").strip()
+    body = "\n\n".join(_reachable(methods))
+    text = f'class {cls.__name__}:\n    """{doc}"""\n\n{indented(body, 4)}'
+    bundle.put(home, cls.__name__, text)
+    for base in classes[1:]:
+        bundle.uses(sys.modules[base.__module__], body)
+    alone = {cls.__name__: bundle.texts[cls.__name__]}
+    sweep(alone, f"{cls.__name__}().apply")
+    read = attributes(alone.values())
+    settings = [f"{name} = {_setting(value, read)}" for name, value in held.items() if f"self.{name}" in alone[cls.__name__]]
+    mark = f'"""{doc}"""\n'
+    told = mark + "".join(f"\n    {line}" for line in settings) + "\n" * bool(settings)
+    bundle.texts[cls.__name__] = alone[cls.__name__].replace(mark, told, 1)
+    return cls.__name__
+
+
+def _reachable(methods: dict[str, str]) -> list[str]:
+    """Give `apply` and the methods that it calls, in the order of calling."""
+    found, open_ = [], ["apply"]
+    while open_:
+        name = open_.pop(0)
+        if name not in found:
+            found.append(name)
+            open_ += [other for other in methods if f"self.{other}(" in methods[name]]
+    return [methods[name] for name in found]
+
+
+def _setting(value: Any, read: set[str]) -> str:
+    """Write an attribute: plain values, or what of a description is read."""
+    if is_literal(value):
+        return literal(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(_setting(v, read) for v in value)}{',' * (len(value) == 1)})"
+    if dataclasses.is_dataclass(value):
+        kept = [f.name for f in dataclasses.fields(value) if f.name in read]
+        return f"SimpleNamespace({', '.join(f'{name}={_setting(getattr(value, name), read)}' for name in kept)})"
+    raise Unbundled(f"an augmentation holds a {type(value).__name__}")

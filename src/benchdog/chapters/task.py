@@ -49,9 +49,9 @@ def write_task(parts: Parts, inputs: Inputs, held_out: int) -> tuple[str, Judge]
         raise Unbundled(f"the task {name!r} has no plain form; there is one of: {', '.join(WRITERS)}")
     judge = WRITERS[found.info.name](parts)
     constants = "\n".join(judge.constants) + "\n\n\n" if judge.constants else ""
-    split = f"zip(x.split({held_out}), y.split({held_out}))"
+    split = f"zip(inputs.split({held_out}), target.split({held_out}))"
     if not inputs.one:
-        split = f"zip(zip(*(each.split({held_out}) for each in x)), y.split({held_out}))"
+        split = f"zip(zip(*(each.split({held_out}) for each in inputs)), target.split({held_out}))"
     helper = f"{judge.helper}\n\n\n" if judge.helper else ""
     weight = "Tensor" if any("CLASS_WEIGHTS" in line for line in judge.constants) else "float"
     text = f'''{constants}def loss_of(score: Tensor, target: Tensor) -> tuple[Tensor, {weight}]:
@@ -60,7 +60,7 @@ def write_task(parts: Parts, inputs: Inputs, held_out: int) -> tuple[str, Judge]
 
 
 {helper}@torch.inference_mode()
-def evaluate(model: nn.Module, x: {inputs.kind}, y: Tensor) -> dict[str, float]:
+def evaluate(model: nn.Module, inputs: {inputs.kind}, target: Tensor) -> dict[str, float]:
     """Measure the model on held-out samples."""
     model.eval()
 {indented(judge.start, 4)}
@@ -109,9 +109,9 @@ def _classification(parts: Parts) -> Judge:
     return Judge(
         said,
         body if soft else _joined(body),
-        "total = counted = right = 0.0\nsamples = len(y)",
+        "total = counted = right = 0.0",
         "right += float((score.max(1).indices == y).sum())",
-        '"accuracy": right / samples',
+        '"accuracy": right / len(target)',
         [_class_weights(values)] if values is not None else [],
         values is not None and not bool((values > 0).all()),
     )
@@ -172,10 +172,10 @@ def _regression(parts: Parts) -> Judge:
         f"the {said} error of the standardised target, summed, and how many values that is",
         f"target = (target.view(score.shape) - MEAN_OF_TARGET.float()) * (1 / STD_OF_TARGET).float()\n"
         f'return F.{function}(score, target, reduction="sum"), float(target.numel())',
-        "total = counted = squared = absolute = 0.0\nsamples = len(y)",
+        "total = counted = squared = absolute = 0.0",
         "error = score.double() * STD_OF_TARGET - (y.double().view(score.shape) - MEAN_OF_TARGET)\n"
         "squared, absolute = squared + error.square().sum(0), absolute + error.abs().sum(0)",
-        '"rmse": float((squared / samples).sqrt().mean()), "mae": float((absolute / samples).mean())',
+        '"rmse": float((squared / len(target)).sqrt().mean()), "mae": float((absolute / len(target)).mean())',
         [
             "# learnt from the training split",
             f"MEAN_OF_TARGET = torch.tensor([{mean}], dtype=torch.float64)",
