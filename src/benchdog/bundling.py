@@ -68,7 +68,7 @@ class Bundle:
         if home is None:
             return
         if name in self._homes:
-            if self._homes[name] is not home:
+            if self._homes[name] is not home and not self._alike(name, self._homes[name], home):
                 raise Unbundled(f"two things are named {name!r}, in {self._homes[name].__name__} and {home.__name__}")
             return
         self._homes[name] = home
@@ -87,6 +87,12 @@ class Bundle:
                 self._add(home, used)
         self.texts[name] = folded
         return None
+
+    def _alike(self, name: str, *homes: ModuleType) -> bool:
+        """Say whether modules define the same by a name: a type, written alike."""
+        sources = [(source_of(home), definition(ast.parse(source_of(home)), name)) for home in homes]
+        texts = {segment(source, node) for source, node in sources if isinstance(node, ast.Assign)}
+        return len(texts) == 1 and all(isinstance(node, ast.Assign) for _, node in sources)
 
     def _called(self, home: ModuleType, name: str, call: ast.Call, values: dict[str, Any], folder: Folder) -> None:
         """Note what is known of the arguments of a function of ours, the first time and every time the same."""

@@ -24,7 +24,7 @@ from benchdog.chapters.writing import imports_for, indented, paragraph
 from benchdog.data import HELD_OUT
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.importing import load_file
-from benchdog.loading import Resident, Samples, load_resident, mix
+from benchdog.loading import Resident, Samples, load_resident
 from benchdog.plugins import Plugins
 from benchdog.recipe import Recipe, local_files, read_resolved
 from benchdog.run import Run
@@ -45,7 +45,7 @@ SAVE = '''def save(model: nn.Module) -> None:
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.contiguous().numpy().tobytes())
     same = digest.hexdigest() == WEIGHTS
-    print("the weights of the run, bit for bit" if same else "NOT the weights of the run: is torch another, or the processor?")'''
+    print("the run's weights, bit for bit" if same else "other weights than the run's: another torch or processor?")'''
 
 
 @dataclass(slots=True)
@@ -248,5 +248,3 @@ def _save(aside: Path, arrays: dict[str, Any]) -> None:
     with aside.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
-
-_ = mix

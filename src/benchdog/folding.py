@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import dataclasses
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -46,6 +47,8 @@ def literal(value: Any) -> str:
     """Write a value as Python would read it; Unknown when it is no plain value."""
     if isinstance(value, type) and getattr(nn, value.__name__, None) is value:
         return f"nn.{value.__name__}"
+    if isinstance(value, str) and '"' not in value and value.isprintable() and "\\" not in value:
+        return f'"{value}"'
     if isinstance(value, torch.dtype) or value is None or isinstance(value, bool | int | str | bytes):
         return repr(value)
     if isinstance(value, float) and value == value and abs(value) != float("inf"):
@@ -286,14 +289,15 @@ class Folder:
 
     def remember(self, name: str, value: ast.expr) -> None:
         """Keep what a local name stands for, if that is sure and it is given once."""
-        if self.given_once(name):
-            try:
-                found = self.value(value)
-                if is_literal(found):
-                    self.values[name] = found
-                    self.unsure.discard(name)
-            except Unknown:
-                pass
+        if not self.given_once(name):
+            return
+        try:
+            found = self.value(value)
+        except Unknown:
+            return
+        if is_literal(found) or (dataclasses.is_dataclass(found) and isinstance(value, ast.Attribute)):
+            self.values[name] = found
+            self.unsure.discard(name)
 
     def branch(self, node: ast.If) -> bool:
         """Fold an `if`: only what is run stays."""

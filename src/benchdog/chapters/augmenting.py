@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import sys
 import textwrap
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from benchdog import draws
 from benchdog.bundling import Bundle, Unbundled
 from benchdog.chapters.recording import Attributes, is_plain
-from benchdog.chapters.writing import indented
+from benchdog.chapters.writing import indented, joined
 from benchdog.folding import is_literal, literal
 from benchdog.settle import Parts
 from benchdog.sweeping import attributes, sweep
@@ -20,6 +21,10 @@ DRAWS_OF = '''def draws_of(batch: Tensor, epoch: int, salt: int) -> Draws:
     """Give the random numbers of a batch's samples in an epoch."""
     base = _signed(mix({seed}, epoch, salt=100 + salt))
     return Draws(hashed(hashed(batch * _signed(STEP)) + base))'''
+
+
+UNTYPED = re.compile(r": (Field|Spec|Column)\b(?=[,)])")
+"""A parameter's type that a plain program doesn't know."""
 
 
 def write_augmentation(parts: Parts, own: tuple[str, ...]) -> tuple[str, set[str]]:
@@ -32,12 +37,16 @@ def write_augmentation(parts: Parts, own: tuple[str, ...]) -> tuple[str, set[str
         return "", set()
     numbers = Bundle(own)
     numbers.add(draws.Draws)
-    bundle = Bundle(own, provided=("Draws",))
-    made = []
+    bundle = Bundle(own, provided=("Draws", "Field", "Spec", "Column"))
+    made: dict[str, dict[str, Any]] = {}
     for part in parts.recipe.augment:
         step = parts.plugins.make("augmentation", part.name, part.options)
         step.check(parts.spec)
-        made.append(_written(step, bundle))
+        made[type(step).__name__] = _written(step, bundle)
+    for name, held in made.items():
+        _settled(name, held, bundle)
+    for name, text in bundle.texts.items():
+        bundle.texts[name] = UNTYPED.sub("", text)
     seed = "SEED" if int(parts.recipe.loader.seed) == parts.recipe.seed else "ORDER_SEED"
     draws_of = DRAWS_OF.format(seed=seed)
     changes = ", ".join(f"{name}()" for name in made)
@@ -50,7 +59,7 @@ def write_augmentation(parts: Parts, own: tuple[str, ...]) -> tuple[str, set[str
         inputs, y = change.apply(inputs, y, draws_of(batch, epoch, number))
     return {back}, y'''
     sweep(bundle.texts, augment)
-    main = "\n\n\n".join([draws_of, *bundle.texts.values(), augment])
+    main = joined([draws_of, *bundle.texts.values(), augment])
     numbers.uses(draws, main)
     for name in ("draws_of", "mix"):
         numbers.texts.pop(name, None)
@@ -58,11 +67,11 @@ def write_augmentation(parts: Parts, own: tuple[str, ...]) -> tuple[str, set[str
     imports = {line for line in numbers.imports() | bundle.imports() if "SimpleNamespace" not in line}
     if "SimpleNamespace(" in main:
         imports.add("from types import SimpleNamespace")
-    return "\n\n\n".join([*numbers.texts.values(), main]), imports
+    return joined([*numbers.texts.values(), main]), imports
 
 
-def _written(step: Any, bundle: Bundle) -> str:
-    """Write an augmentation's class: its methods and those that it has from others, its settings put in."""
+def _written(step: Any, bundle: Bundle) -> dict[str, Any]:
+    """Write an augmentation's class: its methods and those that it has from others; give what it holds."""
     cls = type(step)
     classes = [c for c in cls.__mro__ if bundle.mine(c.__module__)]
     methods: dict[str, str] = {}
@@ -90,14 +99,19 @@ def _written(step: Any, bundle: Bundle) -> str:
     bundle.put(home, cls.__name__, text)
     for base in classes[1:]:
         bundle.uses(sys.modules[base.__module__], body)
-    alone = {cls.__name__: bundle.texts[cls.__name__]}
+    alone = {cls.__name__: UNTYPED.sub("", bundle.texts[cls.__name__])}
     sweep(alone, f"{cls.__name__}().apply")
-    read = attributes(alone.values())
-    settings = [f"{name} = {_setting(value, read)}" for name, value in held.items() if f"self.{name}" in alone[cls.__name__]]
-    mark = f'"""{doc}"""\n'
-    told = mark + "".join(f"\n    {line}" for line in settings) + "\n" * bool(settings)
-    bundle.texts[cls.__name__] = alone[cls.__name__].replace(mark, told, 1)
-    return cls.__name__
+    bundle.texts[cls.__name__] = alone[cls.__name__]
+    return held
+
+
+def _settled(name: str, held: dict[str, Any], bundle: Bundle) -> None:
+    """Put an augmentation's settings into its class, as far as they are read."""
+    read, text = attributes(bundle.texts.values()), bundle.texts[name]
+    settings = [f"{key} = {_setting(value, read)}" for key, value in held.items() if f"self.{key}" in text]
+    if settings:
+        head, mark, body = text.partition('"""\n')
+        bundle.texts[name] = head + mark + "".join(f"\n    {line}" for line in settings) + "\n" + body
 
 
 def _reachable(methods: dict[str, str]) -> list[str]:

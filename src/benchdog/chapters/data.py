@@ -11,7 +11,7 @@ from torch import nn
 
 from benchdog.api import Field
 from benchdog.bundling import Unbundled
-from benchdog.chapters.writing import indented, listing, number, tensor
+from benchdog.chapters.writing import indented, listing, tensor
 from benchdog.data import CHUNK, SMALL
 from benchdog.loading import Resident
 from benchdog.operations import Identity, Normalise, Scale, Standardise, Table
@@ -165,18 +165,19 @@ def _table(step: Table, field: Field) -> tuple[str, str, str]:
         places = step.numbers.tolist()
         constants += [_column_list("NUMBERS", places, names), "# learnt from the training split"]
         constants += [f"MEAN = {tensor(step.mean)}", f"SCALE = {tensor(step.scale)}  # 1 / deviation"]
-        lines += ["numbers = x[:, NUMBERS]", "known = torch.where(numbers.isnan(), MEAN, numbers)"]
+        lines.append("numbers = x[:, NUMBERS]")
+        lines.append("known = torch.where(numbers.isnan(), MEAN, numbers)  # what is missing counts as the mean")
         parts.append("(known - MEAN) * SCALE")
-        said.append("standardise numbers, with the mean for those that are missing")
+        said.append("standardise numbers")
     if step.missing:
         constants.append(_column_list("GAPS", step.flags.tolist(), names))
         lines.append("gaps = x[:, GAPS].isnan().float()")
         parts.append("gaps")
-        said.append("tell where numbers are missing")
+        said.append("tell which are missing")
     if step.has_codes and step.as_codes:
         constants.append(_column_list("CATEGORIES", [i for i, _ in kinds], names))
         parts.append("x[:, CATEGORIES]")
-        said.append("leave categories as codes")
+        said.append("keep codes of categories")
     elif step.has_codes:
         counts = ", ".join(f"{i}: {len(c.categories)}" for i, c in kinds)
         constants.append(f"CATEGORIES = {{{counts}}}  # column: how many there are; {', '.join(c.name for _, c in kinds)}")
@@ -184,8 +185,8 @@ def _table(step: Table, field: Field) -> tuple[str, str, str]:
             "ones = [(x[:, [column]] == torch.arange(1, count + 1)).float() for column, count in CATEGORIES.items()]"
         )
         parts.append("*ones")
-        said.append("give each category a column of 1 and 0")
-    sentence = "; ".join(said)
+        said.append("give each category a column")
+    sentence = ", ".join(said)
     first = "x = x.float()\n" if field.dtype != "float32" else ""
     body = first + "\n".join([*lines, f"return torch.cat([{', '.join(parts)}], 1)"])
     return "\n".join(constants), f"{sentence[:1].upper()}{sentence[1:]}.", body
@@ -205,4 +206,3 @@ WRITERS: dict[type[nn.Module], Writer] = {
     Normalise: _standardise,
     Table: _table,
 }
-_ = number

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchdog.bundling import Bundle, Unbundled, source_of
 from benchdog.chapters.parameters import trimmed
 from benchdog.chapters.recording import Recorded, always, attributes_of, is_plain, maker, record
-from benchdog.chapters.writing import WIDTH, call, imports_for
+from benchdog.chapters.writing import WIDTH, call, imports_for, joined
 from benchdog.folding import is_literal, literal
 from benchdog.loading import mix
 from benchdog.settle import Parts
@@ -187,7 +187,7 @@ def finished(bundle: Bundle, expression: str, imports: set[str], model: nn.Modul
         before = expression + "".join(bundle.texts.values())
         sweep(bundle.texts, expression, hollow=hollow)
         expression = trimmed(bundle.texts, expression)
-    return Written("\n\n\n".join(bundle.texts.values()), expression, {*imports, *bundle.imports()})
+    return Written(joined(bundle.texts.values()), expression, {*imports, *bundle.imports()})
 
 
 # --- a model as its author builds it ---------------------------------------------------------------

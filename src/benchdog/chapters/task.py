@@ -69,8 +69,14 @@ def evaluate(model: nn.Module, inputs: {inputs.kind}, target: Tensor) -> dict[st
         loss, weight = loss_of(score, y)
         total, counted = total + float(loss), counted + float(weight)
 {indented(judge.add, 8)}
-    return {{"loss": total / counted, {judge.end}}}'''
+    return {_metrics(judge.end)}'''
     return text, judge
+
+
+def _metrics(more: str) -> str:
+    """Write the metrics as a dict: in one line if that is short."""
+    line = f'{{"loss": total / counted, {more}}}'
+    return line if len(line) <= 100 else '{\n        "loss": total / counted,\n        ' + more.replace(", \"", ",\n        \"") + ",\n    }"
 
 
 def _codes(parts: Parts) -> str:
@@ -120,7 +126,8 @@ def _classification(parts: Parts) -> Judge:
 def _joined(body: str) -> str:
     """Return a total at once where it is only there to be returned."""
     first, _, last = body.partition("\nreturn total, ")
-    return f"return {first.removeprefix('total = ')}, {last}" if first.count("\n") == 0 else body
+    line = f"return {first.removeprefix('total = ')}, {last}"
+    return line if "\n" not in first and len(line) <= 100 else body
 
 
 def _focal(gamma: float, weighted: bool, smoothing: float, target: str) -> str:

@@ -70,6 +70,16 @@ def paragraph(text: str, width: int = 110) -> str:
     return textwrap.fill(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
 
 
+def joined(definitions: Iterable[str]) -> str:
+    """Put definitions one under the other: constants close together, all else two lines apart."""
+    text, before = "", ""
+    for each in definitions:
+        close = "\n" not in each + before and not each.startswith(("def ", "class "))
+        text += ("\n" if close else "\n\n\n") * bool(text) + each
+        before = each
+    return text
+
+
 def indented(text: str, by: int) -> str:
     """Indent what isn't empty."""
     return textwrap.indent(text, " " * by)
@@ -86,6 +96,8 @@ def imports_for(body: str, more: Iterable[str] = ()) -> str:
         module, _, what = line.removeprefix("from ").partition(" import ")
         if line.startswith("import "):
             plain.add(line.removeprefix("import "))
+        elif line == "from torch.nn import functional as F":
+            plain.add("torch.nn.functional as F")
         elif module != "__future__":
             taken.setdefault(module, set()).add(what)
     groups: dict[bool, list[tuple[Any, str]]] = {True: [], False: []}
