@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
-from benchdog.folding import Folder, first_line
+from benchdog.edits import first_line
+from benchdog.folding import Folder
 
 Known = dict[str, dict[str, Any]]
 
@@ -57,7 +58,7 @@ class Bundle:
 
     def put(self, module: ModuleType, name: str, text: str) -> None:
         """Add a definition of one's own making, which reads the names of a module."""
-        folder = Folder(text, vars(module), self.known, lambda *call: self._called(module, *call, folder))
+        folder = Folder(text, vars(module), self.known, lambda *call: self._called(module, folder, *call))
         folded = folder.fold()
         self._homes[name] = module
         self.uses(module, folded)
@@ -78,15 +79,15 @@ class Bundle:
             raise Unbundled(f"{name!r} isn't defined at the top of {home.__name__}")
         first = defined(node)[0]
         if first != name:  # one of several names that are given values at once
-            return self._add(home, first)
+            self._add(home, first)
+            return
         text = segment(source, node)
-        folder = Folder(text, vars(home), self.known, lambda *call: self._called(home, *call, folder))
+        folder = Folder(text, vars(home), self.known, lambda *call: self._called(home, folder, *call))
         folded = folder.fold()
         for used in names(ast.parse(folded)):
             if used != name and hasattr(home, used):
                 self._add(home, used)
         self.texts[name] = folded
-        return None
 
     def _alike(self, name: str, *homes: ModuleType) -> bool:
         """Say whether modules define the same by a name: a type, written alike."""
@@ -94,7 +95,7 @@ class Bundle:
         texts = {segment(source, node) for source, node in sources if isinstance(node, ast.Assign)}
         return len(texts) == 1 and all(isinstance(node, ast.Assign) for _, node in sources)
 
-    def _called(self, home: ModuleType, name: str, call: ast.Call, values: dict[str, Any], folder: Folder) -> None:
+    def _called(self, home: ModuleType, folder: Folder, name: str, call: ast.Call) -> None:
         """Note what is known of the arguments of a function of ours, the first time and every time the same."""
         function = getattr(home, name, None)
         if not inspect.isfunction(function) or name in folder.unsure or not self.mine(function.__module__):
@@ -107,7 +108,9 @@ class Bundle:
         for parameter, node in bound.arguments.items():
             if isinstance(node, ast.expr) and folder.vanishing(node):
                 given[parameter] = folder.value(node)
-        if name in self._told and (self._told[name] != set(given) or any(self.known[name][k] != v for k, v in given.items())):
+        if name in self._told and (
+            self._told[name] != set(given) or any(self.known[name][k] != v for k, v in given.items())
+        ):
             raise Unbundled(f"{name!r} is called in several ways")
         self._told[name] = set(given)
         self.known.setdefault(name, {}).update(given)
@@ -131,9 +134,9 @@ class Bundle:
         # A constant, or another name for something: where it is assigned, which may be elsewhere.
         others = (m for n, m in list(sys.modules.items()) if self.mine(n) and m is not None and m is not module)
         for candidate in (module, *others):
-            if vars(candidate).get(name) is value and self.mine(candidate.__name__):
-                if definition(ast.parse(source_of(candidate)), name) is not None:
-                    return candidate
+            same = vars(candidate).get(name) is value and self.mine(candidate.__name__)
+            if same and definition(ast.parse(source_of(candidate)), name) is not None:
+                return candidate
         return None
 
     def importing(self, module: ModuleType, name: str) -> str | None:

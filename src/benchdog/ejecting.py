@@ -26,7 +26,7 @@ from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.importing import load_file
 from benchdog.loading import Resident, Samples, load_resident
 from benchdog.plugins import Plugins
-from benchdog.recipe import Recipe, local_files, read_resolved
+from benchdog.recipe import Recipe, local_files, named_parts, read_resolved
 from benchdog.run import Run
 from benchdog.settle import Parts, reopen
 
@@ -45,7 +45,7 @@ SAVE = '''def save(model: nn.Module) -> None:
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.contiguous().numpy().tobytes())
     same = digest.hexdigest() == WEIGHTS
-    print("the run's weights, bit for bit" if same else "other weights than the run's: another torch or processor?")'''
+    print("the run's weights, bit for bit" if same else "other weights than the run's: another torch or CPU?")'''
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def eject(
         raise no_artifact(run.name)
     recipe = read_resolved(folder)
     plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
-    _refuse(recipe, run)
+    _refuse(recipe, run, plugins)
     parts = reopen(recipe, plugins)
     if None in parts.data.sizes().values():
         raise _no(run, "its data is a stream")
@@ -96,15 +96,15 @@ def _no(run: Run, why: str) -> BadUsage:
     )
 
 
-def _refuse(recipe: Recipe, run: Run) -> None:
+def _refuse(recipe: Recipe, run: Run, plugins: Plugins) -> None:
     """Look at what can be seen from the recipe alone."""
     options = recipe.trainer.options
-    live = any(getattr(recipe, kind).name in ("", "live") for kind in ("source", "model"))
+    live = [n for k, n in named_parts(recipe) if ":" not in n and n not in plugins.all(k)]
     frozen = [k for k in ("freeze", "freeze_parts", "unfreeze", "unfreeze_every") if options.get(k)]
     reasons = {
         f"its trainer is {recipe.trainer.name!r}, and only the loop of 'supervised' is known": recipe.trainer.name
         != "supervised",
-        "it was given live objects by a notebook": live,
+        f"{live[:1]} is no plugin's, but a live object of a notebook": bool(live),
         f"it ran on {recipe.backend.name!r}, not on the processor": recipe.backend.name != "cpu",
         "it ran on several ranks": int(recipe.backend.options.get("ranks", 1)) > 1,
         "it trained in another precision than fp32": recipe.backend.options.get("precision", "fp32") != "fp32",
@@ -174,16 +174,16 @@ def _title(name: str) -> str:
 
 
 def _head(run: Run, parts: Parts, data: str, facts: Facts) -> str:
-    recipe = parts.recipe
+    """Write what the program is, and under what circumstances it gives the run's bits."""
     environment = files.read_json(run.folder / "environment.json")
-    torch_version = environment["packages"]["torch"]
-    title = f"The run {run.name!r}: {recipe.task.name}, {recipe.model.name.rpartition(':')[2]} on {recipe.source.name.rpartition(':')[2]}."
-    return title.replace("'", '"') + "\n\n" + paragraph(
-        f"A plain PyTorch program, ejected from Benchdog: it reads the run's samples from {data} and ends with the "
-        f"weights of the run, bit for bit, with torch {torch_version} on a processor with "
-        f"{environment['cpu_capability']} and {facts.threads} thread{'s' * (facts.threads != 1)}. They are written "
-        "to model.safetensors."
+    model, source = (getattr(parts.recipe, kind).name.rpartition(":")[2] for kind in ("model", "source"))
+    threads = f"{facts.threads} thread{'s' * (facts.threads != 1)}"
+    what = paragraph(
+        f"A plain PyTorch program, ejected from Benchdog: it reads the run's samples from {data} and ends with its "
+        f"weights, bit for bit, with torch {environment['packages']['torch']} on a processor with "
+        f"{environment['cpu_capability']} and {threads}. They are written to model.safetensors."
     )
+    return f'The run "{run.name}": {parts.recipe.task.name}, {model} on {source}.\n\n{what}'
 
 
 def _resident(parts: Parts, name: str) -> Resident:
@@ -209,9 +209,10 @@ def _facts(run: Run, parts: Parts, train: Resident, few: tuple[torch.Tensor, ...
         given = model(*few)
     drawn = not torch.equal(before, torch.get_rng_state())
     strange = parts.plugins.find("model", parts.recipe.model.name).plugin != "builtin"
-    threads = int(parts.recipe.backend.options.get("threads", 0)) or files.read_json(
-        run.folder / "environment.json"
-    )["threads"]
+    threads = (
+        int(parts.recipe.backend.options.get("threads", 0))
+        or files.read_json(run.folder / "environment.json")["threads"]
+    )
     return Facts(
         samples=len(train),
         random=drawn or strange,
@@ -228,9 +229,11 @@ def _digest(run: Run, parts: Parts) -> str:
     stored = read(run.folder / "artifact" / "model.safetensors")
     model = nn.Module()
     model.model = parts.build()
-    missing, _ = model.load_state_dict({k: v for k, v in stored.items() if k.startswith("model.")}, strict=False)
-    shared = {tensor.data_ptr() for name, tensor in model.state_dict().items() if name not in missing}
-    assert all(model.state_dict()[name].data_ptr() in shared for name in missing)
+    stored = {name: value for name, value in stored.items() if name.startswith("model.")}
+    wanted = model.state_dict()
+    if any(name not in wanted or wanted[name].shape != value.shape for name, value in stored.items()):
+        raise Unbundled("its model isn't the one that its recipe builds")
+    model.load_state_dict(stored, strict=False)  # shared ones are stored once
     digest = hashlib.sha256()
     for name, value in model.model.state_dict().items():
         digest.update(name.encode() + value.contiguous().numpy().tobytes())
@@ -247,4 +250,3 @@ def write(ejected: Ejected, arrays: Path, program: Path | None) -> None:
 def _save(aside: Path, arrays: dict[str, Any]) -> None:
     with aside.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-

@@ -13,111 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+
+from benchdog.edits import Text
+from benchdog.literals import Opaque, Unknown, is_literal, literal
 
 ATOMS = (ast.Constant, ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List)
 JUMPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
-
-
-class Unknown(Exception):
-    """An expression whose value can't be told."""
-
-
-class Opaque:
-    """Something that is there, and of which no more is known than its length."""
-
-    def __init__(self, length: int | None = None) -> None:
-        self.length = length
-
-    def __len__(self) -> int:
-        if self.length is None:
-            raise Unknown
-        return self.length
-
-    def __bool__(self) -> bool:
-        return len(self) > 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Opaque) and self.length == other.length
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def literal(value: Any) -> str:
-    """Write a value as Python would read it; Unknown when it is no plain value."""
-    if isinstance(value, type) and getattr(nn, value.__name__, None) is value:
-        return f"nn.{value.__name__}"
-    if isinstance(value, str) and '"' not in value and value.isprintable() and "\\" not in value:
-        return f'"{value}"'
-    if isinstance(value, torch.dtype) or value is None or isinstance(value, bool | int | str | bytes):
-        return repr(value)
-    if isinstance(value, float) and value == value and abs(value) != float("inf"):
-        return repr(value)
-    if isinstance(value, tuple):
-        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, list):
-        return f"[{', '.join(map(literal, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{literal(k)}: {literal(v)}' for k, v in value.items())}}}"
-    raise Unknown
-
-
-def is_literal(value: Any) -> bool:
-    """Say whether a value can be written down; a tuple with names is more than its values."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return False
-    try:
-        return bool(literal(value))
-    except Unknown:
-        return False
-
-
-class Text:
-    """A text with edits to come: places are the bytes of its UTF-8 form, as ast counts them."""
-
-    def __init__(self, text: str) -> None:
-        self.bytes = text.encode()
-        self.lines = [0]
-        for line in self.bytes.splitlines(keepends=True):
-            self.lines.append(self.lines[-1] + len(line))
-        self.edits: list[tuple[int, int, str]] = []
-
-    def span(self, node: Any) -> tuple[int, int]:
-        """Give where a node begins and ends."""
-        return self.lines[node.lineno - 1] + node.col_offset, self.lines[node.end_lineno - 1] + node.end_col_offset
-
-    def bare(self, node: Any) -> tuple[int, int]:
-        """Give where a node begins and ends, with brackets that are only there to hold it together."""
-        start, end = self.span(node)
-        held = self.bytes[start - 1 : start] == b"(" and self.bytes[end : end + 1] == b")"
-        called = chr(self.bytes[start - 2]).isalnum() or self.bytes[start - 2 : start - 1] in (b"_", b"]", b")")
-        return (start - 1, end + 1) if held and not called and self.bytes[end + 1 : end + 2] != b"." else (start, end)
-
-    def edit(self, start: int, end: int, text: str) -> None:
-        """Put a text in place of a stretch; edits within it are forgotten."""
-        self.edits = [e for e in self.edits if e[1] <= start or e[0] >= end]
-        self.edits.append((start, end, text))
-
-    def now(self, start: int = 0, end: int | None = None) -> str:
-        """Give a stretch as the edits so far leave it."""
-        end = len(self.bytes) if end is None else end
-        parts, at = [], start
-        for first, last, text in sorted(e for e in self.edits if start <= e[0] and e[1] <= end):
-            parts += [self.bytes[at:first].decode(), text]
-            at = last
-        return "".join([*parts, self.bytes[at:end].decode()])
-
-    def delete(self, statement: ast.stmt) -> None:
-        """Take a statement out, with the comment right above it."""
-        first, last = first_line(statement), statement.end_lineno or 0
-        while self.bytes[self.lines[first - 2] : self.lines[first - 1]].strip().startswith(b"#"):
-            first -= 1
-        self.edit(self.lines[first - 1], self.lines[last], "")
-
-
-def first_line(statement: ast.stmt) -> int:
-    """Give the line in which a definition begins, its decorators included."""
-    return min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", []))])
 
 
 class Folder:
@@ -135,7 +36,7 @@ class Folder:
         source: str,
         space: Mapping[str, Any],
         known: Mapping[str, Mapping[str, Any]],
-        called: Callable[[str, ast.Call, dict[str, Any]], None],
+        called: Callable[[str, ast.Call], None],
     ) -> None:
         self.text, self.space, self.known, self.called = Text(source), space, known, called
         self.tree = ast.parse(source)
@@ -211,7 +112,10 @@ class Folder:
         """Put in what is known."""
         if isinstance(node, ast.expr) and self.vanishing(node):
             try:
-                told = literal(self.value(node))
+                found = self.value(node)
+                if isinstance(found, float) and isinstance(node, ast.Call):
+                    raise Unknown  # math.radians(10.0) says more than its result
+                told = literal(found)
                 self.text.edit(*(self.text.span(node) if told.startswith(("(", "-")) else self.text.bare(node)), told)
                 return
             except Unknown:
@@ -223,7 +127,7 @@ class Folder:
             self.text.edit(*whole, self.text.now(*self.text.span(chosen)))
             return
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            self.called(node.func.id, node, self.values)
+            self.called(node.func.id, node)
         for child in ast.iter_child_nodes(node):
             self.expression(child)
 
@@ -304,11 +208,11 @@ class Folder:
         holds = self.truth(node.test)
         if holds is None:
             self.condition(node.test)
-            ends = self.block(node.body), self.block(node.orelse)
-            return bool(node.orelse) and all(ends)
+            both = self.block(node.body), self.block(node.orelse)
+            return bool(node.orelse) and all(both)
         chosen = node.body if holds else node.orelse
         ends = self.block(chosen)
-        start, end = self.text.span(node)
+        start = self.text.span(node)[0]
         line = self.text.lines[node.lineno - 1]
         inner_if = self.text.bytes[start:].startswith(b"elif")
         if not chosen:

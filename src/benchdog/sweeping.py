@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from benchdog.bundling import defined, names
-from benchdog.folding import Text
+from benchdog.edits import Text
 
 MARKS = re.compile(r"  # (type: ignore|noqa)\b.*")
 
@@ -68,7 +68,7 @@ def _idle(part: ast.stmt, read: Collection[str]) -> bool:
     if isinstance(part, ast.FunctionDef):
         return not part.name.startswith("__") and part.name != "forward" and part.name not in read
     declared = isinstance(part, ast.AnnAssign) and part.value is None and isinstance(part.target, ast.Name)
-    return declared and part.target.id not in read  # type: ignore[attr-defined, union-attr]
+    return declared and part.target.id not in read  # type: ignore[attr-defined]
 
 
 def _blocks(function: ast.FunctionDef) -> Iterable[list[ast.stmt]]:

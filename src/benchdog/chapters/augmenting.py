@@ -13,7 +13,7 @@ from benchdog import draws
 from benchdog.bundling import Bundle, Unbundled
 from benchdog.chapters.recording import Attributes, is_plain
 from benchdog.chapters.writing import indented, joined
-from benchdog.folding import is_literal, literal
+from benchdog.literals import is_literal, literal
 from benchdog.settle import Parts
 from benchdog.sweeping import attributes, sweep
 

@@ -12,8 +12,8 @@ from torch import nn
 from benchdog.api import Field
 from benchdog.bundling import Unbundled
 from benchdog.chapters.writing import indented, listing, tensor
-from benchdog.data import CHUNK, SMALL
-from benchdog.loading import Resident
+from benchdog.data import SMALL
+from benchdog.loading import CHUNK, Resident
 from benchdog.operations import Identity, Normalise, Scale, Standardise, Table
 from benchdog.settle import Parts
 from benchdog.transforms import steps_of
@@ -70,7 +70,7 @@ def write_data(parts: Parts, inputs: Inputs, file: str, splits: dict[str, Reside
     text = ""
     if inputs.changes:
         texts = [
-            _transform(field, [s for s in steps_of(steps)], name)
+            _transform(field, steps_of(steps), name)
             for field, steps, name in zip(parts.spec.fields, parts.transform.fields, inputs.keys, strict=True)
         ]
         text = texts[0].replace(f"transform_{inputs.keys[0]}(", "transform(") if inputs.one else _all(texts, inputs)
@@ -78,7 +78,7 @@ def write_data(parts: Parts, inputs: Inputs, file: str, splits: dict[str, Reside
     train = splits["train"]
     shapes = " and ".join(f"{tuple(x.shape[1:])} {_name(x)}".replace("()", "one") for x in train.inputs)
     read = [f'torch.from_numpy(data[f"{{split}}.{key}"])' for key in inputs.keys]
-    every = read[0] if inputs.one else "[torch.from_numpy(data[f\"{split}.{name}\"]) for name in INPUTS]"
+    every = read[0] if inputs.one else '[torch.from_numpy(data[f"{split}.{name}"]) for name in INPUTS]'
     constants = "" if inputs.one else f"INPUTS = {inputs.keys!r}\n\n\n"
     given = "x"
     once = inputs.changes and inputs.ready == frozenset(splits)
@@ -109,10 +109,8 @@ def _name(x: Any) -> str:
 def _all(texts: list[str], inputs: Inputs) -> str:
     """Write the transform of several inputs."""
     calls = ", ".join(f"transform_{key}(x[{i}])" for i, key in enumerate(inputs.keys))
-    return (
-        "\n\n\n".join(texts)
-        + f'\n\n\ndef transform(x: Sequence[Tensor]) -> list[Tensor]:\n    """Transform each input."""\n    return [{calls}]'
-    )
+    every = f'def transform(x: list[Tensor]) -> list[Tensor]:\n    """Transform each input."""\n    return [{calls}]'
+    return "\n\n\n".join([*texts, every])
 
 
 Writer = Callable[[Any, Field], tuple[str, str, str]]
@@ -180,7 +178,9 @@ def _table(step: Table, field: Field) -> tuple[str, str, str]:
         said.append("keep codes of categories")
     elif step.has_codes:
         counts = ", ".join(f"{i}: {len(c.categories)}" for i, c in kinds)
-        constants.append(f"CATEGORIES = {{{counts}}}  # column: how many there are; {', '.join(c.name for _, c in kinds)}")
+        constants.append(
+            f"CATEGORIES = {{{counts}}}  # column: how many there are; {', '.join(c.name for _, c in kinds)}"
+        )
         lines.append(
             "ones = [(x[:, [column]] == torch.arange(1, count + 1)).float() for column, count in CATEGORIES.items()]"
         )

@@ -14,7 +14,7 @@ from benchdog.bundling import Bundle, Unbundled, source_of
 from benchdog.chapters.parameters import trimmed
 from benchdog.chapters.recording import Recorded, always, attributes_of, is_plain, maker, record
 from benchdog.chapters.writing import WIDTH, call, imports_for, joined
-from benchdog.folding import is_literal, literal
+from benchdog.literals import is_literal, literal
 from benchdog.loading import mix
 from benchdog.settle import Parts
 from benchdog.sweeping import sweep
@@ -165,7 +165,7 @@ def expressed(module: nn.Module, recorded: Recorded, bundle: Bundle, imports: se
     name = bundle.add(cls)
     bound = inspect.signature(maker(cls).__init__).bind(module, *args, **options).arguments  # type: ignore[misc]
     known = bundle.known.get(f"{cls.__name__}.__init__", {})
-    texts = []
+    texts: list[str] = []
     for key, value in list(bound.items())[1:]:
         if isinstance(value, nn.Module):
             texts.append(written(value) if len(texts) == 0 else f"{key}={written(value)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from benchdog.folding import Text
+from benchdog.edits import Text
 
 
 def trimmed(texts: dict[str, str], main: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog.folding import Opaque, is_literal
+from benchdog.literals import Opaque, is_literal
 
 
 class Recorded:
@@ -111,7 +111,9 @@ def attributes_of(objects: list[Any], fixed: Callable[[str], bool]) -> Attribute
             for name, value in vars(each).get(group, {}).items():
                 sized = isinstance(value, nn.ModuleList | nn.ModuleDict | nn.Sequential)
                 held[name] = None if value is None else Opaque(len(value) if sized else None)
-        held = {n: v for n, v in held.items() if n != "training" and fixed(n) and (is_plain(v) or isinstance(v, Opaque))}
+        held = {
+            n: v for n, v in held.items() if n != "training" and fixed(n) and (is_plain(v) or isinstance(v, Opaque))
+        }
         found.append(held)
     first = found[0] if found else {}
     return Attributes({n: v for n, v in first.items() if all(n in o and _same(o[n], v) for o in found[1:])})

@@ -76,7 +76,11 @@ def evaluate(model: nn.Module, inputs: {inputs.kind}, target: Tensor) -> dict[st
 def _metrics(more: str) -> str:
     """Write the metrics as a dict: in one line if that is short."""
     line = f'{{"loss": total / counted, {more}}}'
-    return line if len(line) <= 100 else '{\n        "loss": total / counted,\n        ' + more.replace(", \"", ",\n        \"") + ",\n    }"
+    return (
+        line
+        if len(line) <= 100
+        else '{\n        "loss": total / counted,\n        ' + more.replace(', "', ',\n        "') + ",\n    }"
+    )
 
 
 def _codes(parts: Parts) -> str:
@@ -85,7 +89,8 @@ def _codes(parts: Parts) -> str:
 
 
 def _classification(parts: Parts) -> Judge:
-    options, task = parts.task.options, parts.task  # type: ignore[attr-defined]
+    task: Any = parts.task
+    options = task.options
     values, smoothing = _weights(task), options.label_smoothing
     soft = bool(parts.augment.mixing)
     target = _codes(parts)
@@ -159,17 +164,20 @@ def _multi_label(parts: Parts) -> Judge:
     float_ = "target" if parts.spec.target.dtype == "float32" else "target.float()"
     return Judge(
         "the binary cross-entropy summed over samples and labels, and how many values that is",
-        f"total = F.binary_cross_entropy_with_logits(score, {float_}, reduction=\"sum\"{more})\n"
+        f'total = F.binary_cross_entropy_with_logits(score, {float_}, reduction="sum"{more})\n'
         "return total, float(target.numel())",
         f"total = counted = 0.0\nright, said, true = torch.zeros(3, {parts.spec.classes}, dtype=torch.float64)",
-        "answered = score >= 0\nright += (answered & (y == 1)).sum(0)\nsaid += answered.sum(0)\ntrue += (y == 1).sum(0)",
+        "answered = score >= 0\n"
+        "right += (answered & (y == 1)).sum(0)\n"
+        "said, true = said + answered.sum(0), true + (y == 1).sum(0)",
         '"macro_f1": float((2 * right / (said + true))[said + true > 0].mean())',
         listed if positive else [],
     )
 
 
 def _regression(parts: Parts) -> Judge:
-    name, task = parts.task.options.loss, parts.task  # type: ignore[attr-defined]
+    task: Any = parts.task
+    name = task.options.loss
     losses = {"mse": ("mse_loss", "squared"), "mae": ("l1_loss", "absolute"), "huber": ("huber_loss", "Huber's")}
     if name not in losses:
         raise Unbundled(f"the loss {name!r} has no plain form; there is one of: {', '.join(losses)}")
@@ -192,7 +200,8 @@ def _regression(parts: Parts) -> Judge:
 
 
 def _segmentation(parts: Parts) -> Judge:
-    options, task = parts.task.options, parts.task  # type: ignore[attr-defined]
+    task: Any = parts.task
+    options = task.options
     if options.ignore is not None:
         raise Unbundled("pixels that are ignored (task.ignore) have no plain form")
     values, codes, classes = _weights(task), _codes(parts), parts.spec.classes
@@ -204,7 +213,10 @@ def _segmentation(parts: Parts) -> Judge:
             weights = "CLASS_WEIGHTS, " if values is not None else ""
             body = f'total = F.cross_entropy(score, {codes}, {weights}reduction="sum")'
         counted = "float(target.numel())" if values is None else f"CLASS_WEIGHTS[{codes}].sum()"
-        body, said = _joined(f"{body}\nreturn total, {counted}"), f"the {options.loss} summed over pixels, and what they count"
+        body, said = (
+            _joined(f"{body}\nreturn total, {counted}"),
+            f"the {options.loss} summed over pixels, and what they count",
+        )
     else:
         if values is not None:
             raise Unbundled("Dice with class weights has no plain form")

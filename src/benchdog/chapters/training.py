@@ -70,7 +70,7 @@ class Training:
     def _main(self) -> str:
         lines = [
             f"torch.set_num_threads({self.facts.threads})",
-            "torch.use_deterministic_algorithms(True)",
+            "torch.use_deterministic_algorithms(True)  # the same bits every time",
             'x_train, y_train = load("train")',
             'x_valid, y_valid = load("valid")',
         ]
@@ -85,17 +85,19 @@ class Training:
             lines.append(f"schedule = {self.schedule}")
         if self.average == "average":
             lines.append("average = copy.deepcopy(model).requires_grad_(False)")
-        lines.append(f"best, kept{', waited' if self.loop.patience else ''} = None, {{}}{', 0' if self.loop.patience else ''}")
+        lines.append(
+            f"best, kept{', waited' if self.loop.patience else ''} = None, {{}}{', 0' if self.loop.patience else ''}"
+        )
         text = "\n".join(lines) + "\n\nfor epoch in range(EPOCHS):\n" + indented(self._epoch(), 4)
-        text += f"\n\nmodel.load_state_dict(kept)\nsave(model)"
+        text += "\n\nmodel.load_state_dict(kept)\nsave(model)"
         return f'def main() -> None:\n    """Train, and keep the best epoch\'s weights."""\n{indented(text, 4)}'
 
     def _epoch(self) -> str:
         seed = "SEED" if int(self.parts.recipe.loader.seed) == self.parts.recipe.seed else "ORDER_SEED"
-        shuffled = f"torch.randperm(len(y_train), generator=torch.Generator().manual_seed(mix({seed}, epoch, salt=1)))"
+        shuffled = (
+            f"torch.randperm(len(y_train), generator=torch.Generator().manual_seed(mix({seed}, epoch, salt=1)))"
+        )
         lines = ["model.train()", f"order = {shuffled}"]
-        if self._counted:
-            lines[:0] = []
         lines += [self._head(), indented(self._step(), 4)]
         monitor, better = self.parts.task.monitor, self.parts.task.better
         if self.options.average == "swa":
@@ -135,7 +137,11 @@ class Training:
         """Give the line that begins a step."""
         steps = f", epoch * {self.steps})" if self._counted else ""
         if not self._views:
-            return f"for step, batch in enumerate(order.split(BATCH){steps}:" if steps else "for batch in order.split(BATCH):"
+            return (
+                f"for step, batch in enumerate(order.split(BATCH){steps}:"
+                if steps
+                else "for batch in order.split(BATCH):"
+            )
         x = "x_train[order].split(BATCH)"
         given = "x, y"
         if not self.inputs.one:
@@ -175,7 +181,16 @@ class Training:
     def _whole(self) -> str:
         lines = self._forward("batch")
         if self.judge.empty:
-            return "\n".join([*lines, "if weight > 0:  # else nothing counts", "    loss = loss / weight", "else:", "    loss = 0 * loss", "loss.backward()"])
+            return "\n".join(
+                [
+                    *lines,
+                    "if weight > 0:  # else nothing counts",
+                    "    loss = loss / weight",
+                    "else:",
+                    "    loss = 0 * loss",
+                    "loss.backward()",
+                ]
+            )
         return "\n".join([*lines, "(loss / weight).backward()"])
 
     def _piecewise(self) -> str:
@@ -218,7 +233,10 @@ class Training:
     def _schedule(self) -> tuple[str, str, str]:
         """Give the expression of the schedule, when it moves, and the function that it needs."""
         options, total = self.options, self.steps * self.loop.epochs
-        name, more = options.schedule, {k: tuple(v) if isinstance(v, list) else v for k, v in options.schedule_options.items()}
+        name, more = (
+            options.schedule,
+            {k: tuple(v) if isinstance(v, list) else v for k, v in options.schedule_options.items()},
+        )
         if name in ("constant", "linear", "cosine"):
             rise = round(options.warmup * total) if options.warmup < 1 else round(options.warmup)
             if name == "constant" and not rise:

@@ -93,13 +93,13 @@ def imports_for(body: str, more: Iterable[str] = ()) -> str:
     plain: set[str] = set()
     taken: dict[str, set[str]] = {}
     for line in lines:
-        module, _, what = line.removeprefix("from ").partition(" import ")
+        module, _, name = line.removeprefix("from ").partition(" import ")
         if line.startswith("import "):
             plain.add(line.removeprefix("import "))
         elif line == "from torch.nn import functional as F":
             plain.add("torch.nn.functional as F")
         elif module != "__future__":
-            taken.setdefault(module, set()).add(what)
+            taken.setdefault(module, set()).add(name)
     groups: dict[bool, list[tuple[Any, str]]] = {True: [], False: []}
     for module in plain:
         groups[_standard(module)].append(((0, module), f"import {module}"))

@@ -39,5 +39,5 @@ def command(
     ejecting.write(ejected, data, out)
     if out is None:
         typer.echo(ejected.text, nl=False)
-    lines = ejected.text.count("\n")
-    say(f"{out or 'the program'}: {lines} lines; {data}: {readable(data.stat().st_size)}. Run it: python {out or 'train.py'}")
+    lines, size = ejected.text.count("\n"), readable(data.stat().st_size)
+    say(f"{out or 'the program'}: {lines} lines; {data}: {size}. Run it: python {out or 'train.py'}")
