@@ -104,7 +104,7 @@ def _refuse(recipe: Recipe, run: Run, plugins: Plugins) -> None:
     reasons = {
         f"its trainer is {recipe.trainer.name!r}, and only the loop of 'supervised' is known": recipe.trainer.name
         != "supervised",
-        f"{live[:1]} is no plugin's, but a live object of a notebook": bool(live),
+        f"{', '.join(map(repr, live))} is no plugin's, but a live object of a notebook": bool(live),
         f"it ran on {recipe.backend.name!r}, not on the processor": recipe.backend.name != "cpu",
         "it ran on several ranks": int(recipe.backend.options.get("ranks", 1)) > 1,
         "it trained in another precision than fp32": recipe.backend.options.get("precision", "fp32") != "fp32",

@@ -34,8 +34,9 @@ class Opaque:
 
 def literal(value: Any) -> str:
     """Write a value as Python would read it; Unknown when it is no plain value."""
-    if isinstance(value, type) and vars(nn).get(value.__name__) is value:
-        return f"nn.{value.__name__}"
+    name = getattr(value, "__name__", "")
+    if isinstance(value, type) and vars(nn).get(name) is value:
+        return f"nn.{name}"
     if isinstance(value, str) and '"' not in value and value.isprintable() and "\\" not in value:
         return f'"{value}"'
     if isinstance(value, torch.dtype) or value is None or isinstance(value, bool | int | str | bytes):
