@@ -81,7 +81,7 @@ def build(spec, options):
 def plain(spec, options):
     if spec.classes < 2:
         raise BadUsage("no classes")
-    layers = nn.Sequential(nn.Flatten(), nn.Linear(64, options.width), nn.Tanh(), nn.Linear(options.width, spec.outputs))
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(64, options.width), nn.Linear(options.width, spec.outputs))
     nn.init.orthogonal_(layers[1].weight)
     return layers
 
@@ -119,7 +119,7 @@ class Pairs:
 def benchdog_sources():
     return [SourceInfo(name="pairs", summary="Two fields.", target=":Pairs")]
 """
-UNET = ["--set", "source.count=40", "--set", "source.size=16", "--model", "unet", "--set", "model.width=4"]
+UNET = ["--set", "source.count=40", "--set", "source.size=20", "--model", "unet", "--set", "model.width=4"]
 TUNED = ["--set", "trainer.average=ema", "--set", "trainer.schedule=one-cycle", "--set", "trainer.clip_norm=1.0"]
 
 
@@ -157,22 +157,24 @@ RICH = ["people.csv", "--target", "rich", "--set", 'source.drop=["pay"]', "--set
 SLOW = {
     "resnet": ["digits", "--model", "resnet", "--set", "model.depth=10", "--set", "model.width=4", "--set", ALL_MOVES,
                "--set", "trainer.schedule=plateau", "--set", 'trainer.schedule_options={ patience = 0 }'],
-    "mixed": ["digits", "--model", "mlp", "--set", 'loader.augment=["mix-up"]', "--set", "trainer.average=swa", "--set",
-              "trainer.swa_start=0.3", "--set", "loader.seed=5", "--set", "task.class_weights=balanced"],
-    "tabular": [*RICH, "--model", "tabular", "--set", "task.class_weights=balanced", "--set", "task.label_smoothing=0.1",
-                "--set", "trainer.optimiser=SGD", "--set", "trainer.optimiser_options={ momentum = 0.9 }",
+    "mixed": ["digits", "--model", "mlp", "--set", 'loader.augment=["mix-up"]', "--set", "trainer.average=swa",
+              "--set", "trainer.swa_start=0.3", "--set", "loader.seed=5", "--set", "task.class_weights=balanced"],
+    "tabular": [*RICH, "--model", "tabular", "--set", "task.class_weights=balanced",
+                "--set", "task.label_smoothing=0.1", "--set", "trainer.optimiser=SGD",
+                "--set", "trainer.optimiser_options={ momentum = 0.9 }",
                 "--set", "trainer.schedule=cosine", "--set", "trainer.warmup=0.2", "--set", "loop.patience=1"],
     "labels": ["people.csv", "--set", 'source.target=["rich", "old"]', "--set", "task.pos_weight=balanced"],
-    "numbers": ["people.csv", "--set", 'source.target=["pay", "age"]', "--set", "task.loss=huber", "--set",
+    "numbers": ["people.csv", "--set", 'source.target=["pay", "noise"]', "--set", "task.loss=huber", "--set",
                 "trainer.schedule=StepLR", "--set", "trainer.schedule_options={ step_size = 1 }"],
-    "deep": ["shapes", *UNET, "--set", "source.size=20", "--set", "task.loss=dice+cross-entropy", "--set",
+    "deep": ["shapes", *UNET, "--set", "task.loss=dice+cross-entropy", "--set",
              "model.deep_supervision=true", "--set", "model.norm=batch", "--set", 'loader.augment=["flip"]'],
     "batch-dice": ["shapes", *UNET, "--set", "task.loss=batch-dice", "--set", "model.norm=none"],
     "volumes": ["shapes", *UNET, "--set", "source.dimensions=3", "--set", "task.loss=focal", "--set",
                 "loop.accumulate=2", "--set", 'loader.augment=["affine"]'],
     "weighted": ["shapes", *UNET, "--set", "task.class_weights=balanced", "--set", "loop.accumulate=2"],
-    "focal": ["digits", "--model", "linear", "--set", "task.criterion=focal", "--set", "task.label_smoothing=0.1", "--set",
-              "task.class_weights={ '3' = 2.0 }", "--set", "trainer.clip_value=0.01", "--set", "trainer.optimiser=AdamW"],
+    "focal": ["digits", "--model", "linear", "--set", "task.criterion=focal", "--set", "task.label_smoothing=0.1",
+              "--set", "task.class_weights={ '3' = 2.0 }", "--set", "trainer.clip_value=0.01",
+              "--set", "trainer.optimiser=AdamW"],
     "vit": ["digits", "--model", "vit", "--set", "model.dropout=0.1", "--set", "model.patch=3", "--set",
             "trainer.weight_decay=0.01", "--set", "trainer.schedule=linear"],
     "rotary": ["text.txt", "--model", "gpt", "--set", "source.length=16", "--set", "model.width=16", "--set",

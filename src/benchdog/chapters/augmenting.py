@@ -12,7 +12,7 @@ from typing import Any
 from benchdog import draws
 from benchdog.bundling import Bundle, Unbundled
 from benchdog.chapters.recording import Attributes, is_plain
-from benchdog.chapters.writing import indented, joined
+from benchdog.chapters.writing import call, indented, joined
 from benchdog.literals import is_literal, literal
 from benchdog.settle import Parts
 from benchdog.sweeping import attributes, sweep
@@ -130,7 +130,9 @@ def _setting(value: Any, read: set[str]) -> str:
     if is_literal(value):
         return literal(value)
     if isinstance(value, tuple):
-        return f"({', '.join(_setting(v, read) for v in value)}{',' * (len(value) == 1)})"
+        items = [_setting(each, read) for each in value]
+        line = f"({', '.join(items)}{',' * (len(items) == 1)})"
+        return line if len(line) <= 100 else call("", items).replace("\n", "\n    ")
     if dataclasses.is_dataclass(value):
         kept = [f.name for f in dataclasses.fields(value) if f.name in read]
         return f"SimpleNamespace({', '.join(f'{name}={_setting(getattr(value, name), read)}' for name in kept)})"

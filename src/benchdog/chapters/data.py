@@ -73,6 +73,8 @@ def write_data(parts: Parts, inputs: Inputs, file: str, splits: dict[str, Reside
             _transform(field, steps_of(steps), name)
             for field, steps, name in zip(parts.spec.fields, parts.transform.fields, inputs.keys, strict=True)
         ]
+        if not inputs.one:
+            texts = [_renamed(each, key.upper()) for each, key in zip(texts, inputs.keys, strict=True)]
         text = texts[0].replace(f"transform_{inputs.keys[0]}(", "transform(") if inputs.one else _all(texts, inputs)
         text += "\n\n\n"
     train = splits["train"]
@@ -94,12 +96,16 @@ def write_data(parts: Parts, inputs: Inputs, file: str, splits: dict[str, Reside
 '''.replace(repr(file), f'"{file}"')
 
 
+def _renamed(text: str, key: str) -> str:
+    """Give a field's constants names of their own."""
+    return re.sub(r"\b(SCALE|SHIFT|MEAN|NUMBERS|GAPS|CATEGORIES)\b", rf"\1_{key}", text)
+
+
 def in_pieces(x: str, inputs: Inputs) -> str:
     """Write how a whole split is transformed: in pieces, as the run did it."""
     if inputs.one:
         return f"torch.cat([transform(piece) for piece in {x}.split({CHUNK})])"
-    pieces = f"zip(*(each.split({CHUNK}) for each in {x}))"
-    return f"[torch.cat(pieces) for pieces in zip(*(transform(piece) for piece in {pieces}))]"
+    return f"transform_all({x})"
 
 
 def _name(x: Any) -> str:
@@ -110,7 +116,11 @@ def _all(texts: list[str], inputs: Inputs) -> str:
     """Write the transform of several inputs."""
     calls = ", ".join(f"transform_{key}(x[{i}])" for i, key in enumerate(inputs.keys))
     every = f'def transform(x: list[Tensor]) -> list[Tensor]:\n    """Transform each input."""\n    return [{calls}]'
-    return "\n\n\n".join([*texts, every])
+    whole = f'''def transform_all(x: list[Tensor]) -> list[Tensor]:
+    """Transform a whole split, {CHUNK} samples at a time."""
+    pieces = [transform(piece) for piece in zip(*(each.split({CHUNK}) for each in x))]
+    return [torch.cat(column) for column in zip(*pieces)]'''
+    return "\n\n\n".join([*texts, every, *([whole] if inputs.ready else [])])
 
 
 Writer = Callable[[Any, Field], tuple[str, str, str]]

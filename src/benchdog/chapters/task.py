@@ -49,9 +49,10 @@ def write_task(parts: Parts, inputs: Inputs, held_out: int) -> tuple[str, Judge]
         raise Unbundled(f"the task {name!r} has no plain form; there is one of: {', '.join(WRITERS)}")
     judge = WRITERS[found.info.name](parts)
     constants = "\n".join(judge.constants) + "\n\n\n" if judge.constants else ""
-    split = f"zip(inputs.split({held_out}), target.split({held_out}))"
+    split, every = f"x, y in zip(inputs.split({held_out}), target.split({held_out}))", ""
     if not inputs.one:
-        split = f"zip(zip(*(each.split({held_out}) for each in inputs)), target.split({held_out}))"
+        every = f"\n    columns = [each.split({held_out}) for each in [*inputs, target]]"
+        split = "*x, y in zip(*columns)"
     helper = f"{judge.helper}\n\n\n" if judge.helper else ""
     weight = "Tensor" if any("CLASS_WEIGHTS" in line for line in judge.constants) else "float"
     text = f'''{constants}def loss_of(score: Tensor, target: Tensor) -> tuple[Tensor, {weight}]:
@@ -63,8 +64,8 @@ def write_task(parts: Parts, inputs: Inputs, held_out: int) -> tuple[str, Judge]
 def evaluate(model: nn.Module, inputs: {inputs.kind}, target: Tensor) -> dict[str, float]:
     """Measure the model on held-out samples."""
     model.eval()
-{indented(judge.start, 4)}
-    for x, y in {split}:
+{indented(judge.start, 4)}{every}
+    for {split}:
         score = model({"*" * (not inputs.one)}{inputs.changed("valid")})
         loss, weight = loss_of(score, y)
         total, counted = total + float(loss), counted + float(weight)
@@ -254,7 +255,7 @@ def _dice(loss: str, codes: str) -> tuple[str, str]:
     said = "1 - Dice (arXiv:1606.04797) of each sample, summed, and how many samples that is"
     if over:
         said = "1 - Dice of the whole batch (arXiv:1606.04797), once for each sample, and how many that is"
-        lines.append("return lost.expand(len(score)).sum(), float(len(score))")
+        lines.append("return (lost * torch.ones(len(score))).sum(), float(len(score))")
     elif loss == "dice+cross-entropy":
         said = "1 - Dice plus the mean cross-entropy of each sample, summed, and how many samples that is"
         lines.append(f'pixels = F.cross_entropy(score, {codes}, reduction="none").flatten(1)')

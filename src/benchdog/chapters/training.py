@@ -142,12 +142,11 @@ class Training:
                 if steps
                 else "for batch in order.split(BATCH):"
             )
-        x = "x_train[order].split(BATCH)"
-        given = "x, y"
+        pairs, given, before = "zip(x_train[order].split(BATCH), y_train[order].split(BATCH))", "x, y", ""
         if not self.inputs.one:
-            x, given = "zip(*(x[order].split(BATCH) for x in x_train))", "x, y"
-        pairs = f"zip({x}, y_train[order].split(BATCH))"
-        return f"for step, ({given}) in enumerate({pairs}{steps}:" if steps else f"for {given} in {pairs}:"
+            before = "columns = [each[order].split(BATCH) for each in [*x_train, y_train]]\n"
+            pairs, given = "zip(*columns)", "*x, y"
+        return before + (f"for step, ({given}) in enumerate({pairs}{steps}:" if steps else f"for {given} in {pairs}:")
 
     def _step(self) -> str:
         lines = []
