@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+FORMAT = 0
+
 
 def command(
     ctx: typer.Context,
@@ -18,13 +20,16 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there already.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run from elsewhere brings.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document, the program's text in it.")
+    ] = False,
 ) -> None:
     """Write a run as one plain PyTorch program, without Benchdog, that ends with the same weights."""
     import os
 
     from benchdog import ejecting, paths
     from benchdog import run as runs
-    from benchdog.cli.output import say
+    from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage
     from benchdog.facts import readable
 
@@ -37,7 +42,10 @@ def command(
     place = os.path.relpath(data.absolute(), home.absolute())
     ejected = ejecting.eject(folder, ctx.obj.plugins, Path(place).as_posix(), trust=trust)
     ejecting.write(ejected, data, out)
-    if out is None:
+    if as_json:
+        files = {"program": out, "data": data}
+        emit_json({"format": FORMAT, "run": folder.name, **files, "text": ejected.text})
+    elif out is None:
         typer.echo(ejected.text, nl=False)
     lines, size = ejected.text.count("\n"), readable(data.stat().st_size)
     say(f"{out or 'the program'}: {lines} lines; {data}: {size}. Run it: python {out or 'train.py'}")
