@@ -120,6 +120,20 @@ class Pairs:
 def benchdog_sources():
     return [SourceInfo(name="pairs", summary="Two fields.", target=":Pairs")]
 """
+BOTH = """
+from torch import nn as layers
+
+class Both(layers.Module):
+    def __init__(self, aside: bool = True):
+        super().__init__()
+        self.aside, self.flat = aside, layers.Flatten()
+        self.first, self.second = layers.Linear(64, 10), layers.Linear(64, 10)
+
+    def forward(self, x):
+        x = self.flat(x)
+        score = self.first(x)
+        return {"score": score, "auxiliary": [(0.5, self.second(x))]} if self.aside else {"score": score}
+"""
 UNET = ["--set", "source.count=40", "--set", "source.size=20", "--model", "unet", "--set", "model.width=4"]
 TUNED = ["--set", "trainer.average=ema", "--set", "trainer.schedule=one-cycle", "--set", "trainer.clip_norm=1.0"]
 
@@ -176,6 +190,7 @@ SLOW = {
     "focal": ["digits", "--model", "linear", "--set", "task.criterion=focal", "--set", "task.label_smoothing=0.1",
               "--set", "task.class_weights={ '3' = 2.0 }", "--set", "trainer.clip_value=0.01",
               "--set", "trainer.optimiser=AdamW"],
+    "scores": ["digits", "--model", "both.py:Both"],
     "vit": ["digits", "--model", "vit", "--set", "model.dropout=0.1", "--set", "model.patch=3", "--set",
             "trainer.weight_decay=0.01", "--set", "trainer.schedule=linear"],
     "rotary": ["text.txt", "--model", "gpt", "--set", "source.length=16", "--set", "model.width=16", "--set",
@@ -192,6 +207,7 @@ def eject(place: Path, name: str, given: list[str]) -> Path:
     table(place)
     texts(place)
     (place / "net.py").write_text(NET, encoding="utf-8")
+    (place / "both.py").write_text(BOTH, encoding="utf-8")
     (place / "two.py").write_text(TWO, encoding="utf-8")
     root = given[:2] if given[0] == "--plugin" else []
     run(*root, "train", *given[len(root) :], "--epochs", 2, "--name", name, "--quiet", cwd=place)
@@ -357,6 +373,14 @@ def test_what_has_no_plain_form_is_refused(tmp_path):
     assert not (tmp_path / "data.npz").exists()
 
 
+def test_a_name_that_the_program_needs_itself_is_refused(tmp_path):
+    text = NET.replace("NARROW = 2", "NARROW, SCALE = 2, 1").replace("return self.last(", "return SCALE * self.last(")
+    (tmp_path / "net.py").write_text(text, encoding="utf-8")
+    given = ["train", "digits", "--model", "net", "--epochs", 1, "--name", "net", "--quiet"]
+    run("--plugin", "net.py", *given, cwd=tmp_path)
+    assert "named 'SCALE'" in run("eject", "net", cwd=tmp_path, code=2).err
+
+
 def test_other_trainers_live_objects_and_streams_are_refused(tmp_path, monkeypatch):
     import benchdog
     from local_sources import CODE
@@ -410,6 +434,9 @@ class Sgd:
 def test_a_run_that_is_not_finished_or_whose_data_changed_is_refused(tmp_path):
     table(tmp_path)
     run("train", "people.csv", "--target", "pay", "--epochs", 1, "--name", "a", "--quiet", cwd=tmp_path)
+    whole = (tmp_path / "people.csv").read_text(encoding="utf-8")
+    (tmp_path / "people.csv").write_text(whole.replace("Oslo,", "Rome,"), encoding="utf-8")
+    assert "changed" in run("eject", "a", cwd=tmp_path, code=5).err
     rows = (tmp_path / "people.csv").read_text(encoding="utf-8").splitlines()
     (tmp_path / "people.csv").write_text("\n".join(rows[:150]), encoding="utf-8")
     assert "data" in run("eject", "a", cwd=tmp_path, code=5).err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchdog import files, origin
-from benchdog.bundling import Unbundled
+from benchdog import files, origin, prints
+from benchdog.bundling import Unbundled, defined
 from benchdog.chapters.augmenting import write_augmentation
 from benchdog.chapters.data import describe, write_data
 from benchdog.chapters.model import write_model
@@ -122,6 +123,7 @@ def _refuse(recipe: Recipe, run: Run, plugins: Plugins) -> None:
 def _written(run: Run, parts: Parts, data: str) -> Ejected:
     recipe, loop = parts.recipe, parts.recipe.loop
     splits = {name: _resident(parts, name) for name in ("train", "valid")}
+    _same_samples(run, splits)
     inputs = describe(parts, splits)
     own = _own(parts)
     few = tuple(parts.transform(*(x[:FEW] for x in splits["train"].inputs)))
@@ -161,7 +163,7 @@ def _written(run: Run, parts: Parts, data: str) -> Ejected:
     )
     imports = imports_for(body, {*model.imports, *more})
     text = f'"""{_head(run, parts, data, facts)}\n"""\n\n{imports}\n\n{body}\n'
-    ast.parse(text)
+    _alone(text)
     arrays: dict[str, np.ndarray] = {}
     for name, split in splits.items():
         arrays |= {f"{name}.{key}": x.numpy() for key, x in zip(inputs.keys, split.inputs, strict=True)}
@@ -190,6 +192,34 @@ def _resident(parts: Parts, name: str) -> Resident:
     samples = parts.data.splits[name]
     assert isinstance(samples, Samples)
     return load_resident(samples)
+
+
+def _same_samples(run: Run, splits: dict[str, Resident]) -> None:
+    """See that each sample is what it was, as far as the run kept fingerprints of them."""
+    for name, was in prints.read(run.folder).items():
+        if name in splits:
+            inputs = torch.stack([prints.prints(x.numpy()) for x in splits[name].inputs], 1)
+            target = prints.prints(splits[name].target.numpy())
+            if not torch.equal(inputs, was["inputs"]) or not torch.equal(target, was["target"]):
+                raise BadData(
+                    f"Samples of the {name} split have changed since the training.",
+                    "Bring the old data back, or train anew.",
+                )
+
+
+def _alone(text: str) -> None:
+    """See that no name of the program is given twice.
+
+    Raises:
+        Unbundled: one is; then a part of it would be silently replaced.
+    """
+    tree = ast.parse(text)
+    given = [name for node in tree.body for name in defined(node)]
+    taken = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    given += [alias.asname or alias.name for node in taken for alias in node.names]
+    twice = [name for name, times in Counter(given).items() if times > 1]
+    if twice:
+        raise Unbundled(f"two things in it are named {twice[0]!r}")
 
 
 def _own(parts: Parts) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def imports_for(body: str, more: Iterable[str] = ()) -> str:
     made = {getattr(node, "name", "") for node in tree.body}
     lines = {*more, *(KNOWN[name] for name in names(tree) if name in KNOWN and name not in made)}
     plain: set[str] = set()
-    taken: dict[str, set[str]] = {}
+    taken: dict[tuple[str, str | bool], set[str]] = {}  # what has another name here has a line of its own
     for line in lines:
         module, _, name = line.removeprefix("from ").partition(" import ")
         if line.startswith("import "):
@@ -99,13 +99,13 @@ def imports_for(body: str, more: Iterable[str] = ()) -> str:
         elif line == "from torch.nn import functional as F":
             plain.add("torch.nn.functional as F")
         elif module != "__future__":
-            taken.setdefault(module, set()).add(name)
+            taken.setdefault((module, " as " in name and name), set()).add(name)
     groups: dict[bool, list[tuple[Any, str]]] = {True: [], False: []}
     for module in plain:
-        groups[_standard(module)].append(((0, module), f"import {module}"))
-    for module, what in taken.items():
+        groups[_standard(module)].append(((0, module, ""), f"import {module}"))
+    for (module, other), what in taken.items():
         listed = ", ".join(sorted(what, key=lambda w: (w.islower(), w)))
-        groups[_standard(module)].append(((1, module), f"from {module} import {listed}"))
+        groups[_standard(module)].append(((1, module, other or ""), f"from {module} import {listed}"))
     return "\n\n".join("\n".join(text for _, text in sorted(groups[kind])) for kind in (True, False) if groups[kind])
 
 
