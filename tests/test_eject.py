@@ -435,8 +435,10 @@ def test_a_run_that_is_not_finished_or_whose_data_changed_is_refused(tmp_path):
     table(tmp_path)
     run("train", "people.csv", "--target", "pay", "--epochs", 1, "--name", "a", "--quiet", cwd=tmp_path)
     whole = (tmp_path / "people.csv").read_text(encoding="utf-8")
-    (tmp_path / "people.csv").write_text(whole.replace("Oslo,", "Rome,"), encoding="utf-8")
-    assert "changed" in run("eject", "a", cwd=tmp_path, code=5).err
+    cells = [row.split(",") for row in whole.splitlines()]
+    cells[50][3] = "7.5"
+    (tmp_path / "people.csv").write_text("\n".join(map(",".join, cells)), encoding="utf-8")
+    assert "have changed" in run("eject", "a", cwd=tmp_path, code=5).err
     rows = (tmp_path / "people.csv").read_text(encoding="utf-8").splitlines()
     (tmp_path / "people.csv").write_text("\n".join(rows[:150]), encoding="utf-8")
     assert "data" in run("eject", "a", cwd=tmp_path, code=5).err
