@@ -1,0 +1,51 @@
+"""`benchdog eject`: a run as one plain PyTorch program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FORMAT = 0
+
+
+def command(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.")] = "last",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the program here, not to stdout.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the samples here; else data.npz beside the program.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there already.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run from elsewhere brings.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document, the program's text in it.")
+    ] = False,
+) -> None:
+    """Write a run as one plain PyTorch program, without Benchdog, that ends with the same weights."""
+    import os
+
+    from benchdog import ejecting, paths
+    from benchdog import run as runs
+    from benchdog.cli.output import emit_json, say
+    from benchdog.errors import BadUsage
+    from benchdog.facts import readable
+
+    home = out.parent if out else Path()
+    data = data or home / "data.npz"
+    for path in (out, data):
+        if path and path.exists() and not force:
+            raise BadUsage(f"{path} is there already.", "Name another file, or overwrite it: --force")
+    folder = runs.find(run, paths.runs_dir(runs_dir))
+    place = os.path.relpath(data.absolute(), home.absolute())
+    ejected = ejecting.eject(folder, ctx.obj.plugins, Path(place).as_posix(), trust=trust)
+    ejecting.write(ejected, data, out)
+    if as_json:
+        files = {"program": out, "data": data}
+        emit_json({"format": FORMAT, "run": folder.name, **files, "text": ejected.text})
+    elif out is None:
+        typer.echo(ejected.text, nl=False)
+    lines, size = ejected.text.count("\n"), readable(data.stat().st_size)
+    say(f"{out or 'the program'}: {lines} lines; {data}: {size}. Run it: python {out or 'train.py'}")
