@@ -22,8 +22,8 @@ from benchdog.chapters.model import write_model
 from benchdog.chapters.task import write_task
 from benchdog.chapters.training import MIX, Facts, Training
 from benchdog.chapters.writing import imports_for, indented, paragraph
-from benchdog.data import HELD_OUT
 from benchdog.errors import BadData, BadUsage, no_artifact
+from benchdog.feed import held_out_size
 from benchdog.importing import load_file
 from benchdog.loading import Resident, Samples, load_resident
 from benchdog.plugins import Plugins
@@ -128,8 +128,7 @@ def _written(run: Run, parts: Parts, data: str) -> Ejected:
     own = _own(parts)
     few = tuple(parts.transform(*(x[:FEW] for x in splits["train"].inputs)))
     model = write_model(parts, own, few)
-    held_out = max(loop.batch, min(4 * loop.batch, HELD_OUT))
-    task, judge = write_task(parts, inputs, held_out)
+    task, judge = write_task(parts, inputs, held_out_size(loop, parts.spec))
     facts = _facts(run, parts, splits["train"], few)
     training = Training(parts, inputs, judge, facts).text()
     augmentation, more = write_augmentation(parts, own)

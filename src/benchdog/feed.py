@@ -10,18 +10,26 @@ from typing import Any
 import torch
 
 from benchdog import weighing
-from benchdog.api import Batch, Device
+from benchdog.api import Batch, Device, Spec
 from benchdog.augment import Augment
 from benchdog.data import Data
 from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.loading import Samples, epoch_order, pieces
-from benchdog.recipe import Recipe
+from benchdog.recipe import Loop, Recipe
 from benchdog.stream import Plan, Position, Reader, read_stream
 from benchdog.transforms import Transform
 from benchdog.workers import Loaded
 
 HELD_OUT, VALUES = 256, 1 << 16
 """Samples that are evaluated at once, and numbers of theirs, where that is more than a training batch."""
+
+
+def held_out_size(loop: Loop, spec: Spec) -> int:
+    """Choose how many samples are evaluated at once: more than in training only if they are small."""
+    piece = -(-loop.batch // loop.accumulate)
+    shapes = [field.shape for field in spec.fields] + [(*spec.target.shape, max(1, spec.classes))]
+    values = sum(math.prod(axis or VALUES for axis in shape) for shape in shapes)
+    return max(piece, min(4 * piece, HELD_OUT, VALUES // values))
 
 
 @dataclass(slots=True)
@@ -142,16 +150,8 @@ class Feed:
             if len(batch.target):
                 yield batch
 
-    def _size(self) -> int:
-        """Choose how many samples are evaluated at once: more than in training only if they are small."""
-        loop, spec = self.recipe.loop, self.data.spec
-        piece = -(-loop.batch // loop.accumulate)
-        shapes = [field.shape for field in spec.fields] + [(*spec.target.shape, max(1, spec.classes))]
-        values = sum(math.prod(axis or VALUES for axis in shape) for shape in shapes)
-        return max(piece, min(4 * piece, HELD_OUT, VALUES // values))
-
     def _held_out(self, name: str, rank: int, world: int) -> Iterator[Batch]:
-        split, size = self.data.splits[name], self._size()
+        split, size = self.data.splits[name], held_out_size(self.recipe.loop, self.data.spec)
         if isinstance(split, Reader):
             plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
             for piece in split.read(plan, Position.start(1), [0]):
