@@ -69,7 +69,7 @@ def train_rank(
         model = parts.build()
         session = Session(model=model, progress=Progress(recipe.loop.epochs, recipe.loop.batch, quiet), **given)
         try:
-            trained = _trainer(parts).train(session)
+            trained = trainer_of(parts).train(session)
             if isinstance(trained, nn.Module):
                 session.result(trained)
             session.finish()
@@ -78,8 +78,8 @@ def train_rank(
             if not quiet:
                 print(f"{error.what} at step {error.step}; going there again to see why", file=sys.stderr, flush=True)
             kept = bool(checkpoints.Checkpoints(run.folder / "checkpoints", recipe.loop.keep).all())
-            watched = None if world > 1 else Replay(watch=error.step, model=parts.build(), progress=_still(), **given)
-            raise diverged(error, _trainer(parts), watched, kept, session.epoch + 1) from None
+            watched = None if world > 1 else Replay(watch=error.step, model=parts.build(), progress=still(), **given)
+            raise diverged(error, trainer_of(parts), watched, kept, session.epoch + 1) from None
         finally:
             session.close()
     if isinstance(trained, nn.Module):
@@ -92,12 +92,14 @@ def train_rank(
     )
 
 
-def _trainer(parts: Parts) -> Trainer:
+def trainer_of(parts: Parts) -> Trainer:
+    """Make the recipe's trainer."""
     trainer: Trainer = parts.plugins.make("trainer", parts.recipe.trainer.name, parts.recipe.trainer.options)
     return trainer
 
 
-def _still() -> Progress:
+def still() -> Progress:
+    """Give a progress that shows nothing."""
     return Progress(0, 0, quiet=True)
 
 
@@ -142,9 +144,9 @@ def measure(parts: Parts) -> tuple[float, float]:
         run = Run(Path(place), {"name": "measured"})
         (run.folder / "checkpoints").mkdir()
         with staged(run, parts) as given:
-            session = Measured(model=parts.build(), progress=_still(), **given)
+            session = Measured(model=parts.build(), progress=still(), **given)
             try:
-                _trainer(parts).train(session)
+                trainer_of(parts).train(session)
             except Enough:
                 return session.step_seconds, session.evaluation_seconds
             except Stopped as stopped:
