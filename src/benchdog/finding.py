@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,17 +15,22 @@ from torch import Tensor, nn
 
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, Failed, Stopped
-from benchdog.recipe import Part, Recipe
+from benchdog.recipe import Part, Recipe, with_options
 from benchdog.room import make_room
-from benchdog.run import Run
 from benchdog.session import Session
 from benchdog.settle import refuse_mixing, settle
-from benchdog.training import Enough, staged, still, trainer_of
+from benchdog.training import Enough, rehearsed, still, trainer_of
 
 STEPS = 100
 FIRST, LAST = 1e-7, 10.0
 TRAINER = "supervised"
-PLAIN = {"schedule": "constant", "schedule_options": {}, "warmup": 0.0, "average": "none"}
+PLAIN: dict[str, Any] = {
+    "schedule": "constant",
+    "schedule_options": {},
+    "warmup": 0.0,
+    "average": "none",
+    "compile": "no",
+}
 """What the recipe's trainer is told, so that nothing but the test moves the rate."""
 KEPT = 0.9
 """Share of the running mean that a step leaves; it decides when to stop."""
@@ -181,17 +184,14 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
     base = float(parts.recipe.trainer.options["lr"])
     parts.recipe = alone(parts.recipe)
     rates = [float(rate) for rate in np.geomspace(first, last, steps)]
-    with TemporaryDirectory() as place:
-        run = Run(Path(place), {"name": "find-lr"})
-        (run.folder / "checkpoints").mkdir()
-        with staged(run, parts) as given:
-            session = Rising(rates=rates, base=base, model=parts.build(), progress=still(), **given)
-            try:
-                trainer_of(parts).train(session)
-            except Enough:
-                pass
-            finally:
-                session.close()
+    with rehearsed(parts) as given:
+        session = Rising(rates=rates, base=base, model=parts.build(), progress=still(), **given)
+        try:
+            trainer_of(parts).train(session)
+        except Enough:
+            pass
+        finally:
+            session.close()
     if not math.isfinite(session.start):
         raise Failed(f"The loss is {session.start} before the first step.", "Look for wild values in the data.")
     return read(rates, session.start, session.losses, session.ended), notes
@@ -199,12 +199,10 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
 
 def alone(recipe: Recipe) -> Recipe:
     """Give the recipe for one rank, whose trainer leaves the rate alone; pieces of a batch stay as small."""
-    told = {key: value for key, value in PLAIN.items() if key in recipe.trainer.options}
-    trainer = Part(name=recipe.trainer.name, options={**recipe.trainer.options, **told})
     ranks = int(recipe.backend.options.get("ranks", 1))
     one = {**recipe.backend.options, "ranks": 1} if ranks > 1 else recipe.backend.options
     loop = replace(recipe.loop, accumulate=recipe.loop.accumulate * ranks)
-    return replace(recipe, trainer=trainer, backend=Part(name=recipe.backend.name, options=one), loop=loop)
+    return replace(with_options(recipe, **PLAIN), backend=Part(name=recipe.backend.name, options=one), loop=loop)
 
 
 def read(rates: Sequence[float], start: float, losses: Sequence[float], ended: str) -> Curve:

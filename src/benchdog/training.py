@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog import checkpoints, prints
+from benchdog import checkpoints, paths, prints
 from benchdog.api import Backend, Trained, Trainer
 from benchdog.data import Feed
 from benchdog.errors import BadUsage, Stopped
 from benchdog.logbook import NotFinite
 from benchdog.progress import Progress
+from benchdog.recipe import with_options
 from benchdog.replay import Replay, diverged
 from benchdog.run import Run
 from benchdog.session import Session
@@ -34,6 +39,8 @@ WARM = 5
 def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[dict[str, Any]]:
     """Open a rank's hardware, bring the data there, fit what is fitted; yield what a session is made of."""
     recipe = parts.recipe
+    if recipe.trainer.options.get("compile") == "yes":  # its programs lie with the user's own files, not in /tmp
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(paths.cache_dir() / "compiled"))
     backend: Backend = parts.plugins.make("backend", recipe.backend.name, recipe.backend.options)
     device = backend.open(rank, world)
     try:
@@ -79,7 +86,10 @@ def train_rank(
                 print(f"{error.what} at step {error.step}; going there again to see why", file=sys.stderr, flush=True)
             kept = bool(checkpoints.Checkpoints(run.folder / "checkpoints", recipe.loop.keep).all())
             watched = None if world > 1 else Replay(watch=error.step, model=parts.build(), progress=still(), **given)
-            raise diverged(error, trainer_of(parts), watched, kept, session.epoch + 1) from None
+            how = ""
+            if recipe.trainer.options.get("compile") == "yes":  # a program's inner values can't be looked at
+                parts.recipe, how = with_options(recipe, compile="no"), "Without compiling: "
+            raise diverged(error, trainer_of(parts), watched, kept, session.epoch + 1, how) from None
         finally:
             session.close()
     if isinstance(trained, nn.Module):
@@ -107,11 +117,25 @@ class Enough(Exception):
     """The steps were measured."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """Seconds of a training step (their mean, and their median), of an evaluation, and of what goes before.
+
+    `first` is what the first steps took longer than others: there a model is compiled.
+    """
+
+    step: float
+    usual: float
+    evaluation: float
+    first: float
+
+
 class Measured(Session):
-    """A session that times steps and one evaluation, writes nothing, and ends."""
+    """A session that times steps and, if it is to judge, one evaluation, writes nothing, and ends."""
 
     writes = False
-    step_seconds = evaluation_seconds = 0.0
+    judges = True
+    found: Measurement
 
     def checkpoint(self) -> None:
         """Write nothing."""
@@ -121,38 +145,59 @@ class Measured(Session):
         super().step_done(loss, weight)
         if self.step == WARM:
             float(loss.detach())
-            self._clock = time.perf_counter()
+            self._ticks = [time.perf_counter()]
         elif self.step > WARM:
             float(loss.detach())  # a device's work is done only then
-            spent = time.perf_counter() - self._clock
-            if spent > MEASURED or self.step == self.total_steps:
-                self.step_seconds = spent / (self.step - WARM)
-                begun = time.perf_counter()
-                self.evaluate("valid")
-                self.evaluation_seconds = time.perf_counter() - begun
+            self._ticks.append(time.perf_counter())
+            if self._ticks[-1] - self._ticks[0] > MEASURED or self.step == self.total_steps:
+                self._measured()
                 raise Enough
 
+    def _measured(self) -> None:
+        ticks, begun, evaluation = self._ticks, time.perf_counter(), 0.0
+        if self.judges:
+            self.evaluate("valid")
+            evaluation = time.perf_counter() - begun
+        usual = median(b - a for a, b in pairwise(ticks))
+        first = max(0.0, ticks[0] - self._begun - WARM * usual)
+        mean = (ticks[-1] - ticks[0]) / (len(ticks) - 1)
+        self.found = Measurement(step=mean, usual=usual, evaluation=evaluation, first=first)
 
-def measure(parts: Parts) -> tuple[float, float]:
-    """Give the seconds of a training step and of an evaluation; nothing of it stays.
+
+@contextmanager
+def rehearsed(parts: Parts) -> Iterator[dict[str, Any]]:
+    """Yield what sessions are made of that leave nothing behind."""
+    with TemporaryDirectory() as place:
+        run = Run(Path(place), {"name": "rehearsed"})
+        (run.folder / "checkpoints").mkdir()
+        with staged(run, parts) as given:
+            yield given
+
+
+def measure(parts: Parts, given: Mapping[str, Any] | None = None) -> Measurement:
+    """Time steps; with what `rehearsed` gave, on data that is there already, and without an evaluation.
 
     Raises:
         BadUsage: the run has too few steps, or no known number of them, or its trainer does none.
     """
-    parts = again(parts)
-    with TemporaryDirectory() as place:
-        run = Run(Path(place), {"name": "measured"})
-        (run.folder / "checkpoints").mkdir()
-        with staged(run, parts) as given:
-            session = Measured(model=parts.build(), progress=still(), **given)
-            try:
-                trainer_of(parts).train(session)
-            except Enough:
-                return session.step_seconds, session.evaluation_seconds
-            except Stopped as stopped:
-                raise Stopped("Stopped while measuring.", "", stopped.code) from None
-            finally:
-                session.close()
+    if given is None:
+        parts = again(parts)
+        with rehearsed(parts) as own:
+            return _measure(parts, own, judges=True)
+    return _measure(parts, given, judges=False)
+
+
+def _measure(parts: Parts, given: Mapping[str, Any], judges: bool) -> Measurement:
+    session = Measured(model=parts.build(), progress=still(), **given)
+    session.judges = judges
+    try:
+        trainer_of(parts).train(session)
+    except Enough:
+        return session.found
+    except Stopped as stopped:
+        raise Stopped("Stopped while measuring.", "", stopped.code) from None
+    finally:
+        session.close()
     raise BadUsage(
         f"Trainer {parts.recipe.trainer.name!r} does too few steps to be measured.",
         "Give --epochs in place of --time.",
