@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import torch
@@ -16,7 +16,7 @@ from benchdog.loading import pieces
 from benchdog.recipe import AUTO, with_options
 from benchdog.room import short
 from benchdog.settle import Parts, again
-from benchdog.training import Measurement, measure, rehearsed
+from benchdog.training import Measurement, measure_steps, rehearsed
 from benchdog.view import generated
 
 OPTION = "compile"
@@ -24,7 +24,9 @@ TRAINER = "supervised"
 BACKENDS = ("cpu", "cuda")
 LONG = 600.0
 """Seconds of steps from which compiling is considered."""
-GAIN = 0.05
+SECONDS = 3.0
+"""How long steps are timed: as they are, compiled, and as they are once more."""
+GAIN = 0.1
 """Share of a step's time that must be won; less is noise."""
 MARGIN = 3.0
 """How many times the compiling must be won back."""
@@ -111,22 +113,24 @@ def _tried(parts: Parts, steps: int, seconds: float) -> Decision:
     with rehearsed(other) as given:
         other.recipe = plain
         try:
-            now = measure(other, given)
+            now = measure_steps(other, given, SECONDS)
         except BadUsage as error:
             return Decision(False, error.message.rstrip("."), told=False)
-        left = int(seconds / now.usual) if seconds else steps
-        if left * now.usual < LONG:
-            return _brief(left * now.usual)
+        left = int(seconds / now.quick) if seconds else steps
+        if left * now.quick < LONG:
+            return _brief(left * now.quick)
         print("a long run: trying whether compiling the net pays", file=sys.stderr, flush=True)
         other.recipe = made
         try:
-            then = measure(other, given)
+            then = measure_steps(other, given, SECONDS)
         except NotAvailable as error:
             return Decision(False, error.message.rstrip("."))
-        except (MemoryError, RuntimeError) as error:
-            if not short(error):
-                raise
-            return Decision(False, "the memory isn't enough for it")
+        except (MemoryError, RuntimeError) as error:  # the same steps were done before, uncompiled
+            what = "the memory isn't enough for it" if short(error) else f"the trial failed, {type(error).__name__}"
+            return Decision(False, what)
+        other.recipe = plain
+        later = measure_steps(other, given, SECONDS)
+    now = replace(now, quick=min(now.quick, later.quick))  # else another program's work would be taken for a gain
     return weighed(now, then, left, programs(other))
 
 
@@ -140,9 +144,9 @@ def weighed(now: Measurement, then: Measurement, steps: int, count: int) -> Deci
         count: programs that the run needs; one was made.
     """
     cost = max(0.0, then.first - now.first) * count
-    won = (now.usual - then.usual) * steps
-    times = f"a step takes {then.usual * 1000:.3g} ms in place of {now.usual * 1000:.3g} ms"
-    if then.usual > (1 - GAIN) * now.usual:
+    won = (now.quick - then.quick) * steps
+    times = f"a step takes {then.quick * 1000:.3g} ms in place of {now.quick * 1000:.3g} ms"
+    if then.quick > (1 - GAIN) * now.quick:
         return Decision(False, f"compiled, {times}")
     if won < MARGIN * cost:
         return Decision(False, f"compiled, {times}; {lasting(won)} won, but {lasting(cost)} needed for compiling")
