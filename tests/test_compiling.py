@@ -66,9 +66,9 @@ def test_programs_are_counted_by_the_sizes_of_pieces():
         return programs(settle(ask("digits", {"model.name": "linear"}, list(sets), Shared())))
 
     assert count("loop.batch_size=64") == 2
-    assert count("loop.batch_size=2") in (1, 2)
+    assert count("loop.batch_size=1") == 1
     assert count("loop.batch_size=5000") == 1
-    assert count("loop.batch_size=64", "loop.accumulate=3") >= 3
+    assert count("loop.batch_size=64", "loop.accumulate=3") == 4
 
 
 @pytest.mark.parametrize(("sets", "said"), [
@@ -106,7 +106,7 @@ def close(folder, other, tolerance=1e-4):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [3, 18, 19, 20, 21])
+@pytest.mark.parametrize("step", [3, 19, 20])
 def test_a_compiled_run_that_was_stopped_goes_on_to_the_bit(place, bench, monkeypatch, step):
     folder, settings = place
     step_done = Session.step_done
@@ -138,28 +138,32 @@ def test_weights_are_the_plain_nets_and_so_are_evaluation_and_exports(place):
     assert "equal" in run("export", "whole", "--to", "torch-export", cwd=folder).out
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("more", [
-    ["--model", "resnet", "--set", "trainer.hold_statistics=all"], ["--model", "vit", "--set", "trainer.lora=4"],
-    ["--model", "vit", "--set", "trainer.recompute=true"],
-    ["--model", "mlp", "--set", "trainer.average=ema", "--set", "loop.accumulate=3"],
-    ["--model", "mlp", "--set", "trainer.freeze_parts=1", "--set", "trainer.unfreeze_every=1", "--epochs", "2"],
-], ids=["held", "lora", "recompute", "average", "freed"])  # fmt: skip
-def test_everything_else_works_compiled(tmp_path, more):
-    import torch._dynamo.utils as told
+RESNET = ("--set", "model.depth=10", "--set", "model.width=8")
+VIT = ("--model", "vit", "--set", "model.layers=1", "--set", "model.width=16")
 
-    common = ("train", "digits", "--epochs", "1", *more) if "--epochs" not in more else ("train", "digits", *more)
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("made", "more"), [
+    (2, ["--model", "resnet", *RESNET, "--set", "trainer.hold_statistics=all"]),
+    (2, [*VIT, "--set", "trainer.lora=4"]),
+    (2, [*VIT, "--set", "trainer.recompute=true"]),
+    (4, ["--model", "mlp", "--set", "trainer.average=ema", "--set", "loop.accumulate=3"]),
+    (4, ["--model", "mlp", "--epochs", 2, "--set", "trainer.freeze_parts=1", "--set", "trainer.unfreeze_every=1"]),
+], ids=["held", "lora", "recompute", "average", "freed"])  # fmt: skip
+def test_everything_else_works_compiled_and_no_more_programs_are_made_than_needed(tmp_path, made, more):
+    from torch._dynamo.utils import counters
+
+    common = ("train", "digits", "--epochs", 1, *more) if "--epochs" not in more else ("train", "digits", *more)
     run(*common, "--quiet", "--name", "plain", cwd=tmp_path)
+    counters.clear()
     run(*common, *YES, "--quiet", "--name", "made", cwd=tmp_path)
     close(tmp_path / "runs" / "made", tmp_path / "runs" / "plain", 1e-3)
-    sizes = 3 if "loop.accumulate=3" in more else 2
-    stages = 2 if "--epochs" in more else 1
-    assert told.counters["stats"]["unique_graphs"] <= sizes * stages
-    assert not told.counters["graph_break"]
+    assert counters["stats"]["unique_graphs"] == made
+    assert not counters["graph_break"]
 
 
 @pytest.mark.slow
-def test_auto_tries_in_a_long_run_and_a_resume_reads_the_answer(tmp_path, monkeypatch):
+def test_auto_tries_in_a_long_run_and_writes_its_answer_down(tmp_path, monkeypatch):
     monkeypatch.setattr(compiling, "LONG", 0.0)
     args = [arg for arg in SMALL if arg != "--quiet"]
     said = run("train", *args, "--epochs", 2, "--name", "tried", cwd=tmp_path).err

@@ -43,7 +43,7 @@ LEVEL = 0.1
 DOUBT = 2.0
 """The same in deviations of the curve: less than that may be chance."""
 SHARE = 0.1
-"""The suggestion as a share of the highest rate at which the loss was low."""
+"""The suggestion as a share of the rate in the middle of those at which the loss was low."""
 FALL = 0.02
 """Share of its first value by which the loss must have fallen, else nothing can be read from it."""
 
@@ -56,9 +56,9 @@ class Curve:
         rates: of each step, growing.
         losses: of the batch after each step, per unit of its weight.
         smoothed: the same curve without the batches' noise.
-        steepest: the rate at which it falls fastest, below the lowest.
-        lowest: the rate at which it is lowest.
-        highest: the rate up to which it stays as low, or nearly.
+        steepest: the rate at which it falls fastest.
+        low: the rates from which and to which it is low: no higher than its lowest but for little, or for chance.
+        middle: that valley's middle, on the logarithmic scale.
         suggestion: a rate to train with; None when the loss didn't fall.
         ended: why there were no more steps.
     """
@@ -67,8 +67,8 @@ class Curve:
     losses: Sequence[float]
     smoothed: Sequence[float]
     steepest: float
-    lowest: float
-    highest: float
+    low: tuple[float, float]
+    middle: float
     suggestion: float | None
     ended: str
 
@@ -82,7 +82,7 @@ class Curve:
 
     def to_json(self) -> dict[str, Any]:
         """Give the form that `--json` prints."""
-        names = ("suggestion", "steepest", "lowest", "highest", "ended", "rates", "losses", "smoothed")
+        names = ("suggestion", "steepest", "low", "middle", "ended", "rates", "losses", "smoothed")
         return {"format": 0, "steps": len(self.rates), **{name: getattr(self, name) for name in names}}
 
 
@@ -206,10 +206,10 @@ def alone(recipe: Recipe) -> Recipe:
 
 
 def read(rates: Sequence[float], start: float, losses: Sequence[float], ended: str) -> Curve:
-    """Read a test's curve: where it fell fastest, where it is lowest, up to where it stays low, what to train with.
+    """Read a test's curve: where it falls fastest, where it is low, and what to train with.
 
-    The suggestion is a tenth of the rate up to which the loss stays low. The usual rule takes a tenth of the very
-    lowest point; in a flat valley that point is anywhere.
+    The suggestion is the usual tenth of the rate at which the loss is lowest. In a flat valley the lowest point is
+    anywhere, by chance; the valley's middle isn't.
 
     Args:
         rates: of the steps; those without a loss are left out.
@@ -219,26 +219,28 @@ def read(rates: Sequence[float], start: float, losses: Sequence[float], ended: s
     """
     count = len(losses)
     if count < 2:
-        none = math.nan
-        nothing = {"steepest": none, "lowest": none, "highest": none}
-        return Curve(rates=rates[:count], losses=losses, smoothed=losses, suggestion=None, ended=ended, **nothing)
+        none, made = math.nan, {"rates": rates[:count], "losses": losses, "smoothed": losses}
+        return Curve(**made, steepest=none, low=(none, none), middle=none, suggestion=None, ended=ended)
     x, noisy = np.log10(np.asarray(rates[:count])), np.asarray(losses, dtype=np.float64)
     near = np.exp(-0.5 * ((x[:, None] - x[None, :]) / WIDTH) ** 2)
     near /= near.sum(1, keepdims=True)
     y = near @ noisy
     lowest = int(np.argmin(y))
     steepest = int(np.argmin(np.gradient(y, x)[: lowest + 1]))
-    fall = start - float(y[lowest])
     doubt = float(np.std((noisy - y)[: lowest + 1]) * np.sqrt((near[lowest] ** 2).sum()))
-    risen = np.flatnonzero(y[lowest:] > y[lowest] + max(LEVEL * fall, DOUBT * doubt))
-    highest = lowest + int(risen[0]) - 1 if risen.size else count - 1
+    before = np.array([start, *noisy[: lowest // 2]]).mean()
+    fall = float(before - y[lowest])
+    high = np.flatnonzero(y > y[lowest] + max(LEVEL * fall, DOUBT * doubt))
+    left = int(high[high < lowest].max(initial=-1)) + 1
+    right = int(high[high > lowest].min(initial=count)) - 1
+    middle = math.sqrt(rates[left] * rates[right])
     return Curve(
         rates=rates[:count],
         losses=losses,
         smoothed=[float(value) for value in y],
         steepest=rates[steepest],
-        lowest=rates[lowest],
-        highest=rates[highest],
-        suggestion=float(f"{rates[highest] * SHARE:.2g}") if fall > FALL * abs(start) else None,
+        low=(rates[left], rates[right]),
+        middle=middle,
+        suggestion=float(f"{middle * SHARE:.2g}") if fall > max(FALL * abs(before), DOUBT * doubt) else None,
         ended=ended,
     )

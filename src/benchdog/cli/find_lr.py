@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Train a few steps with a rate that grows, see where the loss falls and rises, and suggest a rate.
 
-    The suggestion is a tenth of the rate up to which the loss stays low. No run is kept.
+    The suggestion is a tenth of the rate in the middle of those at which it is lowest. No run is kept.
     """
     from benchdog.asking import ask
     from benchdog.cli.output import emit_json, say
@@ -95,6 +95,6 @@ def _tell(found: Curve, next_: str) -> None:
     if found.suggestion is None:
         return
     typer.echo(f"falls fastest at  {found.steepest:.2g}")
-    typer.echo(f"lowest at         {found.lowest:.2g}, low up to {found.highest:.2g}; {found.ended}")
-    typer.echo(f"suggestion        {found.suggestion:g} (s), a tenth of {found.highest:.2g}")
+    typer.echo(f"low from          {found.low[0]:.2g} to {found.low[1]:.2g}; {found.ended}")
+    typer.echo(f"suggestion        {found.suggestion:g} (s), a tenth of the middle, {found.middle:.2g}")
     typer.echo(f"next              {next_}")

@@ -127,9 +127,9 @@ def _rates(found: Curve, colours: Sequence[str], ink: str) -> Figure:
     axes.set_ylabel("loss")
     if found.suggestion is not None:
         axes.axvline(found.suggestion, color=colours[1], linewidth=1.4, label=f"suggestion, {found.suggestion:g}")
-        height = found.smoothed[list(found.rates).index(found.highest)]
+        heights = [found.smoothed[list(found.rates).index(rate)] for rate in found.low]
         ring: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "color": ink, "linestyle": ""}
-        axes.plot([found.highest], [height], "o", label=f"low up to {found.highest:.2g}", **ring)
+        axes.plot(found.low, heights, "o", label=f"low from {found.low[0]:.2g} to {found.low[1]:.2g}", **ring)
     return figure
 
 

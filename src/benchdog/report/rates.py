@@ -31,9 +31,9 @@ def body(found: Curve, command: str) -> Html:
     answer = f"Train with a learning rate of {short(found.suggestion)}." if told else "The loss didn't fall."
     rows = [
         ("falls fastest at", short(float(f"{found.steepest:.2g}"))),
-        ("is lowest at", short(float(f"{found.lowest:.2g}"))),
-        ("stays low up to", short(float(f"{found.highest:.2g}"))),
-        ("suggestion, a tenth of that", short(found.suggestion)),
+        ("is low from", short(float(f"{found.low[0]:.2g}"))),
+        ("to", short(float(f"{found.low[1]:.2g}"))),
+        ("suggestion, a tenth of the middle", short(found.suggestion)),
     ]
     return join(
         h("header", h("p", "Learning rate", cls="kicker"), h("h1", answer)),
@@ -41,7 +41,7 @@ def body(found: Curve, command: str) -> Html:
             TITLE,
             h("figure", figures.rates(found), sections.legend([("loss, smoothed", 0), ("suggestion", 1)])),
             h("p", f"{len(found.rates)} steps; {found.ended}.", cls="quiet"),
-            h("p", "Faint: each batch's loss. The ring: up to there it stays low.", cls="quiet"),
+            h("p", "Faint: each batch's loss. The rings: between them it is low.", cls="quiet"),
         ),
         sections.section("What the curve says", table(("the loss", "rate"), rows, numbers=1)) if told else None,
         sections.section("Next", h("pre", command)) if told else None,
