@@ -32,6 +32,8 @@ MEASURED = 6.0
 """Seconds given to measuring steps."""
 WARM = 5
 """Steps before the clock is started: the first ones find their algorithms and fill caches."""
+STALL, STALLS = 1.0, 20
+"""Seconds of a step, and times that the quick ones go into it, from which it isn't counted as a step."""
 
 
 @contextmanager
@@ -120,7 +122,7 @@ class Enough(Exception):
 class Measurement:
     """Seconds of a training step (their mean, and what a tenth of them stays below), of an evaluation, and before.
 
-    `first` is what the first steps took longer than others: there a model is compiled.
+    `first` is what the first steps, and those that stalled, took longer than others: there a model is compiled.
     """
 
     step: float
@@ -160,9 +162,9 @@ class Measured(Session):
             evaluation = time.perf_counter() - begun
         spans = sorted(b - a for a, b in pairwise(ticks))
         quick = spans[len(spans) // 10]  # what else a machine does makes the others longer
-        first = max(0.0, ticks[0] - self._begun - WARM * quick)
-        mean = (ticks[-1] - ticks[0]) / (len(ticks) - 1)
-        self.found = Measurement(step=mean, quick=quick, evaluation=evaluation, first=first)
+        usual = [span for span in spans if span < max(STALL, STALLS * quick)]  # in the rest something was compiled
+        first = max(0.0, ticks[0] - self._begun - WARM * quick) + sum(spans) - sum(usual)
+        self.found = Measurement(step=sum(usual) / len(usual), quick=quick, evaluation=evaluation, first=first)
 
 
 @contextmanager
