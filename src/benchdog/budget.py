@@ -41,9 +41,9 @@ def within(parts: Parts, seconds: float) -> str:
     if count is None or ranks > 1:
         why = "a stream's length isn't known" if count is None else "only one rank can be measured"
         raise BadUsage(f"--time can't be kept: {why}.", "Give --epochs.")
-    step, evaluation = measure(parts)
-    epoch = step * -(-count // recipe.loop.batch) + evaluation
-    left = seconds * (1 - RESERVED) - min(AFTER, seconds / 5) - (time.perf_counter() - begun)
+    found = measure(parts)
+    epoch = found.step * -(-count // recipe.loop.batch) + found.evaluation
+    left = seconds * (1 - RESERVED) - min(AFTER, seconds / 5) - (time.perf_counter() - begun) - found.first
     epochs = int(left / epoch)
     if epochs < 1:
         raise BadUsage(
@@ -51,5 +51,5 @@ def within(parts: Parts, seconds: float) -> str:
             "Give more --time, a smaller model, or fewer samples.",
         )
     parts.recipe = replace(recipe, loop=replace(recipe.loop, epochs=epochs))
-    each = f"a step takes {step * 1000:.3g} ms, an evaluation {evaluation:.2g} s"
+    each = f"a step takes {found.step * 1000:.3g} ms, an evaluation {found.evaluation:.2g} s"
     return f"{epochs} epochs fit into {seconds:.0f} s: {each}"

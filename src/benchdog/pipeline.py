@@ -15,6 +15,7 @@ from torch import nn
 
 from benchdog import artifact, checkpoints, files, origin, paths, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
+from benchdog.compiling import decide
 from benchdog.cutting import refuse_mixing
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
@@ -52,13 +53,16 @@ def train(
     recipe = parts.recipe
     info = parts.plugins.find("trainer", recipe.trainer.name).info
     brings_model = isinstance(info, TrainerInfo) and not info.uses_model
-    parameters = 0
+    parameters, decided = 0, None
     if not brings_model:
         model = parts.build()
         refuse_mixing(parts, model)
         if sentence := make_room(parts, model):
             _say(sentence, quiet)
         parameters = sum(p.numel() for p in model.parameters())
+        decided = decide(parts, model, seconds)
+        if decided is not None and decided.told:
+            _say(str(decided), quiet)
     if seconds:
         from benchdog.budget import within
 
@@ -83,6 +87,8 @@ def train(
         write_resolved(run.folder, recipe)
         run.save(machine=origin.mark(run, recipe), data=origin.fingerprint(parts.data))
         _say(f"run {paths.short(run.folder)}: {_sentence(parts, names['model'], parameters)}", quiet)
+        if decided is not None:
+            run.log(str(decided))
         if parts.started is not None:
             run.save(
                 start={"weights": recipe.start.weights, "sha256": recipe.start.sha256, **parts.started.to_json()}

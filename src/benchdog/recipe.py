@@ -171,6 +171,11 @@ def part_of(data: str | Mapping[str, Any]) -> Part:
     return Part(name=data["name"], options={k: v for k, v in data.items() if k != "name"})
 
 
+def with_options(recipe: Recipe, **options: Any) -> Recipe:
+    """Give the recipe with some of its trainer's options as told."""
+    return replace(recipe, trainer=replace(recipe.trainer, options={**recipe.trainer.options, **options}))
+
+
 def same_recipe(was: Mapping[str, Any] | None, recipe: Recipe, folder: Path) -> None:
     """See that a run goes on by the recipe that it began with; more epochs are the same recipe.
 

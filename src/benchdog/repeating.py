@@ -44,6 +44,10 @@ def repeat(
         folder = runs / f"{stem}-seed-{seed}"
         own = replace(draft, values={**draft.values, "seed": Given(seed, "--repeat", Path.cwd())})
         _trained(own, folder, plugins_of, quiet)
+        if compiled := read_resolved(folder).trainer.options.get("compile"):  # what is measured is measured once
+            draft = replace(
+                draft, values={**draft.values, "trainer.compile": Given(compiled, "--repeat", Path.cwd())}
+            )
         lines.append({"run": folder.name, "seed": seed, **_judged(folder, plugins_of)})
     summary = {"format": FORMAT, "name": stem, **summarise(lines)}
     files.write_json(runs / f"{stem}{SUFFIX}", summary)
@@ -83,6 +87,8 @@ def _differing(draft: Draft, stored: Recipe, folder: Path) -> list[str]:
     was, now = ({**fixed(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, asked))
     if asked.loop.batch_size == AUTO:  # which the run has decided
         was.pop("loop.batch_size"), now.pop("loop.batch_size")
+    if asked.trainer.options.get("compile") == AUTO:  # and this
+        was.pop("trainer.compile", None), now.pop("trainer.compile")
     return [key for key in {**was, **now} if _own(was.get(key)) != _own(now.get(key))]
 
 

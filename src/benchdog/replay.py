@@ -104,7 +104,9 @@ class Replay(Session):
         return split.ids([int(i) for i in ids]) if isinstance(split, Samples) else [str(i) for i in ids]
 
 
-def diverged(error: NotFinite, trainer: Trainer, session: Replay | None, kept: bool, epoch: int) -> Failed:
+def diverged(
+    error: NotFinite, trainer: Trainer, session: Replay | None, kept: bool, epoch: int, how: str = ""
+) -> Failed:
     """Say where a run stopped being finite, and first look at the step again.
 
     Args:
@@ -113,6 +115,7 @@ def diverged(error: NotFinite, trainer: Trainer, session: Replay | None, kept: b
         session: stands at the newest checkpoint; None when the stretch can't be done again here.
         kept: whether there is a checkpoint.
         epoch: the one it was noticed in, from 1.
+        how: what is to be said before what was seen.
     """
     seen = ""
     if session is not None:
@@ -120,7 +123,7 @@ def diverged(error: NotFinite, trainer: Trainer, session: Replay | None, kept: b
             try:
                 trainer.train(session)
             except Found as found:
-                seen = f" {found}"
+                seen = f" {how}{found}"
     last = "The last good checkpoint is kept. " if kept else ""
     return Failed(
         f"{error.what} at step {error.step} (epoch {epoch}).{seen}",

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog import checkpoints, prints, weighing
+from benchdog import checkpoints, paths, prints, weighing
 from benchdog.api import Backend, Trained, Trainer
 from benchdog.errors import BadUsage, Stopped
 from benchdog.feed import Feed
 from benchdog.logbook import NotFinite
 from benchdog.progress import Progress
+from benchdog.recipe import with_options
 from benchdog.replay import Replay, diverged
 from benchdog.run import Run
 from benchdog.session import Session
@@ -28,12 +32,16 @@ MEASURED = 6.0
 """Seconds given to measuring steps."""
 WARM = 5
 """Steps before the clock is started: the first ones find their algorithms and fill caches."""
+STALL, STALLS = 1.0, 20
+"""Seconds of a step, and times that the quick ones go into it, from which it isn't counted as a step."""
 
 
 @contextmanager
 def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[dict[str, Any]]:
     """Open a rank's hardware, bring the data there, fit what is fitted; yield what a session is made of."""
     recipe = parts.recipe
+    if recipe.trainer.options.get("compile") == "yes":  # its programs lie with the user's own files, not in /tmp
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(paths.cache_dir() / "compiled"))
     backend: Backend = parts.plugins.make("backend", recipe.backend.name, recipe.backend.options)
     device = backend.open(rank, world)
     try:
@@ -69,7 +77,7 @@ def train_rank(
         model = parts.build()
         session = Session(model=model, progress=Progress(recipe.loop.epochs, recipe.loop.batch, quiet), **given)
         try:
-            trained = _trainer(parts).train(session)
+            trained = trainer_of(parts).train(session)
             if isinstance(trained, nn.Module):
                 session.result(trained)
             session.finish()
@@ -78,8 +86,11 @@ def train_rank(
             if not quiet:
                 print(f"{error.what} at step {error.step}; going there again to see why", file=sys.stderr, flush=True)
             kept = bool(checkpoints.Checkpoints(run.folder / "checkpoints", recipe.loop.keep).all())
-            watched = None if world > 1 else Replay(watch=error.step, model=parts.build(), progress=_still(), **given)
-            raise diverged(error, _trainer(parts), watched, kept, session.epoch + 1) from None
+            watched = None if world > 1 else Replay(watch=error.step, model=parts.build(), progress=still(), **given)
+            how = ""
+            if recipe.trainer.options.get("compile") == "yes":  # a program's inner values can't be looked at
+                parts.recipe, how = with_options(recipe, compile="no"), "Without compiling: "
+            raise diverged(error, trainer_of(parts), watched, kept, session.epoch + 1, how) from None
         finally:
             session.close()
     if isinstance(trained, nn.Module):
@@ -92,7 +103,8 @@ def train_rank(
     )
 
 
-def _trainer(parts: Parts) -> Trainer:
+def trainer_of(parts: Parts) -> Trainer:
+    """Make the recipe's trainer; BadUsage when the data has weights that it doesn't honour."""
     part = parts.recipe.trainer
     trainer: Trainer = parts.plugins.make("trainer", part.name, part.options)
     if parts.data.weighted:
@@ -100,7 +112,8 @@ def _trainer(parts: Parts) -> Trainer:
     return trainer
 
 
-def _still() -> Progress:
+def still() -> Progress:
+    """Give a progress that shows nothing."""
     return Progress(0, 0, quiet=True)
 
 
@@ -108,11 +121,26 @@ class Enough(Exception):
     """The steps were measured."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """Seconds of a training step (their mean, and what a tenth of them stays below), of an evaluation, and before.
+
+    `first` is what the first steps, and those that stalled, took longer than others: there a model is compiled.
+    """
+
+    step: float
+    quick: float
+    evaluation: float
+    first: float
+
+
 class Measured(Session):
-    """A session that times steps and one evaluation, writes nothing, and ends."""
+    """A session that times steps and, if it is to judge, one evaluation, writes nothing, and ends."""
 
     writes = False
-    step_seconds = evaluation_seconds = 0.0
+    judges = True
+    enough = MEASURED
+    found: Measurement
 
     def checkpoint(self) -> None:
         """Write nothing."""
@@ -122,38 +150,59 @@ class Measured(Session):
         super().step_done(loss, weight)
         if self.step == WARM:
             float(loss.detach())
-            self._clock = time.perf_counter()
+            self._ticks = [time.perf_counter()]
         elif self.step > WARM:
             float(loss.detach())  # a device's work is done only then
-            spent = time.perf_counter() - self._clock
-            if spent > MEASURED or self.step == self.total_steps:
-                self.step_seconds = spent / (self.step - WARM)
-                begun = time.perf_counter()
-                self.evaluate("valid")
-                self.evaluation_seconds = time.perf_counter() - begun
+            self._ticks.append(time.perf_counter())
+            if self._ticks[-1] - self._ticks[0] > self.enough or self.step == self.total_steps:
+                self._measured()
                 raise Enough
 
+    def _measured(self) -> None:
+        ticks, begun, evaluation = self._ticks, time.perf_counter(), 0.0
+        if self.judges:
+            self.evaluate("valid")
+            evaluation = time.perf_counter() - begun
+        spans = sorted(b - a for a, b in pairwise(ticks))
+        quick = spans[len(spans) // 10]  # what else a machine does makes the others longer
+        usual = [span for span in spans if span < max(STALL, STALLS * quick)]  # in the rest something was compiled
+        first = max(0.0, ticks[0] - self._begun - WARM * quick) + sum(spans) - sum(usual)
+        self.found = Measurement(step=sum(usual) / len(usual), quick=quick, evaluation=evaluation, first=first)
 
-def measure(parts: Parts) -> tuple[float, float]:
-    """Give the seconds of a training step and of an evaluation; nothing of it stays.
+
+@contextmanager
+def rehearsed(parts: Parts) -> Iterator[dict[str, Any]]:
+    """Yield what sessions are made of that leave nothing behind."""
+    with TemporaryDirectory() as place:
+        run = Run(Path(place), {"name": "rehearsed"})
+        (run.folder / "checkpoints").mkdir()
+        with staged(run, parts) as given:
+            yield given
+
+
+def measure(parts: Parts) -> Measurement:
+    """Time steps and an evaluation; nothing of it stays.
 
     Raises:
         BadUsage: the run has too few steps, or no known number of them, or its trainer does none.
     """
     parts = again(parts)
-    with TemporaryDirectory() as place:
-        run = Run(Path(place), {"name": "measured"})
-        (run.folder / "checkpoints").mkdir()
-        with staged(run, parts) as given:
-            session = Measured(model=parts.build(), progress=_still(), **given)
-            try:
-                _trainer(parts).train(session)
-            except Enough:
-                return session.step_seconds, session.evaluation_seconds
-            except Stopped as stopped:
-                raise Stopped("Stopped while measuring.", "", stopped.code) from None
-            finally:
-                session.close()
+    with rehearsed(parts) as given:
+        return measure_steps(parts, given, MEASURED, judges=True)
+
+
+def measure_steps(parts: Parts, given: Mapping[str, Any], seconds: float, judges: bool = False) -> Measurement:
+    """Time steps for so many seconds with what `rehearsed` gave, on data that is there already."""
+    session = Measured(model=parts.build(), progress=still(), **given)
+    session.judges, session.enough = judges, seconds
+    try:
+        trainer_of(parts).train(session)
+    except Enough:
+        return session.found
+    except Stopped as stopped:
+        raise Stopped("Stopped while measuring.", "", stopped.code) from None
+    finally:
+        session.close()
     raise BadUsage(
         f"Trainer {parts.recipe.trainer.name!r} does too few steps to be measured.",
         "Give --epochs in place of --time.",

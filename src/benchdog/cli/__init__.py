@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "train": "Train a model: raw data to an artifact.",
+    "find-lr": "Look for a learning rate that suits.",
     "evaluate": "Judge a model on held-out samples.",
     "predict": "Answer for files, folders, a CSV or text.",
     "export": "Write a model for another runtime, verified.",
@@ -61,7 +62,8 @@ class Root(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command."""
-        target = f"benchdog.cli.{cmd_name}" if cmd_name in COMMANDS else commands().get(cmd_name, ("",))[0]
+        mine = f"benchdog.cli.{cmd_name.replace('-', '_')}"
+        target = mine if cmd_name in COMMANDS else commands().get(cmd_name, ("",))[0]
         if not target:
             return None
         module, _, attribute = target.partition(":")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from benchdog.cli import asked
 
 if TYPE_CHECKING:
     from benchdog.draft import Draft
@@ -16,34 +18,20 @@ FEW_SEEDS = 5
 
 def command(
     ctx: typer.Context,
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="[RECIPE|SOURCE]", help="A recipe (.toml), a source, a .csv file or a folder of images."
-        ),
-    ] = "",
-    model: Annotated[
-        str | None, typer.Option(help="The model: a name, package.module:Class or file.py:Class.")
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="The task; else the target decides.")] = None,
-    trainer: Annotated[str | None, typer.Option(help="The trainer.")] = None,
-    backend: Annotated[str | None, typer.Option(help="The hardware: auto, cpu, cuda, mps.")] = None,
-    data: Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")] = None,
-    target: Annotated[str | None, typer.Option(help="The column to answer.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
-    batch_size: Annotated[
-        str | None, typer.Option(metavar="NUMBER|auto", help="Samples of a step; auto: as many as fit.")
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Memory that training may take, 8GB say; batches are cut to fit."),
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The number that all random choices come from.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read and decode.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")
-    ] = None,
+    what: asked.What = "",
+    model: asked.Model = None,
+    task: asked.Task = None,
+    trainer: asked.Trainer = None,
+    backend: asked.Backend = None,
+    data: asked.Data = None,
+    target: asked.Target = None,
+    epochs: asked.Epochs = None,
+    batch_size: asked.BatchSize = None,
+    memory: asked.Memory = None,
+    lr: asked.Rate = None,
+    seed: asked.Seed = None,
+    workers: asked.Workers = None,
+    set_: asked.Settings = None,
     time: Annotated[
         str, typer.Option(metavar="TIME", help="End within 90s, 10m or 1h30m: steps are measured, epochs set.")
     ] = "",
@@ -69,20 +57,20 @@ def command(
     from benchdog.errors import BadUsage
     from benchdog.layers import flags
 
-    given: dict[str, Any] = {
-        "model.name": model,
-        "task.name": task,
-        "trainer.name": trainer,
-        "backend.name": backend,
-        "source.path": data,
-        "source.target": target,
-        "loop.epochs": epochs,
-        "loop.batch_size": int(batch_size) if batch_size and batch_size.isdecimal() else batch_size,
-        "loop.memory": memory,
-        "trainer.lr": lr,
-        "seed": seed,
-        "loader.workers": workers,
-    }
+    given = asked.by_key(
+        model=model,
+        task=task,
+        trainer=trainer,
+        backend=backend,
+        data=data,
+        target=target,
+        epochs=epochs,
+        batch_size=batch_size,
+        memory=memory,
+        lr=lr,
+        seed=seed,
+        workers=workers,
+    )
     folder = paths.runs_dir(runs_dir)
     if resume:
         changed = flags({}, set_ or [])

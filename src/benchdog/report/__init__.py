@@ -12,7 +12,7 @@ from benchdog.report.headline import Headline, headline
 from benchdog.report.html import Html, h, join
 from benchdog.report.style import CSS, SUMMARY_CSS
 
-__all__ = ["compare", "html_summary", "write"]
+__all__ = ["compare", "html_summary", "page", "write"]
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The page itself forbids any request and any script, whatever a class may be called."""
@@ -30,7 +30,7 @@ def write(run_folder: Path, status: str = "") -> Path:
     if status:
         read.run["status"] = status
     path = run_folder / "report.html"
-    files.write_text(path, _page(read.name, _run(read)))
+    files.write_text(path, page(read.name, _run(read)))
     return path
 
 
@@ -45,7 +45,7 @@ def compare(given: Sequence[Path | Facts], out: Path) -> Path:
         files.write_bytes(out, comparison.picture(runs))
     else:
         names = ", ".join(run.name for run in runs)
-        files.write_text(out, _page(f"Compared: {names}", comparison.body(runs)))
+        files.write_text(out, page(f"Compared: {names}", comparison.body(runs)))
     return out
 
 
@@ -119,7 +119,8 @@ def _nothing_yet(read: Facts) -> str:
     return f"Run {read.name} {verbs[state]} {done}." if state in verbs else f"Run {read.name} has no results."
 
 
-def _page(title: str, body: Html) -> str:
+def page(title: str, body: Html) -> str:
+    """Put a whole page around its body."""
     head = h(
         "head",
         h("meta", charset="utf-8"),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from benchdog.finding import Curve
+
 INK, FAINT = "#0a0b01", "#0a0b02"
 """Stand-ins that no picture uses by chance: they become CSS variables of the page."""
 
@@ -37,6 +39,15 @@ STYLE: dict[Any, Any] = {
     "grid.color": FAINT,
     "grid.linewidth": 0.5,
     "axes.linewidth": 0.8,
+}
+
+ON_WHITE: dict[Any, Any] = {
+    "axes.edgecolor": "#999999",
+    "grid.color": "#dddddd",
+    "axes.labelcolor": "#222222",
+    "text.color": "#222222",
+    "xtick.color": "#222222",
+    "ytick.color": "#222222",
 }
 
 
@@ -72,14 +83,54 @@ def curves(
 
 def curves_png(panels: Sequence[tuple[str, Sequence[Line]]], *, x_label: str) -> bytes:
     """Draw panels of curves on white, with a legend, as a PNG file's bytes."""
-    with _drawing({"axes.edgecolor": "#999999", "grid.color": "#dddddd", "axes.labelcolor": "#222222",
-                   "text.color": "#222222", "xtick.color": "#222222", "ytick.color": "#222222"}):  # fmt: skip
-        figure = _curves(panels, x_label, None, REAL)
-        for axes in figure.axes:
-            axes.legend(frameon=False, fontsize=9)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
-        return buffer.getvalue()
+    with _drawing(ON_WHITE):
+        return _file(_curves(panels, x_label, None, REAL), "png")
+
+
+def rates(found: Curve) -> Html:
+    """Draw the loss over a learning rate that grew, each batch's faint behind the smoothed curve."""
+    with _drawing():
+        return _svg(_rates(found, SERIES, INK), "rates")
+
+
+def rates_file(found: Curve, kind: str, title: str) -> bytes:
+    """Draw the same on white, with a title and a legend, as the bytes of an "svg" or a "png" file."""
+    with _drawing(ON_WHITE):
+        figure = _rates(found, REAL, "#222222")
+        figure.axes[0].set_title(title, loc="left", fontsize=11)
+        return _file(figure, kind)
+
+
+def _file(figure: Figure, kind: str) -> bytes:
+    import matplotlib as mpl
+
+    for axes in figure.axes:
+        axes.legend(frameon=False, fontsize=9)
+    buffer = io.BytesIO()
+    told: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+    with mpl.rc_context({"svg.hashsalt": "benchdog"}):
+        figure.savefig(buffer, format=kind, dpi=150, facecolor="white", metadata=told)
+    return buffer.getvalue()
+
+
+def _rates(found: Curve, colours: Sequence[str], ink: str) -> Figure:
+    figure = _figure(7.0, 3.6)
+    axes = _bare(figure.add_subplot())
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")  # a power of ten would be a formula
+    axes.plot(found.rates, found.losses, color=colours[0], alpha=0.3, linewidth=1.0)
+    axes.plot(found.rates, found.smoothed, color=colours[0], linewidth=1.8, label="loss, smoothed")
+    low = min(*found.losses, *found.smoothed)
+    axes.set_ylim(low - 0.08 * (found.ceiling - low), found.ceiling)
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
+    if found.suggestion is not None:
+        axes.axvline(found.suggestion, color=colours[1], linewidth=1.4, label=f"suggestion, {found.suggestion:g}")
+        heights = [found.smoothed[list(found.rates).index(rate)] for rate in found.low]
+        ring: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "color": ink, "linestyle": ""}
+        axes.plot(found.low, heights, "o", label=f"low from {found.low[0]:.2g} to {found.low[1]:.2g}", **ring)
+    return figure
 
 
 def scatter(true: Sequence[float], said: Sequence[float], name: str) -> Html:

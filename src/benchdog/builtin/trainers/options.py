@@ -43,6 +43,10 @@ class Supervised:
     recompute: Annotated[
         bool, Doc("Compute the blocks' inner values again for the backward pass: less memory, more time.")
     ] = False
+    compile: Annotated[
+        Literal["auto", "no", "yes"],
+        Doc("Make machine code of the net by torch.compile; auto: in a long run, if that is measured to pay."),
+    ] = "auto"
     freeze: Annotated[
         tuple[str, ...], Doc('Parts, or patterns of parameters\' names, that don\'t learn: ["stem", "blocks.0"].')
     ] = ()

@@ -6,6 +6,7 @@ from torch import nn
 
 from benchdog.api import Session
 from benchdog.builtin.trainers.averages import make_average
+from benchdog.builtin.trainers.compiling import compiled
 from benchdog.builtin.trainers.lora import Lora
 from benchdog.builtin.trainers.optimisers import make_limit, make_optimiser
 from benchdog.builtin.trainers.options import Supervised as Options
@@ -35,12 +36,13 @@ class Supervised:
         average = make_average(options, model, session.total_epochs)
         limit = make_limit(options, parameters)
         session.track(optimiser=optimiser, schedule=schedule, average=average, lora=lora)
+        call = compiled(model, session.spec, options.compile == "yes")
         with recomputing(model, options.recompute):
             for epoch in session.epochs():
                 tuning.begin(epoch)
                 for batch in session.batches():
                     with device.autocast():
-                        score = model(*batch.inputs)
+                        score = call(*batch.inputs)
                         loss, weight = task.loss(score, batch)
                     session.backward(loss, weight, batch)
                     if batch.last:

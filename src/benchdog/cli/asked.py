@@ -1,0 +1,63 @@
+"""Flags that say what to train; the commands that take them share their names and their texts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+What = Annotated[
+    str,
+    typer.Argument(metavar="[RECIPE|SOURCE]", help="A recipe (.toml), a source, a .csv file or a folder of images."),
+]
+Model = Annotated[str | None, typer.Option(help="The model: a name, package.module:Class or file.py:Class.")]
+Task = Annotated[str | None, typer.Option(help="The task; else the target decides.")]
+Trainer = Annotated[str | None, typer.Option(help="The trainer.")]
+Backend = Annotated[str | None, typer.Option(help="The hardware: auto, cpu, cuda, mps.")]
+Data = Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")]
+Target = Annotated[str | None, typer.Option(help="The column to answer.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training split.")]
+BatchSize = Annotated[
+    str | None, typer.Option(metavar="NUMBER|auto", help="Samples of a step; auto: as many as fit.")
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory that training may take, 8GB say; batches are cut to fit."),
+]
+Rate = Annotated[float | None, typer.Option(help="Learning rate.")]
+Seed = Annotated[int | None, typer.Option(help="The number that all random choices come from.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that read and decode.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")]
+
+KEYS = {
+    "model": "model.name",
+    "task": "task.name",
+    "trainer": "trainer.name",
+    "backend": "backend.name",
+    "data": "source.path",
+    "target": "source.target",
+    "epochs": "loop.epochs",
+    "batch_size": "loop.batch_size",
+    "memory": "loop.memory",
+    "lr": "trainer.lr",
+    "seed": "seed",
+    "workers": "loader.workers",
+}
+"""The recipe's key of each flag."""
+
+
+def by_key(**flags: Any) -> dict[str, Any]:
+    """Give flags by the recipe's keys; None where one is absent."""
+    size = flags.get("batch_size")
+    if size and size.isdecimal():
+        flags["batch_size"] = int(size)
+    return {KEYS[name]: value for name, value in flags.items()}
+
+
+def written(what: str, settings: list[str], **flags: Any) -> list[str]:
+    """Give the words of a command line that asks for the same."""
+    words = [what] if what else []
+    for name, value in flags.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return [*words, *(word for setting in settings for word in ("--set", setting))]

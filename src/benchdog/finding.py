@@ -1,0 +1,247 @@
+"""Which learning rate suits a run: a few steps with a rate that grows, and where the loss fell and rose again.
+
+The range test of Smith 2015 (arXiv:1506.01186): one short training whose rate grows geometrically with each step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from benchdog.cutting import refuse_mixing
+from benchdog.draft import Draft
+from benchdog.errors import BadUsage, Failed, Stopped
+from benchdog.recipe import Part, Recipe, with_options
+from benchdog.room import make_room
+from benchdog.session import Session
+from benchdog.settle import settle
+from benchdog.training import Enough, rehearsed, still, trainer_of
+
+STEPS = 100
+FIRST, LAST = 1e-7, 10.0
+TRAINER = "supervised"
+PLAIN: dict[str, Any] = {
+    "schedule": "constant",
+    "schedule_options": {},
+    "warmup": 0.0,
+    "average": "none",
+    "compile": "no",
+}
+"""What the recipe's trainer is told, so that nothing but the test moves the rate."""
+KEPT = 0.9
+"""Share of the running mean that a step leaves; it decides when to stop."""
+FACTOR = 4.0
+"""How far the running mean may rise above its lowest."""
+WIDTH = 0.25
+"""Decades over which the curve is smoothed before its slope is taken: the deviation of a Gaussian."""
+LEVEL = 0.1
+"""Share of its fall by which the loss may lie above its lowest and still count as low."""
+DOUBT = 2.0
+"""The same in deviations of the curve: less than that may be chance."""
+SHARE = 0.1
+"""The suggestion as a share of the rate in the middle of those at which the loss was low."""
+FALL = 0.02
+"""Share of its first value by which the loss must have fallen, else nothing can be read from it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """What a test gave.
+
+    Attributes:
+        rates: of each step, growing.
+        losses: of the batch after each step, per unit of its weight.
+        smoothed: the same curve without the batches' noise.
+        steepest: the rate at which it falls fastest.
+        low: the rates from which and to which it is low: no higher than its lowest but for little, or for chance.
+        middle: that valley's middle, on the logarithmic scale.
+        suggestion: a rate to train with; None when the loss didn't fall.
+        ended: why there were no more steps.
+    """
+
+    rates: Sequence[float]
+    losses: Sequence[float]
+    smoothed: Sequence[float]
+    steepest: float
+    low: tuple[float, float]
+    middle: float
+    suggestion: float | None
+    ended: str
+
+    @property
+    def ceiling(self) -> float:
+        """A loss a little above those before the lowest; a picture with room for the end's would show little else."""
+        y = self.smoothed
+        low = min(y)
+        before = max(y[: y.index(low) + 1])
+        return before + 0.25 * (before - low or abs(before) or 1.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that `--json` prints."""
+        names = ("suggestion", "steepest", "low", "middle", "ended", "rates", "losses", "smoothed")
+        return {"format": 0, "steps": len(self.rates), **{name: getattr(self, name) for name in names}}
+
+
+class Rising(Session):
+    """A session that moves the optimiser's rate with each step, and goes round the data; it keeps nothing."""
+
+    writes = False
+
+    def __init__(self, *, rates: Sequence[float], base: float, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.rates, self.base = list(rates), base
+        self.start = math.nan
+        self.losses: list[float] = []
+        self.ended = "all steps were done"
+        self._groups: list[dict[str, Any]] = []
+        self._shares: list[float] = []
+        self._mean = self._lowest = math.nan
+
+    def track(self, **stateful: Any) -> None:
+        """Take hold of the optimiser; parts of the model that learn slower than others keep their share."""
+        super().track(**stateful)
+        self._groups = stateful["optimiser"].param_groups
+        self._shares = [float(group["lr"]) / self.base for group in self._groups]
+        self._move(self.rates[0])
+
+    def _move(self, rate: float) -> None:
+        for group, share in zip(self._groups, self._shares, strict=True):
+            group["lr"] = rate * share
+
+    def epochs(self) -> Iterator[int]:
+        """Yield the first epoch again and again: later ones may let more of the model learn."""
+        while True:
+            yield 0
+
+    def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
+        """Note the loss, which tells of the steps before, and set the next step's rate."""
+        if self._signal:
+            raise Stopped("Stopped; nothing was written.", "", 128 + self._signal)
+        total, count = (float(value) for value in self._gradients.total(loss.detach(), weight))
+        self._note(total / count if count else self._mean)
+        self.step += 1
+        self._batch += 1
+        self._place = self._place_after
+        if self.step > len(self.rates):
+            raise Enough
+        self._move(self.rates[min(self.step, len(self.rates) - 1)])
+
+    def _note(self, loss: float) -> None:
+        if not self.step:
+            self.start = self._mean = self._lowest = loss
+            if not math.isfinite(loss):
+                raise Enough
+            return
+        if not math.isfinite(loss):
+            self.ended = "the loss was no finite number any more"
+            raise Enough
+        self.losses.append(loss)
+        self._mean = KEPT * self._mean + (1 - KEPT) * loss
+        self._lowest = min(self._lowest, self._mean)
+        if self._mean > limit(self.start, self._lowest):
+            self.ended = f"the loss rose above {FACTOR:g} times its lowest"
+            raise Enough
+
+    def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
+        """Go on with the data from its beginning, in another order."""
+        self.epoch, self._batch, self._place = self.epoch + 1, 0, None
+
+    def evaluate(self, split: str = "valid", model: nn.Module | None = None, /) -> dict[str, Any]:
+        """Judge nothing."""
+        return {}
+
+    def checkpoint(self) -> None:
+        """Write nothing."""
+
+
+def limit(start: float, lowest: float) -> float:
+    """Give the loss that ends a test; a loss that may be negative is measured by how far it fell."""
+    return FACTOR * lowest if lowest > 0 else lowest + (FACTOR - 1) * (start - lowest)
+
+
+def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = LAST) -> tuple[Curve, list[str]]:
+    """Make a test of what `train` would be given; give it and what there is to say beside. Nothing of it stays.
+
+    Raises:
+        BadUsage: the trainer isn't `supervised`, or the rates don't grow.
+        Failed: the loss is no finite number from the beginning.
+    """
+    if not 0 < first < last:
+        raise BadUsage(f"The rate can't grow from {first:g} to {last:g}.", "Give --from 1e-7 --to 10, say.")
+    if draft.name("trainer") != TRAINER:
+        raise BadUsage(
+            f"find-lr moves the learning rate of the trainer {TRAINER!r}; {draft.name('trainer')!r} sees to its own.",
+            f"Leave --trainer out, or try a few rates by hand: benchdog train ... --lr {1e-3:g}",
+        )
+    parts = settle(draft)
+    model = parts.build()
+    refuse_mixing(parts, model)
+    notes = [*parts.notes, *filter(None, [make_room(parts, model)])]
+    base = float(parts.recipe.trainer.options["lr"])
+    parts.recipe = alone(parts.recipe)
+    rates = [float(rate) for rate in np.geomspace(first, last, steps)]
+    with rehearsed(parts) as given:
+        session = Rising(rates=rates, base=base, model=parts.build(), progress=still(), **given)
+        try:
+            trainer_of(parts).train(session)
+        except Enough:
+            pass
+        finally:
+            session.close()
+    if not math.isfinite(session.start):
+        raise Failed(f"The loss is {session.start} before the first step.", "Look for wild values in the data.")
+    return read(rates, session.start, session.losses, session.ended), notes
+
+
+def alone(recipe: Recipe) -> Recipe:
+    """Give the recipe for one rank, whose trainer leaves the rate alone; pieces of a batch stay as small."""
+    ranks = int(recipe.backend.options.get("ranks", 1))
+    one = {**recipe.backend.options, "ranks": 1} if ranks > 1 else recipe.backend.options
+    loop = replace(recipe.loop, accumulate=recipe.loop.accumulate * ranks)
+    return replace(with_options(recipe, **PLAIN), backend=Part(name=recipe.backend.name, options=one), loop=loop)
+
+
+def read(rates: Sequence[float], start: float, losses: Sequence[float], ended: str) -> Curve:
+    """Read a test's curve: where it falls fastest, where it is low, and what to train with.
+
+    The suggestion is the usual tenth of the rate at which the loss is lowest. In a flat valley the lowest point is
+    anywhere, by chance; the valley's middle isn't.
+
+    Args:
+        rates: of the steps; those without a loss are left out.
+        start: the loss before the first.
+        losses: after each.
+        ended: why there were no more.
+    """
+    count = len(losses)
+    if count < 2:
+        none, made = math.nan, {"rates": rates[:count], "losses": losses, "smoothed": losses}
+        return Curve(**made, steepest=none, low=(none, none), middle=none, suggestion=None, ended=ended)
+    x, noisy = np.log10(np.asarray(rates[:count])), np.asarray(losses, dtype=np.float64)
+    near = np.exp(-0.5 * ((x[:, None] - x[None, :]) / WIDTH) ** 2)
+    near /= near.sum(1, keepdims=True)
+    y = near @ noisy
+    lowest = int(np.argmin(y))
+    steepest = int(np.argmin(np.gradient(y, x)[: lowest + 1]))
+    doubt = float(np.std((noisy - y)[: lowest + 1]) * np.sqrt((near[lowest] ** 2).sum()))
+    before = np.array([start, *noisy[: lowest // 2]]).mean()
+    fall = float(before - y[lowest])
+    high = np.flatnonzero(y > y[lowest] + max(LEVEL * fall, DOUBT * doubt))
+    left = int(high[high < lowest].max(initial=-1)) + 1
+    right = int(high[high > lowest].min(initial=count)) - 1
+    middle = math.sqrt(rates[left] * rates[right])
+    return Curve(
+        rates=rates[:count],
+        losses=losses,
+        smoothed=[float(value) for value in y],
+        steepest=rates[steepest],
+        low=(rates[left], rates[right]),
+        middle=middle,
+        suggestion=float(f"{middle * SHARE:.2g}") if fall > max(FALL * abs(before), DOUBT * doubt) else None,
+        ended=ended,
+    )
