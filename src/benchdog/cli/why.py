@@ -37,7 +37,14 @@ def command(
     else:
         rows = [(p.where, p.what, *p.values) for p in acting]
         typer.echo(columns(rows, ("where", "what", *(folder.name for folder in folders))))
-        if any(parting.where == "loss" for parting in acting):
-            typer.echo(f"\nThe first {same} losses are the same, bit for bit.")
+        typer.echo(f"\n{_losses(same, any(parting.where == 'loss' for parting in acting))}")
     if idle := [parting.what for parting in found if not parting.effect]:
         say(f"Without effect on the numbers: {', '.join(idle)}.")
+
+
+def _losses(same: int, parted: bool) -> str:
+    """Say how far the losses of two runs that differ in something are the same."""
+    if not same:
+        return "Already the first loss differs."
+    which = f"The first {same} losses are" if parted else f"Yet the losses of all {same} steps that both have are"
+    return f"{which} the same, bit for bit."
