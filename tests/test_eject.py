@@ -179,6 +179,7 @@ SLOW = {
                 "--set", "trainer.optimiser_options={ momentum = 0.9 }",
                 "--set", "trainer.schedule=cosine", "--set", "trainer.warmup=0.2", "--set", "loop.patience=1"],
     "labels": ["people.csv", "--set", 'source.target=["rich", "old"]', "--set", "task.pos_weight=balanced"],
+    "labels-alike": ["people.csv", "--set", 'source.target=["rich", "old"]', "--model", "linear"],
     "numbers": ["people.csv", "--set", 'source.target=["pay", "noise"]', "--set", "task.loss=huber", "--set",
                 "trainer.schedule=StepLR", "--set", "trainer.schedule_options={ step_size = 1 }"],
     "deep": ["shapes", *UNET, "--set", "task.loss=dice+cross-entropy", "--set",
@@ -370,6 +371,24 @@ def test_what_has_no_plain_form_is_refused(tmp_path):
     assert "the task 'embedding'" in run("eject", "vectors", cwd=tmp_path, code=2).err
     run(*quick, "--set", "task.criterion=MultiMarginLoss", "--name", "margin", cwd=tmp_path)
     assert "the criterion 'MultiMarginLoss'" in run("eject", "margin", cwd=tmp_path, code=2).err
+    table(tmp_path)
+    counted = ["--set", "source.weight=age", "--set", "source.drop=['noise', 'rich', 'old']"]
+    sure = (line for line in (tmp_path / "people.csv").read_text(encoding="utf-8").splitlines() if ",," not in line)
+    (tmp_path / "people.csv").write_text("\n".join(sure), encoding="utf-8")
+    run(
+        "train",
+        "people.csv",
+        "--target",
+        "pay",
+        *counted,
+        "--epochs",
+        1,
+        "--name",
+        "counted",
+        "--quiet",
+        cwd=tmp_path,
+    )
+    assert "samples have weights" in run("eject", "counted", cwd=tmp_path, code=2).err
     assert not (tmp_path / "data.npz").exists()
 
 

@@ -101,7 +101,7 @@ def tokenisers():
     return _both
 
 
-def spec_of(length=8, largest=10):
+def spec_of(length=8, largest=30_521):
     field = Field(kind="tokens", shape=(length,), dtype="int64", range=(0, largest))
     return Spec(fields=(field,), target=Target(kind="class", classes=("a", "b"))).with_output(2)
 
@@ -120,6 +120,7 @@ def test_texts_are_decoded_and_mistakes_told():
 
 def test_the_encoder_fits_the_data_or_says_why_not(monkeypatch):
     for spec, said in ((spec_of(length=600), "reads 512"), (spec_of(largest=40_000), "knows 30522"),
+                       (spec_of(largest=255), "reads 30522 word pieces, the data has 256"),
                        (Spec(fields=(Field(kind="table", shape=(3,), dtype="float32"),), target=Target(kind="class"),
                              output=(2,)), "one field of tokens")):  # fmt: skip
         with pytest.raises(BadUsage, match=said):

@@ -122,6 +122,8 @@ def _refuse(recipe: Recipe, run: Run, plugins: Plugins) -> None:
 
 def _written(run: Run, parts: Parts, data: str) -> Ejected:
     recipe, loop = parts.recipe, parts.recipe.loop
+    if parts.data.weighted:
+        raise _no(run, "its samples have weights (source.weight)")
     splits = {name: _resident(parts, name) for name in ("train", "valid")}
     _same_samples(run, splits)
     inputs = describe(parts, splits)

@@ -161,7 +161,11 @@ def _class_weights(values: torch.Tensor) -> str:
 def _multi_label(parts: Parts) -> Judge:
     positive = parts.task.state().get("pos_weight")  # type: ignore[attr-defined]
     more = ", pos_weight=POSITIVE" if positive else ""
-    listed = [listing([number(v) for v in positive], "POSITIVE = torch.tensor([", "])  # what a true label counts")]
+    listed = []
+    if positive:
+        listed = [
+            listing([number(v) for v in positive], "POSITIVE = torch.tensor([", "])  # what a true label counts")
+        ]
     float_ = "target" if parts.spec.target.dtype == "float32" else "target.float()"
     return Judge(
         "the binary cross-entropy summed over samples and labels, and how many values that is",

@@ -97,6 +97,11 @@ def build(spec: Spec, options: MiniLMOptions) -> nn.Module:
     field = spec.fields[0]
     if len(spec.fields) != 1 or field.kind != "tokens":
         raise misfit("minilm", "one field of tokens", spec)
+    if field.range is not None and field.range[1] < WORDS - 1:
+        raise BadUsage(
+            f"The model 'minilm' reads {WORDS} word pieces, the data has {int(field.range[1]) + 1} tokens.",
+            "With the source text: --set source.unit=wordpiece",
+        )
     if field.range is not None and field.range[1] >= WORDS:
         raise BadUsage(
             f"The model 'minilm' knows {WORDS} tokens, the data has {int(field.range[1]) + 1}.",
