@@ -335,6 +335,21 @@ def test_attention_lies_where_the_sign_is():
     assert not look((picture,), 1).any()
 
 
+def test_feature_maps_are_seen_after_normalisation_and_activation():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Identity()
+            self.body = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU())
+            self.pool = nn.AdaptiveAvgPool2d(1)
+
+        def forward(self, x):
+            score = self.pool(self.body(self.scale(x.float()))).flatten(1)
+            return score, score
+
+    assert Attention(Net().eval(), (np.zeros((1, 1, 8, 8), np.uint8),)).layer == "body"
+
+
 def test_a_network_without_convolutions_has_no_attention():
     class Flat(nn.Module):
         def forward(self, x):

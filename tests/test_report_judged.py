@@ -73,7 +73,8 @@ def test_the_surest_mistakes_follow_and_where_the_network_looked_is_beside(run):
     assert "Surest and wrong" in seen.said
     assert "sure-1 cat (99.0\u202f%) dog 0.99" in seen.said
     assert seen.tags.count("img") == 2
-    assert "The second picture glows where the last convolutional layer (3)" in seen.said
+    assert "no place spoke for it" not in seen.said
+    assert "The second picture glows where the last feature maps (3)" in seen.said
     told = json.loads((run / "evaluation-test.json").read_text(encoding="utf-8"))
     put(run, "evaluation-test.json", told | {"attention": {"layer": None, "why": "there is no convolution"}})
     assert "no pictures of where the model looked: there is no convolution." in page_of(run).said

@@ -1,4 +1,4 @@
-"""Where a convolutional network looks: Grad-CAM of its last convolutional layer, found by itself."""
+"""Where a convolutional network looks: Grad-CAM of its last feature maps, found by themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Attention:
         example: decoded inputs, (1, ...) each, by which the layer is found.
 
     Attributes:
-        layer: the name of the layer that ran last among those that qualify; "" when there is none.
+        layer: the name of the module that gives the last feature maps; "" when there is none.
     """
 
     def __init__(self, module: nn.Module, example: Sequence[NDArray[Any]]) -> None:
@@ -67,22 +67,25 @@ def _watched(layer: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def _last_layer(module: nn.Module, inputs: list[Tensor]) -> str:
-    """Run the module once and see which convolution of more than one place was the last."""
-    ran: list[str] = []
+    """Run the module once and see which part, from the first convolution on, last gave maps of several places.
+
+    That is after a normalisation and an activation: before them a map's sign says nothing about what was seen.
+    """
+    last = ""
 
     def noting(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(layer: nn.Module, _inputs: Any, output: Any) -> None:
+            nonlocal last
             if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-1] * output.shape[-2] > 1:
-                ran.append(name)
+                last = name if last or isinstance(layer, nn.Conv2d) else ""
 
         return hook
 
-    layers = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d)]
-    handles = [layer.register_forward_hook(noting(name)) for name, layer in layers]
+    handles = [layer.register_forward_hook(noting(name)) for name, layer in module.named_modules() if name]
     try:
         with torch.no_grad():
             module(*inputs)
     finally:
         for handle in handles:
             handle.remove()
-    return ran[-1] if ran else ""
+    return last

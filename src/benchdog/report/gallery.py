@@ -58,17 +58,21 @@ def _classes(evaluation: Json) -> list[Any]:
 def _shown(facts: Facts, entries: list[Json], classes: list[Any]) -> Html:
     """Show samples: cards for those with a picture, lines of a table for the others."""
     masks = facts.target == "mask"
-    cards, bare, twofold = [], [], False
-    for entry in entries:
-        uri = _data_uri(facts.folder, entry.get("picture"))
+    pictures = [(entry, _data_uri(facts.folder, entry.get("picture"))) for entry in entries]
+    bare = [entry for entry, uri in pictures if uri is None]
+    glows = {id(entry): _data_uri(facts.folder, entry.get("attention")) for entry, uri in pictures if uri}
+    twofold = any(glows.values())
+    cards = []
+    for entry, uri in pictures:
         if uri is None:
-            bare.append(entry)
             continue
-        seen = _data_uri(facts.folder, entry.get("attention"))
-        twofold = twofold or seen is not None
-        pictures = [h("img", src=uri, alt=f"sample {entry.get('id')}")]
-        pictures += [h("img", src=seen, alt="where the model looked")] if seen else []
-        cards.append(h("figure", h("div", *pictures, cls="pair" if seen else None), _caption(entry, classes, masks)))
+        seen = glows[id(entry)]
+        both = [h("img", src=uri, alt=f"sample {entry.get('id')}")]
+        if seen:
+            both.append(h("img", src=seen, alt="where the model looked"))
+        elif twofold:
+            both.append(h("div", "no place spoke for it", cls="nowhere"))
+        cards.append(h("figure", h("div", *both, cls="pair" if twofold else None), _caption(entry, classes, masks)))
     wide = masks or twofold
     gallery = h("div", *cards, cls="gallery wide" if wide else "gallery") if cards else None
     return join(gallery, _worst_table(bare, classes))

@@ -131,7 +131,7 @@ def attention(evaluation: Json) -> str:
     if told.get("layer"):
         layer = str(told["layer"]).removeprefix("model.")
         return (
-            f"The second picture glows where the last convolutional layer ({layer}) spoke most for the answer "
+            f"The second picture glows where the last feature maps ({layer}) spoke most for the answer "
             "(Grad\u2011CAM)."
         )
     return f"There are no pictures of where the model looked: {told['why']}." if told.get("why") else ""

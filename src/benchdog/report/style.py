@@ -69,6 +69,8 @@ tr.split td{font-weight:600}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:1.3rem 1rem}
 .gallery.wide{grid-template-columns:repeat(auto-fill,minmax(18rem,1fr))}
 .gallery .pair{display:grid;grid-template-columns:1fr 1fr;gap:4px}
+.gallery .nowhere{display:grid;place-items:center;text-align:center;background:var(--tint);border-radius:4px;
+color:var(--quiet);font-size:.82rem}
 .square{width:24rem;max-width:100%}
 .beside{max-width:30rem;padding-top:.6rem}
 .scroll+p.quiet{margin-top:.6rem}
