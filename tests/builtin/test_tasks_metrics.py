@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from sklearn.neighbors import NearestNeighbors
 
 from benchdog.api import Answer, Batch
-from benchdog.builtin.tasks import answers, label_metrics
+from benchdog.builtin.tasks import answers, metrics
 from benchdog.builtin.tasks.options import EmbeddingOptions, LabelsOptions, OrdinalOptions
 from benchdog.builtin.tasks.ordinal import Ordinal
 from task_cases import CASES, IGNORED, MIXED, labels, ordinal, segmentation, spec_of
@@ -101,7 +101,7 @@ def test_label_metrics_are_scikit_learns(seed, n, k, coarse, rare):
 
 
 def test_above_the_limit_what_is_ranked_is_left_out(monkeypatch):
-    monkeypatch.setattr(label_metrics, "RANKED", 40)
+    monkeypatch.setattr(metrics, "RANKED", 40)
     case = labels()
     task = case.task()
     score, target = case.scores(12, 0), case.targets(12, 0)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
@@ -13,10 +10,10 @@ from .criteria import CODES, ROWS, Criterion, NamedLoss
 from .losses import ClassLoss, CrossEntropy, PerClass, focal_terms
 from .metrics import ClassMeter
 from .options import ClassificationOptions
-from .weights import ClassWeights
+from .weights import Balanced, ClassWeights
 
 
-class Classification:
+class Classification(Balanced):
     """Choose a class: score (B, classes), answer its softmax, target (B,) int64 codes or (B, classes) shares.
 
     The loss is summed over samples, each times what its class counts; its weight is the sum of these.
@@ -62,18 +59,6 @@ class Classification:
         own, known = ("cross-entropy", "focal"), (*CODES, *ROWS)
         criterion = Criterion(options.criterion, options.criterion_options, known, own, "criterion_options")
         return NamedLoss(criterion, options.label_smoothing)
-
-    def fit(self, targets: Iterable[Tensor]) -> None:
-        """Learn balanced weights, if they are wanted."""
-        self.weights.fit(targets)
-
-    def state(self) -> dict[str, Any]:
-        """Give what `fit` learnt, for `restore`."""
-        return self.weights.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what another `fit` learnt."""
-        self.weights.restore(state)
 
     def output(self, spec: Spec) -> tuple[int | None, ...]:
         return (spec.classes,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from benchdog.api import Batch
 
-from .metrics import RANKED, Loss, Sums, area, by_class, ratio, wide
+from .metrics import Kept, Loss, area, by_class, ratio, wide
 
 HALF = 0.0
 """The score of a probability of one half: from there on a label is counted as answered."""
 
 
-class LabelMeter(Sums):
+class LabelMeter(Kept):
     """Metrics of scores (B, labels) against 0 and 1 (B, labels).
 
     value() gives loss, micro_f1, macro_f1 (over labels that occur or were answered), exact_match (all labels of
@@ -28,11 +28,9 @@ class LabelMeter(Sums):
     def __init__(self, loss: Loss, labels: Sequence[str]) -> None:
         # Per label: rightly answered, answered, true.
         counts = torch.zeros(3, len(labels), dtype=torch.float64)
-        super().__init__(loss, counts=counts, exact=wide(0.0), wrong=wide(0.0))
+        none = torch.zeros(0, len(labels), dtype=torch.bool)
+        super().__init__(loss, len(labels), none, counts=counts, exact=wide(0.0), wrong=wide(0.0))
         self.labels = labels
-        self.scores: list[Tensor] = []
-        self.targets: list[Tensor] = []
-        self.seen = 0
 
     @torch.no_grad()
     def add(self, score: Tensor, batch: Batch) -> None:
@@ -43,29 +41,7 @@ class LabelMeter(Sums):
         self.sums["counts"] += torch.stack([(said & true).sum(0), said.sum(0), true.sum(0)]).to(device)
         self.sums["exact"] += (said == true).all(1).sum().to(device)
         self.sums["wrong"] += (said != true).sum().to(device)
-        self.keep(score.clone(), true, len(score))
-
-    def keep(self, score: Tensor, true: Tensor, samples: int) -> None:
-        """Keep scores and truth for what needs their order, until there are too many."""
-        self.seen += samples
-        if self.seen * len(self.labels) > RANKED:
-            self.scores, self.targets = [], []
-        elif samples:
-            self.scores.append(score)
-            self.targets.append(true)
-
-    def state(self) -> dict[str, Tensor]:
-        empty = torch.zeros(0, len(self.labels))
-        scores = torch.cat(self.scores) if self.scores else empty
-        targets = torch.cat(self.targets) if self.targets else empty.bool()
-        return {**super().state(), "scores": scores, "targets": targets, "seen": torch.tensor(self.seen)}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        super().merge(state)
-        device = self.sums["loss"].device
-        self.scores = [score.to(device) for score in self.scores]
-        self.targets = [target.to(device) for target in self.targets]
-        self.keep(state["scores"].to(device), state["targets"].to(device), int(state["seen"]))
+        self.keep(score, true, len(score))
 
     def value(self) -> dict[str, Any]:
         right, said, true = self.sums["counts"].cpu()

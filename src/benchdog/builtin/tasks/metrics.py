@@ -53,7 +53,45 @@ class Sums:
         return float(self.sums["loss"] / self.sums["weight"])
 
 
-class ClassMeter(Sums):
+class Kept(Sums):
+    """Sums that also keep scores and targets, for what needs their order, until they are more than RANKED.
+
+    Args:
+        width: values of a sample's score.
+        none: the targets of no samples.
+    """
+
+    def __init__(self, loss: Loss, width: int, none: Tensor, **sums: Tensor) -> None:
+        super().__init__(loss, **sums)
+        self.width, self.none = width, none
+        self.scores: list[Tensor] = []
+        self.targets: list[Tensor] = []
+        self.seen = 0
+
+    def keep(self, score: Tensor, target: Tensor, samples: int) -> None:
+        """Keep scores and targets until there are too many."""
+        self.seen += samples
+        if self.seen * self.width > RANKED:
+            self.scores, self.targets = [], []
+        elif samples:
+            # A copy: what was given may be a view of a buffer that is used again.
+            self.scores.append(score.clone())
+            self.targets.append(target.detach().clone())
+
+    def state(self) -> dict[str, Tensor]:
+        scores = torch.cat(self.scores) if self.scores else torch.zeros(0, self.width)
+        targets = torch.cat(self.targets) if self.targets else self.none
+        return {**super().state(), "scores": scores, "targets": targets, "seen": torch.tensor(self.seen)}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        super().merge(state)
+        device = self.sums["loss"].device
+        self.scores = [score.to(device) for score in self.scores]
+        self.targets = [target.to(device) for target in self.targets]
+        self.keep(state["scores"].to(device), state["targets"].to(device), int(state["seen"]))
+
+
+class ClassMeter(Kept):
     """Metrics of scores (B, classes) against class codes (B,).
 
     value() gives loss, accuracy, macro_f1 (over classes that occur or were answered), roc_auc (two
@@ -63,39 +101,15 @@ class ClassMeter(Sums):
 
     def __init__(self, loss: Loss, classes: Sequence[str]) -> None:
         count = len(classes)
-        super().__init__(loss, confusion=torch.zeros(count * count, dtype=torch.int64))
+        codes = torch.zeros(0, dtype=torch.int64)
+        super().__init__(loss, count, codes, confusion=torch.zeros(count * count, dtype=torch.int64))
         self.classes = classes
-        self.scores: list[Tensor] = []
-        self.targets: list[Tensor] = []
-        self.seen = 0
 
     @torch.no_grad()
     def add(self, score: Tensor, batch: Batch) -> None:
         self.add_loss(score, batch)
         count_pairs(self.sums["confusion"], score, batch.target, len(self.classes))
         self.keep(score.detach().float(), batch.target, score.shape[0])
-
-    def keep(self, score: Tensor, target: Tensor, samples: int) -> None:
-        """Keep scores for ROC AUC until there are too many."""
-        self.seen += samples
-        if self.seen * len(self.classes) > RANKED:
-            self.scores, self.targets = [], []
-        elif samples:
-            # A copy: what was given may be a view of a buffer that is used again.
-            self.scores.append(score.clone())
-            self.targets.append(target.detach().clone())
-
-    def state(self) -> dict[str, Tensor]:
-        scores = torch.cat(self.scores) if self.scores else torch.zeros(0, len(self.classes))
-        targets = torch.cat(self.targets) if self.targets else torch.zeros(0, dtype=torch.int64)
-        return {**super().state(), "scores": scores, "targets": targets, "seen": torch.tensor(self.seen)}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        super().merge(state)
-        device = self.sums["loss"].device
-        self.scores = [score.to(device) for score in self.scores]
-        self.targets = [target.to(device) for target in self.targets]
-        self.keep(state["scores"].to(device), state["targets"].to(device), int(state["seen"]))
 
     def value(self) -> dict[str, Any]:
         table = square(self.sums["confusion"], len(self.classes))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from .losses import ClassLoss, CrossEntropy, PerClass, focal_terms
 from .metrics import MaskMeter
 from .options import SegmentationOptions
 from .regions import Dice, DiceAndCrossEntropy
-from .weights import ClassWeights
+from .weights import Balanced, ClassWeights
 
 
 class Likeliest(nn.Module):
@@ -25,7 +24,7 @@ class Likeliest(nn.Module):
         return score.max(1).indices.to(torch.uint8)
 
 
-class Segmentation:
+class Segmentation(Balanced):
     """Choose a class per pixel: score (B, classes, H, W), answer a mask (B, H, W) uint8, target int64.
 
     The first class is the background. A volume has one axis more. A loss per pixel is summed over pixels, and
@@ -91,18 +90,6 @@ class Segmentation:
                 "class_weights of 'segmentation' let no class but the background count.",
                 "Dice compares the others: give one of them more than 0.",
             )
-
-    def fit(self, targets: Iterable[Tensor]) -> None:
-        """Learn balanced weights, if they are wanted."""
-        self.weights.fit(targets)
-
-    def state(self) -> dict[str, Any]:
-        """Give what `fit` learnt, for `restore`."""
-        return self.weights.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what another `fit` learnt."""
-        self.weights.restore(state)
 
     def output(self, spec: Spec) -> tuple[int | None, ...]:
         return (spec.classes, *spec.fields[0].shape[1:])

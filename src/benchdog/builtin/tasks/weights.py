@@ -82,3 +82,21 @@ class ClassWeights:
         if self._values is not None and self._values.device != device:
             self._values = self._values.to(device)
         return self._values
+
+
+class Balanced:
+    """A task whose class weights are all that it learns from the targets."""
+
+    weights: ClassWeights
+
+    def fit(self, targets: Iterable[Tensor]) -> None:
+        """Learn balanced weights, if they are wanted."""
+        self.weights.fit(targets)
+
+    def state(self) -> dict[str, Any]:
+        """Give what `fit` learnt, for `restore`."""
+        return self.weights.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what another `fit` learnt."""
+        self.weights.restore(state)
