@@ -72,11 +72,12 @@ class TaskInfo(Component):
     `targets` are the target kinds that it is chosen for; `models` its default model by field kind;
     `answer` a function `(call, inputs, spec, options) -> list[Answer]` in a module without torch. `together` is
     a function `(answers, spec, options) -> list[Answer]` there that adds what can be said only of several inputs
-    asked for at once: how they lie to each other.
+    asked for at once: how they lie to each other. `asked` are the options that may be given anew with a question.
     """
 
     answer: str
     together: str = ""
+    asked: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
     kind: ClassVar[str] = "task"

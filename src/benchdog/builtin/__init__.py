@@ -206,6 +206,7 @@ def benchdog_tasks() -> list[TaskInfo]:
             target=f"{here}.language:NextToken",
             options=f"{options}:NextTokenOptions",
             answer=f"{here}.answers:next_token",
+            asked=("length", "temperature", "seed"),
             targets=("next-token",),
             models={"tokens": "gpt"},
         ),

@@ -61,3 +61,28 @@ def written(what: str, settings: list[str], **flags: Any) -> list[str]:
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return [*words, *(word for setting in settings for word in ("--set", setting))]
+
+
+def pairs(settings: list[str], example: str) -> dict[str, Any]:
+    """Read key=value pairs; a value is JSON where it can be, else text.
+
+    Raises:
+        BadUsage: no "=", or a key given twice with two values.
+    """
+    import json
+
+    from benchdog.errors import BadUsage
+
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise BadUsage(f"--set {setting!r} is not key=value.", f"For example --set {example}.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if key in options and options[key] != value:
+            raise BadUsage(f"--set gives {key!r} two values: {options[key]!r} and {value!r}.")
+        options[key] = value
+    return options

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchdog.cli.asked import pairs
 from benchdog.cli.output import columns, emit_json, say
 from benchdog.facts import readable
 
@@ -49,7 +50,7 @@ def command(
         to,
         out,
         plugins,
-        options_of(settings or []),
+        pairs(settings or [], "opset=20"),
         local=ctx.obj.local,
         timeout=timeout,
         trust=trust,
@@ -81,28 +82,3 @@ def _line(line: dict[str, Any]) -> tuple[str, ...]:
         "equal" if line["labels_equal"] else "differ",
         "ok" if line["ok"] else "wrong",
     )
-
-
-def options_of(settings: list[str]) -> dict[str, Any]:
-    """Read key=value pairs; a value is JSON where it can be, else text.
-
-    Raises:
-        BadUsage: no "=", or a key given twice with two values.
-    """
-    import json
-
-    from benchdog.errors import BadUsage
-
-    options: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise BadUsage(f"--set {setting!r} is not key=value.", "For example --set opset=20.")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        if key in options and options[key] != value:
-            raise BadUsage(f"--set gives {key!r} two values: {options[key]!r} and {value!r}.")
-        options[key] = value
-    return options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchdog.cli.asked import pairs
 from benchdog.cli.output import emit_json, say
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def command(
     fmt: Annotated[str, typer.Option("--format", help="table, csv or jsonl.")] = "table",
     out: Annotated[Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What the task may be told: length=500.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=0, help="Samples run at once; 0 chooses.")] = 0,
     trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
@@ -45,15 +49,16 @@ def command(
     from benchdog.cli.writers import Writer, collected, writer
     from benchdog.errors import BadUsage, nearest
     from benchdog.opening import open_model
-    from benchdog.together import together
+    from benchdog.questions import together, told
 
     if fmt not in FORMATS:
         raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
     plugins = ctx.obj.plugins()
-    opened = open_model(find(model, runs_dir, plugins), plugins, trust=trust)
+    given = pairs(settings or [], "length=500")
+    opened = told(open_model(find(model, runs_dir, plugins), plugins, trust=trust), plugins, given)
     counts = Counts()
-    size, told = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
-    answers = together(opened, plugins, answer(opened, inputs, size, counts, told))
+    size, whole = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
+    answers = together(opened, plugins, answer(opened, inputs, size, counts, whole))
     if as_json:
         rows = collected(answers, opened.spec, out)
         counts.judge(skip_bad)
