@@ -37,15 +37,37 @@ class Parting:
     effect: bool = True
 
 
-def partings(one: Path, other: Path) -> tuple[list[Parting], int]:
-    """Compare two runs' folders; also give how many of their first steps have the same loss, bit for bit."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """What a comparison found.
+
+    Attributes:
+        partings: what differs, what acts on the numbers first.
+        same: how many of the first steps have the same loss, bit for bit.
+        fault: why the losses say nothing, or too little; "" when they are whole.
+    """
+
+    partings: list[Parting]
+    same: int
+    fault: str = ""
+
+
+def compare(one: Path, other: Path) -> Compared:
+    """Compare two runs' folders."""
     found = [*_recipes(one, other), *_data(one, other), *_code(one, other), *_environments(one, other)]
     found += _orders(one, other)
     losses, same = _losses(one, other)
     found += losses
     if not losses:
         found += _weights(one, other)
-    return sorted(found, key=lambda parting: not parting.effect), same
+    faults = [fault for fault in map(_loss_fault, (one, other)) if fault]
+    if not faults and not same and not losses:
+        faults = [f"{one.name} and {other.name} have no step of training in common"]
+    return Compared(
+        partings=sorted(found, key=lambda parting: not parting.effect),
+        same=same,
+        fault="; ".join(dict.fromkeys(faults)),
+    )
 
 
 def _recipes(one: Path, other: Path) -> Iterator[Parting]:
@@ -148,6 +170,20 @@ def _read_losses(folder: Path) -> np.ndarray:
     path = folder / LOSSES
     data = path.read_bytes() if path.is_file() else b""
     return np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
+
+
+def _loss_fault(folder: Path) -> str:
+    """Say what is wrong with a run's losses: one of four bytes for every step of a finished run."""
+    run, path = files.read_json(folder / "run.json"), folder / LOSSES
+    steps, finished = int(run.get("steps_done") or 0), run.get("status") == "finished"
+    if not path.is_file():
+        return f"{LOSSES} of {folder.name} is missing" if steps else ""
+    length = path.stat().st_size
+    if finished and length != 4 * steps:
+        return f"{LOSSES} of {folder.name} is damaged: it has {length} bytes, {steps} steps have {4 * steps}"
+    if not np.isfinite(values := _read_losses(folder)).all() and np.isinf(values).any():
+        return f"{LOSSES} of {folder.name} is damaged: a loss in it is infinite"
+    return ""
 
 
 def _weights(one: Path, other: Path) -> Iterator[Parting]:
