@@ -18,6 +18,8 @@ from benchdog.recipe import Recipe, inside, read_resolved
 
 WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every", "loader.workers", "loader.memory")
 """Recipe keys that can't change a run's numbers."""
+MOST_LABELS = 12
+"""Labels whose combinations are tried for the one that a fingerprint is of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +110,10 @@ def _data(one: Path, other: Path) -> Iterator[Parting]:
                 name = _names(one, split)(differing[0])
                 what = f"{part} of {split} sample {name}{more}"
                 first = differing[0]
-                yield Parting(where="data", what=what, values=(_hex(a[first]), _hex(b[first])))
+                values = _hex(a[first]), _hex(b[first])
+                if part == "target":
+                    values = _labelled(one, a[first], values[0]), _labelled(other, b[first], values[1])
+                yield Parting(where="data", what=what, values=values)
     if facts[0].get("data") != facts[1].get("data") and not (kept[0] and kept[1]):
         yield Parting(where="data", what="the samples' ids", values=("", ""))
 
@@ -212,6 +217,21 @@ def _names(folder: Path, split: str) -> Callable[[int], str]:
 
 def _sizes(sizes: dict[str, Any]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sizes.items())
+
+
+def _labelled(folder: Path, mark: torch.Tensor, otherwise: str) -> str:
+    """Give the class, or the true labels, whose fingerprint this is; `otherwise` where the run doesn't keep them."""
+    path = folder / "artifact" / "artifact.json"
+    target = files.read_json(path).get("spec", {}).get("target", {}) if path.is_file() else {}
+    kind, classes = target.get("kind"), list(target.get("classes") or ())
+    if kind == "class":
+        found = (prints.prints(np.arange(len(classes), dtype=np.int64)) == mark).nonzero().flatten().tolist()
+        return str(classes[found[0]]) if found else otherwise
+    if kind == "labels" and 0 < len(classes) <= MOST_LABELS:
+        every = (np.arange(2 ** len(classes))[:, None] >> np.arange(len(classes))) & 1
+        found = (prints.prints(every.astype(np.float32)) == mark).nonzero().flatten().tolist()
+        return ", ".join(np.array(classes)[every[found[0]] > 0]) or "none" if found else otherwise
+    return otherwise
 
 
 def _hex(value: torch.Tensor) -> str:

@@ -81,9 +81,12 @@ def verdict(runs: Sequence[Facts]) -> str:
         known = [(value, run) for run in runs if (value := run.scalars().get(key)) is not None]
         if len(known) == len(runs) > 1 and (marks := _apart(runs, split)):
             each = ", ".join(f"{run.name} on {mark}" for run, mark in zip(runs, marks, strict=True))
+            more = ""
+            if any(run.target == "next-token" for run in runs):
+                more = " Texts in other units or windows are compared by bits_per_byte."
             return (
                 f"These runs are not comparable, and none is best: they were judged on different {split} samples, "
-                f"of other data or divided otherwise: {each}."
+                f"of other data or divided otherwise: {each}.{more}"
             )
         if len(known) == len(runs) > 1:
             return _ranked(known, key, f"{split} {wording(monitor)}", better)
