@@ -178,6 +178,9 @@ def test_eject_spares_a_runs_files_and_what_it_was_made_from(place, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody may write")
 def test_eject_into_a_folder_that_takes_no_file(place):
     assert "can't be written" in run("eject", "first", "--out", "/proc/x", cwd=place, code=1).err
+    told = run("eject", "first", "--out", "/proc/x", "--data", "alone.npz", cwd=place, code=1)
+    assert "can't be written" in told.err
+    assert not (place / "alone.npz").exists()
 
 
 @pytest.mark.parametrize("command", ["eject", "evaluate"])
