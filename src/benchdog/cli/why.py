@@ -48,7 +48,8 @@ def command(
     if compared.fault:
         raise BadData(
             f"How far the losses go together can't be told: {compared.fault}.",
-            "Train that run again, or compare another." + (" The rest is above." if acting else ""),
+            f"Train it again, or see what they reached: benchdog runs compare {one} {other}."
+            + (" The rest is above." if acting else ""),
         )
 
 
