@@ -11,6 +11,9 @@ from benchdog.api import Op, encoder
 from benchdog.api.tokens import UNITS, Encode
 from benchdog.wrong import Array, Step, Wrong, want
 
+SHOWN = 40
+"""Characters of a vocabulary that a message shows."""
+
 
 def is_alphabet(words: Sequence[str]) -> bool:
     """Say whether the words are different single characters."""
@@ -65,7 +68,9 @@ def make_tokens(parameters: Op) -> Step:
             codes = encode(value)
         except KeyError as error:
             at = value.index(error.args[0])
-            raise Wrong(f"character {error.args[0]!r} at {at} is not in the vocabulary") from None
+            few = "".join(list(known)[:SHOWN]) + ("..." if len(known) > SHOWN else "")
+            said = f"character {error.args[0]!r} at {at} is not in the vocabulary"
+            raise Wrong(f"{said}: the model knows those of its training text, {few!r}") from None
         return np.array(list(codes), np.int64)
 
     return step

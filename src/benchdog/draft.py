@@ -71,6 +71,8 @@ class Draft:
             for key, given in self.values.items()
             if key.startswith(f"{kind}.") and key != f"{kind}.name"
         }
+        if kind == "source":
+            _refuse_path(found, values)
         return Part(name=name, options=_settled(found, values, self.plugins))
 
     def augment(self) -> tuple[dict[str, Any], ...]:
@@ -110,6 +112,21 @@ class Draft:
     def local(self) -> tuple[str, ...]:
         """Local plugin files, absolute."""
         return local_plugins(self.values)
+
+
+def _refuse_path(found: Found, values: Mapping[str, Given]) -> None:
+    """Say that a source takes no path, where one is given; not in the words of its options, which may be none."""
+    given = values.get("path")
+    if (
+        given is None
+        or not found.plugin
+        or (found.info.options and "path" in describe(found.resolve(found.info.options)))
+    ):
+        return
+    raise BadUsage(
+        f"The source {found.info.name!r} takes no path: it brings its own data.",
+        f"Leave --data out, or train on {given.value} itself: benchdog train {given.value}",
+    )
 
 
 def _settled(found: Found, values: Mapping[str, Given], plugins: Plugins) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from benchdog.chapters.model import write_model
 from benchdog.chapters.task import write_task
 from benchdog.chapters.training import MIX, Facts, Training
 from benchdog.chapters.writing import imports_for, indented, paragraph
-from benchdog.errors import BadData, BadUsage, no_artifact
+from benchdog.errors import BadData, BadUsage, Failed, no_artifact
 from benchdog.feed import held_out_size
 from benchdog.importing import load_file
 from benchdog.loading import Resident, Samples, load_resident
@@ -272,10 +272,16 @@ def _digest(run: Run, parts: Parts) -> str:
 
 
 def write(ejected: Ejected, arrays: Path, program: Path | None) -> None:
-    """Write the arrays, and the program where it is wanted as a file; each is whole or absent."""
+    """Write the arrays, and the program where it is wanted as a file; each is whole, and no new one stays alone."""
+    fresh = not arrays.exists()
     files.replace(arrays, lambda aside: _save(aside, ejected.arrays))
     if program is not None:
-        files.write_text(program, ejected.text)
+        try:
+            files.write_text(program, ejected.text)
+        except Failed:
+            if fresh:
+                arrays.unlink(missing_ok=True)
+            raise
 
 
 def _save(aside: Path, arrays: dict[str, Any]) -> None:

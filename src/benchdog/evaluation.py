@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import baseline, calibration, files, mistakes, ranges, resampling, slices, thresholds, weighing
+from benchdog import baseline, calibration, files, mistakes, origin, ranges, resampling, slices, thresholds, weighing
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import Data
 from benchdog.decode import decode
@@ -119,7 +120,7 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = 
     tops = {"worst": mistakes.Top(), **({"confident": mistakes.Top()} if spec.target.kind == "class" else {})}
     pairs: list[list[float]] = []
     count = 0
-    weighted = False
+    weighted, seen = False, hashlib.sha256()
     for inputs, target, share, ids in decoded(data, split):
         answer, score = call(*inputs)
         scores, targets = torch.from_numpy(score), torch.from_numpy(np.asarray(target))
@@ -139,11 +140,13 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = 
                 [float(t), float(a)] for t, a in zip(target, answer.reshape(len(target), -1)[:, 0], strict=True)
             ]
         count += len(target)
+        seen.update(np.ascontiguousarray(target).tobytes())
     metrics, records = meter.value(), recorder.records()
     result: dict[str, Any] = {
         "format": FORMAT,
         "split": split,
         "samples": count,
+        "held_out": origin.held_out(data, split, seen.hexdigest()),
         **({"weighted": [name for name in WEIGHTED if name in metrics]} if weighted else {}),
         "metrics": _finite(metrics),
         "classes": list(spec.target.classes),

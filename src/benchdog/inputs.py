@@ -21,6 +21,8 @@ ARRAYS = (".npy",)
 TABLES = (".csv", ".tsv")
 TEXTS = (".txt",)
 SUFFIXES = {"image": IMAGES, "array": ARRAYS, "row": TABLES, "tokens": TEXTS}
+NAMED = (*TEXTS, *TABLES, ".json")
+"""How a word ends that names a file, and is no text to answer."""
 MARKS = ",;\t|:"
 """What usually stands between the cells of a table."""
 SHOWN = 8  # names that a message spells out
@@ -77,7 +79,10 @@ def raws(
     kind = single[1]["op"] if single else "row"
     for argument in arguments:
         if kind == "tokens" and not _is_file_of_texts(argument):
-            yield Raw(id=argument[:40], fields={spec.fields[0].name: argument})
+            if why := _meant_as_path(argument):
+                yield Unreadable(argument, why)
+            else:
+                yield Raw(id=argument[:40], fields={spec.fields[0].name: argument})
             continue
         for path in _expand(argument, SUFFIXES.get(kind, ())):
             if isinstance(path, Unreadable):
@@ -101,6 +106,22 @@ def _is_file_of_texts(argument: str) -> bool:
         return Path(argument).suffix.lower() in (*TEXTS, *TABLES) and Path(argument).is_file()
     except (OSError, ValueError):  # a text can be too long for a path, or hold a NUL
         return False
+
+
+def _meant_as_path(argument: str) -> str:
+    """Say what is wrong with a word that must be the name of a file or folder; "" for a text to answer."""
+    try:
+        if argument and Path(argument).is_dir():
+            return f"that is a folder: name its files, {Path(argument, '*.txt')} say"
+        word = not any(c.isspace() for c in argument)
+        if argument and word and Path(argument).is_file():
+            return f"that is a file, but texts are read from {', '.join((*TEXTS, *TABLES))} files alone"
+    except (OSError, ValueError):  # too long for a path, or with a NUL: a text
+        return ""
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    if word and (argument.lower().endswith(NAMED) or any(mark in argument for mark in separators)):
+        return "there is no such file (a text that looks like a path goes into a .txt file or a table)"
+    return ""
 
 
 def _expand(argument: str, suffixes: tuple[str, ...]) -> Iterator[Path | Unreadable]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PRINTED = 2000
 """Samples whose ids go into a fingerprint."""
+NAMED = 100
+"""Samples whose ids go into the mark of a split; an id can mean reading a file."""
 
 
 # --- code -------------------------------------------------------------------------------------------
@@ -129,6 +131,19 @@ def _differences(was: Any, now: Any, place: str) -> list[str]:
 def _short(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def held_out(data: Data, split: str, targets: str) -> str:
+    """Give a mark of the samples that a model was judged on, whatever it saw of them: ids spread over them, targets.
+
+    Args:
+        targets: a hash of them, in their order.
+    """
+    samples, ids = data.splits[split], list[str]()
+    if (count := data.sizes()[split]) is not None:
+        taken = min(count, NAMED)
+        ids = samples.ids([i * count // taken for i in range(taken)])  # type: ignore[union-attr]
+    return hashlib.sha256(json.dumps([count, ids, targets]).encode()).hexdigest()[:16]
 
 
 def fingerprint(data: Data) -> str | None:

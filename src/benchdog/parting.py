@@ -18,6 +18,8 @@ from benchdog.recipe import Recipe, inside, read_resolved
 
 WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every", "loader.workers", "loader.memory")
 """Recipe keys that can't change a run's numbers."""
+MOST_LABELS = 12
+"""Labels whose combinations are tried for the one that a fingerprint is of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,15 +39,37 @@ class Parting:
     effect: bool = True
 
 
-def partings(one: Path, other: Path) -> tuple[list[Parting], int]:
-    """Compare two runs' folders; also give how many of their first steps have the same loss, bit for bit."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """What a comparison found.
+
+    Attributes:
+        partings: what differs, what acts on the numbers first.
+        same: how many of the first steps have the same loss, bit for bit.
+        fault: why the losses say nothing, or too little; "" when they are whole.
+    """
+
+    partings: list[Parting]
+    same: int
+    fault: str = ""
+
+
+def compare(one: Path, other: Path) -> Compared:
+    """Compare two runs' folders."""
     found = [*_recipes(one, other), *_data(one, other), *_code(one, other), *_environments(one, other)]
     found += _orders(one, other)
     losses, same = _losses(one, other)
     found += losses
     if not losses:
         found += _weights(one, other)
-    return sorted(found, key=lambda parting: not parting.effect), same
+    faults = [fault for fault in map(_loss_fault, (one, other)) if fault]
+    if not faults and not same and not losses:
+        faults = [f"{one.name} and {other.name} have no step of training in common"]
+    return Compared(
+        partings=sorted(found, key=lambda parting: not parting.effect),
+        same=same,
+        fault="; ".join(dict.fromkeys(faults)),
+    )
 
 
 def _recipes(one: Path, other: Path) -> Iterator[Parting]:
@@ -86,7 +110,10 @@ def _data(one: Path, other: Path) -> Iterator[Parting]:
                 name = _names(one, split)(differing[0])
                 what = f"{part} of {split} sample {name}{more}"
                 first = differing[0]
-                yield Parting(where="data", what=what, values=(_hex(a[first]), _hex(b[first])))
+                values = _hex(a[first]), _hex(b[first])
+                if part == "target":
+                    values = _labelled(one, a[first], values[0]), _labelled(other, b[first], values[1])
+                yield Parting(where="data", what=what, values=values)
     if facts[0].get("data") != facts[1].get("data") and not (kept[0] and kept[1]):
         yield Parting(where="data", what="the samples' ids", values=("", ""))
 
@@ -150,6 +177,20 @@ def _read_losses(folder: Path) -> np.ndarray:
     return np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
 
 
+def _loss_fault(folder: Path) -> str:
+    """Say what is wrong with a run's losses: one of four bytes for every step of a finished run."""
+    run, path = files.read_json(folder / "run.json"), folder / LOSSES
+    steps, finished = int(run.get("steps_done") or 0), run.get("status") == "finished"
+    if not path.is_file():
+        return f"{LOSSES} of {folder.name} is missing" if steps else ""
+    length = path.stat().st_size
+    if finished and length != 4 * steps:
+        return f"{LOSSES} of {folder.name} is damaged: it has {length} bytes, {steps} steps have {4 * steps}"
+    if not np.isfinite(values := _read_losses(folder)).all() and np.isinf(values).any():
+        return f"{LOSSES} of {folder.name} is damaged: a loss in it is infinite"
+    return ""
+
+
 def _weights(one: Path, other: Path) -> Iterator[Parting]:
     paths = [folder / "artifact" / "model.safetensors" for folder in (one, other)]
     if all(path.is_file() for path in paths):
@@ -176,6 +217,21 @@ def _names(folder: Path, split: str) -> Callable[[int], str]:
 
 def _sizes(sizes: dict[str, Any]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sizes.items())
+
+
+def _labelled(folder: Path, mark: torch.Tensor, otherwise: str) -> str:
+    """Give the class, or the true labels, whose fingerprint this is; `otherwise` where the run doesn't keep them."""
+    path = folder / "artifact" / "artifact.json"
+    target = files.read_json(path).get("spec", {}).get("target", {}) if path.is_file() else {}
+    kind, classes = target.get("kind"), list(target.get("classes") or ())
+    if kind == "class":
+        found = (prints.prints(np.arange(len(classes), dtype=np.int64)) == mark).nonzero().flatten().tolist()
+        return str(classes[found[0]]) if found else otherwise
+    if kind == "labels" and 0 < len(classes) <= MOST_LABELS:
+        every = (np.arange(2 ** len(classes))[:, None] >> np.arange(len(classes))) & 1
+        found = (prints.prints(every.astype(np.float32)) == mark).nonzero().flatten().tolist()
+        return ", ".join(np.array(classes)[every[found[0]] > 0]) or "none" if found else otherwise
+    return otherwise
 
 
 def _hex(value: torch.Tensor) -> str:

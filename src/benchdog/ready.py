@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 from filelock import FileLock
 
-from benchdog import __version__, artifact, files, paths
+from benchdog import __version__, artifact, files, paths, run
 from benchdog.api import ModelInfo, Task
-from benchdog.errors import BadData
+from benchdog.errors import BadData, BadUsage
 from benchdog.found import Found
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
@@ -33,6 +34,28 @@ def ready_made(name: str, plugins: Plugins) -> Found | None:
 def names(plugins: Plugins) -> list[str]:
     """List the models that answer without a run."""
     return [name for name, found in plugins.all("model").items() if _answers(found)]
+
+
+def find_run(name: str, runs: Path, plugins_of: Callable[[tuple[str, ...]], Plugins]) -> Path:
+    """Give the folder of a run, as `run.find` does; the name of a model is told apart from an unknown one.
+
+    Raises:
+        BadUsage: there is no such run.
+    """
+    try:
+        return run.find(name, runs)
+    except BadUsage as error:
+        missing = error
+    models = plugins_of(()).all("model")
+    if name not in models and name not in {found.where for found in models.values()}:
+        raise missing
+    known = [path.name for path in run.runs(runs)]
+    there = f"There is: {', '.join(known)}." if known else "There is none yet."
+    answers = " Answer with it as it is: benchdog predict NAME FILES." if name in names(plugins_of(())) else ""
+    raise BadUsage(
+        f"{name!r} is a model, and this takes a run: a model that was trained here.",
+        f"{there} Make one: benchdog train SOURCE --model {name}.{answers.replace('NAME', name)}",
+    )
 
 
 def _answers(found: Found) -> bool:

@@ -38,9 +38,15 @@ class Slicer:
     _keys: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        ways = self._ways()
-        if self.by not in ways:
-            raise BadUsage(f"The samples can't be cut by {self.by!r}.", nearest(self.by, ways))
+        ways, target = self._ways(), self.spec.target
+        if self.by in ways:
+            return
+        if self.by == target.name or (target.kind != "class" and self.by in target.classes):
+            raise BadUsage(
+                f"{self.by!r} is what the model answers, not a column that it sees: the samples aren't cut by it.",
+                f"By the true class: --by class. {nearest('', ways)}" if "class" in ways else nearest("", ways),
+            )
+        raise BadUsage(f"The samples can't be cut by {self.by!r}.", nearest(self.by, ways))
 
     def _ways(self) -> list[str]:
         columns = [column.name for f in self.spec.fields if f.kind == "table" for column in f.columns]

@@ -20,6 +20,13 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 NESTED = ("state_dict", "model_state_dict", "model")
 """Where training scripts put a model's weights among other things."""
 SHOWN = 4
+COMPLEX = (torch.complex64, torch.complex128)
+READ = (
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint64, torch.uint32, torch.uint16, torch.uint8),
+    torch.bool,
+)
+"""Kinds of number that a file's tensors are read as; complex ones are looked at, and fit no place."""
 
 
 @dataclass(slots=True)
@@ -71,9 +78,28 @@ def read(path: Path) -> dict[str, Tensor]:
         raise BadUsage(f"There is no file {path}.", "Give the path of a file of weights, or a run's name.")
     found = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     for name, tensor in found.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if odd := _odd(tensor):
+            raise BadData(
+                f"{path}: the tensor {name!r} is {odd}, which isn't read as weights.",
+                "Dense tensors are read, of float64, float32, float16, bfloat16, integers or bool: "
+                "save them as such, with tensor.to_dense(), .dequantize() or .float().",
+            )
+        if (tensor.is_floating_point() or tensor.is_complex()) and not bool(tensor.isfinite().all()):
             raise BadData(f"{path} holds something other than finite numbers in {name!r}.", "Get the file again.")
     return found
+
+
+def _odd(tensor: Tensor) -> str:
+    """Say what keeps a tensor from being read as numbers in their places: "sparse_coo"; "" when nothing does."""
+    if tensor.is_meta:
+        return "without values (on the device meta)"
+    if tensor.is_nested:
+        return "nested"
+    if tensor.is_quantized:
+        return f"quantised ({str(tensor.dtype).removeprefix('torch.')})"
+    if tensor.layout != torch.strided:
+        return str(tensor.layout).removeprefix("torch.")
+    return "" if tensor.dtype in (*READ, *COMPLEX) else str(tensor.dtype).removeprefix("torch.")
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -84,6 +110,8 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise BadData(f"{path} can't be read: {error}.", "The file is damaged: get it again.") from None
+    except (KeyError, AttributeError) as error:  # a type that this torch has no name for
+        raise BadData(f"{path} holds tensors of the type {error}, which isn't read.", "Save it as float32.") from None
 
 
 def _pickled(path: Path) -> dict[str, Tensor]:

@@ -36,24 +36,31 @@ def command(
     read = [facts.read_repeats(place) if place.suffix == ".json" else facts.read(place) for place in places]
     names, metrics = [each.name for each in read], comparison.final(read)
     verdict = comparison.verdict(read)
-    differing = facts.differences([each.recipe for each in read])
+    damage = comparison.damaged(read)
+    differing = None if damage else facts.differences([each.recipe for each in read])
     if out is not None:
         draw(read, out)
     if as_json:
         emit_json(
             {"format": FORMAT, "runs": names, "metrics": metrics, "recipe": differing, "verdict": verdict,
              "intervals": {key: [each.intervals().get(key) for each in read] for key in metrics},
+             "faults": {each.name: each.faults for each in read if each.faults},
              "out": str(out.absolute()) if out else None}
         )  # fmt: skip
         return
     rows = comparison.with_intervals(read)
     typer.echo(columns([(key, *row) for key, row in rows.items()], ("metric", *names)))
     typer.echo("\n" + verdict)
-    if differing:
+    if damage:
+        typer.echo("\n" + damage)
+    elif differing:
         told = [(key, *("-" if v is None else str(v) for v in row)) for key, row in differing.items()]
         typer.echo("\n" + columns(told, ("recipe key", *names)))
     else:
         typer.echo("\nTheir recipes are the same.")
+    for each in read:
+        for fault in each.faults:
+            say(f"{each.name}: {fault}")
     if out is not None:
         say(f"curves: {out.absolute()}")
 

@@ -27,18 +27,17 @@ def command(
     """Write a run as one plain PyTorch program, without Benchdog, that ends with the same weights."""
     import os
 
-    from benchdog import ejecting, paths
-    from benchdog import run as runs
+    from benchdog import ejecting, overwriting, paths, ready
     from benchdog.cli.output import emit_json, say
-    from benchdog.errors import BadUsage
     from benchdog.facts import readable
+    from benchdog.recipe import read_resolved
 
     home = out.parent if out else Path()
     data = data or home / "data.npz"
-    for path in (out, data):
-        if path and path.exists() and not force:
-            raise BadUsage(f"{path} is there already.", "Name another file, or overwrite it: --force")
-    folder = runs.find(run, paths.runs_dir(runs_dir))
+    written = [path for path in (out, data) if path]
+    overwriting.check(written, force)
+    folder = ready.find_run(run, paths.runs_dir(runs_dir), ctx.obj.plugins)
+    overwriting.check_sources(written, read_resolved(folder))
     place = os.path.relpath(data.absolute(), home.absolute())
     ejected = ejecting.eject(folder, ctx.obj.plugins, Path(place).as_posix(), trust=trust)
     ejecting.write(ejected, data, out)

@@ -16,18 +16,21 @@ def command(
     model: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.")] = "last",
     split: Annotated[str, typer.Option(help="test, valid or train.")] = "test",
     by: Annotated[
-        str, typer.Option(metavar="COLUMN|folder|class", help="Measure parts of the samples too, the worst first.")
-    ] = "",
+        str | None,
+        typer.Option(metavar="COLUMN|folder|class", help="Measure parts of the samples too, the worst first."),
+    ] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run from elsewhere brings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge a model on held-out samples, beside simple baselines; the report is written anew."""
-    from benchdog import judging, paths
-    from benchdog import run as runs
+    from benchdog import judging, paths, ready
+    from benchdog.errors import BadUsage
 
-    folder = paths.runs_dir(runs_dir)
-    result = judging.evaluate(runs.find(model, folder), split, ctx.obj.plugins, trust=trust, by=by)
+    if by is not None and not by.strip():
+        raise BadUsage("--by names nothing.", "Give a column, folder or class; or leave --by out.")
+    folder = ready.find_run(model, paths.runs_dir(runs_dir), ctx.obj.plugins)
+    result = judging.evaluate(folder, split, ctx.obj.plugins, trust=trust, by=by or "")
     if as_json:
         emit_json(result)
         return

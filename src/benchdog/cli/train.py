@@ -33,8 +33,8 @@ def command(
     workers: asked.Workers = None,
     set_: asked.Settings = None,
     time: Annotated[
-        str, typer.Option(metavar="TIME", help="End within 90s, 10m or 1h30m: steps are measured, epochs set.")
-    ] = "",
+        str | None, typer.Option(metavar="TIME", help="End within 90s, 10m or 1h30m: steps are measured, epochs set.")
+    ] = None,
     repeat: Annotated[
         int, typer.Option(min=1, metavar="N", help="Train under N seeds; tell mean and spread of the test metrics.")
     ] = 1,
@@ -72,10 +72,11 @@ def command(
         workers=workers,
     )
     folder = paths.runs_dir(runs_dir)
+    limit = seconds_of(time) if time is not None else 0.0
     if resume:
         changed = flags({}, set_ or [])
         others = any(value is not None for value in given.values()) or set(changed) - {"backend.ranks"}
-        if what or others or name or time or repeat > 1:
+        if what or others or name or limit or repeat > 1:
             raise BadUsage(
                 "--resume takes a run as it is; nothing can be changed but --set backend.ranks=N.",
                 "Leave the other settings out.",
@@ -93,16 +94,15 @@ def command(
             if as_json:
                 emit_json({"format": 0, "steps": lines})
             return
-        if time and "loop.epochs" in draft.values and draft.values["loop.epochs"].by in ("a flag", what):
+        if limit and "loop.epochs" in draft.values and draft.values["loop.epochs"].by in ("a flag", what):
             raise BadUsage("Both --time and the number of epochs are given.", "Leave one of them out.")
         if repeat > 1:
-            if time:
+            if limit:
                 raise BadUsage(
                     "--time and --repeat don't go together: each run would have other epochs.", "Set --epochs."
                 )
             _repeat(ctx, draft, folder, repeat, name, quiet, as_json)
             return
-        limit = seconds_of(time) if time else 0.0
         run = pipeline.train(draft, folder, name=name, quiet=quiet, seconds=limit)
     if as_json:
         emit_json({**run.facts, "folder": str(run.folder), "artifact": str(run.folder / "artifact")})

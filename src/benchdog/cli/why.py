@@ -22,24 +22,58 @@ def command(
     from dataclasses import asdict
 
     from benchdog import paths
-    from benchdog.parting import partings
-    from benchdog.run import find
+    from benchdog.errors import BadData
+    from benchdog.parting import compare
 
-    folders = [find(name, paths.runs_dir(runs_dir)) for name in (one, other)]
-    found, same = partings(*folders)
+    folders = [_single(name, paths.runs_dir(runs_dir)) for name in (one, other)]
+    compared = compare(*folders)
+    found, same = compared.partings, compared.same
     if as_json:
         told = [{**asdict(parting), "values": list(parting.values)} for parting in found]
-        emit_json({"format": FORMAT, "runs": [f.name for f in folders], "partings": told, "same_steps": same})
+        names, fault = [folder.name for folder in folders], compared.fault or None
+        emit_json({"format": FORMAT, "runs": names, "partings": told, "same_steps": same, "fault": fault})
+        if fault:
+            raise typer.Exit(BadData.code)
         return
     acting = [parting for parting in found if parting.effect]
-    if not acting:
+    if not acting and not compared.fault:
         typer.echo(f"They don't part: the losses of all {same} steps that both have are the same, bit for bit.")
-    else:
+    elif acting:
         rows = [(p.where, p.what, *p.values) for p in acting]
         typer.echo(columns(rows, ("where", "what", *(folder.name for folder in folders))))
-        typer.echo(f"\n{_losses(same, any(parting.where == 'loss' for parting in acting))}")
+        if not compared.fault:
+            typer.echo(f"\n{_losses(same, any(parting.where == 'loss' for parting in acting))}")
     if idle := [parting.what for parting in found if not parting.effect]:
         say(f"Without effect on the numbers: {', '.join(idle)}.")
+    if compared.fault:
+        raise BadData(
+            f"How far the losses go together can't be told: {compared.fault}.",
+            f"Train it again, or see what they reached: benchdog runs compare {one} {other}."
+            + (" The rest is above." if acting else ""),
+        )
+
+
+def _single(name: str, runs: Path) -> Path:
+    """Give the folder of a single run.
+
+    Raises:
+        BadUsage: there is none of that name, or it is that of repeated runs.
+    """
+    from benchdog import files
+    from benchdog.errors import BadUsage
+    from benchdog.repeating import SUFFIX
+    from benchdog.run import find
+
+    summary = runs / f"{name}{SUFFIX}"
+    if not summary.is_file() or (runs / name / "run.json").is_file():
+        return find(name, runs)
+    told = files.read_json(summary)
+    lines = told.get("runs") if isinstance(told, dict) else None
+    names = [str(line.get("run")) for line in lines or () if isinstance(line, dict)]
+    raise BadUsage(
+        f"{name!r} names repeated runs; where two part is told of single ones.",
+        f"Name one of them: {', '.join(names)}. All together: benchdog runs compare {name} ANOTHER",
+    )
 
 
 def _losses(same: int, parted: bool) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchdog.report import figures, sections
-from benchdog.report.facts import Facts, differences
+from benchdog.report.facts import Facts, differences, mapping
 from benchdog.report.figures import Line
-from benchdog.report.html import Html, between, h, join, short, table, wording
+from benchdog.report.html import Html, between, h, join, number, short, table, wording
 
 
 def final(runs: Sequence[Facts]) -> dict[str, list[float | None]]:
@@ -52,6 +52,8 @@ def body(runs: Sequence[Facts]) -> Html:
     )
     changed = differences([run.recipe for run in runs])
     recipes = _table("key", runs, changed) if changed else h("p", "The recipes are the same.", cls="quiet")
+    if fault := damaged(runs):
+        recipes = h("p", fault, cls="quiet")
     return join(
         h("header", h("p", "Runs compared", cls="kicker"), h("h1", verdict(runs))),
         sections.section("How they learnt", curves),
@@ -77,9 +79,36 @@ def verdict(runs: Sequence[Facts]) -> str:
     for split in ("test", "valid"):
         key = f"{split}.{monitor}"
         known = [(value, run) for run in runs if (value := run.scalars().get(key)) is not None]
+        if len(known) == len(runs) > 1 and (marks := _apart(runs, split)):
+            each = ", ".join(f"{run.name} on {mark}" for run, mark in zip(runs, marks, strict=True))
+            more = ""
+            if any(run.target == "next-token" for run in runs):
+                more = " Texts in other units or windows are compared by bits_per_byte."
+            return (
+                f"These runs are not comparable, and none is best: they were judged on different {split} samples, "
+                f"of other data or divided otherwise: {each}.{more}"
+            )
         if len(known) == len(runs) > 1:
             return _ranked(known, key, f"{split} {wording(monitor)}", better)
     return f"{len(runs)} runs, not all of them evaluated."
+
+
+def _apart(runs: Sequence[Facts], split: str) -> list[str]:
+    """Describe the samples that each run was judged on where these aren't the same; [] where nothing says so."""
+    counts = [number(mapping(run.run.get("samples")).get(split)) for run in runs]
+    marks = [run.held_out(split) for run in runs]
+    if not all(marks):  # of a run that isn't finished, or older
+        marks = [str(run.run.get("data") or "") for run in runs]
+    if len(set(filter(None, marks))) < 2 and len({count for count in counts if count is not None}) < 2:
+        return []
+    pairs = zip(counts, marks, strict=True)
+    return [f"{'?' if count is None else int(count)} samples ({mark[:8] or 'unmarked'})" for count, mark in pairs]
+
+
+def damaged(runs: Sequence[Facts]) -> str:
+    """Say whose recipes can't be read, so that nothing is said of what they do differently; "" when all can."""
+    found = [f"{run.name}: {fault}" for run in runs for fault in run.faults if fault.startswith("recipe.toml")]
+    return f"The recipes can't be compared, for a damaged one: {'; '.join(found)}." if found else ""
 
 
 def _ranked(known: list[tuple[float, Facts]], key: str, what: str, better: str) -> str:

@@ -87,6 +87,10 @@ class Facts:
         epoch, value = number(best.get("epoch")), number(best.get("value"))
         return (int(epoch), value) if epoch is not None and value is not None else None
 
+    def held_out(self, split: str) -> str:
+        """Give the mark of the samples of a split that the run was judged on, "" when it was kept nowhere."""
+        return str(mapping(self.evaluations.get(split)).get("held_out") or "")
+
     def baselines(self, split: str) -> list[Json]:
         """Give the baselines that were measured on a split."""
         lines = objects(mapping(self.baseline.get("splits")).get(split))

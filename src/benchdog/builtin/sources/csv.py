@@ -107,6 +107,11 @@ class Csv:
         options = self.options
         if options.group and options.time:
             raise BadUsage("group and time can't both divide the rows.", "Give one of them.")
+        if not self._names or (len(self._names) > 1 and not all(self._names)):
+            raise BadUsage(
+                f"source.target is {list(self._names)}: each of its names must be that of a column.",
+                f'Write "NAME" or ["A", "B"]; left out, it is the last column. There is: {", ".join(table.columns)}.',
+            )
         if not any(self._names):
             self._names = tuple(name for name in table.columns if name != options.weight)[-1:]
             self.notes.append(f"The target is the last column, {self._names[0]!r} (option target).")

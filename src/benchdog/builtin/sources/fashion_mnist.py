@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, Cache, Field, Spec, Target
+from benchdog.api import BadData, BadUsage, Cache, Field, Spec, Target
 from benchdog.builtin.sources.arrays import ImageSplit
 from benchdog.builtin.sources.division import divide
 from benchdog.builtin.sources.options import FashionMnistOptions
@@ -38,6 +38,12 @@ class FashionMnist:
 
     def fetch(self, cache: Cache) -> None:
         """Download the four files (31 MB) unless a folder has them."""
+        if self.folder is not None and self.folder.is_file():
+            raise BadUsage(
+                f"{self.folder} is a file; fashion-mnist is always the same images, and takes no data of yours.",
+                f"Leave its path out, or give the folder of its four .gz files. To train on that file: "
+                f"benchdog train {self.folder}",
+            )
         if self.folder is None:
             for name, sha256 in FILES.items():
                 cache.download(HOST + name, sha256=sha256, name=name)

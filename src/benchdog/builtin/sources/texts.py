@@ -97,6 +97,11 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
         if name and name not in table.columns:
             raise BadUsage(f"{path} has no column {name!r} ({option}).", meant(name, table.columns))
     check_apart(options.weight, (options.column, options.label))
+    if options.column and options.column == options.label:
+        raise BadUsage(
+            f"The column {options.column!r} can't be both the text and its label.",
+            f"Name two: source.column and source.label. {meant('', table.columns)}",
+        )
     if options.weight and not options.label:
         raise BadUsage("Texts without labels have no weights: windows of them are learnt from.", "Give source.label.")
     table = without_weightless(table, options.weight, notes)
