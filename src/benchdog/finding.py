@@ -20,7 +20,7 @@ from benchdog.recipe import Part, Recipe, with_options
 from benchdog.room import make_room
 from benchdog.session import Session
 from benchdog.settle import settle
-from benchdog.training import Enough, rehearsed, still, trainer_of
+from benchdog.training import Enough, check_trainer, rehearsed, still, trainer_of
 
 STEPS = 100
 FIRST, LAST = 1e-7, 10.0
@@ -171,7 +171,7 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
         BadUsage: the trainer isn't `supervised`, or the rates don't grow.
         Failed: the loss is no finite number from the beginning.
     """
-    if not 0 < first < last:
+    if not 0 < first < last < math.inf:
         raise BadUsage(f"The rate can't grow from {first:g} to {last:g}.", "Give --from 1e-7 --to 10, say.")
     if draft.name("trainer") != TRAINER:
         raise BadUsage(
@@ -182,6 +182,7 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
     model = parts.build()
     refuse_mixing(parts, model)
     notes = [*parts.notes, *filter(None, [make_room(parts, model)])]
+    check_trainer(parts, model)
     base = float(parts.recipe.trainer.options["lr"])
     parts.recipe = alone(parts.recipe)
     rates = [float(rate) for rate in np.geomspace(first, last, steps)]

@@ -24,7 +24,7 @@ from benchdog.recipe import local_files, moved, read_resolved, with_ranks, write
 from benchdog.room import make_room, short, smaller_pieces
 from benchdog.run import Run, environment
 from benchdog.settle import Parts, reopen, settle
-from benchdog.training import train_rank
+from benchdog.training import check_trainer, train_rank
 from benchdog.transforms import Deployed
 
 
@@ -67,6 +67,8 @@ def train(
         from benchdog.budget import within
 
         _say(within(parts, seconds), quiet)
+    if not brings_model:
+        check_trainer(parts, model)
     recipe = parts.recipe
     names = {kind: getattr(recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
     if brings_model:

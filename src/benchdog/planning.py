@@ -13,6 +13,7 @@ from benchdog.flops import count
 from benchdog.room import make_room, needs
 from benchdog.settle import Parts, settle
 from benchdog.stages import stages
+from benchdog.training import check_trainer
 
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
@@ -22,6 +23,8 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     room = make_room(parts, model)
     needed = needs(parts, model)
     flops = count(parts, model)
+    parted = _parts(stages(model))
+    check_trainer(parts, model)
     free_memory = memory()[0]
     free_disk = shutil.disk_usage(next(p for p in (runs.resolve(), *runs.resolve().parents) if p.exists())).free
     problems = []
@@ -42,7 +45,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         ("task", recipe.task.name),
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
         *([("arithmetic", _arithmetic(flops, int(recipe.loop.batch)))] if flops["forward"] else []),
-        ("parts", _parts(stages(model))),
+        ("parts", parted),
         *([("start", parts.started.sentence())] if parts.started else []),
         ("trainer", recipe.trainer.name),
         ("backend", f"{recipe.backend.name}, {recipe.backend.options.get('precision', 'fp32')}"),

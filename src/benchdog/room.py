@@ -35,7 +35,10 @@ def bytes_of(text: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(|K|M|G|Ki|Mi|Gi)B?\s*", text, re.IGNORECASE)
     if not found or not float(found[1]):
-        raise BadUsage(f"{text!r} is not an amount of memory.", "Write 8GB or 500MiB.")
+        raise BadUsage(
+            f"{text!r} is not an amount of memory.",
+            "Write 8GB or 500MiB; the units are KB, MB, GB, KiB, MiB, GiB, and B for bytes.",
+        )
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 

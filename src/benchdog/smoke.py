@@ -20,10 +20,10 @@ from benchdog.errors import BadUsage
 from benchdog.exporting import export
 from benchdog.loading import Arrays, Samples
 from benchdog.opening import open_model
-from benchdog.recipe import write_resolved
+from benchdog.recipe import with_options, write_resolved
 from benchdog.run import Run
 from benchdog.settle import settle
-from benchdog.training import train_rank
+from benchdog.training import check_trainer, train_rank
 
 SECONDS = 8.0
 """Time given to overfitting the batch."""
@@ -86,6 +86,10 @@ class _Trial:
         count = min(len(train), parts.recipe.loop.batch)
         few = Samples(Few(train.split, range(count)), train.spec, train.preprocess)
         parts.data = Data(parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few))
+        if parts.recipe.trainer.name == "supervised":
+            check_trainer(parts, parts.build())
+            # Its length is the run's, and the stages here have others.
+            parts.recipe = with_options(parts.recipe, schedule="constant", schedule_options={}, warmup=0.0)
         loop = replace(parts.recipe.loop, epochs=1, patience=0)
         parts.recipe = replace(parts.recipe, loop=loop, loader=replace(parts.recipe.loader, workers=0))
         facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}

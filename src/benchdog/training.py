@@ -27,6 +27,7 @@ from benchdog.run import Run
 from benchdog.session import Session
 from benchdog.settle import Parts, again
 from benchdog.signals import Signals
+from benchdog.stages import stages
 
 MEASURED = 6.0
 """Seconds given to measuring steps."""
@@ -110,6 +111,16 @@ def trainer_of(parts: Parts) -> Trainer:
     if parts.data.weighted:
         weighing.refuse_trainer(part.name, trainer)
     return trainer
+
+
+def check_trainer(parts: Parts, model: nn.Module) -> None:
+    """Let the trainer see before a run is made whether its options can work; the model isn't used afterwards."""
+    check = getattr(trainer_of(parts), "check", None)
+    if check is None:
+        return
+    count, loop = parts.data.sizes()["train"], parts.recipe.loop
+    steps = None if count is None else -(-count // loop.batch) * loop.epochs
+    check(model, stages(model), steps, parts.task)
 
 
 def still() -> Progress:

@@ -11,21 +11,42 @@ from typing import Any
 from benchdog.api import BadUsage, nearest
 
 
-def named(name: str, home: ModuleType, kind: type, what: str, own: tuple[str, ...] = ()) -> type:
+def named(
+    name: str,
+    home: ModuleType,
+    kind: type,
+    what: str,
+    own: tuple[str, ...] = (),
+    unfit: Mapping[str, str] | None = None,
+) -> type:
     """Find a class by its name in `home`, or by package.module:Class.
 
+    Args:
+        own: other words that would have done.
+        unfit: names in `home` that can't be used here, with the reason.
+
     Raises:
-        BadUsage: there is none, or it is no `kind`; `own` are other words that would have done.
+        BadUsage: there is none, it is no `kind`, or it is unfit.
     """
+    unfit = unfit or {}
     place, colon, attribute = name.rpartition(":")
     try:
         module = import_module(place) if colon else home
     except ImportError as error:
         raise BadUsage(f"The {what} {name!r} can't be imported: {error}.", f"Is {place} installed?") from None
     cls = getattr(module, attribute, None)
-    if isinstance(cls, type) and issubclass(cls, kind):
+    fits = isinstance(cls, type) and issubclass(cls, kind)
+    if isinstance(cls, type) and fits and attribute not in unfit:
         return cls
-    known = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, kind) and c is not kind]
+    known = [
+        n
+        for n, c in vars(module).items()
+        if isinstance(c, type) and issubclass(c, kind) and c is not kind and n not in unfit and n[0] != "_"
+    ]
+    if fits:
+        raise BadUsage(f"The {what} {name!r} {unfit[attribute]}.", nearest(name, [*own, *known]))
+    if colon and not known:
+        raise BadUsage(f"{place} has no {what}.", f"{kind.__name__} is what its class must be derived from.")
     raise BadUsage(f"There is no {what} {name!r}.", nearest(name, [*own, *known]))
 
 

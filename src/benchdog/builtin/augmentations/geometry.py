@@ -80,6 +80,15 @@ class Crop(Moving):
     def __init__(self, options: CropOptions) -> None:
         self.options = options
 
+    def check(self, spec: Spec) -> None:
+        super().check(spec)
+        sides = [side for i in self.pictures for side in spec.fields[i].shape[1:] if side is not None]
+        if sides and self.options.padding >= min(sides):
+            raise BadUsage(
+                f"The augmentation 'crop' moves by up to {self.options.padding} pixels; a side has {min(sides)}.",
+                "Give a smaller padding: of what is moved that far nothing is left.",
+            )
+
     def draw(self, draws: Draws) -> Tensor:
         return (draws.uniform(self.dimensions) * (2 * self.options.padding + 1)).long()
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from benchdog.api import BadUsage, Session
+from benchdog.api import BadUsage
 
 from .options import Supervised as Options
 from .tuning import fits
@@ -58,7 +58,7 @@ class Lora:
         BadUsage: no layer fits, or another setting can't go with it.
     """
 
-    def __init__(self, options: Options, session: Session, head: str) -> None:
+    def __init__(self, options: Options, model: nn.Module, head: str, seed: int) -> None:
         self.layers: dict[str, nn.Linear | nn.Conv2d] = {}
         self.corrections: dict[str, Correction] = {}
         self._hooks: list[Any] = []
@@ -67,8 +67,8 @@ class Lora:
             return
         if options.average != "none":
             raise BadUsage("trainer.lora and trainer.average exclude each other.", "Leave one of them out.")
-        draw = torch.Generator().manual_seed(session.seed)
-        for name, module in session.model.named_modules():
+        draw = torch.Generator().manual_seed(seed)
+        for name, module in model.named_modules():
             if fits(name, options.lora_layers) and not fits(name, [head]) and correctable(module):
                 self.layers[name] = module
                 self.corrections[name] = Correction(module, options.lora, options.lora_scale, draw)

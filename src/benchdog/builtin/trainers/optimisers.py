@@ -11,12 +11,17 @@ import torch
 from torch import nn
 
 from benchdog.api import BadUsage
+from benchdog.builtin.backends.uncompiled import spare_the_compiler
 from benchdog.builtin.named import arguments, named
 
 from .options import Supervised as Options
 
 TAKEN = ("lr", "weight_decay")
 """Arguments that are options of the trainer itself."""
+UNFIT = {
+    "LBFGS": "evaluates the model several times a step, which this trainer doesn't do",
+    "SparseAdam": "needs sparse gradients, which no model here has",
+}
 
 
 def make_optimiser(
@@ -27,7 +32,8 @@ def make_optimiser(
     Raises:
         BadUsage: there is no such optimiser, or it doesn't take these settings.
     """
-    cls: Any = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser")
+    spare_the_compiler()
+    cls: Any = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser", unfit=UNFIT)
     taken = inspect.signature(cls).parameters
     more = arguments(cls, options.optimiser_options, "optimiser_options", TAKEN)
     if options.weight_decay:
@@ -38,12 +44,13 @@ def make_optimiser(
         groups = [{"params": [p for p in model.parameters() if p.requires_grad]}]
     if not any(group["params"] for group in groups):
         raise BadUsage("The model has no parameters that learn.", "Choose another --model.")
-    if issubclass(cls, torch.optim.LBFGS):
-        raise BadUsage("LBFGS evaluates the model several times a step, which this trainer doesn't do.", "Use Adam.")
     try:
         made: torch.optim.Optimizer = cls(groups, **{"lr": options.lr, **more})
-    except (TypeError, ValueError) as error:
-        raise BadUsage(f"optimiser {options.optimiser!r}: {error}.", "Choose another trainer.optimiser.") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        hint = (
+            "Look at trainer.optimiser_options." if options.optimiser_options else "Choose another trainer.optimiser."
+        )
+        raise BadUsage(f"optimiser {options.optimiser!r}: {str(error).rstrip('.')}.", hint) from None
     return made
 
 

@@ -18,6 +18,10 @@ from .options import Supervised as Options
 
 CURVES = ("constant", "linear", "cosine")
 OTHERS = {"one-cycle": OneCycleLR, "plateau": ReduceLROnPlateau}
+HELD = "takes functions or other schedules, which a recipe can't hold"
+UNFIT = dict.fromkeys(("LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"), HELD)
+AMISS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What torch's schedulers raise for arguments that they can't use, some of them only when they move."""
 BY_STEP = ("OneCycleLR", "CyclicLR")
 """torch's schedulers that are meant to move with each step; the others move with each epoch."""
 
@@ -48,14 +52,20 @@ class Schedule(Constant):
     def step(self) -> None:
         """A step was done."""
         if self.every == "step":
-            self.scheduler.step()
+            self._move()
 
     def epoch_done(self, metrics: Mapping[str, Any]) -> None:
         """An epoch was done and judged."""
         if self.every == "epoch":
-            self.scheduler.step()
+            self._move()
         elif self.every == "metric":
-            self.scheduler.step(metrics.get(self.monitor, math.nan))
+            self._move(metrics.get(self.monitor, math.nan))
+
+    def _move(self, *metric: Any) -> None:
+        try:
+            self.scheduler.step(*metric)
+        except AMISS as error:
+            raise amiss(type(self.scheduler).__name__, error) from None
 
     def state_dict(self) -> dict[str, Any]:
         """Give what a resume needs."""
@@ -93,7 +103,7 @@ def make_schedule(
     if options.schedule in CURVES:
         return _curve(options, optimiser, steps)
     cls: Any = OTHERS.get(options.schedule) or named(
-        options.schedule, lr_scheduler, LRScheduler, "schedule", (*CURVES, *OTHERS)
+        options.schedule, lr_scheduler, LRScheduler, "schedule", (*CURVES, *OTHERS), UNFIT
     )
     if options.warmup:
         raise BadUsage(
@@ -109,8 +119,14 @@ def make_schedule(
         given.setdefault("mode", better)
     try:
         scheduler = cls(optimiser, **given)
-    except (TypeError, ValueError) as error:
-        raise BadUsage(f"schedule {options.schedule!r}: {error}.", "Look at trainer.schedule_options.") from None
+    except AMISS as error:
+        raise amiss(options.schedule, error) from None
+    length = getattr(scheduler, "total_steps", None)
+    if steps is not None and length is not None and length < steps:
+        raise BadUsage(
+            f"The schedule {options.schedule!r} ends after {length} steps; the run has {steps}.",
+            "Leave total_steps out of trainer.schedule_options: then it is the run's.",
+        )
     if isinstance(scheduler, ReduceLROnPlateau):
         return Schedule(scheduler, "metric", monitor)
     return Schedule(scheduler, "step" if cls.__name__ in BY_STEP else "epoch")
@@ -126,8 +142,26 @@ def _curve(options: Options, optimiser: Optimizer, steps: int | None) -> Constan
     rise = round(options.warmup * length) if options.warmup < 1 else round(options.warmup)
     if options.schedule == "constant" and not rise:
         return Constant()
+    if steps is not None and rise >= steps:
+        raise BadUsage(
+            f"The warm-up takes {rise} steps, the run has {steps}: the rate would never be trainer.lr.",
+            "Give a smaller trainer.warmup (below 1 it is a share of the run), or more --epochs.",
+        )
     shape = partial(rate, curve=options.schedule, rise=rise, steps=length)
     return Schedule(LambdaLR(optimiser, shape), "step")
+
+
+def tried(schedule: Constant | Schedule, optimiser: Optimizer, monitor: str) -> None:
+    """Move a schedule that isn't used any more by a step and an epoch; BadUsage when it can't."""
+    optimiser._opt_called = True  # type: ignore[attr-defined]  # else it warns: no step was done
+    schedule.step()
+    schedule.epoch_done({monitor: 0.0})
+
+
+def amiss(schedule: str, error: Exception) -> BadUsage:
+    """Say that a schedule can't use its arguments."""
+    said = str(error).rstrip(".") or type(error).__name__
+    return BadUsage(f"schedule {schedule!r}: {said}.", "Look at trainer.schedule_options.")
 
 
 def _known(steps: int | None, schedule: str) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
-from benchdog.api import Session
+from benchdog.api import Session, Task
 from benchdog.builtin.trainers.averages import make_average
 from benchdog.builtin.trainers.compiling import compiled
 from benchdog.builtin.trainers.lora import Lora
 from benchdog.builtin.trainers.optimisers import make_limit, make_optimiser
 from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.builtin.trainers.recomputing import recomputing
-from benchdog.builtin.trainers.schedules import make_schedule
+from benchdog.builtin.trainers.schedules import make_schedule, tried
 from benchdog.builtin.trainers.tuning import Tuning
 
 
@@ -23,11 +25,19 @@ class Supervised:
     def __init__(self, options: Options) -> None:
         self.options = options
 
+    def check(self, model: nn.Module, stages: Sequence[str], steps: int | None, task: Task, /) -> None:
+        """See what a run would trip over: names of parts, arguments of optimiser and schedule."""
+        lora = Lora(self.options, model, stages[-1] if stages else "", 0)
+        tuning = Tuning(self.options, model, stages, lora.parameters)
+        optimiser = make_optimiser(self.options, model, tuning.groups())
+        schedule = make_schedule(self.options, optimiser, steps, task.monitor, task.better)
+        tried(schedule, optimiser, task.monitor)
+
     def train(self, session: Session, /) -> nn.Module:
         """Train the session's model until its last epoch."""
         device, task, options = session.device, session.task, self.options
         stages = session.stages
-        lora = Lora(options, session, stages[-1] if stages else "")
+        lora = Lora(options, session.model, stages[-1] if stages else "", session.seed)
         tuning = Tuning(options, session.model, stages, lora.parameters)
         model = device.prepare(session.model)
         parameters = list(model.parameters())
