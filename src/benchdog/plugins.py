@@ -213,9 +213,8 @@ class Plugins:
         if ":" in name:
             return _reference(kind, name)
         hint = nearest(name, self.all(kind))
-        give = {"source": "benchdog train", "exporter": "--to", "augmentation": "loader.augment ="}.get(
-            kind, f"--{kind}"
-        )
+        places = {"source": "benchdog train", "exporter": "--to", "augmentation": "loader.augment ="}
+        give = places.get(kind, f"--{kind}")
         hint += f" A class of your own: {give} package.module:Class or file.py:Class."
         raise BadUsage(f"There is no {kind} {name!r}.", hint)
 

@@ -37,7 +37,7 @@ def bytes_of(text: str) -> int:
     if not found or not float(found[1]):
         raise BadUsage(
             f"{text!r} is not an amount of memory.",
-            "Write 8GB or 500MiB; the units are KB, MB, GB, KiB, MiB, GiB, and B for bytes.",
+            "Write 8GB or 500MiB; the units are B, KB, MB, GB, KiB, MiB, GiB.",
         )
     return int(float(found[1]) * UNITS[found[2].upper()])
 
@@ -58,6 +58,9 @@ def make_room(parts: Parts, model: nn.Module) -> str:
         batch = min(fitting, LARGEST, max(1, (count or LARGEST) // STEPS))
         batch = batch // 8 * 8 or batch
         parts.recipe = replace(parts.recipe, loop=replace(loop, batch_size=batch))
+        if batch < min(fitting, LARGEST) // 8 * 8:
+            room = f"{fitting} samples would fit into {readable(limit)}"
+            return f"batch size {batch}, so that an epoch has {STEPS} steps; {room}"
         return f"batch size {batch}: {fitting} samples fit into {readable(limit)}"
     pieces = -(-loop.batch // fitting)
     if pieces <= loop.accumulate:

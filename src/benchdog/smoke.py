@@ -83,11 +83,11 @@ class _Trial:
         train = parts.data.splits["train"]
         if not isinstance(train, Samples):
             raise BadUsage("--smoke needs a source with positions; this one is a stream.", "Train a short run.")
+        check_trainer(parts, parts.build())
         count = min(len(train), parts.recipe.loop.batch)
         few = Samples(Few(train.split, range(count)), train.spec, train.preprocess)
         parts.data = Data(parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few))
         if parts.recipe.trainer.name == "supervised":
-            check_trainer(parts, parts.build())
             # Its length is the run's, and the stages here have others.
             parts.recipe = with_options(parts.recipe, schedule="constant", schedule_options={}, warmup=0.0)
         loop = replace(parts.recipe.loop, epochs=1, patience=0)

@@ -46,7 +46,8 @@ def named(
     if fits:
         raise BadUsage(f"The {what} {name!r} {unfit[attribute]}.", nearest(name, [*own, *known]))
     if colon and not known:
-        raise BadUsage(f"{place} has no {what}.", f"{kind.__name__} is what its class must be derived from.")
+        base = f"{kind.__module__}.{kind.__name__}"
+        raise BadUsage(f"{name!r} is no {what}.", f"It must be a class derived from {base}.")
     raise BadUsage(f"There is no {what} {name!r}.", nearest(name, [*own, *known]))
 
 

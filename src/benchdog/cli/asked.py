@@ -49,7 +49,7 @@ KEYS = {
 def by_key(**flags: Any) -> dict[str, Any]:
     """Give flags by the recipe's keys; None where one is absent."""
     size = flags.get("batch_size")
-    if size and size.isdecimal():
+    if size and size.lstrip("-").isdecimal():
         flags["batch_size"] = int(size)
     return {KEYS[name]: value for name, value in flags.items()}
 

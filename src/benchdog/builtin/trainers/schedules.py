@@ -19,7 +19,9 @@ from .options import Supervised as Options
 CURVES = ("constant", "linear", "cosine")
 OTHERS = {"one-cycle": OneCycleLR, "plateau": ReduceLROnPlateau}
 HELD = "takes functions or other schedules, which a recipe can't hold"
+BASES = "is only what others are made from"
 UNFIT = dict.fromkeys(("LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"), HELD)
+UNFIT |= dict.fromkeys(("LRScheduler", "_LRScheduler"), BASES)
 AMISS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What torch's schedulers raise for arguments that they can't use, some of them only when they move."""
 BY_STEP = ("OneCycleLR", "CyclicLR")
@@ -124,7 +126,7 @@ def make_schedule(
     length = getattr(scheduler, "total_steps", None)
     if steps is not None and length is not None and length < steps:
         raise BadUsage(
-            f"The schedule {options.schedule!r} ends after {length} steps; the run has {steps}.",
+            f"The schedule {options.schedule!r} ends at step {length}; the run has {steps}.",
             "Leave total_steps out of trainer.schedule_options: then it is the run's.",
         )
     if isinstance(scheduler, ReduceLROnPlateau):
