@@ -85,25 +85,22 @@ def test_lora_ends_as_plain_layers_changed_by_a_low_rank(place):
 def test_lora_beside_a_1x1_convolution_is_what_its_merged_weight_gives():
     from benchdog.builtin.trainers.lora import Lora
 
-    class Given:
-        model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 2))
-        seed = 0
-
-    lora = Lora(Options(lora=2, lora_scale=0.5), Given, "4")
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 2))
+    lora = Lora(Options(lora=2, lora_scale=0.5), model, "4", 0)
     assert list(lora.layers) == ["0"]
     with torch.no_grad():
         lora.corrections["0"].up.normal_()
     x = torch.randn(2, 3, 4, 4)
-    beside, weight = Given.model(x), Given.model[0].weight.clone()
+    beside, weight = model(x), model[0].weight.clone()
     with lora.merged():
-        assert not torch.equal(Given.model[0].weight, weight)
-        assert torch.allclose(Given.model(x), beside, atol=1e-5)
+        assert not torch.equal(model[0].weight, weight)
+        assert torch.allclose(model(x), beside, atol=1e-5)
         assert torch.equal(lora.state_dict()["0"]["weight"], weight)  # a checkpoint may be written meanwhile
-    assert torch.equal(Given.model[0].weight, weight)
-    assert set(Given.model.state_dict()) == {f"{i}.{k}" for i in (0, 2, 4) for k in ("weight", "bias")}
+    assert torch.equal(model[0].weight, weight)
+    assert set(model.state_dict()) == {f"{i}.{k}" for i in (0, 2, 4) for k in ("weight", "bias")}
     lora.finish()
-    assert torch.allclose(Given.model(x), beside, atol=1e-5)
-    assert not list(Given.model[0].children())
+    assert torch.allclose(model(x), beside, atol=1e-5)
+    assert not list(model[0].children())
 
 
 STOPPED = {
