@@ -15,7 +15,7 @@ from torch import nn
 
 from benchdog import artifact, checkpoints, files, origin, paths, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo
-from benchdog.compiling import decide
+from benchdog.compiling import Decision, decide
 from benchdog.cutting import refuse_mixing
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
@@ -53,22 +53,13 @@ def train(
     recipe = parts.recipe
     info = parts.plugins.find("trainer", recipe.trainer.name).info
     brings_model = isinstance(info, TrainerInfo) and not info.uses_model
-    parameters, decided = 0, None
-    if not brings_model:
-        model = parts.build()
-        refuse_mixing(parts, model)
-        if sentence := make_room(parts, model):
-            _say(sentence, quiet)
-        parameters = sum(p.numel() for p in model.parameters())
-        decided = decide(parts, model, seconds)
-        if decided is not None and decided.told:
-            _say(str(decided), quiet)
+    parameters, decided = (0, None) if brings_model else _prepare(parts, seconds, quiet)
     if seconds:
         from benchdog.budget import within
 
         _say(within(parts, seconds), quiet)
-    if not brings_model:
-        check_trainer(parts, model)
+        if not brings_model:
+            check_trainer(parts, parts.build())  # the number of steps is known only now
     recipe = parts.recipe
     names = {kind: getattr(recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
     if brings_model:
@@ -99,6 +90,21 @@ def train(
             _say(f"start: {parts.started.sentence()}", quiet)
         _carry_out(run, parts, quiet)
     return run
+
+
+def _prepare(parts: Parts, seconds: float, quiet: bool) -> tuple[int, Decision | None]:
+    """Settle what depends on the model: the batch's pieces, compiling; give its parameters' number and the latter."""
+    model = parts.build()
+    refuse_mixing(parts, model)
+    if sentence := make_room(parts, model):
+        _say(sentence, quiet)
+    decided = decide(parts, model, seconds)
+    if decided is not None and decided.told:
+        _say(str(decided), quiet)
+    parameters = sum(p.numel() for p in model.parameters())
+    if not seconds:
+        check_trainer(parts, model)
+    return parameters, decided
 
 
 def resume(
