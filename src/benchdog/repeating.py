@@ -57,7 +57,7 @@ def repeat(
 
 
 def _free_name(draft: Draft, runs: Path) -> str:
-    """Name the runs by what is trained on what, and a number: that of a repetition which was stopped, or a new one."""
+    """Name the runs by what is trained on what, and a number: that of runs that were stopped, or a new one."""
     recipe = settle(draft, None, runs).recipe
     info = draft.plugins.find("trainer", recipe.trainer.name).info
     brought = isinstance(info, TrainerInfo) and not info.uses_model
