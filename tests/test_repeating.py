@@ -74,6 +74,28 @@ def test_another_recipe_isnt_mixed_in(repeated):
     assert "made by another recipe: model.name" in run(*fewer, "--repeat", 2, cwd=place, code=2).err
 
 
+def test_without_a_name_each_repetition_has_its_own(repeated, tmp_path):
+    place, _ = repeated
+    words = ("train", place / "dots.csv", "--model", "linear", "--quiet", "--repeat", 2, "--json", "--epochs")
+    first = run(*words, 1, cwd=tmp_path).json
+    assert [line["run"] for line in first["runs"]] == ["csv-linear-repeated-1-seed-0", "csv-linear-repeated-1-seed-1"]
+    assert run(*words, 2, cwd=tmp_path).json["name"] == "csv-linear-repeated-2"
+    assert run(*words, 2, cwd=tmp_path).json["name"] == "csv-linear-repeated-3"
+    (tmp_path / "runs/csv-linear-repeated-3.repeats.json").unlink()  # as if it had been stopped on its way
+    assert run(*words, 2, cwd=tmp_path).json["name"] == "csv-linear-repeated-3"
+    (tmp_path / "runs/csv-linear-repeated-3.repeats.json").unlink()
+    assert run(*words, 1, cwd=tmp_path).json["name"] == "csv-linear-repeated-4"
+
+
+@pytest.mark.parametrize(
+    "words", [("evaluate", "lin"), ("predict", "lin", "dots.csv"), ("export", "lin", "--to", "safetensors")]
+)
+def test_the_name_of_repeated_runs_names_them_where_one_is_taken(repeated, words):
+    told = run(*words, cwd=repeated[0], code=2).err
+    assert "'lin' names repeated runs" in told
+    assert "There is: lin-seed-3, lin-seed-4." in told
+
+
 def test_a_repetition_takes_no_time_limit_and_no_resume(repeated):
     place, args = repeated
     timed = run("train", "digits", "--repeat", 2, "--time", "9s", cwd=place, code=2)

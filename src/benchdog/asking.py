@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
-from benchdog.layers import Given, Layer, flags, local_plugins, read_toml
+from benchdog.layers import Given, Layer, UnknownKey, flags, local_plugins, read_toml
 from benchdog.plugins import Plugins
 
 
@@ -52,11 +52,16 @@ def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discov
         shared: gives the plugins; local files of the command line and of the recipe are loaded together.
     """
     layers: list[Layer] = []
-    if what.endswith(".toml"):
-        layers.append(read_toml(Path(what)))
-    elif what:
-        layers.append(source_layer(what))
-    layers.append(flags(given, settings))
+    try:
+        if what.endswith(".toml"):
+            layers.append(read_toml(Path(what)))
+        elif what:
+            layers.append(source_layer(what))
+        layers.append(flags(given, settings))
+    except UnknownKey as error:
+        from benchdog.keys import meant
+
+        raise BadUsage(error.message, meant(error, layers, shared.plugins())) from None
     files: tuple[str, ...] = ()
     for layer in layers:
         files += local_plugins(layer)
@@ -79,7 +84,10 @@ def refuse_code(what: str, local: list[Path]) -> None:
     """
     if not what.endswith(".toml"):
         return
-    layer = read_toml(Path(what))
+    try:
+        layer = read_toml(Path(what))
+    except UnknownKey:
+        return  # which `ask` tells better, and before it runs anything
     asked = {str(path.resolve()) for path in local}
     named = set(local_plugins(layer))
     names = [(given, given.value) for key, given in layer.items() if key.endswith(".name")]

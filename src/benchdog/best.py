@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
+
+LONG = 20
+"""Epochs above which it is told how many were for nothing."""
+LEAST = 5
+"""The smallest patience that is advised."""
 
 
 class Best:
@@ -42,3 +48,16 @@ class Best:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what was stored."""
         self.facts, self.worse = state["facts"], state["worse"]
+
+
+def advised(best: Best, values: Sequence[float]) -> int:
+    """Give a patience that would have ended a run early and kept its best epoch; 0 when there was little to save.
+
+    Args:
+        best: one that hasn't seen an epoch.
+        values: the metric of each epoch, the first first.
+    """
+    bests = [epoch for epoch, value in enumerate(values, 1) if best.judge(epoch, value)]
+    if len(values) <= LONG or not bests or bests[-1] > len(values) / 2:
+        return 0
+    return max(LEAST, *(after - before for before, after in zip([0, *bests], bests, strict=False)))

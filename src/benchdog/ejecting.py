@@ -72,12 +72,7 @@ def eject(
         BadData: the data isn't what the run was trained on.
         Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
     """
-    run = Run.open(folder)
-    if run.facts.get("status") != "finished" or not (folder / "artifact").is_dir():
-        raise no_artifact(run.name)
-    recipe = read_resolved(folder)
-    plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
-    _refuse(recipe, run, plugins)
+    run, recipe, plugins = check(folder, plugins_of, trust)
     parts = reopen(recipe, plugins)
     if None in parts.data.sizes().values():
         raise _no(run, "its data is a stream")
@@ -88,6 +83,19 @@ def eject(
         return _written(run, parts, data)
     except Unbundled as error:
         raise _no(run, str(error)) from None
+
+
+def check(
+    folder: Path, plugins_of: Callable[[tuple[str, ...]], Plugins], trust: bool = False
+) -> tuple[Run, Recipe, Plugins]:
+    """See whether a run can be written down, as far as run and recipe tell; raises what `eject` does."""
+    run = Run.open(folder)
+    if run.facts.get("status") != "finished" or not (folder / "artifact").is_dir():
+        raise no_artifact(run.name)
+    recipe = read_resolved(folder)
+    plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
+    _refuse(recipe, run, plugins)
+    return run, recipe, plugins
 
 
 def _no(run: Run, why: str) -> BadUsage:

@@ -21,6 +21,8 @@ ARRAYS = (".npy",)
 TABLES = (".csv", ".tsv")
 TEXTS = (".txt",)
 SUFFIXES = {"image": IMAGES, "array": ARRAYS, "row": TABLES, "tokens": TEXTS}
+FILES = ("image", "array")
+"""Kinds of which a sample is a file."""
 NAMED = (*TEXTS, *TABLES, ".json")
 """How a word ends that names a file, and is no text to answer."""
 MARKS = ",;\t|:"
@@ -181,6 +183,8 @@ def _rows(
             reader = csv.reader(file, delimiter=mark, skipinitialspace=mark != " ")  # as the source csv does
             header = [name.strip() for name in next(reader, [])]
             fault = _header_fault(header, needed)
+            if fault and len(operations) == 1 and (kind := next(iter(operations.values()))["op"]) in FILES:
+                fault = f"the model takes {kind}s: give it their files, or a table with their paths in {needed[0]!r}"
             if fault:
                 yield Unreadable(str(path), fault)
                 return

@@ -22,6 +22,14 @@ class Given:
     base: Path
 
 
+class UnknownKey(BadUsage):
+    """A key that no recipe has; `close` says that the hint names one that is spelt alike."""
+
+    def __init__(self, key: str, by: str, hint: str, *, close: bool, layer: Mapping[str, Given]) -> None:
+        super().__init__(f"{by}: unknown key {key!r}.", hint)
+        self.key, self.close, self.layer = key, close, dict(layer)
+
+
 SHIPPED = sorted(Path(__file__).with_name("recipes").glob("*.toml"))
 Layer = dict[str, Given]
 """Values by dotted key: "loop.epochs", "model.name", "seed"."""
@@ -71,7 +79,7 @@ def layer_of(data: Mapping[str, Any], by: str, base: Path) -> Layer:
         else:
             layer[key] = Given(value, by, base)
     for key in layer:
-        _known(key, by)
+        _known(key, by, layer)
     return layer
 
 
@@ -80,19 +88,22 @@ def flags(values: Mapping[str, Any], settings: list[str]) -> Layer:
     base = Path.cwd()
     layer = {key: Given(value, "a flag", base) for key, value in values.items() if value is not None}
     for key in layer:
-        _known(key, "a flag")
+        _known(key, "a flag", layer)
+    unknown = []
     for setting in settings:
         key, sep, text = setting.partition("=")
         key = key.strip()
         if not sep:
             raise BadUsage(f"--set {setting!r} has no '='.", "Write --set loop.epochs=3")
-        _known(key, "--set")
         value = _toml_value(text.strip())
         if key in PARTS:
             key = f"{key}.name"
         if key in layer and layer[key].value != value:
             raise BadUsage(f"{key} is given twice: {layer[key].value!r} and {value!r}.", "Give it once.")
         layer[key] = Given(value, f"--set {setting}", base)
+        unknown += [] if is_key(key) else [key]
+    for key in unknown:  # told last: which options there are depends on what else is set
+        _known(key, "--set", layer)
     return layer
 
 
@@ -113,20 +124,20 @@ def is_key(key: str) -> bool:
     return key in recipe_keys() or key.partition(".")[0] in PARTS
 
 
-def _known(key: str, by: str) -> None:
-    table, dot, _ = key.partition(".")
+def _known(key: str, by: str, layer: Layer) -> None:
+    """Refuse a key that no recipe has; `layer` is what was given with it."""
     if is_key(key):
         return
+    table, dot, _ = key.partition(".")
     if table in TABLES and dot:
         known = [f"{table}.{f.name}" for f in fields(TABLES[table])]
-        if key in known:
-            return
-        raise BadUsage(f"{by}: unknown key {key!r}.", nearest(key, known))
+        raise UnknownKey(key, by, nearest(key, known), close=bool(get_close_matches(key, known)), layer=layer)
     owners = {f.name: f"{name}.{f.name}" for name, cls in TABLES.items() for f in fields(cls)}
     top = ["seed", "plugins", *PARTS, *TABLES]
-    close = [] if dot or get_close_matches(key, top) else get_close_matches(key, owners, n=1)
+    alike = bool(get_close_matches(key, top))
+    close = [] if dot or alike else get_close_matches(key, owners, n=1)
     hint = f"Did you mean {owners[close[0]]!r}?" if close else nearest(table, top)
-    raise BadUsage(f"{by}: unknown key {key!r}.", hint)
+    raise UnknownKey(key, by, hint, close=alike or bool(close), layer=layer)
 
 
 def local_plugins(layer: Layer) -> tuple[str, ...]:

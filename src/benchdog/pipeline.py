@@ -24,6 +24,7 @@ from benchdog.recipe import local_files, moved, read_resolved, with_ranks, write
 from benchdog.room import make_room, short, smaller_pieces
 from benchdog.run import Run, environment
 from benchdog.settle import Parts, reopen, settle
+from benchdog.signals import interrupted
 from benchdog.training import check_trainer, train_rank
 from benchdog.transforms import Deployed
 
@@ -177,6 +178,9 @@ def attended(run: Run, parts: Parts) -> Iterator[None]:
             run.log("and that could not be written down")
         if not stopped:
             plugins.emit("benchdog_run_failed", run=facts, error=text)
+        if isinstance(error, KeyboardInterrupt):
+            info = plugins.find("trainer", parts.recipe.trainer.name).info
+            raise interrupted(run.folder, getattr(info, "resumable", True)) from None
         raise
     finally:
         run.release()
@@ -196,6 +200,7 @@ def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
         finally:
             run.facts = Run.open(run.folder).facts  # rank 0 has written what was done
         trained, module = None, parts.build()
+    _say("judging on valid, writing artifact and report", quiet)
     finish(run, parts, trained, module, quiet)
 
 

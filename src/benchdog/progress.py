@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 INTERVAL = 0.1
 """Seconds between two drawings of the bar."""
+MANY, LINES = 200, 100
+"""From more epochs than MANY on, about LINES of them get a line; metrics.jsonl has all."""
 
 
 class Progress:
@@ -22,10 +24,14 @@ class Progress:
         self._bar: tqdm[Any] | None = None
         self._next = 0.0
         self._loss = ""
+        self._every = -(-epochs // LINES) if epochs > MANY else 1
+        self._best = self._last = ""  # the lines of these epochs, as long as they aren't printed
+        self._numbered = False
         self._begun = time.perf_counter()
 
     def epoch(self, epoch: int, done: int, steps: int | None) -> None:
         """Begin an epoch's bar."""
+        self._numbered = True
         self._begun = time.perf_counter()
         if self._terminal:
             name = f"epoch {epoch + 1}/{self.epochs}"
@@ -49,13 +55,27 @@ class Progress:
             return
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         seconds = time.perf_counter() - self._begun
-        mark = "  *" if better else ""
+        mark = "  *" if better and self._numbered else ""
         width = len(str(self.epochs))
-        print(f"epoch {epoch:>{width}}/{self.epochs}  {numbers}  {seconds:.1f} s{mark}", file=sys.stderr, flush=True)
+        count = f"epoch {epoch:>{width}}/{self.epochs}  " if self._numbered else ""  # some trainers know no epochs
+        line = f"{count}{numbers}  {seconds:.1f} s{mark}"
+        self._last = line
+        if better:
+            self._best = line
+        if self._every == 1 or epoch == 1 or (epoch % self._every == 0 and epoch < self.epochs):
+            self._print(line)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bar away; print the best and the last epoch's lines if they weren't."""
         self._hide()
+        for line in dict.fromkeys((self._best, self._last)):
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        if line:
+            print(line, file=sys.stderr, flush=True)
+        self._best = "" if line == self._best else self._best
+        self._last = "" if line == self._last else self._last
 
     def _hide(self) -> None:
         if self._bar is not None:

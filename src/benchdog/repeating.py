@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from benchdog import files, judging, pipeline
+from benchdog.api import TrainerInfo
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage
 from benchdog.layers import Given
 from benchdog.plugins import Plugins
 from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
-from benchdog.run import NOT_IN_NAMES, Run
+from benchdog.run import Run, stem_of
 from benchdog.settle import settle
 
 FORMAT = 0
@@ -31,14 +33,14 @@ def repeat(
 ) -> dict[str, Any]:
     """Train under the seeds seed, seed + 1, ..., evaluate each run, and summarise; the data is divided as ever.
 
-    The runs are NAME-seed-N; NAME.repeats.json beside them is the summary. Runs that were finished before are kept,
-    one that was stopped goes on.
+    The runs are NAME-seed-N; NAME.repeats.json beside them is the summary. Those of that name that are finished
+    are kept, one that was stopped goes on. Without a name they get one of their own, as a single run does.
 
     Raises:
         BadUsage: a run of that name was made by another recipe.
     """
     first = draft.seed
-    stem = name or _stem(draft)
+    stem = name or _free_name(draft, runs)
     lines = []
     for seed in range(first, first + times):
         folder = runs / f"{stem}-seed-{seed}"
@@ -54,12 +56,22 @@ def repeat(
     return summary
 
 
-def _stem(draft: Draft) -> str:
-    """Name the runs by what is trained on what, as a run is named."""
-    model = draft.name("model")
-    parts = (draft.name("source"), draft.name("trainer") if model == "auto" else model)
-    stem = "-".join(part.rpartition(":")[2] for part in parts)
-    return "".join("-" if c in NOT_IN_NAMES else c for c in stem) + "-repeated"
+def _free_name(draft: Draft, runs: Path) -> str:
+    """Name the runs by what is trained on what, and a number: that of runs that were stopped, or a new one."""
+    recipe = settle(draft, None, runs).recipe
+    info = draft.plugins.find("trainer", recipe.trainer.name).info
+    brought = isinstance(info, TrainerInfo) and not info.uses_model
+    stem = stem_of(recipe.source.name, (recipe.trainer if brought else recipe.model).name)
+    for number in itertools.count(1):
+        name = f"{stem}-repeated-{number}"
+        there = [path.name for path in runs.iterdir() if path.name.startswith(name)] if runs.is_dir() else []
+        if f"{name}{SUFFIX}" in there:
+            continue
+        first = runs / f"{name}-seed-{draft.seed}"
+        stopped = (first / "recipe.toml").is_file() and not _differing(draft, read_resolved(first), first)
+        if stopped or not any(each.startswith(f"{name}-seed-") for each in there):
+            break
+    return name
 
 
 def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> None:
@@ -83,7 +95,7 @@ def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> N
 
 def _differing(draft: Draft, stored: Recipe, folder: Path) -> list[str]:
     """List the keys of the recipe that are asked for otherwise than the run was made by."""
-    asked = settle(draft).recipe
+    asked = settle(draft, None, folder.parent).recipe
     was, now = ({**fixed(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, asked))
     if asked.loop.batch_size == AUTO:  # which the run has decided
         was.pop("loop.batch_size"), now.pop("loop.batch_size")

@@ -42,6 +42,12 @@ def _check_name(name: str) -> None:
         )
 
 
+def stem_of(source: str, model: str) -> str:
+    """Give the name of runs that have none of their own, without its number; of file.py:Class it is Class."""
+    stem = "-".join(name.rpartition(":")[2] for name in (source, model))
+    return "".join("-" if c in NOT_IN_NAMES else c for c in stem)
+
+
 @dataclass(slots=True)
 class Run:
     """A run's folder, held by this process while `lock` is."""
@@ -56,8 +62,7 @@ class Run:
         _check_name(name)
         with files.saving(runs):
             runs.mkdir(parents=True, exist_ok=True)
-        stem = "-".join(facts[kind].rpartition(":")[2] for kind in ("source", "model"))  # of file.py:Class, Class
-        stem = "".join("-" if c in NOT_IN_NAMES else c for c in stem)
+        stem = stem_of(facts["source"], facts["model"])
         for number in range(1, 1_000_000):
             folder = runs / (name or f"{stem}-{number}")
             try:
@@ -222,5 +227,10 @@ def find(name: str, folder: Path) -> Path:
     for path in (folder / name, Path(name)):
         if (path / "run.json").is_file():
             return path
+    if repeats := [path.name for path in known if path.name.startswith(f"{name}-seed-")]:
+        raise BadUsage(
+            f"{name!r} names repeated runs; this takes one of them.",
+            f"There is: {', '.join(repeats)}. Their summary: {folder / name}.repeats.json.",
+        )
     hint = nearest(name, [path.name for path in known]) if known else "Make one: benchdog train digits"
     raise BadUsage(f"There is no run {name!r} in {folder}.", hint)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from benchdog import paths
+from benchdog.errors import Stopped
 
 
 class Signals:
@@ -29,3 +33,10 @@ class Signals:
     def __exit__(self, *exc: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+def interrupted(run: Path, resumable: bool) -> Stopped:
+    """Say how to go on after Ctrl-C where no step is done: before the first, after the last, or at the second one."""
+    short = paths.short(run)
+    on, again = f"Go on with: benchdog train --resume {short}", f"Begin again: benchdog train {short}/recipe.toml"
+    return Stopped("Stopped before artifact and report were written.", on if resumable else again, 130)

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from benchdog import __version__
 from benchdog.cli.foreign import commands
+from benchdog.cli.guesses import only_once
 from benchdog.errors import BenchdogError, Failed, nearest
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Root(TyperGroup):
         found = getattr(loaded, attribute or ("app" if hasattr(loaded, "app") else "command"))
         app = found if isinstance(found, typer.Typer) else _alone(found, cmd_name)
         app.rich_markup_mode = None  # a plugin's group looks like the others
-        command = get_command(app)
+        command = get_command(only_once(app))
         command.name = cmd_name
         return command
 
@@ -189,6 +190,12 @@ def _usage(error: Any, as_json: bool) -> int:
     text, hint = error.format_message(), ""
     if getattr(error, "option_name", "") == "--plugin":
         hint = "--plugin goes before the command: benchdog --plugin FILE train ..."
+    elif hasattr(error, "possibilities"):  # an option that isn't there
+        from benchdog.cli.guesses import meant
+
+        if hint := meant(error):
+            error.possibilities = None
+            text = error.format_message()
     if as_json:
         emit_json({"error": {"message": text, "hint": hint, "code": error.exit_code}})
     error.show()

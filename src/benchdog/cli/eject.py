@@ -30,14 +30,14 @@ def command(
     from benchdog import ejecting, overwriting, paths, ready
     from benchdog.cli.output import emit_json, say
     from benchdog.facts import readable
-    from benchdog.recipe import read_resolved
 
     home = out.parent if out else Path()
     data = data or home / "data.npz"
     written = [path for path in (out, data) if path]
-    overwriting.check(written, force)
     folder = ready.find_run(run, paths.runs_dir(runs_dir), ctx.obj.plugins)
-    overwriting.check_sources(written, read_resolved(folder))
+    _, recipe, _ = ejecting.check(folder, ctx.obj.plugins, trust)
+    overwriting.check(written, force)
+    overwriting.check_sources(written, recipe)
     place = os.path.relpath(data.absolute(), home.absolute())
     ejected = ejecting.eject(folder, ctx.obj.plugins, Path(place).as_posix(), trust=trust)
     ejecting.write(ejected, data, out)

@@ -26,7 +26,7 @@ def command(
             help="The exporter: torch-export, torchscript, safetensors, onnx (benchdog-onnx), "
             "or another of `benchdog plugins list`.",
         ),
-    ],
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="The export's folder; exports/<exporter> in the run's.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="An exporter's option: key=value.")] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for writing, and for verifying.")] = 1800.0,
@@ -37,9 +37,12 @@ def command(
     """Export a model, verify it on held-out samples, and keep it only if it agrees."""
     from benchdog import paths
     from benchdog.cli.predict import find
+    from benchdog.errors import BadUsage, nearest
     from benchdog.exporting import export
 
     plugins = ctx.obj.plugins()
+    if not to:
+        raise BadUsage("Say which format to write: --to EXPORTER.", nearest("", plugins.all("exporter")))
     plugins.find("exporter", to)
     source = find(model, runs_dir, plugins)
     if out is None and source.is_relative_to(paths.cache_dir()):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ from benchdog.cli import asked
 
 if TYPE_CHECKING:
     from benchdog.draft import Draft
+    from benchdog.run import Run
 
 FEW_SEEDS = 5
 
@@ -108,13 +111,32 @@ def command(
         emit_json({**run.facts, "folder": str(run.folder), "artifact": str(run.folder / "artifact")})
         return
     if not quiet:
-        best = run.facts["best"]
-        if best:
-            say(f"best: epoch {best['epoch']}, valid.{best['metric']} {best['value']:.4f}")
+        for line in _best(run):
+            say(line)
         place = Path(paths.short(run.folder))
         say(f"report:   {place / 'report.html'}\nartifact: {place / 'artifact'}")
     if quiet or not sys.stdout.isatty():
         typer.echo(run.folder)
+
+
+def _best(run: Run) -> Iterator[str]:
+    """Tell the best epoch, and how to end sooner when it was an early one of many."""
+    import json
+
+    from benchdog.best import Best, advised
+    from benchdog.recipe import read_resolved
+
+    best = run.facts["best"]
+    if not best or run.facts["model"] == run.facts["trainer"]:  # a trainer with a model of its own may have one epoch
+        return
+    name, number, done = f"valid.{best['metric']}", best["epoch"], run.facts["epochs_done"]
+    yield f"best: epoch {number}, {name} {best['value']:.4f}"
+    if read_resolved(run.folder).loop.patience:
+        return
+    lines = map(json.loads, run.metrics.read_text(encoding="utf-8").splitlines())
+    values = [line.get(name, math.nan) for line in lines if line["kind"] == "epoch"]
+    if patience := advised(Best(best["metric"], run.facts["better"], 0), values):
+        yield f"  of {done} epochs: --set loop.patience={patience} would have stopped at epoch {number + patience}"
 
 
 def _repeat(
