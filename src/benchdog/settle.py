@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import origin, start, state, weighing
+from benchdog import origin, sharing, start, state, weighing
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
 from benchdog.augment import Augment
 from benchdog.auxiliary import Scored
@@ -46,8 +46,13 @@ class Parts:
 
     @property
     def notes(self) -> list[str]:
-        """What the source says about its data, and the task about its targets."""
-        return [*getattr(self.source, "notes", []), *getattr(self.task, "notes", [])]
+        """What is to be known of held-out samples, what the source says of its data, the task of its targets."""
+        return [*self.shared, *getattr(self.source, "notes", []), *getattr(self.task, "notes", [])]
+
+    @property
+    def shared(self) -> list[str]:
+        """Sentences about held-out samples that were seen in training."""
+        return sharing.sentences(sharing.seen(self.source), self.data.sizes())
 
     def facts(self, run: Run) -> RunFacts:
         """Say which run this is, for events."""

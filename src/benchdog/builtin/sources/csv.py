@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Raw, Spec
-from benchdog.builtin.sources.division import SPLITS, divide
+from benchdog.builtin.sources.division import SPLITS, divide, seen
 from benchdog.builtin.sources.features import Features, choose, leaks
 from benchdog.builtin.sources.options import CsvOptions
 from benchdog.builtin.sources.tables import (
@@ -45,6 +45,7 @@ class Csv:
     def __init__(self, options: CsvOptions) -> None:
         self.options = options
         self.notes: list[str] = []
+        self.seen: dict[str, int] = {}
         self._loaded: _Loaded | None = None
         given = options.target
         self._names: tuple[str, ...] = (given,) if isinstance(given, str) else given
@@ -93,6 +94,7 @@ class Csv:
             raise BadData(f"{table.path} has no column to learn from.", " ".join(self.notes))
         contents = features.contents(["\x1f".join(row) for row in zip(*cells, strict=True)])
         parts = self._parts(table, contents, answers.groups())
+        self.seen = seen(contents, parts)
         columns = features.columns(parts["train"])
         self._note_leaks(features, answers, cells)
         self._note_classes(answers, parts)

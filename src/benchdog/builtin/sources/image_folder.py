@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from statistics import median
 
 from benchdog.api import BadData, BadUsage, Cache, Field, Preprocess, Raw, Spec, Target
-from benchdog.builtin.sources.division import SPLITS, divide
+from benchdog.builtin.sources.division import SPLITS, divide, seen
 from benchdog.builtin.sources.inspection import Finding, inspect
 from benchdog.builtin.sources.listing import Picture, listed, rarest, target_of, targets_of
 from benchdog.builtin.sources.options import ImageFolderOptions
@@ -38,6 +38,7 @@ class ImageFolder:
     def __init__(self, options: ImageFolderOptions) -> None:
         self.options = options
         self.notes: list[str] = []
+        self.seen: dict[str, int] = {}
         self._cache: Path | None = None
         self._loaded: tuple[Spec, dict[str, list[Picture]]] | None = None
         for given, what in (("label_separator", "parts the labels"), ("weight", "is a column")):
@@ -78,6 +79,7 @@ class ImageFolder:
             pictures = self._whole(pictures, findings)
             classes = self._classes(pictures)
             parts = self._parts(pictures, findings)
+            self.seen = _seen(parts, findings)
             self._note_pixels(pictures, findings)
             self._note_copies(pictures, findings)
             target = target_of(classes, bool(self.options.label_separator))
@@ -181,7 +183,8 @@ class ImageFolder:
             self.notes.append(f"Equal files have different classes: {few(torn, len(torn))}.")
         copies = len(pictures) - len(labels)
         if copies:
-            self.notes.append(f"{copies} files are copies of others.")
+            together = "" if self.seen else "; copies stay in one split"
+            self.notes.append(f"{copies} files are copies of others{together}.")
 
     def _note_pixels(self, pictures: Sequence[Picture], findings: dict[str, Finding]) -> None:
         deep = [p.path for p in pictures if findings[p.path].peak >= 0]
@@ -259,6 +262,13 @@ def _files(folder: Path) -> Iterable[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root) / name for name in sorted(names) if not name.startswith("."))
+
+
+def _seen(parts: dict[str, list[Picture]], findings: dict[str, Finding]) -> dict[str, int]:
+    """Count, by split, the files that are copies of training files."""
+    files = [picture.path for pictures in parts.values() for picture in pictures]
+    contents = {path: findings[path].sha256 for path in files}
+    return seen(contents, {split: [p.path for p in pictures] for split, pictures in parts.items()})
 
 
 def _group(picture: Picture) -> bytes:
