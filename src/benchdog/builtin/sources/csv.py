@@ -89,7 +89,7 @@ class Csv:
         if options.time and numbers(table.columns[options.time]) is None:
             gone.add(options.time)
         candidates = [name for name in table.columns if name not in gone]
-        features = choose(table, candidates, options.categories, self.notes)
+        features = choose(table, candidates, options.categories, options.drop, self.notes)
         if not features.order:
             raise BadData(f"{table.path} has no column to learn from.", " ".join(self.notes))
         contents = features.contents(["\x1f".join(row) for row in zip(*cells, strict=True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ import numpy as np
 
 from benchdog.api import Column
 from benchdog.builtin.sources.tables import (
+    MOST,
     Numbers,
     Table,
     check_finite,
+    check_typos,
     coarse,
     has_comma,
     is_missing,
@@ -21,8 +24,6 @@ from benchdog.builtin.sources.tables import (
     strays,
 )
 
-MOST: Final = 100
-"""A text column of more different values is left out."""
 SEEN: Final = 2
 """A category that fewer training rows have is treated like one never seen."""
 ALMOST: Final = 0.95
@@ -77,8 +78,14 @@ class Features:
         return len(self.numbers[first] if first in self.numbers else self.texts[first])
 
 
-def choose(table: Table, candidates: Sequence[str], categories: Sequence[str], notes: list[str]) -> Features:
-    """Take the columns that can help; each that is left out gets a note that says why."""
+def choose(
+    table: Table, candidates: Sequence[str], categories: Sequence[str], drop: Sequence[str], notes: list[str]
+) -> Features:
+    """Take the columns that can help; each that is left out gets a note that says why.
+
+    Raises:
+        BadData: a number isn't finite, or some cells in a column of numbers are none.
+    """
     features = Features()
     for name in candidates:
         cells = table.columns[name]
@@ -87,6 +94,9 @@ def choose(table: Table, candidates: Sequence[str], categories: Sequence[str], n
             check_finite(table, name, values)
         why = _useless_number(values) if values is not None else _useless_text(cells)
         odd = strays(table, name) if values is None and name not in categories else ""
+        if why and odd and not has_comma(cells):
+            left_out = json.dumps([*drop, name], ensure_ascii=False)
+            check_typos(table, name, "column", f", leave empty what isn't known, or: --set 'source.drop={left_out}'")
         if why:
             notes.append(f"Column {name!r} is left out: {why}{f' ({odd})' if odd and not has_comma(cells) else ''}.")
             continue
