@@ -190,7 +190,8 @@ def check_typos(table: Table, name: str, what: str, remedy: str) -> None:
         shown = few((f"line {table.lines[i]} ({cells[i]!r})" for i in wrong), len(wrong))
         are = "is" if len(wrong) == 1 else "are"
         raise BadData(
-            f"{table.path}: {what} {name!r} holds numbers, but {len(wrong)} of {present:,} cells {are} no number: {shown}.",
+            f"{table.path}: {what} {name!r} holds numbers, but {len(wrong)} of {present:,} cells {are} no number: "
+            f"{shown}.",
             f"Correct {'it' if len(wrong) == 1 else 'them'}{remedy}.",
         )
 
