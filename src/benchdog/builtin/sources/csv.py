@@ -124,7 +124,10 @@ class Csv:
         for option, names in named.items():
             for name in names:
                 if name and name not in table.columns:
-                    raise BadUsage(f"{table.path} has no column {name!r} ({option}).", meant(name, table.columns))
+                    hint = meant(name, table.columns)
+                    if option == "target" and set(parts := name.split(",")) <= {*table.columns}:
+                        hint = f"For several: {' '.join(f'--target {part}' for part in parts)}"
+                    raise BadUsage(f"{table.path} has no column {name!r} ({option}).", hint)
         check_apart(options.weight, (*self._names, *options.drop, *options.categories, options.group, options.time))
         for at, name in enumerate(self._names):
             if name in {options.group, options.time, *options.drop, *self._names[:at]}:
