@@ -45,3 +45,40 @@ def test_a_typing_error_in_a_target(tmp_path):
     told = run("plan", "t.csv", "--target", "temp", cwd=tmp_path, code=5).err
     assert "the target 'temp' holds numbers, but 1 of 300 cells is no number" in told
     assert "line 5 ('12.O')" in told
+
+
+def plan(place, *more):
+    """Give the line that `plan` has about a table's columns."""
+    lines = run("plan", "t.csv", "--json", *more, cwd=place).json["lines"]
+    return next((line["found"] for line in lines if line["what"] == "columns"), None)
+
+
+def test_the_plan_says_what_each_column_is_taken_for(tmp_path):
+    lines = ["name,planet,age,town,kind", *(f"p{i},earth,{i * i},{'abc'[i % 3]},{'uv'[i % 2]}" for i in range(60))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    assert plan(tmp_path) == (
+        "1 number: age; 1 category: town (3); 2 left out: name (its texts are all different, like an id), "
+        "planet (every value is 'earth')"
+    )
+    told = plan(tmp_path, "--set", 'source.drop=["planet"]', "--set", "source.group=name")
+    assert told == "1 number: age; 1 category: town (3); 2 left out: name (option group), planet (option drop)"
+    assert "columns     1 number: age; 1 category" in run("plan", "t.csv", cwd=tmp_path).out
+
+
+def test_a_hundred_columns_stay_one_line(tmp_path):
+    draw = np.random.default_rng(0)
+    names = [f"a-name-of-a-column-that-is-long-{i}" for i in range(100)]
+    lines = [",".join([*names, *"xyzq", "kind"])]
+    for i in range(60):
+        lines.append(",".join([*(f"{x:.3f}" for x in draw.normal(size=100)), "1", "1", "1", "1", "uv"[i % 2]]))
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    told = plan(tmp_path)
+    assert told.startswith("100 numbers: a-name-of-a-column-th..., ")
+    assert " and 94 more; 4 left out: x (every value is 1), " in told
+    assert told.endswith(" and 1 more")
+    assert len(told) < 300
+
+
+def test_images_have_no_columns(tmp_path):
+    lines = run("plan", "digits", "--json", cwd=tmp_path).json["lines"]
+    assert "columns" not in [line["what"] for line in lines]

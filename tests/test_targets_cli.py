@@ -29,7 +29,7 @@ def test_each_command_takes_several(bikes):
     artifact = json.loads((bikes / "runs" / "two" / "artifact" / "artifact.json").read_text())
     assert artifact["spec"]["target"]["classes"] == ["casual", "registered"]
     lines = run("plan", "two.csv", *BOTH, "--json", cwd=bikes).json["lines"]
-    assert {"what": "target", "found": "number 'casual, registered', 2 classes"} in lines
+    assert {"what": "target", "found": "number 'casual, registered', 2 columns"} in lines
     assert tomllib.loads(run("new", "two.csv", *BOTH, cwd=bikes).out)["source"]["target"] == ["casual", "registered"]
 
 

@@ -46,6 +46,7 @@ class Csv:
         self.options = options
         self.notes: list[str] = []
         self.seen: dict[str, int] = {}
+        self.left_out: dict[str, str] = {}
         self._loaded: _Loaded | None = None
         given = options.target
         self._names: tuple[str, ...] = (given,) if isinstance(given, str) else given
@@ -90,6 +91,7 @@ class Csv:
             gone.add(options.time)
         candidates = [name for name in table.columns if name not in gone]
         features = choose(table, candidates, options.categories, options.drop, self.notes)
+        self.left_out = {**self._unlearnt(gone - {*self._names}), **features.left_out}
         if not features.order:
             raise BadData(f"{table.path} has no column to learn from.", " ".join(self.notes))
         contents = features.contents(["\x1f".join(row) for row in zip(*cells, strict=True)])
@@ -103,6 +105,14 @@ class Csv:
             table=table, features=features, columns=columns, values=features.matrix(columns),
             answers=answers, weights=weights_of(table, options.weight), parts=parts,
         )  # fmt: skip
+
+    def _unlearnt(self, names: set[str]) -> dict[str, str]:
+        """Say which option keeps each of these columns from being learnt from."""
+        options = self.options
+        by = {options.weight: "weight", options.time: "time", options.group: "group"} | dict.fromkeys(
+            options.drop, "drop"
+        )
+        return {name: f"option {by[name]}" for name in sorted(names - {""})}
 
     def _check_names(self, table: Table) -> None:
         """Check every column that an option names, and choose the target."""

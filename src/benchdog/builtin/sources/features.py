@@ -33,11 +33,12 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(slots=True)
 class Features:
-    """Number columns (NaN missing) and text columns (None missing), in the file's order."""
+    """Number columns (NaN missing) and text columns (None missing), in the file's order; why others are left out."""
 
     order: list[str] = field(default_factory=list)
     numbers: dict[str, Numbers] = field(default_factory=dict)
     texts: dict[str, list[str | None]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def contents(self, target: Sequence[str]) -> list[bytes]:
         """Give what identifies each row: equal rows, 7 and 7.0 alike, have equal contents."""
@@ -98,6 +99,7 @@ def choose(
             left_out = json.dumps([*drop, name], ensure_ascii=False)
             check_typos(table, name, "column", f", leave empty what isn't known, or: --set 'source.drop={left_out}'")
         if why:
+            features.left_out[name] = why
             notes.append(f"Column {name!r} is left out: {why}{f' ({odd})' if odd and not has_comma(cells) else ''}.")
             continue
         if odd:
