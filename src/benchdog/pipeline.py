@@ -84,6 +84,7 @@ def train(
             "samples": parts.data.sizes(),
             "seen": sharing.seen(parts.source),
         },
+        parts.named_by,
     )
     with attended(run, parts):
         parts.recipe = recipe = moved(recipe, run.keep_files(local_files(recipe)))

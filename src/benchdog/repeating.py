@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import files, judging, pipeline
+from benchdog import files, judging, naming, pipeline
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage
 from benchdog.layers import Given
 from benchdog.plugins import Plugins
 from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
-from benchdog.run import NOT_IN_NAMES, Run
+from benchdog.run import Run
 from benchdog.settle import settle
 
 FORMAT = 0
@@ -57,9 +57,9 @@ def repeat(
 def _stem(draft: Draft) -> str:
     """Name the runs by what is trained on what, as a run is named."""
     model = draft.name("model")
-    parts = (draft.name("source"), draft.name("trainer") if model == "auto" else model)
-    stem = "-".join(part.rpartition(":")[2] for part in parts)
-    return "".join("-" if c in NOT_IN_NAMES else c for c in stem) + "-repeated"
+    source = draft.part("source")
+    data = naming.data_of(draft.plugins.find("source", source.name).info, source.options)
+    return naming.stem(source.name, draft.name("trainer") if model == "auto" else model, data) + "-repeated"
 
 
 def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> None:
