@@ -53,11 +53,9 @@ class Parts:
     def named_by(self) -> Path | None:
         """The file or folder that names the run, if the source has one."""
         part = self.recipe.source
-        return (
-            None
-            if "source" in self.live
-            else naming.data_of(self.plugins.find("source", part.name).info, part.options)
-        )
+        if "source" in self.live:
+            return None
+        return naming.data_of(self.plugins.find("source", part.name).info, part.options)
 
     @property
     def shared(self) -> list[str]:

@@ -93,14 +93,18 @@ class ImageFolder:
             raise BadData(f"{self.folder} is not a folder.", "Give the folder that has a folder per class.")
         _check_utf8((path.relative_to(self.folder).as_posix() for path in _files(self.folder)), self.folder)
         given = {p.name: GIVEN[p.name.lower()] for p in _folders(self.folder) if p.name.lower() in GIVEN}
-        if "train" in given.values():
+        divided = "train" in given.values()
+        if divided:
             tops = [(self.folder / name, split) for name, split in sorted(given.items())]
         else:
             tops = [(self.folder, "")]
         pictures: list[Picture] = []
-        others: list[str] = []
+        others = [p.name for p in _loose(self.folder)] if divided else []
+        empty: list[str] = []
         for top, split in tops:
-            loose = [p.name for p in top.iterdir() if p.is_file() and p.suffix.lower() in ENDINGS]
+            beside = _loose(top)
+            loose = [p.name for p in beside if p.suffix.lower() in ENDINGS]
+            others += [p.relative_to(self.folder).as_posix() for p in beside]
             if loose:
                 loose.sort(key=natural)
                 shown = few(loose, len(loose))
@@ -108,14 +112,23 @@ class ImageFolder:
                     f"{len(loose)} images lie in {top} itself: {shown}.", "Put them into a folder per class."
                 )
             for folder in _folders(top):
+                before = len(pictures)
                 for path in _files(folder):
                     name = path.relative_to(self.folder).as_posix()
                     if path.suffix.lower() in ENDINGS:
                         pictures.append(Picture(path=name, labels=(folder.name,), split=split))
                     else:
                         others.append(name)
-        if others:
-            self.notes.append(f"Files that are no images are left out: {few(others, len(others))}.")
+                if len(pictures) == before:
+                    empty.append(folder.relative_to(self.folder).as_posix())
+        unused = [p.name for p in _folders(self.folder) if p.name not in given] if divided else []
+        for names, what in (
+            (others, "Files that are no images, left out"),
+            (empty, "Class folders without an image"),
+            (unused, "Folders beside those of the splits, not looked into"),
+        ):
+            if names:
+                self.notes.append(f"{what}: {len(names):,} ({few(names, len(names))}).")
         if not pictures:
             endings = ", ".join(ENDINGS)
             raise BadData(f"{self.folder} has no images in class folders.", f"Files must end in {endings}.")
@@ -255,6 +268,11 @@ def _check_utf8(names: Iterable[str], folder: Path) -> None:
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+
+
+def _loose(folder: Path) -> list[Path]:
+    """List the files that lie in a folder itself, hidden ones aside."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
 
 
 def _files(folder: Path) -> Iterable[Path]:
