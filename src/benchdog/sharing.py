@@ -10,11 +10,11 @@ WHERE = {"valid": "train: validation", "test": "train or valid: the test"}
 
 def seen(source: Any) -> dict[str, int]:
     """Give, by split, how many of its samples a source has found in those before it too; only splits with some."""
-    counts: Mapping[str, int] = getattr(source, "seen", None) or {}
-    return {split: count for split, count in counts.items() if count}
+    counts = getattr(source, "seen", None)
+    return {split: int(count) for split, count in counts.items() if count} if isinstance(counts, Mapping) else {}
 
 
-def sentences(counts: Mapping[str, Any], sizes: Mapping[str, Any]) -> list[str]:
+def sentences(counts: Mapping[str, Any], sizes: Mapping[str, int | None]) -> list[str]:
     """Say it for people."""
     return [
         f"{counts[split]:,} of {sizes.get(split) or 0:,} {split} samples are also in {where} looks better than it is."

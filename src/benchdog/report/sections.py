@@ -43,8 +43,11 @@ def status(facts: Facts) -> Html:
 
 def shared(facts: Facts) -> Html:
     """Say that held-out samples were seen in training."""
-    counts = {split: n for split, n in mapping(facts.run.get("seen")).items() if isinstance(n, int)}
-    told = sentences(counts, mapping(facts.run.get("samples")))
+    counts, sizes = (
+        {split: n for split, n in mapping(facts.run.get(key)).items() if isinstance(n, int)}
+        for key in ("seen", "samples")
+    )
+    told = sentences(counts, sizes)
     return h("p", h("strong", " ".join(told)), cls="banner") if told else NOTHING
 
 
