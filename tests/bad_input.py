@@ -408,6 +408,18 @@ CASES = [
         make=table(60, set_("a", "inf", lambda i: i == 3), *TABLE),
     ),
     Case(
+        name="a typing error in a column of numbers",
+        code=5,
+        said=("column 'a' holds numbers", "1 of 60 cell", "line 5 ('12.O')", "--set 'source.drop=[\"a\"]'"),
+        make=table(60, set_("a", "12.O", lambda i: i == 3), *TABLE),
+    ),
+    Case(
+        name="a typing error in a target of numbers",
+        code=5,
+        said=("the target 'a' holds numbers", "line 5 ('12.O')"),
+        make=table(60, set_("a", "12.O", lambda i: i == 3), *TABLE, "--target", "a"),
+    ),
+    Case(
         name="a target of one value",
         code=5,
         said=("'kind' has 1 different values", "another target"),

@@ -78,13 +78,16 @@ def test_without_a_name_each_repetition_has_its_own(repeated, tmp_path):
     place, _ = repeated
     words = ("train", place / "dots.csv", "--model", "linear", "--quiet", "--repeat", 2, "--json", "--epochs")
     first = run(*words, 1, cwd=tmp_path).json
-    assert [line["run"] for line in first["runs"]] == ["csv-linear-repeated-1-seed-0", "csv-linear-repeated-1-seed-1"]
-    assert run(*words, 2, cwd=tmp_path).json["name"] == "csv-linear-repeated-2"
-    assert run(*words, 2, cwd=tmp_path).json["name"] == "csv-linear-repeated-3"
-    (tmp_path / "runs/csv-linear-repeated-3.repeats.json").unlink()  # as if it had been stopped on its way
-    assert run(*words, 2, cwd=tmp_path).json["name"] == "csv-linear-repeated-3"
-    (tmp_path / "runs/csv-linear-repeated-3.repeats.json").unlink()
-    assert run(*words, 1, cwd=tmp_path).json["name"] == "csv-linear-repeated-4"
+    assert [line["run"] for line in first["runs"]] == [
+        "dots-linear-repeated-1-seed-0",
+        "dots-linear-repeated-1-seed-1",
+    ]
+    assert run(*words, 2, cwd=tmp_path).json["name"] == "dots-linear-repeated-2"
+    assert run(*words, 2, cwd=tmp_path).json["name"] == "dots-linear-repeated-3"
+    (tmp_path / "runs/dots-linear-repeated-3.repeats.json").unlink()  # as if it had been stopped on its way
+    assert run(*words, 2, cwd=tmp_path).json["name"] == "dots-linear-repeated-3"
+    (tmp_path / "runs/dots-linear-repeated-3.repeats.json").unlink()
+    assert run(*words, 1, cwd=tmp_path).json["name"] == "dots-linear-repeated-4"
 
 
 @pytest.mark.parametrize(

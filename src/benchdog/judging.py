@@ -57,4 +57,4 @@ def evaluate(
         page = report.write(folder)
     finally:
         run.release()
-    return {**result, "run": run.name, "baselines": baselines, "report": str(page)}
+    return {**result, "run": run.name, "baselines": baselines, "notes": parts.shared, "report": str(page)}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import artifact, checkpoints, files, origin, paths, ranks, report
+from benchdog import artifact, checkpoints, files, origin, paths, ranks, report, sharing
 from benchdog.api import Backend, Trained, TrainerInfo
 from benchdog.compiling import Decision, decide
 from benchdog.cutting import refuse_mixing
@@ -74,7 +74,9 @@ def train(
             "better": parts.task.better,
             "parameters": parameters,
             "samples": parts.data.sizes(),
+            "seen": sharing.seen(parts.source),
         },
+        parts.named_by,
     )
     with attended(run, parts):
         parts.recipe = recipe = moved(recipe, run.keep_files(local_files(recipe)))

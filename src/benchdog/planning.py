@@ -15,6 +15,11 @@ from benchdog.settle import Parts, settle
 from benchdog.stages import stages
 from benchdog.training import check_trainer
 
+SHOWN = 6
+"""Columns of each kind that are named; of those left out half as many, since they come with a reason."""
+LONGEST = 24
+"""Characters of a column's name that are shown."""
+
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     """Settle a draft, build its model, and measure: {"recipe", "lines", "needs", "flops", "notes", "problems"}."""
@@ -36,11 +41,14 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     sizes = parts.data.sizes()
     shape = " + ".join(f"{f.kind} {_shape(f.shape)} {f.dtype}" for f in parts.spec.fields)
     target = parts.spec.target
-    answer = f"{target.kind} {target.name!r}" + (f", {parts.spec.classes} classes" if target.classes else "")
+    answer = f"{target.kind} {target.name!r}"
+    if target.classes:
+        answer += f", {len(target.classes)} {'columns' if target.kind == 'number' else 'classes'}"
     lines = [
         ("source", recipe.source.name),
         ("samples", ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in sizes.items())),
         ("input", shape),
+        *([("columns", columns)] if (columns := _columns(parts)) else []),
         ("target", answer),
         ("task", recipe.task.name),
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
@@ -63,6 +71,27 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         "notes": [*parts.notes, *([room] if room else [])],
         "problems": problems,
     }
+
+
+def _columns(parts: Parts) -> str:
+    """Say of a table which columns are read as what, and which are left out; "" of anything else."""
+    found = [column for field in parts.spec.fields for column in field.columns]
+    left_out: Mapping[str, str] = getattr(parts.source, "left_out", None) or {}
+    numbers = [_brief(column.name) for column in found if column.kind == "number"]
+    categories = [f"{_brief(c.name)} ({len(c.categories)})" for c in found if c.kind == "category"]
+    gone = [f"{_brief(name)} ({why.partition(';')[0]})" for name, why in left_out.items()]
+    listed = (("number", "numbers", numbers), ("category", "categories", categories))
+    said = [f"{len(x)} {one if len(x) == 1 else more}: {_first(x, SHOWN)}" for one, more, x in listed if x]
+    return "; ".join([*said, *([f"{len(gone)} left out: {_first(gone, SHOWN // 2)}"] if gone else [])])
+
+
+def _brief(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
+
+
+def _first(items: list[str], most: int) -> str:
+    """List the first items, and how many there are beside them."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def _parts(names: list[str]) -> str:

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import files, judging, pipeline
+from benchdog import files, judging, naming, pipeline
 from benchdog.api import TrainerInfo
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage
 from benchdog.layers import Given
 from benchdog.plugins import Plugins
 from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
-from benchdog.run import Run, stem_of
+from benchdog.run import Run
 from benchdog.settle import settle
 
 FORMAT = 0
@@ -61,7 +61,8 @@ def _free_name(draft: Draft, runs: Path) -> str:
     recipe = settle(draft, None, runs).recipe
     info = draft.plugins.find("trainer", recipe.trainer.name).info
     brought = isinstance(info, TrainerInfo) and not info.uses_model
-    stem = stem_of(recipe.source.name, (recipe.trainer if brought else recipe.model).name)
+    data = naming.data_of(draft.plugins.find("source", recipe.source.name).info, recipe.source.options)
+    stem = naming.stem(recipe.source.name, (recipe.trainer if brought else recipe.model).name, data)
     for number in itertools.count(1):
         name = f"{stem}-repeated-{number}"
         there = [path.name for path in runs.iterdir() if path.name.startswith(name)] if runs.is_dir() else []

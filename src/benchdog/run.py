@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchdog import __version__, files
+from benchdog import __version__, files, naming
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 
@@ -42,12 +42,6 @@ def _check_name(name: str) -> None:
         )
 
 
-def stem_of(source: str, model: str) -> str:
-    """Give the name of runs that have none of their own, without its number; of file.py:Class it is Class."""
-    stem = "-".join(name.rpartition(":")[2] for name in (source, model))
-    return "".join("-" if c in NOT_IN_NAMES else c for c in stem)
-
-
 @dataclass(slots=True)
 class Run:
     """A run's folder, held by this process while `lock` is."""
@@ -57,12 +51,12 @@ class Run:
     lock: FileLock | None = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, runs: Path, name: str, facts: Mapping[str, Any]) -> Run:
-        """Make and hold a new folder; a name that is taken is refused, an empty one is found."""
+    def create(cls, runs: Path, name: str, facts: Mapping[str, Any], data: Path | None = None) -> Run:
+        """Make and hold a new folder; a name that is taken is refused, an empty one is found, by `data` if given."""
         _check_name(name)
         with files.saving(runs):
             runs.mkdir(parents=True, exist_ok=True)
-        stem = stem_of(facts["source"], facts["model"])
+        stem = naming.stem(facts["source"], facts["model"], data)
         for number in range(1, 1_000_000):
             folder = runs / (name or f"{stem}-{number}")
             try:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import origin, start, state, weighing
+from benchdog import naming, origin, sharing, start, state, weighing
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
 from benchdog.augment import Augment
 from benchdog.auxiliary import Scored
@@ -46,8 +46,21 @@ class Parts:
 
     @property
     def notes(self) -> list[str]:
-        """What the source says about its data, and the task about its targets."""
-        return [*getattr(self.source, "notes", []), *getattr(self.task, "notes", [])]
+        """What is to be known of held-out samples, what the source says of its data, the task of its targets."""
+        return [*self.shared, *getattr(self.source, "notes", []), *getattr(self.task, "notes", [])]
+
+    @property
+    def named_by(self) -> Path | None:
+        """The file or folder that names the run, if the source has one."""
+        part = self.recipe.source
+        if "source" in self.live:
+            return None
+        return naming.data_of(self.plugins.find("source", part.name).info, part.options)
+
+    @property
+    def shared(self) -> list[str]:
+        """Sentences about held-out samples that were seen in training."""
+        return sharing.sentences(sharing.seen(self.source), self.data.sizes())
 
     def facts(self, run: Run) -> RunFacts:
         """Say which run this is, for events."""

@@ -45,9 +45,13 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceInfo(Component):
-    """Offer a data source. `defaults` are recipe keys that suit it: {"loop.epochs": 5}."""
+    """Offer a data source. `defaults` are recipe keys that suit it: {"loop.epochs": 5}.
+
+    `named_by` is the option whose file or folder names a run ("path": wines-mlp-1), else the source's name does.
+    """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    named_by: str = ""
     kind: ClassVar[str] = "source"
 
 

@@ -211,7 +211,9 @@ class Source(Protocol):
 
     May also have `fetch(cache)`, the only place that uses the network, always called before `open`,
     `preprocess(spec) -> Preprocess` (else the field's kind decides), `notes`, a list of sentences that a
-    person is told, and `time_order`, true when samples follow each other in time.
+    person is told, `time_order`, true when samples follow each other in time, and `seen`, where
+    the division was given: how many samples of valid lie in train too, and of test in train or valid. It is told
+    wherever figures of that split are. A table's may have `left_out`, why it leaves out which columns, for `plan`.
     """
 
     def spec(self) -> Spec: ...

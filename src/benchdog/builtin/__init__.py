@@ -41,6 +41,7 @@ def benchdog_sources() -> list[SourceInfo]:
             summary="Your images: a folder per class, or a CSV of paths and labels.",
             target=f"{here}.image_folder:ImageFolder",
             options=f"{options}:ImageFolderOptions",
+            named_by="path",
             defaults={"loop.epochs": 20, "loop.batch_size": 32},
         ),
         SourceInfo(
@@ -48,6 +49,7 @@ def benchdog_sources() -> list[SourceInfo]:
             summary="Your table: numbers, categories and gaps are found by themselves.",
             target=f"{here}.csv:Csv",
             options=f"{options}:CsvOptions",
+            named_by="path",
             defaults={"loop.epochs": 50, "loop.batch_size": 64},
         ),
         SourceInfo(
@@ -62,6 +64,7 @@ def benchdog_sources() -> list[SourceInfo]:
             summary="Your texts, to be gone on with, or each with a class or a number.",
             target=f"{here}.text:Text",
             options=f"{options}:TextOptions",
+            named_by="path",
             defaults={"loop.epochs": 5, "loop.batch_size": 32},
         ),
     ]

@@ -15,7 +15,9 @@ Task = Annotated[str | None, typer.Option(help="The task; else the target decide
 Trainer = Annotated[str | None, typer.Option(help="The trainer.")]
 Backend = Annotated[str | None, typer.Option(help="The hardware: auto, cpu, cuda, mps.")]
 Data = Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")]
-Target = Annotated[str | None, typer.Option(help="The column to answer.")]
+Target = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="The column to answer; once for each of several.")
+]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training split.")]
 BatchSize = Annotated[
     str | None, typer.Option(metavar="NUMBER|auto", help="Samples of a step; auto: as many as fit.")
@@ -51,15 +53,22 @@ def by_key(**flags: Any) -> dict[str, Any]:
     size = flags.get("batch_size")
     if size and size.lstrip("-").isdecimal():
         flags["batch_size"] = int(size)
+    if "target" in flags:
+        flags["target"] = target_of(flags["target"])
     return {KEYS[name]: value for name, value in flags.items()}
+
+
+def target_of(names: list[str] | None) -> str | list[str] | None:
+    """Give the recipe's value of --target: a name, a list of several, None where it is absent."""
+    return names[0] if names and len(names) == 1 else names or None
 
 
 def written(what: str, settings: list[str], **flags: Any) -> list[str]:
     """Give the words of a command line that asks for the same."""
     words = [what] if what else []
     for name, value in flags.items():
-        if value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+        for each in value if isinstance(value, list) else [] if value is None else [value]:
+            words += [f"--{name.replace('_', '-')}", str(each)]
     return [*words, *(word for setting in settings for word in ("--set", setting))]
 
 

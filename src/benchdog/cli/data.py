@@ -74,6 +74,7 @@ def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fal
 @app.command("info")
 def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
     """Show what a source holds: its fields, its target, its splits, and what was noticed."""
+    from benchdog import sharing
     from benchdog.api import Split
     from benchdog.loading import open_splits
 
@@ -81,7 +82,7 @@ def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fals
     spec, splits = made.spec(), open_splits(made)
     sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
     counts = {split: _counts(it, spec) for split, it in splits.items()}
-    notes = list(getattr(made, "notes", ()))
+    notes = [*sharing.sentences(sharing.seen(made), sizes), *getattr(made, "notes", ())]
     if as_json:
         emit_json({
             "format": FORMAT, "source": name, "spec": spec.to_json(), "samples": sizes, "targets": counts,

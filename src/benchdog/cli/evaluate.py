@@ -51,6 +51,8 @@ def command(
         say(f"samples count by their weights in {', '.join(weighted)}, each once in all other metrics")
     if result["intervals"]:
         say(f"in brackets: 95 % intervals, from {result['resamples']} resamples")
+    for note in result["notes"]:
+        say(f"note: {note}")
     say(f"report: {paths.short(Path(result['report']))}")
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from benchdog.cli import asked
+
 
 def command(
     ctx: typer.Context,
@@ -14,7 +16,7 @@ def command(
     task: Annotated[str, typer.Option(help="The task; else the target decides.")] = "auto",
     model: Annotated[str, typer.Option(help="The model; else task and data decide.")] = "auto",
     trainer: Annotated[str, typer.Option(help="The trainer.")] = "supervised",
-    target: Annotated[str, typer.Option(help="The column to answer.")] = "",
+    target: asked.Target = None,
     out: Annotated[Path | None, typer.Option(help="Write it to a new file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -32,7 +34,7 @@ def command(
         layer = source_layer(source)
         given: dict[str, Any] = {k: str(Path(v.value).resolve()) for k, v in layer.items() if k == "source.path"}
         if target:
-            given["source.target"] = target
+            given["source.target"] = asked.target_of(target)
         chosen = {"source": layer["source.name"].value, "task": task, "model": model, "trainer": trainer}
         text = new_recipe(ctx.obj.plugins(), chosen, given)
     if out is not None:

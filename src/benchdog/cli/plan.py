@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from benchdog.cli import asked
+
 
 def command(
     ctx: typer.Context,
     what: Annotated[str, typer.Argument(metavar="RECIPE|SOURCE", help="What `train` would be given.")],
     model: Annotated[str | None, typer.Option(help="The model.")] = None,
     data: Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")] = None,
-    target: Annotated[str | None, typer.Option(help="The column to answer.")] = None,
+    target: asked.Target = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")
     ] = None,
@@ -29,7 +31,7 @@ def command(
 
     if not run_code:
         refuse_code(what, ctx.obj.local)
-    given = {"model.name": model, "source.path": data, "source.target": target}
+    given = {"model.name": model, "source.path": data, "source.target": asked.target_of(target)}
     found = plan(ask(what, given, set_ or [], ctx.obj), paths.runs_dir(runs_dir))
     if as_json:
         emit_json(found)

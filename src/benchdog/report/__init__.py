@@ -81,6 +81,7 @@ def _run(read: Facts) -> Html:
             h("p", *_lead(top), cls="lead") if top.sure or top.others or top.verdict else None,
             sections.bars(top),
             sections.status(read),
+            sections.shared(read),
             sections.numbers(read),
         ),
         sections.section("How it learnt", sections.curves(read)),

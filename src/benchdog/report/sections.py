@@ -11,6 +11,7 @@ from benchdog.report.facts import Facts, Json, mapping, objects
 from benchdog.report.figures import Line
 from benchdog.report.headline import Bar, Headline
 from benchdog.report.html import NOTHING, Html, h, join, number, percent, rounded, seconds, short, table, wording
+from benchdog.sharing import sentences
 
 SHARES = frozenset({"precision", "recall", "f1", "iou", "dice", "accuracy"})
 POINTS = 2000  # more dots than this tell the eye nothing and fill the file
@@ -38,6 +39,16 @@ def status(facts: Facts) -> Html:
     else:
         return NOTHING
     return h("p", *said, cls="banner")
+
+
+def shared(facts: Facts) -> Html:
+    """Say that held-out samples were seen in training."""
+    counts, sizes = (
+        {split: n for split, n in mapping(facts.run.get(key)).items() if isinstance(n, int)}
+        for key in ("seen", "samples")
+    )
+    told = sentences(counts, sizes)
+    return h("p", h("strong", " ".join(told)), cls="banner") if told else NOTHING
 
 
 def bars(top: Headline) -> Html:

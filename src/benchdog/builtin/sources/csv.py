@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Raw, Spec
-from benchdog.builtin.sources.division import SPLITS, divide
+from benchdog.builtin.sources.division import SPLITS, divide, seen
 from benchdog.builtin.sources.features import Features, choose, leaks
 from benchdog.builtin.sources.options import CsvOptions
 from benchdog.builtin.sources.tables import (
@@ -45,6 +45,8 @@ class Csv:
     def __init__(self, options: CsvOptions) -> None:
         self.options = options
         self.notes: list[str] = []
+        self.seen: dict[str, int] = {}
+        self.left_out: dict[str, str] = {}
         self._loaded: _Loaded | None = None
         given = options.target
         self._names: tuple[str, ...] = (given,) if isinstance(given, str) else given
@@ -88,11 +90,13 @@ class Csv:
         if options.time and numbers(table.columns[options.time]) is None:
             gone.add(options.time)
         candidates = [name for name in table.columns if name not in gone]
-        features = choose(table, candidates, options.categories, self.notes)
+        features = choose(table, candidates, options.categories, options.drop, self.notes)
+        self.left_out = {**self._unlearnt(gone - {*self._names}), **features.left_out}
         if not features.order:
             raise BadData(f"{table.path} has no column to learn from.", " ".join(self.notes))
         contents = features.contents(["\x1f".join(row) for row in zip(*cells, strict=True)])
         parts = self._parts(table, contents, answers.groups())
+        self.seen = seen(contents, parts)
         columns = features.columns(parts["train"])
         self._note_leaks(features, answers, cells)
         self._note_classes(answers, parts)
@@ -101,6 +105,14 @@ class Csv:
             table=table, features=features, columns=columns, values=features.matrix(columns),
             answers=answers, weights=weights_of(table, options.weight), parts=parts,
         )  # fmt: skip
+
+    def _unlearnt(self, names: set[str]) -> dict[str, str]:
+        """Say which option keeps each of these columns from being learnt from."""
+        options = self.options
+        by = {options.weight: "weight", options.time: "time", options.group: "group"} | dict.fromkeys(
+            options.drop, "drop"
+        )
+        return {name: f"option {by[name]}" for name in sorted(names - {""})}
 
     def _check_names(self, table: Table) -> None:
         """Check every column that an option names, and choose the target."""
@@ -122,7 +134,10 @@ class Csv:
         for option, names in named.items():
             for name in names:
                 if name and name not in table.columns:
-                    raise BadUsage(f"{table.path} has no column {name!r} ({option}).", meant(name, table.columns))
+                    hint = meant(name, table.columns)
+                    if option == "target" and set(parts := name.split(",")) <= {*table.columns}:
+                        hint = f"For several: {' '.join(f'--target {part}' for part in parts)}"
+                    raise BadUsage(f"{table.path} has no column {name!r} ({option}).", hint)
         check_apart(options.weight, (*self._names, *options.drop, *options.categories, options.group, options.time))
         for at, name in enumerate(self._names):
             if name in {options.group, options.time, *options.drop, *self._names[:at]}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,25 @@ def divide(
         _complete(place, of_label[label], wanted)
     names = np.array([place[content] for content in contents])
     return {split: np.flatnonzero(names == split) for split in SPLITS}
+
+
+def seen(contents: Any, parts: Mapping[str, Iterable[Any]]) -> dict[str, int]:
+    """Count the valid samples whose content is in train too, and the test samples whose is in train or valid.
+
+    Args:
+        contents: what identifies a sample, by its place: a sequence or a mapping.
+        parts: the places of each split's samples.
+
+    Returns:
+        counts by split; without the splits that have none.
+    """
+    known: set[Any] = set()
+    counts = {}
+    for split in SPLITS:
+        mine = [contents[i] for i in parts[split]]
+        counts[split] = sum(content in known for content in mine)
+        known.update(mine)
+    return {split: count for split, count in counts.items() if count}
 
 
 def _complete(place: dict[bytes, str], contents: set[bytes], wanted: Sequence[str]) -> None:

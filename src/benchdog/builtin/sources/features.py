@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ import numpy as np
 
 from benchdog.api import Column
 from benchdog.builtin.sources.tables import (
+    MOST,
     Numbers,
     Table,
     check_finite,
+    check_typos,
     coarse,
     has_comma,
     is_missing,
@@ -21,8 +24,6 @@ from benchdog.builtin.sources.tables import (
     strays,
 )
 
-MOST: Final = 100
-"""A text column of more different values is left out."""
 SEEN: Final = 2
 """A category that fewer training rows have is treated like one never seen."""
 ALMOST: Final = 0.95
@@ -32,11 +33,12 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(slots=True)
 class Features:
-    """Number columns (NaN missing) and text columns (None missing), in the file's order."""
+    """Number columns (NaN missing) and text columns (None missing), in the file's order; why others are left out."""
 
     order: list[str] = field(default_factory=list)
     numbers: dict[str, Numbers] = field(default_factory=dict)
     texts: dict[str, list[str | None]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def contents(self, target: Sequence[str]) -> list[bytes]:
         """Give what identifies each row: equal rows, 7 and 7.0 alike, have equal contents."""
@@ -77,8 +79,14 @@ class Features:
         return len(self.numbers[first] if first in self.numbers else self.texts[first])
 
 
-def choose(table: Table, candidates: Sequence[str], categories: Sequence[str], notes: list[str]) -> Features:
-    """Take the columns that can help; each that is left out gets a note that says why."""
+def choose(
+    table: Table, candidates: Sequence[str], categories: Sequence[str], drop: Sequence[str], notes: list[str]
+) -> Features:
+    """Take the columns that can help; each that is left out gets a note that says why.
+
+    Raises:
+        BadData: a number isn't finite, or some cells in a column of numbers are none.
+    """
     features = Features()
     for name in candidates:
         cells = table.columns[name]
@@ -87,7 +95,11 @@ def choose(table: Table, candidates: Sequence[str], categories: Sequence[str], n
             check_finite(table, name, values)
         why = _useless_number(values) if values is not None else _useless_text(cells)
         odd = strays(table, name) if values is None and name not in categories else ""
+        if why and odd and not has_comma(cells):
+            left_out = json.dumps([*drop, name], ensure_ascii=False)
+            check_typos(table, name, "column", f", leave empty what isn't known, or: --set 'source.drop={left_out}'")
         if why:
+            features.left_out[name] = why
             notes.append(f"Column {name!r} is left out: {why}{f' ({odd})' if odd and not has_comma(cells) else ''}.")
             continue
         if odd:

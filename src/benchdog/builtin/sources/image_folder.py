@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from statistics import median
 
 from benchdog.api import BadData, BadUsage, Cache, Field, Preprocess, Raw, Spec, Target
-from benchdog.builtin.sources.division import SPLITS, divide
+from benchdog.builtin.sources.division import SPLITS, divide, seen
 from benchdog.builtin.sources.inspection import Finding, inspect
 from benchdog.builtin.sources.listing import Picture, listed, rarest, target_of, targets_of
 from benchdog.builtin.sources.options import ImageFolderOptions
@@ -38,6 +38,7 @@ class ImageFolder:
     def __init__(self, options: ImageFolderOptions) -> None:
         self.options = options
         self.notes: list[str] = []
+        self.seen: dict[str, int] = {}
         self._cache: Path | None = None
         self._loaded: tuple[Spec, dict[str, list[Picture]]] | None = None
         for given, what in (("label_separator", "parts the labels"), ("weight", "is a column")):
@@ -78,6 +79,7 @@ class ImageFolder:
             pictures = self._whole(pictures, findings)
             classes = self._classes(pictures)
             parts = self._parts(pictures, findings)
+            self.seen = _seen(parts, findings)
             self._note_pixels(pictures, findings)
             self._note_copies(pictures, findings)
             target = target_of(classes, bool(self.options.label_separator))
@@ -91,14 +93,18 @@ class ImageFolder:
             raise BadData(f"{self.folder} is not a folder.", "Give the folder that has a folder per class.")
         _check_utf8((path.relative_to(self.folder).as_posix() for path in _files(self.folder)), self.folder)
         given = {p.name: GIVEN[p.name.lower()] for p in _folders(self.folder) if p.name.lower() in GIVEN}
-        if "train" in given.values():
+        divided = "train" in given.values()
+        if divided:
             tops = [(self.folder / name, split) for name, split in sorted(given.items())]
         else:
             tops = [(self.folder, "")]
         pictures: list[Picture] = []
-        others: list[str] = []
+        others = [p.name for p in _loose(self.folder)] if divided else []
+        empty: list[str] = []
         for top, split in tops:
-            loose = [p.name for p in top.iterdir() if p.is_file() and p.suffix.lower() in ENDINGS]
+            beside = _loose(top)
+            loose = [p.name for p in beside if p.suffix.lower() in ENDINGS]
+            others += [p.relative_to(self.folder).as_posix() for p in beside]
             if loose:
                 loose.sort(key=natural)
                 shown = few(loose, len(loose))
@@ -106,14 +112,23 @@ class ImageFolder:
                     f"{len(loose)} images lie in {top} itself: {shown}.", "Put them into a folder per class."
                 )
             for folder in _folders(top):
+                before = len(pictures)
                 for path in _files(folder):
                     name = path.relative_to(self.folder).as_posix()
                     if path.suffix.lower() in ENDINGS:
                         pictures.append(Picture(path=name, labels=(folder.name,), split=split))
                     else:
                         others.append(name)
-        if others:
-            self.notes.append(f"Files that are no images are left out: {few(others, len(others))}.")
+                if len(pictures) == before:
+                    empty.append(folder.relative_to(self.folder).as_posix())
+        unused = [p.name for p in _folders(self.folder) if p.name not in given] if divided else []
+        for names, what in (
+            (others, "Files that are no images, left out"),
+            (empty, "Class folders without an image"),
+            (unused, "Folders beside those of the splits, not looked into"),
+        ):
+            if names:
+                self.notes.append(f"{what}: {len(names):,} ({few(names, len(names))}).")
         if not pictures:
             endings = ", ".join(ENDINGS)
             raise BadData(f"{self.folder} has no images in class folders.", f"Files must end in {endings}.")
@@ -181,7 +196,8 @@ class ImageFolder:
             self.notes.append(f"Equal files have different classes: {few(torn, len(torn))}.")
         copies = len(pictures) - len(labels)
         if copies:
-            self.notes.append(f"{copies} files are copies of others.")
+            together = "" if self.seen else "; copies stay in one split"
+            self.notes.append(f"{copies} files are copies of others{together}.")
 
     def _note_pixels(self, pictures: Sequence[Picture], findings: dict[str, Finding]) -> None:
         deep = [p.path for p in pictures if findings[p.path].peak >= 0]
@@ -254,11 +270,23 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
 
 
+def _loose(folder: Path) -> list[Path]:
+    """List the files that lie in a folder itself, hidden ones aside."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+
+
 def _files(folder: Path) -> Iterable[Path]:
     """Give the files below a folder in order, hidden ones aside."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root) / name for name in sorted(names) if not name.startswith("."))
+
+
+def _seen(parts: dict[str, list[Picture]], findings: dict[str, Finding]) -> dict[str, int]:
+    """Count, by split, the files that are copies of training files."""
+    files = [picture.path for pictures in parts.values() for picture in pictures]
+    contents = {path: findings[path].sha256 for path in files}
+    return seen(contents, {split: [p.path for p in pictures] for split, pictures in parts.items()})
 
 
 def _group(picture: Picture) -> bytes:

@@ -23,6 +23,12 @@ MISSING: Final = (*ABSENT, "none", "nil", "-", "#n/a")
 """What does so in a column to learn from, or among numbers; a class may well be called none."""
 MOSTLY: Final = 0.8
 """A column with this share of numbers is taken to be meant as one of numbers."""
+MOST: Final = 100
+"""A column of more different texts holds no categories."""
+TYPOS: Final = 20
+"""So many cells of a column of numbers, and no more, may be typing errors."""
+TYPO_SHARE: Final = 0.05
+"""So large a share of them, too."""
 SEPARATORS: Final = (",", ";", "\t", "|")
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -168,6 +174,26 @@ def strays(table: Table, name: str) -> str:
     if not wrong or meant < MOSTLY * len(present):
         return ""
     return f"{len(wrong):,} of {len(present):,} cells are no numbers (line {wrong[0][0]}: {wrong[0][1]!r})"
+
+
+def check_typos(table: Table, name: str, what: str, remedy: str) -> None:
+    """Raise BadData that names the cells when all of a column but a few are numbers: those are mistakes.
+
+    Args:
+        what: what the column is, for the message.
+        remedy: what else can be done, beside correcting the cells.
+    """
+    cells = table.columns[name]
+    wrong = [i for i, cell in enumerate(cells) if not is_missing(cell) and not is_number(cell)]
+    present = sum(not is_missing(cell) for cell in cells)
+    if 0 < len(wrong) <= min(TYPOS, TYPO_SHARE * present):
+        shown = few((f"line {table.lines[i]} ({cells[i]!r})" for i in wrong), len(wrong))
+        are = "is" if len(wrong) == 1 else "are"
+        raise BadData(
+            f"{table.path}: {what} {name!r} holds numbers, but {len(wrong)} of {present:,} cells {are} no number: "
+            f"{shown}.",
+            f"Correct {'it' if len(wrong) == 1 else 'them'}{remedy}.",
+        )
 
 
 def coarse(values: Numbers) -> str:

@@ -14,9 +14,11 @@ from benchdog.builtin.sources.options import CsvOptions
 from benchdog.builtin.sources.tables import (
     ABSENT,
     MISSING,
+    MOST,
     Numbers,
     Table,
     check_finite,
+    check_typos,
     coarse,
     has_comma,
     numbers,
@@ -170,6 +172,8 @@ def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> t
         cells = [f"{value + 0:.0f}" for value in values] if whole and not as_text else cells  # + 0: no "-0"
     elif kind == "auto" and (odd := strays(table, name)):
         notes.append(f"{name!r} is taken for classes: {odd}.")
+    if kind == "auto" and values is None and len(set(cells)) > min(MOST, len(cells) // 2):
+        check_typos(table, name, "the target", ', or empty it and add: --set source.target_missing="drop"')
     classes = sorted(set(cells), key=natural if values is None else lambda cell: (float(cell), cell))
     if not 2 <= len(classes) <= MOST_CLASSES or (values is None and len(classes) > len(cells) // 2):
         raise BadData(

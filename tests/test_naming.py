@@ -1,0 +1,70 @@
+"""What a run is called when nobody names it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from benchdog.naming import stem
+from benchdog.run import NOT_IN_NAMES
+from inside import run
+
+QUICK = ("--model", "linear", "--epochs", 1, "--quiet")
+
+
+def table(path):
+    draw = np.random.default_rng(0)
+    path.write_text("\n".join(["a,kind", *(f"{draw.normal():.3f},{'uv'[i % 2]}" for i in range(60))]) + "\n")
+
+
+def names(place):
+    return sorted(path.name for path in (place / "runs").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("wines.csv", "wines-linear-1"), ("my wines (2).v1.csv", "my-wines-2-.v1-linear-1"), ("å" * 80 + ".csv", None)],
+)
+def test_a_table_names_its_runs(tmp_path, file, name):
+    table(tmp_path / file)
+    run("train", file, *QUICK, cwd=tmp_path)
+    assert names(tmp_path) == [name or "å" * 40 + "-linear-1"]
+    run("evaluate", names(tmp_path)[0], cwd=tmp_path)
+
+
+def test_the_second_run_has_the_next_number_and_a_recipe_the_same_name(tmp_path):
+    table(tmp_path / "wines.csv")
+    run("train", "wines.csv", *QUICK, cwd=tmp_path)
+    run("train", "runs/wines-linear-1/recipe.toml", "--quiet", cwd=tmp_path)
+    assert names(tmp_path) == ["wines-linear-1", "wines-linear-2"]
+    told = run("train", "wines.csv", *QUICK, "--repeat", 2, "--json", cwd=tmp_path).json
+    assert told["name"] == "wines-linear-repeated-1"
+
+
+def test_a_folder_names_its_runs_from_within_too(tmp_path):
+    draw = np.random.default_rng(0)
+    for i in range(30):
+        place = tmp_path / "photos.2026" / ("cat", "dog")[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (6, 6, 3), np.uint8)).save(place / f"{i}.png")
+    run("train", "./photos.2026", *QUICK, cwd=tmp_path)
+    run("train", ".", *QUICK, "--runs-dir", tmp_path / "runs", cwd=tmp_path / "photos.2026")
+    assert names(tmp_path) == ["photos.2026-linear-1", "photos.2026-linear-2"]
+
+
+def test_a_data_set_by_name_keeps_it(tmp_path):
+    run("train", "digits", *QUICK, cwd=tmp_path)
+    assert names(tmp_path) == ["digits-linear-1"]
+
+
+@given(st.text(min_size=1, max_size=300).filter(lambda text: "/" not in text and "\0" not in text))
+def test_any_name_becomes_one_that_every_file_system_takes(text):
+    from pathlib import Path
+
+    made = stem("csv", "file.py:Net", Path(text))
+    assert made.endswith("-Net")
+    assert not made.startswith(("-", "."))
+    assert len(f"{made}-repeated-seed-12345".encode()) <= 200
+    assert made.isprintable()
+    assert not set(made) & {*NOT_IN_NAMES, " "}
