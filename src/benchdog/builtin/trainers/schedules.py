@@ -22,6 +22,8 @@ HELD = "takes functions or other schedules, which a recipe can't hold"
 BASES = "is only what others are made from"
 UNFIT = dict.fromkeys(("LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"), HELD)
 UNFIT |= dict.fromkeys(("LRScheduler", "_LRScheduler"), BASES)
+WHOLE = {"step_size": 1, "T_max": 1, "T_0": 1, "total_steps": 1, "epochs": 1, "steps_per_epoch": 1, "milestones": 0}
+"""Arguments of torch's schedulers that count steps or epochs, and the least they can be."""
 AMISS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What torch's schedulers raise for arguments that they can't use, some of them only when they move."""
 BY_STEP = ("OneCycleLR", "CyclicLR")
@@ -112,6 +114,8 @@ def make_schedule(
             f"The schedule {options.schedule!r} has no warm-up.", f"Warm-up goes with {', '.join(CURVES)}."
         )
     given = arguments(cls, options.schedule_options, "schedule_options")
+    if cls.__module__ == lr_scheduler.__name__:
+        _counted(options.schedule, given)
     taken = inspect.signature(cls).parameters
     if "total_steps" in taken and not {"total_steps", "epochs"} & set(given):
         given["total_steps"] = _known(steps, options.schedule)
@@ -134,10 +138,28 @@ def make_schedule(
     return Schedule(scheduler, "step" if cls.__name__ in BY_STEP else "epoch")
 
 
+def _counted(schedule: str, given: Mapping[str, Any]) -> None:
+    """Refuse counts that torch would take in silence, or trip over."""
+    for name in WHOLE.keys() & given.keys():
+        value, least = given[name], WHOLE[name]
+        for count in value if isinstance(value, tuple) else (value,):
+            if not isinstance(count, int) or isinstance(count, bool) or count < least:
+                raise BadUsage(
+                    f"schedule {schedule!r}: {name} is {count!r}; it must be a whole number from {least}.",
+                    "Look at trainer.schedule_options.",
+                )
+
+
 def _curve(options: Options, optimiser: Optimizer, steps: int | None) -> Constant | Schedule:
     if options.schedule_options:
         raise BadUsage(
             f"The schedule {options.schedule!r} takes no schedule_options.", "Its warm-up is trainer.warmup."
+        )
+    if options.warmup == math.inf:
+        has = "" if steps is None else f", the run has {steps}"
+        raise BadUsage(
+            f"The warm-up takes endlessly many steps{has}: the rate would never be trainer.lr.",
+            "Give trainer.warmup as a number of steps, or below 1 as a share of the run.",
         )
     needs_length = options.schedule != "constant" or 0 < options.warmup < 1
     length = _known(steps, options.schedule) if needs_length else 0
