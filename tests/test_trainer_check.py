@@ -120,18 +120,18 @@ def test_an_optimiser_is_tried_on_a_step(tmp_path):
     assert not list(tmp_path.glob("runs/*"))
 
 
-def test_a_resumed_run_says_that_its_schedule_is_too_short(tmp_path):
-    run("train", *QUICK, "--name", "mine", "--set", "trainer.schedule=one-cycle", "--quiet", cwd=tmp_path)
+@pytest.mark.parametrize("options", ["", "{ total_steps = 40 }"])
+def test_a_run_resumed_for_more_epochs_says_that_its_schedule_is_too_short(tmp_path, options):
+    words = ["--set", "trainer.schedule=one-cycle", *(["--set", f"{OPTIONS}={options}"] if options else [])]
+    run("train", *QUICK, "--name", "mine", *words, "--quiet", cwd=tmp_path)
     folder = tmp_path / "runs" / "mine"
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    (folder / "run.json").write_text(json.dumps({**facts, "status": "running"}), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps({**facts, "status": "stopped"}), encoding="utf-8")
     recipe = (folder / "recipe.toml").read_text(encoding="utf-8")
-    table = "[trainer.schedule_options]\n"
-    assert table in recipe
-    recipe = recipe.replace(table, f"{table}total_steps = 1\n")
-    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
+    assert "epochs = 2\n" in recipe
+    (folder / "recipe.toml").write_text(recipe.replace("epochs = 2\n", "epochs = 4\n"), encoding="utf-8")
     told = run("train", "--resume", "mine", cwd=tmp_path, code=2).err
-    assert "ends at step 1; the run has 40" in told
+    assert "ends at step 40; the run has 80" in told
 
 
 @pytest.mark.parametrize("name", ["mine", "runs/mine", "./runs/mine/"])

@@ -50,8 +50,14 @@ class Constant:
 class Schedule(Constant):
     """A scheduler of torch's, moved with each step, each epoch, or by each epoch's metric."""
 
-    def __init__(self, scheduler: LRScheduler, every: Literal["step", "epoch", "metric"], monitor: str = "") -> None:
-        self.scheduler, self.every, self.monitor = scheduler, every, monitor
+    def __init__(
+        self,
+        scheduler: LRScheduler,
+        every: Literal["step", "epoch", "metric"],
+        monitor: str = "",
+        steps: int | None = None,
+    ) -> None:
+        self.scheduler, self.every, self.monitor, self.steps = scheduler, every, monitor, steps
 
     def step(self) -> None:
         """A step was done."""
@@ -76,7 +82,13 @@ class Schedule(Constant):
         return dict(self.scheduler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what was stored."""
+        """Take up what was stored; BadUsage when the run has more steps by now than it was made for."""
+        _long_enough(
+            type(self.scheduler).__name__,
+            state.get("total_steps"),
+            self.steps,
+            "It goes on as it began: set loop.epochs back, or begin a new run.",
+        )
         self.scheduler.load_state_dict(state)
 
 
@@ -127,15 +139,20 @@ def make_schedule(
         scheduler = cls(optimiser, **given)
     except AMISS as error:
         raise amiss(options.schedule, error) from None
-    length = getattr(scheduler, "total_steps", None)
-    if steps is not None and length is not None and length < steps:
-        raise BadUsage(
-            f"The schedule {options.schedule!r} ends at step {length}; the run has {steps}.",
-            "Leave total_steps out of trainer.schedule_options: then it is the run's.",
-        )
+    _long_enough(
+        options.schedule,
+        getattr(scheduler, "total_steps", None),
+        steps,
+        "Leave total_steps out of trainer.schedule_options: then it is the run's.",
+    )
     if isinstance(scheduler, ReduceLROnPlateau):
         return Schedule(scheduler, "metric", monitor)
-    return Schedule(scheduler, "step" if cls.__name__ in BY_STEP else "epoch")
+    return Schedule(scheduler, "step" if cls.__name__ in BY_STEP else "epoch", steps=steps)
+
+
+def _long_enough(schedule: str, length: int | None, steps: int | None, hint: str) -> None:
+    if steps is not None and length is not None and length < steps:
+        raise BadUsage(f"The schedule {schedule!r} ends at step {length}; the run has {steps}.", hint)
 
 
 def _counted(schedule: str, given: Mapping[str, Any]) -> None:
