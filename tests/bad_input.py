@@ -25,6 +25,7 @@ ONCE = ["--epochs", 1]
 QUICK = ["--model", "linear", "--quiet", *ONCE]
 TABLE = ["train", "table.csv", *QUICK]
 ZOO = ["train", "zoo/", *QUICK]
+ONE_CYCLE = ["--set", "trainer.schedule=one-cycle", "--set", "trainer.schedule_options={ total_steps = 1 }"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,6 +297,43 @@ CASES = [
         code=2,
         said=("lr", "-1", "greater than 0"),
         make=plain("train", "digits", "--lr", "-1"),
+    ),
+    Case(
+        name="a batch of -1 samples",
+        code=2,
+        said=("batch_size is -1", "a whole number from 1"),
+        make=plain("train", "digits", "--batch-size", "-1"),
+    ),
+    Case(
+        name="an amount of memory in another unit",
+        code=2,
+        said=("'1TB'", "KiB, MiB, GiB"),
+        make=plain("train", "digits", "--memory", "1TB"),
+    ),
+    Case(
+        name="a schedule that ends before the run",
+        code=2,
+        said=("ends at step 1", "the run has 20", "total_steps"),
+        make=plain("train", "digits", *QUICK, "--batch-size", 64, *ONE_CYCLE),
+    ),
+    Case(
+        name="a schedule that a recipe can't hold",
+        code=2,
+        said=("'LambdaLR'", "functions or other schedules"),
+        make=plain("train", "digits", *QUICK, "--set", "trainer.schedule=LambdaLR"),
+    ),
+    Case(
+        name="arguments that an optimiser can't use",
+        code=2,
+        said=("'Adam'", "`fused` and `foreach`", "trainer.optimiser_options"),
+        make=plain("train", "digits", *QUICK, "--set", "trainer.optimiser_options={ fused = true, foreach = true }"),
+    ),
+    Case(
+        name="a run where a source belongs",
+        code=2,
+        said=("'mine' is a run", "recipe.toml"),
+        make=stopped("find-lr", "mine"),
+        leaves_run=True,
     ),
     Case(
         name="a recipe that is not TOML",

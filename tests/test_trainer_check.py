@@ -1,6 +1,11 @@
 """What a trainer's options can't do is told before a run is made, by every command that would train."""
 
+import json
+import sys
+from pathlib import Path
+
 import pytest
+import torch
 
 from inside import run
 
@@ -21,6 +26,14 @@ AMISS = {
     "sparse": (["trainer.optimiser=SparseAdam"], "sparse gradients"),
     "both": (["trainer.optimiser_options={ fused = true, foreach = true }"], "trainer.optimiser_options"),
     "no optimiser": (["trainer.optimiser=os:system"], "derived from torch.optim.optimizer.Optimizer"),
+    "unfit by its path": (["trainer.optimiser=torch.optim.sparse_adam:SparseAdam"], "There is: ASGD, "),
+    "no class but names": (["trainer.optimiser=os:system"], "There is: ASGD, "),
+    "base of optimisers": (["trainer.optimiser=Optimizer"], "only what others are made from"),
+    "no module": (["trainer.optimiser=:Adam"], "can't be imported"),
+    "betas": (["trainer.optimiser_options={ betas = [2, 3] }"], "trainer.optimiser_options"),
+    "negative": (["trainer.schedule=StepLR", f"{OPTIONS}={{ step_size = -1 }}"], "a whole number from 1"),
+    "texts": (["trainer.schedule=MultiStepLR", f"{OPTIONS}={{ milestones = ['a'] }}"], "milestones is 'a'"),
+    "endless warm-up": (["trainer.warmup=inf"], "endlessly many steps, the run has 40"),
     "no part": (['trainer.freeze=["nope"]'], "no parameter fits 'nope'"),
     "no layer": (["trainer.lora=2", 'trainer.lora_layers=["nope"]'], "fits ['nope']"),
 }
@@ -87,6 +100,67 @@ def test_a_crop_leaves_something_of_the_picture(tmp_path, padding):
 def test_hints_name_what_can_be_typed(tmp_path):
     told = run("train", *QUICK, "--set", 'loader.augment=["crp"]', cwd=tmp_path, code=2).err
     assert "Did you mean 'crop'?" in told
+    assert "--set 'loader.augment=[" in told
     assert "--augmentation" not in told
     assert "KiB, MiB, GiB" in run("train", *QUICK, "--memory", "1TB", cwd=tmp_path, code=2).err
-    assert "batch_size is -1" in run("train", *QUICK, "--batch-size", "-1", cwd=tmp_path, code=2).err
+    told = run("train", *QUICK, "--batch-size", "-1", cwd=tmp_path, code=2).err
+    assert "batch_size is -1" in told
+    assert "a whole number from 1" in told
+
+
+def test_an_optimiser_is_tried_on_a_step(tmp_path):
+    for argument in ("differentiable", "capturable"):
+        if argument == "capturable" and torch.accelerator.is_available():
+            continue  # there it can
+        words = ["--set", f"trainer.optimiser_options={{ {argument} = true }}"]
+        for command in ("train", "find-lr"):
+            told = run(command, *QUICK, *words, cwd=tmp_path, code=2).err
+            assert "optimiser 'Adam': " in told
+            assert "trainer.optimiser_options" in told
+    assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize("options", ["", "{ total_steps = 40 }"])
+def test_a_run_resumed_for_more_epochs_says_that_its_schedule_is_too_short(tmp_path, options):
+    words = ["--set", "trainer.schedule=one-cycle", *(["--set", f"{OPTIONS}={options}"] if options else [])]
+    run("train", *QUICK, "--name", "mine", *words, "--quiet", cwd=tmp_path)
+    folder = tmp_path / "runs" / "mine"
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps({**facts, "status": "stopped"}), encoding="utf-8")
+    recipe = (folder / "recipe.toml").read_text(encoding="utf-8")
+    assert "epochs = 2\n" in recipe
+    (folder / "recipe.toml").write_text(recipe.replace("epochs = 2\n", "epochs = 4\n"), encoding="utf-8")
+    told = run("train", "--resume", "mine", cwd=tmp_path, code=2).err
+    assert "ends at step 40; the run has 80" in told
+
+
+@pytest.mark.parametrize("name", ["mine", "runs/mine", "./runs/mine/"])
+def test_a_run_is_no_source(tmp_path, name):
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    for command in ("find-lr", "plan", "train"):
+        told = run(command, name, cwd=tmp_path, code=2).err
+        assert "is a run" in told
+        assert f"recipe: {Path('runs', 'mine', 'recipe.toml')}" in told
+
+
+def test_a_class_of_ones_own_may_have_the_name_of_an_unfit_one(tmp_path):
+    (tmp_path / "curves.py").write_text(CURVES, encoding="utf-8")
+    words = ["--set", "trainer.schedule=curves:LambdaLR", "--quiet"]
+    sys.path.insert(0, str(tmp_path))
+    try:
+        run("train", *QUICK, *words, cwd=tmp_path)
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("curves", None)
+
+
+CURVES = """
+from torch.optim import lr_scheduler
+
+
+class LambdaLR(lr_scheduler.LambdaLR):
+    def __init__(self, optimizer):
+        super().__init__(optimizer, lambda epoch: 0.5)
+"""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchdog import paths
 from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
 from benchdog.layers import Given, Layer, UnknownKey, flags, local_plugins, read_toml
@@ -42,6 +43,18 @@ def _check_folder(what: str, plugins: Plugins) -> None:
         raise BadUsage(f"There is no source {what!r}.", f"For the folder: ./{what}")
 
 
+def _check_run(what: str, plugins: Plugins) -> None:
+    """Refuse a run where a source belongs: its folder would be taken for one of images."""
+    if ":" in what or what in plugins.all("source"):
+        return
+    for folder in (Path(what), paths.runs_dir() / what):
+        if (folder / "run.json").is_file():
+            raise BadUsage(
+                f"{what!r} is a run; here belongs what to train on: a recipe or a source.",
+                f"Give the run's recipe: {paths.short(folder / 'recipe.toml')}",
+            )
+
+
 def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discovers) -> Draft:
     """Merge recipe or source, flags and settings.
 
@@ -70,6 +83,7 @@ def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discov
         raise BadUsage("Say what to train on: a recipe or a source.", "For example: benchdog train digits")
     plugins = shared.plugins(files)
     if what and not what.endswith(".toml"):
+        _check_run(what, plugins)
         _check_folder(source_layer(what)["source.name"].value, plugins)
     draft = Draft.merge(layers, plugins)
     draft.values["plugins"] = Given(list(files), "the command line", Path.cwd())

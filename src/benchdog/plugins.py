@@ -213,9 +213,12 @@ class Plugins:
         if ":" in name:
             return _reference(kind, name)
         hint = nearest(name, self.all(kind))
-        places = {"source": "benchdog train", "exporter": "--to", "augmentation": "loader.augment ="}
+        places = {"source": "benchdog train", "exporter": "--to", "augmentation": "--set"}
         give = places.get(kind, f"--{kind}")
-        hint += f" A class of your own: {give} package.module:Class or file.py:Class."
+        own = "package.module:Class or file.py:Class"
+        if kind == "augmentation":  # it is one of a list
+            own = '\'loader.augment=["file.py:Class"]\' or "package.module:Class" in the list'
+        hint += f" A class of your own: {give} {own}."
         raise BadUsage(f"There is no {kind} {name!r}.", hint)
 
     def _available(self, found: Found) -> Found:

@@ -34,7 +34,8 @@ class Loop:
 
     epochs: Annotated[int, Doc("Passes over the training split."), Bounds(ge=1)] = 10
     batch_size: Annotated[
-        Size | Literal["auto"], Doc("Samples of a step, over all ranks; auto: as many as the memory has room for.")
+        Size | Literal["auto"],
+        Doc("Samples of a step, over all ranks, a whole number from 1; auto: as many as the memory has room for."),
     ] = 128
     memory: Annotated[
         str, Doc("Memory that training may take, 8GB say; batches are cut to fit. Empty: no limit.")

@@ -23,32 +23,36 @@ def named(
 
     Args:
         own: other words that would have done.
-        unfit: names in `home` that can't be used here, with the reason.
+        unfit: names in `home` that can't be used here, with the reason; None: of `home` no name is offered unasked.
 
     Raises:
         BadUsage: there is none, it is no `kind`, or it is unfit.
     """
-    unfit = unfit or {}
+    reasons = {getattr(home, n, None): why for n, why in (unfit or {}).items()}
     place, colon, attribute = name.rpartition(":")
     try:
         module = import_module(place) if colon else home
-    except ImportError as error:
-        raise BadUsage(f"The {what} {name!r} can't be imported: {error}.", f"Is {place} installed?") from None
+    except Exception as error:  # somebody's own module may raise anything
+        hint = f"Is {place} installed?" if isinstance(error, ImportError) else "Write package.module:Class."
+        raise BadUsage(f"The {what} {name!r} can't be imported: {str(error).rstrip('.')}.", hint) from None
+
+    def fits(cls: Any) -> bool:
+        return isinstance(cls, type) and issubclass(cls, kind) and cls is not kind and cls not in reasons
+
+    def names(place: ModuleType) -> list[str]:
+        return [n for n, c in vars(place).items() if fits(c) and n[0] != "_"]
+
+    offered = [*own, *([] if unfit is None else names(home))]
     cls = getattr(module, attribute, None)
-    fits = isinstance(cls, type) and issubclass(cls, kind)
-    if isinstance(cls, type) and fits and attribute not in unfit:
+    if isinstance(cls, type) and fits(cls):
         return cls
-    known = [
-        n
-        for n, c in vars(module).items()
-        if isinstance(c, type) and issubclass(c, kind) and c is not kind and n not in unfit and n[0] != "_"
-    ]
-    if fits:
-        raise BadUsage(f"The {what} {name!r} {unfit[attribute]}.", nearest(name, [*own, *known]))
-    if colon and not known:
-        base = f"{kind.__module__}.{kind.__name__}"
-        raise BadUsage(f"{name!r} is no {what}.", f"It must be a class derived from {base}.")
-    raise BadUsage(f"There is no {what} {name!r}.", nearest(name, [*own, *known]))
+    if isinstance(cls, type) and issubclass(cls, kind):
+        why = reasons.get(cls, "is only what others are made from")
+        raise BadUsage(f"The {what} {name!r} {why}.", nearest(attribute, offered))
+    if colon and not names(module):
+        base = f"It must be a class derived from {kind.__module__}.{kind.__name__}, or a name."
+        raise BadUsage(f"{name!r} is no {what}.", f"{base} {nearest(attribute, offered)}")
+    raise BadUsage(f"There is no {what} {name!r}.", nearest(attribute, [*names(module), *([] if colon else own)]))
 
 
 def arguments(

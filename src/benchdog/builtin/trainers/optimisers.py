@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 from benchdog.api import BadUsage
-from benchdog.builtin.backends.uncompiled import spare_the_compiler
+from benchdog.builtin.backends.uncompiled import plain_step, spare_the_compiler
 from benchdog.builtin.named import arguments, named
 
 from .options import Supervised as Options
 
 TAKEN = ("lr", "weight_decay")
 """Arguments that are options of the trainer itself."""
+AMISS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What torch's optimisers raise for arguments that they can't use, some of them only when they step."""
 UNFIT = {
     "LBFGS": "evaluates the model several times a step, which this trainer doesn't do",
     "SparseAdam": "needs sparse gradients, which no model here has",
@@ -32,26 +34,54 @@ def make_optimiser(
     Raises:
         BadUsage: there is no such optimiser, or it doesn't take these settings.
     """
-    spare_the_compiler()
-    cls: Any = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser", unfit=UNFIT)
-    taken = inspect.signature(cls).parameters
-    more = arguments(cls, options.optimiser_options, "optimiser_options", TAKEN)
-    if options.weight_decay:
-        more["weight_decay"] = options.weight_decay
-    if "fused" in taken and not {"foreach", "fused", "differentiable", "capturable"} & set(more):
-        more["fused"] = True
+    cls, more = _class_of(options)
     if groups is None:
         groups = [{"params": [p for p in model.parameters() if p.requires_grad]}]
     if not any(group["params"] for group in groups):
         raise BadUsage("The model has no parameters that learn.", "Choose another --model.")
     try:
-        made: torch.optim.Optimizer = cls(groups, **{"lr": options.lr, **more})
-    except (TypeError, ValueError, RuntimeError) as error:
-        hint = (
-            "Look at trainer.optimiser_options." if options.optimiser_options else "Choose another trainer.optimiser."
-        )
-        raise BadUsage(f"optimiser {options.optimiser!r}: {str(error).rstrip('.')}.", hint) from None
+        made: torch.optim.Optimizer = cls(groups, **more)
+    except AMISS as error:
+        raise _amiss(options, error) from None
     return made
+
+
+def try_optimiser(options: Options) -> None:
+    """Let a tiny optimiser of the same kind step: what its arguments can't do shows only there.
+
+    Raises:
+        BadUsage: it can't.
+    """
+    cls, more = _class_of(options)
+    device = torch.device("cpu")
+    if more.get("capturable") and (accelerator := torch.accelerator.current_accelerator(True)) is not None:
+        device = accelerator  # a CPU can't do that
+    tiny = nn.Parameter(torch.zeros(2, 2, device=device))
+    tiny.grad = torch.zeros_like(tiny)
+    try:
+        plain_step(cls([tiny], **more))
+    except AMISS as error:
+        raise _amiss(options, error) from None
+
+
+def _class_of(options: Options) -> tuple[Any, dict[str, Any]]:
+    """Give the optimiser's class and its arguments."""
+    spare_the_compiler()
+    cls: Any = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser", unfit=UNFIT)
+    taken = inspect.signature(cls).parameters
+    more = {"lr": options.lr, **arguments(cls, options.optimiser_options, "optimiser_options", TAKEN)}
+    if options.weight_decay:
+        more["weight_decay"] = options.weight_decay
+    if "fused" in taken and not {"foreach", "fused", "differentiable", "capturable"} & set(more):
+        more["fused"] = True
+    return cls, more
+
+
+def _amiss(options: Options, error: Exception) -> BadUsage:
+    own = options.optimiser_options
+    hint = "Look at trainer.optimiser_options." if own else "Choose another trainer.optimiser."
+    said = str(error).rstrip(".") or type(error).__name__
+    return BadUsage(f"optimiser {options.optimiser!r}: {said}.", hint)
 
 
 def make_limit(options: Options, parameters: list[nn.Parameter]) -> Callable[[], Any] | None:

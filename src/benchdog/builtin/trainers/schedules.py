@@ -22,6 +22,8 @@ HELD = "takes functions or other schedules, which a recipe can't hold"
 BASES = "is only what others are made from"
 UNFIT = dict.fromkeys(("LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"), HELD)
 UNFIT |= dict.fromkeys(("LRScheduler", "_LRScheduler"), BASES)
+WHOLE = {"step_size": 1, "T_max": 1, "T_0": 1, "total_steps": 1, "epochs": 1, "steps_per_epoch": 1, "milestones": 0}
+"""Arguments of torch's schedulers that count steps or epochs, and the least they can be."""
 AMISS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What torch's schedulers raise for arguments that they can't use, some of them only when they move."""
 BY_STEP = ("OneCycleLR", "CyclicLR")
@@ -48,8 +50,14 @@ class Constant:
 class Schedule(Constant):
     """A scheduler of torch's, moved with each step, each epoch, or by each epoch's metric."""
 
-    def __init__(self, scheduler: LRScheduler, every: Literal["step", "epoch", "metric"], monitor: str = "") -> None:
-        self.scheduler, self.every, self.monitor = scheduler, every, monitor
+    def __init__(
+        self,
+        scheduler: LRScheduler,
+        every: Literal["step", "epoch", "metric"],
+        monitor: str = "",
+        steps: int | None = None,
+    ) -> None:
+        self.scheduler, self.every, self.monitor, self.steps = scheduler, every, monitor, steps
 
     def step(self) -> None:
         """A step was done."""
@@ -74,7 +82,13 @@ class Schedule(Constant):
         return dict(self.scheduler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what was stored."""
+        """Take up what was stored; BadUsage when the run has more steps by now than it was made for."""
+        _long_enough(
+            type(self.scheduler).__name__,
+            state.get("total_steps"),
+            self.steps,
+            "It goes on as it began: set loop.epochs back, or begin a new run.",
+        )
         self.scheduler.load_state_dict(state)
 
 
@@ -112,6 +126,8 @@ def make_schedule(
             f"The schedule {options.schedule!r} has no warm-up.", f"Warm-up goes with {', '.join(CURVES)}."
         )
     given = arguments(cls, options.schedule_options, "schedule_options")
+    if cls.__module__ == lr_scheduler.__name__:
+        _counted(options.schedule, given)
     taken = inspect.signature(cls).parameters
     if "total_steps" in taken and not {"total_steps", "epochs"} & set(given):
         given["total_steps"] = _known(steps, options.schedule)
@@ -123,21 +139,44 @@ def make_schedule(
         scheduler = cls(optimiser, **given)
     except AMISS as error:
         raise amiss(options.schedule, error) from None
-    length = getattr(scheduler, "total_steps", None)
-    if steps is not None and length is not None and length < steps:
-        raise BadUsage(
-            f"The schedule {options.schedule!r} ends at step {length}; the run has {steps}.",
-            "Leave total_steps out of trainer.schedule_options: then it is the run's.",
-        )
+    _long_enough(
+        options.schedule,
+        getattr(scheduler, "total_steps", None),
+        steps,
+        "Leave total_steps out of trainer.schedule_options: then it is the run's.",
+    )
     if isinstance(scheduler, ReduceLROnPlateau):
         return Schedule(scheduler, "metric", monitor)
-    return Schedule(scheduler, "step" if cls.__name__ in BY_STEP else "epoch")
+    return Schedule(scheduler, "step" if cls.__name__ in BY_STEP else "epoch", steps=steps)
+
+
+def _long_enough(schedule: str, length: int | None, steps: int | None, hint: str) -> None:
+    if steps is not None and length is not None and length < steps:
+        raise BadUsage(f"The schedule {schedule!r} ends at step {length}; the run has {steps}.", hint)
+
+
+def _counted(schedule: str, given: Mapping[str, Any]) -> None:
+    """Refuse counts that torch would take in silence, or trip over."""
+    for name in WHOLE.keys() & given.keys():
+        value, least = given[name], WHOLE[name]
+        for count in value if isinstance(value, tuple) else (value,):
+            if not isinstance(count, int) or isinstance(count, bool) or count < least:
+                raise BadUsage(
+                    f"schedule {schedule!r}: {name} is {count!r}; it must be a whole number from {least}.",
+                    "Look at trainer.schedule_options.",
+                )
 
 
 def _curve(options: Options, optimiser: Optimizer, steps: int | None) -> Constant | Schedule:
     if options.schedule_options:
         raise BadUsage(
             f"The schedule {options.schedule!r} takes no schedule_options.", "Its warm-up is trainer.warmup."
+        )
+    if options.warmup == math.inf:
+        has = "" if steps is None else f", the run has {steps}"
+        raise BadUsage(
+            f"The warm-up takes endlessly many steps{has}: the rate would never be trainer.lr.",
+            "Give trainer.warmup as a number of steps, or below 1 as a share of the run.",
         )
     needs_length = options.schedule != "constant" or 0 < options.warmup < 1
     length = _known(steps, options.schedule) if needs_length else 0

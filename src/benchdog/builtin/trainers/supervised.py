@@ -10,7 +10,7 @@ from benchdog.api import Session, Task
 from benchdog.builtin.trainers.averages import make_average
 from benchdog.builtin.trainers.compiling import compiled
 from benchdog.builtin.trainers.lora import Lora
-from benchdog.builtin.trainers.optimisers import make_limit, make_optimiser
+from benchdog.builtin.trainers.optimisers import make_limit, make_optimiser, try_optimiser
 from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.builtin.trainers.recomputing import recomputing
 from benchdog.builtin.trainers.schedules import make_schedule, tried
@@ -30,6 +30,7 @@ class Supervised:
         lora = Lora(self.options, model, stages[-1] if stages else "", 0)
         tuning = Tuning(self.options, model, stages, lora.parameters)
         optimiser = make_optimiser(self.options, model, tuning.groups())
+        try_optimiser(self.options)
         schedule = make_schedule(self.options, optimiser, steps, task.monitor, task.better)
         tried(schedule, optimiser, task.monitor)
 
