@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .allocator import keep_freed_memory
 from .uncompiled import plain_step, spare_the_compiler
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,6 +35,8 @@ class TorchDevice:
         # Filling fresh memory with NaN finds faults of kernels, not of runs, and costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         spare_the_compiler()
+        if kind == "cpu":
+            keep_freed_memory()
         if kind == "cuda":
             torch.cuda.set_device(self.torch_device)
         if world > 1:
