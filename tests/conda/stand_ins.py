@@ -41,7 +41,7 @@ def bounds(specifiers):
 def pack(stage: Path, channel: Path, index: dict, link: dict | None = None):
     """Write a folder as NAME-VERSION-BUILD.conda into the channel."""
     paths = []
-    for file in sorted(p for p in stage.rglob("*") if p.is_symlink() or p.is_file()):
+    for file in sorted(p for p in stage.rglob("*") if p.is_file()):  # no link to nowhere
         data = file.read_bytes()
         entry = {
             "_path": file.relative_to(stage).as_posix(),
