@@ -150,7 +150,8 @@ def test_a_class_of_ones_own_may_have_the_name_of_an_unfit_one(tmp_path):
     words = ["--set", "trainer.schedule=curves:LambdaLR", "--quiet"]
     sys.path.insert(0, str(tmp_path))
     try:
-        run("train", *QUICK, *words, cwd=tmp_path)
+        run("train", *QUICK, *words, "--name", "own", cwd=tmp_path)
+        assert 'schedule = "curves:LambdaLR"' in (tmp_path / "runs/own/recipe.toml").read_text(encoding="utf-8")
     finally:
         sys.path.remove(str(tmp_path))
         sys.modules.pop("curves", None)
