@@ -30,7 +30,7 @@ import numpy as np
 from benchdog.api import Field, Raw, Shard, SourceInfo, Spec, Target, TrainerInfo, hookimpl
 from benchdog.builtin.trainers.supervised import Supervised
 
-CONTRACT = 0
+CONTRACT = 1
 MARK = Path(MARKED)
 
 

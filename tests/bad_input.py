@@ -197,7 +197,7 @@ def foreign_task(folder: Path) -> None:
     path.write_text(json.dumps(meta), encoding="utf-8")
 
 
-HOOK = "from benchdog.api import ModelInfo, hookimpl\n\nCONTRACT = 0\n\n\n@hookimpl\n"
+HOOK = "from benchdog.api import ModelInfo, hookimpl\n\nCONTRACT = 1\n\n\n@hookimpl\n"
 OBSERVER = HOOK + "def benchdog_epoch_ended(run, epoch, metrics):\n    metrics['more'] = 1 / 0\n"
 NETS = """
 from torch import nn
@@ -224,7 +224,7 @@ import threading
 
 from benchdog.api import SourceInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @hookimpl

@@ -7,7 +7,7 @@ NET = """
 import torch
 from benchdog.api import {imports}
 
-CONTRACT = 0
+CONTRACT = 1
 
 def build(spec, options=None):
     return torch.nn.Linear(2, 2)
@@ -35,7 +35,7 @@ def install(
     return place
 
 
-def offer(name: str, *, kind: str = "model", more: str = "", contract: str = "CONTRACT = 0") -> str:
+def offer(name: str, *, kind: str = "model", more: str = "", contract: str = "CONTRACT = 1") -> str:
     """Give the code of a plugin with one component."""
     info = kind.capitalize() + "Info"
     return f"""

@@ -16,7 +16,7 @@ from torch import nn
 
 from benchdog.api import Field, ModelInfo, NotAvailable, Preprocess, Spec, Target, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 HERE = Path(__file__).parent
 
 

@@ -20,7 +20,7 @@ MODEL = """
 from torch import nn
 from benchdog.api import ModelInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 class Net(nn.Module):
     def __init__(self, spec):

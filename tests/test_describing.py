@@ -141,7 +141,7 @@ def test_scores_of_another_shape_than_described_are_told(copy, plugins):
 OWN = """
 from benchdog.api import TrainerInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 class Runner:
     def __init__(self, folder):

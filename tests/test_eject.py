@@ -42,7 +42,7 @@ from torch import nn
 
 from benchdog.api import BadUsage, Doc, ModelInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 NARROW = 2
 
 
@@ -99,7 +99,7 @@ import numpy as np
 import torch
 from benchdog.api import Field, ModelInfo, Raw, SourceInfo, Spec, Target, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 class Pairs:

@@ -20,7 +20,7 @@ from typing import Annotated
 import numpy as np
 from benchdog.api import Doc, ExporterInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:

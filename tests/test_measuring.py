@@ -423,7 +423,7 @@ from torch import nn
 
 from benchdog.api import Answer, Column, Field, Raw, SourceInfo, Spec, Target, TaskInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @hookimpl

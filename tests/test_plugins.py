@@ -15,7 +15,7 @@ WITH_EVENTS = """
 import pathlib
 from benchdog.api import hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 heard = []
 
 @hookimpl
@@ -127,7 +127,7 @@ FAULTS = {
         "from benchdog.api import hookimpl\n@hookimpl(hookwrapper=True)\ndef benchdog_models():\n    yield\n",
         ["wraps benchdog_models"],
     ),
-    "has another contract": (offer("x", contract="CONTRACT = 41"), ["contract 41", "contract 0"]),
+    "has another contract": (offer("x", contract="CONTRACT = 41"), ["contract 41", "contract 1"]),
     "offers the wrong kind": (
         "from benchdog.api import SourceInfo, hookimpl\n@hookimpl\ndef benchdog_models():\n"
         "    return [SourceInfo(name='s', summary='', target='a:b')]\n",

@@ -100,7 +100,7 @@ def assert_alike(a: Any, b: Any, where: str) -> None:
 STOPPING = """
 import os, signal
 from benchdog.api import hookimpl
-CONTRACT = 0
+CONTRACT = 1
 
 @hookimpl
 def benchdog_step_ended(run, step):

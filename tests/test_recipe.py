@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Annotated
 from benchdog.api import Doc, ModelInfo, SourceInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

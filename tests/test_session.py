@@ -19,7 +19,7 @@ import torch
 
 from benchdog.api import Doc, TrainerInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @dataclass(frozen=True, kw_only=True)

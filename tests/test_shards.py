@@ -15,7 +15,7 @@ import numpy as np
 
 from benchdog.api import Field, Raw, Shard, SourceInfo, Spec, Target, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @hookimpl

@@ -27,7 +27,7 @@ finally:
 GOOD = """
 from benchdog.api import ModelInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @hookimpl

@@ -199,7 +199,7 @@ def test_what_does_not_honour_weights_is_refused(place):
 TASKS = """
 from benchdog.api import TaskInfo, hookimpl
 from benchdog.builtin.tasks.classification import Classification
-CONTRACT = 0
+CONTRACT = 1
 
 class Silent(Classification):
     weighs = False

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from benchdog.api import Doc, Field, Preprocess, Raw, SourceInfo, Spec, Target, hookimpl
 from benchdog.builtin.models.minilm import vocabulary
 
-CONTRACT = 0
+CONTRACT = 1
 WHO = ("My cat", "The old dog", "A kitten", "Our puppy", "Her pony", "That parrot", "His goldfish", "The hamster")
 WHAT = ("sleeps on the sofa.", "is hungry again.", "ran into the garden.", "likes to be stroked.")
 WHERE = ("Shares", "The bank", "Interest rates", "Profits", "The currency", "Bond prices", "The fund", "Exports")

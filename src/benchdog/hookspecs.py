@@ -1,7 +1,7 @@
 """The contract between Benchdog and its plugins: every hook, with an example that runs.
 
 A plugin is a module (or a single file) with functions marked `@hookimpl`. Its entry point, in the group
-`benchdog`, names that module. A module may also hold `CONTRACT = 0`, the contract's number that it was
+`benchdog`, names that module. A module may also hold `CONTRACT = 1`, the contract's number that it was
 written for.
 """
 

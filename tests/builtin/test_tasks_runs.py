@@ -15,7 +15,7 @@ MASKS = '''
 import numpy as np
 from benchdog.api import Field, Raw, SourceInfo, Spec, Target, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 class Blots:
     """Pictures of a bright square; the frame around it was never looked at."""

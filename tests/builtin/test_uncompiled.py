@@ -20,7 +20,7 @@ import sys
 from benchdog.api import hookimpl
 from benchdog.cli import main
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from benchdog.api import Bounds, Doc, ModelInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @dataclass(frozen=True, kw_only=True)

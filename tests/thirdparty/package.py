@@ -144,7 +144,7 @@ class NoisyOptions:
 HOOKS = """\
 from benchdog.api import BackendInfo, ExporterInfo, ModelInfo, SourceInfo, TrainerInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @hookimpl

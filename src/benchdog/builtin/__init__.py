@@ -13,7 +13,7 @@ from benchdog.api import (
     hookimpl,
 )
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @hookimpl

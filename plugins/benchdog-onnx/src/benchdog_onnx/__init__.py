@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchdog.api import ExporterInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchdog.api import TrainerInfo, hookimpl
 
-CONTRACT = 0
+CONTRACT = 1
 """The number of the plugin contract that this was written for."""
 
 
