@@ -35,6 +35,11 @@ class Events:
         """Register a handler and the arguments that it asks for."""
         self._observers.setdefault(event, []).append((plugin, function, names))
 
+    @property
+    def listeners(self) -> dict[str, list[str]]:
+        """Name the plugins that hear each event."""
+        return {event: [plugin for plugin, _, _ in handlers] for event, handlers in self._observers.items()}
+
     def emit(self, event: str, facts: Mapping[str, Any]) -> None:
         """Queue an event if anybody listens."""
         if event not in self._observers:

@@ -95,7 +95,7 @@ def flags(values: Mapping[str, Any], settings: list[str]) -> Layer:
         key = key.strip()
         if not sep:
             raise BadUsage(f"--set {setting!r} has no '='.", "Write --set loop.epochs=3")
-        value = _toml_value(text.strip())
+        value = toml_value(text.strip())
         if key in PARTS:
             key = f"{key}.name"
         if key in layer and layer[key].value != value:
@@ -107,7 +107,8 @@ def flags(values: Mapping[str, Any], settings: list[str]) -> Layer:
     return layer
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """Read a value as TOML; what is none is a text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -261,6 +261,11 @@ class Plugins:
 
     # --- events
 
+    @property
+    def listeners(self) -> dict[str, list[str]]:
+        """Name the plugins that hear each event."""
+        return self._events.listeners
+
     def emit(self, event: str, **facts: Any) -> None:
         """Hand an event to the observers, off this thread; never waits, never raises."""
         self._events.emit(event, facts)

@@ -1,0 +1,92 @@
+"""`benchdog plugins check`: the conformance kit on a plugin's own terms, with a verdict for every check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchdog.cli.output import emit_json
+
+if TYPE_CHECKING:
+    from benchdog.testing.results import Result
+
+FORMAT = 1
+
+
+def check(
+    target: Annotated[str, typer.Argument(metavar="PACKAGE|FILE", help="A plugin, its package, or a plugin file.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME.OPTION=VALUE", help="Give a component an option; may be repeated."),
+    ] = None,
+    limit: Annotated[float, typer.Option("--limit", min=1, help="Seconds that a check may take.")] = 120.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Try a plugin's components on tiny data: faults with their remedies, and exit code 4."""
+    from benchdog.testing.running import run
+    from benchdog.testing.subjects import subjects_of
+
+    results: list[Result] = []
+    shown = ("", "")
+    for result in run(subjects_of(target), _given(settings or []), Path.cwd(), limit=limit):
+        results.append(result)
+        if not as_json:
+            shown = _show(result, shown)
+    count = {state: sum(each.state == state for each in results) for state in ("ok", "fault", "skipped")}
+    if as_json:
+        emit_json(
+            {
+                "format": FORMAT,
+                "checked": target,
+                "conforms": not count["fault"],
+                "counts": count,
+                "results": [each.to_json() for each in results],
+            }
+        )
+    else:
+        typer.echo(_verdict(count))
+    if count["fault"]:
+        raise typer.Exit(4)
+
+
+def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Read NAME.OPTION=VALUE; a component's name may hold dots, an option's doesn't."""
+    from benchdog.errors import BadUsage
+    from benchdog.layers import toml_value
+
+    given: dict[tuple[str, str], dict[str, Any]] = {}
+    for setting in settings:
+        key, sep, text = setting.partition("=")
+        name, dot, option = key.strip().rpartition(".")
+        if not sep or not dot or not name:
+            raise BadUsage(f"--set {setting!r} names no component's option.", "Write --set stars.count=50")
+        given.setdefault(("", name), {})[option] = toml_value(text.strip())
+    return given
+
+
+def _show(result: Result, shown: tuple[str, str]) -> tuple[str, str]:
+    """Print a line, under its component's when that is another one."""
+    if (result.kind, result.name) != shown:
+        typer.echo(f"{result.kind} {result.name}")
+    for line in _lines(result):
+        typer.echo(line)
+    return result.kind, result.name
+
+
+def _lines(result: Result) -> Iterator[str]:
+    mark = {"ok": "ok", "fault": "FAULT", "skipped": "skipped"}[result.state]
+    yield f"  {mark:<8} {result.check:<12} {result.found}"
+    for line in (result.where, result.remedy):
+        if line:
+            yield f"{'':<24}{line}"
+
+
+def _verdict(count: dict[str, int]) -> str:
+    total = sum(count.values())
+    skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
+    if count["fault"]:
+        return f"{count['fault']} {'fault' if count['fault'] == 1 else 'faults'} in {total} checks{skipped}."
+    return f"No fault in {total} checks{skipped}."

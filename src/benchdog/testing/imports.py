@@ -1,0 +1,154 @@
+"""Judge how a plugin loads, from what `benchdog.testing.loads` tells of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from benchdog.api import CONTRACT
+from benchdog.testing.results import Fault, Skip
+from benchdog.testing.subjects import Subject
+
+SLOW = 1.0
+"""Seconds that a plugin's import may take beyond Benchdog's own."""
+PATIENCE = 30.0
+"""Seconds after which an import is taken to hang."""
+
+
+def load(subject: Subject) -> dict[str, Any]:
+    """Load a plugin in a process of its own; a slow one twice more, since another program may have slowed it."""
+    best = _load(subject)
+    for _ in range(2):
+        if best.get("seconds", 0.0) <= SLOW or best["error"]:
+            break
+        again = _load(subject)
+        best = min(best, again, key=lambda each: each.get("seconds", PATIENCE))
+    return best
+
+
+def _load(subject: Subject) -> dict[str, Any]:
+    request = {"file": subject.file, "module": subject.module, "entry": subject.name, "path": sys.path}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-X", "utf8", "-m", "benchdog.testing.loads"],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": "hangs", "seconds": PATIENCE}
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        return {"error": f"ends the process with code {done.returncode}: {''.join(last)}", "seconds": 0.0}
+    return answer
+
+
+def imports(told: dict[str, Any]) -> str:
+    """See that the plugin is imported quickly, alone, and silently."""
+    if told["error"] == "hangs":
+        raise Fault(
+            f"The plugin's import isn't done after {PATIENCE:g} s.",
+            "Move the work into the component: a module with hooks only names things.",
+        )
+    for address, where in told.get("network", []):
+        raise Fault(
+            f"The plugin's import uses the network: {address}.",
+            "Only a source's fetch(cache) may; a module with hooks only names things.",
+            where,
+        )
+    if told["error"]:
+        raise Fault(f"The plugin's import raises {told['error']}.", "Mend it.", told.get("where", ""))
+    for name, where in told["heavy"].items():
+        raise Fault(
+            f"The plugin's import loads {name}, which every command then waits for.",
+            f"Import {name} inside the function that uses it, or in the module that a target names.",
+            where,
+        )
+    if told["seconds"] > SLOW:
+        raise Fault(
+            f"The plugin's import takes {told['seconds']:.1f} s more than Benchdog's own; {SLOW:g} s is allowed.",
+            "Import what is slow inside the function that uses it. `python -X importtime -c 'import ...'` shows it.",
+            told.get("module", ""),
+        )
+    if told["printed"]:
+        raise Fault(
+            f"The plugin's import prints on stdout: {told['printed']!r}.",
+            "Don't: a command's stdout is its result. Use the logging module.",
+        )
+    for part in told["parts"]:
+        what = f"{part['kind']} {part['name']!r}: {part['key']} {part['target']!r}"
+        if part["key"] == "options" and part["torch"]:
+            raise Fault(
+                f"{what} loads torch, for which schemas, completion and `plugins info` then wait.",
+                "Put options into a module that imports torch nowhere at its top.",
+                part["torch"],
+            )
+        if part["error"] and "No module named 'torch'" in part["error"]:
+            raise Fault(
+                f"{what} can't be imported without torch, and exports answer on machines that have none.",
+                "Import torch inside the function that uses it, or put this into a module that doesn't need it.",
+                part["torch"],
+            )
+    return f"{told['seconds']:.2f} s, nothing heavy"
+
+
+def hooks(told: dict[str, Any]) -> str:
+    """See that hooks are named, marked and declared as the contract says."""
+    if told["error"]:
+        raise Skip("the plugin can't be imported")
+    for fault in told["faults"]:
+        raise Fault(f"The plugin is set aside: it {_without_it(fault['fault'])}", _remedy(fault["fault"]))
+    if not told["contract"]:
+        raise Fault(
+            "The plugin declares no CONTRACT.",
+            f"Write CONTRACT = {CONTRACT} into the module with the hooks: the number that it is written for.",
+            told.get("module", ""),
+        )
+    for part in told["parts"]:
+        if part["error"] and "No module named 'torch'" not in part["error"]:
+            raise Fault(
+                f"{part['kind']} {part['name']!r}: {part['key']} {part['target']!r} doesn't resolve: {part['error']}",
+                f'Name what is there: {part["key"]}="package.module:attribute".',
+            )
+    return "as the contract says"
+
+
+def _without_it(text: str) -> str:
+    return text if text[:1].islower() else f"says: {text}"
+
+
+def _remedy(fault: str) -> str:
+    """Say what mends a plugin that the host refuses."""
+    remedies = {
+        "without @hookimpl": "Write @hookimpl above it: from benchdog.api import hookimpl.",
+        "is no hook": "Rename it: docs/plugins/hooks.md lists all hooks.",
+        "declared in the hookimpl": "A hook takes some or all of the arguments that its specification names, "
+        "no others: see docs/plugins/hooks.md.",
+        "written for contract": f"Read what changed, then write CONTRACT = {CONTRACT}.",
+        "wraps": "Leave out wrapper and hookwrapper.",
+        "where a": "A hook returns a list of the descriptors that its name says.",
+        "twice": "Give each component a name of its own.",
+        "isn't made of": "Rename it: lower-case letters, digits, '-', '_' and '.'.",
+        "isn't 'package.module:attribute'": 'Write "package.module:attribute", or ":attribute" for the same module.',
+    }
+    return next((remedy for part, remedy in remedies.items() if part in fault), "Mend the hook.")
+
+
+def names(subject: Subject, offered: Iterator[tuple[str, str, str]]) -> str:
+    """See that no name is one of Benchdog's own; `offered` are (kind, name, whose else it is)."""
+    count = 0
+    for kind, name, owner in offered:
+        count += 1
+        if owner and subject.dist != "benchdog":
+            way = f"{subject.dist or subject.name}:{name}"
+            raise Fault(
+                f"The {kind} {name!r} has the name of {owner}'s own, which stays what it is.",
+                f"Rename it, {subject.name}-{name} say; till then it is found as {way} alone.",
+            )
+    return f"{count} of its own"

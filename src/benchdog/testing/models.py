@@ -1,0 +1,193 @@
+"""What is asked of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from benchdog import decode
+from benchdog.api import ModelInfo, Spec
+from benchdog.errors import BenchdogError
+from benchdog.rebuild import build_model
+from benchdog.testing import trials
+from benchdog.testing.places import raised, said
+from benchdog.testing.results import Fault, Skip
+from benchdog.testing.tiny import specs
+from benchdog.transforms import Transform, with_codes
+from benchdog.view import generated
+
+TASKS = {"class": "classification", "mask": "segmentation", "next-token": "next-token", "number": "regression"}
+BATCH = 4
+NEAR = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Data that a model is built for: what it gets, and what it must give."""
+
+    what: str
+    spec: Spec
+    inputs: tuple[Tensor, ...]
+    build: Callable[[int], nn.Module]
+
+    def score(self, model: nn.Module, *inputs: Tensor) -> Tensor:
+        """Call the model in evaluation mode."""
+        with torch.no_grad():
+            given = model.eval()(*inputs)
+        score = given["score"] if isinstance(given, Mapping) else given
+        assert isinstance(score, Tensor)
+        return score
+
+
+class Trial(trials.Trial):
+    """A model on trial."""
+
+    @property
+    def cases(self) -> list[Case]:
+        """The data, among the kit's, that it can be built for."""
+        return self.once("cases", self._cases)
+
+    def _cases(self) -> list[Case]:
+        found, last = [], ""
+        self.cls  # noqa: B018 -- a target that doesn't resolve is told first
+        for what, spec in specs().items():
+            task = self.plugins.make("task", TASKS[spec.target.kind])
+            with_output = spec.with_output(*task.output(spec))
+            case = self._case(what, with_output)
+            try:
+                case.build(0)
+            except BenchdogError as error:
+                last = error.message
+            except Exception as error:
+                if "spec" not in self.parameters:
+                    last = said(error)
+                    continue
+                raise Fault(
+                    f"Built for {what} it raises {said(error)}.",
+                    "Raise BadUsage of benchdog.api for data that it isn't for, and say what it needs.",
+                    raised(error) or self.where,
+                ) from error
+            else:
+                found.append(case)
+        if not found:
+            raise Skip(f"refuses all of the kit's data; the last time: {last}")
+        return found
+
+    @property
+    def working(self) -> list[Case]:
+        """Those of them that it runs on."""
+        return self.once("working", self._working)
+
+    def _working(self) -> list[Case]:
+        found = []
+        for case in self.cases:
+            try:
+                case.score(case.build(0), *case.inputs)
+            except Exception:  # told by the check `output`
+                continue
+            found.append(case)
+        if not found:
+            raise Skip("runs on none of the kit's data")
+        return found
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the arguments that it is built with."""
+        import inspect
+
+        return tuple(inspect.signature(self.cls).parameters)
+
+    def _case(self, what: str, spec: Spec) -> Case:
+        """Prepare inputs of a spec as training would."""
+        preprocess = decode.default(spec)
+        if isinstance(self.info, ModelInfo) and self.info.codes:
+            preprocess = with_codes(preprocess)
+        transform = Transform(preprocess, spec)
+        arrays = tuple(map(torch.from_numpy, generated(spec, BATCH, seed=5)))
+        transform.fit([arrays])
+        inner = transform.spec(spec)
+        part = {"name": self.found.where, "options": self.full()}
+
+        def build(seed: int) -> nn.Module:
+            torch.manual_seed(seed)
+            return build_model(part, inner, self.plugins)
+
+        return Case(what, inner, tuple(transform(*arrays)), build)
+
+
+def builds(trial: Trial) -> str:
+    """See that it builds a module for some data, and refuses other data in words."""
+    for case in trial.cases:
+        model = case.build(0)
+        if not isinstance(model, nn.Module):
+            raise Fault(
+                f"Built for {case.what} it is a {type(model).__name__}.", "Return a torch.nn.Module.", trial.where
+            )
+    return f"for {', '.join(case.what for case in trial.cases)}"
+
+
+def output(trial: Trial) -> str:
+    """See that it runs on what it was built for, and gives a score of the right shape."""
+    for case in trial.cases:
+        model = case.build(0)
+        try:
+            score = case.score(model, *case.inputs)
+        except Exception as error:
+            raise Fault(
+                f"It is built for {case.what}, and raises {said(error)} on them.",
+                "Refuse data that it isn't for when it is built (raise BadUsage of benchdog.api), or mend forward().",
+                raised(error) or trial.where,
+            ) from error
+        wanted = (BATCH, *case.spec.output)
+        fits = score.ndim == len(wanted) and all(
+            want in (None, have) for want, have in zip(wanted, score.shape, strict=True)
+        )
+        if not fits:
+            raise Fault(
+                f"On {case.what} its score has the shape {tuple(score.shape)}; the task needs {wanted}.",
+                "The size of the last layer is spec.outputs; spec.output is the whole shape.",
+                trial.where,
+            )
+    return f"on {len(trial.cases)} kinds of data"
+
+
+def batches(trial: Trial) -> str:
+    """See that a sample's score doesn't depend on the samples beside it."""
+    for case in trial.working:
+        model = case.build(0)
+        together = case.score(model, *case.inputs)
+        alone = torch.cat([case.score(model, *(x[i : i + 1] for x in case.inputs)) for i in range(BATCH)])
+        gap = float((together - alone).abs().max())
+        if not torch.allclose(together, alone, rtol=NEAR, atol=NEAR):
+            raise Fault(
+                f"On {case.what} a sample's score differs by {gap:.2g} with others beside it, in evaluation mode.",
+                "When self.training is false, use statistics of the training (BatchNorm's running ones) alone.",
+                trial.where,
+            )
+    return "alone and in a batch the same"
+
+
+def rebuilds(trial: Trial) -> str:
+    """See that a second model of the same options takes the first one's weights and answers alike."""
+    for case in trial.working:
+        first, second = case.build(1), case.build(2)
+        shapes = [{name: tuple(x.shape) for name, x in each.state_dict().items()} for each in (first, second)]
+        if shapes[0] != shapes[1]:
+            keys = sorted({k for k in shapes[0].keys() | shapes[1].keys() if shapes[0].get(k) != shapes[1].get(k)})
+            raise Fault(
+                f"Built twice from the same options it has other weights: {', '.join(keys[:3])}.",
+                "Layers and their names depend on spec and options alone.",
+                trial.where,
+            )
+        second.load_state_dict(first.state_dict(), strict=True)
+        gap = (case.score(first, *case.inputs) - case.score(second, *case.inputs)).abs().max()
+        if float(gap) > NEAR:
+            raise Fault(
+                f"Rebuilt from its options and weights it gives other scores on {case.what} (by {float(gap):.2g}).",
+                "Keep every tensor that the score depends on as a parameter or by register_buffer.",
+                trial.where,
+            )
+    return "weights of one fit the other"

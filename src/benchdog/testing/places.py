@@ -1,0 +1,52 @@
+"""Where in a stranger's code something happened or stands, for a fault's second line."""
+
+from __future__ import annotations
+
+import inspect
+import sysconfig
+import traceback
+from pathlib import Path
+from typing import Any
+
+KIT = Path(__file__).resolve().parent
+OWN = KIT.parent
+
+
+def raised(error: BaseException) -> str:
+    """Give the innermost line that is a component's: "net.py, line 12, in forward"; "" when there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = ""
+    for frame in reversed(frames):
+        file = Path(frame.filename)
+        if not file.is_file() or _library(file.resolve()):
+            continue
+        text = f"{file}, line {frame.lineno}, in {frame.name}"
+        if not file.resolve().is_relative_to(OWN):
+            return text
+        if not own and file.resolve().is_relative_to(OWN / "builtin"):
+            own = text
+    return own
+
+
+def _library(file: Path) -> bool:
+    """Say whether a file is Python's own or torch's: what the component called, not what it is."""
+    parts = file.parts
+    if "site-packages" in parts:
+        return parts[parts.index("site-packages") + 1] in ("torch", "numpy", "pydantic", "pluggy")
+    return file.is_relative_to(Path(sysconfig.get_path("stdlib")).resolve())
+
+
+def stands(value: Any) -> str:
+    """Say where a class or function stands: "net.py, line 12"; "" when it isn't written in Python."""
+    try:
+        value = inspect.unwrap(value) if callable(value) else type(value)
+        file, (_, line) = inspect.getsourcefile(value), inspect.getsourcelines(value)
+    except (TypeError, OSError):
+        return ""
+    return f"{file}, line {line}" if file else ""
+
+
+def said(error: BaseException) -> str:
+    """Give an error's type and text in one line."""
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
