@@ -165,7 +165,7 @@ def stopped(*args: Any, spoil: Callable[[Path], None] = lambda folder: None) -> 
     def make(place: Path) -> Args:
         folder = place / "runs" / "mine"
         folder.mkdir(parents=True)
-        facts = {"format": 0, "name": "mine", "status": "running", "created": "2026-01-01"}
+        facts = {"format": 1, "name": "mine", "status": "running", "created": "2026-01-01"}
         (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
         spoil(folder)
         return list(args)

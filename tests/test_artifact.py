@@ -80,7 +80,7 @@ def change(folder: Path, **values: object) -> None:
 
 def test_an_artifact_describes_itself(folder, plugins):
     meta = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
-    assert meta["format"] == 0
+    assert meta["format"] == 1
     assert meta["parameters"] == 108 * 3 + 3
     assert meta["graph"] is None
     assert meta["model"] == {"name": "linear", "options": {}, "plugin": meta["task"]["plugin"]}

@@ -115,7 +115,7 @@ def test_a_repetition_takes_no_time_limit_and_no_resume(repeated):
 def stored(runs, name, accuracy, interval, better="max"):
     folder = runs / name
     folder.mkdir(parents=True)
-    facts = {"format": 0, "name": name, "status": "finished", "monitor": "accuracy", "better": better}
+    facts = {"format": 1, "name": name, "status": "finished", "monitor": "accuracy", "better": better}
     told = {"metrics": {"accuracy": accuracy}, "intervals": {"accuracy": interval} if interval else {}}
     (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
     (folder / "evaluation-test.json").write_text(json.dumps(told), encoding="utf-8")

@@ -53,7 +53,7 @@ def write_run(folder, *, classes=("cat", "dog"), accuracy=0.9, linear=0.8, sampl
          "target": classes[1], "picture": "worst/0.png"}
     ]  # fmt: skip
     best = {"epoch": 2, "metric": "accuracy", "value": accuracy}
-    run = {"format": 0, "name": folder.name, "status": "finished", "created": "2026-01-02T03:04:05+00:00",
+    run = {"format": 1, "name": folder.name, "status": "finished", "created": "2026-01-02T03:04:05+00:00",
            "seconds": 200.0, "error": None, "epochs_done": 3, "parameters": 1234, "best": best, "source": word,
            "samples": {"train": 700, "valid": 150, "test": 150}, "model": "cnn", "task": "classification",
            "trainer": "supervised", "monitor": "accuracy", "better": "max"}  # fmt: skip

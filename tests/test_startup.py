@@ -1,28 +1,13 @@
 """What every command loads before it does anything: modules are counted, not milliseconds."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "numpy", "requests", "rich", "pydantic", "PIL", "matplotlib")
+from fresh import run
 
-SCRIPT = """
-import json, sys
-sys.argv = ["benchdog", *sys.argv[1:]]
-code = 0
-try:
-    from benchdog.cli import main
-    main()
-except SystemExit as stop:
-    code = stop.code or 0
-finally:
-    sys.stdout.flush()
-    print("LOADED " + json.dumps([code, sorted(sys.modules)]))
-"""
+HEAVY = ("torch", "numpy", "requests", "rich", "pydantic", "PIL", "matplotlib")
 
 GOOD = """
 from benchdog.api import ModelInfo, hookimpl
@@ -43,28 +28,6 @@ def install(site: Path, name: str, text: str, entry: str | None = None) -> None:
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8")
     (info / "entry_points.txt").write_text(f"[benchdog]\n{entry or name} = {name}\n", encoding="utf-8")
-
-
-def run(*arguments: str, site: Path, code: int = 0) -> tuple[str, str, set[str]]:
-    """Run a command in a fresh interpreter; give its stdout, its stderr and what it had loaded."""
-    env = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("BENCHDOG_")},
-        "PYTHONPATH": str(site),
-        "PYTHONIOENCODING": "utf-8",
-        "BENCHDOG_CACHE": str(site / "cache"),
-        "BENCHDOG_RUNS": str(site / "runs"),
-        "JUPYTER_PLATFORM_DIRS": "1",
-        "HOME": str(site / "home"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments],
-        capture_output=True, text=True, encoding="utf-8", env=env, cwd=site, check=False, timeout=300,
-    )  # fmt: skip
-    out, _, told = done.stdout.rpartition("LOADED ")
-    assert told, done.stderr
-    status, modules = json.loads(told)
-    assert status == code, out + done.stderr
-    return out, done.stderr, set(modules)
 
 
 COMMANDS = (

@@ -1,9 +1,6 @@
 """What a stranger wrote is used by name: installed by pip, or as a file beside the recipe."""
 
 import subprocess
-import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +9,9 @@ import pytest
 from conftest import Result
 from inside import run, same, weights
 from thirdparty.package import COMPONENTS, package, recipe, single_file
+from thirdparty.venvs import environment, install
 
 ROWS = "x,y\n1.0,0.0\n0.0,-2.1\n"
-
-
-def environment(folder: Path) -> Path:
-    """Make an environment that sees this one's packages; give its Python."""
-    venv.create(folder, with_pip=False, symlinks=sys.platform != "win32")
-    paths = {"base": str(folder), "platbase": str(folder)}
-    site = Path(sysconfig.get_path("purelib", "venv", vars=paths))
-    outer = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-    lines = [f"import site; site.addsitedir({path!r})" for path in outer]
-    (site / "outer.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    scripts = Path(sysconfig.get_path("scripts", "venv", vars=paths))
-    return scripts / ("python.exe" if sys.platform == "win32" else "python")
 
 
 def test_each_component_is_short():
@@ -36,11 +22,7 @@ def test_each_component_is_short():
 
 def test_installed_by_pip(tmp_path):
     python = environment(tmp_path / "venv")
-    project = package(tmp_path / "acme")
-    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", *flags, str(project)]
-    done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    install(python, package(tmp_path / "acme"))
     (tmp_path / "recipe.toml").write_text(recipe(), encoding="utf-8")
     (tmp_path / "points.csv").write_text(ROWS, encoding="utf-8")
 

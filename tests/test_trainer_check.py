@@ -81,8 +81,8 @@ from benchdog.api import BadUsage
 
 
 class Mine:
-    def check(self, model, stages, steps, task):
-        raise BadUsage(f"{steps} steps, {len(stages)} parts, {task.better and 'loss'}")
+    def check(self, trial):
+        raise BadUsage(f"{trial.steps} steps, {len(trial.stages)} parts, {trial.task.better and 'loss'}")
 
     def train(self, session):
         return session.model

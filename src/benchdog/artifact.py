@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from benchdog import __version__, card, files, marks
+from benchdog import __version__, card, files, formats, marks
 from benchdog.api import Preprocess, Raw, Spec, Trained
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable
-from benchdog.opening import FORMAT, GRAPH, GRAPH_EXPORTER, Opened, declared_runner, hashes, open_model, runner_of
+from benchdog.opening import GRAPH, GRAPH_EXPORTER, Opened, declared_runner, hashes, open_model, runner_of
 from benchdog.plugins import Plugins
 from benchdog.rebuild import WEIGHTS
 from benchdog.samples import covering
@@ -26,7 +26,7 @@ from benchdog.view import View
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["FORMAT", "Opened", "covering", "open_model", "owner", "save", "versions"]
+__all__ = ["Opened", "covering", "open_model", "owner", "save", "versions"]
 
 
 def save(
@@ -63,7 +63,7 @@ def save(
     """
     with files.fresh_folder(folder) as place:
         meta: dict[str, Any] = {
-            "format": FORMAT,
+            "format": formats.ARTIFACT,
             "kind": "artifact",
             "benchdog": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchdog import state
 from benchdog.errors import BadData, BenchdogError, Failed
+from benchdog.formats import OtherFormat
 
 BEST = "best.safetensors"
 
@@ -70,6 +71,8 @@ class Checkpoints:
         for path in reversed(self.all()):
             try:
                 return state.read(path), passed
+            except OtherFormat:
+                raise
             except BadData as error:
                 passed.append(error.message)
                 with suppress(OSError):  # else it would count among those that are kept
@@ -81,6 +84,8 @@ class Checkpoints:
         path = self.folder / BEST
         try:
             return state.read(path) if path.is_file() else None
+        except OtherFormat:
+            raise
         except BadData as error:
             again = f"benchdog train {self.folder.parent / 'recipe.toml'}"
             raise BadData(error.message, f"The best epoch is lost with it. Train again: {again}") from None

@@ -145,13 +145,14 @@ def packages(requirements: Iterable[str], installed: Mapping[str, str], executab
 
 
 def contract(number: int) -> Check:
-    """Name the plugin contract's number."""
-    note = " (it may still change)" if number == 0 else ""
-    return Check(name="plugin contract", state="ok", found=f"{number}{note}")
+    """Name the plugin contract's number, and the one before it, which still works."""
+    return Check(name="plugin contract", state="ok", found=f"{number}; {number - 1} works through a shim")
 
 
 def plugins(healthy: Sequence[Plugin], faults: Sequence[Fault], slow: Mapping[str, Sequence[str]]) -> list[Check]:
     """Judge the plugins. `slow` names by plugin what it imports only to be listed."""
+    from benchdog.shims import advice, note
+
     checks = []
     names = {plugin.name for plugin in healthy}
     for plugin in healthy:
@@ -160,14 +161,17 @@ def plugins(healthy: Sequence[Plugin], faults: Sequence[Fault], slow: Mapping[st
             f"{len(of)} {kind if len(of) == 1 else f'{kind}s'}" for kind, of in plugin.components.items() if of
         ]
         found = f"{plugin.version or plugin.path}: {', '.join(offered) or 'hears events'}"
+        remedies = []
+        if told := note(plugin.contract):
+            found += f"; {told}"
+            remedies.append(advice(plugin.contract, plugin.dist))
         if heavy := slow.get(plugin.name):
             found += f"; it slows every command: importing it loads {', '.join(heavy)}"
-            remedy = f"Tell the author of {plugin.dist} to import that where it is used."
-            checks.append(Check(name=title, state="warning", found=found, remedy=remedy))
-        else:
-            checks.append(Check(name=title, state="ok", found=found))
+            remedies.append(f"Tell the author of {plugin.dist} to import that where it is used.")
+        state: State = "warning" if remedies else "ok"
+        checks.append(Check(name=title, state=state, found=found, remedy=" ".join(remedies)))
     for fault in faults:
-        state: State = "warning" if fault.name in names else "wrong"
+        state = "warning" if fault.late or fault.name in names else "wrong"
         checks.append(Check(name=f"plugin {fault.name}", state=state, found=fault.fault, remedy=fault.remedy))
     return checks
 

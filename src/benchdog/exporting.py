@@ -20,7 +20,7 @@ from benchdog import __version__, errors, files, marks
 from benchdog.api import ExporterInfo
 from benchdog.artifact import owner
 from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, Refused
-from benchdog.opening import FORMAT, hashes, locate, read_meta
+from benchdog.opening import hashes, locate, read_meta
 from benchdog.plugins import Plugins
 
 TIMEOUT = 1800.0
@@ -83,7 +83,7 @@ def export(
         checked = _child({"job": "verify", "folder": str(fresh), **request}, timeout)
         _judge(name, checked["verification"])
         description = {
-            "format": FORMAT,
+            "format": formats.EXPORT,
             "kind": "export",
             "benchdog": __version__,
             "exported": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -235,18 +235,34 @@ def size_of(path: Path) -> int:
 
 
 def loads(modules: Sequence[str], suspects: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Say which of the suspects each module pulls in, every one in a process of its own."""
+    """Say which of the suspects each module pulls in.
+
+    A fresh process imports one module after another. The first that pulls something in is known by that; what the
+    later ones would have loaded by themselves is seen by another process, without it.
+    """
     script = (
-        "import importlib, json, sys; importlib.import_module(sys.argv[1]); "
-        "print(json.dumps([name for name in sys.argv[2:] if name in sys.modules]))"
+        "import importlib, json, sys\n"
+        "for at, module in enumerate(json.loads(sys.argv[1])):\n"
+        "    try:\n"
+        "        importlib.import_module(module)\n"
+        "    except BaseException:\n"
+        "        continue\n"
+        "    if loaded := [name for name in json.loads(sys.argv[2]) if name in sys.modules]:\n"
+        "        print(json.dumps([at, loaded]))\n"
+        "        break"
     )
-    found = {}
-    for module in modules:
-        said = answer_of([sys.executable, "-c", script, module, *suspects], IMPORT_SECONDS)
-        with contextlib.suppress(ValueError, IndexError):
-            text = "" if isinstance(said, str) else said.stdout
-            found[module] = tuple(json.loads(text.strip().splitlines()[-1]))
-    return {module: names for module, names in found.items() if names}
+    found: dict[str, tuple[str, ...]] = {}
+    left = list(modules)
+    while left:
+        said = answer_of([sys.executable, "-c", script, json.dumps(left), json.dumps(suspects)], IMPORT_SECONDS)
+        text = "" if isinstance(said, str) else said.stdout.strip()
+        try:
+            at, names = json.loads(text.splitlines()[-1])
+        except (ValueError, IndexError):  # nothing more is pulled in
+            return found
+        found[left[at]] = tuple(names)
+        left = left[at + 1 :]  # those before it pull in nothing
+    return found
 
 
 def readable(size: int | None) -> str:

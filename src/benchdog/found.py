@@ -13,11 +13,12 @@ from benchdog.errors import BenchdogError, NotAvailable
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """Why a plugin was set aside, and what to do about it."""
+    """Why a plugin was set aside, and what to do about it; `late` when it wasn't waited for any longer."""
 
     name: str
     fault: str
     remedy: str
+    late: bool = False
 
     def __str__(self) -> str:
         return f"plugin {self.name!r}: {self.fault} {self.remedy}"
@@ -34,6 +35,11 @@ class Plugin:
     path: str = ""
     components: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def contract(self) -> Any:
+        """The number that it declares, whatever was written there; None for a package that declares none."""
+        return getattr(self.module, "CONTRACT", api.CONTRACT if self.path else None)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
@@ -44,6 +50,7 @@ class Found:
     dist: str
     version: str
     module: str = ""
+    contract: int | None = None
 
     @property
     def where(self) -> str:

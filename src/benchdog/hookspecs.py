@@ -1,8 +1,8 @@
 """The contract between Benchdog and its plugins: every hook, with an example that runs.
 
 A plugin is a module (or a single file) with functions marked `@hookimpl`. Its entry point, in the group
-`benchdog`, names that module. A module may also hold `CONTRACT = 1`, the contract's number that it was
-written for.
+`benchdog`, names that module. Beside the hooks stands `CONTRACT = 1`, the number of the contract that it was
+written for, as a literal.
 """
 
 from __future__ import annotations

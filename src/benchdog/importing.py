@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Collection
 from dataclasses import replace
 from hashlib import sha256
+from inspect import isroutine
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from benchdog import api
-from benchdog.errors import BadUsage
+from benchdog.errors import BadUsage, nearest
 
 
 def load_file(file: Path) -> ModuleType:
@@ -54,6 +56,18 @@ def check(info: api.Component) -> None:
         value = getattr(info, key, "")
         if not isinstance(value, str) or (value and ":" not in value) or (key == "target" and not value):
             raise ValueError(f"{info.kind} {name!r}: {key} {value!r} isn't 'package.module:attribute'")
+
+
+def check_hooks(module: ModuleType, hooks: Collection[str]) -> None:
+    """Refuse a module whose functions can't be meant as they are written (ValueError)."""
+    for name, value in vars(module).items():
+        marks = getattr(value, "benchdog_impl", None) if isroutine(value) else None
+        if isroutine(value) and name in hooks and not marks:
+            raise ValueError(f"defines {name} without @hookimpl, so it is no hook")
+        if marks and name not in hooks:
+            raise ValueError(f"implements {name}, which is no hook. {nearest(name, hooks)}")
+        if marks and (marks["wrapper"] or marks["hookwrapper"]):
+            raise ValueError(f"wraps {name}; a wrapper could change what others offer")
 
 
 def qualified(info: api.Component, module: str) -> api.Component:

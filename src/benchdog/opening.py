@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import decode, describing, files, marks, ranges, samples
+from benchdog import decode, describing, files, formats, marks, ranges, samples
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
 from benchdog.found import Found
@@ -19,7 +19,6 @@ from benchdog.plugins import Plugins
 from benchdog.rebuild import WEIGHTS, Rebuilt, check_reference, preprocess_of
 from benchdog.view import check_shapes
 
-FORMAT = 0
 GRAPH = "graph.pt2"
 GRAPH_EXPORTER = "torch-export"
 KEYS = ("format", "kind", "task", "spec", "preprocess", "max_batch", "files")
@@ -201,11 +200,9 @@ def read_meta(folder: Path, kind: str) -> dict[str, Any]:
     meta = files.read_json(path)
     if not isinstance(meta, dict) or meta.get("kind") != kind:
         raise BadData(f"{path} describes no {kind}.", "The file is damaged: make the folder again.")
-    if meta.get("format") != FORMAT:
-        raise BadData(
-            f"{path} has format {meta.get('format')!r}; this Benchdog reads {FORMAT}.",
-            f"Use the Benchdog that wrote it ({meta.get('benchdog', 'unknown')}), or make it again.",
-        )
+    again = "Train again and take that artifact." if kind == "artifact" else "Export again, from a run trained anew."
+    this = formats.ARTIFACT if kind == "artifact" else formats.EXPORT
+    formats.check(meta.get("format"), this, path, again, meta.get("benchdog"))
     describing.check(path, meta, *KEYS)
     return meta
 

@@ -6,19 +6,18 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from importlib import import_module
-from importlib.metadata import EntryPoint, distributions
-from inspect import isclass, isroutine
 from pathlib import Path
 from typing import Any
 
 import pluggy
 
-from benchdog import api, hookspecs
-from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, nearest
+from benchdog import api, hookspecs, shims, waiting
+from benchdog.discovery import BUILTIN, Entry, declared, entries
+from benchdog.errors import BadUsage, BenchdogError, Failed
 from benchdog.events import Events
 from benchdog.found import Fault, Found, Plugin
-from benchdog.importing import check, installed, load_file, qualified, said
+from benchdog.importing import check, check_hooks, load_file, qualified, said
+from benchdog.reference import available, reference, unknown
 
 KINDS: dict[str, type[api.Component]] = {
     info.kind: info
@@ -32,7 +31,6 @@ KINDS: dict[str, type[api.Component]] = {
         api.AugmentationInfo,
     )
 }
-BUILTIN = "benchdog"
 
 
 class Plugins:
@@ -48,14 +46,14 @@ class Plugins:
         self._found: dict[str, list[Found]] = {kind: [] for kind in KINDS}
 
     @classmethod
-    def discover(cls, local: Sequence[Path | str] = ()) -> Plugins:
-        """Load the installed plugins and the local files named."""
+    def discover(cls, local: Sequence[Path | str] = (), patience: float | None = None) -> Plugins:
+        """Load the installed plugins and the local files named.
+
+        `patience` is how many seconds an installed plugin's import is waited for; None waits for ever, as processes
+        do that carry out what was begun with a plugin.
+        """
         plugins = cls()
-        allowed = os.environ.get("BENCHDOG_PLUGINS")
-        names = None if allowed is None else {name.strip() for name in allowed.split(",")}
-        for dist, version, entry in _entry_points():
-            if names is None or dist == BUILTIN or entry.name in names or dist in names:
-                plugins._load_entry(dist, version, entry)
+        plugins._load_entries(entries(), patience)
         for file in dict.fromkeys(Path(f).resolve() for f in local):
             plugins._load_file(file)
         return plugins
@@ -68,14 +66,27 @@ class Plugins:
 
     # --- loading: each plugin on its own
 
-    def _load_entry(self, dist: str, version: str, entry: EntryPoint) -> None:
-        remedy = f"Update or uninstall {dist}."
-        try:
-            module = import_module(entry.value)
-        except BaseException as error:
-            self._refuse(entry.name, f"raises {said(error)} at import.", remedy, error)
-            return
-        self._register(Plugin(name=entry.name, dist=dist, version=version, module=module), remedy)
+    def _load_entries(self, found: Sequence[Entry], patience: float | None) -> None:
+        usual = (api.CONTRACT, api.CONTRACT - 1)
+        numbers = {entry: None if entry.dist == BUILTIN else declared(entry.module, usual) for entry in found}
+        mine = {entry.module for entry in found if entry.dist == BUILTIN}
+        others = [entry.module for entry in found if numbers[entry] is None and entry.module not in mine]
+        outcomes = {
+            **waiting.modules(list(mine), None, self._waits),
+            **waiting.modules(list(dict.fromkeys(others)), patience, self._waits),
+        }
+        for entry in found:
+            remedy = f"Update or uninstall {entry.dist}."
+            number, module = numbers[entry], outcomes.get(entry.module)
+            if number is not None:
+                self._object(entry.name, number, entry.dist)
+            elif isinstance(module, waiting.Late):
+                self._leave(entry, module)
+            elif isinstance(module, BaseException):
+                self._refuse(entry.name, f"raises {said(module)} at import.", remedy, module)
+            elif module is not None:
+                plugin = Plugin(name=entry.name, dist=entry.dist, version=entry.version, module=module)
+                self._register(plugin, remedy)
 
     def _load_file(self, file: Path) -> None:
         if not file.is_file():
@@ -95,21 +106,14 @@ class Plugins:
             self._register(plugin, f"Mend {file}.")
 
     def _register(self, plugin: Plugin, remedy: str) -> None:
-        contract = getattr(plugin.module, "CONTRACT", api.CONTRACT)
+        if plugin.contract is not None and self._object(plugin.name, plugin.contract, plugin.path or plugin.dist):
+            return
         try:
-            if contract != api.CONTRACT:
-                raise ValueError(f"is written for contract {contract}, this is contract {api.CONTRACT}")
-            for name, value in vars(plugin.module).items():
-                marks = getattr(value, "benchdog_impl", None) if isroutine(value) else None
-                if isroutine(value) and name in _HOOKS and not marks:
-                    raise ValueError(f"defines {name} without @hookimpl, so it is no hook")
-                if marks and name not in _HOOKS:
-                    raise ValueError(f"implements {name}, which is no hook. {nearest(name, _HOOKS)}")
-                if marks and (marks["wrapper"] or marks["hookwrapper"]):
-                    raise ValueError(f"wraps {name}; a wrapper could change what others offer")
+            check_hooks(plugin.module, _HOOKS)
             for other in self.healthy:
                 if other.name == plugin.name:
                     raise ValueError(f"has the name of a plugin that is loaded: {other.path or other.dist}")
+            shims.warn(plugin.module, plugin.contract)
             self._manager.register(plugin.module, plugin.name)
         except Exception as error:
             with suppress(ValueError, AssertionError):
@@ -152,6 +156,7 @@ class Plugins:
                         dist=plugin.dist,
                         version=plugin.version,
                         module=plugin.module.__name__,
+                        contract=plugin.contract,
                     )
                 )
         return found
@@ -176,6 +181,24 @@ class Plugins:
         if os.environ.get("BENCHDOG_STRICT") == "1":
             raise error
         self._tell(Fault(name=name, fault=" ".join(fault.split()), remedy=remedy))
+
+    def _object(self, name: str, number: object, whose: str) -> bool:
+        """Set a plugin aside whose contract isn't taken; say whether it was."""
+        wrong = shims.objection(number, api.CONTRACT, whose)
+        if wrong:
+            self._refuse(name, f"{wrong[0]}.", wrong[1], Failed(f"Plugin {name!r} {wrong[0]}.", wrong[1]))
+        return wrong is not None
+
+    def _leave(self, entry: Entry, late: waiting.Late) -> None:
+        """Do without a plugin whose import takes too long."""
+        fault = f"takes longer than {late.seconds:g} s to import: {late.doing}."
+        remedy = f"Tell the author of {entry.dist} to do that where it is used; BENCHDOG_PATIENCE=60 waits longer."
+        if os.environ.get("BENCHDOG_STRICT") == "1":
+            raise Failed(f"Plugin {entry.name!r} {fault}", remedy)
+        self._tell(Fault(name=entry.name, fault=fault, remedy=remedy, late=True))
+
+    def _waits(self, module: str, doing: str) -> None:
+        print(f"benchdog: waiting for the plugin in {module}: {doing}", file=sys.stderr, flush=True)
 
     def _set_aside(self, name: str, fault: str, error: BaseException | None = None) -> None:
         """Stop calling a plugin whose event handler failed."""
@@ -209,26 +232,10 @@ class Plugins:
             owners = ", ".join(repr(f"{f.plugin}:{f.info.name}" if one else f.where) for f in mine)
             raise BadUsage(f"Two plugins offer a {kind} {name!r}.", f"Choose one of {owners}.")
         if mine:
-            return self._available(mine[0])
+            return available(mine[0])
         if ":" in name:
-            return _reference(kind, name)
-        hint = nearest(name, self.all(kind))
-        places = {"source": "benchdog train", "exporter": "--to", "augmentation": "--set"}
-        give = places.get(kind, f"--{kind}")
-        own = "package.module:Class or file.py:Class"
-        if kind == "augmentation":  # it is one of a list
-            own = '\'loader.augment=["file.py:Class"]\' or "package.module:Class" in the list'
-        hint += f" A class of your own: {give} {own}."
-        raise BadUsage(f"There is no {kind} {name!r}.", hint)
-
-    def _available(self, found: Found) -> Found:
-        for package in found.info.requires:
-            if not installed(package):
-                raise NotAvailable(
-                    f"{found.info.kind} {found.info.name!r} needs {package}, which is not installed.",
-                    found.info.install or f"Install {package}.",
-                )
-        return found
+            return reference(KINDS[kind], name)
+        raise unknown(kind, name, self.all(kind))
 
     def options(self, found: Found, values: Mapping[str, Any]) -> Any:
         """Validate a component's options; None when it declares none.
@@ -252,8 +259,9 @@ class Plugins:
         target = found.resolve(found.info.target)
         try:
             if not found.plugin:
-                return target(**(options or {}))
-            return target() if options is None else target(options)
+                return shims.adapt(kind, target(**(options or {})), found.contract)
+            made = target() if options is None else target(options)
+            return shims.adapt(kind, made, found.contract)
         except BenchdogError:
             raise
         except TypeError as error:
@@ -278,45 +286,3 @@ class Plugins:
 
 
 _HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
-
-
-def _entry_points() -> Iterable[tuple[str, str, EntryPoint]]:
-    """Yield (dist, version, entry point) of all plugins, benchdog's own first."""
-    found: dict[tuple[str, str], tuple[str, str, EntryPoint]] = {}
-    for dist in distributions():
-        with suppress(Exception):  # metadata that can't be read is somebody else's fault, and not of this tool
-            for entry in dist.entry_points:
-                if entry.group == "benchdog":
-                    found.setdefault((dist.name.lower(), entry.name), (dist.name.lower(), dist.version, entry))
-    if not any(dist == BUILTIN for dist, _ in found):
-        raise Failed("benchdog is not installed properly: its own plugin is missing.", "Install it again.")
-    yield from sorted(found.values(), key=lambda e: (e[0] != BUILTIN, e[0], e[2].name))
-
-
-def _reference(kind: str, name: str) -> Found:
-    """Take "package.module:attr" or "file.py:attr" as a component of the user's own."""
-    place, _, attribute = name.rpartition(":")
-    if place.endswith(".py"):
-        module = load_file(Path(place)).__name__
-    else:
-        module = place
-        if str(Path.cwd()) not in sys.path:
-            sys.path.append(str(Path.cwd()))
-        try:
-            import_module(module)
-        except Exception as error:  # a stranger's code may raise anything
-            hint = "Write file.py:Class or an installed package.module:Class."
-            raise BadUsage(f"{kind} {name!r}: {said(error)}.", hint) from error
-    target = f"{module}:{attribute}"
-    value: Any = sys.modules[module]
-    for part in attribute.split("."):
-        if not hasattr(value, part):
-            own = vars(sys.modules[module]).items()
-            names = [n for n, v in own if (isclass(v) or isroutine(v)) and v.__module__ == module]
-            raise BadUsage(f"{place} has no {attribute!r}.", nearest(attribute, names))
-        value = getattr(value, part)
-    more: dict[str, Any] = {}
-    if kind in ("task", "exporter"):
-        more = {"answer": f"{target}.answer"} if kind == "task" else {"runner": f"{target}.Runner"}
-    info = KINDS[kind](name=name, summary="", target=target, **more)
-    return Found(info=info, plugin="", dist=place, version="", module=module)

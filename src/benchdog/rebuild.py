@@ -157,10 +157,11 @@ class Rebuilt:
         from benchdog.plugins import Plugins
 
         if meta is None:
-            from benchdog import describing
+            from benchdog import describing, formats
 
             meta = files.read_json(folder / "model.json")
             describing.check(folder / "model.json", meta, "task", "model", "spec", "preprocess")
+            formats.check(meta.get("format"), formats.ARTIFACT, folder / "model.json", "Export again.")
         self._module = rebuild(folder, meta, Plugins.discover() if plugins is None else plugins, trusted)
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

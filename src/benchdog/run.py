@@ -17,11 +17,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchdog import __version__, files, naming
+from benchdog import __version__, files, formats, naming
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 
-FORMAT = 0
 LONGEST = 200  # bytes of a run's name: file systems hold 255
 NOT_IN_NAMES = '/\\:*?"<>|'
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "pluggy", "pydantic", "typer")
@@ -71,7 +70,7 @@ class Run:
         run = cls(
             folder,
             {
-                "format": FORMAT,
+                "format": formats.RUN,
                 "name": folder.name,
                 "benchdog": __version__,
                 "status": "running",
@@ -93,8 +92,10 @@ class Run:
     def open(cls, folder: Path) -> Run:
         """Read a run's folder without holding it."""
         facts = files.read_json(folder / "run.json")
-        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise BadData(f"{folder} is a run of another format than {FORMAT}.", "Use the Benchdog that made it.")
+        if not isinstance(facts, dict):
+            raise BadData(f"{folder / 'run.json'} describes no run.", "The file is damaged: train again.")
+        again = f"Train it again: benchdog train {folder / 'recipe.toml'}"
+        formats.check(facts.get("format"), formats.RUN, folder / "run.json", again, facts.get("benchdog"))
         return cls(folder, facts)
 
     def hold(self) -> None:

@@ -21,11 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchdog import files
+from benchdog import files, formats
 from benchdog.errors import BadData, BadUsage
-
-FORMAT = 0
-
 
 Seen = dict[tuple[Any, ...], tuple[Any, Tensor]]
 """What became of a tensor, by its place in memory; the tensor too: while it lives, no other has its address."""
@@ -64,7 +61,7 @@ def write(path: Path, tree: Any) -> None:
     tensors: dict[str, Tensor] = {}
     seen: Seen = {}
     text = json.dumps(_pack(tree, "state", tensors, seen))
-    metadata = {"format": str(FORMAT), "state": text, "crc32": str(_crc(text, tensors))}
+    metadata = {"format": str(formats.CHECKPOINT), "state": text, "crc32": str(_crc(text, tensors))}
     files.replace(path, lambda aside: _save(tensors, aside, metadata))
 
 
@@ -81,15 +78,14 @@ def read(path: Path) -> Any:
     """Give back the tree that was stored.
 
     Raises:
-        BadData: the file is missing, truncated or altered.
+        BadData: the file is missing, truncated or altered, or (OtherFormat) of another format.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # cloned: at the file's addresses, which are not aligned, some kernels round in another way
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        if int(metadata["format"]) != FORMAT:
-            raise BadData(f"{path} has format {metadata['format']}; this Benchdog reads {FORMAT}.")
+        formats.check(int(metadata["format"]), formats.CHECKPOINT, path, "Begin the run again.")
         if int(metadata["crc32"]) != _crc(metadata["state"], tensors):
             raise BadData(f"{path} is damaged: its checksum doesn't match.")
         return _unpack(json.loads(metadata["state"]), tensors)

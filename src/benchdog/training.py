@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from benchdog import checkpoints, paths, prints, weighing
-from benchdog.api import Backend, Trained, Trainer
+from benchdog.api import Backend, Trained, Trainer, Trial
 from benchdog.errors import BadUsage, Stopped
 from benchdog.feed import Feed
 from benchdog.logbook import NotFinite
@@ -120,7 +121,15 @@ def check_trainer(parts: Parts, model: nn.Module) -> None:
         return
     count, loop = parts.data.sizes()["train"], parts.recipe.loop
     steps = None if count is None else -(-count // loop.batch) * loop.epochs
-    check(model, stages(model), steps, parts.task)
+    trial = Trial(model=model, stages=stages(model), steps=steps, task=parts.task)
+    try:
+        signature(check).bind(trial)
+    except TypeError as error:
+        raise BadUsage(
+            f"Trainer {parts.recipe.trainer.name!r}: its check can't be called as check(trial): {error}.",
+            "Its author writes check(self, trial); trial has model, stages, steps and task.",
+        ) from None
+    check(trial)
 
 
 def still() -> Progress:

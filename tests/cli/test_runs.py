@@ -16,7 +16,7 @@ def make(runs, name, *, hours=0, status="finished", accuracy=0.9, epochs=5, **re
     folder = runs / name
     folder.mkdir(parents=True)
     best = {"epoch": 2, "metric": "accuracy", "value": accuracy}
-    facts = {"format": 0, "name": name, "status": status, "source": "digits", "model": "cnn",
+    facts = {"format": 1, "name": name, "status": status, "source": "digits", "model": "cnn",
              "task": "classification",
              "created": (datetime.now(UTC) - timedelta(hours=hours)).isoformat(), "epochs_done": epochs, "best": best,
              "monitor": "accuracy", "better": "max", "error": None}  # fmt: skip

@@ -57,6 +57,7 @@ from benchdog.api.protocols import (
     Task,
     Trained,
     Trainer,
+    Trial,
 )
 from benchdog.api.tokens import encoder, pieces, spellings, words
 from benchdog.errors import (
@@ -74,14 +75,14 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Component", "SourceInfo", "ModelInfo", "TaskInfo", "TrainerInfo", "ExporterInfo", "BackendInfo",
     "AugmentationInfo",
     "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
-    "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
+    "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer", "Trial",
     "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device", "Backend", "RunFacts",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
     "encoder", "pieces", "words", "spellings",
 ]  # fmt: skip
 
 CONTRACT: Final = 1
-"""The number of this contract, which every plugin declares as a literal."""
+"""The number of this contract. A plugin declares the one that it was written for as a literal, `CONTRACT = 1`."""
 
 hookimpl = pluggy.HookimplMarker("benchdog")
 hookspec = pluggy.HookspecMarker("benchdog")

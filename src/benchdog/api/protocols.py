@@ -197,14 +197,27 @@ class Session(Protocol):
     def should_stop(self) -> bool: ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """What a run would be, before it is made.
+
+    `stages` are the model's parts (see `Session.stages`), `steps` how many there will be, None for a stream. The
+    model isn't used afterwards.
+    """
+
+    model: nn.Module
+    stages: Sequence[str]
+    steps: int | None
+    task: Task
+
+
 class Trainer(Protocol):
     """How it is learnt; made as `Target(options)`. Returns the trained module, or a `Trained`.
 
     May also have `weighs`, true when it honours the weights of samples: by taking its loss from the task's `loss`,
     which gets them with the batch, or by `session.weights`. Without it, data with weights is refused. And a method
-    `check(model, stages, steps, task)`, asked before a run is made: it raises BadUsage for options that can't work
-    with a model of these parts (see `Session.stages`) in so many steps, None for a stream. The model isn't used
-    afterwards.
+    `check(trial)`, asked before a run is made: it raises BadUsage for options that can't work in a run like that
+    `Trial`.
     """
 
     def train(self, session: Session, /) -> nn.Module | Trained: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from benchdog import __version__
-from benchdog.cli.foreign import commands
+from benchdog.cli.foreign import commands, refuse
 from benchdog.cli.guesses import only_once
 from benchdog.errors import BenchdogError, Failed, nearest
 
@@ -45,35 +46,47 @@ class Shared:
     local: list[Path] = field(default_factory=list)
     _plugins: Plugins | None = None
 
-    def plugins(self, more: tuple[str, ...] = ()) -> Plugins:
-        """Discover the plugins once; `more` are the files that a recipe names."""
+    def plugins(self, more: tuple[str, ...] = (), *, listing: bool = False) -> Plugins:
+        """Discover the plugins once.
+
+        `more` are the files that a recipe names; a command that is only `listing` waits less for a slow plugin.
+        """
         if self._plugins is None:
+            from benchdog import waiting
             from benchdog.plugins import Plugins
 
-            self._plugins = Plugins.discover([*more, *self.local])
+            seconds = waiting.patience(waiting.LISTING if listing else waiting.WORKING)
+            self._plugins = Plugins.discover([*more, *self.local], seconds)
         return self._plugins
 
 
 class Root(TyperGroup):
     """A group that imports a command when it is run, and not to list it."""
 
+    @cached_property
+    def foreign(self) -> dict[str, tuple[str, str, str]]:
+        """The commands of plugins, looked for once."""
+        return commands()
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Give the names, Benchdog's own first."""
-        return [*COMMANDS, *sorted(set(commands()) - set(COMMANDS))]
+        return [*COMMANDS, *sorted(set(self.foreign) - set(COMMANDS))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command."""
         mine = f"benchdog.cli.{cmd_name.replace('-', '_')}"
-        target = mine if cmd_name in COMMANDS else commands().get(cmd_name, ("",))[0]
+        target = mine if cmd_name in COMMANDS else self.foreign.get(cmd_name, ("",))[0]
         if not target:
             return None
         module, _, attribute = target.partition(":")
+        if cmd_name not in COMMANDS:
+            refuse(module, self.foreign[cmd_name][1])
         try:
             loaded = import_module(module)
         except Exception as error:
             if cmd_name in COMMANDS:
                 raise
-            dist = commands()[cmd_name][1]
+            dist = self.foreign[cmd_name][1]
             raise Failed(
                 f"Command {cmd_name!r} of plugin {dist!r} raises {type(error).__name__} at import: {error}.",
                 f"Update or uninstall {dist}.",
@@ -95,8 +108,7 @@ class Root(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands without importing them."""
-        others = commands()
-        rows = [(name, COMMANDS[name] if name in COMMANDS else others[name][2]) for name in self.list_commands(ctx)]
+        rows = [(name, COMMANDS.get(name) or self.foreign[name][2]) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -180,7 +192,16 @@ def main() -> None:
     except Exception as error:
         code = _usage(error, as_json) if hasattr(error, "format_message") else _unforeseen(error, as_json)
     sys.stdout.flush()
-    sys.exit(code if isinstance(code, int) else 0)
+    _end(code if isinstance(code, int) else 0)
+
+
+def _end(code: int) -> None:
+    """Leave; Python's own end would come in the way of a plugin's import that still goes on."""
+    waiting = sys.modules.get("benchdog.waiting")
+    if waiting is not None and waiting.left_behind():
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _usage(error: Any, as_json: bool) -> int:

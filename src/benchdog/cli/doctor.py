@@ -33,7 +33,7 @@ def command(
     plugins: Plugins | None = None
     trouble: Exception | None = None
     try:
-        plugins = ctx.obj.plugins()
+        plugins = ctx.obj.plugins(listing=True)
     except (BenchdogError, ImportError) as error:  # a package that is missing is one of the findings
         trouble = error
     checks = []

@@ -28,6 +28,19 @@ def commands() -> dict[str, tuple[str, str, str]]:
     return found
 
 
+def refuse(module: str, dist: str) -> None:
+    """Refuse a command whose package is written for a contract that isn't taken; nothing of it is imported."""
+    from benchdog.api import CONTRACT
+    from benchdog.discovery import declared
+    from benchdog.errors import NotAvailable
+    from benchdog.shims import objection
+
+    for place in dict.fromkeys((module.split(".")[0], module)):
+        number = declared(place, (CONTRACT, CONTRACT - 1))
+        if number is not None and (wrong := objection(number, CONTRACT, dist)):
+            raise NotAvailable(f"The plugin {dist!r} {wrong[0]}.", wrong[1])
+
+
 def _metadata_folders() -> Iterator[str]:
     for place in sys.path:
         try:
@@ -61,12 +74,22 @@ def _facts(folder: str) -> dict[str, str]:
     """Read a distribution's name and summary from the head of its metadata."""
     facts = {"Name": "", "Summary": ""}
     for file in ("METADATA", "PKG-INFO"):
-        for line in _read(os.path.join(folder, file)).splitlines():  # noqa: PTH118
-            if not line:
-                break
+        for line in _head(os.path.join(folder, file)):  # noqa: PTH118
             key, _, value = line.partition(": ")
             if key in facts:
-                facts[key] = value
+                facts[key] = value.rstrip()
         if facts["Name"]:
             break
     return facts
+
+
+def _head(path: str) -> Iterator[str]:
+    """Yield the lines up to an empty one; the text below can be a whole README."""
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            for line in file:
+                if line == "\n":
+                    return
+                yield line
+    except (OSError, UnicodeDecodeError):
+        return

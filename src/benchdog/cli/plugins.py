@@ -32,7 +32,7 @@ app.command("check")(check)
 @app.command("list")
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """List the plugins, their components and their health."""
-    plugins: Plugins = ctx.obj.plugins()
+    plugins: Plugins = ctx.obj.plugins(listing=True)
     rows = list(_rows(plugins))
     if as_json:
         emit_json({"format": FORMAT, "plugins": rows})
@@ -40,7 +40,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     table = [line for row in rows for line in _lines(row)]
     typer.echo(columns(table, ("plugin", "version", "health", "offers")))
     for row in rows:
-        if row["loads"]:  # a fault's remedy was told when the plugin was set aside
+        if row["loads"] or row["note"]:  # a fault's remedy was told when the plugin was set aside
             say(f"{row['name']}: {row['remedy']}")
 
 
@@ -67,23 +67,28 @@ def info(
 def _rows(plugins: Plugins) -> Iterator[dict[str, Any]]:
     """Give a line per plugin: the healthy ones, then those that were set aside."""
     from benchdog.cli.doctor import slow
+    from benchdog.shims import advice, note
 
     heavy = slow(plugins)
     faults = {fault.name: fault for fault in plugins.faults}
     for plugin in plugins.healthy:
         fault = faults.pop(plugin.name, None)
         loads = list(heavy.get(plugin.name, ()))
+        told = note(plugin.contract)
         author = f"Tell the author of {plugin.dist} to import {', '.join(loads)} where it is used." if loads else ""
         yield {
             "name": plugin.name,
             "distribution": plugin.dist,
             "version": plugin.version,
             "path": plugin.path,
+            "contract": plugin.contract,
             "components": plugin.components,
-            "state": "warning" if fault or loads else "ok",
+            "loaded": True,
+            "state": "warning" if fault or loads or told else "ok",
             "fault": fault.fault if fault else "",
             "loads": loads,
-            "remedy": fault.remedy if fault else author,
+            "note": told,
+            "remedy": fault.remedy if fault else f"{advice(plugin.contract, plugin.dist)} {author}".strip(),
         }
     for fault in faults.values():
         yield {
@@ -91,10 +96,13 @@ def _rows(plugins: Plugins) -> Iterator[dict[str, Any]]:
             "distribution": "",
             "version": "",
             "path": "",
+            "contract": None,
             "components": {},
-            "state": "wrong",
+            "loaded": False,
+            "state": "warning" if fault.late else "wrong",
             "fault": fault.fault,
             "loads": [],
+            "note": "",
             "remedy": fault.remedy,
         }
 
@@ -102,8 +110,7 @@ def _rows(plugins: Plugins) -> Iterator[dict[str, Any]]:
 def _lines(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     """Write a plugin as a line per kind of component, its name on the first."""
     offers = [f"{kind}s: {', '.join(names)}" for kind, names in row["components"].items() if names]
-    if row["fault"]:
-        offers = [row["fault"], *offers]
+    offers = [text for text in (row["fault"], row["note"]) if text] + offers
     yield row["name"], row["version"] or "-", _health(row), offers[0] if offers else "events alone"
     for offer in offers[1:]:
         yield "", "", "", offer
@@ -111,7 +118,7 @@ def _lines(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
 
 def _health(row: dict[str, Any]) -> str:
     if row["fault"]:
-        return "set aside" if row["state"] == "wrong" else "healthy, but"
+        return "healthy, but" if row["loaded"] else "set aside" if row["state"] == "wrong" else "slow"
     return f"slow: loads {', '.join(row['loads'])}" if row["loads"] else "healthy"
 
 

@@ -17,7 +17,7 @@ from benchdog.api import BadData, NotAvailable, Refused, Spec
 
 from .features import rows
 
-FORMAT = 0
+FORMAT = 1
 
 TRUSTED = (
     "numpy.dtype",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import nn
 
-from benchdog.api import Session, Task
+from benchdog.api import Session, Trial
 from benchdog.builtin.trainers.averages import make_average
 from benchdog.builtin.trainers.compiling import compiled
 from benchdog.builtin.trainers.lora import Lora
@@ -25,13 +23,14 @@ class Supervised:
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def check(self, model: nn.Module, stages: Sequence[str], steps: int | None, task: Task, /) -> None:
+    def check(self, trial: Trial, /) -> None:
         """See what a run would trip over: names of parts, arguments of optimiser and schedule."""
+        model, stages, task = trial.model, trial.stages, trial.task
         lora = Lora(self.options, model, stages[-1] if stages else "", 0)
         tuning = Tuning(self.options, model, stages, lora.parameters)
         optimiser = make_optimiser(self.options, model, tuning.groups())
         try_optimiser(self.options)
-        schedule = make_schedule(self.options, optimiser, steps, task.monitor, task.better)
+        schedule = make_schedule(self.options, optimiser, trial.steps, task.monitor, task.better)
         tried(schedule, optimiser, task.monitor)
 
     def train(self, session: Session, /) -> nn.Module:

@@ -1,0 +1,78 @@
+"""A component by the name that a user gave: of the user's own, lacking a package, or unknown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from inspect import isclass, isroutine
+from pathlib import Path
+from typing import Any
+
+from benchdog import api
+from benchdog.errors import BadUsage, NotAvailable, nearest
+from benchdog.found import Found
+from benchdog.importing import installed, load_file, said
+from benchdog.shims import objection
+
+
+def reference(offer: type[api.Component], name: str) -> Found:
+    """Import "package.module:attribute" or "file.py:attribute" and take it as a component of that kind.
+
+    Raises:
+        BadUsage: it can't be imported, has no such attribute, or is written for a contract that isn't taken.
+    """
+    kind = offer.kind
+    place, _, attribute = name.rpartition(":")
+    module = _module(kind, name, place)
+    holder = sys.modules[module]
+    number = getattr(holder, "CONTRACT", api.CONTRACT)
+    if wrong := objection(number, api.CONTRACT, place):
+        raise BadUsage(f"{kind} {name!r}: {place} {wrong[0]}.", wrong[1])
+    value: Any = holder
+    for part in attribute.split("."):
+        if not hasattr(value, part):
+            own = vars(holder).items()
+            names = [n for n, v in own if (isclass(v) or isroutine(v)) and v.__module__ == module]
+            raise BadUsage(f"{place} has no {attribute!r}.", nearest(attribute, names))
+        value = getattr(value, part)
+    target = f"{module}:{attribute}"
+    more: dict[str, Any] = {}
+    if kind in ("task", "exporter"):
+        more = {"answer": f"{target}.answer"} if kind == "task" else {"runner": f"{target}.Runner"}
+    info = offer(name=name, summary="", target=target, **more)
+    return Found(info=info, plugin="", dist=place, version="", module=module, contract=number)
+
+
+def _module(kind: str, name: str, place: str) -> str:
+    """Import a file or a module, of the working folder too; give the name of the module."""
+    if place.endswith(".py"):
+        return load_file(Path(place)).__name__
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        import_module(place)
+    except Exception as error:  # a stranger's code may raise anything
+        hint = "Write file.py:Class or an installed package.module:Class."
+        raise BadUsage(f"{kind} {name!r}: {said(error)}.", hint) from error
+    return place
+
+
+def available(found: Found) -> Found:
+    """Give a component whose packages are installed; NotAvailable names one that isn't."""
+    for package in found.info.requires:
+        if not installed(package):
+            raise NotAvailable(
+                f"{found.info.kind} {found.info.name!r} needs {package}, which is not installed.",
+                found.info.install or f"Install {package}.",
+            )
+    return found
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> BadUsage:
+    """Say that there is no such component, which was meant, and how one of the user's own is given."""
+    places = {"source": "benchdog train", "exporter": "--to", "augmentation": "--set"}
+    own = f"give {places.get(kind, f'--{kind}')} package.module:Class or file.py:Class."
+    if kind == "augmentation":  # it is one of a list
+        own = 'give --set \'loader.augment=["file.py:Class"]\' or "package.module:Class" in the list.'
+    return BadUsage(f"There is no {kind} {name!r}.", f"{nearest(name, known)} A class of your own: {own}")

@@ -1,0 +1,37 @@
+"""Environments in which a stranger's package is installed by pip, as a user does it."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+QUIET = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+
+
+def environment(folder: Path) -> Path:
+    """Make an environment that sees this one's packages; give its Python."""
+    venv.create(folder, with_pip=False, symlinks=sys.platform != "win32")
+    paths = {"base": str(folder), "platbase": str(folder)}
+    site = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+    outer = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    lines = [f"import site; site.addsitedir({path!r})" for path in outer]
+    (site / "outer.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    scripts = Path(sysconfig.get_path("scripts", "venv", vars=paths))
+    return scripts / ("python.exe" if sys.platform == "win32" else "python")
+
+
+def install(python: Path, *projects: Path) -> None:
+    """Install projects or wheels into an environment, without network."""
+    _pip("--python", str(python), "install", *QUIET, *map(str, projects))
+
+
+def wheels(folder: Path, *projects: Path) -> list[Path]:
+    """Build a wheel of each project into a folder."""
+    _pip("wheel", *QUIET, "--wheel-dir", str(folder), *map(str, projects))
+    return sorted(folder.glob("*.whl"))
+
+
+def _pip(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

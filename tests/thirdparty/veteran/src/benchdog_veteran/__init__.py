@@ -1,0 +1,12 @@
+"""A trainer from the time of contract 0."""
+
+from benchdog.api import TrainerInfo, hookimpl
+
+CONTRACT = 0
+
+
+@hookimpl
+def benchdog_trainers():
+    """Offer the trainer."""
+    target, options = "benchdog_veteran.trainer:Veteran", "benchdog_veteran.options:Options"
+    return [TrainerInfo(name="veteran", summary="SGD of old.", target=target, options=options)]

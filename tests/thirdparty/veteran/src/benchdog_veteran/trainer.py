@@ -1,0 +1,36 @@
+"""Plain SGD; its check has the form that contract 0 asked for."""
+
+import torch
+
+from benchdog.api import BadUsage
+
+
+class Veteran:
+    """Learn, then rest."""
+
+    weighs = True
+
+    def __init__(self, options):
+        self.options = options
+
+    def check(self, model, stages, steps, task):
+        """Refuse a rest that leaves no step."""
+        if steps is not None and self.options.rest >= steps:
+            said = f"rest is {self.options.rest}; the run has {steps} steps, the model {len(stages)} parts"
+            raise BadUsage(f"{said} and {sum(p.numel() for p in model.parameters())} weights ({task.monitor}).")
+
+    def train(self, session):
+        """Train to the end."""
+        optimiser = torch.optim.SGD(session.model.parameters(), lr=self.options.rate)
+        session.track(optimiser=optimiser)
+        for _ in session.epochs():
+            for batch in session.batches():
+                loss, weight = session.task.loss(session.model(*batch.inputs), batch)
+                session.backward(loss, weight, batch)
+                if batch.last:
+                    if session.step < session.total_steps - self.options.rest:
+                        session.device.step(optimiser)
+                    optimiser.zero_grad()
+                    session.step_done(loss.detach(), weight)
+            session.epoch_done(session.evaluate())
+        return session.model
