@@ -2,8 +2,8 @@
 
     python scripts/golden.py
 
-Run it once when a format gets a new number, with the packages under plugins/ installed. Folders of earlier numbers stay
-as they are: what they hold is read for ever.
+Run it once when a format gets a new number, with the packages under plugins/ installed. Folders of earlier numbers
+stay as they are: what they hold is read for ever.
 """
 
 from __future__ import annotations

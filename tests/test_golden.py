@@ -43,7 +43,7 @@ def agree(answers, golden):
 def test_there_is_a_folder_of_this_version():
     this = {formats.ARTIFACT, formats.EXPORT, formats.RUN, formats.CHECKPOINT}
     assert max(this) in NUMBERS
-    assert NUMBERS == list(range(1, max(this) + 1))
+    assert list(range(1, max(this) + 1)) == NUMBERS
     size = sum(path.stat().st_size for path in GOLDEN.rglob("*") if path.is_file())
     assert size < 1_500_000, "golden folders are to stay small"
 
@@ -98,9 +98,14 @@ def renumber(path, number):
     save_file(tensors, path, metadata)
 
 
+EXPORTED = "runs/finished/exports/safetensors"
 FOLDERS = {
     "artifact": (("predict", "finished", "x.png"), "finished/artifact/artifact.json", "Train again"),
-    "export": (("predict", "runs/finished/exports/onnx", "x.png"), "finished/exports/onnx/export.json", "Export again"),
+    "export": (
+        ("predict", "runs/finished/exports/onnx", "x.png"),
+        "finished/exports/onnx/export.json",
+        "Export again",
+    ),
     "run": (("train", "--resume", "stopped"), "stopped/run.json", "benchdog train"),
     "checkpoint": (("train", "--resume", "stopped"), "stopped/checkpoints/step-*.safetensors", "Begin the run again"),
 }

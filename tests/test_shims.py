@@ -41,7 +41,12 @@ QUICK = ("digits", "--model", "linear", "--epochs", 2, "--trainer", "mine")
         (1, 1, "", ""),
         (0, 1, "", ""),  # deprecated: a shim
         (1, 2, "", ""),
-        (0, 2, "is written for contract 0; this Benchdog has contract 2 and takes what is written for 1", "Update x."),
+        (
+            0,
+            2,
+            "is written for contract 0; this Benchdog has contract 2 and takes what is written for 1",
+            "Update x.",
+        ),
         (2, 1, "is written for contract 2; this Benchdog has contract 1", "Update Benchdog"),
         ("1", 1, "declares CONTRACT = '1'", "CONTRACT = 1 in x"),
         (True, 1, "declares CONTRACT = True", "CONTRACT = 1 in x"),
@@ -157,7 +162,9 @@ def test_the_number_is_read_from_the_text(site, text, number):
 
 def test_what_is_not_there_declares_nothing(site):
     (site / "space").mkdir()
-    assert [declared(name, (0, 1)) for name in ("no_such", "no_such.part", "json.no_such", "space", "sys")] == [None] * 5
+    assert [declared(name, (0, 1)) for name in ("no_such", "no_such.part", "json.no_such", "space", "sys")] == [
+        None
+    ] * 5
 
 
 def test_a_package_without_a_number_works_and_is_told_to_its_author(site):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchdog import __version__, errors, files, marks
+from benchdog import __version__, errors, files, formats, marks
 from benchdog.api import ExporterInfo
 from benchdog.artifact import owner
 from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, Refused
