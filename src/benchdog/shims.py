@@ -16,7 +16,24 @@ from benchdog import api
 def objection(number: object, this: int, whose: str) -> tuple[str, str] | None:
     """Say what is wrong with a plugin's number and what mends it; None when contract `this` takes it."""
     if type(number) is not int or number < 0:
-        if number == this:
+        return (
+            f"declares CONTRACT = {number!r}, which is no contract's number",
+            f"Write CONTRACT = {this} in {whose}.",
+        )
+    if number > this:
+        remedy = f"Update Benchdog, or take a version of {whose} that is written for contract {this}."
+        return f"is written for contract {number}; this Benchdog has contract {this}", remedy
+    if number < this - 1:
+        older = f"contract {this} and takes what is written for {this - 1}"
+        return f"is written for contract {number}; this Benchdog has {older}", f"Update {whose}."
+    return None
+
+
+def note(number: int | None, this: int = api.CONTRACT) -> str:
+    """Say what is to be known of a plugin that works: nothing, or that its contract is going, or undeclared."""
+    if number is None:
+        return "declares no contract"
+    if number == this:
         return ""
     return f"written for contract {number}: works through a shim until contract {number + 2}"
 

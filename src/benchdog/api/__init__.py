@@ -76,7 +76,8 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "AugmentationInfo",
     "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
-    "Trial", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device", "Backend", "RunFacts",
+    "Trial", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device", "Backend",
+    "RunFacts",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
     "encoder", "pieces", "words", "spellings",
 ]  # fmt: skip
