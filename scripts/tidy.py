@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 LARGEST = 2 * 2**20
-BINARY = {".npz", ".npy", ".png", ".jpg", ".woff2", ".ico", ".onnx", ".safetensors", ".pt2", ".gz", ".zip"}
+BINARY = {".npz", ".npy", ".f32", ".png", ".jpg", ".woff2", ".ico", ".onnx", ".safetensors", ".pt", ".pt2"}
+BINARY |= {".gz", ".zip"}
 CONFLICT = ("<<<<<<< ", ">>>>>>> ")
 
 

@@ -76,7 +76,7 @@ def test_an_author_is_warned_and_a_user_is_not(tmp_path):
 
 
 @pytest.mark.parametrize(("contract", "form"), [("CONTRACT = 0", OLD), ("CONTRACT = 1", NEW), ("", NEW)])
-@pytest.mark.filterwarnings("default::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_trainers_check_is_called_as_its_contract_says(tmp_path, contract, form):
     (tmp_path / "mine.py").write_text(TRAINER.format(contract=contract, **form), encoding="utf-8")
     told = run("--plugin", "mine.py", "train", *QUICK, cwd=tmp_path, code=2)
