@@ -35,10 +35,14 @@ class Events:
         """Register a handler and the arguments that it asks for."""
         self._observers.setdefault(event, []).append((plugin, function, names))
 
-    @property
-    def listeners(self) -> dict[str, list[str]]:
-        """Name the plugins that hear each event."""
-        return {event: [plugin for plugin, _, _ in handlers] for event, handlers in self._observers.items()}
+    def handlers(self, plugin: str) -> list[tuple[str, Callable[..., Any], Sequence[str]]]:
+        """List a plugin's handlers: (event, function, the arguments that it asks for)."""
+        return [
+            (event, function, names)
+            for event, observers in self._observers.items()
+            for owner, function, names in observers
+            if owner == plugin
+        ]
 
     def emit(self, event: str, facts: Mapping[str, Any]) -> None:
         """Queue an event if anybody listens."""

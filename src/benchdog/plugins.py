@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -269,10 +269,9 @@ class Plugins:
 
     # --- events
 
-    @property
-    def listeners(self) -> dict[str, list[str]]:
-        """Name the plugins that hear each event."""
-        return self._events.listeners
+    def handlers(self, plugin: str) -> list[tuple[str, Callable[..., Any], Sequence[str]]]:
+        """List a plugin's handlers of events: (event, function, the arguments that it asks for)."""
+        return self._events.handlers(plugin)
 
     def emit(self, event: str, **facts: Any) -> None:
         """Hand an event to the observers, off this thread; never waits, never raises."""

@@ -22,16 +22,21 @@ def check(
         list[str] | None,
         typer.Option("--set", metavar="NAME.OPTION=VALUE", help="Give a component an option; may be repeated."),
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK", help="Make this check alone; may be repeated.")
+    ] = None,
     limit: Annotated[float, typer.Option("--limit", min=1, help="Seconds that a check may take.")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Try a plugin's components on tiny data: faults with their remedies, and exit code 4."""
     from benchdog.testing.running import run
     from benchdog.testing.subjects import subjects_of
+    from benchdog.testing.table import known
 
     results: list[Result] = []
     shown = ("", "")
-    for result in run(subjects_of(target), _given(settings or []), Path.cwd(), limit=limit):
+    known(only or [])
+    for result in run(subjects_of(target), _given(settings or []), Path.cwd(), limit=limit, checks=only or []):
         results.append(result)
         if not as_json:
             shown = _show(result, shown)

@@ -77,4 +77,5 @@ def check(
     component_checks(kind)
     subject = owner_of(kind, name) if file is None else of_file(Path(file))
     results = run([subject], {(kind, name): dict(options or {})}, base or Path.cwd(), only=(kind, name))
-    return [replace(each, kind=kind, name=name) for each in results]
+    own = [each for each in results if kind != "command" or each.kind == kind]
+    return [replace(each, kind=kind, name=name) for each in own]

@@ -20,8 +20,8 @@ from typing import Any
 from benchdog.testing import common, guard
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Result, Skip
-from benchdog.testing.table import OWN
-from benchdog.testing.trials import Trial
+from benchdog.testing.table import LAST
+from benchdog.testing.twin import found
 
 
 def main() -> None:
@@ -38,59 +38,73 @@ def main() -> None:
     guard.block()
     os.environ["BENCHDOG_PLUGINS"] = request["allow"]
     from benchdog.plugins import Plugins
+    from benchdog.testing.bench import Bench, Twin
     from benchdog.testing.tiny import Tiny
 
     plugins = Plugins.discover([request["file"]] if request["file"] else [])
     place = Path(request["place"])
-    tiny = Tiny(place / "data")
-    for number, job in enumerate(request["jobs"]):
-        folder = place / f"work-{number}"
-        folder.mkdir(exist_ok=True)
-        os.chdir(folder)
-        run_job(plugins, tiny, job, Path(request["base"]), folder, tell)
-    tell(done=True)
+    twin = Twin({key: value for key, value in request.items() if key != "jobs"})
+    bench = Bench(Tiny(place / "data"), Path(request["base"]), place / "tried", request["file"], twin)
+    try:
+        for number, job in enumerate(request["jobs"]):
+            folder = place / f"work-{number}"
+            folder.mkdir(exist_ok=True)
+            os.chdir(folder)
+            run_job(plugins, bench, job, folder, tell)
+            settle()
+        tell(done=True)
+    finally:
+        twin.close()
 
 
-def run_job(
-    plugins: Any, tiny: Any, job: dict[str, Any], base: Path, folder: Path, tell: Callable[..., None]
-) -> None:
+def run_job(plugins: Any, bench: Any, job: dict[str, Any], folder: Path, tell: Callable[..., None]) -> None:
     """Try one component."""
     kind, name = job["kind"], job["name"]
     printed = io.StringIO()
     trial: Any = None
+    lost = False
     for check in job["checks"]:
         tell(begin=[kind, name, check])
         begun = time.perf_counter()
-        state, found, where, remedy = "ok", "", "", ""
+        state, seen, where, remedy = "ok", "", "", ""
         try:
+            if lost and check not in LAST:
+                raise Skip("nothing to look at: see target")
             with redirect_stdout(printed):
-                trial = trial or made(plugins, tiny, job, base)
-                found = function_of(kind, check, printed, folder)(trial)
+                trial = trial or made(plugins, bench, job)
+                seen = function_of(kind, check, printed, folder)(trial)
         except Skip as skip:
-            state, found = "skipped", str(skip)
+            state, seen = "skipped", str(skip)
         except Fault as fault:
-            state, found, where, remedy = "fault", fault.found, fault.where, fault.remedy
+            state, seen, where, remedy = "fault", fault.found, fault.where, fault.remedy
         except BaseException as error:  # no check should let anything through; what comes is the component's
-            state, found = "fault", f"It raises {said(error)}."
-            where, remedy = raised(error), "Mend it, or raise a BenchdogError that says what the user did wrong."
+            state, seen, where = "fault", f"It raises {said(error)}.", raised(error)
+            remedy = "Mend it." if where else "No line of the component's is to blame: tell Benchdog's authors."
+        lost = lost or (check == "target" and state == "fault")
         tell(
             result=Result(
-                kind=kind, name=name, check=check, state=state, found=found, where=where or "",  # type: ignore[arg-type]
+                kind=kind, name=name, check=check, state=state, found=seen, where=where or "",  # type: ignore[arg-type]
                 remedy=remedy, seconds=round(time.perf_counter() - begun, 3),
             ).to_json()
         )  # fmt: skip
 
 
-def made(plugins: Any, tiny: Any, job: dict[str, Any], base: Path) -> Any:
-    """Make the trial of a component."""
-    found = next(
-        each for each in plugins.all(job["kind"]).values()
-        if each.info.name == job["name"] and each.plugin == job["plugin"]
-    )  # fmt: skip
-    kind: type[Trial] = Trial
-    if OWN[job["kind"]]:
-        kind = importlib.import_module(f"benchdog.testing.{job['kind']}s").Trial
-    return kind(plugins, found, job["options"], tiny, base)
+def settle() -> None:
+    """Set torch back to what it was, whatever a component did to it."""
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+        torch.set_grad_enabled(True)
+
+
+def made(plugins: Any, bench: Any, job: dict[str, Any]) -> Any:
+    """Make the trial of a component, of an observer or of a command."""
+    module = importlib.import_module(f"benchdog.testing.{job['kind']}s")
+    if job["kind"] in ("observer", "command"):
+        return module.Trial(plugins, job, bench)
+    return module.Trial(plugins, found(plugins, job), job["options"], bench)
 
 
 def function_of(kind: str, check: str, printed: io.StringIO, folder: Path) -> Callable[[Any], str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -29,11 +28,10 @@ def options(trial: Trial) -> str:
     """See that each option is documented, has a default that it allows itself, and survives JSON."""
     if not trial.info.options:
         return "none"
-    cls = trial.guarded("Reading the options", lambda: trial.found.resolve(trial.info.options))
+    described = trial.described
+    cls = trial.found.resolve(trial.info.options)
     where = stands(cls)
-    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
-        raise Fault(f"options {trial.info.options!r} is no dataclass.", "Write @dataclass above the class.", where)
-    for name, option in trial.described.items():
+    for name, option in described.items():
         if not option.doc.strip():
             raise Fault(
                 f"The option {name!r} has no documentation.",
@@ -42,8 +40,8 @@ def options(trial: Trial) -> str:
             )
         if not option.required:
             _default(trial, cls, name, option, where)
-    if any(option.required for option in trial.described.values()):
-        required = [name for name, option in trial.described.items() if option.required]
+    required = [name for name, option in described.items() if option.required]
+    if required:
         missing = [name for name in required if name not in trial.given]
         if missing:
             return f"{len(trial.described)}, all documented; required: {', '.join(required)}"
@@ -83,8 +81,6 @@ def target(trial: Trial) -> str:
         name = getattr(trial.info, key, "")
         if name:
             _resolved(trial, key, name)
-    if "<locals>" in getattr(cls, "__qualname__", "") or "<lambda>" in getattr(cls, "__qualname__", ""):
-        pass
     for method, count in METHODS.get(trial.kind, {}).items():
         _takes(trial, cls, method, count)
     if trial.kind == "model":
@@ -106,14 +102,26 @@ def _resolved(trial: Trial, key: str, name: str) -> None:
 
 
 def _takes(trial: Trial, cls: Any, method: str, count: int) -> None:
-    function = getattr(cls, method, None)
-    if function is None or not callable(function):
+    """See that a component has a method that takes what it is given."""
+    owner = cls if inspect.isclass(cls) and hasattr(cls, method) else _instance(trial)
+    if owner is None:
+        return  # told by another check
+    function = getattr(owner, method, None)
+    name = getattr(cls, "__name__", trial.name)
+    if not callable(function):
         raise Fault(
-            f"{cls.__name__} has no {method}().",
-            f"Write it: see {trial.kind.capitalize()} in benchdog.api.",
-            stands(cls),
+            f"{name} has no {method}().", f"Write it: see {trial.kind.capitalize()} in benchdog.api.", stands(cls)
         )
-    accepts(function, count + (inspect.isfunction(function)), f"{cls.__name__}.{method}", trial.kind)
+    static = inspect.isclass(owner) and isinstance(inspect.getattr_static(owner, method), staticmethod | classmethod)
+    accepts(function, count + (inspect.isclass(owner) and not static), f"{name}.{method}", trial.kind)
+
+
+def _instance(trial: Trial) -> Any:
+    """Make the component for a look at its methods; None where it can't be made."""
+    try:
+        return trial.make(trial.given)
+    except Exception:
+        return None
 
 
 def accepts(function: Callable[..., Any], count: int, name: str, kind: str) -> None:
@@ -124,7 +132,7 @@ def accepts(function: Callable[..., Any], count: int, name: str, kind: str) -> N
     except ValueError:
         return
     except TypeError:
-        given = count - ("self" in inspect.signature(function).parameters)
+        given = count - ("self" in signature.parameters)
         raise Fault(
             f"{name}{signature} doesn't take the {given} arguments that it is called with.",
             f"Give it the arguments of {kind.capitalize()} in benchdog.api.",

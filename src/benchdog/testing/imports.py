@@ -103,7 +103,7 @@ def hooks(told: dict[str, Any]) -> str:
     if told["error"]:
         raise Skip("the plugin can't be imported")
     for fault in told["faults"]:
-        raise Fault(f"The plugin is set aside: it {_without_it(fault['fault'])}", _remedy(fault["fault"]))
+        raise Fault(f"The plugin is set aside: {fault['fault']}", _remedy(fault["fault"]))
     if not told["contract"]:
         raise Fault(
             "The plugin declares no CONTRACT.",
@@ -117,10 +117,6 @@ def hooks(told: dict[str, Any]) -> str:
                 f'Name what is there: {part["key"]}="package.module:attribute".',
             )
     return "as the contract says"
-
-
-def _without_it(text: str) -> str:
-    return text if text[:1].islower() else f"says: {text}"
 
 
 def _remedy(fault: str) -> str:

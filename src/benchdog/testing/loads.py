@@ -113,7 +113,7 @@ def _offered(plugins: Plugins, entry: str) -> Iterator[tuple[str, str, str]]:
         for found in of_plugin(plugins, each.name, each.dist):
             other = plugins.all(found.info.kind).get(found.info.name)
             yield found.info.kind, found.info.name, other.dist if other and other.dist != found.dist else ""
-        if any(entry in names for names in plugins.listeners.values()):
+        if plugins.handlers(entry):
             yield "observer", entry, ""
 
 

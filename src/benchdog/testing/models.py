@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +14,20 @@ from benchdog.api import ModelInfo, Spec
 from benchdog.errors import BenchdogError
 from benchdog.rebuild import build_model
 from benchdog.testing import trials
+from benchdog.testing.comparing import shaken, states
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
 from benchdog.testing.tiny import specs
 from benchdog.transforms import Transform, with_codes
 from benchdog.view import generated
 
-TASKS = {"class": "classification", "mask": "segmentation", "next-token": "next-token", "number": "regression"}
+TASKS = {
+    "class": "classification",
+    "mask": "segmentation",
+    "next-token": "next-token",
+    "number": "regression",
+    "labels": "multi-label",
+}
 BATCH = 4
 NEAR = 1e-4
 
@@ -36,7 +44,7 @@ class Case:
     def score(self, model: nn.Module, *inputs: Tensor) -> Tensor:
         """Call the model in evaluation mode."""
         with torch.no_grad():
-            given = model.eval()(*inputs)
+            given = model.eval()(*(x.clone() for x in inputs))
         score = given["score"] if isinstance(given, Mapping) else given
         assert isinstance(score, Tensor)
         return score
@@ -156,6 +164,7 @@ def output(trial: Trial) -> str:
 
 def batches(trial: Trial) -> str:
     """See that a sample's score doesn't depend on the samples beside it."""
+    steady(trial)
     for case in trial.working:
         model = case.build(0)
         together = case.score(model, *case.inputs)
@@ -172,14 +181,15 @@ def batches(trial: Trial) -> str:
 
 def rebuilds(trial: Trial) -> str:
     """See that a second model of the same options takes the first one's weights and answers alike."""
+    steady(trial)
     for case in trial.working:
         first, second = case.build(1), case.build(2)
-        shapes = [{name: tuple(x.shape) for name, x in each.state_dict().items()} for each in (first, second)]
+        shapes = [_shapes(each) for each in (first, second)]
         if shapes[0] != shapes[1]:
             keys = sorted({k for k in shapes[0].keys() | shapes[1].keys() if shapes[0].get(k) != shapes[1].get(k)})
             raise Fault(
                 f"Built twice from the same options it has other weights: {', '.join(keys[:3])}.",
-                "Layers and their names depend on spec and options alone.",
+                "Let layers and their names depend on spec and options alone.",
                 trial.where,
             )
         second.load_state_dict(first.state_dict(), strict=True)
@@ -190,4 +200,92 @@ def rebuilds(trial: Trial) -> str:
                 "Keep every tensor that the score depends on as a parameter or by register_buffer.",
                 trial.where,
             )
+    here = digest(trial)
+    if here != trial.twin():
+        raise Fault(
+            "Built by another process from the same options it has other weights or names.",
+            "Let layers and their names depend on spec and options alone: the order of a set differs there.",
+            trial.where,
+        )
     return "weights of one fit the other"
+
+
+def _equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def _shapes(model: nn.Module) -> dict[str, list[int]]:
+    return {name: list(x.shape) for name, x in model.state_dict().items()}
+
+
+def digest(trial: Trial) -> dict[str, Any]:
+    """Tell names and shapes of the weights, in their order."""
+    return {case.what: [[*each] for each in _shapes(case.build(0)).items()] for case in trial.working}
+
+
+def steady(trial: Trial) -> None:
+    """See that one model gives one score for one input; what compares scores asks for it first."""
+    trial.once("steady", lambda: _steady(trial))
+
+
+def _steady(trial: Trial) -> bool:
+    for case in trial.working:
+        model = case.build(3)
+        if not torch.equal(case.score(model, *case.inputs), case.score(model, *case.inputs)):
+            raise Fault(
+                f"On {case.what} it gives two scores for one input, in evaluation mode.",
+                "Drop and draw in training alone: F.dropout(x, p, self.training).",
+                trial.where,
+            )
+    return True
+
+
+def repeats(trial: Trial) -> str:
+    """See that weights are drawn from torch's generator alone, and scores from nothing."""
+    steady(trial)
+    for case in trial.working:
+        shaken(1)
+        first = case.build(3)
+        shaken(2)
+        before = states()[:2]
+        second = case.build(3)
+        used = states()[:2] != before
+        if not all(
+            torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+        ):
+            raise Fault(
+                f"Built twice for {case.what} from one torch.manual_seed it has other weights.",
+                "Draw weights with torch alone, and no generator of your own: the run seeds it.",
+                trial.where,
+            )
+        if used:
+            raise Fault(
+                "Building it uses the global generator of random or numpy, which no run seeds.",
+                "Draw weights with torch alone: the run seeds it.",
+                trial.where,
+            )
+    return "one seed, one model, one score"
+
+
+def pure(trial: Trial) -> str:
+    """See that calling it changes neither its input nor, in evaluation mode, itself."""
+    for case in trial.working:
+        model = case.build(0)
+        inputs = tuple(x.clone() for x in case.inputs)
+        weights = {name: x.clone() for name, x in model.state_dict().items()}
+        with torch.no_grad():
+            model.eval()(*inputs)
+        if not all(torch.equal(a, b) for a, b in zip(inputs, case.inputs, strict=True)):
+            raise Fault(
+                f"On {case.what} it changes its input in place.",
+                "Work on a copy: small data is transformed once and used in every epoch. x = x + 1, not x += 1.",
+                trial.where,
+            )
+        for name, x in model.state_dict().items():
+            if not torch.equal(x, weights[name]):
+                raise Fault(
+                    f"Calling it in evaluation mode changes {name!r}.",
+                    "Change statistics only when self.training is true.",
+                    trial.where,
+                )
+    return "changes nothing but its answer"

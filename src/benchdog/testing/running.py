@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,12 @@ Given = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def run(
-    subjects: list[Subject], given: Given, base: Path, only: tuple[str, str] | None = None, limit: float = LIMIT
+    subjects: list[Subject],
+    given: Given,
+    base: Path,
+    only: tuple[str, str] | None = None,
+    limit: float = LIMIT,
+    checks: Sequence[str] = (),
 ) -> Iterator[Result]:
     """Check plugins and what they offer.
 
@@ -38,11 +43,12 @@ def run(
         base: the folder that relative paths among them are meant from.
         only: check this component alone: (kind, name).
         limit: seconds that a check may take.
+        checks: make these alone; all when there are none.
     """
     for subject in subjects:
         told = imports.load(subject) if subject.module or subject.file else {}
         if told:
-            yield from _plugin(subject, told)
+            yield from (each for each in _plugin(subject, told) if not checks or each.check in checks)
         offered = [(kind, name) for kind, name, _ in told.get("offered", [])]
         offered += [("command", name) for name in subject.commands]
         if only is not None and told.get("offered") is not None and only not in offered:
@@ -55,11 +61,12 @@ def run(
                 "plugin": subject.name,
                 "target": subject.commands.get(name, ""),
                 "options": dict(given.get((kind, name)) or given.get(("", name)) or {}),
-                "checks": list(component_checks(kind)),
+                "checks": [each for each in component_checks(kind) if not checks or each in checks],
             }
             for kind, name in offered
             if only in (None, (kind, name))
         ]
+        jobs = [job for job in jobs if job["checks"]]
         if only is not None and not jobs:
             for check in component_checks(only[0]):
                 yield _result(*only, check, "skipped", "the plugin isn't loaded")
@@ -96,7 +103,7 @@ def _tried(subject: Subject, jobs: list[dict[str, Any]], base: Path, limit: floa
         with tempfile.TemporaryDirectory(prefix="benchdog-check-", ignore_cleanup_errors=True) as place:
             request = {
                 "file": subject.file,
-                "allow": "" if subject.file else subject.name,
+                "allow": "" if subject.file else f"{subject.name},{subject.dist}",
                 "path": sys.path,
                 "base": str(base),
                 "place": place,

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchdog.api import Preprocess, Raw, Spec, Split
 from benchdog.decode import decode
 from benchdog.errors import BenchdogError
-from benchdog.loading import check_codes, open_splits, preprocess_of
+from benchdog.fastpath import check_fast_path
+from benchdog.loading import Samples, check_codes, content_of, open_splits, preprocess_of
 from benchdog.testing import guard, trials
+from benchdog.testing.comparing import LOOKED_AT, differing, raws, same, shaken, states
 from benchdog.testing.places import raised, said, stands
 from benchdog.testing.results import Fault, Skip
-
-LOOKED_AT = 12
-"""Samples of a split that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Trial(trials.Trial):
                 raised(first),
             )
         name = "path" if "path" in free else free[0]
-        for path in self.tiny.paths():
+        for path in self.bench.tiny.paths():
             try:
                 return self.open({**values, name: str(path)})
             except BenchdogError:
@@ -82,7 +81,7 @@ class Trial(trials.Trial):
             return Opened(source, spec, preprocess_of(source, spec), splits, dict(values))
         except (Fault, Skip, BenchdogError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Fault(f"Opening it raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
 
     def _fetch(self, source: Any) -> None:
@@ -105,27 +104,15 @@ class Trial(trials.Trial):
 def opens(trial: Trial) -> str:
     """See that it opens, without the network, and has the splits that training needs."""
     del guard.tried[:]
-    opened = trial.opened
-    for address, where in guard.tried:
-        raise Fault(
-            f"open() or spec() uses the network: {address}.", "Only fetch(cache) may: it is called before.", where
-        )
+    try:
+        opened = trial.opened
+    finally:
+        for address, where in guard.tried:
+            raise Fault(
+                f"Opening it uses the network: {address}.", "Only fetch(cache) may: it is called before.", where
+            )
     sizes = {name: len(split) if isinstance(split, Split) else "a stream" for name, split in opened.splits.items()}
     return ", ".join(f"{name} {size}" for name, size in sizes.items())
-
-
-def raws(split: Any, count: int = LOOKED_AT) -> list[Raw]:
-    """Give some samples of a split, first and last among them."""
-    if isinstance(split, Split):
-        size = len(split)
-        places = sorted({round(i * (size - 1) / max(1, count - 1)) for i in range(min(count, size))})
-        return [split.raw(i) for i in places]
-    found: list[Raw] = []
-    for shard in split.shards():
-        found += islice(split.read(shard, 0), count - len(found))
-        if len(found) >= count:
-            break
-    return found
 
 
 def spec(trial: Trial) -> str:
@@ -197,45 +184,6 @@ def _target(spec: Spec, split: str, raw: Raw, where: str) -> None:
         )
 
 
-def same(a: Any, b: Any) -> bool:
-    """Say whether two raw values are equal, bit for bit."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        x, y = np.asarray(a), np.asarray(b)
-        return x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
-    if isinstance(a, float) and isinstance(b, float) and a != a and b != b:
-        return True
-    return bool(a == b)
-
-
-def differing(a: Sequence[Raw], b: Sequence[Raw]) -> str:
-    """Name the first thing in which two lists of samples differ; "" when they don't."""
-    if len(a) != len(b):
-        return f"{len(a)} samples and {len(b)}"
-    for one, other in zip(a, b, strict=True):
-        if one.id != other.id:
-            return f"the samples {one.id!r} and {other.id!r}"
-        if not same(one.fields, other.fields):
-            names = [name for name in one.fields if not same(one.fields[name], other.fields.get(name))]
-            return f"field {names[0] if names else '?'!r} of sample {one.id!r}"
-        if not same(one.target, other.target) or not same(one.weight, other.weight):
-            return f"the target or weight of sample {one.id!r}"
-    return ""
-
-
-def states() -> tuple[Any, ...]:
-    """Give the states of the global random generators."""
-    return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()  # type: ignore[index]
-
-
-def shaken(seed: int) -> None:
-    """Seed the global random generators."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
 def repeats(trial: Trial) -> str:
     """See that a sample is the same whenever it is asked for, and in whichever opening."""
     opened = trial.opened
@@ -265,14 +213,123 @@ def repeats(trial: Trial) -> str:
     return "the same samples each time"
 
 
+def owns(trial: Trial) -> str:
+    """See that what it gave stays what it was when it gives the next."""
+    opened = trial.opened
+    for name, split in opened.splits.items():
+        given = raws(split)
+        kept = copy.deepcopy(given)
+        raws(split, 2 * LOOKED_AT)
+        if isinstance(split, Split) and hasattr(split, "batch") and len(split) > 1:
+            first = split.batch([0])
+            before = copy.deepcopy(first)
+            split.batch([len(split) - 1])
+            if not same(list(map(np.asarray, first[0])), list(map(np.asarray, before[0]))):
+                raise Fault(
+                    f"batch() of {name} changes the arrays that it gave before.",
+                    "Give fresh arrays each time: several batches are alive at once.",
+                    stands(type(split)),
+                )
+        if what := differing(given, kept):
+            raise Fault(
+                f"Reading on in {name} changes what was given before: {what}.",
+                "Give a fresh array for each sample: several are alive at once.",
+                stands(trial.cls),
+            )
+    return "samples stay what they are"
+
+
+def fast_path(trial: Trial) -> str:
+    """See that batch() and whole() give what decoded raw samples are."""
+    opened, seen = trial.opened, []
+    for name, split in opened.splits.items():
+        if not isinstance(split, Split) or getattr(split, "batch", None) is None:
+            continue
+        seen.append(name)
+        try:
+            check_fast_path(Samples(split, opened.spec, opened.preprocess))
+        except BenchdogError as error:
+            raise Fault(f"{name}: {error.message}", error.hint or "Mend the source.", stands(type(split))) from None
+    if not seen:
+        return "there is none"
+    return f"equals the samples of {', '.join(seen)}"
+
+
+def streams(trial: Trial) -> str:
+    """See that a shard can be read from any sample on."""
+    seen = 0
+    for name, split in trial.opened.splits.items():
+        if isinstance(split, Split):
+            continue
+        for shard in list(split.shards())[:3]:
+            whole = list(islice(split.read(shard, 0), LOOKED_AT))
+            for start in {1, len(whole) // 2} if len(whole) > 1 else ():
+                seen += 1
+                if what := differing(whole[start:], list(islice(split.read(shard, start), LOOKED_AT - start))):
+                    raise Fault(
+                        f"Shard {shard.name!r} of {name} read from sample {start} on gives others than from its "
+                        f"beginning on: {what}.",
+                        "read(shard, start) leaves out the first `start` samples: a resumed run goes on there.",
+                        stands(type(split)),
+                    )
+            if shard.samples is not None and len(whole) < min(LOOKED_AT, shard.samples):
+                raise Fault(
+                    f"Shard {shard.name!r} of {name} gives {len(whole)} samples and says {shard.samples}.",
+                    "Give Shard(samples=...) the true number, or leave it out.",
+                    stands(type(split)),
+                )
+    if not seen:
+        return "there are none"
+    return f"{seen} times from the middle"
+
+
 def rebuilds(trial: Trial) -> str:
     """See that a worker process, which opens the source from its options, gets the same samples."""
     opened = trial.opened
-    trial.full()
-    return f"from {len(opened.values)} options"
+    here, there = digest(trial), trial.twin(opened.values)
+    for name in here:
+        if here[name] != there.get(name):
+            raise Fault(
+                f"Opened by another process from the same options, {name} has other samples.",
+                "Depend on the options alone. hash() of texts and the order of a set or a folder differ there: "
+                "sort, and seed with numbers.",
+                stands(trial.cls),
+            )
+    return "the same in another process"
 
 
-def batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """Cut positions into batches."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def digest(trial: Trial) -> dict[str, str]:
+    """Tell some samples of each split in a few letters."""
+    told = {}
+    for name, split in trial.opened.splits.items():
+        print_ = hashlib.sha256()
+        for raw in raws(split):
+            print_.update(repr((raw.id, raw.target, raw.weight)).encode() + content_of(raw))
+        told[name] = print_.hexdigest()
+    return told
+
+
+def mistakes(trial: Trial) -> str:
+    """See that a path that isn't there is told in words."""
+    if not trial.paths:
+        return "there is no option that is a path"
+    opened = trial.opened
+    gone = str(trial.bench.place / "nowhere")
+    for name in trial.paths:
+        try:
+            trial.open({**opened.values, name: gone})
+        except BenchdogError:
+            continue
+        except Fault as fault:
+            raise Fault(
+                f"{name} = a path that isn't there: {fault.found}",
+                "Raise BadData or BadUsage of benchdog.api, and say which path and what belongs there.",
+                fault.where,
+            ) from None
+        if name == "path":
+            raise Fault(
+                f"{name} = a path that isn't there is no error.",
+                "Raise BadData of benchdog.api, and say what belongs there.",
+                trial.where,
+            )
+    return f"told in words: {', '.join(trial.paths)}"

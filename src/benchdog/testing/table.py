@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchdog.errors import BadUsage, nearest
 
 PLUGIN = ("import", "hooks", "names")
@@ -10,17 +12,17 @@ FIRST, LAST = ("options", "target"), ("prints", "files")
 """What is asked of every component, before and after all else."""
 
 OWN: dict[str, tuple[str, ...]] = {
-    "source": ("opens", "spec", "repeats", "rebuilds"),
-    "model": ("builds", "output", "batches", "rebuilds"),
-    "task": (),
-    "trainer": (),
-    "exporter": (),
-    "backend": (),
-    "augmentation": (),
+    "source": ("opens", "spec", "repeats", "owns", "fast-path", "streams", "rebuilds", "mistakes"),
+    "model": ("builds", "output", "pure", "repeats", "batches", "rebuilds"),
+    "task": ("serves", "loss", "pure", "adds-up", "head", "meter", "weights", "blended", "keeps", "answer"),
+    "trainer": ("trains", "pure", "seeds", "pieces", "stops", "resumes"),
+    "exporter": ("exports", "agrees", "pure", "moves", "mistakes"),
+    "backend": ("probe", "opens", "computes", "clean"),
+    "augmentation": ("serves", "shapes", "pure", "draws", "batches", "rebuilds"),
 }
 """What is asked of components of each kind: a function of that name in `benchdog.testing.<kind>s`."""
-OBSERVER: tuple[str, ...] = ()
-COMMAND: tuple[str, ...] = ()
+OBSERVER = ("hears", "quick", "metrics")
+COMMAND = ("loads", "own-name", "help")
 
 
 def checks_of(kind: str) -> tuple[str, ...]:
@@ -29,7 +31,7 @@ def checks_of(kind: str) -> tuple[str, ...]:
     Raises:
         BadUsage: there is no such kind.
     """
-    return (*PLUGIN, *component_checks(kind))
+    return component_checks(kind) if kind == "command" else (*PLUGIN, *component_checks(kind))
 
 
 def component_checks(kind: str) -> tuple[str, ...]:
@@ -41,3 +43,15 @@ def component_checks(kind: str) -> tuple[str, ...]:
     if kind not in OWN:
         raise BadUsage(f"There is no kind {kind!r} of component.", nearest(kind, [*OWN, "observer", "command"]))
     return (*FIRST, *OWN[kind], *LAST)
+
+
+def known(names: Sequence[str]) -> None:
+    """Refuse names that no check has.
+
+    Raises:
+        BadUsage: names the nearest.
+    """
+    every = {*PLUGIN, *(check for kind in (*OWN, "observer", "command") for check in component_checks(kind))}
+    for name in names:
+        if name not in every:
+            raise BadUsage(f"There is no check {name!r}.", nearest(name, every))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchdog.api import Column, Field, Spec, Target
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CLASSES = ("one", "two", "three")
 
@@ -96,6 +100,9 @@ def specs() -> dict[str, Spec]:
             fields=(Field(kind="table", shape=(3,), dtype="float32", columns=columns),),
             target=Target(kind="number", dtype="float32"),
         ),
+        "images with labels": Spec(
+            fields=(picture,), target=Target(kind="labels", classes=CLASSES, shape=(3,), dtype="float32")
+        ),
         "volumes with a class": Spec(fields=(volume,), target=label),
         "volumes with a mask": Spec(
             fields=(volume,), target=Target(kind="mask", classes=CLASSES, shape=(16, 16, 16), dtype="int64")
@@ -108,3 +115,16 @@ def specs() -> dict[str, Spec]:
             fields=(Field(kind="audio", shape=(1, 64), dtype="float32", range=(-1, 1)),), target=label
         ),
     }  # fmt: skip
+
+
+def targets(spec: Spec, n: int, seed: int = 0) -> Tensor:
+    """Draw targets (n, ...) of a spec: codes, labels or numbers."""
+    import torch
+
+    draws, target = torch.Generator().manual_seed(seed), spec.target
+    shape = (n, *(axis or 8 for axis in target.shape))
+    if target.kind == "number":
+        return torch.randn(shape, generator=draws) * 3 + 7
+    if target.kind == "labels":
+        return (torch.rand(shape, generator=draws) < 0.5).float()
+    return torch.randint(0, max(1, spec.classes), shape, generator=draws)

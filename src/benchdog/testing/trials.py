@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,9 +13,9 @@ from benchdog.found import Found
 from benchdog.importing import installed
 from benchdog.options import describe, to_json
 from benchdog.plugins import Plugins
+from benchdog.testing.bench import Bench
 from benchdog.testing.places import raised, said, stands
 from benchdog.testing.results import Fault, Skip
-from benchdog.testing.tiny import Tiny
 
 Value = TypeVar("Value")
 
@@ -22,14 +24,13 @@ class Trial:
     """One component, with the options that it is tried with.
 
     Attributes:
-        tiny: the kit's tiny data.
-        base: the folder that relative paths in the options are meant from.
+        bench: what it is tried with.
     """
 
-    def __init__(self, plugins: Plugins, found: Found, given: Mapping[str, Any], tiny: Tiny, base: Path) -> None:
+    def __init__(self, plugins: Plugins, found: Found, given: Mapping[str, Any], bench: Bench) -> None:
         self.plugins, self.found, self.info = plugins, found, found.info
         self.kind, self.name = found.info.kind, found.info.name
-        self.given, self.tiny, self.base = dict(given), tiny, base
+        self.given, self.bench = dict(given), bench
         self.known: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], Value]) -> Value:
@@ -40,6 +41,12 @@ class Trial:
             except (Fault, Skip) as error:
                 self.known[name] = error
                 raise
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a stranger's code may raise anything, and even leave
+                fault = Fault(f"It raises {said(error)}.", "Mend it.", raised(error))
+                self.known[name] = fault
+                raise fault from error
         value = self.known[name]
         if isinstance(value, Skip):
             raise value
@@ -48,10 +55,10 @@ class Trial:
         made: Value = value
         return made
 
-    def guarded(self, what: str, work: Callable[[], Value]) -> Value:
+    def guarded(self, what: str, work: Callable[..., Value], *given: Any) -> Value:
         """Do what must not raise; what it raises becomes a fault."""
         try:
-            return work()
+            return work(*given)
         except (Fault, Skip):
             raise
         except BenchdogError as error:
@@ -90,7 +97,12 @@ class Trial:
         return self.once("described", lambda: self.guarded("Reading the options", self._described))
 
     def _described(self) -> dict[str, Any]:
-        return dict(describe(self.found.resolve(self.info.options)))
+        cls = self.found.resolve(self.info.options)
+        if not isinstance(cls, type) or not is_dataclass(cls):
+            raise Fault(
+                f"options {self.info.options!r} is no dataclass.", "Write @dataclass above the class.", stands(cls)
+            )
+        return dict(describe(cls))
 
     @property
     def paths(self) -> list[str]:
@@ -103,7 +115,7 @@ class Trial:
         values = dict(self.given)
         for name in self.paths:
             if isinstance(values.get(name), str):
-                values[name] = str((self.base / values[name]).resolve())
+                values[name] = str((self.bench.base / values[name]).resolve())
         missing = [o.name for o in self.described.values() if o.required and o.name not in values]
         if missing:
             told = " --set ".join(f"{self.name}.{name}=..." for name in missing)
@@ -114,9 +126,15 @@ class Trial:
         """Make the options object; None when the component takes none."""
         return self.plugins.options(self.found, self.values if values is None else values)
 
-    def full(self) -> dict[str, Any]:
+    def full(self, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Give all options in JSON form, as a recipe keeps them."""
-        return to_json(self.options())
+        return to_json(self.options(values))
+
+    def twin(self, values: Mapping[str, Any] | None = None) -> Any:
+        """Give the digest of the same component, made by another process as a worker makes it."""
+        assert self.bench.twin is not None
+        stored = json.loads(json.dumps(self.full(values)))
+        return self.bench.twin.ask(self.kind, self.name, self.found.plugin, stored)
 
     def make(self, values: Mapping[str, Any] | None = None) -> Any:
         """Make the component: Target(options), or Target() when it declares none."""

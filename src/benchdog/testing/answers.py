@@ -1,0 +1,82 @@
+"""What is asked of a task's answer function."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+import torch
+
+from benchdog.api import TaskInfo
+from benchdog.testing.results import Fault
+from benchdog.testing.scoring import ALL, BATCH, Case, near
+
+if TYPE_CHECKING:
+    from benchdog.testing.tasks import Trial
+
+KEYS = 64
+"""Different scores of the made-up model."""
+
+
+def answer(trial: Trial) -> str:
+    """See that people get an answer for each sample, the same alone and with others."""
+    assert isinstance(trial.info, TaskInfo)
+    function = trial.guarded("The answer function", trial.found.resolve, trial.info.answer)
+    for case in trial.cases:
+        asked = (function, runner(case), case, trial.options())
+        together = trial.guarded(f"The answer for {case.what}", _ask, *asked, ALL)
+        if len(together) != BATCH:
+            raise Fault(
+                f"{BATCH} inputs get {len(together)} answers.", "Return an Answer for each input.", trial.where
+            )
+        alone = [each for i in ALL for each in trial.guarded("The answer for one input", _ask, *asked, [i])]
+        for one, other in zip(together, alone, strict=True):
+            if not all(near(one.values[key], other.values.get(key)) for key in one.values):
+                raise Fault(
+                    f"For {case.what} an input's answer differs with others beside it.",
+                    "Answer for each sample by itself; what needs several belongs into TaskInfo.together.",
+                    trial.where,
+                )
+        _plain(trial, together[0].values)
+    return "one for each sample, by itself"
+
+
+def _ask(function: Any, call: Any, case: Case, options: Any, rows: list[int]) -> list[Any]:
+    return list(function(call, tuple(x[rows].numpy() for x in case.batch.inputs), case.spec, options))
+
+
+def _plain(trial: Trial, values: Any) -> None:
+    """See that an answer can be printed as JSON; arrays are written as files."""
+    try:
+        json.dumps({key: value for key, value in values.items() if not isinstance(value, np.ndarray)})
+    except (TypeError, ValueError) as error:
+        raise Fault(
+            f"An answer can't be written as JSON: {error}.",
+            "Give numbers, texts, lists and mappings: float(x), int(x).",
+            trial.where,
+        ) from None
+
+
+def runner(case: Case) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Make up a model: each sample's score depends on its own values alone, a token's on the tokens up to it."""
+    module = case.make().head(case.spec).eval()
+    draws = torch.Generator().manual_seed(8)
+    table = torch.randn((KEYS, *case.score.shape[1:]), generator=draws)
+
+    def call(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if case.spec.target.kind == "next-token":
+            score = table[:, 0][torch.from_numpy(inputs[0]) % KEYS]
+        else:
+            score = table[[crc32(row) % KEYS for row in _rows(inputs)]]
+        with torch.no_grad():
+            return module(score).numpy(), score.numpy()
+
+    return call
+
+
+def _rows(inputs: tuple[np.ndarray, ...]) -> Iterator[bytes]:
+    for i in range(len(inputs[0])):
+        yield b"".join(np.ascontiguousarray(x[i]).tobytes() for x in inputs)

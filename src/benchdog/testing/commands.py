@@ -1,0 +1,103 @@
+"""What is asked of a command that a plugin adds."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from typing import Any
+
+from benchdog.cli import COMMANDS, Root
+from benchdog.cli.foreign import commands
+from benchdog.errors import BenchdogError
+from benchdog.plugins import Plugins
+from benchdog.testing import imports
+from benchdog.testing.bench import Bench
+from benchdog.testing.places import raised, said
+from benchdog.testing.results import Fault
+from benchdog.testing.subjects import Subject
+
+
+class Trial:
+    """A command on trial."""
+
+    where = ""
+
+    def __init__(self, plugins: Plugins, job: dict[str, Any], bench: Bench) -> None:
+        self.name, self.target, self.bench = job["name"], str(job["target"]), bench
+
+    def command(self) -> Any:
+        """Give it as the command line gets it."""
+        try:
+            return Root(name="benchdog").get_command(None, self.name)
+        except BenchdogError as error:
+            cause = error.__cause__ or error
+            raise Fault(f"It can't be loaded: {said(cause)}.", "Mend it.", raised(cause)) from error
+        except Exception as error:
+            raise Fault(
+                f"{self.target!r} is no command: {said(error)}.",
+                "Name a function in typer's style, or a typer.Typer.",
+                raised(error),
+            ) from error
+
+
+def loads(trial: Trial) -> str:
+    """See that its module loads quickly: its own --help and completion wait for it."""
+    told = imports.load(Subject(name=trial.name, module=trial.target.partition(":")[0]))
+    return imports.imports({**told, "parts": []})
+
+
+def own_name(trial: Trial) -> str:
+    """See that its name is nobody else's."""
+    if trial.name in COMMANDS:
+        raise Fault(
+            f"The command {trial.name!r} has the name of Benchdog's own, which stays what it is.",
+            'Give it another one: the left side in [project.entry-points."benchdog.commands"].',
+        )
+    target, dist, _ = commands().get(trial.name, ("", "", ""))
+    if target and target != trial.target:
+        raise Fault(
+            f"The command {trial.name!r} is {dist}'s as well, and that one is run.",
+            'Give it another one: the left side in [project.entry-points."benchdog.commands"].',
+        )
+    return "its own"
+
+
+def help(trial: Trial) -> str:
+    """See that it and each of its options say what they are for."""
+    command = trial.command()
+    seen = 0
+    for path, each in _all(command, trial.name):
+        if not (each.help or "").strip():
+            raise Fault(f"`benchdog {path}` has no help.", "Write a docstring, one sentence.", trial.target)
+        for option in each.params:
+            if (
+                option.param_type_name == "option"
+                and option.name not in ("help",)
+                and not (option.help or "").strip()
+            ):
+                raise Fault(
+                    f"`benchdog {path}`: {option.opts[0]} has no help.",
+                    'Write typer.Option(help="What it does.").',
+                    trial.target,
+                )
+            seen += 1
+    text = io.StringIO()
+    try:
+        with redirect_stdout(text):
+            command.main(["--help"], prog_name=f"benchdog {trial.name}", standalone_mode=False)
+    except Exception as error:
+        raise Fault(f"`benchdog {trial.name} --help` raises {said(error)}.", "Mend it.", raised(error)) from error
+    if trial.name not in COMMANDS and not commands().get(trial.name, ("", "", "-"))[2].strip():
+        raise Fault(
+            f"Nothing stands beside {trial.name!r} in `benchdog --help`.",
+            "Give the package a description: description = '...' in pyproject.toml.",
+        )
+    return f"{seen} options and arguments"
+
+
+def _all(command: Any, path: str) -> list[tuple[str, Any]]:
+    """List a command and those below it."""
+    found = [(path, command)]
+    for name, each in getattr(command, "commands", {}).items():
+        found += _all(each, f"{path} {name}")
+    return found

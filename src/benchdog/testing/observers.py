@@ -1,0 +1,111 @@
+"""What is asked of an observer: the handlers of events that a plugin has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchdog.api import RunFacts
+from benchdog.plugins import Plugins
+from benchdog.testing import guard
+from benchdog.testing.bench import Bench
+from benchdog.testing.places import raised, said, stands
+from benchdog.testing.results import Fault, Skip
+
+QUICK = 1.0
+"""Seconds that hearing of an event may take; events that pile up are dropped."""
+Handler = tuple[str, Callable[..., Any], Sequence[str]]
+
+
+class Trial:
+    """A plugin's handlers on trial; they hear of two made-up runs."""
+
+    def __init__(self, plugins: Plugins, job: dict[str, Any], bench: Bench) -> None:
+        self.name, self.bench = job["name"], bench
+        self.handlers: list[Handler] = plugins.handlers(job["name"])
+        self.slowest: tuple[float, str] | None = None
+        self.raised = False
+
+    @property
+    def where(self) -> str:
+        """Where the first handler stands."""
+        return stands(self.handlers[0][1]) if self.handlers else ""
+
+    def tell(self, metrics: dict[str, float], failed: bool = False) -> None:
+        """Tell a whole run, as a run would."""
+        folder = self.bench.folder("heard")
+        saved = folder / "step-1.safetensors"
+        saved.write_bytes(b"")
+        facts = RunFacts(name=folder.name, folder=str(folder), source="stars", model="mlp", task="any", epochs=2)
+        self.event("benchdog_run_started", run=facts)
+        for epoch in (1, 2):
+            for step in (2 * epoch - 1, 2 * epoch):
+                self.event("benchdog_step_ended", run=facts, step=step, loss=1.0 / step)
+            self.event("benchdog_epoch_ended", run=facts, epoch=epoch, metrics=dict(metrics))
+            self.event(
+                "benchdog_checkpoint_saved", run=facts, step=2 * epoch, path=str(folder / "step-1.safetensors")
+            )
+        if failed:
+            self.event("benchdog_run_failed", run=facts, error="The loss is not a number.")
+        else:
+            self.event("benchdog_run_ended", run=facts, metrics=dict(metrics))
+            self.event("benchdog_artifact_exported", exporter="onnx", path=str(folder))
+
+    def event(self, event: str, **facts: Any) -> None:
+        """Tell an event to the handlers that hear it."""
+        for name, function, wanted in self.handlers:
+            if name != event:
+                continue
+            begun, before = time.perf_counter(), len(guard.tried)
+            try:
+                function(**{key: facts[key] for key in wanted})
+            except BaseException as error:
+                if len(guard.tried) > before:
+                    raise Skip(f"{event} needs the network: {guard.tried[-1][0]}") from error
+                self.raised = True
+                raise Fault(
+                    f"{event} raises {said(error)}, and hears no more.",
+                    "Mend it: the run goes on, but this observer is set aside.",
+                    raised(error) or stands(function),
+                ) from error
+            spent = time.perf_counter() - begun
+            if self.slowest is None or spent > self.slowest[0]:
+                self.slowest = (spent, f"{event}, {stands(function)}")
+
+
+def hears(trial: Trial) -> str:
+    """See that it hears of runs that end and that fail."""
+    trial.tell({"train.loss": 0.5, "valid.loss": 0.6, "valid.accuracy": 0.9})
+    trial.tell({"train.loss": 0.4, "valid.loss": 0.5, "valid.accuracy": 0.8}, failed=True)
+    return ", ".join(dict.fromkeys(event.removeprefix("benchdog_") for event, _, _ in trial.handlers))
+
+
+def quick(trial: Trial) -> str:
+    """See that it is done with an event quickly."""
+    if trial.slowest is None:
+        raise Skip("it heard nothing")
+    spent, what = trial.slowest
+    if spent > QUICK:
+        raise Fault(
+            f"It takes {spent:.1f} s to hear of an event, and later ones are dropped when too many wait.",
+            "Do slow work on a thread of its own, or once, in benchdog_run_ended.",
+            what,
+        )
+    return f"{1000 * spent:.0f} ms at most"
+
+
+def metrics(trial: Trial) -> str:
+    """See that it takes whatever metrics a task has, not numbers among them."""
+    if trial.raised:
+        raise Skip("it raises: see `hears`")
+    try:
+        trial.tell({"train.loss": float("nan"), "valid.rmse": float("inf")})
+        trial.tell({})
+    except Fault as fault:
+        raise Fault(
+            f"With other metrics than accuracy: {fault.found}",
+            "Take the metrics that are there: each task has its own, and a loss may be no number.",
+            fault.where,
+        ) from None
+    return "whichever there are"

@@ -1,0 +1,55 @@
+"""Made-up data and scores for tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from benchdog.api import Batch, Spec
+
+BATCH = 6
+NEAR = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Data that the task takes, with made-up scores."""
+
+    what: str
+    spec: Spec
+    make: Callable[[], Any]
+    score: Tensor
+    batch: Batch
+
+    def part(self, rows: list[int], weight: Tensor | None = None) -> tuple[Tensor, Batch]:
+        """Give some samples' scores and their batch."""
+        inputs = tuple(x[rows] for x in self.batch.inputs)
+        return self.score[rows], Batch(inputs, self.batch.target[rows], ids=rows, weight=weight)
+
+    def loss(self, task: Any, rows: list[int], weight: Tensor | None = None) -> tuple[float, float]:
+        """Give the loss of some samples: sum and weight."""
+        total, count = task.loss(*self.part(rows, weight))
+        return float(total), float(count)
+
+
+ALL = list(range(BATCH))
+
+
+def near(a: Any, b: Any) -> bool:
+    """Say whether two values, of whatever make, are the same but for rounding."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(near(a[key], b[key]) for key in a)
+    try:
+        x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    except (TypeError, ValueError):
+        return bool(str(a) == str(b))
+    return x.shape == y.shape and bool(np.allclose(x, y, NEAR, NEAR, equal_nan=True))
+
+
+def short(value: Any) -> str:
+    """Give a value for a sentence."""
+    return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())[:60]

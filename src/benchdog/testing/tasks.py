@@ -1,0 +1,257 @@
+"""What is asked of a task."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchdog.api import Batch, Spec
+from benchdog.errors import BenchdogError
+from benchdog.testing import trials
+from benchdog.testing.answers import answer
+from benchdog.testing.comparing import shaken, states
+from benchdog.testing.meters import meter
+from benchdog.testing.places import raised, said
+from benchdog.testing.results import Fault, Skip
+from benchdog.testing.scoring import ALL, BATCH, NEAR, Case, near
+from benchdog.testing.tiny import specs, targets
+from benchdog.view import generated
+
+__all__ = [
+    "Trial", "adds_up", "answer", "blended", "head", "keeps", "loss", "meter", "pure", "serves", "weights",
+]  # fmt: skip
+
+
+class Trial(trials.Trial):
+    """A task on trial."""
+
+    @property
+    def cases(self) -> list[Case]:
+        """The data, among the kit's, that it takes."""
+        return self.once("cases", self._cases)
+
+    def _cases(self) -> list[Case]:
+        found, last = [], ""
+        self.cls  # noqa: B018 -- a target that doesn't resolve is told first
+        for what, spec in specs().items():
+            try:
+                self.made(spec)
+            except BenchdogError as error:
+                last = error.message
+            except Exception as error:
+                raise Fault(
+                    f"check() of {what} raises {said(error)}.",
+                    "Raise BadUsage of benchdog.api for data that it isn't for, and say what it needs.",
+                    raised(error) or self.where,
+                ) from error
+            else:
+                found.append(self._case(what, spec))
+        if not found:
+            raise Skip(f"refuses all of the kit's data; the last time: {last}")
+        return found
+
+    def made(self, spec: Spec) -> Any:
+        """Make the task, checked and fitted."""
+        task = self.make(self.values)
+        task.check(spec)
+        fit = getattr(task, "fit", None)
+        if fit is not None:
+            fit(iter([targets(spec, 5, 11), targets(spec, 7, 12)]))
+        return task
+
+    def _case(self, what: str, spec: Spec) -> Case:
+        full = spec.with_output(*self.guarded(f"output() of {what}", self.made(spec).output, spec))
+        draws = torch.Generator().manual_seed(4)
+        score = torch.randn((BATCH, *(axis or 8 for axis in full.output)), generator=draws)
+        inputs = tuple(map(torch.from_numpy, generated(full, BATCH, seed=6)))
+        return Case(what, full, lambda: self.made(full), score, Batch(inputs, targets(full, BATCH, 13), ids=ALL))
+
+
+def serves(trial: Trial) -> str:
+    """See that it takes some data, and refuses other data in words."""
+    for case in trial.cases:
+        task = case.make()
+        if getattr(task, "better", "") not in ("max", "min") or not getattr(task, "monitor", ""):
+            raise Fault(
+                "It doesn't say which metric chooses the best epoch.",
+                'Write monitor = "accuracy" and better = "max", or "min".',
+                trial.where,
+            )
+    return ", ".join(case.what for case in trial.cases)
+
+
+def loss(trial: Trial) -> str:
+    """See that the loss is one real number that depends on the score, and its weight a number without gradient."""
+    for case in trial.cases:
+        task = case.make()
+        score = case.score.clone().requires_grad_()
+        given = trial.guarded(f"loss() of {case.what}", task.loss, score, case.part(ALL)[1])
+        if not isinstance(given, tuple) or len(given) != 2 or not isinstance(given[0], Tensor):
+            raise Fault("loss() doesn't give a pair.", "Return (sum over the batch, its weight).", trial.where)
+        total, weight = given
+        if total.ndim or not total.is_floating_point() or not bool(torch.isfinite(total)):
+            raise Fault(
+                f"loss() of {case.what} gives {total.dtype} of shape {tuple(total.shape)}, not one finite number.",
+                "Return the sum over the batch.",
+                trial.where,
+            )
+        if not total.requires_grad:
+            raise Fault(
+                f"The loss of {case.what} doesn't depend on the score.",
+                "Compute it from the score without detach(), item() or no_grad().",
+                trial.where,
+            )
+        if isinstance(weight, Tensor) and weight.requires_grad:
+            raise Fault("The loss's weight has a gradient.", "Detach it: weight.detach().", trial.where)
+    return f"a sum and a weight for {len(trial.cases)} kinds of data"
+
+
+def adds_up(trial: Trial) -> str:
+    """See that a batch's loss is the sum of its pieces', as accumulation and ranks need it."""
+    pure(trial)
+    declared = []
+    for case in trial.cases:
+        task = case.make()
+        if getattr(task, "adds_up", True) is False:
+            declared.append(case.what)
+            continue
+        whole, parts = case.loss(task, ALL), [case.loss(task, rows) for rows in (ALL[:1], ALL[1:3], ALL[3:])]
+        for place, what in ((0, "loss"), (1, "weight")):
+            total = sum(part[place] for part in parts)
+            if abs(whole[place] - total) > NEAR * max(1.0, abs(whole[place])):
+                raise Fault(
+                    f"The {what} of {case.what} is {whole[place]:.4g} for a batch and {total:.4g} for its pieces "
+                    "together.",
+                    'Return sums, not means (reduction="sum"), or declare adds_up = False.',
+                    trial.where,
+                )
+    return "declared not to: adds_up = False" if declared else "sums of pieces are those of the batch"
+
+
+def pure(trial: Trial) -> str:
+    """See that the loss changes neither score nor batch, and is the same twice."""
+    return trial.once("pure", lambda: _pure(trial))
+
+
+def _pure(trial: Trial) -> str:
+    for case in trial.cases:
+        task, score, batch = case.make(), case.score.clone(), case.batch
+        target = batch.target.clone()
+        shaken(1)
+        before = states()
+        first = task.loss(score, Batch(batch.inputs, target, ids=ALL))
+        drawn = states() != before
+        changed = [
+            n for n, a, b in (("score", score, case.score), ("target", target, batch.target)) if not _same(a, b)
+        ]
+        if changed:
+            raise Fault(
+                f"loss() of {case.what} changes the {changed[0]} in place.",
+                "Work on a copy: targets in memory are used in every epoch.",
+                trial.where,
+            )
+        shaken(2)
+        second = task.loss(*case.part(ALL))
+        if drawn or float(first[0]) != float(second[0]):
+            raise Fault(
+                f"loss() of {case.what} is random: {float(first[0]):.6g}, then {float(second[0]):.6g}.",
+                "Let it depend on score and batch alone.",
+                trial.where,
+            )
+    return "changes nothing, the same twice"
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.equal(a, b)
+
+
+def head(trial: Trial) -> str:
+    """See that a sample's answer doesn't depend on the samples beside it."""
+    for case in trial.cases:
+        task = case.make()
+        module = trial.guarded(f"head() for {case.what}", task.head, case.spec)
+        if not isinstance(module, nn.Module):
+            raise Fault(f"head() gives a {type(module).__name__}.", "Return a torch.nn.Module.", trial.where)
+        score = case.score.clone()
+        with torch.no_grad():
+            together = module.eval()(score)
+            alone = torch.cat([module(case.score[i : i + 1]) for i in ALL])
+        if not _same(score, case.score):
+            raise Fault("The head changes the score in place.", "Work on a copy.", trial.where)
+        if together.shape != alone.shape or not torch.allclose(together.double(), alone.double(), NEAR, NEAR):
+            raise Fault(
+                f"For {case.what} a sample's answer differs with others beside it.",
+                "The head answers for each sample by itself: softmax over classes is dim=1, not 0.",
+                trial.where,
+            )
+    return "answers each sample by itself"
+
+
+def weights(trial: Trial) -> str:
+    """See that a task that says it honours the weights of samples does."""
+    seen = 0
+    for case in trial.cases:
+        task = case.make()
+        if not getattr(task, "weighs", False) or getattr(task, "adds_up", True) is False:
+            continue
+        seen += 1
+        plain, ones = case.loss(task, ALL), case.loss(task, ALL, torch.ones(BATCH))
+        first = case.loss(task, ALL[:1])
+        alone = case.loss(task, ALL, torch.tensor([1.0] + [0.0] * (BATCH - 1)))
+        for a, b, what in ((plain, ones, "all 1"), (first, alone, "1 for one sample, else 0")):
+            if not near(a, b):
+                raise Fault(
+                    f"It says weighs = True, and its loss of {case.what} with weights ({what}) is "
+                    f"{b[0]:.4g} of {b[1]:.4g}, not {a[0]:.4g} of {a[1]:.4g}.",
+                    "Give the sum of weight x loss, and of weight x what counts; or leave weighs out.",
+                    trial.where,
+                )
+    return "honoured" if seen else "not declared"
+
+
+def blended(trial: Trial) -> str:
+    """See that a class may come as a row of shares, as mix-up makes it."""
+    pure(trial)
+    seen = 0
+    for case in trial.cases:
+        if case.spec.target.kind != "class":
+            continue
+        seen += 1
+        task = case.make()
+        rows = nn.functional.one_hot(case.batch.target, case.spec.classes).float()
+        batch = Batch(case.batch.inputs, rows, ids=ALL)
+        total, weight = trial.guarded(f"loss() of {case.what} in shares (B, classes)", task.loss, case.score, batch)
+        if not near(case.loss(task, ALL), (float(total), float(weight))):
+            raise Fault(
+                f"The loss of {case.what} differs when the class comes as a row of shares: {float(total):.4g}, not "
+                f"{case.loss(task, ALL)[0]:.4g}.",
+                "A target of class codes (B,) may be shares (B, classes): augmentations blend samples.",
+                trial.where,
+            )
+    return "shares count as codes do" if seen else "no classes"
+
+
+def keeps(trial: Trial) -> str:
+    """See that what `fit` learnt comes back from JSON."""
+    for case in trial.cases:
+        task = case.make()
+        if not hasattr(task, "fit"):
+            return "fits nothing"
+        state = trial.guarded("state() in JSON", _through_json, task)
+        again = trial.make(trial.values)
+        again.check(case.spec)
+        trial.guarded("restore()", again.restore, state)
+        if case.loss(task, ALL) != case.loss(again, ALL):
+            raise Fault(
+                f"After restore(state()) its loss of {case.what} is another.",
+                "Give all that fit() learnt in state(), in JSON's types.",
+                trial.where,
+            )
+    return "what it learnt comes back"
+
+
+def _through_json(task: Any) -> Any:
+    return json.loads(json.dumps(task.state()))

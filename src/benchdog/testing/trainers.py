@@ -1,0 +1,336 @@
+"""What is asked of a trainer: it trains a small model on a small table, several times."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchdog.api import Batch, TrainerInfo
+from benchdog.draft import Draft
+from benchdog.errors import BenchdogError, Stopped
+from benchdog.layers import Given
+from benchdog.recipe import write_resolved
+from benchdog.run import Run
+from benchdog.session import Session
+from benchdog.settle import Parts, again, settle
+from benchdog.testing import trials
+from benchdog.testing.comparing import shaken
+from benchdog.testing.places import raised, said
+from benchdog.testing.results import Fault, Skip
+from benchdog.training import check_trainer, staged, still, trainer_of
+
+EPOCHS, SIZE, STOP = 3, 24, 4
+"""Epochs, batch size, and the step after which a run is stopped."""
+SPARE = 20
+"""Steps beyond the last after which a trainer is taken to go on for ever."""
+
+
+class EndlessError(Exception):
+    """A trainer goes on after its last epoch."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What happens in a trial run.
+
+    Attributes:
+        stop: the step after which a signal comes; 0 never.
+        enough: the epoch after which the run says that it is to end; 0 never.
+    """
+
+    stop: int = 0
+    enough: int = 0
+    mutated: str = ""
+    steps: int = 0
+    epochs: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    ended: bool = False
+
+
+class Tried(Session):
+    """A session that notices what a trainer does with it."""
+
+    plan: Plan
+
+    def batches(self, split: str = "train", /) -> Iterator[Batch]:
+        """Yield batches, and see that they are left as they were."""
+        for batch in super().batches(split):
+            kept = tuple(x.clone() for x in (*batch.inputs, batch.target))
+            yield batch
+            now = (*batch.inputs, batch.target)
+            if not all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(now, kept, strict=True)):
+                self.plan.mutated = "a batch"
+
+    def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
+        """Count a step, and stop where the plan says."""
+        self.plan.steps += 1
+        if self.plan.steps > (self.total_steps or 0) + SPARE:
+            raise EndlessError
+        if self.plan.stop and self.step + 1 == self.plan.stop:
+            self.signals.number = int(signal.SIGTERM)
+        super().step_done(loss, weight)
+
+    def epoch_done(self, metrics: Any, model: nn.Module | None = None, /) -> None:
+        """Count an epoch."""
+        self.plan.epochs += 1
+        super().epoch_done(metrics, model)
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the run is to end before its last epoch."""
+        return bool(self.plan.enough and self.plan.epochs >= self.plan.enough) or super().should_stop
+
+
+class Trial(trials.Trial):
+    """A trainer on trial.
+
+    Attributes:
+        last: the folder of the newest run.
+    """
+
+    last = Path()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it says that it can go on after a stop."""
+        return isinstance(self.info, TrainerInfo) and self.info.resumable
+
+    @property
+    def parts(self) -> Parts:
+        """The parts of a small run with it."""
+        return self.once("parts", self._parts)
+
+    def _parts(self) -> Parts:
+        self.cls  # noqa: B018 -- a target that doesn't resolve is told first
+        values: dict[str, Any] = {
+            "seed": 5,
+            "source.name": "benchdog:csv",
+            "source.path": str(self.bench.tiny.table()),
+            "model.name": "benchdog:mlp",
+            "model.hidden": [8],
+            "trainer.name": self.found.where,
+            "backend.name": "cpu",
+            "loop.epochs": EPOCHS,
+            "loop.batch_size": SIZE,
+            "loop.log_every": 1,
+            **{f"trainer.{key}": value for key, value in self.values.items()},
+        }
+        if self.bench.local:
+            values["plugins"] = [self.bench.local]
+        layer = {key: Given(value, "the kit", self.bench.base) for key, value in values.items()}
+        parts = settle(Draft.merge([layer], self.plugins))
+        try:
+            check_trainer(parts, parts.build())
+        except BenchdogError as error:
+            raise Skip(f"refuses the kit's small run: {error.message}") from error
+        return parts
+
+    def train(self, plan: Plan, folder: Path | None = None, **loop: int) -> None:
+        """Train; in `folder` a stopped run goes on."""
+        parts = again(self.parts)
+        if loop:
+            parts.recipe = replace(parts.recipe, loop=replace(parts.recipe.loop, **loop))  # type: ignore[arg-type]
+        run = Run.open(folder) if folder else self._run(parts)
+        if folder:
+            run.hold()
+        try:
+            with staged(run, parts) as given:
+                session = Tried(model=parts.build(), progress=still(), **given)
+                session.plan = plan
+                try:
+                    self._train(parts, session, plan)
+                finally:
+                    session.close()
+        finally:
+            run.release()
+
+    def _run(self, parts: Parts) -> Run:
+        facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
+        more = {"monitor": parts.task.monitor, "better": parts.task.better, "samples": parts.data.sizes()}
+        run = Run.create(self.bench.folder("run"), "tried", {**facts, **more, "parameters": 0})
+        write_resolved(run.folder, parts.recipe)
+        self.last = run.folder
+        return run
+
+    def _train(self, parts: Parts, session: Tried, plan: Plan) -> None:
+        trained: Any = trainer_of(parts).train(session)
+        plan.ended = True
+        if isinstance(trained, nn.Module):
+            session.result(trained)
+            session.finish()
+            plan.weights = {name: x.detach().clone() for name, x in trained.state_dict().items()}
+        elif not callable(trained):
+            raise Fault(
+                f"train() gives a {type(trained).__name__}.",
+                "Return session.model, or an object with runner, save and __call__.",
+                self.where,
+            )
+        else:
+            inputs, _ = session.arrays("valid")
+            plan.weights = {"score": torch.from_numpy(trained(*inputs)[1])}
+
+    @property
+    def whole(self) -> Plan:
+        """A run without a stop."""
+        return self.once("whole", self._whole)
+
+    def _whole(self) -> Plan:
+        plan = Plan()
+        try:
+            self.train(plan)
+        except (Fault, Skip):
+            raise
+        except EndlessError:
+            raise Fault(
+                f"It goes on after its last epoch: {plan.steps} steps where {plan.steps - SPARE - 1} are all.",
+                "Write for epoch in session.epochs().",
+                self.where,
+            ) from None
+        except BenchdogError as error:
+            raise Fault(f"train() raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
+        except Exception as error:
+            raise Fault(f"train() raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
+        return plan
+
+
+def trains(trial: Trial) -> str:
+    """See that it trains for the epochs it is given, counts its steps and closes its epochs."""
+    return trial.once("trained", lambda: _trained(trial))
+
+
+def _trained(trial: Trial) -> str:
+    plan = trial.whole
+    if not plan.epochs:
+        raise Fault(
+            "It closes no epoch, so there is no best model.",
+            "Call session.epoch_done(session.evaluate()) after each epoch.",
+            trial.where,
+        )
+    if not all(bool(torch.isfinite(x).all()) for x in plan.weights.values() if x.is_floating_point()):
+        raise Fault(
+            "It trains weights that aren't finite.", "Lower the rate; see that gradients are cleared.", trial.where
+        )
+    if trial.resumable and not plan.steps:
+        raise Fault(
+            "It counts no step, so a stop isn't noticed and no checkpoint is written.",
+            "Call session.step_done(loss, weight) after each step; one that trains in one go says resumable=False.",
+            trial.where,
+        )
+    return f"{plan.steps} steps, {plan.epochs} epochs"
+
+
+def pure(trial: Trial) -> str:
+    """See that it leaves its batches as they are."""
+    if trial.whole.mutated:
+        raise Fault(
+            "It changes batches in place.",
+            "Work on a copy: small data is transformed once, and batches are views of it.",
+            trial.where,
+        )
+    return "batches stay what they are"
+
+
+def seeds(trial: Trial) -> str:
+    """See that two runs of one recipe give the same bits."""
+    return trial.once("seeded", lambda: _seeded(trial))
+
+
+def _seeded(trial: Trial) -> str:
+    first = trial.whole
+    second = Plan()
+    shaken(99)
+    trial.train(second)
+    if what := _differing(first.weights, second.weights):
+        raise Fault(
+            f"Trained twice by one recipe it gives two results: {what}.",
+            "Draw from torch's generator, which is seeded for each step, or from one seeded with session.seed.",
+            trial.where,
+        )
+    return "the same bits twice"
+
+
+def _differing(a: dict[str, Tensor], b: dict[str, Tensor], near: float = 0.0) -> str:
+    """Name the first weight that differs, and by how much."""
+    for name, x in a.items():
+        y = b.get(name)
+        if y is None or x.shape != y.shape:
+            return f"{name!r} has another shape"
+        if not (torch.equal(x, y) if not near else torch.allclose(x.double(), y.double(), near, near)):
+            return f"{name!r} differs by {float((x.double() - y.double()).abs().max()):.2g}"
+    return ""
+
+
+def stops(trial: Trial) -> str:
+    """See that it ends when the session says so, and lets a signal through."""
+    trains(trial)
+    plan = Plan(enough=1)
+    try:
+        trial.train(plan)
+    except EndlessError:
+        plan.epochs = EPOCHS
+    if trial.whole.epochs > 1 and plan.epochs > 1:
+        raise Fault(
+            f"session.should_stop is true after the first epoch, and it trains {plan.epochs}.",
+            "Write for epoch in session.epochs(), or look at session.should_stop.",
+            trial.where,
+        )
+    if not trial.resumable:
+        return "early; it can't go on, as it says"
+    plan = Plan(stop=STOP)
+    try:
+        trial.train(plan)
+    except (Stopped, EndlessError):
+        if plan.steps == STOP:
+            return "early, and at a signal"
+    raise Fault(
+        f"A signal comes at step {STOP}, and it goes on to step {plan.steps}.",
+        "Let what session.step_done raises through: `except Exception` around it swallows the stop.",
+        trial.where,
+    )
+
+
+def resumes(trial: Trial) -> str:
+    """See that a run that is stopped and goes on ends with the bits of one that isn't stopped."""
+    if not trial.resumable:
+        return "not, as it says: resumable=False"
+    trains(trial)
+    seeds(trial)
+    whole, plan, rest = trial.whole, Plan(stop=STOP), Plan()
+    with suppress(Stopped, EndlessError):
+        trial.train(plan)
+    if plan.ended or plan.steps != STOP:
+        raise Skip("it doesn't stop: see `stops`")
+    trial.guarded("Going on with a stopped run", trial.train, rest, trial.last)
+    if what := _differing(whole.weights, rest.weights):
+        raise Fault(
+            f"Stopped at step {STOP} and gone on with, it ends with other weights than without a stop: {what}.",
+            "Name all that changes while it trains in session.track(...): optimiser, schedule, generators, means.",
+            trial.where,
+        )
+    return f"stopped at step {STOP}: the same bits"
+
+
+def pieces(trial: Trial) -> str:
+    """See that a batch that comes in pieces makes one step."""
+    trains(trial)
+    seeds(trial)
+    whole = trial.whole
+    if not whole.steps:
+        return "it takes no batches"
+    cut = Plan()
+    trial.guarded("Training with batches in pieces", lambda: trial.train(cut, accumulate=2))
+    if cut.steps != whole.steps or _differing(whole.weights, cut.weights, 0.02):
+        raise Fault(
+            f"With batches in two pieces it makes {cut.steps} steps, and its weights differ from those of "
+            f"{whole.steps} with whole ones.",
+            "Step, clear gradients and call step_done only where batch.last is true.",
+            trial.where,
+        )
+    return "one step for each batch"

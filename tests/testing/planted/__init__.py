@@ -1,0 +1,88 @@
+"""A plugin with a fault in every component: what the conformance kit must find. Nothing here is to be copied."""
+
+from benchdog.api import (
+    AugmentationInfo,
+    BackendInfo,
+    ExporterInfo,
+    ModelInfo,
+    SourceInfo,
+    TaskInfo,
+    TrainerInfo,
+    hookimpl,
+)
+from planted.options import OPTIONS
+
+CONTRACT = 1
+SUMMARY = "Planted."
+
+
+def named(module: str, names: str) -> list[dict[str, str]]:
+    """Name components after their classes: WrongShape is wrong-shape."""
+    told = []
+    for name in names.split():
+        word = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+        told.append({"name": word, "summary": SUMMARY, "target": f"planted.{module}:{name}"})
+    return told
+
+
+@hookimpl
+def benchdog_sources():
+    names = """Unseeded GlobalSeed Drifts Reuses WrongShape WrongType OutOfRange UnknownClass WrongTarget CutTarget
+    SameIds FastLies ByHash LeavesFiles CallsHome Prints NoValid LostPlace NoOpen TwoSpecs Exits"""
+    more = [
+        SourceInfo(**{**each, "options": "planted.options:Path_"}) for each in named("sources", "BadPath AnyPath")
+    ]
+    odd = [
+        SourceInfo(name=name, summary=SUMMARY, target="planted.sources:Good", options=f"planted.options:{cls}")
+        for name, cls in OPTIONS.items()
+    ]
+    gone = SourceInfo(name="gone", summary=SUMMARY, target="planted.sources:Nowhere")
+    return [*(SourceInfo(**each) for each in named("sources", names)), *more, *odd, gone]
+
+
+@hookimpl
+def benchdog_models():
+    names = """RawError BreaksLater WrongOutput BatchStatistics InPlace HiddenTensor NumpyWeights AlwaysDrops
+    CountsInEval NoModule BySet"""
+    return [ModelInfo(**each) for each in named("models", names)]
+
+
+@hookimpl
+def benchdog_tasks():
+    names = """RawCheck MeanLoss LossInPlace RandomLoss DetachedLoss WrongHead MeterOfMeans OtherMetric IgnoresWeights
+    CodesOnly Forgets AnswersByBatch NoJson"""
+    answers = {"answers-by-batch": "planted.answers:by_batch", "no-json": "planted.answers:odd"}
+    return [
+        TaskInfo(**each, answer=answers.get(each["name"], "planted.answers:answer")) for each in named("tasks", names)
+    ]
+
+
+@hookimpl
+def benchdog_augmentations():
+    names = "PerBatch TorchRandom InPlaceToo ToFloats TooBright RawRefusal WrongTargets"
+    return [AugmentationInfo(**each) for each in named("augmentations", names)]
+
+
+@hookimpl
+def benchdog_trainers():
+    names = "Endless Swallows ForgetsMomentum UnseededNoise CountsNothing IgnoresLast ChangesBatches NoEpoch Deaf"
+    return [TrainerInfo(**each) for each in named("trainers", names)]
+
+
+@hookimpl
+def benchdog_exporters():
+    names = "NoFiles OtherModel PointsBack ChangesArtifact RawDamage RunnerInPlace Takes"
+    return [
+        ExporterInfo(**each, runner=f"{each['target']}Runner", program=True) for each in named("exporters", names)
+    ]
+
+
+@hookimpl
+def benchdog_backends():
+    names = "Liar Raiser Sleeper Keeper NoLimit NoScale OpensAnyway ChangesDtype NoReason"
+    return [BackendInfo(**each) for each in named("backends", names)]
+
+
+@hookimpl
+def benchdog_run_started(run):
+    raise KeyError("a token")

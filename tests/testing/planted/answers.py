@@ -1,0 +1,18 @@
+"""Answers, two of them with a fault."""
+
+from benchdog.api import Answer
+
+
+def answer(call, inputs, spec, options):
+    answers, _ = call(*inputs)
+    return [Answer({"probability": float(row.max())}) for row in answers]
+
+
+def by_batch(call, inputs, spec, options):
+    answers, _ = call(*inputs)
+    return [Answer({"probability": float(row.max() / answers.max())}) for row in answers]
+
+
+def odd(call, inputs, spec, options):
+    answers, _ = call(*inputs)
+    return [Answer({"probability": row.max()}) for row in answers]

@@ -1,0 +1,28 @@
+"""Options with faults."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from benchdog.api import Bounds, Doc
+
+OPTIONS = {"undocumented": "Undocumented", "out-of-bounds": "OutOfBounds", "no-dataclass": "NoDataclass"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undocumented:
+    count: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfBounds:
+    count: Annotated[int, Doc("How many."), Bounds(ge=1)] = 0
+
+
+class NoDataclass:
+    count = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path_:
+    path: Annotated[Path | None, Doc("A file.")] = None

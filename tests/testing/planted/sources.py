@@ -1,0 +1,189 @@
+"""Sources with faults."""
+
+import itertools
+import random
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchdog.api import Field, Raw, Shard, Spec, Target
+
+calls = itertools.count()
+
+
+class Good:
+    shape, dtype, reach = (2,), "float32", (-20, 20)
+    target = Target(kind="class", classes=("no", "yes"))
+
+    def __init__(self, options=None):
+        self.options = options
+
+    def spec(self):
+        field = Field(kind="table", shape=self.shape, dtype=self.dtype, range=self.reach)
+        return Spec(fields=(field,), target=self.target)
+
+    def draw(self, i):
+        return random.Random(i)
+
+    def row(self, i):
+        draw = self.draw(i)
+        return np.array([draw.gauss(i % 2, 1), draw.gauss(0, 1)], "float32")
+
+    def sample(self, i):
+        return Raw(id=str(i), fields={"input": self.row(i)}, target=i % 2)
+
+    def open(self):
+        return {"train": [self.sample(i) for i in range(40)], "valid": [self.sample(i) for i in range(40, 60)]}
+
+
+class Split:
+    def __init__(self, sample, count=40):
+        self.sample, self.count = sample, count
+
+    def __len__(self):
+        return self.count
+
+    def raw(self, i):
+        return self.sample(i)
+
+
+class Lazy(Good):
+    def open(self):
+        return {"train": Split(self.sample), "valid": Split(self.sample, 20)}
+
+
+class Unseeded(Good):
+    def draw(self, i):
+        return random.Random()
+
+
+class GlobalSeed(Good):
+    def open(self):
+        np.random.seed(0)
+        return super().open()
+
+
+class Drifts(Lazy):
+    def draw(self, i):
+        return random.Random(next(calls))
+
+
+class Reuses(Lazy):
+    buffer = np.zeros(2, "float32")
+
+    def row(self, i):
+        self.buffer[:] = super().row(i)
+        return self.buffer
+
+
+class WrongShape(Good):
+    shape = (3,)
+
+
+class WrongType(Good):
+    def row(self, i):
+        return np.array([[0.5, 1.5]], "float32")
+
+
+class OutOfRange(Good):
+    reach = (0, 1)
+
+
+class UnknownClass(Good):
+    target = Target(kind="class", classes=("no",))
+
+
+class WrongTarget(Good):
+    target = Target(kind="number", dtype="float32", shape=(2,))
+
+
+class CutTarget(Good):
+    target = Target(kind="number", dtype="int64")
+
+    def sample(self, i):
+        return Raw(id=str(i), fields={"input": self.row(i)}, target=i + 0.5)
+
+
+class SameIds(Good):
+    def sample(self, i):
+        return Raw(id="sample", fields={"input": self.row(i)}, target=i % 2)
+
+
+class Fast(Split):
+    def batch(self, indices):
+        raws = [self.sample(i) for i in indices]
+        return (np.stack([raw.fields["input"] + 1 for raw in raws]),), np.array([raw.target for raw in raws])
+
+
+class FastLies(Good):
+    def open(self):
+        return {"train": Fast(self.sample), "valid": Fast(self.sample, 20)}
+
+
+class ByHash(Good):
+    def draw(self, i):
+        return random.Random(hash(f"sample {i}"))
+
+
+class LeavesFiles(Good):
+    def open(self):
+        Path("index.cache").write_text("here", encoding="utf-8")
+        return super().open()
+
+
+class CallsHome(Good):
+    def open(self):
+        socket.create_connection(("data.example", 80), timeout=1)
+        return super().open()
+
+
+class Prints(Good):
+    def open(self):
+        print("loading 60 samples")
+        return super().open()
+
+
+class NoValid(Good):
+    def open(self):
+        return {"train": [self.sample(i) for i in range(40)]}
+
+
+class LostPlace(Good):
+    def shards(self):
+        return [Shard(name="a", samples=20), Shard(name="b", samples=20)]
+
+    def read(self, shard, start):
+        for i in range(20 - start):
+            yield self.sample(i + 20 * (shard.name == "b"))
+
+    def open(self):
+        return {"train": self, "valid": super().open()["valid"]}
+
+
+class NoOpen:
+    def spec(self):
+        return Good().spec()
+
+
+class TwoSpecs(Good):
+    def spec(self):
+        target = Target(kind="class", classes=("no", "yes", f"{next(calls)}"))
+        return Spec(fields=super().spec().fields, target=target)
+
+
+class Exits(Good):
+    def open(self):
+        sys.exit(7)
+
+
+class BadPath(Good):
+    def open(self):
+        if self.options.path:
+            self.options.path.read_text(encoding="utf-8")
+        return super().open()
+
+
+class AnyPath(Good):
+    pass

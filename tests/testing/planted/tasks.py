@@ -1,0 +1,142 @@
+"""Tasks with faults."""
+
+import torch
+from torch import nn
+
+from benchdog.api import BadUsage
+
+
+class Good:
+    monitor, better = "accuracy", "max"
+
+    def __init__(self, options=None):
+        pass
+
+    def check(self, spec):
+        if spec.target.kind != "class":
+            raise BadUsage("It needs a class.", "Choose another task.")
+
+    def output(self, spec):
+        return (spec.classes,)
+
+    def head(self, spec):
+        return nn.Softmax(dim=1)
+
+    def loss(self, score, batch):
+        return nn.functional.cross_entropy(score, batch.target, reduction="sum"), len(score)
+
+    def meter(self, spec):
+        return Meter()
+
+
+class Meter:
+    def __init__(self):
+        self.sums = torch.zeros(2, dtype=torch.float64)
+
+    def add(self, score, batch):
+        target = batch.target.argmax(1) if batch.target.ndim > 1 else batch.target
+        self.sums += torch.tensor([float((score.argmax(1) == target).sum()), len(score)], dtype=torch.float64)
+
+    def state(self):
+        return {"sums": self.sums}
+
+    def merge(self, state):
+        self.sums += state["sums"]
+
+    def value(self):
+        return {"accuracy": float(self.sums[0] / self.sums[1].clamp(min=1)), "loss": 0.0}
+
+
+class RawCheck(Good):
+    def check(self, spec):
+        {"class": 1}[spec.target.kind]
+
+
+class MeanLoss(Good):
+    def loss(self, score, batch):
+        return nn.functional.cross_entropy(score, batch.target), 1
+
+
+class LossInPlace(Good):
+    def loss(self, score, batch):
+        total = nn.functional.cross_entropy(score, batch.target, reduction="sum")
+        batch.target.clamp_(max=0)
+        return total, len(score)
+
+
+class RandomLoss(Good):
+    def loss(self, score, batch):
+        total, weight = super().loss(score, batch)
+        return total * (1 + torch.rand(())), weight
+
+
+class DetachedLoss(Good):
+    def loss(self, score, batch):
+        return super().loss(score.detach(), batch)
+
+
+class WrongHead(Good):
+    def head(self, spec):
+        return nn.Softmax(dim=0)
+
+
+class Means(Meter):
+    def __init__(self):
+        self.means = torch.zeros(0)
+
+    def add(self, score, batch):
+        mean = (score.argmax(1) == batch.target).float().mean()
+        self.means = torch.cat([self.means, mean[None]])
+
+    def state(self):
+        return {"means": self.means}
+
+    def merge(self, state):
+        self.means = torch.cat([self.means, state["means"]])
+
+    def value(self):
+        return {"accuracy": float(self.means.mean())}
+
+
+class MeterOfMeans(Good):
+    def meter(self, spec):
+        return Means()
+
+
+class OtherMetric(Good):
+    monitor = "f1"
+
+
+class IgnoresWeights(Good):
+    weighs = True
+
+
+class CodesOnly(Good):
+    def loss(self, score, batch):
+        picked = score.log_softmax(1)[torch.arange(len(score)), batch.target]
+        return -picked.sum(), len(score)
+
+
+class Forgets(Good):
+    factor = 1.0
+
+    def fit(self, targets):
+        self.factor = 1 + float(sum(piece.sum() for piece in targets))
+
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        pass
+
+    def loss(self, score, batch):
+        total, weight = super().loss(score, batch)
+        return total * self.factor, weight
+
+
+class AnswersByBatch(Good):
+    pass
+
+
+class NoJson(Good):
+    pass
