@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from benchdog.api import TaskInfo
+from benchdog.testing.kinds import ROWS
 from benchdog.testing.results import Fault
-from benchdog.testing.scoring import ALL, BATCH, Case, near
+from benchdog.testing.scoring import ALL, Case, near
 
 if TYPE_CHECKING:
     from benchdog.testing.tasks import Trial
@@ -28,9 +29,9 @@ def answer(trial: Trial) -> str:
     for case in trial.cases:
         asked = (function, runner(case), case, trial.options())
         together = trial.guarded(f"The answer for {case.what}", _ask, *asked, ALL)
-        if len(together) != BATCH:
+        if len(together) != ROWS:
             raise Fault(
-                f"{BATCH} inputs get {len(together)} answers.", "Return an Answer for each input.", trial.where
+                f"{ROWS} inputs get {len(together)} answers.", "Return an Answer for each input.", trial.where
             )
         alone = [each for i in ALL for each in trial.guarded("The answer for one input", _ask, *asked, [i])]
         for one, other in zip(together, alone, strict=True):

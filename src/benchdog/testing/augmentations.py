@@ -15,12 +15,10 @@ from benchdog.draws import draws_of
 from benchdog.errors import BenchdogError
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken, states
+from benchdog.testing.kinds import ROWS, kinds
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
-from benchdog.testing.tiny import specs, targets
-from benchdog.view import generated
 
-BATCH = 6
 Given = tuple[tuple[Tensor, ...], Tensor]
 
 
@@ -36,7 +34,7 @@ class Case:
 
     def apply(self, rows: list[int] | None = None) -> Given:
         """Change a batch, or some of its samples, as training would in one place of one epoch."""
-        ids = list(range(BATCH)) if rows is None else rows
+        ids = list(range(ROWS)) if rows is None else rows
         inputs = tuple(x[ids].clone() for x in self.inputs)
         draws = draws_of(ids, 3, 1, 0, torch.device("cpu"))
         with torch.no_grad():
@@ -60,7 +58,8 @@ class Trial(trials.Trial):
     def _cases(self) -> list[Case]:
         found, last = [], ""
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
-        for what, spec in specs().items():
+        for kind in kinds(self):
+            what, spec = kind.what, kind.spec
             step = self.make(self.values)
             try:
                 step.check(spec)
@@ -73,8 +72,7 @@ class Trial(trials.Trial):
                     "Raise BadUsage of benchdog.api for data that it isn't for, and say what it needs.",
                     raised(error) or self.where,
                 ) from error
-            inputs = tuple(map(torch.from_numpy, generated(spec, BATCH, seed=7)))
-            found.append(Case(what, spec, step, inputs, targets(spec, BATCH, 14)))
+            found.append(Case(what, spec, step, kind.inputs, kind.target))
         if not found:
             raise Skip(f"refuses all of the kit's data; the last time: {last}")
         return found
@@ -111,7 +109,7 @@ def shapes(trial: Trial) -> str:
 
 
 def _target(trial: Trial, case: Case, target: Tensor) -> None:
-    shares = (BATCH, case.spec.classes)
+    shares = (ROWS, case.spec.classes)
     if trial.mixes and tuple(target.shape) == shares and target.is_floating_point():
         return
     if target.shape != case.target.shape or target.dtype != case.target.dtype:
@@ -127,7 +125,7 @@ def pure(trial: Trial) -> str:
     """See that it doesn't change what it gets."""
     for case in trial.cases:
         inputs, target = tuple(x.clone() for x in case.inputs), case.target.clone()
-        drawn = draws_of(list(range(BATCH)), 3, 1, 0, torch.device("cpu"))
+        drawn = draws_of(list(range(ROWS)), 3, 1, 0, torch.device("cpu"))
         with torch.no_grad():
             trial.guarded("apply()", case.step.apply, inputs, target, drawn)
         pairs = [*zip(inputs, case.inputs, strict=True), (target, case.target)]
@@ -168,7 +166,7 @@ def batches(trial: Trial) -> str:
         return "blends samples, as it says"
     for case in trial.cases:
         inputs, target = trial.guarded("apply()", case.apply)
-        for i in range(BATCH):
+        for i in range(ROWS):
             alone, its = trial.guarded("apply() to one sample", case.apply, [i])
             near = [_near(x[i : i + 1], y) for x, y in zip(inputs, alone, strict=True)]
             if not all(near) or not torch.equal(target[i : i + 1], its):

@@ -82,6 +82,7 @@ class Bench:
         place: a folder for what trials write.
         local: the plugin file, if it is one.
         twin: the second process.
+        samples: of each plugin's own sources, once they were opened.
     """
 
     tiny: Tiny
@@ -89,6 +90,7 @@ class Bench:
     place: Path
     local: str = ""
     twin: Twin | None = None
+    samples: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     _count: int = field(default=0)
 
     def folder(self, name: str) -> Path:

@@ -9,26 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog import decode
 from benchdog.api import ModelInfo, Spec
 from benchdog.errors import BenchdogError
 from benchdog.rebuild import build_model
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken, states
+from benchdog.testing.kinds import ROWS, Kind, kinds, task_for
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
-from benchdog.testing.tiny import specs
 from benchdog.transforms import Transform, with_codes
-from benchdog.view import generated
 
-TASKS = {
-    "class": "classification",
-    "mask": "segmentation",
-    "next-token": "next-token",
-    "number": "regression",
-    "labels": "multi-label",
-}
-BATCH = 4
 NEAR = 1e-4
 
 
@@ -61,10 +51,13 @@ class Trial(trials.Trial):
     def _cases(self) -> list[Case]:
         found, last = [], ""
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
-        for what, spec in specs().items():
-            task = self.plugins.make("task", TASKS[spec.target.kind])
-            with_output = spec.with_output(*task.output(spec))
-            case = self._case(what, with_output)
+        for kind in kinds(self):
+            name = task_for(kind.spec.target.kind, self.plugins)
+            if not name:
+                continue
+            task = self.plugins.make("task", name)
+            case = self._case(kind, kind.spec.with_output(*task.output(kind.spec)))
+            what = kind.what
             try:
                 case.build(0)
             except BenchdogError as error:
@@ -108,14 +101,13 @@ class Trial(trials.Trial):
 
         return tuple(inspect.signature(self.cls).parameters)
 
-    def _case(self, what: str, spec: Spec) -> Case:
-        """Prepare inputs of a spec as training would."""
-        preprocess = decode.default(spec)
+    def _case(self, kind: Kind, spec: Spec) -> Case:
+        """Prepare inputs as training would."""
+        preprocess = kind.preprocess
         if isinstance(self.info, ModelInfo) and self.info.codes:
             preprocess = with_codes(preprocess)
         transform = Transform(preprocess, spec)
-        arrays = tuple(map(torch.from_numpy, generated(spec, BATCH, seed=5)))
-        transform.fit([arrays])
+        transform.fit([kind.inputs])
         inner = transform.spec(spec)
         part = {"name": self.found.where, "options": self.full()}
 
@@ -123,7 +115,7 @@ class Trial(trials.Trial):
             torch.manual_seed(seed)
             return build_model(part, inner, self.plugins)
 
-        return Case(what, inner, tuple(transform(*arrays)), build)
+        return Case(kind.what, inner, tuple(transform(*kind.inputs)), build)
 
 
 def builds(trial: Trial) -> str:
@@ -149,7 +141,7 @@ def output(trial: Trial) -> str:
                 "Refuse data that it isn't for when it is built (raise BadUsage of benchdog.api), or mend forward().",
                 raised(error) or trial.where,
             ) from error
-        wanted = (BATCH, *case.spec.output)
+        wanted = (ROWS, *case.spec.output)
         fits = score.ndim == len(wanted) and all(
             want in (None, have) for want, have in zip(wanted, score.shape, strict=True)
         )
@@ -168,7 +160,7 @@ def batches(trial: Trial) -> str:
     for case in trial.working:
         model = case.build(0)
         together = case.score(model, *case.inputs)
-        alone = torch.cat([case.score(model, *(x[i : i + 1] for x in case.inputs)) for i in range(BATCH)])
+        alone = torch.cat([case.score(model, *(x[i : i + 1] for x in case.inputs)) for i in range(ROWS)])
         gap = float((together - alone).abs().max())
         if not torch.allclose(together, alone, rtol=NEAR, atol=NEAR):
             raise Fault(

@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from benchdog.api import Batch, Spec
+from benchdog.testing.kinds import ROWS
 
-BATCH = 6
 NEAR = 1e-4
 
 
@@ -36,7 +36,7 @@ class Case:
         return float(total), float(count)
 
 
-ALL = list(range(BATCH))
+ALL = list(range(ROWS))
 
 
 def near(a: Any, b: Any) -> bool:

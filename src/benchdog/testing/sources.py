@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Preprocess, Raw, Spec, Split
-from benchdog.decode import decode
+from benchdog.api import Preprocess, Spec, Split
 from benchdog.errors import BenchdogError
 from benchdog.fastpath import check_fast_path
-from benchdog.loading import Samples, check_codes, content_of, open_splits, preprocess_of
+from benchdog.loading import Samples, content_of, open_splits, preprocess_of
 from benchdog.testing import guard, trials
 from benchdog.testing.comparing import LOOKED_AT, differing, raws, same, shaken, states
+from benchdog.testing.fitting import fits
 from benchdog.testing.places import raised, said, stands
 from benchdog.testing.results import Fault, Skip
 
@@ -122,66 +122,16 @@ def spec(trial: Trial) -> str:
     if opened.source.spec() != opened.spec:
         raise Fault("spec() gives something else the second time.", "Decide once, in spec() or before it.", where)
     for name, split in opened.splits.items():
-        samples = trial.guarded(f"Reading {name}", lambda split=split: raws(split))  # type: ignore[misc]
+        samples = trial.guarded(f"Reading {name}", lambda split=split: raws(split))
         ids = [raw.id for raw in samples]
         if len(set(ids)) < len(ids) or not all(isinstance(each, str) and each for each in ids):
             raise Fault(
                 f"Samples of {name} have the ids {ids[:3]}.", "Give each one a text of its own: Raw(id=...).", where
             )
         for raw in samples:
-            _fits(opened, name, raw, where)
+            fits(opened.spec, opened.preprocess, name, raw, where)
             seen += 1
     return f"{seen} samples agree with it"
-
-
-def _fits(opened: Opened, split: str, raw: Raw, where: str) -> None:
-    """See that one sample is what the spec says."""
-    try:
-        arrays = decode(raw, opened.spec, opened.preprocess)
-    except BenchdogError as error:
-        raise Fault(
-            f"The spec disagrees with {split}: {error.message}", "Mend spec() or the samples.", where
-        ) from None
-    for field, array in zip(opened.spec.fields, arrays, strict=True):
-        if field.range is None or not array.size:
-            continue
-        low, high = float(np.nanmin(array)), float(np.nanmax(array))
-        if low < field.range[0] or high > field.range[1]:
-            raise Fault(
-                f"Sample {raw.id!r} of {split}: field {field.name!r} reaches from {low:g} to {high:g}, the spec says "
-                f"{field.range[0]:g} to {field.range[1]:g}.",
-                "Give Field(range=...) the smallest and largest value that can come, or leave it out.",
-                where,
-            )
-    _target(opened.spec, split, raw, where)
-
-
-def _target(spec: Spec, split: str, raw: Raw, where: str) -> None:
-    said_of = spec.target
-    remedy = "Mend Target(...) in spec(), or the samples' target."
-    try:
-        given = np.asarray(raw.target)
-        value = np.asarray(raw.target, dtype=np.dtype(said_of.dtype))
-        check_codes(value[None], spec, lambda _: raw.id)
-    except BenchdogError as error:
-        raise Fault(f"The spec disagrees with {split}: {error.message}", remedy, where) from None
-    except (TypeError, ValueError) as error:
-        raise Fault(
-            f"Sample {raw.id!r} of {split}: its target is no {said_of.dtype}: {error}.", remedy, where
-        ) from None
-    if given.dtype.kind == "f" and value.dtype.kind in "iu" and not np.array_equal(given, value):
-        raise Fault(
-            f"Sample {raw.id!r} of {split}: its target {raw.target!r} is cut to {said_of.dtype}.", remedy, where
-        )
-    fits = value.ndim == len(said_of.shape) and all(
-        want in (None, have) for want, have in zip(said_of.shape, value.shape, strict=False)
-    )
-    if not fits:
-        raise Fault(
-            f"Sample {raw.id!r} of {split}: its target has the shape {value.shape}, the spec says {said_of.shape}.",
-            remedy,
-            where,
-        )
 
 
 def repeats(trial: Trial) -> str:

@@ -8,17 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.api import Batch, Spec
+from benchdog.api import Batch, Spec, Target
 from benchdog.errors import BenchdogError
 from benchdog.testing import trials
 from benchdog.testing.answers import answer
 from benchdog.testing.comparing import shaken, states
+from benchdog.testing.kinds import ROWS, Kind, kinds
 from benchdog.testing.meters import meter
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
-from benchdog.testing.scoring import ALL, BATCH, NEAR, Case, near
-from benchdog.testing.tiny import specs, targets
-from benchdog.view import generated
+from benchdog.testing.scoring import ALL, NEAR, Case, near
 
 __all__ = [
     "Trial", "adds_up", "answer", "blended", "head", "keeps", "loss", "meter", "pure", "serves", "weights",
@@ -26,7 +25,15 @@ __all__ = [
 
 
 class Trial(trials.Trial):
-    """A task on trial."""
+    """A task on trial.
+
+    Attributes:
+        targets: what it is fitted on, by what the target is.
+    """
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.targets: dict[Target, Tensor] = {}
 
     @property
     def cases(self) -> list[Case]:
@@ -36,9 +43,11 @@ class Trial(trials.Trial):
     def _cases(self) -> list[Case]:
         found, last = [], ""
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
-        for what, spec in specs().items():
+        for kind in kinds(self):
+            what = kind.what
+            self.targets[kind.spec.target] = kind.target
             try:
-                self.made(spec)
+                self.made(kind.spec)
             except BenchdogError as error:
                 last = error.message
             except Exception as error:
@@ -48,7 +57,7 @@ class Trial(trials.Trial):
                     raised(error) or self.where,
                 ) from error
             else:
-                found.append(self._case(what, spec))
+                found.append(self._case(kind))
         if not found:
             raise Skip(f"refuses all of the kit's data; the last time: {last}")
         return found
@@ -59,15 +68,16 @@ class Trial(trials.Trial):
         task.check(spec)
         fit = getattr(task, "fit", None)
         if fit is not None:
-            fit(iter([targets(spec, 5, 11), targets(spec, 7, 12)]))
+            fit(iter([self.targets[spec.target][:4], self.targets[spec.target][2:]]))
         return task
 
-    def _case(self, what: str, spec: Spec) -> Case:
+    def _case(self, kind: Kind) -> Case:
+        what, spec = kind.what, kind.spec
         full = spec.with_output(*self.guarded(f"output() of {what}", self.made(spec).output, spec))
-        draws = torch.Generator().manual_seed(4)
-        score = torch.randn((BATCH, *(axis or 8 for axis in full.output)), generator=draws)
-        inputs = tuple(map(torch.from_numpy, generated(full, BATCH, seed=6)))
-        return Case(what, full, lambda: self.made(full), score, Batch(inputs, targets(full, BATCH, 13), ids=ALL))
+        free = list(kind.inputs[0].shape[1:])
+        shape = [axis or (free[i] if i < len(free) else 8) for i, axis in enumerate(full.output)]
+        score = torch.randn((ROWS, *shape), generator=torch.Generator().manual_seed(4))
+        return Case(what, full, lambda: self.made(full), score, Batch(kind.inputs, kind.target, ids=ALL))
 
 
 def serves(trial: Trial) -> str:
@@ -198,9 +208,9 @@ def weights(trial: Trial) -> str:
         if not getattr(task, "weighs", False) or getattr(task, "adds_up", True) is False:
             continue
         seen += 1
-        plain, ones = case.loss(task, ALL), case.loss(task, ALL, torch.ones(BATCH))
+        plain, ones = case.loss(task, ALL), case.loss(task, ALL, torch.ones(ROWS))
         first = case.loss(task, ALL[:1])
-        alone = case.loss(task, ALL, torch.tensor([1.0] + [0.0] * (BATCH - 1)))
+        alone = case.loss(task, ALL, torch.tensor([1.0] + [0.0] * (ROWS - 1)))
         for a, b, what in ((plain, ones, "all 1"), (first, alone, "1 for one sample, else 0")):
             if not near(a, b):
                 raise Fault(

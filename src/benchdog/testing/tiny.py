@@ -1,18 +1,10 @@
-"""Tiny data: small files of the usual forms, and a spec for each kind of input and target."""
+"""Small files of the usual forms, for sources that read one."""
 
 from __future__ import annotations
 
 import csv
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from benchdog.api import Column, Field, Spec, Target
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-CLASSES = ("one", "two", "three")
 
 
 class Tiny:
@@ -77,54 +69,3 @@ class Tiny:
             with path.open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows([["text", "mood"], *rows])
         return path
-
-
-def specs() -> dict[str, Spec]:
-    """Give a spec for each kind of input, with a target that suits it."""
-    label = Target(kind="class", classes=CLASSES)
-    picture = Field(kind="image", shape=(3, 32, 32), dtype="uint8", range=(0, 255))
-    volume = Field(kind="volume", shape=(1, 16, 16, 16), dtype="int16", range=(-100, 100))
-    colour = Column(name="colour", kind="category", categories=("red", "blue"))
-    columns = (Column(name="length"), Column(name="width"), colour)
-    tokens = Field(kind="tokens", shape=(12,), dtype="int64", range=(0, 8))
-    letters = tuple("abcdefgh ")
-    return {
-        "images with a class": Spec(fields=(picture,), target=label),
-        "images with a mask": Spec(
-            fields=(picture,), target=Target(kind="mask", classes=CLASSES, shape=(32, 32), dtype="int64")
-        ),
-        "tables with a class": Spec(
-            fields=(Field(kind="table", shape=(3,), dtype="float32", columns=columns),), target=label
-        ),
-        "tables with a number": Spec(
-            fields=(Field(kind="table", shape=(3,), dtype="float32", columns=columns),),
-            target=Target(kind="number", dtype="float32"),
-        ),
-        "images with labels": Spec(
-            fields=(picture,), target=Target(kind="labels", classes=CLASSES, shape=(3,), dtype="float32")
-        ),
-        "volumes with a class": Spec(fields=(volume,), target=label),
-        "volumes with a mask": Spec(
-            fields=(volume,), target=Target(kind="mask", classes=CLASSES, shape=(16, 16, 16), dtype="int64")
-        ),
-        "texts with a class": Spec(fields=(tokens,), target=label),
-        "texts to go on with": Spec(
-            fields=(tokens,), target=Target(kind="next-token", classes=letters, shape=(12,), dtype="int64")
-        ),
-        "sounds with a class": Spec(
-            fields=(Field(kind="audio", shape=(1, 64), dtype="float32", range=(-1, 1)),), target=label
-        ),
-    }  # fmt: skip
-
-
-def targets(spec: Spec, n: int, seed: int = 0) -> Tensor:
-    """Draw targets (n, ...) of a spec: codes, labels or numbers."""
-    import torch
-
-    draws, target = torch.Generator().manual_seed(seed), spec.target
-    shape = (n, *(axis or 8 for axis in target.shape))
-    if target.kind == "number":
-        return torch.randn(shape, generator=draws) * 3 + 7
-    if target.kind == "labels":
-        return (torch.rand(shape, generator=draws) < 0.5).float()
-    return torch.randint(0, max(1, spec.classes), shape, generator=draws)

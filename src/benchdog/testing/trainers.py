@@ -2,90 +2,30 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchdog.api import Batch, TrainerInfo
+from benchdog.api import TrainerInfo
 from benchdog.draft import Draft
 from benchdog.errors import BenchdogError, Stopped
 from benchdog.layers import Given
 from benchdog.recipe import write_resolved
 from benchdog.run import Run
-from benchdog.session import Session
 from benchdog.settle import Parts, again, settle
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
+from benchdog.testing.sessions import SPARE, EndlessError, Plan, Tried
 from benchdog.training import check_trainer, staged, still, trainer_of
 
 EPOCHS, SIZE, STOP = 3, 24, 4
 """Epochs, batch size, and the step after which a run is stopped."""
-SPARE = 20
-"""Steps beyond the last after which a trainer is taken to go on for ever."""
-
-
-class EndlessError(Exception):
-    """A trainer goes on after its last epoch."""
-
-
-@dataclass(slots=True)
-class Plan:
-    """What happens in a trial run.
-
-    Attributes:
-        stop: the step after which a signal comes; 0 never.
-        enough: the epoch after which the run says that it is to end; 0 never.
-    """
-
-    stop: int = 0
-    enough: int = 0
-    mutated: str = ""
-    steps: int = 0
-    epochs: int = 0
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    ended: bool = False
-
-
-class Tried(Session):
-    """A session that notices what a trainer does with it."""
-
-    plan: Plan
-
-    def batches(self, split: str = "train", /) -> Iterator[Batch]:
-        """Yield batches, and see that they are left as they were."""
-        for batch in super().batches(split):
-            kept = tuple(x.clone() for x in (*batch.inputs, batch.target))
-            yield batch
-            now = (*batch.inputs, batch.target)
-            if not all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(now, kept, strict=True)):
-                self.plan.mutated = "a batch"
-
-    def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
-        """Count a step, and stop where the plan says."""
-        self.plan.steps += 1
-        if self.plan.steps > (self.total_steps or 0) + SPARE:
-            raise EndlessError
-        if self.plan.stop and self.step + 1 == self.plan.stop:
-            self.signals.number = int(signal.SIGTERM)
-        super().step_done(loss, weight)
-
-    def epoch_done(self, metrics: Any, model: nn.Module | None = None, /) -> None:
-        """Count an epoch."""
-        self.plan.epochs += 1
-        super().epoch_done(metrics, model)
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether the run is to end before its last epoch."""
-        return bool(self.plan.enough and self.plan.epochs >= self.plan.enough) or super().should_stop
 
 
 class Trial(trials.Trial):

@@ -3,19 +3,21 @@
 import json
 from pathlib import Path
 
-import torch
-
 
 class Good:
     def __init__(self, options=None):
         pass
 
     def export(self, artifact, folder):
+        import torch
+
         torch.export.save(artifact.program(), folder / "graph.pt2")
 
 
 class Runner:
     def __init__(self, folder):
+        import torch
+
         from benchdog.api import BadData
 
         self.folder = folder
@@ -25,6 +27,8 @@ class Runner:
             raise BadData(f"{folder} can't be read: {error}.") from error
 
     def __call__(self, *inputs):
+        import torch
+
         with torch.no_grad():
             return tuple(x.numpy() for x in self.module(*map(torch.from_numpy, inputs)))
 
@@ -37,19 +41,13 @@ class NoFiles(Good):
 NoFilesRunner = Runner
 
 
-class Raw(torch.nn.Module):
-    def __init__(self, module):
-        super().__init__()
-        self.module = module
-
-    def forward(self, x):
-        answer, score = self.module(torch.nan_to_num(x) + 1)
-        return answer, score
-
-
 class OtherModel(Good):
     def export(self, artifact, folder):
-        module = Raw(artifact.module())
+        import torch
+
+        from planted.models import Shifted
+
+        module = Shifted(artifact.module())
         batch = torch.export.Dim("batch", min=1, max=artifact.max_batch)
         program = torch.export.export(module, artifact.example(3), dynamic_shapes=({0: batch},))
         torch.export.save(program, folder / "graph.pt2")
@@ -86,6 +84,8 @@ class RawDamage(Good):
 
 class RawDamageRunner(Runner):
     def __init__(self, folder):
+        import torch
+
         self.module = torch.export.load(folder / "graph.pt2").module()
 
 

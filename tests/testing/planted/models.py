@@ -109,3 +109,15 @@ class BySet(Net):
         super().__init__(spec)
         for name in {f"layer_{os.getpid()}", "other"}:
             self.add_module(name, nn.Linear(2, 2))
+
+
+class Shifted(nn.Module):
+    """Another model than the one that it is given, for an exporter."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        answer, score = self.module(torch.nan_to_num(x) + 1)
+        return answer, score
