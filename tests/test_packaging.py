@@ -7,6 +7,7 @@ import sys
 import tomllib
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 PACKAGES = [ROOT, *PLUGINS]
+BROUGHT = {"fastapi": ("starlette",)}  # what a requirement of a plugin brings and the plugin imports beside it
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 RECIPE = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
 OUTPUTS = {output["name"]: output for output in RECIPE["outputs"]}
@@ -65,6 +67,49 @@ def test_conda_requires_what_pip_requires(folder):
         given.add(("benchdog", "pinned") if line == own else (name, bound.replace(" ", "")))
     assert {item for item in given if item[0] != "benchdog"} == {item for item in wanted if item[0] != "benchdog"}
     assert (("benchdog", "pinned") in given) == (folder != ROOT)
+
+
+def imported(folder: Path) -> set[str]:
+    """Name the modules that the sources import, at the top or inside a function."""
+    found = set()
+    for file in (folder / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_what_is_imported_is_required_or_said_to_be_optional(folder):
+    data, core = project(folder)["project"], project(ROOT)["project"]
+    required = {split(line)[0] for line in data["dependencies"]}
+    optional = {split(line)[0] for line in OUTPUTS[data["name"]]["requirements"].get("run_constrained", [])}
+    brought = {each for name in required for each in BROUGHT.get(name, ())}
+    if folder != ROOT:
+        brought |= {split(line)[0] for line in core["dependencies"]}
+    allowed = {data["name"], *required, *optional, *brought}
+    owners = metadata.packages_distributions()
+    assert {
+        name for name in imported(folder) if not allowed & {each.lower() for each in owners.get(name, [name])}
+    } == set()
+    assert not optional & required
+
+
+def test_what_is_optional_is_bounded_as_the_tests_have_it():
+    lines = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    tools = dict(split(line) for line in lines if line and line[0] not in "#-")
+    for output in OUTPUTS.values():
+        for name, bound in map(split, output["requirements"].get("run_constrained", [])):
+            assert tools[name] == bound
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_a_recipes_test_does_the_main_job(folder):
+    commands = OUTPUTS[name_of(folder)]["test"]["commands"]
+    assert any(command.startswith("benchdog train ") for command in commands)
+    assert all(command.startswith(("benchdog ", "python ", "pip check")) for command in commands), "on any system"
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)

@@ -9,8 +9,8 @@ from inspect import isclass, isroutine
 from pathlib import Path
 from typing import Any
 
-from benchdog import api
-from benchdog.errors import BadUsage, NotAvailable, nearest
+from benchdog import api, companions
+from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.found import Found
 from benchdog.importing import installed, load_file, said
 from benchdog.shims import objection
@@ -69,8 +69,13 @@ def available(found: Found) -> Found:
     return found
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> BadUsage:
-    """Say that there is no such component, which was meant, and how one of the user's own is given."""
+def unknown(kind: str, name: str, known: Iterable[str]) -> BenchdogError:
+    """Say that there is no such component, which was meant, and how one of the user's own is given.
+
+    A name of one of Benchdog's own packages that isn't installed leads to that package (NotAvailable).
+    """
+    if package := companions.absent(kind, name):
+        return companions.missing(f"The {kind} {name!r}", package)
     places = {"source": "benchdog train", "exporter": "--to", "augmentation": "--set"}
     own = f"give {places.get(kind, f'--{kind}')} package.module:Class or file.py:Class."
     if kind == "augmentation":  # it is one of a list

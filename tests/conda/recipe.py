@@ -28,24 +28,35 @@ def given(**values):
     return {key: value for key, value in values.items() if value}
 
 
+def tests(told, name):
+    """Translate an output's test: its commands, and the modules that it must be able to import."""
+    imports, needs, files, commands = taken(told, f"{name}.test", "imports", "requires", "source_files", "commands")
+    found = []
+    if commands:
+        more = given(requirements=given(run=needs), files=given(source=files))
+        found.append({"script": commands, **more})
+    if imports:
+        found.append({"python": {"imports": imports, "pip_check": False}})
+    return found
+
+
 def output(told, version):
     name, build, requirements, test, about = taken(
         told, "an output", "name", "build", "requirements", "test", "about"
     )
     noarch, script, entry_points = taken(build, f"{name}.build", "noarch", "script", "entry_points")
-    host, run = taken(requirements, f"{name}.requirements", "host", "run")
-    imports, needs, commands = taken(test, f"{name}.test", "imports", "requires", "commands")
+    host, run, allowed = taken(requirements, f"{name}.requirements", "host", "run", "run_constrained")
     summary, licence, licence_file = taken(about, f"{name}.about", "summary", "license", "license_file")
-    python = {"entry_points": entry_points} if entry_points else None
-    tests = [given(script=commands, requirements=given(run=needs))] if commands else []
-    if imports:
-        tests.append({"python": {"imports": imports, "pip_check": False}})
     return {
         "package": {"name": name, "version": version},
-        "build": given(noarch=noarch, script=[filled(script)], python=python),
-        "requirements": given(host=host, run=[filled(line) for line in run]),
+        "build": given(
+            noarch=noarch,
+            script=[filled(script)],
+            python=given(entry_points=entry_points),
+        ),
+        "requirements": given(host=host, run=[filled(line) for line in run], run_constraints=allowed),
         "about": {"summary": summary, "license": licence, "license_file": licence_file},
-        "tests": tests,
+        "tests": tests(test, name),
     }
 
 

@@ -1,9 +1,6 @@
 """A channel for tests: this machine's CPython and wheels as conda packages with conda-forge's names."""
 
 import configparser
-import hashlib
-import json
-import os
 import platform
 import re
 import shutil
@@ -14,23 +11,23 @@ import zipfile
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
-from conda_package_handling import api
+from package import PREFIX, Package
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 RENAMED = {"torch": "pytorch", "matplotlib": "matplotlib-base", "typing-extensions": "typing_extensions"}
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DIGITS = VERSION.replace(".", "")
-PREFIX = "/opt/" + "placehold_" * 20  # as long as conda's: replaced by the environment's path when linked
 SCRIPT = "#!{prefix}/bin/python\nimport sys\nfrom {module} import {first}\nsys.exit({call}())\n"
+LEFT_OUT = {"__pycache__", "site-packages", "test", "tests", "idlelib", "turtledemo"}
 
 
-def conda_name(name):
+def conda_name(name: str) -> str:
     name = canonicalize_name(name)
     return RENAMED.get(name, name)
 
 
-def bounds(specifiers):
+def bounds(specifiers) -> str:
     """Write pip's version specifiers as conda reads them."""
     parts = [
         v if o == "==" and v.endswith(".*") else f"{o}{v}" for o, v in ((s.operator, s.version) for s in specifiers)
@@ -38,79 +35,42 @@ def bounds(specifiers):
     return ",".join(sorted(parts))
 
 
-def pack(stage: Path, channel: Path, index: dict, link: dict | None = None):
-    """Write a folder as NAME-VERSION-BUILD.conda into the channel."""
-    paths = []
-    for file in sorted(p for p in stage.rglob("*") if p.is_file()):  # no link to nowhere
-        data = file.read_bytes()
-        entry = {
-            "_path": file.relative_to(stage).as_posix(),
-            "path_type": "softlink" if file.is_symlink() else "hardlink",
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "size_in_bytes": len(data),
-        }
-        if not file.is_symlink() and PREFIX.encode() in data:
-            entry |= {"prefix_placeholder": PREFIX, "file_mode": "text"}
-        paths.append(entry)
-    info = stage / "info"
-    info.mkdir()
-    index = {"build_number": 0, "timestamp": 0, "license": "see the package", **index}
-    told = {"index.json": index, "about.json": {}, "paths.json": {"paths": paths, "paths_version": 1}}
-    if link:
-        told["link.json"] = link
-    for name, value in told.items():
-        (info / name).write_text(json.dumps(value), encoding="utf-8")
-    (info / "files").write_text("".join(f"{entry['_path']}\n" for entry in paths), encoding="utf-8")
-    out = channel / index["subdir"]
-    out.mkdir(parents=True, exist_ok=True)
-    files = [str(p.relative_to(stage)) for p in stage.rglob("*") if p.is_symlink() or p.is_file()]
-    here = Path.cwd()
-    api.create(
-        str(stage), files, f"{index['name']}-{index['version']}-{index['build']}.conda", str(out.resolve()),
-        compression_tuple=(".conda", "zstd", "zstd:compression-level=1"),
-    )  # fmt: skip
-    os.chdir(here)
-    shutil.rmtree(stage)
-
-
 def python(channel: Path, patchelf: Path):
     """Pack this machine's CPython as `python`, and the `python_abi` that binary packages ask for."""
     base = Path(sys.base_prefix)
-    stage = Path(tempfile.mkdtemp())
-    (stage / "bin").mkdir()
-    (stage / "lib").mkdir()
-    shutil.copy2(base / "bin" / f"python{VERSION}", stage / "bin")
-    for name in ("python3", "python"):
-        (stage / "bin" / name).symlink_to(f"python{VERSION}")
-    left_out = ("__pycache__", "*.a", "*.o", "site-packages", "test", "tests", "idlelib", "turtledemo")
-    library = f"lib/python{VERSION}"
-    shutil.copytree(base / library, stage / library, symlinks=True, ignore=shutil.ignore_patterns(*left_out))
-    for shared in (base / "lib").glob("libpython*.so*"):
-        shutil.copy2(shared, stage / "lib", follow_symlinks=False)
-    (stage / library / "site-packages").mkdir()
-    (stage / library / "site-packages" / "README.txt").write_text("packages\n", encoding="utf-8")
-    program = stage / "bin" / f"python{VERSION}"
-    subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../lib", program], check=True)
-    for file in stage.rglob("*"):
-        if file.is_file() and not file.is_symlink():
-            data = file.read_bytes()
-            if b"\0" not in data and str(base).encode() in data:
-                file.write_bytes(data.replace(str(base).encode(), PREFIX.encode()))
     depends = [f"python_abi {VERSION}.* *_cp{DIGITS}"]
-    told = {"name": "python", "version": platform.python_version(), "build": "0_cpython", "depends": depends}
-    pack(stage, channel, {**told, "subdir": "linux-64"})
+    index = {"name": "python", "version": platform.python_version(), "build": "0_cpython", "subdir": "linux-64"}
+    with Package(channel, {**index, "depends": depends}) as package:
+        package.add(f"bin/python{VERSION}", program(base, patchelf), program=True)
+        for name in ("python3", "python"):
+            package.link(f"bin/{name}", f"python{VERSION}")
+        for shared in sorted((base / "lib").glob("libpython*.so*")):
+            package.add(f"lib/{shared.name}", shared.read_bytes(), program=True)
+        library = base / "lib" / f"python{VERSION}"
+        for file in sorted(library.rglob("*")):
+            inside = file.relative_to(library)
+            if LEFT_OUT & set(inside.parts) or file.suffix in (".a", ".o") or not file.is_file():
+                continue
+            data = file.read_bytes()
+            if b"\0" not in data:
+                data = data.replace(str(base).encode(), PREFIX.encode())
+            package.add(f"lib/python{VERSION}/{inside.as_posix()}", data)
+        package.add(f"lib/python{VERSION}/site-packages/README.txt", b"packages\n")
+    index = {"name": "python_abi", "version": VERSION, "build": f"8_cp{DIGITS}", "depends": []}
     only = [f"python {VERSION}.* *_cpython"]
-    abi = {
-        "name": "python_abi",
-        "version": VERSION,
-        "build": f"8_cp{DIGITS}",
-        "depends": [],
-        "constrains": only,
-    }
-    pack(Path(tempfile.mkdtemp()), channel, {**abi, "subdir": "noarch", "noarch": "generic"})
+    with Package(channel, {**index, "constrains": only, "subdir": "noarch", "noarch": "generic"}):
+        pass
 
 
-def requirements(meta, pure):
+def program(base: Path, patchelf: Path) -> bytes:
+    """Give the interpreter, told to look for its library beside itself."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(shutil.copy2(base / "bin" / f"python{VERSION}", place))
+        subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../lib", copy], check=True)
+        return copy.read_bytes()
+
+
+def requirements(meta, pure: bool) -> list[str]:
     """Translate a wheel's requirements that hold on this machine."""
     wanted = meta.get("Requires-Python") or ""
     own = [f"python {bounds(Requirement('x' + wanted.replace(' ', '')).specifier)}".strip()]
@@ -130,45 +90,41 @@ def wheel(path: Path, channel: Path):
     dist_info = next(n.split("/")[0] for n in archive.namelist() if n.split("/")[0].endswith(".dist-info"))
     meta = HeaderParser().parsestr(archive.read(f"{dist_info}/METADATA").decode())
     pure = all(tag.platform == "any" for tag in tags)
-    site = "site-packages" if pure else f"lib/python{VERSION}/site-packages"
-    stage = Path(tempfile.mkdtemp())
-    for member in archive.infolist():
-        parts = PurePosixPath(member.filename).parts
-        if member.is_dir() or ".." in parts:
-            continue
-        data = archive.read(member)
-        place = f"{site}/{member.filename}"
-        if parts[0].endswith(".data"):
-            rest = "/".join(parts[2:])
-            scripts = "python-scripts" if pure else "bin"
-            place = {"scripts": f"{scripts}/{rest}", "data": rest}.get(parts[1], f"{site}/{rest}")
-            if data.startswith(b"#!python"):
-                data = f"#!{PREFIX}/bin/python".encode() + data[data.index(b"\n") :]
-        file = stage / place
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-        file.chmod(
-            0o755 if place.startswith(("bin/", "python-scripts/")) or member.external_attr >> 16 & 0o111 else 0o644
-        )
     commands = scripts_of(archive, dist_info)
-    if not pure:
-        for command, target in commands:
-            module, call = target.split(":")
-            file = stage / "bin" / command
-            file.parent.mkdir(exist_ok=True)
-            text = SCRIPT.format(prefix=PREFIX, module=module, first=call.split(".")[0], call=call)
-            file.write_text(text, encoding="utf-8")
-            file.chmod(0o755)
     index = {"name": conda_name(name), "version": str(version), "depends": requirements(meta, pure)}
     if pure:
-        link = {"noarch": {"type": "python", "entry_points": [" = ".join(c) for c in commands]}}
-        more = {"build": "pyh_0", "subdir": "noarch", "noarch": "python"}
-        pack(stage, channel, {**index, **more}, {**link, "package_metadata_version": 1})
+        index |= {"build": "pyh_0", "subdir": "noarch", "noarch": "python"}
+        entry_points = [" = ".join(command) for command in commands]
+        link = {"noarch": {"type": "python", "entry_points": entry_points}, "package_metadata_version": 1}
     else:
-        pack(stage, channel, {**index, "build": f"py{DIGITS}_0", "subdir": "linux-64"})
+        index |= {"build": f"py{DIGITS}_0", "subdir": "linux-64"}
+        link = None
+    with Package(channel, index, link) as package:
+        for member in archive.infolist():
+            if not member.is_dir() and ".." not in PurePosixPath(member.filename).parts:
+                place, data = placed(member.filename, archive.read(member), pure)
+                runs = place.startswith(("bin/", "python-scripts/")) or bool(member.external_attr >> 16 & 0o111)
+                package.add(place, data, program=runs)
+        for command, target in commands if not pure else ():
+            module, call = target.split(":")
+            text = SCRIPT.format(prefix=PREFIX, module=module, first=call.split(".")[0], call=call)
+            package.add(f"bin/{command}", text.encode(), program=True)
 
 
-def scripts_of(archive, dist_info):
+def placed(filename: str, data: bytes, pure: bool) -> tuple[str, bytes]:
+    """Say where a wheel's member goes in a conda package, and what becomes of it there."""
+    site = "site-packages" if pure else f"lib/python{VERSION}/site-packages"
+    first, *more = PurePosixPath(filename).parts
+    if not first.endswith(".data"):
+        return f"{site}/{filename}", data
+    if data.startswith(b"#!python"):
+        data = f"#!{PREFIX}/bin/python".encode() + data[data.index(b"\n") :]
+    rest = "/".join(more[1:])
+    scripts = "python-scripts" if pure else "bin"
+    return {"scripts": f"{scripts}/{rest}", "data": rest}.get(more[0], f"{site}/{rest}"), data
+
+
+def scripts_of(archive, dist_info: str) -> list[tuple[str, str]]:
     """Give a wheel's commands: (name, "module:function")."""
     parser = configparser.ConfigParser(delimiters="=", interpolation=None)
     parser.optionxform = str

@@ -101,8 +101,11 @@ class Root(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Name the nearest command for a mistyped one."""
         if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
+            from benchdog import companions
             from benchdog.errors import BadUsage
 
+            if package := companions.absent("command", args[0]):
+                raise companions.missing(f"The command {args[0]!r}", package)
             raise BadUsage(f"There is no command {args[0]!r}.", nearest(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 

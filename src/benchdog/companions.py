@@ -1,0 +1,38 @@
+"""What comes with which of Benchdog's other packages: so that a name that isn't here is told apart from one that isn't."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from benchdog.errors import NotAvailable
+
+PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
+    "benchdog-onnx": (("exporter", "onnx"),),
+    "benchdog-serve": (("command", "serve"),),
+    "benchdog-sklearn": (("trainer", "scikit-learn"),),
+}
+"""Components and commands by package, as (kind, name); tests/test_companions.py compares them with the packages."""
+
+
+def absent(kind: str, name: str) -> str:
+    """Name the package that offers a component or command, when it isn't installed; else give nothing."""
+    for package, offered in PACKAGES.items():
+        if (kind, name) in offered:
+            try:
+                metadata.distribution(package)
+            except metadata.PackageNotFoundError:
+                return package
+    return ""
+
+
+def missing(what: str, package: str) -> NotAvailable:
+    """Say that a component or command comes with a package that isn't installed."""
+    return NotAvailable(f"{what} comes with the package {package}, which is not installed.", install(package))
+
+
+def install(package: str) -> str:
+    """Say how to install a package beside this Python: with conda where conda made the environment."""
+    conda = Path(sys.prefix, "conda-meta").is_dir()
+    return f"{'conda' if conda else 'pip'} install {package}"

@@ -1,0 +1,30 @@
+"""served.py MODEL: serve it on a free port, ask about one of its own samples over HTTP, stop the server.
+
+The test of the conda package benchdog-serve: `benchdog serve` needs somebody to ask it.
+"""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+
+def main(model: str) -> None:
+    argv = ["benchdog", "serve", model, "--port", "0", "--json"]
+    picture = next(Path("runs", model, "artifact", "samples").glob("*.png"))
+    server = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    try:
+        url = json.loads(server.stdout.readline())["url"]
+        request = urllib.request.Request(
+            f"{url}/predict", picture.read_bytes(), {"Content-Type": "image/png"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            print(response.read().decode())
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
