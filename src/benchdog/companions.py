@@ -1,4 +1,4 @@
-"""What comes with which of Benchdog's other packages: so that a name that isn't here is told apart from one that isn't."""
+"""What comes with which of Benchdog's other packages, so that a name of theirs leads to the package that is absent."""
 
 from __future__ import annotations
 

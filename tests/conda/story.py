@@ -1,8 +1,8 @@
 """story.py WORK: what a user of the conda packages meets, from meta.yaml on, told while it happens.
 
-Builds all outputs of this clone's meta.yaml, puts them into a local channel beside stand-ins made of wheels, and works
-in a fresh environment: install, train, export, add a plugin, remove it. Judges nothing: tests/test_conda.py does. What
-was told is kept in WORK/log.txt, the facts in WORK/story.json.
+Builds all outputs of this clone's meta.yaml, puts them into a local channel beside stand-ins made of wheels, and
+works in a fresh environment: install, train, export, add a plugin, remove it. Judges nothing: tests/test_conda.py
+does. What was told is kept in WORK/log.txt, the facts in WORK/story.json.
 """
 
 from __future__ import annotations
