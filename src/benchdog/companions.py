@@ -1,4 +1,4 @@
-"""What comes with which of Benchdog's other packages, so that a name of theirs leads to the package that is absent."""
+"""What comes with which of Benchdog's other packages: a name of theirs leads to the package that is absent."""
 
 from __future__ import annotations
 
