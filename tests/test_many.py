@@ -1,6 +1,7 @@
 """Thirty plugins of strangers, three of them bad: nobody waits for these, and they are named."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +100,15 @@ def test_what_needs_the_main_thread_gets_it(tmp_path):
     out, err, _ = run("plugins", "list", site=tmp_path)
     assert err == ""
     assert "models: loud" in out
+
+
+def test_what_a_command_starts_does_without_the_late_one_too(tmp_path, bench):
+    mark = tmp_path / "imported.txt"
+    counting = f"open({str(mark)!r}, 'a').write('once ')\n" + SLEEPER.format(seconds=60)
+    install(tmp_path, "sleeper", counting)
+    env = {"PYTHONPATH": str(tmp_path), "BENCHDOG_PATIENCE": "0.5"}
+    artifact = Path(__file__).parent / "golden" / "format-1" / "finished" / "artifact"
+    told = bench("export", artifact, "--to", "safetensors", "--out", tmp_path / "out", env=env)
+    assert "'sleeper': takes longer than 0.5 s" in told.err
+    assert (tmp_path / "out" / "export.json").is_file()
+    assert mark.read_text(encoding="utf-8") == "once "

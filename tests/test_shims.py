@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from benchdog import api, shims
-from benchdog.discovery import declared
+from benchdog.discovery import declared, entries
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
 from inside import run
@@ -158,6 +158,12 @@ def test_the_number_is_read_from_the_text(site, text, number):
     (inner / "__init__.py").write_text(text)
     assert declared("outer.inner", (0, 1)) == number
     assert "outer" not in sys.modules
+
+
+def test_what_is_shipped_declares_a_literal():
+    shipped = [entry for entry in entries() if entry.dist.startswith("benchdog")]
+    assert "benchdog.builtin" in [entry.module for entry in shipped]
+    assert {entry.module: declared(entry.module, ()) for entry in shipped} == {e.module: 1 for e in shipped}
 
 
 def test_what_is_not_there_declares_nothing(site):

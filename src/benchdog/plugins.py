@@ -49,11 +49,12 @@ class Plugins:
     def discover(cls, local: Sequence[Path | str] = (), patience: float | None = None) -> Plugins:
         """Load the installed plugins and the local files named.
 
-        `patience` is how many seconds an installed plugin's import is waited for; None waits for ever, as processes
-        do that carry out what was begun with a plugin.
+        `patience` is how many seconds an installed plugin's import is waited for. None is for processes that carry
+        out what another began: they wait for ever, and do without the plugins that the other didn't wait for.
         """
         plugins = cls()
-        plugins._load_entries(entries(), patience)
+        without = waiting.left_out() if patience is None else ()
+        plugins._load_entries([entry for entry in entries() if entry.name not in without], patience)
         for file in dict.fromkeys(Path(f).resolve() for f in local):
             plugins._load_file(file)
         return plugins
@@ -195,6 +196,7 @@ class Plugins:
         remedy = f"Tell the author of {entry.dist} to do that where it is used; BENCHDOG_PATIENCE=60 waits longer."
         if os.environ.get("BENCHDOG_STRICT") == "1":
             raise Failed(f"Plugin {entry.name!r} {fault}", remedy)
+        waiting.leave_out(entry.name)
         self._tell(Fault(name=entry.name, fault=fault, remedy=remedy, late=True))
 
     def _waits(self, module: str, doing: str) -> None:

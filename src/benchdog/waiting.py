@@ -20,6 +20,7 @@ from benchdog.errors import BadUsage
 
 LISTING, WORKING = 1.0, 10.0
 """Seconds that commands wait for a plugin: those that list plugins, and all others."""
+LEFT_OUT = "BENCHDOG_LEFT_OUT"
 SOON = 0.25
 """Seconds after which the next import begins beside a slow one."""
 TOLD = 1.0
@@ -44,6 +45,16 @@ def patience(usual: float) -> float:
         return float(text or usual)
     except ValueError:
         raise BadUsage(f"BENCHDOG_PATIENCE is {text!r}.", "Set it to a number of seconds.") from None
+
+
+def leave_out(name: str) -> None:
+    """Let the processes that this one starts do without a plugin."""
+    os.environ[LEFT_OUT] = ",".join([*left_out(), name])
+
+
+def left_out() -> list[str]:
+    """Give the plugins that the process which started this one did without."""
+    return [name for name in os.environ.get(LEFT_OUT, "").split(",") if name]
 
 
 def modules(names: Sequence[str], seconds: float | None, tell: Callable[[str, str], None]) -> dict[str, Outcome]:
