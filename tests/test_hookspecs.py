@@ -1,13 +1,23 @@
-"""The contract: every hook has documentation and an example that runs."""
+"""The contract: every hook has documentation, an example that runs and a test."""
 
 import doctest
 import inspect
+from pathlib import Path
 
 import pytest
 
 from benchdog import hookspecs
 
+ROOT = Path(__file__).parents[1]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
+TESTS = ("tests", "plugins/*/tests")
+
+
+def texts(places: tuple[str, ...]) -> list[str]:
+    """Read the Python files below these folders, but this one."""
+    here = Path(__file__).resolve()
+    files = [file for place in places for folder in ROOT.glob(place) for file in folder.rglob("*.py")]
+    return [file.read_text(encoding="utf-8") for file in files if file.resolve() != here]
 
 
 @pytest.mark.parametrize("name", HOOKS)
@@ -18,3 +28,14 @@ def test_every_hook_has_an_example_that_runs(name):
     result = doctest.DocTestRunner().run(example)
     assert result.failed == 0
     assert inspect.signature(hook).return_annotation is not inspect.Signature.empty
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_is_documented(name):
+    text = (ROOT / "docs" / "plugins" / "hooks.md").read_text(encoding="utf-8")
+    assert f"### {name}\n" in text, f"{name} isn't in docs/plugins/hooks.md: python scripts/hook_reference.py"
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_has_a_test(name):
+    assert any(name in text for text in texts(TESTS)), f"no test speaks of {name}"

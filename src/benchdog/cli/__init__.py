@@ -15,6 +15,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from benchdog import __version__
+from benchdog.cli import local
 from benchdog.cli.foreign import commands, refuse
 from benchdog.cli.guesses import only_once
 from benchdog.errors import BenchdogError, Failed, nearest
@@ -32,7 +33,7 @@ COMMANDS = {
     "plan": "Say what a run would read, build and need.",
     "runs": "List, show, compare, report and remove runs.",
     "data": "List, fetch, look at, verify and prune data.",
-    "plugins": "List plugins and what they offer.",
+    "plugins": "List plugins and what they offer; write one.",
     "new": "Write a commented recipe.",
     "doctor": "Check this machine and say what to mend.",
     "schema": "Print the JSON Schema of a recipe.",
@@ -76,21 +77,9 @@ class Root(TyperGroup):
         """Import a command."""
         mine = f"benchdog.cli.{cmd_name.replace('-', '_')}"
         target = mine if cmd_name in COMMANDS else self.foreign.get(cmd_name, ("",))[0]
-        if not target:
+        loaded, attribute = self._load(cmd_name, target) if target else (local.module(ctx, cmd_name), "")
+        if loaded is None:
             return None
-        module, _, attribute = target.partition(":")
-        if cmd_name not in COMMANDS:
-            refuse(module, self.foreign[cmd_name][1])
-        try:
-            loaded = import_module(module)
-        except Exception as error:
-            if cmd_name in COMMANDS:
-                raise
-            dist = self.foreign[cmd_name][1]
-            raise Failed(
-                f"Command {cmd_name!r} of plugin {dist!r} raises {type(error).__name__} at import: {error}.",
-                f"Update or uninstall {dist}.",
-            ) from error
         found = getattr(loaded, attribute or ("app" if hasattr(loaded, "app") else "command"))
         app = found if isinstance(found, typer.Typer) else _alone(found, cmd_name)
         app.rich_markup_mode = None  # a plugin's group looks like the others
@@ -98,15 +87,32 @@ class Root(TyperGroup):
         command.name = cmd_name
         return command
 
+    def _load(self, name: str, target: str) -> tuple[Any, str]:
+        """Import a command's module; give it, and the attribute that the target names."""
+        module, _, attribute = target.partition(":")
+        if name not in COMMANDS:
+            refuse(module, self.foreign[name][1])
+        try:
+            return import_module(module), attribute
+        except Exception as error:
+            if name in COMMANDS:
+                raise
+            dist = self.foreign[name][1]
+            raise Failed(
+                f"Command {name!r} of plugin {dist!r} raises {type(error).__name__} at import: {error}.",
+                f"Update or uninstall {dist}.",
+            ) from error
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Name the nearest command for a mistyped one."""
-        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-") and local.module(ctx, args[0]) is None:
             from benchdog import companions
             from benchdog.errors import BadUsage
 
             if package := companions.absent("command", args[0]):
                 raise companions.missing(f"The command {args[0]!r}", package)
-            raise BadUsage(f"There is no command {args[0]!r}.", nearest(args[0], self.list_commands(ctx)))
+            raise BadUsage(f"There is no command {args[0]!r}.", nearest(args[0], known))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

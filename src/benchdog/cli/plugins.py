@@ -11,6 +11,7 @@ import typer
 
 from benchdog.cli.conformance import check
 from benchdog.cli.output import columns, emit_json, say
+from benchdog.cli.plugins_new import new
 
 if TYPE_CHECKING:
     from benchdog.found import Found, Plugin
@@ -20,11 +21,12 @@ FORMAT = 0
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 app = typer.Typer(
-    help="List plugins and what they offer.",
+    help="List plugins and what they offer; write one.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
 )
+app.command("new")(new)
 
 app.command("check")(check)
 

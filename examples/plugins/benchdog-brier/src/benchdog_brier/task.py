@@ -1,0 +1,75 @@
+"""The task: score (B, classes), answer its softmax, target (B,) codes."""
+
+from collections.abc import Mapping
+
+import torch
+from benchdog.api import BadUsage, Batch, Spec
+from torch import Tensor, nn
+
+
+def squared(score: Tensor, target: Tensor) -> Tensor:
+    """Give each sample's squared error (B,); targets are codes (B,), or when blended shares (B, classes)."""
+    if target.ndim == 1:
+        target = nn.functional.one_hot(target, score.shape[1])
+    return (score.softmax(1) - target).square().sum(1)
+
+
+class BrierTask:
+    """Choose a class: the loss is the sum of squared errors, its weight the number of samples."""
+
+    monitor, better = "brier", "min"
+    weighs = True
+
+    def check(self, spec: Spec) -> None:
+        """Refuse what has no classes."""
+        if spec.target.kind != "class":
+            raise BadUsage(
+                f"The task 'brier' needs a class to answer, but the target is a {spec.target.kind}.",
+                "Leave --task out, and the one that fits the source is taken.",
+            )
+
+    def output(self, spec: Spec) -> tuple[int | None, ...]:
+        """Ask a model for a score per class."""
+        return (spec.classes,)
+
+    def head(self, spec: Spec) -> nn.Module:
+        """Turn the score into the answer, inside the graph."""
+        return nn.Softmax(dim=1)
+
+    def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
+        """Give the sum over the batch, and what it is to be divided by."""
+        error = squared(score, batch.target)
+        if batch.weight is None:
+            return error.sum(), len(error)
+        return (error * batch.weight).sum(), batch.weight.sum()
+
+    def meter(self, spec: Spec) -> "Meter":
+        """Make a meter that has seen nothing."""
+        return Meter()
+
+
+class Meter:
+    """Adds up squared errors and right answers."""
+
+    def __init__(self) -> None:
+        self.sums = torch.zeros(3, dtype=torch.float64)  # squared errors, right ones, samples
+
+    def add(self, score: Tensor, batch: Batch) -> None:
+        """Count a batch; its target are codes, for only training batches are blended."""
+        error, right = squared(score, batch.target), score.argmax(1) == batch.target
+        seen = torch.stack([error.sum().double(), right.sum().double()])
+        self.sums += torch.cat([seen.cpu(), torch.tensor([float(len(score))])])
+
+    def state(self) -> dict[str, Tensor]:
+        """Give what another meter needs to go on."""
+        return {"sums": self.sums}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Take in what another meter saw."""
+        self.sums += state["sums"]
+
+    def value(self) -> dict[str, float]:
+        """Give the metrics."""
+        squares, right, samples = self.sums.tolist()
+        count = max(1.0, samples)
+        return {"brier": squares / count, "accuracy": right / count, "loss": squares / count}

@@ -1,0 +1,31 @@
+"""Keep a diary of each run: diary.txt in its folder."""
+
+from benchdog.api import RunFacts, hookimpl
+
+from .diary import note
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_run_started(run: RunFacts) -> None:
+    """Take only the arguments that are needed; see Benchdog's page of hooks for what there is."""
+    note(run.folder, f"{run.name}: {run.model} begins with {run.source}")
+
+
+@hookimpl
+def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -> None:
+    """Note an epoch's metrics."""
+    note(run.folder, f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+
+
+@hookimpl
+def benchdog_run_failed(run: RunFacts, error: str) -> None:
+    """Note what went wrong."""
+    note(run.folder, f"{run.name} failed: {error}")
+
+
+@hookimpl
+def benchdog_run_ended(run: RunFacts) -> None:
+    """Note the end."""
+    note(run.folder, f"{run.name} is finished")

@@ -1,0 +1,13 @@
+"""Options of the augmentation; they import nothing heavy."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from benchdog.api import Bounds, Doc
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Options of dim."""
+
+    least: Annotated[float, Doc("The smallest factor."), Bounds(ge=0, le=1)] = 0.5

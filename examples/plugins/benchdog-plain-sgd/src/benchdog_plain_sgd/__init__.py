@@ -1,0 +1,18 @@
+"""Offer the trainer plain-sgd."""
+
+from benchdog.api import TrainerInfo, hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_trainers() -> list[TrainerInfo]:
+    """Say what there is; the strings are imported when somebody uses it."""
+    return [
+        TrainerInfo(
+            name="plain-sgd",
+            summary="SGD with momentum, nothing else.",
+            target="benchdog_plain_sgd.trainer:PlainSgdTrainer",
+            options="benchdog_plain_sgd.options:Options",
+        )
+    ]

@@ -1,0 +1,19 @@
+"""Offer the source stars."""
+
+from benchdog.api import SourceInfo, hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_sources() -> list[SourceInfo]:
+    """Say what there is; the strings are imported when somebody uses it."""
+    return [
+        SourceInfo(
+            name="stars",
+            summary="Dwarfs and giants, invented.",
+            target="benchdog_stars.source:StarsSource",
+            options="benchdog_stars.options:Options",
+            defaults={"loop.epochs": 5},
+        )
+    ]

@@ -1,0 +1,26 @@
+"""The source keeps the contract, and gives what it promises."""
+
+from benchdog.testing import conforms
+
+from benchdog_stars.options import Options
+from benchdog_stars.source import StarsSource
+
+test_conforms = conforms("source", "stars")
+
+
+def test_equal_options_give_equal_stars() -> None:
+    first, second = (StarsSource(Options(samples=20)).open() for _ in range(2))
+    assert first == second
+    assert len(first) == 20
+
+
+def test_there_are_as_many_giants_as_dwarfs() -> None:
+    assert sum(star.target for star in StarsSource(Options()).open()) == 300
+
+
+def test_a_wider_spread_gives_stranger_stars() -> None:
+    def reddest(spread: float) -> float:
+        stars = StarsSource(Options(spread=spread)).open()
+        return max(float(star.fields["input"]["colour"]) for star in stars)
+
+    assert reddest(2.0) > reddest(0.1)

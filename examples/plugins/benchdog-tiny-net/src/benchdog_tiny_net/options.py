@@ -1,0 +1,13 @@
+"""Options of the model; they import nothing heavy."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from benchdog.api import Bounds, Doc
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Options of tiny-net."""
+
+    width: Annotated[int, Doc("Hidden units."), Bounds(ge=1)] = 64

@@ -1,0 +1,22 @@
+"""The exporter keeps the contract; a damaged export is told, not run."""
+
+from pathlib import Path
+
+import pytest
+from benchdog.api import BadData
+from benchdog.testing import conforms
+
+from benchdog_xz.runner import FILE, XzRunner
+
+test_conforms = conforms("exporter", "xz")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="Export it again"):
+        XzRunner(tmp_path)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"not compressed")
+    with pytest.raises(BadData, match="can't be read"):
+        XzRunner(tmp_path)

@@ -1,0 +1,147 @@
+"""Plugins to begin with: the templates, and the names that may be put into them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchdog import files
+from benchdog.errors import BadUsage, nearest
+
+TEMPLATES = Path(__file__).parent / "templates"
+COMMON = "common"
+SINGLE = "my_thing.py"
+"""The template of a kind that is a single file."""
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """A kind of plugin: its name in a sentence, where its code is, and commands that use it.
+
+    In a command NAME stands for the component's name, `{}` for where a local file is named.
+    """
+
+    called: str
+    where: str
+    use: tuple[str, ...]
+
+
+KINDS = {
+    "source": Kind(called="a source", where="source.py", use=("benchdog{} train NAME",)),
+    "model": Kind(called="a model", where="model.py", use=("benchdog{} train digits --model NAME",)),
+    "task": Kind(called="a task", where="task.py", use=("benchdog{} train digits --task NAME",)),
+    "trainer": Kind(called="a trainer", where="trainer.py", use=("benchdog{} train digits --trainer NAME",)),
+    "exporter": Kind(
+        called="an exporter", where="exporter.py", use=("benchdog train digits", "benchdog{} export last --to NAME")
+    ),
+    "backend": Kind(called="a backend", where="backend.py", use=("benchdog{} train digits --backend NAME",)),
+    "augmentation": Kind(
+        called="an augmentation",
+        where="augmentation.py",
+        use=("benchdog{} train digits --set \"loader.augment=['NAME']\"",),
+    ),
+    "observer": Kind(called="an observer", where="diary.py", use=("benchdog{} train digits",)),
+    "command": Kind(called="a command", where="command.py", use=("benchdog train digits", "benchdog{} NAME last")),
+}
+
+
+def check(kind: str, name: str) -> None:
+    """Refuse a kind that doesn't exist, and a name that can't be a package's.
+
+    Raises:
+        BadUsage: with the nearest kind, or a name that would do.
+    """
+    if kind not in KINDS:
+        raise BadUsage(f"There is no kind of plugin {kind!r}.", nearest(kind, KINDS))
+    if NAME.fullmatch(name) and not name.startswith("benchdog") and len(name) <= LONGEST:
+        return
+    words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", name).lower())
+    better = re.sub(r"^[0-9-]+", "", "-".join(word for word in words if word != "benchdog"))[:LONGEST].strip("-")
+    rule = f"A name is made of lower-case letters, digits and single dashes, {LONGEST} at most, without 'benchdog'."
+    raise BadUsage(f"{name!r} is no name for {KINDS[kind].called}.", f"{rule} For example: {better or 'my-' + kind}")
+
+
+def module(name: str) -> str:
+    """Give the name that a plugin's module has: tiny_net for tiny-net."""
+    return name.replace("-", "_")
+
+
+def package(kind: str, name: str) -> dict[str, str]:
+    """Give the files of a complete package: text by path, with "/" between folders."""
+    return {
+        _filled(path, kind, name): _filled((place / path).read_text(encoding="utf-8"), kind, name)
+        for place, path in sorted(_files(kind), key=lambda found: found[1])
+    }
+
+
+def single(kind: str, name: str) -> str:
+    """Give the text of a plugin that is a single file."""
+    return _filled((TEMPLATES / kind / SINGLE).read_text(encoding="utf-8"), kind, name)
+
+
+def use(kind: str, name: str, file: str = "") -> list[str]:
+    """Give commands that use the new component; `file` is where it is, unless it is installed."""
+    local = f" --plugin {file}" if file else ""
+    return [line.format(local).replace("NAME", name) for line in KINDS[kind].use]
+
+
+def _files(kind: str) -> Iterator[tuple[Path, str]]:
+    """Yield (folder, path in it) of a kind's templates and those that all kinds have."""
+    for place in (TEMPLATES / COMMON, TEMPLATES / kind):
+        for path in place.rglob("*"):
+            relative = path.relative_to(place).as_posix()
+            if path.is_file() and relative != SINGLE and "__pycache__" not in relative:
+                yield place, relative
+
+
+def _filled(text: str, kind: str, name: str) -> str:
+    """Put a plugin's name and kind into a template's text or path."""
+    about, own = KINDS[kind], f"benchdog_{module(name)}"
+    commands = kind == "command"
+    words = {
+        "ENTRY_GROUP": '"benchdog.commands"' if commands else "benchdog",
+        "ENTRY_TARGET": f"{own}.command:command" if commands else own,
+        "USE_IT": "\n    ".join(use(kind, name)),
+        "WHERE_IT_IS": f"src/{own}/{about.where}",
+        "A_KIND": about.called,
+        "MyThing": "".join(word.capitalize() for word in name.split("-")),
+        "my_thing": module(name),
+        "my-thing": name,
+        "gitignore": ".gitignore",
+    }
+    return re.sub("|".join(words), lambda found: words[found[0]], text)
+
+
+def write_folder(path: Path, written: dict[str, str]) -> None:
+    """Make a folder of these files, whole or not at all; what stands there is never touched."""
+    _refuse_existing(path)
+    with files.saving(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            aside.chmod(path.parent.stat().st_mode & 0o777)  # mkdtemp's is for its maker alone
+            for name, text in written.items():
+                (aside / name).parent.mkdir(parents=True, exist_ok=True)
+                (aside / name).write_text(text, encoding="utf-8", newline="\n")
+            aside.rename(path)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+
+
+def write_file(path: Path, text: str) -> None:
+    """Make a file, whole or not at all; what stands there is never touched."""
+    _refuse_existing(path)
+    files.write_text(path, text)
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists() or path.is_symlink():
+        raise BadUsage(f"{path} exists.", "Choose another name or --output; nothing is overwritten.")

@@ -1,0 +1,36 @@
+"""The augmentation keeps the contract, and darkens."""
+
+import pytest
+import torch
+from benchdog.api import BadUsage, Field, Spec, Target
+from benchdog.testing import conforms
+
+from benchdog_my_thing.augmentation import MyThingAugmentation
+from benchdog_my_thing.options import Options
+
+test_conforms = conforms("augmentation", "my-thing")
+
+
+class Half:
+    """Draws that are all the same."""
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        return torch.full((2, *shape), 0.5)
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        return torch.zeros(2, *shape)
+
+
+def test_pictures_get_darker_and_keep_their_type() -> None:
+    pictures = torch.full((2, 1, 3, 3), 200, dtype=torch.uint8)
+    (changed,), target = MyThingAugmentation(Options()).apply((pictures,), torch.tensor([0, 1]), Half())
+    assert changed.dtype == torch.uint8
+    assert changed.unique().tolist() == [150]
+    assert pictures.unique().tolist() == [200]
+    assert target.tolist() == [0, 1]
+
+
+def test_tables_are_refused() -> None:
+    table = Spec(fields=(Field(kind="table", shape=(2,), dtype="float32"),), target=Target(kind="class"))
+    with pytest.raises(BadUsage, match="images"):
+        MyThingAugmentation(Options()).check(table)

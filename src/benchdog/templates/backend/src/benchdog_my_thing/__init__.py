@@ -1,0 +1,18 @@
+"""Offer the backend my-thing."""
+
+from benchdog.api import BackendInfo, hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_backends() -> list[BackendInfo]:
+    """Say what there is; the strings are imported when somebody uses it."""
+    return [
+        BackendInfo(
+            name="my-thing",
+            summary="The CPU, a few threads.",
+            target="benchdog_my_thing.backend:MyThingBackend",
+            options="benchdog_my_thing.options:Options",
+        )
+    ]

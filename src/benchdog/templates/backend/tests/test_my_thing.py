@@ -1,0 +1,35 @@
+"""The backend keeps the contract, steps, and leaves the machine as it was."""
+
+import pytest
+import torch
+from benchdog.api import BadUsage
+from benchdog.testing import conforms
+
+from benchdog_my_thing.backend import MyThingBackend
+from benchdog_my_thing.options import Options
+
+test_conforms = conforms("backend", "my-thing")
+
+
+def test_a_step_follows_the_gradient() -> None:
+    device = MyThingBackend(Options()).open(0, 1)
+    try:
+        weight = torch.ones(1, requires_grad=True)
+        device.backward((weight * 2).sum(), torch.tensor(0.5))
+        device.step(torch.optim.SGD([weight], lr=1.0))
+        assert weight.tolist() == [0.0]
+    finally:
+        device.close()
+
+
+def test_the_threads_are_given_back() -> None:
+    before = torch.get_num_threads()
+    device = MyThingBackend(Options(threads=before + 1)).open(0, 1)
+    assert torch.get_num_threads() == before + 1
+    device.close()
+    assert torch.get_num_threads() == before
+
+
+def test_several_ranks_are_refused() -> None:
+    with pytest.raises(BadUsage, match="one process"):
+        MyThingBackend(Options()).open(0, 2)

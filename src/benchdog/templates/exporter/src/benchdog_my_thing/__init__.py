@@ -1,0 +1,21 @@
+"""Offer the exporter my-thing."""
+
+from benchdog.api import ExporterInfo, hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_exporters() -> list[ExporterInfo]:
+    """Say what there is; the strings are imported when somebody uses it."""
+    return [
+        ExporterInfo(
+            name="my-thing",
+            summary="The graph of torch.export, compressed.",
+            target="benchdog_my_thing.exporter:MyThingExporter",
+            options="benchdog_my_thing.options:Options",
+            runner="benchdog_my_thing.runner:MyThingRunner",
+            requires=("torch",),
+            program=True,  # torch.export's files can run code: they load only here, or with --trust
+        )
+    ]

@@ -1,0 +1,13 @@
+"""Options of the exporter; they import nothing heavy."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from benchdog.api import Bounds, Doc
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Options of my-thing."""
+
+    level: Annotated[int, Doc("How hard to compress."), Bounds(ge=0, le=9)] = 6

@@ -1,0 +1,31 @@
+"""The source: rows of two numbers, each with a class."""
+
+import random
+
+from benchdog.api import Column, Field, Raw, Spec, Target
+
+from .options import Options
+
+
+class MyThingSource:
+    """Invent stars, every second a giant. The same options give the same stars on every machine."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def spec(self) -> Spec:
+        """Say what a sample is after decoding, and what is to be answered."""
+        columns = (Column(name="colour"), Column(name="brightness"))
+        field = Field(kind="table", shape=(2,), dtype="float32", columns=columns)
+        return Spec(fields=(field,), target=Target(kind="class", classes=("dwarf", "giant")))
+
+    def open(self) -> list[Raw]:
+        """Give all samples; they are divided by their content, so equal ones never lie in two splits."""
+        draw = random.Random(0)
+        return [self._star(draw, number) for number in range(self.options.samples)]
+
+    def _star(self, draw: random.Random, number: int) -> Raw:
+        giant = number % 2
+        spread = self.options.spread
+        row = {"colour": draw.gauss(giant, spread), "brightness": draw.gauss(2 * giant, 2 * spread)}
+        return Raw(id=f"star-{number:04}", fields={"input": row}, target=giant)

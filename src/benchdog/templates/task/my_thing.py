@@ -1,0 +1,26 @@
+from benchdog.api import TaskInfo, hookimpl
+
+CONTRACT = 1  # try: benchdog --plugin my_thing.py train digits --task my-thing
+
+
+@hookimpl
+def benchdog_tasks():
+    more = {
+        "answer": "benchdog.builtin.tasks.answers:classification",
+        "models": {"image": "cnn", "table": "mlp"},
+    }
+    return [TaskInfo(name="my-thing", summary="Squared error of probabilities.", target=":task", **more)]
+
+
+def task():
+    from benchdog.builtin.tasks.classification import Classification, nn
+
+    class MyThingTask(Classification):  # all but the loss is that of `classification`
+        def loss(self, score, batch):
+            codes = batch.target.ndim == 1
+            shares = nn.functional.one_hot(batch.target, score.shape[1]) if codes else batch.target
+            error = (score.softmax(1) - shares).square().sum(1)
+            weight = error.new_ones(len(error)) if batch.weight is None else batch.weight
+            return (error * weight).sum(), weight.sum()
+
+    return MyThingTask()

@@ -1,0 +1,19 @@
+"""Offer the task my-thing."""
+
+from benchdog.api import TaskInfo, hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_tasks() -> list[TaskInfo]:
+    """Say what there is; the strings are imported when somebody uses it."""
+    return [
+        TaskInfo(
+            name="my-thing",
+            summary="Choose a class by the Brier score, the squared error of its probabilities.",
+            target="benchdog_my_thing.task:MyThingTask",
+            answer="benchdog_my_thing.answers:answer",
+            models={"image": "cnn", "table": "mlp"},
+        )
+    ]

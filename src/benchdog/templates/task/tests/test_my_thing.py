@@ -1,0 +1,52 @@
+"""The task keeps the contract, and its figures are those of a calculation by hand."""
+
+import numpy as np
+import pytest
+import torch
+from benchdog.api import BadUsage, Batch, Field, Spec, Target
+from benchdog.testing import conforms
+
+from benchdog_my_thing.answers import answer
+from benchdog_my_thing.task import MyThingTask
+
+test_conforms = conforms("task", "my-thing")
+
+FIELD = Field(kind="table", shape=(2,), dtype="float32")
+SPEC = Spec(fields=(FIELD,), target=Target(kind="class", classes=("cat", "dog")))
+SCORE = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
+
+
+def batch(weight: torch.Tensor | None = None) -> Batch:
+    return Batch((), torch.tensor([0, 1]), weight=weight)
+
+
+def test_the_loss_is_a_sum_and_its_weight() -> None:
+    loss, weight = MyThingTask().loss(SCORE, batch())
+    assert float(loss) == pytest.approx(2 * 0.25**2 + 2 * 0.5**2)
+    assert weight == 2
+
+
+def test_samples_count_as_much_as_they_weigh() -> None:
+    loss, weight = MyThingTask().loss(SCORE, batch(weight=torch.tensor([3.0, 0.0])))
+    assert float(loss) == pytest.approx(3 * 2 * 0.25**2)
+    assert float(weight) == 3
+
+
+def test_meters_merge() -> None:
+    one, other = MyThingTask().meter(SPEC), MyThingTask().meter(SPEC)
+    one.add(SCORE, batch())
+    other.merge(one.state())
+    other.merge(one.state())
+    assert other.value() == one.value()
+    assert one.value()["accuracy"] == 0.5
+
+
+def test_numbers_are_refused() -> None:
+    with pytest.raises(BadUsage, match="needs a class"):
+        MyThingTask().check(Spec(fields=(FIELD,), target=Target(kind="number")))
+
+
+def test_people_are_told_a_class() -> None:
+    probabilities = np.array([[0.25, 0.75]], np.float32)
+    (told,) = answer(lambda *_: (probabilities, np.log(probabilities)), (), SPEC, None)
+    assert told.values == {"label": "dog", "probability": 0.75}

@@ -1,0 +1,13 @@
+"""The trainer keeps the contract, and learns."""
+
+from pathlib import Path
+
+import benchdog
+from benchdog.testing import conforms
+
+test_conforms = conforms("trainer", "my-thing")
+
+
+def test_it_learns_the_digits(tmp_path: Path) -> None:
+    run = benchdog.train("digits", trainer="my-thing", epochs=3, runs_dir=tmp_path, quiet=True)
+    assert run.metrics["accuracy"] > 0.8
