@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sysconfig
 import traceback
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -26,10 +27,14 @@ def _strange(file: Path) -> bool:
     libraries = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
     for place in libraries:
         if file.is_relative_to(place):
-            return file.relative_to(place).parts[0].removesuffix(".py") in _plugin_packages()
+            return file.relative_to(place).parts[0].removesuffix(".py") in plugin_packages()
     return not file.is_relative_to(Path(sysconfig.get_path("stdlib")).resolve())
 
 
-def _plugin_packages() -> set[str]:
+@cache
+def plugin_packages() -> frozenset[str]:
+    """Name the import packages of installed plugins."""
     entries = (entry for dist in distributions() for entry in dist.entry_points)
-    return {entry.value.split(".")[0].split(":")[0] for entry in entries if entry.group.startswith("benchdog")}
+    return frozenset(
+        entry.value.split(".")[0].split(":")[0] for entry in entries if entry.group.startswith("benchdog")
+    )

@@ -123,7 +123,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "help",
         "--loud has no help",
     ),
-    "march": ("import torch\n\n\ndef march() -> None:\n    '''March on.'''\n", "loads", "loads torch"),
+    "march": ("import numpy\n\n\ndef march() -> None:\n    '''March on.'''\n", "loads", "loads numpy"),
     "train": ("def train() -> None:\n    '''Go by train.'''\n", "own-name", "the name of Benchdog's own"),
     "whistle": ("tune = 3\n", "help", "is no command"),
 }

@@ -9,6 +9,7 @@ FAULTS = [
     ("source", "no-valid", "opens", "valid split has no samples"),
     ("source", "calls-home", "opens", "uses the network: data.example"),
     ("source", "exits", "opens", "raises SystemExit: 7"),
+    ("source", "vanishes", "opens", "It ends the process with code 9"),
     ("source", "wrong-shape", "spec", "its shape is (2,), not (3,)"),
     ("source", "wrong-type", "spec", "its shape is (1, 2), not (2,)"),
     ("source", "out-of-range", "spec", "the spec says 0 to 1"),

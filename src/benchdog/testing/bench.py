@@ -69,7 +69,7 @@ class Twin:
         """End the process."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ class Trial:
 def loads(trial: Trial) -> str:
     """See that its module loads quickly: its own --help and completion wait for it."""
     told = imports.load(Subject(name=trial.name, module=trial.target.partition(":")[0]))
-    return imports.imports({**told, "parts": []})
+    return imports.imports({**told, "parts": []}, "The command's import")
 
 
 def own_name(trial: Trial) -> str:

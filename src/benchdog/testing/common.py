@@ -9,7 +9,7 @@ from typing import Any
 
 from benchdog.errors import BenchdogError
 from benchdog.options import to_json, validate
-from benchdog.testing.places import raised, said, stands
+from benchdog.testing.places import raised, said, shown, stands
 from benchdog.testing.results import Fault, Skip
 from benchdog.testing.trials import Trial
 
@@ -87,7 +87,7 @@ def target(trial: Trial) -> str:
         _builds(cls)
     else:
         _made(trial)
-    return trial.info.target
+    return shown(trial.info.target)
 
 
 def _resolved(trial: Trial, key: str, name: str) -> None:
@@ -95,7 +95,7 @@ def _resolved(trial: Trial, key: str, name: str) -> None:
         trial.found.resolve(name)
     except BenchdogError as error:
         raise Fault(
-            f"{key} {name!r} doesn't resolve: {said(error.__cause__ or error)}.",
+            f"{key} {shown(name)!r} doesn't resolve: {said(error.__cause__ or error)}.",
             f'Name what is there: {key}="package.module:attribute".',
             raised(error.__cause__ or error),
         ) from error

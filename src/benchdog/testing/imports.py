@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchdog.api import CONTRACT
+from benchdog.testing.places import shown
 from benchdog.testing.results import Fault, Skip
 from benchdog.testing.subjects import Subject
 
@@ -22,7 +23,7 @@ def load(subject: Subject) -> dict[str, Any]:
     """Load a plugin in a process of its own; a slow one twice more, since another program may have slowed it."""
     best = _load(subject)
     for _ in range(2):
-        if best.get("seconds", 0.0) <= SLOW or best["error"]:
+        if best.get("seconds", 0.0) <= SLOW or best["error"] or best["heavy"] or best["network"]:
             break
         again = _load(subject)
         best = min(best, again, key=lambda each: each.get("seconds", PATIENCE))
@@ -45,53 +46,55 @@ def _load(subject: Subject) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        return {"error": f"ends the process with code {done.returncode}: {''.join(last)}", "seconds": 0.0}
+        return {"ended": f"with code {done.returncode}. {''.join(last)}".strip(), "error": "ends", "seconds": 0.0}
     return answer
 
 
-def imports(told: dict[str, Any]) -> str:
-    """See that the plugin is imported quickly, alone, and silently."""
+def imports(told: dict[str, Any], what: str = "The plugin's import") -> str:
+    """See that a plugin, or a command, is imported quickly, alone, and silently."""
     if told["error"] == "hangs":
         raise Fault(
-            f"The plugin's import isn't done after {PATIENCE:g} s.",
+            f"{what} isn't done after {PATIENCE:g} s.",
             "Move the work into the component: a module with hooks only names things.",
         )
+    if told["error"] == "ends":
+        raise Fault(f"{what} ends the process {told['ended']}", "A module that is imported mustn't exit.")
     for address, where in told.get("network", []):
         raise Fault(
-            f"The plugin's import uses the network: {address}.",
+            f"{what} uses the network: {address}.",
             "Only a source's fetch(cache) may; a module with hooks only names things.",
             where,
         )
     if told["error"]:
-        raise Fault(f"The plugin's import raises {told['error']}.", "Mend it.", told.get("where", ""))
+        raise Fault(f"{what} raises {told['error']}.", "Mend it.", told.get("where", ""))
     for name, where in told["heavy"].items():
         raise Fault(
-            f"The plugin's import loads {name}, which every command then waits for.",
+            f"{what} loads {name}, which every command then waits for.",
             f"Import {name} inside the function that uses it, or in the module that a target names.",
             where,
         )
     if told["seconds"] > SLOW:
         raise Fault(
-            f"The plugin's import takes {told['seconds']:.1f} s more than Benchdog's own; {SLOW:g} s is allowed.",
+            f"{what} takes {told['seconds']:.1f} s more than Benchdog's own; {SLOW:g} s is allowed.",
             "Import what is slow inside the function that uses it. `python -X importtime -c 'import ...'` shows it.",
             told.get("module", ""),
         )
     if told["printed"]:
         raise Fault(
-            f"The plugin's import prints on stdout: {told['printed']!r}.",
+            f"{what} prints on stdout: {told['printed']!r}.",
             "Don't: a command's stdout is its result. Use the logging module.",
         )
     for part in told["parts"]:
-        what = f"{part['kind']} {part['name']!r}: {part['key']} {part['target']!r}"
+        named = f"{part['kind']} {part['name']!r}: {part['key']} {shown(part['target'])!r}"
         if part["key"] == "options" and part["torch"]:
             raise Fault(
-                f"{what} loads torch, for which schemas, completion and `plugins info` then wait.",
+                f"{named} loads torch, for which schemas, completion and `plugins info` then wait.",
                 "Put options into a module that imports torch nowhere at its top.",
                 part["torch"],
             )
         if part["error"] and "No module named 'torch'" in part["error"]:
             raise Fault(
-                f"{what} can't be imported without torch, and exports answer on machines that have none.",
+                f"{named} can't be imported without torch, and exports answer on machines that have none.",
                 "Import torch inside the function that uses it, or put this into a module that doesn't need it.",
                 part["torch"],
             )
@@ -112,8 +115,9 @@ def hooks(told: dict[str, Any]) -> str:
         )
     for part in told["parts"]:
         if part["error"] and "No module named 'torch'" not in part["error"]:
+            named = f"{part['kind']} {part['name']!r}: {part['key']} {shown(part['target'])!r}"
             raise Fault(
-                f"{part['kind']} {part['name']!r}: {part['key']} {part['target']!r} doesn't resolve: {part['error']}",
+                f"{named} doesn't resolve: {part['error']}.",
                 f'Name what is there: {part["key"]}="package.module:attribute".',
             )
     return "as the contract says"
@@ -128,6 +132,7 @@ def _remedy(fault: str) -> str:
         "no others: see docs/plugins/hooks.md.",
         "written for contract": f"Read what changed, then write CONTRACT = {CONTRACT}.",
         "wraps": "Leave out wrapper and hookwrapper.",
+        "not iterable": "A hook returns a list, even an empty one.",
         "where a": "A hook returns a list of the descriptors that its name says.",
         "twice": "Give each component a name of its own.",
         "isn't made of": "Rename it: lower-case letters, digits, '-', '_' and '.'.",

@@ -85,6 +85,7 @@ WITHOUT_TORCH = ("answer", "together", "runner")
 def _parts(plugins: Plugins, entry: str, watch: guard.Watch) -> Iterator[dict[str, Any]]:
     """Resolve what the descriptors name and must be light: options first, then the others without torch."""
     from benchdog.errors import BenchdogError
+    from benchdog.testing.places import said
 
     offered = [
         found for each in plugins.healthy if each.name == entry for found in of_plugin(plugins, each.name, each.dist)
@@ -100,7 +101,7 @@ def _parts(plugins: Plugins, entry: str, watch: guard.Watch) -> Iterator[dict[st
             try:
                 found.resolve(target)
             except BenchdogError as wrong:
-                error = wrong.message
+                error = said(wrong.__cause__ or wrong)
             told = {"kind": found.info.kind, "name": found.info.name, "key": key, "target": target, "error": error}
             yield {**told, "torch": watch.asked.get("torch", "") if watch.withheld or "torch" in sys.modules else ""}
 

@@ -8,6 +8,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from benchdog.blame import plugin_packages
+
 KIT = Path(__file__).resolve().parent
 OWN = KIT.parent
 
@@ -29,11 +31,16 @@ def raised(error: BaseException) -> str:
 
 
 def _library(file: Path) -> bool:
-    """Say whether a file is Python's own or torch's: what the component called, not what it is."""
+    """Say whether a file is Python's own or a library's: what the component called, not what it is."""
     parts = file.parts
     if "site-packages" in parts:
-        return parts[parts.index("site-packages") + 1] in ("torch", "numpy", "pydantic", "pluggy")
+        return parts[parts.index("site-packages") + 1].removesuffix(".py") not in plugin_packages()
     return file.is_relative_to(Path(sysconfig.get_path("stdlib")).resolve())
+
+
+def shown(target: str) -> str:
+    """Give a target for people: of a local file's only what stands after the colon."""
+    return f":{target.rpartition(':')[2]}" if target.startswith("benchdog_local_") else target
 
 
 def stands(value: Any) -> str:

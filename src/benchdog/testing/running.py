@@ -150,7 +150,8 @@ def _lines(request: dict[str, Any], limit: float) -> Iterator[dict[str, Any]]:
                 told.put(line)
             told.put(b"")
 
-        threading.Thread(target=read, args=(process.stdout,), daemon=True).start()
+        reader = threading.Thread(target=read, args=(process.stdout,), daemon=True)
+        reader.start()
         try:
             process.stdin.write(json.dumps(request).encode())
             process.stdin.close()
@@ -170,3 +171,5 @@ def _lines(request: dict[str, Any], limit: float) -> Iterator[dict[str, Any]]:
         finally:
             process.kill()
             process.wait()
+            reader.join()
+            process.stdout.close()

@@ -14,7 +14,7 @@ from benchdog.importing import installed
 from benchdog.options import describe, to_json
 from benchdog.plugins import Plugins
 from benchdog.testing.bench import Bench
-from benchdog.testing.places import raised, said, stands
+from benchdog.testing.places import raised, said, shown, stands
 from benchdog.testing.results import Fault, Skip
 
 Value = TypeVar("Value")
@@ -84,7 +84,7 @@ class Trial:
             return self.found.resolve(self.info.target)
         except NotAvailable as error:
             raise Fault(
-                f"target {self.info.target!r} doesn't resolve: {said(error.__cause__ or error)}.",
+                f"target {shown(self.info.target)!r} doesn't resolve: {said(error.__cause__ or error)}.",
                 'Name what is there: target="package.module:attribute".',
                 raised(error.__cause__ or error),
             ) from error

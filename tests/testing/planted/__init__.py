@@ -28,7 +28,7 @@ def named(module: str, names: str) -> list[dict[str, str]]:
 @hookimpl
 def benchdog_sources():
     names = """Unseeded GlobalSeed Drifts Reuses WrongShape WrongType OutOfRange UnknownClass WrongTarget CutTarget
-    SameIds FastLies ByHash LeavesFiles CallsHome Prints NoValid LostPlace NoOpen TwoSpecs Exits"""
+    SameIds FastLies ByHash LeavesFiles CallsHome Prints NoValid LostPlace NoOpen TwoSpecs Exits Vanishes"""
     more = [
         SourceInfo(**{**each, "options": "planted.options:Path_"}) for each in named("sources", "BadPath AnyPath")
     ]

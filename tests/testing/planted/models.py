@@ -26,6 +26,10 @@ class Net(nn.Module):
         return self.layer(x)
 
 
+def build(spec, options):
+    return Net(spec)
+
+
 class RawError(Net):
     def __init__(self, spec, options):
         if spec.fields[0].kind != "table":

@@ -24,5 +24,16 @@ class NoDataclass:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Required:
+    table: Annotated[Path, Doc("A file with a number in each line.")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Path_:
     path: Annotated[Path | None, Doc("A file.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    count: Annotated[int, Doc("How many."), Bounds(ge=1)] = 3
+    names: Annotated[tuple[str, ...], Doc("Of what.")] = ("a", "b")

@@ -1,6 +1,7 @@
 """Sources with faults."""
 
 import itertools
+import os
 import random
 import socket
 import sys
@@ -150,16 +151,21 @@ class NoValid(Good):
         return {"train": [self.sample(i) for i in range(40)]}
 
 
-class LostPlace(Good):
+class Shards(Good):
     def shards(self):
         return [Shard(name="a", samples=20), Shard(name="b", samples=20)]
 
     def read(self, shard, start):
-        for i in range(20 - start):
+        for i in range(start, 20):
             yield self.sample(i + 20 * (shard.name == "b"))
 
     def open(self):
         return {"train": self, "valid": super().open()["valid"]}
+
+
+class LostPlace(Shards):
+    def read(self, shard, start):
+        return itertools.islice(super().read(shard, 0), 20 - start)
 
 
 class NoOpen:
@@ -176,6 +182,11 @@ class TwoSpecs(Good):
 class Exits(Good):
     def open(self):
         sys.exit(7)
+
+
+class Vanishes(Good):
+    def open(self):
+        os._exit(9)
 
 
 class BadPath(Good):

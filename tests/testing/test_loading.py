@@ -1,0 +1,50 @@
+"""What the conformance kit says of plugins whose fault is seen when they are loaded, and of commands."""
+
+import pytest
+
+from inside import run
+from testing.loading import BESIDE, COMMANDS, FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_fault_at_loading_is_named_with_its_remedy(name, tmp_path, monkeypatch):
+    text, check, part = FILES[name]
+    for beside, code in BESIDE.items():
+        (tmp_path / beside).write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / f"{name.replace('-', '_')}.py"
+    file.write_text(text, encoding="utf-8")
+    done = run("plugins", "check", file, "--only", check, "--json", cwd=tmp_path, code=4)
+    (fault,) = (result for result in done.json["results"] if result["state"] == "fault")
+    assert part in fault["found"]
+    assert fault["check"] == check
+    assert fault["remedy"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_fault_of_a_command_is_named_with_its_remedy(name, tmp_path, monkeypatch):
+    text, check, part = COMMANDS[name]
+    (tmp_path / f"command_{name}.py").write_text(text, encoding="utf-8")
+    info = tmp_path / f"benchdog_{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: benchdog-{name}\nVersion: 1.0\nSummary: A test.\n")
+    attribute = "tune" if name == "whistle" else name
+    (info / "entry_points.txt").write_text(f"[benchdog.commands]\n{name} = command_{name}:{attribute}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = run("plugins", "check", f"benchdog-{name}", "--only", check, "--json", cwd=tmp_path, code=4)
+    (fault,) = (result for result in done.json["results"] if result["state"] == "fault")
+    assert part in fault["found"]
+    assert (fault["kind"], fault["name"], fault["check"]) == ("command", name, check)
+    assert fault["remedy"]
+
+
+def test_an_unknown_plugin_check_or_option_is_a_mistake_of_the_user(tmp_path):
+    told = run("plugins", "check", "benchdog-starz", cwd=tmp_path, code=2).err
+    assert "There is no plugin 'benchdog-starz'" in told
+    assert "benchdog-sklearn" in told
+    told = run("plugins", "check", "benchdog", "--only", "imports", cwd=tmp_path, code=2).err
+    assert "Did you mean 'import'?" in told
+    told = run("plugins", "check", "nowhere.py", cwd=tmp_path, code=2).err
+    assert "There is no plugin file nowhere.py" in told
+    told = run("plugins", "check", "benchdog", "--set", "path=x", cwd=tmp_path, code=2).err
+    assert "Write --set stars.count=50" in told
