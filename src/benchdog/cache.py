@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from benchdog import files
+from benchdog import files, terminal
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
 from benchdog.paths import cache_dir
 
@@ -280,5 +280,5 @@ def _bar(part: Path, have: int, total: int | None) -> Any:
 
     return tqdm(
         desc=_final(part).name, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024,
-        disable=not sys.stderr.isatty(), file=sys.stderr, leave=False,
+        disable=not terminal.draws(), file=sys.stderr, leave=False,
     )  # fmt: skip

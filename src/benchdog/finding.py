@@ -84,7 +84,7 @@ class Curve:
     def to_json(self) -> dict[str, Any]:
         """Give the form that `--json` prints."""
         names = ("suggestion", "steepest", "low", "middle", "ended", "rates", "losses", "smoothed")
-        return {"format": 0, "steps": len(self.rates), **{name: getattr(self, name) for name in names}}
+        return {"steps": len(self.rates), **{name: getattr(self, name) for name in names}}
 
 
 class Rising(Session):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -46,9 +45,9 @@ def evaluate(
         plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
         parts = reopen(recipe, plugins)
         parts.fit(folder, going_on=False)
+        changed: list[str] = []
         if run.facts.get("data") not in (None, origin.fingerprint(parts.data)):
-            said = "note: the data has changed since the training; its splits may differ"
-            print(said, file=sys.stderr, flush=True)
+            changed = ["the data has changed since the training; its splits may differ"]
         opened = open_model(folder / "artifact", plugins, trust=trust)
         torch_module = not opened.meta.get("runner")
         module = partial(rebuild, opened.path, opened.meta, plugins, opened.trusted) if torch_module else None
@@ -57,4 +56,10 @@ def evaluate(
         page = report.write(folder)
     finally:
         run.release()
-    return {**result, "run": run.name, "baselines": baselines, "notes": parts.shared, "report": str(page)}
+    return {
+        **result,
+        "run": run.name,
+        "baselines": baselines,
+        "notes": [*parts.shared, *changed],
+        "report": str(page),
+    }

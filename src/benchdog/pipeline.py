@@ -182,7 +182,8 @@ def attended(run: Run, parts: Parts) -> Iterator[None]:
             plugins.emit("benchdog_run_failed", run=facts, error=text)
         if isinstance(error, KeyboardInterrupt):
             info = plugins.find("trainer", parts.recipe.trainer.name).info
-            raise interrupted(run.folder, getattr(info, "resumable", True)) from None
+            code = getattr(error, "code", 130)
+            raise interrupted(run.folder, getattr(info, "resumable", True), code) from None
         raise
     finally:
         run.release()
@@ -198,7 +199,7 @@ def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
         parts.fit(run.folder)
         backend: Backend = parts.plugins.make("backend", parts.recipe.backend.name, parts.recipe.backend.options)
         try:
-            ranks.launch(run, world, quiet, getattr(backend, "launch", None))
+            ranks.launch(run, world, quiet, getattr(backend, "launch", None), parts.plugins.lines)
         finally:
             run.facts = Run.open(run.folder).facts  # rank 0 has written what was done
         trained, module = None, parts.build()

@@ -63,7 +63,6 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         ("disk", f"about {readable(needed['disk'])} in {runs}"),
     ]
     return {
-        "format": 0,
         "recipe": recipe.to_json(),
         "lines": [{"what": what, "found": found} for what, found in lines],
         "needs": needed,

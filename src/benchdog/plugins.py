@@ -13,6 +13,7 @@ import pluggy
 
 from benchdog import api, hookspecs, shims, waiting
 from benchdog.discovery import BUILTIN, Entry, declared, entries
+from benchdog.documents import Lines
 from benchdog.errors import BadUsage, BenchdogError, Failed
 from benchdog.events import Events
 from benchdog.found import Fault, Found, Plugin
@@ -42,6 +43,7 @@ class Plugins:
         self._manager = pluggy.PluginManager("benchdog")
         self._manager.add_hookspecs(hookspecs)
         self._events = Events(self._set_aside)
+        self.lines: Lines | None = None
         self._raised: BaseException | None = None
         self._found: dict[str, list[Found]] = {kind: [] for kind in KINDS}
 
@@ -276,7 +278,12 @@ class Plugins:
         return self._events.handlers(plugin)
 
     def emit(self, event: str, **facts: Any) -> None:
-        """Hand an event to the observers, off this thread; never waits, never raises."""
+        """Hand an event to the observers, off this thread; never waits, never raises.
+
+        A program that reads lines misses none: they are written first, and here.
+        """
+        if self.lines is not None:
+            self.lines(event, facts)
         self._events.emit(event, facts)
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchdog import terminal
+
 INTERVAL = 0.1
 """Seconds between two drawings of the bar."""
 MANY, LINES = 200, 100
@@ -20,7 +22,7 @@ class Progress:
 
     def __init__(self, epochs: int, batch_size: int, quiet: bool = False) -> None:
         self.epochs, self.batch_size, self.quiet = epochs, batch_size, quiet
-        self._terminal = not quiet and sys.stderr.isatty()
+        self._terminal = not quiet and terminal.draws()
         self._bar: tqdm[Any] | None = None
         self._next = 0.0
         self._loss = ""

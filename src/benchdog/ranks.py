@@ -14,11 +14,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from benchdog import files, paths
+from benchdog.documents import Lines, followed
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.run import Run
 from benchdog.signals import Signals
@@ -29,7 +30,13 @@ PATIENCE = 10.0
 """Seconds that the other ranks get to end by themselves when one has failed."""
 
 
-def launch(run: Run, world: int, quiet: bool, own: Callable[[list[str], int], int] | None = None) -> None:
+def launch(
+    run: Run,
+    world: int,
+    quiet: bool,
+    own: Callable[[list[str], int], int] | None = None,
+    lines: Lines | None = None,
+) -> None:
     """Start `world` ranks of a run, pass signals on, and wait.
 
     Args:
@@ -37,6 +44,7 @@ def launch(run: Run, world: int, quiet: bool, own: Callable[[list[str], int], in
         world: the number of ranks.
         quiet: rank 0 says nothing either.
         own: a backend's way to start processes; it adds a rank's number to the command, and waits.
+        lines: gets the events of rank 0, which writes them into a file for that.
 
     Raises:
         Stopped: a signal ended the run.
@@ -44,7 +52,14 @@ def launch(run: Run, world: int, quiet: bool, own: Callable[[list[str], int], in
     """
     for old in run.folder.glob("failure-*.json"):
         old.unlink()
+    events = run.folder / f".events-{os.getpid()}.tmp" if lines is not None else None
     command = [sys.executable, "-m", "benchdog.ranks", str(run.folder), str(world), "quiet" if quiet else "loud"]
+    command.append(str(events or ""))
+    with followed(events, lines.write) if lines is not None and events else nullcontext():
+        _start(run, command, world, own)
+
+
+def _start(run: Run, command: list[str], world: int, own: Callable[[list[str], int], int] | None) -> None:
     if own is not None:
         if code := own(command, world):
             _judge(run, [code], 0)
@@ -105,7 +120,7 @@ def _judge(run: Run, codes: list[int], number: int) -> None:
     raise Failed(f"A rank ended with exit code {next(c for c in codes if c)}.", "Was it out of memory, or killed?")
 
 
-def main(folder: Path, world: int, quiet: bool, rank: int) -> int:
+def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
     """Carry out one rank of a run."""
     from benchdog.plugins import Plugins
     from benchdog.recipe import read_resolved
@@ -118,8 +133,10 @@ def main(folder: Path, world: int, quiet: bool, rank: int) -> int:
     run = Run.open(folder)
     try:
         recipe = read_resolved(folder)
-        parts = reopen(recipe, Plugins.discover(recipe.plugins))
-        train_rank(run, parts, rank=rank, world=world, quiet=quiet or rank > 0)
+        plugins = Plugins.discover(recipe.plugins)
+        with Path(events or os.devnull).open("a", encoding="utf-8") as sink:
+            plugins.lines = Lines(sink) if events and rank == 0 else None
+            train_rank(run, reopen(recipe, plugins), rank=rank, world=world, quiet=quiet or rank > 0)
     except BenchdogError as error:
         return _tell(folder, rank, error.message, error.hint, error.code)
     except Exception as error:  # a fault in the code, or a neighbour that is gone
@@ -147,7 +164,7 @@ def _listen() -> None:
 
 
 if __name__ == "__main__":
-    done = main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "quiet", int(sys.argv[4]))
+    done = main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "quiet", sys.argv[4], int(sys.argv[5]))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(done)  # everything lies on the disk; a thread of the communication library may abort a plain exit

@@ -201,11 +201,12 @@ class Session(Standing):
             self._stop()
 
     def _tell_epoch(self, scalars: dict[str, float], better: bool) -> None:
-        self._log.line(kind="epoch", epoch=self.epoch, step=self.step, **scalars, time=round(self.seconds, 3))
+        line = {"epoch": self.epoch, "step": self.step, **scalars, "time": round(self.seconds, 3)}
+        self._log.line(kind="epoch", **line)
         self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best.facts)
         shown = ("train.loss", "valid.loss", f"valid.{self.task.monitor}")
         self._progress.epoch_done(self.epoch, {k: v for k, v in scalars.items() if k in shown}, better)
-        self.plugins.emit("benchdog_epoch_ended", run=self.facts, epoch=self.epoch, metrics=scalars)
+        self.plugins.emit("benchdog_epoch_ended", run=self.facts, epoch=self.epoch, metrics=scalars, line=line)
 
     @property
     def _signal(self) -> int:
@@ -228,9 +229,10 @@ class Session(Standing):
             return
         self._progress.loss(mean)
         if self._leader and not partial:
-            when = {"step": self.step, "epoch": self.epoch + 1}
-            self._log.line(kind="step", **when, loss=mean, **self._rate(), time=round(self.seconds, 3))
-            self.plugins.emit("benchdog_step_ended", run=self.facts, step=self.step, loss=mean)
+            line = {"step": self.step, "epoch": self.epoch + 1, "loss": mean, **self._rate()}
+            line["time"] = round(self.seconds, 3)
+            self._log.line(kind="step", **line)
+            self.plugins.emit("benchdog_step_ended", run=self.facts, step=self.step, loss=mean, line=line)
 
     def _rate(self) -> dict[str, float]:
         """Give the learning rate of a tracked optimiser."""

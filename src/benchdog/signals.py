@@ -1,15 +1,40 @@
-"""Signals during a run: noticed at once, obeyed after the step."""
+"""Signals: during a run noticed at once and obeyed after the step, elsewhere an end with its own exit code."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from benchdog import paths
 from benchdog.errors import Stopped
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends what is under way as Ctrl-C does, with another exit code."""
+
+    code = 143
+
+
+@contextmanager
+def heeded() -> Iterator[None]:
+    """Let SIGTERM be raised, so that what is open is closed and the exit code is told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Signals:
@@ -27,7 +52,7 @@ class Signals:
 
     def notice(self, number: int, frame: FrameType | None) -> None:
         if self.number:
-            raise KeyboardInterrupt
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
         self.number = number
 
     def __exit__(self, *exc: object) -> None:
@@ -35,8 +60,8 @@ class Signals:
             signal.signal(number, handler)
 
 
-def interrupted(run: Path, resumable: bool) -> Stopped:
-    """Say how to go on after Ctrl-C where no step is done: before the first, after the last, or at the second one."""
+def interrupted(run: Path, resumable: bool, code: int) -> Stopped:
+    """Say how to go on after a signal outside of steps: before the first, after the last, or at the second signal."""
     short = paths.short(run)
     on, again = f"Go on with: benchdog train --resume {short}", f"Begin again: benchdog train {short}/recipe.toml"
-    return Stopped("Stopped before artifact and report were written.", on if resumable else again, 130)
+    return Stopped("Stopped before artifact and report were written.", on if resumable else again, code)

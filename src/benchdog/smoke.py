@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,18 @@ class Few:
         return result
 
 
-def try_all(draft: Draft, quiet: bool = False) -> list[dict[str, Any]]:
-    """Try every stage on one batch; give a line per stage. A stage that fails raises what a run would."""
+def try_all(
+    draft: Draft, quiet: bool = False, tell: Callable[[Mapping[str, Any]], None] | None = None
+) -> list[dict[str, Any]]:
+    """Try every stage on one batch; give a line per stage, to `tell` at once. A failure is raised as a run's."""
     lines: list[dict[str, Any]] = []
 
     def stage(name: str, work: Callable[[], str]) -> None:
         begun = time.perf_counter()
         said = work()
         lines.append({"stage": name, "seconds": round(time.perf_counter() - begun, 2), "said": said})
+        if tell is not None:
+            tell(lines[-1])
         if not quiet:
             print(f"{name:<12} {said}  ({lines[-1]['seconds']:.1f} s)", file=sys.stderr, flush=True)
 

@@ -17,10 +17,12 @@ from typer.main import get_command
 from benchdog import __version__
 from benchdog.cli import local
 from benchdog.cli.foreign import commands, refuse
-from benchdog.cli.guesses import only_once
-from benchdog.errors import BenchdogError, Failed, nearest
+from benchdog.cli.guesses import usual
+from benchdog.errors import BenchdogError, Failed, Stopped, nearest
+from benchdog.signals import heeded
 
 if TYPE_CHECKING:
+    from benchdog.documents import Lines
     from benchdog.plugins import Plugins
 
 COMMANDS = {
@@ -37,6 +39,7 @@ COMMANDS = {
     "new": "Write a commented recipe.",
     "doctor": "Check this machine and say what to mend.",
     "schema": "Print the JSON Schema of a recipe.",
+    "completion": "Complete commands and names in a shell.",
 }
 
 
@@ -45,6 +48,8 @@ class Shared:
     """What the root's options say, for every command."""
 
     local: list[Path] = field(default_factory=list)
+    lines: Lines | None = None
+    """Where the events of a run are written for a program."""
     _plugins: Plugins | None = None
 
     def plugins(self, more: tuple[str, ...] = (), *, listing: bool = False) -> Plugins:
@@ -58,6 +63,7 @@ class Shared:
 
             seconds = waiting.patience(waiting.LISTING if listing else waiting.WORKING)
             self._plugins = Plugins.discover([*more, *self.local], seconds)
+            self._plugins.lines = self.lines
         return self._plugins
 
 
@@ -83,9 +89,24 @@ class Root(TyperGroup):
         found = getattr(loaded, attribute or ("app" if hasattr(loaded, "app") else "command"))
         app = found if isinstance(found, typer.Typer) else _alone(found, cmd_name)
         app.rich_markup_mode = None  # a plugin's group looks like the others
-        command = get_command(only_once(app))
+        command = get_command(usual(app))
         command.name = cmd_name
         return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; typer would forget which signal ended it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Stopped("Stopped.", "", getattr(error, "code", 130)) from None
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete the commands' names without importing them."""
+        from benchdog.cli.completing import Item
+
+        found = {name: COMMANDS.get(name) or self.foreign[name][2] for name in self.list_commands(ctx)}
+        options = super(TyperGroup, self).shell_complete(ctx, incomplete) if incomplete.startswith("-") else []
+        return [*(Item(name, help=text) for name, text in found.items() if name.startswith(incomplete)), *options]
 
     def _load(self, name: str, target: str) -> tuple[Any, str]:
         """Import a command's module; give it, and the attribute that the target names."""
@@ -184,24 +205,41 @@ def _lighten() -> None:
 
 def main() -> None:
     """Run the command line; every error that a user can act on ends here, as one sentence and an exit code."""
-    as_json = "--json" in sys.argv
+    from benchdog.cli import output
+
     _lighten()
     command = get_command(app)
+    if asked := os.environ.get("BENCHDOG_COMPLETE"):
+        from benchdog.cli.completing import answer
+
+        answer(command, asked)
+        return
+    try:
+        with heeded():
+            code = _carry_out(command, "--json" in sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        output.abandon()
+        code = 0  # `| head` has seen enough
+    finally:
+        output.release()
+    _end(code)
+
+
+def _carry_out(command: Any, as_json: bool) -> int:
     try:
         code = command.main(prog_name="benchdog", standalone_mode=False)
         if code == 130:  # what typer makes of Ctrl-C, without a word
-            code = _fail("Stopped.", "", 130, as_json)
+            return _fail("Stopped.", "", 130, as_json)
     except BenchdogError as error:
-        code = _fail(error.message, error.hint, error.code, as_json)
-    except (typer.Abort, KeyboardInterrupt):
-        code = _fail("Stopped.", "", 130, as_json)
+        return _fail(error.message, error.hint, error.code, as_json)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        return _fail("Stopped.", "", getattr(error, "code", 130), as_json)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0  # `| head` has seen enough
+        raise
     except Exception as error:
-        code = _usage(error, as_json) if hasattr(error, "format_message") else _unforeseen(error, as_json)
-    sys.stdout.flush()
-    _end(code if isinstance(code, int) else 0)
+        return _usage(error, as_json) if hasattr(error, "format_message") else _unforeseen(error, as_json)
+    return code if isinstance(code, int) else 0
 
 
 def _end(code: int) -> None:
@@ -215,7 +253,7 @@ def _end(code: int) -> None:
 
 def _usage(error: Any, as_json: bool) -> int:
     """Tell a mistake in flags or arguments, which typer found."""
-    from benchdog.cli.output import emit_json, say
+    from benchdog.cli.output import complain
 
     text, hint = error.format_message(), ""
     if getattr(error, "option_name", "") == "--plugin":
@@ -226,11 +264,10 @@ def _usage(error: Any, as_json: bool) -> int:
         if hint := meant(error):
             error.possibilities = None
             text = error.format_message()
-    if as_json:
-        emit_json({"error": {"message": text, "hint": hint, "code": error.exit_code}})
+    _told(text, hint, int(error.exit_code), as_json)
     error.show()
     if hint:
-        say(f"  {hint}")
+        complain(f"  {hint}")
     return int(error.exit_code)
 
 
@@ -247,10 +284,17 @@ def _unforeseen(error: Exception, as_json: bool) -> int:
 
 
 def _fail(message: str, hint: str, code: int, as_json: bool) -> int:
-    from benchdog.cli.output import emit_json, say
+    from benchdog.cli.output import complain
+
+    _told(message, hint, code, as_json)
+    mark = "" if code in (130, 143) else "error: "
+    complain(f"{mark}{message}" + (f"\n  {hint}" if hint else ""))
+    return code
+
+
+def _told(message: str, hint: str, code: int, as_json: bool) -> None:
+    """Print the document of an error, in one line: it may end a stream of events."""
+    from benchdog.cli.output import emit_line
 
     if as_json:
-        emit_json({"error": {"message": message, "hint": hint, "code": code}})
-    mark = "" if code in (130, 143) else "error: "
-    say(f"{mark}{message}" + (f"\n  {hint}" if hint else ""))
-    return code
+        emit_line({"error": {"message": message, "hint": hint, "code": code}})

@@ -6,14 +6,33 @@ from typing import Annotated, Any
 
 import typer
 
+from benchdog.cli import completing
+from benchdog.cli.completing import components
+
 What = Annotated[
     str,
-    typer.Argument(metavar="[RECIPE|SOURCE]", help="A recipe (.toml), a source, a .csv file or a folder of images."),
+    typer.Argument(
+        metavar="[RECIPE|SOURCE]",
+        help="A recipe (.toml), a source, a .csv file or a folder of images.",
+        autocompletion=completing.what,
+    ),
 ]
-Model = Annotated[str | None, typer.Option(help="The model: a name, package.module:Class or file.py:Class.")]
-Task = Annotated[str | None, typer.Option(help="The task; else the target decides.")]
-Trainer = Annotated[str | None, typer.Option(help="The trainer.")]
-Backend = Annotated[str | None, typer.Option(help="The hardware: auto, cpu, cuda, mps.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="The model: a name, package.module:Class or file.py:Class.", autocompletion=components("model")
+    ),
+]
+Task = Annotated[
+    str | None, typer.Option(help="The task; else the target decides.", autocompletion=components("task"))
+]
+Trainer = Annotated[str | None, typer.Option(help="The trainer.", autocompletion=components("trainer"))]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        help="The hardware: auto, cpu, cuda, mps.", autocompletion=components("backend", ("auto", "What is here."))
+    ),
+]
 Data = Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")]
 Target = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="The column to answer; once for each of several.")
@@ -29,7 +48,10 @@ Memory = Annotated[
 Rate = Annotated[float | None, typer.Option(help="Learning rate.")]
 Seed = Annotated[int | None, typer.Option(help="The number that all random choices come from.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that read and decode.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.", autocompletion=completing.settings),
+]
 
 KEYS = {
     "model": "model.name",

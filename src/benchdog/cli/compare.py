@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
+from benchdog.cli import completing
 from benchdog.cli.output import columns, emit_json, say
-
-FORMAT = 0
 
 
 def command(
     runs: Annotated[
-        list[str], typer.Argument(help="Two or more: runs by name, by folder, or last; the name of repeated runs.")
+        list[str],
+        typer.Argument(
+            help="Two or more: runs by name, by folder, or last; the name of repeated runs.",
+            autocompletion=completing.runs,
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -42,7 +45,7 @@ def command(
         draw(read, out)
     if as_json:
         emit_json(
-            {"format": FORMAT, "runs": names, "metrics": metrics, "recipe": differing, "verdict": verdict,
+            {"runs": names, "metrics": metrics, "recipe": differing, "verdict": verdict,
              "intervals": {key: [each.intervals().get(key) for each in read] for key in metrics},
              "faults": {each.name: each.faults for each in read if each.faults},
              "out": str(out.absolute()) if out else None}

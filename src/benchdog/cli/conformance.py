@@ -13,8 +13,6 @@ from benchdog.cli.output import emit_json
 if TYPE_CHECKING:
     from benchdog.testing.results import Result
 
-FORMAT = 1
-
 
 def check(
     target: Annotated[str, typer.Argument(metavar="PACKAGE|FILE", help="A plugin, its package, or a plugin file.")],
@@ -44,7 +42,6 @@ def check(
     if as_json:
         emit_json(
             {
-                "format": FORMAT,
                 "checked": target,
                 "conforms": not count["fault"],
                 "counts": count,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchdog.cli import completing
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 from benchdog.facts import readable
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from benchdog.api import Source, Spec, Split
     from benchdog.loading import Samples
 
-FORMAT = 0
 COUNTED = 20_000
 """Samples up to which targets are counted one by one, for a source that doesn't give them at once."""
 SAMPLED = 64
@@ -21,7 +21,14 @@ SAMPLED = 64
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the source.")]
-One = Annotated[str, typer.Argument(metavar="SOURCE", help="A source, a .csv file, a folder of images or a recipe.")]
+One = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A source, a .csv file, a folder of images or a recipe.",
+        autocompletion=completing.what,
+    ),
+]
 
 app = typer.Typer(
     help="List, fetch, look at, verify and prune data.",
@@ -46,7 +53,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         for name, found in sorted(ctx.obj.plugins().all("source").items())
     ]  # fmt: skip
     if as_json:
-        emit_json({"format": FORMAT, "folder": str(cache_dir()), "bytes": sum(held.values()), "sources": rows})
+        emit_json({"folder": str(cache_dir()), "bytes": sum(held.values()), "sources": rows})
         return
     table = [(row["name"], readable(row["cached"]), row["summary"]) for row in rows]
     typer.echo(columns(table, ("source", "cached", "summary")))
@@ -63,7 +70,7 @@ def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fal
     folder = cache_dir() / cache.folder_name(name)
     held = cache.size(folder)
     if as_json:
-        emit_json({"format": FORMAT, "source": name, "folder": str(folder), "bytes": held})
+        emit_json({"source": name, "folder": str(folder), "bytes": held})
     elif held:
         typer.echo(folder)
         say(f"{name}: {readable(held)} in the cache")
@@ -85,7 +92,7 @@ def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fals
     notes = [*sharing.sentences(sharing.seen(made), sizes), *getattr(made, "notes", ())]
     if as_json:
         emit_json({
-            "format": FORMAT, "source": name, "spec": spec.to_json(), "samples": sizes, "targets": counts,
+            "source": name, "spec": spec.to_json(), "samples": sizes, "targets": counts,
             "notes": notes,
         })  # fmt: skip
         return
@@ -122,7 +129,7 @@ def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fa
             compared[split] = _decode_some(samples)
             check_fast_path(samples, SAMPLED)
     if as_json:
-        emit_json({"format": FORMAT, "source": name, "files": files, "samples": compared})
+        emit_json({"source": name, "files": files, "samples": compared})
         return
     decoded = ", ".join(f"{n} of {split}" for split, n in compared.items())
     say(f"{name}: good. Files checked: {len(files)}; samples decoded: {decoded or 'none, it is a stream'}.")
@@ -131,7 +138,14 @@ def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fa
 @app.command("prune")
 def prune(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="[SOURCE]", help="A source; else all of the cache.")] = "",
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="A source; else all of the cache.",
+            autocompletion=completing.components("source"),
+        ),
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -149,10 +163,12 @@ def prune(
     if chosen and not yes:
         if as_json or not is_terminal():
             raise BadUsage(f"This removes {readable(total)} in {cache_dir()}.", "Add --yes to do it.")
-        typer.confirm(f"Remove {readable(total)} ({', '.join(chosen)})?", abort=True, err=True)
+        if not typer.confirm(f"Remove {readable(total)} ({', '.join(chosen)})?", err=True):
+            say("Nothing was removed.")
+            return
     freed = {folder: cache.remove(cache_dir() / folder) for folder in chosen}
     if as_json:
-        emit_json({"format": FORMAT, "folder": str(cache_dir()), "removed": freed})
+        emit_json({"folder": str(cache_dir()), "removed": freed})
     else:
         say(f"{readable(sum(freed.values()))} freed in {cache_dir()}")
 

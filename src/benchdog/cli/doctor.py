@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from benchdog.checks import Check
     from benchdog.plugins import Plugins
 
-FORMAT = 0
-
 
 def command(
     ctx: typer.Context,
@@ -43,7 +41,7 @@ def command(
             _show(check)
     count = {state: sum(check.state == state for check in checks) for state in ("ok", "warning", "wrong")}
     if as_json:
-        emit_json({"format": FORMAT, "benchdog": __version__, **count, "checks": [asdict(c) for c in checks]})
+        emit_json({"benchdog": __version__, **count, "checks": [asdict(c) for c in checks]})
     else:
         say(_verdict(count["wrong"], count["warning"]))
     raise typer.Exit(1 if count["wrong"] else 0)

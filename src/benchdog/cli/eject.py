@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-FORMAT = 0
+from benchdog.cli import completing
 
 
 def command(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.")] = "last",
+    run: Annotated[
+        str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=completing.runs)
+    ] = "last",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the program here, not to stdout.")] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the samples here; else data.npz beside the program.")
@@ -43,7 +45,7 @@ def command(
     ejecting.write(ejected, data, out)
     if as_json:
         files = {"program": out, "data": data}
-        emit_json({"format": FORMAT, "run": folder.name, **files, "text": ejected.text})
+        emit_json({"run": folder.name, **files, "text": ejected.text})
     elif out is None:
         typer.echo(ejected.text, nl=False)
     lines, size = ejected.text.count("\n"), readable(data.stat().st_size)

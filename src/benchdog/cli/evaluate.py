@@ -8,13 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
+from benchdog.cli import completing
 from benchdog.cli.output import columns, emit_json, say
 
 
 def command(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.")] = "last",
-    split: Annotated[str, typer.Option(help="test, valid or train.")] = "test",
+    model: Annotated[
+        str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=completing.runs)
+    ] = "last",
+    split: Annotated[
+        str, typer.Option(help="test, valid or train.", autocompletion=completing.words("test", "valid", "train"))
+    ] = "test",
     by: Annotated[
         str | None,
         typer.Option(metavar="COLUMN|folder|class", help="Measure parts of the samples too, the worst first."),

@@ -7,17 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
+from benchdog.cli import completing
 from benchdog.cli.asked import pairs
 from benchdog.cli.output import columns, emit_json, say
 from benchdog.facts import readable
-
-FORMAT = 0
 
 
 def command(
     ctx: typer.Context,
     model: Annotated[
-        str, typer.Argument(help='A run\'s name, "last", the folder of a run or an artifact, or a ready-made model.')
+        str,
+        typer.Argument(
+            help='A run\'s name, "last", the folder of a run or an artifact, or a ready-made model.',
+            autocompletion=completing.models,
+        ),
     ],
     to: Annotated[
         str,
@@ -25,6 +28,7 @@ def command(
             "--to",
             help="The exporter: torch-export, torchscript, safetensors, onnx (benchdog-onnx), "
             "or another of `benchdog plugins list`.",
+            autocompletion=completing.components("exporter"),
         ),
     ] = "",
     out: Annotated[Path | None, typer.Option(help="The export's folder; exports/<exporter> in the run's.")] = None,
@@ -60,7 +64,7 @@ def command(
     )
     plugins.close()
     if as_json:
-        emit_json({"format": FORMAT, **report})
+        emit_json({**report})
         return
     for warning in report["warnings"]:
         say(f"warning: {warning}")

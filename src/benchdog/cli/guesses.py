@@ -1,24 +1,44 @@
-"""Flags that people guess, and flags that are given twice."""
+"""What all commands share: --quiet, a stdout kept for JSON, no flag given twice; and flags that people guess."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Container
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
-from typer import Typer
+from typer import Option, Typer
 from typer.core import TyperCommand
+from typer.main import get_command
 
+from benchdog import terminal
+from benchdog.cli import output
 from benchdog.errors import BadUsage, BenchdogError
 
 SHORT = {"o": "out", "output": "out"}
 """What other tools call a flag that is no key of a recipe."""
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Say nothing but errors while working.")]
 NAMED = ("model", "task", "trainer", "backend")
 
 
-class Once(TyperCommand):
-    """A command that refuses two values for a flag that takes one: the last would win without a word."""
+class Command(TyperCommand):
+    """A command that takes --quiet, prints nothing but its document under --json, and refuses a flag given twice.
+
+    Of two values for a flag that takes one the last would win without a word.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._own = any("--quiet" in param.opts for param in self.params)
+        if not self._own:
+            self.params.append(_quiet_flag())
+
+    def invoke(self, ctx: Any) -> Any:
+        """Be as quiet as was asked for, then do the work."""
+        terminal.hush(bool(ctx.params["quiet"] if self._own else ctx.params.pop("quiet")))
+        if ctx.params.get("as_json"):
+            output.reserve()
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Look at the words before they are parsed."""
@@ -26,14 +46,24 @@ class Once(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def only_once(app: Typer) -> Typer:
-    """Let an app's commands refuse flags that are given twice; a class of somebody's own stays."""
+def usual(app: Typer) -> Typer:
+    """Give an app's commands what all commands share; a class of somebody's own stays."""
     for info in app.registered_commands:
-        info.cls = Once if info.cls in (None, TyperCommand) else info.cls
+        info.cls = Command if info.cls in (None, TyperCommand) else info.cls
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            only_once(group.typer_instance)
+            usual(group.typer_instance)
     return app
+
+
+def _quiet_flag() -> Any:
+    """Make the flag as typer makes those of a function."""
+
+    def flag(quiet: Quiet = False) -> None: ...
+
+    app = Typer(add_completion=False)
+    app.command()(flag)
+    return get_command(app).params[0]
 
 
 def _refuse_twice(params: list[Any], args: list[str]) -> None:

@@ -7,15 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
-from benchdog.cli import asked
+from benchdog.cli import asked, completing
 
 
 def command(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(help="A source, a .csv file, a folder of images, or a shipped recipe.")],
-    task: Annotated[str, typer.Option(help="The task; else the target decides.")] = "auto",
-    model: Annotated[str, typer.Option(help="The model; else task and data decide.")] = "auto",
-    trainer: Annotated[str, typer.Option(help="The trainer.")] = "supervised",
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A source, a .csv file, a folder of images, or a shipped recipe.",
+            autocompletion=completing.components("source"),
+        ),
+    ],
+    task: Annotated[
+        str, typer.Option(help="The task; else the target decides.", autocompletion=completing.components("task"))
+    ] = "auto",
+    model: Annotated[
+        str, typer.Option(help="The model; else task and data decide.", autocompletion=completing.components("model"))
+    ] = "auto",
+    trainer: Annotated[
+        str, typer.Option(help="The trainer.", autocompletion=completing.components("trainer"))
+    ] = "supervised",
     target: asked.Target = None,
     out: Annotated[Path | None, typer.Option(help="Write it to a new file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -43,6 +55,6 @@ def command(
         files.write_text(out, text)
         say(f"Written: {out}. Train with: benchdog train {out}")
     if as_json:
-        emit_json({"format": 0, "recipe": text, "path": None if out is None else str(out)})
+        emit_json({"recipe": text, "path": None if out is None else str(out)})
     elif out is None:
         typer.echo(text, nl=False)

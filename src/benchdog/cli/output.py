@@ -3,36 +3,93 @@
 from __future__ import annotations
 
 import json
-import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
+
+from benchdog import terminal
+from benchdog.documents import Lines, line, plain, stamped
+
+_kept: list[tuple[TextIO, TextIO | None]] = []
+"""The stdout that was found, and where documents go, while everything else is sent to stderr."""
 
 
 def say(text: str) -> None:
-    """Tell a person something, on stderr."""
+    """Tell a person something, on stderr, if they want to be told."""
+    if not terminal.quiet():
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Tell a person what they must know, on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
-def emit_json(value: Any) -> None:
-    """Print one JSON document on stdout; what is not a number becomes null."""
-    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n")
-    sys.stdout.flush()
+def emit_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON document on stdout, with the number of its format; what is not a number becomes null."""
+    write_json(stamped(value))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+def write_json(value: Any) -> None:
+    """Print JSON that is no document of Benchdog's own kind."""
+    _write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
+
+
+def emit_line(value: Mapping[str, Any]) -> None:
+    """Print one JSON document in one line."""
+    _write(line(value))
+
+
+def lines() -> Lines:
+    """Give what writes events on stdout, line by line."""
+    return Lines(_documents())
+
+
+def reserve() -> None:
+    """Keep stdout for documents: whatever else is printed, by whatever code, in Python or below, goes to stderr."""
+    if _kept:
+        return
+    found = sys.stdout
+    found.flush()
+    documents = None
+    with suppress(OSError, ValueError):  # a stream in memory has no number
+        number, others = found.fileno(), sys.stderr.fileno()
+        documents = os.fdopen(os.dup(number), "w", encoding="utf-8", newline="\n")
+        os.dup2(others, number)
+    _kept.append((found, documents))
+    sys.stdout = sys.stderr
+
+
+def release() -> None:
+    """Give stdout back."""
+    while _kept:
+        found, documents = _kept.pop()
+        sys.stdout = found
+        if documents is not None:
+            os.dup2(documents.fileno(), found.fileno())
+            with suppress(BrokenPipeError):
+                documents.close()
+
+
+def abandon() -> None:
+    """Write no more where nobody reads."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (_documents(), sys.stdout):
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+
+
+def _documents() -> TextIO:
+    found, documents = _kept[-1] if _kept else (sys.stdout, None)
+    return documents or found
+
+
+def _write(text: str) -> None:
+    documents = _documents()
+    documents.write(text)
+    documents.flush()
 
 
 def columns(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:

@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli import asked
+from benchdog.cli import asked, completing
 
 
 def command(
     ctx: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="RECIPE|SOURCE", help="What `train` would be given.")],
-    model: Annotated[str | None, typer.Option(help="The model.")] = None,
+    what: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE|SOURCE", help="What `train` would be given.", autocompletion=completing.what),
+    ],
+    model: asked.Model = None,
     data: Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")] = None,
     target: asked.Target = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.")
-    ] = None,
+    set_: asked.Settings = None,
     run_code: Annotated[bool, typer.Option("--run-code", help="Run the local files that the recipe names.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

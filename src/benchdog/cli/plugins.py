@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
+from benchdog.cli import completing
 from benchdog.cli.conformance import check
 from benchdog.cli.output import columns, emit_json, say
 from benchdog.cli.plugins_new import new
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from benchdog.found import Found, Plugin
     from benchdog.plugins import Plugins
 
-FORMAT = 0
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     plugins: Plugins = ctx.obj.plugins(listing=True)
     rows = list(_rows(plugins))
     if as_json:
-        emit_json({"format": FORMAT, "plugins": rows})
+        emit_json({"plugins": rows})
         return
     table = [line for row in rows for line in _lines(row)]
     typer.echo(columns(table, ("plugin", "version", "health", "offers")))
@@ -49,7 +49,9 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command("info")
 def info(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="The name of a plugin or of a component.")],
+    name: Annotated[
+        str, typer.Argument(help="The name of a plugin or of a component.", autocompletion=completing.anything)
+    ],
     as_json: Json = False,
 ) -> None:
     """Show a plugin or a component: what it is, what it needs, its options."""
@@ -61,7 +63,7 @@ def info(
 
         raise BadUsage(f"There is no plugin or component {name!r}.", nearest(name, _names(plugins)))
     if as_json:
-        emit_json({"format": FORMAT, "plugins": owners, "components": found})
+        emit_json({"plugins": owners, "components": found})
         return
     typer.echo("\n\n".join([_plugin_text(each) for each in owners] + [_component_text(each) for each in found]))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchdog.cli import completing
 from benchdog.cli.asked import pairs
 from benchdog.cli.output import emit_json, say
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from benchdog.opening import Opened
     from benchdog.plugins import Plugins
 
-FORMAT = 0
 FORMATS = ("table", "csv", "jsonl")
 BATCH = 64
 WARNED = 20
@@ -30,11 +30,14 @@ def command(
     model: Annotated[
         str,
         typer.Argument(
-            help='A run\'s name, "last", the folder of a run, an artifact or an export, or a ready-made model.'
+            help='A run\'s name, "last", the folder of a run, an artifact or an export, or a ready-made model.',
+            autocompletion=completing.models,
         ),
     ],
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")],
-    fmt: Annotated[str, typer.Option("--format", help="table, csv or jsonl.")] = "table",
+    fmt: Annotated[
+        str, typer.Option("--format", help="table, csv or jsonl.", autocompletion=completing.words(*FORMATS))
+    ] = "table",
     out: Annotated[Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")] = False,
     settings: Annotated[
@@ -65,7 +68,6 @@ def command(
         bad = [{"id": each.id, "why": each.why} for each in counts.bad]
         emit_json(
             {
-                "format": FORMAT,
                 "model": str(opened.path),
                 "task": opened.task_name,
                 "answers": rows,

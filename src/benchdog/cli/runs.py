@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli import compare, why
+from benchdog.cli import compare, completing, why
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 
 if TYPE_CHECKING:
     from benchdog.report.facts import Facts
 
-FORMAT = 0
 HEADS = ("run", "source", "model", "status", "epochs", "monitored", "baseline", "when")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")]
-One = Annotated[str, typer.Argument(help="A run's name, its folder, or last.")]
+One = Annotated[str, typer.Argument(help="A run's name, its folder, or last.", autocompletion=completing.runs)]
 
 app = typer.Typer(
     help="List, compare and remove runs.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -34,7 +33,7 @@ def list_(as_json: Json = False, runs_dir: RunsDir = None) -> None:
     folder = paths.runs_dir(runs_dir)
     rows = [_row(path) for path in reversed(runs(folder))]
     if as_json:
-        emit_json({"format": FORMAT, "folder": str(folder), "runs": rows})
+        emit_json({"folder": str(folder), "runs": rows})
         return
     if not rows:
         say(f"There are no runs in {folder}. Make one: benchdog train digits")
@@ -60,7 +59,7 @@ def show(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> 
             "recipe": read.recipe,
         }
         told |= {"exports": [name for name, _ in read.exports], "error": read.run.get("error")}
-        emit_json({"format": FORMAT, **row, **told, "faults": read.faults})
+        emit_json({**row, **told, "faults": read.faults})
         return
     said = [part for part in (top.answer, top.others, top.verdict) if part]
     typer.echo("\n".join([*said, ""] if said else []) + columns([_cells(row)], HEADS))
@@ -86,14 +85,16 @@ def report(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -
 
     path = write(_find(run, runs_dir))
     if as_json:
-        emit_json({"format": FORMAT, "run": path.parent.name, "report": str(path)})
+        emit_json({"run": path.parent.name, "report": str(path)})
     else:
         typer.echo(path)
 
 
 @app.command("rm")
 def rm(
-    runs: Annotated[list[str], typer.Argument(help="Runs to remove: names, or last.")],
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs to remove: names, or last.", autocompletion=completing.runs)
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
@@ -115,7 +116,7 @@ def rm(
     for folder in folders:
         _remove(folder)
     if as_json:
-        emit_json({"format": FORMAT, "removed": [folder.name for folder in folders]})
+        emit_json({"removed": [folder.name for folder in folders]})
     else:
         say(f"Removed {names}.")
 

@@ -12,7 +12,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="JSON is what it prints in any case.")] = False,
 ) -> None:
     """Print the JSON Schema of a recipe, for completion and checks in an editor."""
-    from benchdog.cli.output import emit_json
+    from benchdog.cli.output import write_json
     from benchdog.schema import recipe_schema
 
-    emit_json(recipe_schema(ctx.obj.plugins()))
+    write_json(recipe_schema(ctx.obj.plugins()))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli import asked
+from benchdog.cli import asked, completing
 
 if TYPE_CHECKING:
     from benchdog.draft import Draft
@@ -42,24 +42,31 @@ def command(
         int, typer.Option(min=1, metavar="N", help="Train under N seeds; tell mean and spread of the test metrics.")
     ] = 1,
     name: Annotated[str, typer.Option(help="The run's name.")] = "",
-    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run: its name, folder, or last.")] = "",
+    resume: Annotated[
+        str,
+        typer.Option(
+            metavar="RUN", help="Go on with a run: its name, folder, or last.", autocompletion=completing.runs
+        ),
+    ] = "",
     smoke: Annotated[bool, typer.Option("--smoke", help="Try everything on one batch, then throw it away.")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="With --resume: run the code that a run from elsewhere brings.")
     ] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines, the result last.")] = False,
 ) -> None:
     """Train a model: raw data to an artifact, in one run's folder."""
     from benchdog import paths, pipeline
     from benchdog import run as runs
     from benchdog.asking import ask
     from benchdog.budget import seconds_of
-    from benchdog.cli.output import emit_json, say
+    from benchdog.cli.output import emit_line, lines, say
     from benchdog.errors import BadUsage
     from benchdog.layers import flags
 
+    if as_json and not smoke:  # what is tried there are no runs
+        ctx.obj.lines = lines()
     given = asked.by_key(
         model=model,
         task=task,
@@ -91,11 +98,7 @@ def command(
         if smoke and repeat > 1:
             raise BadUsage("--smoke tries one run, and keeps none.", "Leave --repeat out.")
         if smoke:
-            from benchdog.smoke import try_all
-
-            lines = try_all(draft, quiet=quiet)
-            if as_json:
-                emit_json({"format": 0, "steps": lines})
+            _smoke(draft, quiet, as_json)
             return
         if limit and "loop.epochs" in draft.values and draft.values["loop.epochs"].by in ("a flag", what):
             raise BadUsage("Both --time and the number of epochs are given.", "Leave one of them out.")
@@ -108,7 +111,7 @@ def command(
             return
         run = pipeline.train(draft, folder, name=name, quiet=quiet, seconds=limit)
     if as_json:
-        emit_json({**run.facts, "folder": str(run.folder), "artifact": str(run.folder / "artifact")})
+        emit_line({**run.facts, "folder": str(run.folder), "artifact": str(run.folder / "artifact")})
         return
     if not quiet:
         for line in _best(run):
@@ -117,6 +120,19 @@ def command(
         say(f"report:   {place / 'report.html'}\nartifact: {place / 'artifact'}")
     if quiet or not sys.stdout.isatty():
         typer.echo(run.folder)
+
+
+def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
+    """Try all stages on one batch."""
+    from benchdog.cli.output import emit_line
+    from benchdog.smoke import try_all
+
+    def tell(stage: Mapping[str, Any]) -> None:
+        emit_line({"event": "stage_ended", **stage})
+
+    stages = try_all(draft, quiet=quiet, tell=tell if as_json else None)
+    if as_json:
+        emit_line({"steps": stages})
 
 
 def _best(run: Run) -> Iterator[str]:
@@ -143,12 +159,12 @@ def _repeat(
     ctx: typer.Context, draft: Draft, folder: Path, times: int, name: str, quiet: bool, as_json: bool
 ) -> None:
     """Train under several seeds and tell how far the figures are spread."""
-    from benchdog.cli.output import columns, emit_json, say
+    from benchdog.cli.output import columns, emit_line, say
     from benchdog.repeating import SUFFIX, repeat
 
     told = repeat(draft, folder, times, ctx.obj.plugins, name=name, quiet=quiet)
     if as_json:
-        emit_json(told)
+        emit_line(told)
         return
     rows = []
     for metric, line in told["metrics"].items():

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
+from benchdog.cli import completing
 from benchdog.cli.output import columns, emit_json, say
-
-FORMAT = 0
 
 
 def command(
-    one: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.")],
-    other: Annotated[str, typer.Argument(help="The other run.")],
+    one: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=completing.runs)],
+    other: Annotated[str, typer.Argument(help="The other run.", autocompletion=completing.runs)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     runs_dir: Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")] = None,
 ) -> None:
@@ -31,7 +30,7 @@ def command(
     if as_json:
         told = [{**asdict(parting), "values": list(parting.values)} for parting in found]
         names, fault = [folder.name for folder in folders], compared.fault or None
-        emit_json({"format": FORMAT, "runs": names, "partings": told, "same_steps": same, "fault": fault})
+        emit_json({"runs": names, "partings": told, "same_steps": same, "fault": fault})
         if fault:
             raise typer.Exit(BadData.code)
         return

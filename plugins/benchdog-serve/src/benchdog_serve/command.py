@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from benchdog.cli.completing import models
 
 UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
@@ -15,7 +16,10 @@ UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2
 def command(
     ctx: typer.Context,
     model: Annotated[
-        str, typer.Argument(help='A run\'s name, "last", or the folder of a run, an artifact, an export.')
+        str,
+        typer.Argument(
+            help='A run\'s name, "last", or the folder of a run, an artifact, an export.', autocompletion=models
+        ),
     ],
     host: Annotated[str, typer.Option(help="The address; 0.0.0.0 lets the network in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes one that is free.")] = 8000,
@@ -32,7 +36,7 @@ def command(
 ) -> None:
     """Serve a model over HTTP, with a page to try it, until Ctrl-C."""
     from benchdog import opening
-    from benchdog.cli.output import say
+    from benchdog.cli.output import emit_line, say
     from benchdog.cli.predict import find
     from benchdog_serve import server
     from benchdog_serve.app import Limits, Service, build
@@ -56,7 +60,7 @@ def command(
             def started() -> None:
                 say(f"Serving {service.name} at {url} (Ctrl-C stops)")
                 if as_json:
-                    typer.echo(json.dumps({"url": url}))
+                    emit_line({"url": url})
 
             app = build(service, server.allowed(taken, host, allow_host or []))
             server.serve(app, taken, started)
