@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import published_schemas
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -28,6 +30,11 @@ class Result:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """Give the JSON lines of `train --json`: events, the result last."""
+        return [json.loads(line) for line in self.out.splitlines()]
 
 
 Bench = Callable[..., Result]
@@ -78,6 +85,7 @@ def run_bench(
     result = Result(done.stdout, done.stderr, done.returncode)
     assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
     assert "Traceback" not in result.err, result.err
+    published_schemas.check(args, result.out)
     return result
 
 

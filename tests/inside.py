@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from torch import nn
 
+import published_schemas
 from benchdog import cli
 from conftest import Result
 
@@ -31,6 +32,7 @@ def run(*args: object, cwd: Path, code: int | None = 0) -> Result:
     assert isinstance(ended, int)
     result = Result(out.getvalue(), err.getvalue(), ended)
     assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
+    published_schemas.check(args, result.out)
     return result
 
 

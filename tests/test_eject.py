@@ -321,7 +321,7 @@ def test_stdout_carries_the_program_alone(programs, tmp_path):
     run("eject", "cnn", cwd=place)
     assert (place / "data.npz").is_file()
     told = json.loads(run("eject", "cnn", "--json", "--force", cwd=place).out)
-    assert (told["format"], told["run"], told["program"], told["data"]) == (0, "cnn", None, "data.npz")
+    assert (told["format"], told["run"], told["program"], told["data"]) == (1, "cnn", None, "data.npz")
     assert told["text"] == made["cnn"].read_text(encoding="utf-8")
     assert made["cnn"].read_text(encoding="utf-8") == run("eject", "cnn", "--force", cwd=place).out
 

@@ -38,7 +38,7 @@ def test_the_second_run_has_the_next_number_and_a_recipe_the_same_name(tmp_path)
     run("train", "wines.csv", *QUICK, cwd=tmp_path)
     run("train", "runs/wines-linear-1/recipe.toml", "--quiet", cwd=tmp_path)
     assert names(tmp_path) == ["wines-linear-1", "wines-linear-2"]
-    told = run("train", "wines.csv", *QUICK, "--repeat", 2, "--json", cwd=tmp_path).json
+    told = run("train", "wines.csv", *QUICK, "--repeat", 2, "--json", cwd=tmp_path).lines[-1]
     assert told["name"] == "wines-linear-repeated-1"
 
 

@@ -58,7 +58,7 @@ def test_finished_ones_are_kept_and_stopped_ones_go_on(repeated, tmp_path):
     shutil.rmtree(stopped / "artifact")
     (stopped / "evaluation-test.json").unlink()
     before = (tmp_path / "runs/lin-seed-3/run.json").stat().st_mtime_ns
-    told = run(*args, "--repeat", 3, "--json", cwd=tmp_path).json
+    told = run(*args, "--repeat", 3, "--json", cwd=tmp_path).lines[-1]
     assert [line["seed"] for line in told["runs"]] == [3, 4, 5]
     assert (tmp_path / "runs/lin-seed-3/run.json").stat().st_mtime_ns == before
     assert same(stopped, place / "runs/lin-seed-4")
@@ -77,17 +77,17 @@ def test_another_recipe_isnt_mixed_in(repeated):
 def test_without_a_name_each_repetition_has_its_own(repeated, tmp_path):
     place, _ = repeated
     words = ("train", place / "dots.csv", "--model", "linear", "--quiet", "--repeat", 2, "--json", "--epochs")
-    first = run(*words, 1, cwd=tmp_path).json
+    first = run(*words, 1, cwd=tmp_path).lines[-1]
     assert [line["run"] for line in first["runs"]] == [
         "dots-linear-repeated-1-seed-0",
         "dots-linear-repeated-1-seed-1",
     ]
-    assert run(*words, 2, cwd=tmp_path).json["name"] == "dots-linear-repeated-2"
-    assert run(*words, 2, cwd=tmp_path).json["name"] == "dots-linear-repeated-3"
+    assert run(*words, 2, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-2"
+    assert run(*words, 2, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-3"
     (tmp_path / "runs/dots-linear-repeated-3.repeats.json").unlink()  # as if it had been stopped on its way
-    assert run(*words, 2, cwd=tmp_path).json["name"] == "dots-linear-repeated-3"
+    assert run(*words, 2, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-3"
     (tmp_path / "runs/dots-linear-repeated-3.repeats.json").unlink()
-    assert run(*words, 1, cwd=tmp_path).json["name"] == "dots-linear-repeated-4"
+    assert run(*words, 1, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-4"
 
 
 @pytest.mark.parametrize(

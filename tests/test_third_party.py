@@ -33,7 +33,7 @@ def test_installed_by_pip(tmp_path):
         assert "Traceback" not in ended.stderr
         return Result(ended.stdout, ended.stderr, ended.returncode)
 
-    trained = bench("train", "recipe.toml", "--name", "mine", "--json").json
+    trained = bench("train", "recipe.toml", "--name", "mine", "--json").lines[-1]
     assert (trained["source"], trained["model"], trained["trainer"]) == ("rings", "ring-net", "noisy")
     assert trained["best"]["value"] > 0.95
     assert bench("export", "mine", "--to", "ring-graph", "--json").json["exporter"] == "ring-graph"

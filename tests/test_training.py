@@ -290,9 +290,10 @@ def test_a_signal_to_a_process_writes_a_checkpoint_and_the_run_goes_on(place, nu
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    told = json.loads(out)["error"]
-    assert told["code"] == code
-    assert "a checkpoint is written" in told["message"]
+    *events, last = map(json.loads, out.splitlines())
+    assert {line["event"] for line in events} >= {"run_started", "step_ended", "checkpoint_saved"}
+    assert last["error"]["code"] == code
+    assert "a checkpoint is written" in last["error"]["message"]
     folder = place / "runs" / f"signal-{code}"
     assert facts(folder)["status"] == "stopped"
     run("train", "--resume", folder, "--quiet", cwd=place)
@@ -370,7 +371,7 @@ def test_workers_end_with_a_parent_that_was_killed_while_they_began(tmp_path, so
 def test_a_loss_that_is_no_number_stops_with_its_step(place, train, monkeypatch):
     monkeypatch.setenv("NET_NAN", "24")
     said = train("nan", "--json", code=1)
-    told = said.json["error"]
+    told = said.lines[-1]["error"]
     assert told["code"] == 1
     assert "loss is nan at step 24 (epoch 1)" in told["message"]
     assert "--lr" in told["hint"]

@@ -46,7 +46,7 @@ def runs(tmp_path):
 
 def test_list_gives_the_newest_first(bench, runs):
     told = bench("runs", "list", "--json").json
-    assert told["format"] == 0
+    assert told["format"] == 1
     assert [run["name"] for run in told["runs"]] == ["new", "old"]
     first = told["runs"][0]
     assert (first["source"], first["model"], first["status"], first["epochs"]) == ("digits", "cnn", "finished", 5)
@@ -111,7 +111,7 @@ def test_report_writes_the_page_and_prints_its_path(bench, runs):
     assert out == str(runs / "old" / "report.html")
     assert "digits" in (runs / "old" / "report.html").read_text(encoding="utf-8")
     told = bench("runs", "report", "--json").json
-    assert told == {"format": 0, "run": "new", "report": str(runs / "new" / "report.html")}
+    assert told == {"format": 1, "run": "new", "report": str(runs / "new" / "report.html")}
 
 
 # --- compare

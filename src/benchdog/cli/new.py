@@ -30,15 +30,21 @@ def command(
     ] = "supervised",
     target: asked.Target = None,
     out: Annotated[Path | None, typer.Option(help="Write it to a new file.")] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the JSON Schema there, for an editor; the recipe names it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a recipe with every option, its default and its meaning."""
+    import os
+
     from benchdog import files
     from benchdog.asking import source_layer
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage
     from benchdog.layers import shipped_text
-    from benchdog.schema import new_recipe
+    from benchdog.schema import new_recipe, recipe_schema
 
     if source.endswith(".toml"):
         text = shipped_text(source)
@@ -49,12 +55,21 @@ def command(
             given["source.target"] = asked.target_of(target)
         chosen = {"source": layer["source.name"].value, "task": task, "model": model, "trainer": trainer}
         text = new_recipe(ctx.obj.plugins(), chosen, given)
+    if schema is not None:
+        if out is None:
+            raise BadUsage(
+                "--schema goes with --out.", "An editor finds the schema by a path from the recipe's file."
+            )
+        place = Path(os.path.relpath(schema.absolute(), out.absolute().parent)).as_posix()
+        text = f"#:schema {place if place.startswith('.') else f'./{place}'}\n{text}"
     if out is not None:
         if out.exists():
             raise BadUsage(f"{out} exists.", "Choose another --out; nothing is overwritten.")
         files.write_text(out, text)
+        if schema is not None:
+            files.write_json(schema, recipe_schema(ctx.obj.plugins()))
         say(f"Written: {out}. Train with: benchdog train {out}")
     if as_json:
-        emit_json({"recipe": text, "path": None if out is None else str(out)})
+        emit_json({"recipe": text, "path": out and str(out), "schema": schema and str(schema)})
     elif out is None:
         typer.echo(text, nl=False)
