@@ -18,8 +18,10 @@ LOADED = """
 import sys
 sys.argv = ["benchdog"]
 from benchdog.cli import main
-main()
-print("LOADED", *sys.modules, file=open("loaded", "w"))
+try:
+    main()
+finally:
+    print("LOADED", *sys.modules, file=open("loaded", "w"))
 """
 CASES = [
     ("benchdog tr", ["train"]),
@@ -34,7 +36,7 @@ CASES = [
     ("benchdog evaluate --runs-dir elsewhere fa", ["far"]),
     ("benchdog train --resume fi", ["first"]),
     ("benchdog train digits --set loop.ep", ["loop.epochs="]),
-    ("benchdog train digits --model mlp --set model.wi", ["model.width="]),
+    ("benchdog train digits --model mlp --set model.dr", ["model.dropout="]),
     ("benchdog data info dig", ["digits"]),
     ("benchdog plugins info supervis", ["supervised"]),
     ("benchdog completion po", ["powershell"]),
@@ -168,14 +170,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 @has("bash")
 def test_the_tabulator_in_bash_once_it_is_installed(path, monkeypatch):
     home = path / "home"
-    (home / ".bashrc").write_text("alias ll='ls -l'", encoding="utf-8")
+    (home / ".bashrc").write_text("PS1='READY '", encoding="utf-8")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     said = run("completion", "bash", "--install", cwd=path).err
     assert str(home / ".bashrc") in said
     run("completion", "bash", "--install", cwd=path)
     lines = (home / ".bashrc").read_text(encoding="utf-8").splitlines()
-    assert lines == ["alias ll='ls -l'", f". '{home / 'data' / 'benchdog' / 'benchdog.bash'}'"]
+    assert lines == ["PS1='READY '", f". '{home / 'data' / 'benchdog' / 'benchdog.bash'}'"]
     shell = ["bash", "--noprofile", "--rcfile", str(home / ".bashrc"), "-i"]
     assert "train digits " in typed(shell, "benchdog train digi\t", "train digits ", path)
 

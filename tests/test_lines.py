@@ -34,7 +34,7 @@ class Net(torch.nn.Module):
         print("noise in the model")
         return self.layers(x)
 
-def build(spec):
+def build(spec, options=None):
     os.write(1, b"noise below Python\\n")
     subprocess.run([sys.executable, "-c", "print('noise of a child')"], check=True)
     return Net(spec.outputs)
@@ -112,7 +112,7 @@ def test_repeated_runs_tell_which_of_them_it_is(tmp_path):
 
 
 def test_a_failure_is_told_and_ends_the_lines(tmp_path):
-    *events, last = run(*QUICK, "--epochs", 2, "--lr", 1e30, "--json", cwd=tmp_path, code=1).lines
+    *events, last = run(*QUICK, "--epochs", 2, "--lr", 1e39, "--json", cwd=tmp_path, code=1).lines
     assert events[-1]["event"] == "run_failed"
     assert events[-1]["error"] == last["error"]["message"]
 

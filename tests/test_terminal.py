@@ -12,6 +12,7 @@ import pytest
 from conftest import Bench
 
 pty = pytest.importorskip("pty", reason="terminals are POSIX's")
+termios = pytest.importorskip("termios", reason="terminals are POSIX's")
 DRAWN = re.compile(r"\r(?!\n)")
 QUICK = ("train", "digits", "--model", "linear", "--epochs", "1")
 
@@ -19,6 +20,7 @@ QUICK = ("train", "digits", "--model", "linear", "--epochs", "1")
 def on_terminal(*args: str, cwd: Path, typed: str = "", **env: str) -> tuple[int, str]:
     """Run a command with all its streams on a terminal; give its exit code and what was shown."""
     mine, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 100))
     process = subprocess.Popen(
         [sys.executable, "-m", "benchdog", *args],
         cwd=cwd, env={**os.environ, "TERM": "xterm", **env}, stdin=its, stdout=its, stderr=its, close_fds=True,

@@ -94,11 +94,16 @@ class Root(TyperGroup):
         return command
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; typer would forget which signal ended it."""
+        """Run a command; typer would forget which signal ended it, and make a reader's leaving a failure."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Stopped("Stopped.", "", getattr(error, "code", 130)) from None
+        except BrokenPipeError:
+            from benchdog.cli.output import abandon
+
+            abandon()  # `| head` has seen enough
+            return 0
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Complete the commands' names without importing them."""
@@ -213,7 +218,7 @@ def main() -> None:
         from benchdog.cli.completing import answer
 
         answer(command, asked)
-        return
+        _end(0)
     try:
         with heeded():
             code = _carry_out(command, "--json" in sys.argv)

@@ -187,6 +187,7 @@ def _recipes() -> Iterable[Offer]:
 
 
 def _plugins() -> Plugins:
+    from benchdog import waiting
     from benchdog.plugins import Plugins
 
-    return Plugins.discover()
+    return Plugins.discover((), waiting.patience(waiting.LISTING))
