@@ -52,6 +52,7 @@ CASES: dict[Words, tuple[object, ...]] = {
     ("plugins", "list"): (),
     ("plugins", "info"): ("cnn",),
     ("plugins", "check"): ("mine.py",),
+    ("plugins", "new"): ("model", "tiny-net", "--file"),
     ("new",): ("digits",),
     ("doctor",): (),
     ("schema",): (),

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchdog.cli.completing import words
 from benchdog.cli.output import emit_json, say
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
 
-FORMAT = 1
 WORDS = "source, model, task, augmentation, trainer, exporter, backend, observer or command"
 
 
 def new(
     ctx: typer.Context,
-    kind: Annotated[str, typer.Argument(help=f"What to write: {WORDS}.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help=f"What to write: {WORDS}.", autocompletion=words(*WORDS.replace(" or ", ", ").split(", "))
+        ),
+    ],
     name: Annotated[str, typer.Argument(help="Its name, like tiny-net; the package is benchdog-tiny-net.")],
     file: Annotated[bool, typer.Option("--file", help="Write a single file, to be used by --plugin.")] = False,
     output: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write into.")] = Path(),
@@ -45,7 +50,7 @@ def new(
         then = [*first, f"benchdog plugins check {path.name}", *authoring.use(kind, name)]
     if as_json:
         files = sorted(written)
-        emit_json({"format": FORMAT, "kind": kind, "name": name, "path": str(path), "files": files, "next": then})
+        emit_json({"kind": kind, "name": name, "path": str(path), "files": files, "next": then})
         return
     lines = sum(1 for text in written.values() for line in text.splitlines() if line.strip())
     typer.echo(str(path))
