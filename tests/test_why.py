@@ -59,6 +59,23 @@ def test_a_changed_label_is_named(place):
     assert not [p for p in told["partings"] if p["where"] == "recipe"]
 
 
+@pytest.mark.parametrize(("row", "what", "values"), [
+    (65, "target of sample line-66", ["yes (train)", "no (valid)"]),
+    (45, "a sample that first alone has in train or valid", ["at position 33 (train)", "-"]),
+])  # fmt: skip
+def test_a_changed_label_that_moves_a_sample_is_named(place, row, what, values):
+    lines = [*TABLE]
+    lines[row] = lines[row].replace("yes", "?").replace("no", "yes").replace("?", "no")
+    (place / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    try:
+        train(place, f"moved-{row}")
+        data = [p for p in why(place, f"moved-{row}")["partings"] if p["where"] == "data"]
+    finally:
+        (place / "t.csv").write_text("\n".join(TABLE), encoding="utf-8")
+    assert [p["what"] for p in data] == ["samples", what]
+    assert data[1]["values"] == values
+
+
 def test_a_changed_package_is_named(place):
     train(place, "package")
     file = place / "runs" / "package" / "environment.json"

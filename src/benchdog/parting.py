@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchdog import files, prints
-from benchdog.errors import BenchdogError
-from benchdog.loading import Samples, epoch_order
+from benchdog import files
+from benchdog.loading import epoch_order
 from benchdog.logbook import LOSSES
-from benchdog.recipe import Recipe, inside, read_resolved
+from benchdog.parted import Parting, data_partings, names_of
+from benchdog.recipe import inside, read_resolved
 
 WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every", "loader.workers", "loader.memory")
 """Recipe keys that can't change a run's numbers."""
-MOST_LABELS = 12
-"""Labels whose combinations are tried for the one that a fingerprint is of."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parting:
-    """One thing that differs.
-
-    Attributes:
-        where: recipe, data, code, packages, machine, order, loss or weights.
-        what: the key, package, sample or step.
-        values: of the two runs, for people.
-        effect: false for what can't change the numbers.
-    """
-
-    where: str
-    what: str
-    values: tuple[str, str]
-    effect: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +36,7 @@ class Compared:
 
 def compare(one: Path, other: Path) -> Compared:
     """Compare two runs' folders."""
-    found = [*_recipes(one, other), *_data(one, other), *_code(one, other), *_environments(one, other)]
+    found = [*_recipes(one, other), *data_partings(one, other), *_code(one, other), *_environments(one, other)]
     found += _orders(one, other)
     losses, same = _losses(one, other)
     found += losses
@@ -90,32 +70,6 @@ def _ranks(changes: list[dict[str, int]] | None, recipe: dict[str, Any]) -> str:
     """Say on how many ranks a run was carried out: "1, 2 from step 71"."""
     first, *more = changes or [{"ranks": recipe["backend"].get("ranks", 1)}]
     return ", ".join([str(first["ranks"]), *(f"{each['ranks']} from step {each['step'] + 1}" for each in more)])
-
-
-def _data(one: Path, other: Path) -> Iterator[Parting]:
-    facts = [files.read_json(folder / "run.json") for folder in (one, other)]
-    sizes = [each.get("samples") or {} for each in facts]
-    if sizes[0] != sizes[1]:
-        yield Parting(where="data", what="samples", values=(_sizes(sizes[0]), _sizes(sizes[1])))
-    kept = [prints.read(folder) for folder in (one, other)]
-    for split in (name for name in kept[0] if name in kept[1]):
-        for part in ("inputs", "target", "weight"):
-            if any(part not in each[split] for each in kept):
-                continue
-            a, b = (each[split][part] for each in kept)
-            count = min(len(a), len(b))
-            differing = (a[:count] != b[:count]).reshape(count, -1).any(1).nonzero().flatten().tolist()
-            if differing:
-                more = f", and {len(differing) - 1} more" if len(differing) > 1 else ""
-                name = _names(one, split)(differing[0])
-                what = f"{part} of {split} sample {name}{more}"
-                first = differing[0]
-                values = _hex(a[first]), _hex(b[first])
-                if part == "target":
-                    values = _labelled(one, a[first], values[0]), _labelled(other, b[first], values[1])
-                yield Parting(where="data", what=what, values=values)
-    if facts[0].get("data") != facts[1].get("data") and not (kept[0] and kept[1]):
-        yield Parting(where="data", what="the samples' ids", values=("", ""))
 
 
 def _code(one: Path, other: Path) -> Iterator[Parting]:
@@ -153,7 +107,7 @@ def _orders(one: Path, other: Path) -> Iterator[Parting]:
     differing = (a[:length] != b[:length]).nonzero().flatten().tolist()
     if differing:
         place = differing[0]
-        names = _names(one, "train")(int(a[place])), _names(other, "train")(int(b[place]))
+        names = names_of(one, "train")(int(a[place])), names_of(other, "train")(int(b[place]))
         what = f"epoch 1, step {place // sizes[0] + 1}, sample {place % sizes[0] + 1} of its batch"
         yield Parting(where="order", what=what, values=names)
     elif sizes[0] != sizes[1]:
@@ -197,43 +151,3 @@ def _weights(one: Path, other: Path) -> Iterator[Parting]:
         a, b = (files.sha256(path)[:12] for path in paths)
         if a != b:
             yield Parting(where="weights", what="the trained model", values=(a, b))
-
-
-def _names(folder: Path, split: str) -> Callable[[int], str]:
-    """Give what names a sample by its position; its id where the data is still there."""
-    from benchdog.data import Data
-    from benchdog.loading import open_source
-    from benchdog.plugins import Plugins
-
-    try:
-        recipe: Recipe = read_resolved(folder)
-        samples = Data.open(open_source(Plugins.discover(), recipe.source)).splits[split]
-    except (BenchdogError, KeyError):
-        return lambda position: f"at position {position}"
-    if not isinstance(samples, Samples):
-        return lambda position: f"at position {position}"
-    return lambda position: samples.ids([position])[0] if position < len(samples) else f"at position {position}"
-
-
-def _sizes(sizes: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sizes.items())
-
-
-def _labelled(folder: Path, mark: torch.Tensor, otherwise: str) -> str:
-    """Give the class, or the true labels, whose fingerprint this is; `otherwise` where the run doesn't keep them."""
-    path = folder / "artifact" / "artifact.json"
-    target = files.read_json(path).get("spec", {}).get("target", {}) if path.is_file() else {}
-    kind, classes = target.get("kind"), list(target.get("classes") or ())
-    if kind == "class":
-        found = (prints.prints(np.arange(len(classes), dtype=np.int64)) == mark).nonzero().flatten().tolist()
-        return str(classes[found[0]]) if found else otherwise
-    if kind == "labels" and 0 < len(classes) <= MOST_LABELS:
-        every = (np.arange(2 ** len(classes))[:, None] >> np.arange(len(classes))) & 1
-        found = (prints.prints(every.astype(np.float32)) == mark).nonzero().flatten().tolist()
-        return ", ".join(np.array(classes)[every[found[0]] > 0]) or "none" if found else otherwise
-    return otherwise
-
-
-def _hex(value: torch.Tensor) -> str:
-    numbers = value.reshape(-1).tolist()
-    return " ".join(f"{n & (2**64 - 1):016x}"[:8] for n in numbers)
