@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Op, encoder
+from benchdog.api import Op, encoder, words
 from benchdog.api.tokens import UNITS, Encode
 from benchdog.wrong import Array, Step, Wrong, want
 
+NEEDED = {"character": "vocabulary", "wordpiece": "vocabulary", "bpe": "merges", "tokenizer": "definition"}
+WHOLE = ("wordpiece", "tokenizer")
+"""Units whose encoder cuts and fills up a text itself."""
 SHOWN = 40
 """Characters of a vocabulary that a message shows."""
 
@@ -25,12 +28,13 @@ def make_tokens(parameters: Op) -> Step:
 
     With `length` a text is cut to so many tokens; codes then begin at 1, 0 fills up, and a character that
     isn't in the vocabulary has a code of its own, the last. Without it such a character is refused. Word pieces
-    have their filler and their unknown word in the vocabulary: their codes are its places.
+    have their filler and their unknown word in the vocabulary: their codes are its places. Of a tokenizer, `first`
+    says whether codes begin at 0 or 1.
     """
     unit, length = parameters.get("unit", "character"), parameters.get("length")
     want(unit in UNITS, "tokens", "unit", unit, f"one of {', '.join(UNITS)}")
-    needed = {"character": "vocabulary", "wordpiece": "vocabulary", "bpe": "merges"}.get(unit)
-    for key in ("vocabulary", "merges"):
+    needed = NEEDED.get(unit)
+    for key in ("vocabulary", "merges", "definition"):
         value = parameters.get(key)
         wanted = f"given with unit {unit!r}" if key == needed else f"left out with unit {unit!r}"
         want((value is not None) == (key == needed), "tokens", key, value, wanted)
@@ -49,18 +53,23 @@ def make_tokens(parameters: Op) -> Step:
         want(ok, "tokens", "merges", merges, "a list of pairs of codes")
         count += len(merges)
     want(length is None or (type(length) is int and length > 0), "tokens", "length", length, "a number of tokens")
+    first = parameters.get("first", 1)
+    want(type(first) is int and first in (0, 1), "tokens", "first", first, "0 or 1")
+    want("first" not in parameters or unit == "tokenizer", "tokens", "first", first, "left out with this unit")
+    if unit == "tokenizer":
+        count = len(words(parameters)) + first
     encode = encoder({**parameters, "unit": unit})
     known = {}
     if unit == "character":
         known = {str(character): code for code, character in enumerate(parameters["vocabulary"])}
-    room = length if unit != "wordpiece" else None
+    room = length if unit not in WHOLE else None
 
     def step(value: Any) -> Array:
         if isinstance(value, np.ndarray):
             return _stored_tokens(value, count + (2 if known else 1) if room else count)
         if not isinstance(value, str):
             raise Wrong(f"a text is needed, not {type(value).__name__}")
-        if not (value.strip() if unit == "wordpiece" else value):
+        if not (value.strip() if unit in WHOLE else value):
             raise Wrong("the text is empty")
         if room:
             return _filled(value, room, encode, known)

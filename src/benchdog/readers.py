@@ -240,6 +240,10 @@ OPS: Final[Mapping[str, tuple[Callable[[Op], Step], frozenset[str], frozenset[st
     "image": (_image, frozenset({"mode"}), frozenset({"height", "width", "middle", "resample"})),
     "array": (_array, frozenset({"dtype", "shape"}), frozenset()),
     "row": (_row, frozenset({"columns"}), frozenset({"missing"})),
-    "tokens": (make_tokens, frozenset(), frozenset({"unit", "vocabulary", "merges", "length"})),
+    "tokens": (
+        make_tokens,
+        frozenset(),
+        frozenset({"unit", "vocabulary", "merges", "definition", "length", "first"}),
+    ),
 }
 """Each operation: how its step is made, the parameters it needs, those it may have."""

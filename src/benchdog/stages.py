@@ -10,22 +10,36 @@ from torch import nn
 def stages(model: nn.Module) -> list[str]:
     """Name the parts that have parameters, in the order in which the model names them; the last is its head.
 
-    Blocks in an nn.Sequential or nn.ModuleList count one by one; what lies inside a block doesn't.
+    Blocks in an nn.Sequential or nn.ModuleList count one by one, those of a network within the model too; what lies
+    inside a block doesn't.
     """
-    return list(_stages(model, ""))
+    return list(_stages(model, "", False))
 
 
-def _stages(model: nn.Module, prefix: str) -> Iterator[str]:
+def _stages(model: nn.Module, prefix: str, in_block: bool) -> Iterator[str]:
     children = [(name, child) for name, child in model.named_children() if any(True for _ in child.parameters())]
     if not children and prefix:
         yield prefix
     for name, child in children:
         place = f"{prefix}.{name}" if prefix else name
         blocks = isinstance(child, nn.Sequential | nn.ModuleList) and any(any(part.children()) for part in child)
-        if blocks or (len(children) == 1 and any(child.children())):
-            yield from _stages(child, place)
+        if blocks:
+            yield from _stages(child, place, True)
+        elif (len(children) == 1 and any(child.children())) or (not in_block and _is_network(child)):
+            yield from _stages(child, place, in_block)
         else:
             yield place
+
+
+def _is_network(module: nn.Module) -> bool:
+    """Say whether a module has blocks in a list, all of a class: an encoder beside its head."""
+    return any(
+        isinstance(part, nn.Sequential | nn.ModuleList)
+        and len(part) > 1
+        and len({type(block) for block in part}) == 1
+        and all(any(block.children()) for block in part)
+        for part in module.modules()
+    )
 
 
 def within(name: str, part: str) -> bool:

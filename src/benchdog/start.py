@@ -75,11 +75,14 @@ def resolved(draft: Draft, model: Part, spec: Spec, runs: Path | None = None) ->
         BadData: a SHA-256 was given, and the file's is another.
     """
     start: Start = draft.table("start")
+    if "start.weights" not in draft.values and getattr(_published(model, draft.plugins), "begins", False):
+        start = replace(start, weights=PACKAGE)
     if not start.weights:
         if start != Start():
             raise BadUsage("[start] has settings, but no weights.", 'Write weights = "package", a run or a file.')
         return start
-    base = draft.values["start.weights"].base
+    given = draft.values.get("start.weights")
+    base = Path.cwd() if given is None else given.base
     start = replace(start, weights=_absolute(start.weights, base, runs))
     from_there = origin(start, model, draft.plugins)
     found = files.sha256(from_there.file)
@@ -99,7 +102,16 @@ def resolved(draft: Draft, model: Part, spec: Spec, runs: Path | None = None) ->
             f"{', '.join(repr(f.name) for f in spec.fields)}.",
             'Use the data\'s own transform: start.transform = "data".',
         )
-    return replace(start, sha256=found, operations={name: tuple(each) for name, each in ops.items()})
+    channels = {field.name: field.shape[0] if field.shape else 0 for field in spec.fields}
+    fitted = {name: tuple(_for_grey(op) if channels[name] == 1 else op for op in each) for name, each in ops.items()}
+    return replace(start, sha256=found, operations=fitted)
+
+
+def _for_grey(op: Any) -> Any:
+    """Give the scaling of colours as one for grey: the mean over them."""
+    if not isinstance(op, Mapping) or op.get("op") != "normalise":
+        return op
+    return {**op, **{key: [sum(op[key]) / len(op[key])] for key in ("mean", "deviation")}}
 
 
 def _absolute(weights: str, base: Path, runs: Path | None) -> str:

@@ -59,6 +59,7 @@ from benchdog.api.protocols import (
     Trainer,
     Trial,
 )
+from benchdog.api.tokenizer import encoder_of_many
 from benchdog.api.tokens import encoder, pieces, spellings, words
 from benchdog.errors import (
     BadData,
@@ -79,7 +80,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Trial", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device", "Backend",
     "RunFacts",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
-    "encoder", "pieces", "words", "spellings",
+    "encoder", "encoder_of_many", "pieces", "words", "spellings",
 ]  # fmt: skip
 
 CONTRACT: Final = 1

@@ -241,6 +241,9 @@ class Pretrained(Protocol):
     the operations that its input was trained with. `weights` gives a .safetensors, .pth or .pt file; `spec` what
     it was trained on, its classes named. Both raise NotAvailable when a package is missing. `task` is the task that
     it answers as; "" for weights that are only there to begin from.
+
+    May also have `begins`, true where a recipe that says nothing of [start] begins from these weights: those of a
+    model whose options name the folder that they lie in. Who doesn't want them writes start.weights = "".
     """
 
     task: str

@@ -3,7 +3,8 @@
 A decode operation says how: {"op": "tokens", "unit": "byte"}, {"unit": "character", "vocabulary": [...]},
 {"unit": "wordpiece", "vocabulary": [...]} or {"unit": "bpe", "merges": [[104, 101], [256, 32], ...]}. Byte pairs
 begin with the 256 bytes; the merge of two tokens is a new one, the next number, and they are merged in that order
-within each of `pieces`.
+within each of `pieces`. {"unit": "tokenizer", "definition": {...}} is somebody's tokenizer.json (see
+benchdog.api.tokenizer).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from benchdog.api import wordpiece
+from benchdog.api import tokenizer, wordpiece
 from benchdog.api.data import Op, Target
 from benchdog.errors import BadUsage
 
-UNITS: Final = ("byte", "character", "bpe", "wordpiece")
+UNITS: Final = ("byte", "character", "bpe", "wordpiece", "tokenizer")
 BYTES: Final = tuple(bytes([value]) for value in range(256))
 PIECE: Final = re.compile(r" ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
 """Words, numbers, signs, each with the space before it, and other white space: no token spans two of them."""
@@ -55,6 +56,8 @@ def pieces(text: str) -> list[str]:
 def words(op: Op) -> tuple[bytes, ...]:
     """Give the bytes of each token of an operation, in the order of their codes."""
     unit = op.get("unit", "character")
+    if unit == "tokenizer":
+        return tuple(word.encode("utf-8", "surrogatepass") for word in tokenizer.words(op))
     if unit in ("character", "wordpiece"):
         return tuple(str(character).encode("utf-8", "surrogatepass") for character in op["vocabulary"])
     return words_of(op["merges"]) if unit == "bpe" else BYTES
@@ -70,6 +73,8 @@ def encoder(op: Op) -> Encode:
         return lambda text: [codes[character] for character in text]
     if unit == "wordpiece":
         return wordpiece.encoder(op)
+    if unit == "tokenizer":
+        return tokenizer.encoder(op)
     words_of(op["merges"])
     pairs = {(merge[0], merge[1]): 256 + rank for rank, merge in enumerate(op["merges"])}
     seen: dict[str, list[int]] = {}

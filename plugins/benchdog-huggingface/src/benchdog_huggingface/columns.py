@@ -1,0 +1,176 @@
+"""Choosing a data set's columns: what is learnt from, and what is predicted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import BadData, BadUsage, Target, nearest
+from benchdog_huggingface.options import DataOptions
+
+USUAL = ("label", "labels", "target", "class")
+"""Names of a column to predict, the likeliest first."""
+TEXTS = ("string", "large_string", "string_view")
+WHOLE_NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+NUMBERS = (*WHOLE_NUMBERS, "float16", "float32", "float64", "bool")
+MOST_INTEGERS = 20
+"""A target of more different whole numbers is a number for kind = auto."""
+MOST_CLASSES = 1000
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """What is learnt from: kind is image, text or table; `left_out` are a table's columns of other types."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    target: str
+    left_out: tuple[str, ...] = ()
+
+
+def kind_of(feature: Any) -> str:
+    """Say what a column holds: class, text, number, image, or "" for what isn't read."""
+    name, dtype = type(feature).__name__, getattr(feature, "dtype", "")
+    if name == "ClassLabel":
+        return "class"
+    if name == "Image":
+        return "image"
+    if name != "Value":
+        return ""
+    return "text" if dtype in TEXTS else "number" if dtype in NUMBERS else ""
+
+
+def choose(features: Mapping[str, Any], options: DataOptions) -> Chosen:
+    """Decide which columns are input and target.
+
+    Raises:
+        BadUsage: a column that doesn't exist or can't be used, or several that could be meant.
+    """
+    kinds = {name: kind_of(feature) for name, feature in features.items()}
+    named = (options.input,) if isinstance(options.input, str) else options.input
+    named = tuple(name for name in named if name)
+    for key, name in (("target", options.target), *(("input", name) for name in named)):
+        if name and name not in kinds:
+            raise BadUsage(f"The data has no column {name!r} (source.{key}).", nearest(name, kinds))
+    target = options.target or _target(kinds, named)
+    if kinds[target] in ("", "image"):
+        raise BadUsage(f"The column {target!r} can't be predicted: it is {features[target]!r}.", _choice(kinds))
+    for name in named:
+        if name == target:
+            raise BadUsage(f"The column {name!r} can't be both input and target.", "Name two.")
+        if not kinds[name]:
+            raise BadUsage(f"The column {name!r} can't be read: it is {features[name]!r}.", _choice(kinds))
+    others = named or tuple(name for name in kinds if name != target and name not in options.drop)
+    return _inputs(kinds, others, target, bool(named), options)
+
+
+def _target(kinds: Mapping[str, str], taken: Sequence[str]) -> str:
+    labels = [name for name, kind in kinds.items() if kind == "class" and name not in taken]
+    usual = [name for name in USUAL if name in kinds and name not in taken]
+    if len(labels) == 1:
+        return labels[0]
+    if usual and (not labels or usual[0] in labels):
+        return usual[0]
+    raise BadUsage("Which column is to be predicted?", f"Say it: --set source.target=NAME. {_choice(kinds)}")
+
+
+def _inputs(
+    kinds: Mapping[str, str], others: Sequence[str], target: str, named: bool, options: DataOptions
+) -> Chosen:
+    """Take the image, else the text, else all columns as a table."""
+    of = {kind: [name for name in others if kinds[name] == kind] for kind in ("image", "text", "number", "class")}
+    if of["image"] and (not named or len(others) > 1) and (len(of["image"]) > 1 or (named and len(others) > 1)):
+        raise BadUsage("One image is learnt from at a time.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
+    if of["image"]:
+        return Chosen(kind="image", inputs=(of["image"][0],), target=target)
+    table = [*of["number"], *of["class"]]
+    texts = of["text"]
+    if len(texts) == 1 and (options.tokenizer is not None or not table or (named and len(others) == 1)):
+        return Chosen(kind="text", inputs=(texts[0],), target=target)
+    if texts and options.tokenizer is not None:
+        raise BadUsage("One text is learnt from at a time.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
+    usable = tuple(name for name in others if kinds[name])
+    if not usable:
+        raise BadUsage("There is no column to learn from.", _choice(kinds))
+    return Chosen(
+        kind="table", inputs=usable, target=target, left_out=tuple(name for name in others if not kinds[name])
+    )
+
+
+def _choice(kinds: Mapping[str, str]) -> str:
+    return "There is: " + ", ".join(f"{name} ({kind or 'of another type'})" for name, kind in kinds.items()) + "."
+
+
+# --- targets ---------------------------------------------------------------------------------------
+
+
+def pylist(split: Any, name: str) -> list[Any]:
+    """Give a column's values as Python's."""
+    column = split.select_columns([name]).with_format("arrow")[:].column(name)
+    return list(column.to_pylist())
+
+
+def targets(
+    splits: Mapping[str, Any], chosen: Chosen, options: DataOptions
+) -> tuple[Target, dict[str, Array], dict[str, Array]]:
+    """Read the column to predict: what it is, by split its values ready to stack, and which are there at all.
+
+    Raises:
+        BadUsage: it is no number, and kind says number.
+        BadData: it has one class, or too many.
+    """
+    name = chosen.target
+    feature = next(iter(splits.values())).features[name]
+    columns = {split: pylist(part, name) for split, part in splits.items()}
+    classes = _classes(feature, columns, options.kind, name)
+    found, there = {}, {}
+    for split, column in columns.items():
+        if classes is None:
+            values = np.array([np.nan if value is None else value for value in column], np.float32)
+            there[split] = np.isfinite(values)
+            found[split] = values
+            continue
+        code = {value: i for i, value in enumerate(classes)}
+        codes = np.array([-1 if value is None else code.get(value, -1) for value in column], np.int64)
+        there[split], found[split] = codes >= 0, codes
+    if classes is None:
+        return Target(kind="number", name=name, dtype="float32"), found, there
+    names = tuple(feature.names) if kind_of(feature) == "class" else tuple(map(_word, classes))
+    return Target(kind="class", name=name, classes=names), found, there
+
+
+def _classes(feature: Any, columns: Mapping[str, list[Any]], wanted: str, name: str) -> list[Any] | None:
+    """List the values that are classes, in their order; None for a target that is a number."""
+    kind, dtype = kind_of(feature), getattr(feature, "dtype", "")
+    if kind == "class" and wanted != "number":
+        return list(range(feature.num_classes))
+    if kind == "text" and wanted == "number":
+        raise BadUsage(f"The column {name!r} holds texts, no numbers.", "Leave source.kind out.")
+    values = {value for column in columns.values() for value in column if value is not None}
+    if kind != "text" and wanted != "class":
+        few = dtype in WHOLE_NUMBERS and len(values) <= MOST_INTEGERS
+        if wanted == "number" or not (few or dtype == "bool"):
+            return None
+    total = sum(map(len, columns.values()))
+    if not 2 <= len(values) <= min(MOST_CLASSES, max(2, total // 2)):
+        raise BadData(
+            f"{name!r} has {len(values):,} different values in {total:,} rows: these can't be classes to learn.",
+            "Choose another column: --set source.target=NAME",
+        )
+    return sorted(values, key=natural) if kind == "text" else sorted(values)
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def natural(word: str) -> tuple[list[str | int], str]:
+    """Give a sort key by which 2 comes before 10."""
+    parts = enumerate(re.split(r"([0-9]+)", word))
+    return [int(part) if i % 2 else part.casefold() for i, part in parts], word

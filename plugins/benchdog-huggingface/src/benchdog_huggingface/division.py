@@ -1,0 +1,124 @@
+"""Which rows belong to which split: as the data says, else by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchdog.api import BadData, BadUsage, split_of
+from benchdog_huggingface.columns import Array, Chosen
+from benchdog_huggingface.options import DataOptions
+from benchdog_huggingface.reading import WHOLE, files_of
+
+SPLITS = ("train", "valid", "test")
+ROWS = 1000
+"""Rows that are looked at together."""
+EMPTY = 0
+"""The mark of a row without a text or an image."""
+
+
+def marks(path: Path, splits: Mapping[str, Any], chosen: Chosen, cache: Path) -> dict[str, Array]:
+    """Give a mark (N,) uint64 of what each row is learnt from, equal for equal rows; EMPTY where it is missing.
+
+    Each process opens the data for itself, so the marks are kept in the cache, by the files' sizes and times.
+    """
+    files = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files_of(path)]
+    asked = json.dumps([files, chosen.inputs, chosen.kind, {name: len(part) for name, part in splits.items()}])
+    kept = cache / "marks" / f"{hashlib.sha256(asked.encode()).hexdigest()[:32]}.npz"
+    if kept.is_file():
+        try:
+            with np.load(kept, allow_pickle=False) as found:
+                return {name: found[name] for name in splits}
+        except (OSError, ValueError, KeyError):
+            kept.unlink(missing_ok=True)  # half a file: another process may have been killed
+    found = {name: np.fromiter(_marks(part, chosen), np.uint64, len(part)) for name, part in splits.items()}
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **found)
+    part = kept.with_suffix(f".{id(buffer)}.part")
+    part.write_bytes(buffer.getvalue())
+    part.replace(kept)
+    return found
+
+
+def _marks(split: Any, chosen: Chosen) -> Iterator[int]:
+    for begin in range(0, len(split), ROWS):
+        rows = split.select_columns(list(chosen.inputs)).with_format("arrow")[begin : begin + ROWS]
+        columns = [rows.column(name).to_pylist() for name in chosen.inputs]
+        for values in zip(*columns, strict=True):
+            yield EMPTY if chosen.kind != "table" and _is_empty(values[0]) else mark(values)
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, dict):
+        return not (value.get("bytes") or value.get("path"))
+    return value is None or not str(value).strip()
+
+
+def mark(values: Iterable[Any]) -> int:
+    """Give 64 bits of a row's content; never EMPTY."""
+    state = hashlib.blake2b(digest_size=8)
+    for value in values:
+        if isinstance(value, dict):  # an image
+            value = value.get("bytes") or Path(value["path"]).read_bytes()
+        data = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "little") + data)
+    return int.from_bytes(state.digest(), "little") or 1
+
+
+def divide(
+    there: Mapping[str, Array], found: Mapping[str, Array], options: DataOptions, notes: list[str]
+) -> dict[str, tuple[str, Array]]:
+    """Say for each of Benchdog's splits which of the data's it is, and the rows (n,) of that.
+
+    Args:
+        there: by the data's split, which rows have all that is needed.
+        found: by the data's split, the rows' marks.
+
+    Raises:
+        BadData: a split has no rows.
+    """
+    if options.valid + options.test >= 1:
+        raise BadUsage(f"valid = {options.valid} and test = {options.test} leave nothing to train on.")
+    own = WHOLE if WHOLE in there else "train"
+    given = {name: (name, np.flatnonzero(rows)) for name, rows in there.items() if name not in (WHOLE, "train")}
+    bare = [name for name, (_, at) in given.items() if not len(at)]
+    for name in bare:
+        del given[name]
+    if bare:
+        notes.append(f"No row of {' and '.join(bare)} has a target: not used.")
+    shares = {
+        "valid": 0.0 if "valid" in given else options.valid,
+        "test": 0.0 if "test" in given else options.test,
+    }
+    rows = np.flatnonzero(there[own])
+    kinds, back = np.unique(found[own][rows], return_inverse=True)
+    names = np.array(
+        [split_of(int(kind).to_bytes(8, "little"), **shares, seed=options.split_seed) for kind in kinds] or [""]
+    )[back]
+    parts = {name: (own, rows[names == name]) for name in SPLITS if name not in given or name == "train"} | given
+    for name in SPLITS:
+        if not len(parts[name][1]):
+            raise BadData(
+                f"The data has {len(rows):,} rows to divide, and none of them for {name}.",
+                "More rows are needed, other shares, or splits named train, validation and test.",
+            )
+    return {name: parts[name] for name in SPLITS}
+
+
+def seen(parts: Mapping[str, tuple[str, Array]], found: Mapping[str, Array]) -> dict[str, int]:
+    """Count the valid rows whose content is in train too, and the test rows whose is in train or valid."""
+    known = np.empty(0, np.uint64)
+    counts = {}
+    for name in SPLITS:
+        own, rows = parts[name]
+        mine = found[own][rows]
+        counts[name] = int(np.isin(mine, known).sum())
+        known = np.union1d(known, mine)
+    return {name: count for name, count in counts.items() if count}

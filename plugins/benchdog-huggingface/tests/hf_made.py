@@ -1,0 +1,40 @@
+"""Sentences about three places, and Benchdog in a process of its own."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+WORDS = {
+    "sea": ("wave", "ship", "sail", "harbour", "tide", "anchor"),
+    "wood": ("tree", "leaf", "root", "moss", "branch", "oak"),
+    "town": ("street", "tower", "market", "tram", "square", "bridge"),
+}
+FILLERS = ("the", "a", "and", "by", "old", "new", "near", "under")
+MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+LENGTH = 12
+
+
+def sentences(count: int, seed: int = 0) -> list[dict[str, object]]:
+    """Make sentences, each about one of three places; now and then one twice."""
+    draw = random.Random(seed)
+    rows: list[dict[str, object]] = []
+    for i in range(count):
+        label = i % len(WORDS)
+        words = [draw.choice((*WORDS[list(WORDS)[label]], *FILLERS)) for _ in range(7)]
+        words[draw.randrange(7)] = draw.choice(WORDS[list(WORDS)[label]])
+        rows.append({"text": " ".join(words).capitalize() + ".", "label": label})
+    return rows + rows[:5]
+
+
+def run(*args: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `benchdog ...`; it must end with this code, and without a traceback."""
+    command = [sys.executable, "-m", "benchdog", *map(str, args)]
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False
+    )
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr, done.stderr
+    return done

@@ -1,0 +1,132 @@
+"""The model: built from a configuration, its parts, its weights by name, what doesn't fit; in memory."""
+
+import json
+
+import pytest
+import torch
+from hf_made import LENGTH
+
+from benchdog.api import BadUsage, Field, Spec, Target
+from benchdog.stages import stages
+from benchdog.tensors import fill, renamed
+from benchdog_huggingface.model import build
+from benchdog_huggingface.options import ModelOptions
+from benchdog_huggingface.weights import FolderWeights
+
+CLASSES = ("sea", "wood", "town")
+
+
+def spec_of(tokens, kind="class", length=LENGTH):
+    field = Field(kind="tokens", shape=(length,), dtype="int64", range=(0, tokens - 1))
+    if kind == "next-token":
+        names = tuple(f"{i:02x}" for i in range(tokens))
+        target = Target(kind=kind, classes=names, shape=(length,), spelling="hex")
+        return Spec(fields=(field,), target=target).with_output(length, tokens)
+    return Spec(fields=(field,), target=Target(kind="class", classes=CLASSES)).with_output(3)
+
+
+def size_of(folder):
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+
+
+def codes(tokens, rows=4, length=LENGTH, seed=0):
+    made = torch.randint(1, tokens, (rows, length), generator=torch.Generator().manual_seed(seed))
+    made[1, 5:] = 0
+    return made
+
+
+@pytest.mark.parametrize("head", ["own", "mean"])
+def test_fillers_and_neighbours_dont_count(bert, head):
+    tokens = size_of(bert)
+    net = build(spec_of(tokens), ModelOptions(path=bert, head=head)).eval()
+    with torch.no_grad():
+        together = net(codes(tokens))
+        assert together.shape == (4, 3)
+        assert torch.allclose(net(codes(tokens)[1:2, :5]), together[1:2], atol=1e-5)
+        assert torch.allclose(net(codes(tokens)[2:3]), together[2:3], atol=1e-5)
+        assert net(torch.zeros(2, LENGTH, dtype=torch.int64)).isfinite().all()
+
+
+def test_it_gives_what_the_library_gives(bert, gpt):
+    from transformers import AutoModelForSequenceClassification
+
+    for folder, first in ((bert, 0), (gpt, 1)):
+        tokens = size_of(folder)
+        net = build(spec_of(tokens + first), ModelOptions(path=folder)).eval()
+        theirs = AutoModelForSequenceClassification.from_config(net.net.config).eval()
+        theirs.load_state_dict(net.net.state_dict())
+        x = codes(tokens)
+        with torch.no_grad():
+            for row, length in ((0, LENGTH), (1, 5)):
+                wanted = theirs(input_ids=x[row : row + 1, :length] - first).logits
+                assert torch.allclose(net(x)[row : row + 1], wanted, atol=1e-5)
+
+
+def test_its_parts_are_layers_and_the_last_is_the_head(bert, gpt):
+    own = build(spec_of(size_of(bert)), ModelOptions(path=bert))
+    layers = [f"net.bert.encoder.layer.{i}" for i in range(3)]
+    assert stages(own) == ["net.bert.embeddings", *layers, "net.bert.pooler", "net.classifier"]
+    mean = build(spec_of(size_of(bert)), ModelOptions(path=bert, head="mean"))
+    assert stages(mean)[-2:] == ["net.encoder.encoder.layer.2", "net.last"]
+    assert stages(build(spec_of(size_of(gpt) + 1), ModelOptions(path=gpt)))[-1] == "net.score"
+
+
+@pytest.mark.parametrize("kind", ["AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification"])
+@pytest.mark.parametrize("head", ["own", "mean"])
+def test_weights_are_read_whatever_they_were_saved_from(kind, head, bert):
+    import transformers
+
+    config = transformers.BertConfig(**json.loads((bert / "config.json").read_text(encoding="utf-8")))
+    published = getattr(transformers, kind).from_config(config)
+    net = build(spec_of(size_of(bert)), ModelOptions(path=bert, head=head))
+    known = FolderWeights(ModelOptions(path=bert, head=head))
+    report = fill(net, renamed(published.state_dict(), known.rename))
+    if kind == "AutoModelForMaskedLM" and head == "own":
+        assert report.share > 0.9  # it has no pooler
+        assert {why for name, why in report.fresh.items() if "pooler" in name} == {"not in the file"}
+    else:
+        assert report.share == 1.0
+    place = net.net.bert if head == "own" else net.net.encoder
+    base = getattr(published, "bert", published)
+    assert torch.equal(place.encoder.layer[2].output.dense.weight, base.encoder.layer[2].output.dense.weight)
+
+
+def test_names_of_berts_time_are_understood(bert):
+    known = FolderWeights(ModelOptions(path=bert))
+    old = {"bert.embeddings.LayerNorm.gamma": torch.ones(1), "bert.embeddings.LayerNorm.beta": torch.ones(1)}
+    assert set(renamed(old, known.rename)) == {f"net.bert.embeddings.LayerNorm.{n}" for n in ("weight", "bias")}
+
+
+def test_a_causal_one_guesses_next_tokens(gpt):
+    net = build(spec_of(40, "next-token"), ModelOptions(path=gpt)).eval()
+    with torch.no_grad():
+        x = codes(40)
+        assert net(x).shape == (4, LENGTH, 40)
+        changed = x.clone()
+        changed[:, 8:] = 7
+        assert torch.allclose(net(x)[:, :8], net(changed)[:, :8], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "tokens", "length", "said"),
+    [
+        ({"model_type": "bertt"}, 0, LENGTH, "no architecture 'bertt'.*Near to it: .*bert"),
+        ({}, 500, LENGTH, "the data has 500"),
+        ({}, 0, 64, "reads 32 tokens, a text has 64"),
+        ({"num_attention_heads": 5}, 0, LENGTH, "can't|multiple"),
+        ({"model_type": "clip_vision_model"}, 0, LENGTH, "no head to classify texts|doesn't fit"),
+    ],
+)
+def test_what_doesnt_fit_is_told_in_words(change, tokens, length, said, bert, tmp_path):
+    config = json.loads((bert / "config.json").read_text(encoding="utf-8")) | change
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises((BadUsage, ValueError), match=said):
+        build(spec_of(tokens or size_of(bert), length=length), ModelOptions(path=tmp_path))
+
+
+def test_other_data_and_no_folder_are_refused(bert):
+    picture = Field(kind="image", shape=(3, 8, 8), dtype="uint8")
+    with pytest.raises(BadUsage, match="the data is image"):
+        build(Spec(fields=(picture,), target=Target(kind="class")).with_output(3), ModelOptions(path=bert))
+    with pytest.raises(BadUsage, match="needs the folder"):
+        build(spec_of(40), ModelOptions())

@@ -1,0 +1,155 @@
+"""From sentences to an artifact that answers raw texts, stopped and gone on with: the commands, in processes."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from hf_made import LENGTH, run
+from safetensors.torch import load_file
+
+SAID = "The old ship, by a tide!"
+STOPPER = """
+import signal
+
+from benchdog.api import hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_epoch_ended(epoch):
+    if epoch == 2:
+        signal.raise_signal(signal.SIGINT)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, texts, bert):
+    """Give a folder with the data, and a BERT's folder with weights as the library saves them."""
+    import transformers
+
+    place = tmp_path_factory.mktemp("runs")
+    shutil.copytree(texts, place / "places")
+    shutil.copytree(bert, place / "model")
+    torch.manual_seed(3)
+    config = transformers.AutoConfig.from_pretrained(str(bert))
+    transformers.AutoModelForMaskedLM.from_config(config).save_pretrained(str(place / "model"))
+    return place
+
+
+def train(place, name, *more, code=0):
+    said = ("--set", "source.path=places", "--set", "source.tokenizer=model", "--set", f"source.length={LENGTH}")
+    model = ("--model", "hf", "--set", "model.path=model", "--lr", "3e-3", "--name", name)
+    return run("train", "hf", *said, *model, *more, cwd=place, code=code)
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    """Give a finished run."""
+    said = train(place, "whole", "--epochs", 6).stderr
+    assert "tensors read" in said
+    assert "net.bert.pooler" in said  # a masked model has none
+    return place / "runs" / "whole"
+
+
+def answers(place, *what):
+    return json.loads(run("predict", *what, "--json", cwd=place).stdout)["answers"]
+
+
+def test_a_raw_text_is_answered_as_the_library_answers_it(trained, place):
+    import transformers
+    from tokenizers import Tokenizer
+
+    (answer,) = answers(place, "whole", SAID)
+    assert answer["label"] == "sea"
+    facts = json.loads((trained / "artifact" / "artifact.json").read_text(encoding="utf-8"))
+    assert facts["graph"] is None
+    assert facts["preprocess"]["decode"]["text"][0]["unit"] == "tokenizer"
+    stored = load_file(trained / "artifact" / "model.safetensors")
+    config = transformers.AutoConfig.from_pretrained(str(place / "model"), num_labels=3)
+    theirs = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    theirs.load_state_dict({k.removeprefix("model.net."): v for k, v in stored.items() if k.startswith("model.")})
+    ids = Tokenizer.from_file(str(place / "model" / "tokenizer.json")).encode(SAID).ids
+    with torch.no_grad():
+        wanted = theirs(input_ids=torch.tensor([ids])).logits.softmax(1)[0]
+    assert answer["probability"] == pytest.approx(float(wanted.max()), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_without_the_folders_it_is_judged_exported_and_answers(trained, place, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(trained / "artifact", moved / "artifact")
+    (before,) = answers(place, "whole", SAID)
+    (after,) = answers(tmp_path, moved / "artifact", SAID)
+    assert after["probability"] == before["probability"]
+    (moved / "artifact" / "README.md").read_text(encoding="utf-8")
+    for exporter in ("torch-export", "safetensors", "onnx"):
+        run("export", moved / "artifact", "--to", exporter, "--out", tmp_path / exporter, cwd=tmp_path)
+        (given,) = answers(tmp_path, tmp_path / exporter, SAID)
+        assert given["probability"] == pytest.approx(before["probability"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on_to_the_same_bits(place):
+    (place / "stopper.py").write_text(STOPPER, encoding="utf-8")
+    train(place, "straight", "--epochs", 4)
+    said = ("--set", "source.path=places", "--set", "source.tokenizer=model", "--set", f"source.length={LENGTH}")
+    model = ("--model", "hf", "--set", "model.path=model", "--lr", "3e-3", "--name", "bent", "--epochs", 4)
+    run("--plugin", "stopper.py", "train", "hf", *said, *model, cwd=place, code=130)
+    run("train", "--resume", "bent", cwd=place)
+    one, two = (load_file(place / "runs" / name / "artifact" / "model.safetensors") for name in ("straight", "bent"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_bits(place):
+    train(place, "alone", "--epochs", 2, "--set", "loader.memory=0", "--workers", 0)
+    train(place, "helped", "--epochs", 2, "--set", "loader.memory=0", "--workers", 2)
+    one, two = (load_file(place / "runs" / name / "artifact" / "model.safetensors") for name in ("alone", "helped"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_parts_freeze_and_corrections_are_learnt(place):
+    train(place, "frozen", "--epochs", 2, "--set", "trainer.freeze_parts=3", "--set", "trainer.layer_decay=0.9")
+    before = load_file(place / "model" / "model.safetensors")
+    after = load_file(place / "runs" / "frozen" / "artifact" / "model.safetensors")
+    name = "bert.encoder.layer.{}.output.dense.weight"
+    assert torch.equal(after["model.net." + name.format(1)], before[name.format(1)])
+    assert not torch.equal(after["model.net." + name.format(2)], before[name.format(2)])
+    train(place, "lora", "--epochs", 2, "--set", "trainer.lora=2", "--set", 'trainer.freeze=["net.bert"]')
+    after = load_file(place / "runs" / "lora" / "artifact" / "model.safetensors")
+    changed = {n for n, x in before.items() if n.startswith("bert.") and not torch.equal(after["model.net." + n], x)}
+    assert changed
+    assert all(n.endswith("weight") for n in changed)
+    assert answers(place, "lora", SAID)[0]["label"]
+
+
+@pytest.mark.slow
+def test_from_scratch_by_wish_or_without_weights(place, bert):
+    said = train(place, "scratch", "--epochs", 1, "--set", 'start.weights=""').stderr
+    assert "tensors read" not in said
+    said = train(place, "bare", "--epochs", 1, "--set", f"model.path={bert}").stderr
+    assert "tensors read" not in said
+
+
+@pytest.mark.slow
+def test_a_model_of_byte_pairs_without_filler(place, gpt):
+    shutil.copytree(gpt, place / "gpt")
+    more = ("--set", "source.tokenizer=gpt", "--set", "model.path=gpt", "--set", "source.length=24")
+    run(
+        "train", "hf", "--set", "source.path=places", *more, "--model", "hf", "--lr", "3e-3", "--epochs", 8,
+        "--name", "gpt", cwd=place,
+    )  # fmt: skip
+    assert answers(place, "gpt", "a wave and the anchor")[0]["label"] == "sea"
+
+
+@pytest.mark.slow
+def test_a_table_of_a_data_set_is_learnt_from(library, tmp_path):
+    rows = [{"a": float(i % 7), "b": ("x", "y")[i % 2], "label": ("no", "yes")[i % 2]} for i in range(120)]
+    library.Dataset.from_list(rows).save_to_disk(str(tmp_path / "rows"))
+    run("train", "hf", "--set", "source.path=rows", "--epochs", 3, "--name", "rows", cwd=tmp_path)
+    (tmp_path / "ask.csv").write_text("a,b\n3,y\n3,x\n", encoding="utf-8")
+    assert [each["label"] for each in answers(tmp_path, "rows", "ask.csv")] == ["yes", "no"]

@@ -1,0 +1,19 @@
+"""Options of the model `timm`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from benchdog.api import Bounds, Doc
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Options of the model `timm`."""
+
+    net: Annotated[
+        str, Doc("The network's name in timm, such as resnet18; with a tag, resnet18.a1_in1k, weights are scaled so.")
+    ] = ""
+    dropout: Annotated[float, Doc("Share of values dropped before the last layer."), Bounds(ge=0, lt=1)] = 0.0
+    drop_path: Annotated[float, Doc("Share of residual branches dropped in training."), Bounds(ge=0, lt=1)] = 0.0

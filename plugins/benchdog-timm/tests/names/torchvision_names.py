@@ -1,0 +1,44 @@
+"""Help for torchvision where its compiled library was built for another torch than the one that is there.
+
+Its Python code registers functions for the operators nms and qnms when it is imported. Without that library they
+don't exist, and the import fails, though timm's networks use neither.
+"""
+
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
+from pathlib import Path
+
+HELD = []
+
+
+class _Definer(MetaPathFinder):
+    done = False
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "torchvision" and not self.done:
+            self.done = True
+            define()
+
+
+def define():
+    """Define the operators' schemas, unless torchvision's library can be loaded and does."""
+    import torch
+
+    found = find_spec("torchvision")
+    for file in Path(found.origin).parent.glob("_C.*") if found else ():
+        try:
+            torch.ops.load_library(str(file))
+            return
+        except OSError:
+            continue
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    HELD.append(library)
+
+
+def define_at_import():
+    """Do so when torchvision is about to be imported, once."""
+    if "torchvision" not in sys.modules and not any(isinstance(each, _Definer) for each in sys.meta_path):
+        sys.meta_path.insert(0, _Definer())

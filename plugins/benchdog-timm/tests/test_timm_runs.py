@@ -1,0 +1,74 @@
+"""A small network of timm's, trained on the digits, begun from a file of weights, frozen by name; the commands."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+NET = ("--model", "timm", "--set", "model.net=test_resnet")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, bench):
+    """Give a folder with a run `first`, and its weights as files in timm's names."""
+    place = tmp_path_factory.mktemp("timm")
+    bench("train", "digits", *NET, "--epochs", 2, "--name", "first", "--quiet", cwd=place)
+    stored = load_file(place / "runs" / "first" / "artifact" / "model.safetensors")
+    weights = {name.removeprefix("model."): x for name, x in stored.items() if name.startswith("model.")}
+    torch.save(weights, place / "weights.pth")
+    return place
+
+
+def model_of(place, name):
+    stored = load_file(place / "runs" / name / "artifact" / "model.safetensors")
+    return {key.removeprefix("model."): x for key, x in stored.items() if key.startswith("model.")}
+
+
+def test_it_is_fine_tuned_from_a_file_frozen_by_name(place, bench):
+    more = ("--set", "start.weights=weights.pth", "--set", "start.transform=data")
+    frozen = ("--set", 'trainer.freeze=["conv1", "layer1", "layer2.*.conv1.*"]')
+    said = bench("train", "digits", *NET, *more, *frozen, "--epochs", 1, "--name", "tuned", cwd=place).stderr
+    assert "tensors read (100.0% of the parameters below the head)" in said
+    assert "fc.weight (the head)" in said
+    before, after = model_of(place, "first"), model_of(place, "tuned")
+    held = [name for name in before if name.startswith(("conv1.0", "layer1.0.conv1", "layer2.0.conv1"))]
+    assert held
+    assert all(torch.equal(before[name], after[name]) for name in held)
+    assert not torch.equal(before["layer2.0.conv2.weight"], after["layer2.0.conv2.weight"])
+    assert not torch.equal(before["fc.weight"], after["fc.weight"])
+
+
+@pytest.mark.slow
+def test_it_answers_is_exported_and_corrected_by_lora(place, bench):
+    samples = place / "runs" / "first" / "artifact" / "samples"
+    picture = next(samples.glob("*.png"))
+    told = json.loads(bench("predict", "first", picture, "--json", cwd=place, names=False).stdout)
+    assert told["answers"][0]["label"] in "0123456789"  # by its graph: without timm
+    bench("export", "first", "--to", "onnx", cwd=place, names=False)
+    more = ("--set", "start.weights=weights.pth", "--set", "start.transform=data", "--set", "trainer.lora=2")
+    vit = ("--model", "timm", "--set", "model.net=test_vit")
+    bench("train", "digits", *vit, "--epochs", 1, "--name", "vit", "--set", "source.valid=0.2", cwd=place)
+    bench(
+        "train", "digits", *vit, "--epochs", 1, "--name", "lora", *more, "--set", "start.weights=vit",
+        "--set", "trainer.freeze_parts=-1", cwd=place,
+    )  # fmt: skip
+    before, after = model_of(place, "vit"), model_of(place, "lora")
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[n], after[n]) for n in before if n.startswith("blocks.0.attn"))
+
+
+@pytest.mark.slow
+def test_as_trained_scaling_of_colours_becomes_one_for_grey(place, bench):
+    bench("train", "digits", *NET, "--set", "start.weights=weights.pth", "--epochs", 1, "--name", "grey", cwd=place)
+    facts = json.loads((place / "runs" / "grey" / "artifact" / "artifact.json").read_text(encoding="utf-8"))
+    (op,) = facts["preprocess"]["transform"]["input"]
+    assert op["op"] == "normalise"
+    assert len(op["mean"]) == len(op["deviation"]) == 1
+
+
+def test_mistakes_end_with_their_code_and_no_run(place, bench):
+    before = sorted(p.name for p in (place / "runs").iterdir())
+    said = bench("train", "digits", "--model", "timm", "--set", "model.net=resnet19", cwd=place, code=2).stderr
+    assert "resnet18" in said
+    assert sorted(p.name for p in (place / "runs").iterdir()) == before
