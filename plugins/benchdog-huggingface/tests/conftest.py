@@ -14,10 +14,15 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # for the helpers beside this file
 
-from hf_made import FILLERS, MARKS, WORDS, run, sentences
+from hf_made import FILLERS, MARKS, NAMES, WORDS, run, sentences
+
+sys.path.append(str(NAMES))
+
+import torchvision_names
 
 from benchdog_huggingface.offline import OFFLINE
 
+torchvision_names.define_at_import()
 os.environ.update(OFFLINE)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 from pathlib import Path
 
+NAMES = Path(__file__).parents[3] / "tests" / "names"
+"""Put on the path, it defines operators that torchvision asks for where it was built for another torch."""
 WORDS = {
     "sea": ("wave", "ship", "sail", "harbour", "tide", "anchor"),
     "wood": ("tree", "leaf", "root", "moss", "branch", "oak"),
@@ -32,8 +35,16 @@ def sentences(count: int, seed: int = 0) -> list[dict[str, object]]:
 def run(*args: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run `benchdog ...`; it must end with this code, and without a traceback."""
     command = [sys.executable, "-m", "benchdog", *map(str, args)]
+    path = os.pathsep.join(filter(None, [str(NAMES), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False
+        command,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
     )
     assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr

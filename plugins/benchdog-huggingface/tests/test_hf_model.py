@@ -110,7 +110,7 @@ def test_a_causal_one_guesses_next_tokens(gpt):
 @pytest.mark.parametrize(
     ("change", "tokens", "length", "said"),
     [
-        ({"model_type": "bertt"}, 0, LENGTH, "no architecture 'bertt'.*Near to it: .*bert"),
+        ({"model_type": "bertt"}, 0, LENGTH, "no architecture 'bertt'"),
         ({}, 500, LENGTH, "the data has 500"),
         ({}, 0, 64, "reads 32 tokens, a text has 64"),
         ({"num_attention_heads": 5}, 0, LENGTH, "can't|multiple"),

@@ -8,6 +8,7 @@ import torch
 from hf_made import LENGTH, run
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow
 SAID = "The old ship, by a tide!"
 STOPPER = """
 import signal
@@ -76,7 +77,6 @@ def test_a_raw_text_is_answered_as_the_library_answers_it(trained, place):
     assert answer["probability"] == pytest.approx(float(wanted.max()), abs=1e-5)
 
 
-@pytest.mark.slow
 def test_without_the_folders_it_is_judged_exported_and_answers(trained, place, tmp_path):
     moved = tmp_path / "elsewhere"
     shutil.copytree(trained / "artifact", moved / "artifact")
@@ -90,7 +90,6 @@ def test_without_the_folders_it_is_judged_exported_and_answers(trained, place, t
         assert given["probability"] == pytest.approx(before["probability"], abs=1e-4)
 
 
-@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_bits(place):
     (place / "stopper.py").write_text(STOPPER, encoding="utf-8")
     train(place, "straight", "--epochs", 4)
@@ -103,7 +102,6 @@ def test_a_stopped_run_goes_on_to_the_same_bits(place):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-@pytest.mark.slow
 def test_workers_give_the_same_bits(place):
     train(place, "alone", "--epochs", 2, "--set", "loader.memory=0", "--workers", 0)
     train(place, "helped", "--epochs", 2, "--set", "loader.memory=0", "--workers", 2)
@@ -111,7 +109,6 @@ def test_workers_give_the_same_bits(place):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-@pytest.mark.slow
 def test_parts_freeze_and_corrections_are_learnt(place):
     train(place, "frozen", "--epochs", 2, "--set", "trainer.freeze_parts=3", "--set", "trainer.layer_decay=0.9")
     before = load_file(place / "model" / "model.safetensors")
@@ -127,7 +124,6 @@ def test_parts_freeze_and_corrections_are_learnt(place):
     assert answers(place, "lora", SAID)[0]["label"]
 
 
-@pytest.mark.slow
 def test_from_scratch_by_wish_or_without_weights(place, bert):
     said = train(place, "scratch", "--epochs", 1, "--set", 'start.weights=""').stderr
     assert "tensors read" not in said
@@ -135,7 +131,6 @@ def test_from_scratch_by_wish_or_without_weights(place, bert):
     assert "tensors read" not in said
 
 
-@pytest.mark.slow
 def test_a_model_of_byte_pairs_without_filler(place, gpt):
     shutil.copytree(gpt, place / "gpt")
     more = ("--set", "source.tokenizer=gpt", "--set", "model.path=gpt", "--set", "source.length=24")
@@ -146,7 +141,6 @@ def test_a_model_of_byte_pairs_without_filler(place, gpt):
     assert answers(place, "gpt", "a wave and the anchor")[0]["label"] == "sea"
 
 
-@pytest.mark.slow
 def test_a_table_of_a_data_set_is_learnt_from(library, tmp_path):
     rows = [{"a": float(i % 7), "b": ("x", "y")[i % 2], "label": ("no", "yes")[i % 2]} for i in range(120)]
     library.Dataset.from_list(rows).save_to_disk(str(tmp_path / "rows"))

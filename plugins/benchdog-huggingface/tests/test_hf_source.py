@@ -187,7 +187,7 @@ def test_rows_without_a_target_are_refused_or_left_out(library, tmp_path, opened
     rows = [{**row, "label": None if i in (3, 7) else row["label"]} for i, row in enumerate(sentences(60))]
     rows[9]["text"] = "  "
     library.Dataset.from_list(rows).save_to_disk(str(tmp_path / "holes"))
-    with pytest.raises(BadData, match=r"3 rows have no 'label' or no 'text': all\[3\], all\[7\], all\[9\]"):
+    with pytest.raises(BadData, match=r"3 rows have no 'label' or no 'text': rows\[3\], rows\[7\], rows\[9\]"):
         opened(tmp_path / "holes", length=8)
     source, data = opened(tmp_path / "holes", length=8, missing="drop")
     assert sum(data.sizes().values()) == 62

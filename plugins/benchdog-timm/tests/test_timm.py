@@ -74,8 +74,8 @@ def test_a_name_that_timm_lacks_is_answered_with_those_near_it(options, said):
 def test_data_that_doesnt_fit_is_refused_in_words():
     with pytest.raises(BadUsage, match="needs one image, but the data is volume"):
         build(spec_of(kind="volume"), Options(net="test_resnet"))
-    with pytest.raises(BadUsage, match=r"can't make test_vit for images of 3 x 3 x 3|needs images"):
-        build(spec_of(height=3, width=3), Options(net="test_vit"))
+    with pytest.raises(BadUsage, match=r"can't make swin_tiny_patch4_window7_224 for images of 3 x 2 x 2: \w+"):
+        build(spec_of(height=2, width=2), Options(net="swin_tiny_patch4_window7_224"))
     mask = Spec(fields=spec_of().fields, target=Target(kind="mask", classes=("a", "b"))).with_output(2, 32, 32)
     with pytest.raises(BadUsage, match="wants another shape"):
         build(mask, Options(net="test_resnet"))
@@ -122,3 +122,9 @@ def test_why_timm_cant_be_imported_is_told(error, said, monkeypatch):
     with pytest.raises(NotAvailable) as told:
         library.timm()
     assert re.search(said, str(told.value), re.DOTALL)
+
+
+def test_a_mistake_ends_with_its_code_and_without_a_run(bench, tmp_path):
+    said = bench("train", "digits", "--model", "timm", "--set", "model.net=resnet19", cwd=tmp_path, code=2).stderr
+    assert "resnet18" in said
+    assert not (tmp_path / "runs").exists()

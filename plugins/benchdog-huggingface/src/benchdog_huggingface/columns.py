@@ -129,7 +129,8 @@ def targets(
     feature = next(iter(splits.values())).features[name]
     columns = {split: pylist(part, name) for split, part in splits.items()}
     classes = _classes(feature, columns, options.kind, name)
-    found, there = {}, {}
+    found: dict[str, Array] = {}
+    there: dict[str, Array] = {}
     for split, column in columns.items():
         if classes is None:
             values = np.array([np.nan if value is None else value for value in column], np.float32)

@@ -100,7 +100,7 @@ def build(spec: Spec, options: ModelOptions) -> nn.Module:
     if options.head == "own":
         net = made(library.AutoModelForSequenceClassification, config, "classify texts")
         return Reader(net, first, config.pad_token_id)
-    encoder = made(library.AutoModel, config, "read texts")
+    encoder: Any = made(library.AutoModel, config, "read texts")
     if hasattr(encoder, "pooler"):
         encoder.pooler = None  # it would learn nothing
     return Reader(MeanHead(encoder, config.hidden_size, spec.outputs), first, config.pad_token_id)

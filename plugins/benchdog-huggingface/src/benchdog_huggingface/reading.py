@@ -20,14 +20,14 @@ GIVEN = {
     "test": "test",
 }  # fmt: skip
 """Words that name a split."""
-WHOLE = "all"
+WHOLE = "rows"
 """The only split of what isn't divided."""
 SAVED = ("dataset_dict.json", "state.json")
 """What save_to_disk writes into its folder: of several splits, of one."""
 
 
 def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, Any]:
-    """Open a data set's splits: a datasets.Dataset by train, valid and test, or one by "all".
+    """Open a data set's splits: a datasets.Dataset by train, valid and test, or one by "rows".
 
     Args:
         cache: where the library keeps its Arrow copies of other files.
@@ -85,12 +85,14 @@ def _files(path: Path, cache: Path) -> dict[str, Any]:
             for name, each in parts.items()
         }
     more = {"sep": "\t"} if kinds == [".tsv"] else {}
-    named = {name: [glob.escape(str(file.absolute())) for file in each] for name, each in parts.items()}
-    return dict(library.load_dataset(READERS[kinds[0]], data_files=named, cache_dir=str(cache), **more))
+    # The library allows few names for splits, so these are numbered.
+    named = {f"s{i}": [glob.escape(str(file.absolute())) for file in each] for i, each in enumerate(parts.values())}
+    found = library.load_dataset(READERS[kinds[0]], data_files=named, cache_dir=str(cache), **more)
+    return dict(zip(parts, (found[name] for name in named), strict=True))
 
 
 def _split(file: Path, root: Path) -> str:
-    """Say which split a file's name or folder means; else its name's beginning, or "all" for one file."""
+    """Say which split a file's name or folder means; else its name's beginning; "rows" for one file."""
     if file == root:
         return WHOLE
     words = re.findall(r"[a-z]+", file.relative_to(root).as_posix().lower())

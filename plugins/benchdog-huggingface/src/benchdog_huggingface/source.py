@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchdog.api import BadData, Cache, Column, Field, Preprocess, Spec, encoder_of_many, words
+from benchdog.api import BadData, Cache, Column, Field, Preprocess, Spec, words
 from benchdog_huggingface import division, tokenizer
 from benchdog_huggingface.columns import Array, Chosen, choose, kind_of, natural, pylist, targets
 from benchdog_huggingface.options import DataOptions
@@ -67,7 +67,7 @@ class DataSet:
         (field,) = loaded.spec.fields
         op = loaded.preprocess.decode[field.name][0]
         if loaded.chosen.kind == "text":
-            encode = encoder_of_many(op)
+            encode = tokenizer.encoder(op)
             return {name: Texts(part, field.name, encode) for name, part in loaded.parts.items()}
         if loaded.chosen.kind == "image":
             return {name: Images(part, field.name) for name, part in loaded.parts.items()}

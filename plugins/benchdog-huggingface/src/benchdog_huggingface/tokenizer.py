@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchdog.api import BadData, BadUsage, Op
+from benchdog.api import BadData, BadUsage, Op, encoder_of_many
 from benchdog_huggingface.offline import transformers
 
 FILE = "tokenizer.json"
@@ -27,6 +28,19 @@ def operation(path: Path | None, length: int) -> Op:
     definition |= {"padding": None, "truncation": None}
     first = 0 if filler(folder, definition) == 0 else 1
     return {"op": "tokens", "unit": "tokenizer", "definition": definition, "length": length, "first": first}
+
+
+def encoder(op: Op) -> Callable[[Sequence[str]], list[list[int]]]:
+    """Give the function from texts to their codes, filled up to the length."""
+    if op["unit"] == "tokenizer":
+        return encoder_of_many(op)
+    length = op["length"]
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        rows = ([byte + 1 for byte in text.encode("utf-8", "surrogatepass")[:length]] for text in texts)
+        return [row + [0] * (length - len(row)) for row in rows]
+
+    return encode
 
 
 def _definition(path: Path) -> dict[str, Any]:
