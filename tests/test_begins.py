@@ -4,12 +4,11 @@ import json
 import tomllib
 
 import pytest
-import torch
 from torch import nn
 
 from benchdog.stages import stages
 from inside import run
-from published import PLUGIN, model_of, place_of
+from published import PLUGIN, place_of
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +36,6 @@ def test_they_are_begun_from_and_the_recipe_says_so(place):
     assert len(start["sha256"]) == 64
     facts = json.loads((place / "runs" / "unasked" / "run.json").read_text(encoding="utf-8"))
     assert facts["start"]["weights"] == "package"
-    again = run(
-        "--plugin",
-        place / "tiny.py",
-        "train",
-        place / "runs" / "unasked" / "recipe.toml",
-        "--name",
-        "again",
-        cwd=place,
-    )
-    assert "start:" in again.err
-    one, two = model_of(place, "unasked"), model_of(place, "again")
-    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_who_doesnt_want_them_says_so(place):
