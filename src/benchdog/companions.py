@@ -9,9 +9,11 @@ from pathlib import Path
 from benchdog.errors import NotAvailable
 
 PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
+    "benchdog-huggingface": (("source", "hf"), ("model", "hf")),
     "benchdog-onnx": (("exporter", "onnx"),),
     "benchdog-serve": (("command", "serve"),),
     "benchdog-sklearn": (("trainer", "scikit-learn"),),
+    "benchdog-timm": (("model", "timm"),),
 }
 """Components and commands by package, as (kind, name); tests/test_companions.py compares them with the packages."""
 

@@ -42,3 +42,10 @@ def define_at_import():
     """Do so when torchvision is about to be imported, once."""
     if "torchvision" not in sys.modules and not any(isinstance(each, _Definer) for each in sys.meta_path):
         sys.meta_path.insert(0, _Definer())
+
+
+if __name__ == "__main__":  # `benchdog` with that help
+    from benchdog.cli import main
+
+    define_at_import()
+    main()
