@@ -13,7 +13,7 @@ endif
 PY = $(BIN)/python
 WHEELS = $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: help env demo test check slow conda clean
+.PHONY: help env demo test check slow conda docs clean
 
 help:
 	@echo "make env     an environment with Benchdog, its plugins and the tools, in $(VENV)"
@@ -22,6 +22,7 @@ help:
 	@echo "make check   style, types, layers, whole files"
 	@echo "make slow    the slow tests: builds, a browser, notebooks, killed runs"
 	@echo "make conda   build, install and use the conda packages, and show the log (Linux)"
+	@echo "make docs    the documentation as a site, in site/"
 	@echo "make clean   remove what these made"
 
 env: $(VENV)/.ready
@@ -45,6 +46,10 @@ slow: env
 conda: env
 	$(PY) -m pytest -q -s -m slow tests/test_conda.py
 
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: env
+	$(PY) -m mkdocs build --strict --clean
+
 check: export PATH := $(abspath $(BIN))$(SEP)$(PATH)
 check: env
 	$(PY) -m ruff check .
@@ -54,4 +59,4 @@ check: env
 	$(PY) -m pre_commit run --all-files
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('$(VENV)', 'build', 'dist')]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('$(VENV)', 'build', 'dist', 'site')]"

@@ -1,12 +1,15 @@
 """The pages of the documentation: blocks that can be read, links that lead somewhere, tables that are true."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = sorted(DOCS.rglob("*.md"))
 
@@ -28,19 +31,14 @@ def test_links_lead_somewhere(page):
         assert target.startswith("http") or (page.parent / target).exists(), target
 
 
-def test_the_recipe_page_lists_every_key_of_the_hosts_tables():
-    import dataclasses
+def test_help_commands_and_keys_are_the_programs():
+    argv = [sys.executable, ROOT / "scripts" / "reference.py", "--check"]
+    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
-    from benchdog.options import describe
-    from benchdog.recipe import TABLES
 
-    page = (DOCS / "recipe.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+\.\w+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
-    listed = {key: (doc, default) for key, doc, default in rows}
-    known = {
-        f"{name}.{option.name}": (option.doc, str(option.default))
-        for name, table in TABLES.items()
-        if dataclasses.is_dataclass(table)
-        for option in describe(table).values()
-    }
-    assert listed == known
+def test_the_readme_shows_the_help_that_is_printed(bench):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    own = ",".join(folder.name for folder in (ROOT / "plugins").iterdir())
+    printed = bench("--help", env={"COLUMNS": "80", "BENCHDOG_PLUGINS": own}).out
+    assert f"$ benchdog --help\n{printed.rstrip()}\n```" in readme

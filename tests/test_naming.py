@@ -68,3 +68,14 @@ def test_any_name_becomes_one_that_every_file_system_takes(text):
     assert len(f"{made}-repeated-seed-12345".encode()) <= 200
     assert made.isprintable()
     assert not set(made) & {*NOT_IN_NAMES, " "}
+
+
+def test_a_folder_with_the_name_of_a_run_is_a_folder(tmp_path):
+    (tmp_path / "runs" / "zoo").mkdir(parents=True)
+    (tmp_path / "runs" / "zoo" / "run.json").write_text("{}")
+    for name in ("cat", "dog"):
+        (tmp_path / "zoo" / name).mkdir(parents=True)
+        for number in range(5):
+            Image.new("L", (8, 8), 40 * number).save(tmp_path / "zoo" / name / f"{number}.png")
+    assert "image-folder" in run("plan", "./zoo", cwd=tmp_path).out
+    assert "is a run" in run("plan", "zoo", cwd=tmp_path, code=2).err

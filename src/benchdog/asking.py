@@ -47,7 +47,8 @@ def _check_run(what: str, plugins: Plugins) -> None:
     """Refuse a run where a source belongs: its folder would be taken for one of images."""
     if ":" in what or what in plugins.all("source"):
         return
-    for folder in (Path(what), paths.runs_dir() / what):
+    named = [] if "/" in what or "\\" in what else [paths.runs_dir() / what]  # a path is no run's name
+    for folder in (Path(what), *named):
         if (folder / "run.json").is_file():
             raise BadUsage(
                 f"{what!r} is a run; here belongs what to train on: a recipe or a source.",

@@ -3,8 +3,9 @@
 import sys
 
 import pytest
-from chromium_page import CHROMIUM, Browser
 from serve_doubles import Server, run
+
+from chromium_page import CHROMIUM, Browser
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,0 +1,67 @@
+"""Do what pages of the documentation say, as their test does; write what is printed into them when asked.
+
+    python scripts/doc_commands.py [PAGE ...]           run them, say what differs
+    python scripts/doc_commands.py --write PAGE ...     run them, and put the real output into the pages
+    python scripts/doc_commands.py --list               say which blocks are run and which aren't, and why
+
+The comments that pages hold for it: tests/doc_pages.py.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from doc_pages import ROOT, blocks, pages, shortened
+from doc_reader import Done, read
+
+
+def written(page: Path, done: list[Done]) -> str:
+    """Give the page with the output that was printed."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for each in reversed(done):
+        said = each.block.output
+        if said is None or each.block.otherwise:
+            continue
+        end = said.line + len(said.text.splitlines())
+        lines[said.line : end] = shortened(said.text, each.printed).splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def listed() -> None:
+    """Print the command blocks by page, and why some aren't run."""
+    ran, kept = 0, 0
+    for page in pages():
+        for block in blocks(page):
+            if block.language == "sh":
+                where = f"{page.relative_to(ROOT).as_posix()}:{block.line}"
+                ran, kept = ran + (not block.why_not), kept + bool(block.why_not)
+                print(f"{where}  {'not run: ' + block.why_not if block.why_not else 'run'}")
+    print(f"{ran} blocks of commands are run, {kept} are not")
+
+
+def main(arguments: list[str]) -> int:
+    """Run pages."""
+    if "--list" in arguments:
+        listed()
+        return 0
+    chosen = [Path(name).absolute() for name in arguments if not name.startswith("--")] or pages()
+    wrong = 0
+    for page in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            done = read(page, Path(folder).resolve(), stop="--write" not in arguments)
+        for each in done:
+            print(f"{page.name}:{each.block.line}  {each.seconds:.1f} s  {each.fault}", flush=True)
+            if each.fault:
+                print(each.printed)
+        wrong += sum(bool(each.fault) for each in done)
+        if "--write" in arguments:
+            page.write_text(written(page, done), encoding="utf-8", newline="\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
