@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[1]
 KEYS = ("not run", "run", "first", "given", "trained with", "ends with", "server", "file")
 FENCE = re.compile(r"^```(\w*)\s*$")
 MARK = re.compile(r"^<!-- ([a-z ]+?)(?:: (.*?))? ?-->$", re.DOTALL)
+CHANCE = re.compile(r"  of \d+ epochs: --set loop|\s*[\d.]*\s*\|[ *^s]*$|\s*\+\+?-[-+s]*$|\s*(1e-?\d+\s*)+$")
+"""Lines that another processor may print otherwise: advice about the best epoch, a curve drawn in text."""
 NAMED = re.compile(r'^(?:# |""")([\w./-]+\.(?:py|toml|csv|txt))\b')
 
 
@@ -119,7 +121,7 @@ def plain(text: str) -> list[str]:
     """Give the lines of an output without what may differ: numbers, hashes, widths."""
     lines = []
     for line in text.strip().splitlines():
-        if re.match(r"  of \d+ epochs: --set loop", line):  # advice that depends on which epoch was the best
+        if CHANCE.match(line):
             continue
         line = re.sub(r"\b[0-9a-f]{12,}\b", "0", line)
         line = re.sub(r"-{3,}", "---", line)
