@@ -19,7 +19,8 @@ ELSEWHERE = {"contributing.md": ROOT / "CONTRIBUTING.md", "changelog.md": ROOT /
 """Pages of the site that lie at the repository's top."""
 SAME = {path: name for name, path in ELSEWHERE.items()} | {ROOT / "README.md": "index.md"}
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)]*)?\)")
-MARK = re.compile(r"(?ms)^<!-- (?:not run|run|first|given|trained with|ends with|server|file|made by|end)\b.*?-->\n")
+KEYS = "not run|run|first|given|trained with|ends with|output|server|file|made by|end"
+MARK = re.compile(rf"(?ms)^<!-- (?:{KEYS})\b.*?-->\n")
 FIRST = ("source", "model", "task", "augmentation", "trainer", "exporter", "backend", "command", "observer")
 """The order of the pages in plugins/: as in the tour."""
 
@@ -89,7 +90,7 @@ def _link(link: re.Match[str], here: Path, shown: Path) -> str:
     path = Path(os.path.normpath(here / target))
     if path in SAME:
         path = DOCS / SAME[path]
-    elif DOCS not in path.parents:
+    elif DOCS not in path.parents or path.is_dir():
         named = path.relative_to(ROOT).as_posix() + ("/" if path.is_dir() else "")
         bare = text.strip("`")
         return f"`{named}`" if named.rstrip("/").endswith(bare.rstrip("/")) else f"{text} (`{named}`)"

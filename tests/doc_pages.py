@@ -9,6 +9,7 @@ reader of the Markdown sees:
     <!-- given: wines.csv photos/ --> files that a reader has (doc_givens.py makes them)
     <!-- trained with: FLAGS -->      `benchdog train` gets these flags too: a shorter training
     <!-- ends with: 2 -->             the exit code that the block ends with
+    <!-- output: why -->              what is printed isn't compared
     <!-- server -->                   it serves until the page ends
 
 A ```text block that follows at once is what the block prints: numbers aside, it is compared line by line, and a
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-KEYS = ("not run", "run", "first", "given", "trained with", "ends with", "server", "file")
+KEYS = ("not run", "run", "first", "given", "trained with", "ends with", "output", "server", "file")
 FENCE = re.compile(r"^```(\w*)\s*$")
 MARK = re.compile(r"^<!-- ([a-z ]+?)(?:: (.*?))? ?-->$", re.DOTALL)
 CHANCE = re.compile(r"  of \d+ epochs: --set loop|\s*[\d.]*\s*\|[ *^s]*$|\s*\+\+?-[-+s]*$|\s*(1e-?\d+\s*)+$")
@@ -55,8 +56,8 @@ class Block:
 
     @property
     def otherwise(self) -> bool:
-        """Whether something else is run than the page says, so that it prints something else."""
-        return "run" in self.marks or "trained with" in self.marks
+        """Whether something else is printed than the page says."""
+        return bool({"run", "trained with", "output"} & set(self.marks))
 
     @property
     def typed(self) -> str:
