@@ -2,6 +2,7 @@
 
     python scripts/reference.py           write them
     python scripts/reference.py --check   say which are out of date, and end with 1
+                                          (3: not all packages under plugins/ are installed)
 
 What is written lies between two comments: <!-- made by scripts/reference.py: NAME --> and <!-- end: NAME -->.
 """
@@ -16,6 +17,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -164,7 +166,10 @@ def put(page: str, name: str, text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the parts, or compare them."""
+    """Write the parts, or compare them; 3 where a package of this repository isn't installed."""
+    if absent := [name for name in OWN if not list(distributions(name=name))]:
+        print(f"not installed: {', '.join(absent)}; the pages tell of all packages. Install them: make env")
+        return 3
     stale = 0
     for name, (file, make) in PARTS_OF_PAGES.items():
         path = ROOT / file

@@ -34,6 +34,8 @@ def test_links_lead_somewhere(page):
 def test_help_commands_and_keys_are_the_programs():
     argv = [sys.executable, ROOT / "scripts" / "reference.py", "--check"]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode == 3:
+        pytest.skip(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
