@@ -78,7 +78,7 @@ def test_an_artifact_is_exported_anew_and_verified(golden):
 
 
 def test_a_stopped_run_goes_on_to_the_same_end(golden):
-    told = run("train", "--resume", "stopped", "--json", "--quiet", cwd=golden).json
+    told = run("train", "--resume", "stopped", "--json", "--quiet", cwd=golden).lines[-1]
     wanted = recorded(golden)["resumed"]
     assert told["best"]["metric"] == wanted["metric"]
     assert told["best"]["value"] == pytest.approx(wanted["value"], abs=0.02)

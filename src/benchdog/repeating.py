@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import files, judging, naming, pipeline
+from benchdog import files, formats, judging, naming, pipeline
 from benchdog.api import TrainerInfo
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage
@@ -22,7 +22,6 @@ from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
 from benchdog.run import Run
 from benchdog.settle import settle
 
-FORMAT = 0
 SUFFIX = ".repeats.json"
 
 Discover = Callable[[tuple[str, ...]], Plugins]
@@ -51,7 +50,7 @@ def repeat(
                 draft, values={**draft.values, "trainer.compile": Given(compiled, "--repeat", Path.cwd())}
             )
         lines.append({"run": folder.name, "seed": seed, **_judged(folder, plugins_of)})
-    summary = {"format": FORMAT, "name": stem, **summarise(lines)}
+    summary = {"format": formats.RUN, "name": stem, **summarise(lines)}
     files.write_json(runs / f"{stem}{SUFFIX}", summary)
     return summary
 

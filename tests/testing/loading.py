@@ -55,6 +55,7 @@ FILES: dict[str, tuple[str, str, str]] = {
     "talks": (f"print('loading')\n{HOOK}", "import", "prints on stdout"),
     "raises": (f"{HOOK}\n1 / 0\n", "import", "raises ZeroDivisionError"),
     "exits": (f"import os\n\nos._exit(3)\n{HOOK}", "import", "ends the process with code 3"),
+    "old-contract": (HOOK.replace("CONTRACT = 1", "CONTRACT = 0"), "hooks", "through a shim until contract 2"),
     "no-contract": (HOOK.replace("CONTRACT = 1", ""), "hooks", "declares no CONTRACT"),
     "other-contract": (HOOK.replace("CONTRACT = 1", "CONTRACT = 99"), "hooks", "written for contract 99"),
     "no-marker": (HOOK.replace("@hookimpl\n", ""), "hooks", "without @hookimpl"),

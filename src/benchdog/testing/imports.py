@@ -113,6 +113,12 @@ def hooks(told: dict[str, Any]) -> str:
             f"Write CONTRACT = {CONTRACT} into the module with the hooks: the number that it is written for.",
             told.get("module", ""),
         )
+    if told["note"]:
+        raise Fault(
+            f"The plugin is {told['note']}.",
+            f"Change what docs/plugins/contract.md lists, then write CONTRACT = {CONTRACT}.",
+            told.get("module", ""),
+        )
     for part in told["parts"]:
         if part["error"] and "No module named 'torch'" not in part["error"]:
             named = f"{part['kind']} {part['name']!r}: {part['key']} {shown(part['target'])!r}"

@@ -40,6 +40,7 @@ def told(request: dict[str, Any]) -> dict[str, Any]:
     """Load the plugin, then register it, then look at the modules that its descriptors name."""
     from benchdog.importing import load_file
     from benchdog.plugins import Plugins
+    from benchdog.shims import note
 
     os.environ["BENCHDOG_PLUGINS"] = ""
     with redirect_stderr(StringIO()):
@@ -72,6 +73,7 @@ def told(request: dict[str, Any]) -> dict[str, Any]:
     answer["faults"] = [
         {"name": f.name, "fault": f.fault, "remedy": f.remedy} for f in plugins.faults if f.name == request["entry"]
     ]
+    answer["note"] = next((note(each.contract) for each in plugins.healthy if each.name == request["entry"]), "")
     answer["module"] = str(getattr(module, "__file__", "") or "")
     answer["parts"] = list(_parts(plugins, request["entry"], watch))
     answer["offered"] = list(_offered(plugins, request["entry"]))
