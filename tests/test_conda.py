@@ -89,6 +89,7 @@ def test_a_plugin_is_found_once_added_and_gone_once_removed(story):
     assert story["used"]["code"] == 0, story["used"]["err"]
     assert any(name.startswith("benchdog-sklearn-") for name in story["removed"]["unlinked"])
     assert not story["removed"]["linked"]
+    assert story["left"] == []
     assert not any(line.startswith("scikit-learn ") for line in lines(story["listed_again"]))
     assert story["gone"]["code"] == 3
     assert "conda install benchdog-sklearn" in story["gone"]["err"]

@@ -33,7 +33,7 @@ async def changed(channel: Path, prefix: Path, cache: Path, specs: list[str]) ->
         "specs": specs,
         "solve_s": solved - began,
         "link_s": linked - solved,
-        "packages": sorted((r.name.normalized, str(r.version), r.build, r.subdir, r.size) for r in records),
+        "packages": sorted((r.name.normalized, str(r.version), str(r.build), str(r.subdir), r.size) for r in records),
         "linked": sorted(after - before),
         "unlinked": sorted(before - after),
     }

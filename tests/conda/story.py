@@ -52,17 +52,18 @@ class Story:
     def environment(self, step: str, what: str, *specs: str):
         """Make the environment hold the specs, and what they need, and nothing else."""
         self.say(f"\n## {what}: {', '.join(specs)}")
-        cache = self.work / "rattler" / "pkgs"
+        cache = self.work / "cache"  # not that of the builds: unpacking belongs to the time
         told = json.loads(self.tool("prefix.py", self.work / "channel", self.prefix, cache, *specs).splitlines()[-1])
         self.facts[step] = told
-        size = megabytes(sum(each[-1] for each in told["packages"]))
+        size = readable(sum(each[-1] for each in told["packages"]))
         self.say(
-            f"{len(told['packages'])} packages, {size}; solve {told['solve_s']:.2f} s, link {told['link_s']:.1f} s"
+            f"{len(told['packages'])} packages, {size}; solve {told['solve_s']:.2f} s, unpack and link {told['link_s']:.1f} s"
         )
         known = {"-".join(each[:3]): each[-1] for each in told["packages"]}
         for sign, names in (("+", told["linked"]), ("-", told["unlinked"])):
             for name in names:
-                self.say(f"  {sign} {name:<54}{megabytes(known[name]) if name in known else '':>10}")
+                size = readable(known[name]) if name in known else ""
+                self.say(f"  {sign} {name:<54}{size:>10}".rstrip())
 
     def run(self, step: str, *argv: str, quiet: bool = False):
         """Run a command in the environment as its user would."""
@@ -97,8 +98,8 @@ def checked(argv: list, **options) -> str:
     return done.stdout
 
 
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.2f} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
+def readable(size: int) -> str:
+    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
 
 
 def pip(python: Path | str, *arguments: object):
@@ -138,11 +139,11 @@ def build(story: Story):
     )
     told = json.loads((story.work / "built.json").read_text(encoding="utf-8"))
     story.facts["built"] = told
-    size = megabytes(sum(told["stand_ins"].values()))
+    size = readable(sum(told["stand_ins"].values()))
     story.say(f"{len(told['stand_ins'])} stand-ins packed of them, {size}, in {told['stand_ins_s']:.0f} s")
     story.say(f"{len(told['outputs'])} packages built from meta.yaml and tested in {told['outputs_s']:.0f} s:")
     for name, size in told["outputs"].items():
-        story.say(f"  {name:<58}{size / 1000:>8.1f} kB")
+        story.say(f"  {name:<56}{readable(size):>10}")
 
 
 def use(story: Story):
@@ -162,6 +163,7 @@ def use(story: Story):
     story.run("listed", "benchdog", "plugins", "list")
     story.run("used", "benchdog", "train", "digits", "--trainer", "scikit-learn", "--name", "classical")
     story.environment("removed", "conda remove benchdog-sklearn, which leaves", "benchdog", "benchdog-onnx")
+    story.facts["left"] = [str(file) for file in story.prefix.rglob("*sklearn*")]
     story.run("listed_again", "benchdog", "plugins", "list")
     story.run("gone", "benchdog", "train", "digits", "--trainer", "scikit-learn")
     story.environment("full", "conda install", "benchdog-full", "pip")
