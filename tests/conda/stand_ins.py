@@ -15,7 +15,12 @@ from package import PREFIX, Package
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-RENAMED = {"torch": "pytorch", "matplotlib": "matplotlib-base", "typing-extensions": "typing_extensions"}
+RENAMED = {
+    "torch": "pytorch",
+    "matplotlib": "matplotlib-base",
+    "typing-extensions": "typing_extensions",
+    "huggingface-hub": "huggingface_hub",
+}
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DIGITS = VERSION.replace(".", "")
 SCRIPT = "#!{prefix}/bin/python\nimport sys\nfrom {module} import {first}\nsys.exit({call}())\n"
@@ -91,7 +96,8 @@ def wheel(path: Path, channel: Path):
     meta = HeaderParser().parsestr(archive.read(f"{dist_info}/METADATA").decode())
     pure = all(tag.platform == "any" for tag in tags)
     commands = scripts_of(archive, dist_info)
-    index = {"name": conda_name(name), "version": str(version), "depends": requirements(meta, pure)}
+    # "2.13.0+cpu" is 2.13.0 to pip, and another version to conda
+    index = {"name": conda_name(name), "version": version.public, "depends": requirements(meta, pure)}
     if pure:
         index |= {"build": "pyh_0", "subdir": "noarch", "noarch": "python"}
         entry_points = [" = ".join(command) for command in commands]
