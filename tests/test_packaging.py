@@ -16,7 +16,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 PACKAGES = [ROOT, *PLUGINS]
-BROUGHT = {"fastapi": ("starlette",), "requests": ("urllib3",)}  # a requirement's own, imported beside it
+# what a requirement brings and is imported beside it; an older typer brings click
+BROUGHT = {"fastapi": ("starlette",), "requests": ("urllib3",), "typer": ("click",)}
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 RECIPE = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
 OUTPUTS = {output["name"]: output for output in RECIPE["outputs"]}

@@ -56,9 +56,8 @@ class Story:
         told = json.loads(self.tool("prefix.py", self.work / "channel", self.prefix, cache, *specs).splitlines()[-1])
         self.facts[step] = told
         size = readable(sum(each[-1] for each in told["packages"]))
-        self.say(
-            f"{len(told['packages'])} packages, {size}; solve {told['solve_s']:.2f} s, unpack and link {told['link_s']:.1f} s"
-        )
+        seconds = f"solve {told['solve_s']:.2f} s, unpack and link {told['link_s']:.1f} s"
+        self.say(f"{len(told['packages'])} packages, {size}; {seconds}")
         known = {"-".join(each[:3]): each[-1] for each in told["packages"]}
         for sign, names in (("+", told["linked"]), ("-", told["unlinked"])):
             for name in names:
