@@ -4,6 +4,7 @@ import pytest
 
 from inside import run
 from testing.loading import BESIDE, COMMANDS, FILES
+from testing.rows import documented
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -19,6 +20,7 @@ def test_a_fault_at_loading_is_named_with_its_remedy(name, tmp_path, monkeypatch
     assert part in fault["found"]
     assert fault["check"] == check
     assert fault["remedy"]
+    assert documented(name, fault), "python scripts/planted_faults.py writes the table anew"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -36,6 +38,7 @@ def test_a_fault_of_a_command_is_named_with_its_remedy(name, tmp_path, monkeypat
     assert part in fault["found"]
     assert (fault["kind"], fault["name"], fault["check"]) == ("command", name, check)
     assert fault["remedy"]
+    assert documented(name, fault), "python scripts/planted_faults.py writes the table anew"
 
 
 def test_an_unknown_plugin_check_or_option_is_a_mistake_of_the_user(tmp_path):

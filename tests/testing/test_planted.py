@@ -9,6 +9,7 @@ import pytest
 
 from conftest import run_bench
 from testing.planted_table import FAULTS
+from testing.rows import documented
 
 HERE = Path(__file__).parent
 
@@ -33,6 +34,7 @@ def test_a_planted_fault_is_named_with_its_remedy(checked, kind, name, check, pa
     assert result["state"] == "fault", result["found"]
     assert part in result["found"]
     assert result["remedy"]
+    assert documented(name, result), "python scripts/planted_faults.py writes the table anew"
     assert result["where"] == "" or ".py, line" in result["where"]
 
 

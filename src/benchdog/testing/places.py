@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sysconfig
 import traceback
 from pathlib import Path
 from typing import Any
 
 from benchdog.blame import plugin_packages
+from benchdog.errors import BenchdogError
 
 KIT = Path(__file__).resolve().parent
 OWN = KIT.parent
@@ -55,5 +57,6 @@ def stands(value: Any) -> str:
 
 def said(error: BaseException) -> str:
     """Give an error's type and text in one line."""
-    text = " ".join(str(error).split())[:300]
+    text = error.message if isinstance(error, BenchdogError) else str(error)
+    text = re.sub(r"benchdog_local_(\w+)_[0-9a-f]{12}", r"\1.py", " ".join(text.split()))[:300].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -163,7 +163,8 @@ def _lines(request: dict[str, Any], limit: float) -> Iterator[dict[str, Any]]:
             code = process.wait()
             log.seek(0)
             last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-            yield {"fault": (f"It ends the process with code {code}: {''.join(last)[:300]}", "Mend it.")}
+            told_last = f" {last[0][:300]}" if last else ""
+            yield {"fault": (f"It ends the process with code {code}.{told_last}", "Mend it.")}
         except queue.Empty:
             yield {"fault": (f"It isn't done after {limit:g} s.", "Make it quick on tiny data, or end it.")}
         except (BrokenPipeError, OSError) as error:
