@@ -94,6 +94,15 @@ def test_how_long_can_be_said(tmp_path, bench):
     assert "BENCHDOG_PATIENCE is 'soon'" in told.err
 
 
+def test_a_hook_that_takes_long_is_left_behind_too(tmp_path, bench):
+    hook = offer("sleepy").replace("    return [", "    import time\n    time.sleep(60)\n    return [")
+    install(tmp_path, "sleeper", hook)
+    told = bench("plugins", "list", "--json", env={"PYTHONPATH": str(tmp_path)}).json
+    (row,) = (row for row in told["plugins"] if row["name"] == "sleeper")
+    assert row["fault"] == "takes longer than 1 s to say what it offers: busy in sleeper.py, line 13."
+    assert (row["state"], row["loaded"]) == ("warning", False)
+
+
 def test_what_needs_the_main_thread_gets_it(tmp_path):
     code = "import signal\nsignal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))\n" + offer("loud")
     install(tmp_path, "handler", code)

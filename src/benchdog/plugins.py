@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +12,11 @@ import pluggy
 from benchdog import api, hookspecs, shims, waiting
 from benchdog.discovery import BUILTIN, Entry, declared, entries
 from benchdog.documents import Lines
-from benchdog.errors import BadUsage, BenchdogError, Failed
+from benchdog.errors import BadUsage, BenchdogError
 from benchdog.events import Events
 from benchdog.found import Fault, Found, Plugin
 from benchdog.importing import check, check_hooks, load_file, qualified, said
+from benchdog.quarantine import Quarantine, strict
 from benchdog.reference import available, reference, unknown
 
 KINDS: dict[str, type[api.Component]] = {
@@ -39,12 +38,12 @@ class Plugins:
 
     def __init__(self) -> None:
         self.healthy: list[Plugin] = []
-        self.faults: list[Fault] = []
+        self._quarantine = Quarantine()
+        self._patience: float | None = None
         self._manager = pluggy.PluginManager("benchdog")
         self._manager.add_hookspecs(hookspecs)
-        self._events = Events(self._set_aside)
+        self._events = Events(self._quarantine.silence)
         self.lines: Lines | None = None
-        self._raised: BaseException | None = None
         self._found: dict[str, list[Found]] = {kind: [] for kind in KINDS}
 
     @classmethod
@@ -55,8 +54,9 @@ class Plugins:
         out what another began: they wait for ever, and do without the plugins that the other didn't wait for.
         """
         plugins = cls()
+        plugins._patience = patience
         without = waiting.left_out() if patience is None else ()
-        plugins._load_entries([entry for entry in entries() if entry.name not in without], patience)
+        plugins._load_entries([entry for entry in entries() if entry.name not in without])
         for file in dict.fromkeys(Path(f).resolve() for f in local):
             plugins._load_file(file)
         return plugins
@@ -69,24 +69,22 @@ class Plugins:
 
     # --- loading: each plugin on its own
 
-    def _load_entries(self, found: Sequence[Entry], patience: float | None) -> None:
+    def _load_entries(self, found: Sequence[Entry]) -> None:
         usual = (api.CONTRACT, api.CONTRACT - 1)
         numbers = {entry: None if entry.dist == BUILTIN else declared(entry.module, usual) for entry in found}
         mine = {entry.module for entry in found if entry.dist == BUILTIN}
         others = [entry.module for entry in found if numbers[entry] is None and entry.module not in mine]
         outcomes = {
-            **waiting.modules(list(mine), None, self._waits),
-            **waiting.modules(list(dict.fromkeys(others)), patience, self._waits),
+            **waiting.modules(list(mine), None),
+            **waiting.modules(list(dict.fromkeys(others)), self._patience),
         }
         for entry in found:
             remedy = f"Update or uninstall {entry.dist}."
             number, module = numbers[entry], outcomes.get(entry.module)
             if number is not None:
-                self._object(entry.name, number, entry.dist)
-            elif isinstance(module, waiting.Late):
-                self._leave(entry, module)
+                self._quarantine.refuse_contract(entry.name, number, entry.dist)
             elif isinstance(module, BaseException):
-                self._refuse(entry.name, f"raises {said(module)} at import.", remedy, module)
+                self._quarantine.refuse(entry.name, f"raises {said(module)} at import.", remedy, module, entry.dist)
             elif module is not None:
                 plugin = Plugin(name=entry.name, dist=entry.dist, version=entry.version, module=module)
                 self._register(plugin, remedy)
@@ -97,7 +95,7 @@ class Plugins:
         try:
             module = load_file(file)
         except BenchdogError as error:
-            self._refuse(file.stem, error.message, f"Mend {file}.", error)
+            self._quarantine.refuse(file.stem, error.message, f"Mend {file}.", error)
             return
         digest = vars(module)["__digest__"]
         if any(vars(other.module).get("__digest__") == digest for other in self.healthy):
@@ -109,7 +107,9 @@ class Plugins:
             self._register(plugin, f"Mend {file}.")
 
     def _register(self, plugin: Plugin, remedy: str) -> None:
-        if plugin.contract is not None and self._object(plugin.name, plugin.contract, plugin.path or plugin.dist):
+        if plugin.contract is not None and self._quarantine.refuse_contract(
+            plugin.name, plugin.contract, plugin.path or plugin.dist
+        ):
             return
         try:
             check_hooks(plugin.module, _HOOKS)
@@ -121,7 +121,7 @@ class Plugins:
         except Exception as error:
             with suppress(ValueError, AssertionError):
                 self._manager.unregister(plugin.module)
-            self._refuse(plugin.name, f"{str(error).splitlines()[-1].rstrip('.')}.", remedy, error)
+            self._quarantine.refuse(plugin.name, f"{str(error).splitlines()[-1].rstrip('.')}.", remedy, error)
             return
         self.healthy.append(plugin)
         offered: list[Found] = []
@@ -131,7 +131,7 @@ class Plugins:
             except BaseException as error:
                 self._manager.unregister(plugin.module)
                 self.healthy.remove(plugin)
-                self._refuse(plugin.name, f"benchdog_{kind}s: {said(error)}.", remedy, error)
+                self._quarantine.refuse(plugin.name, f"benchdog_{kind}s: {said(error)}.", remedy, error, plugin.dist)
                 return
         for found in offered:
             self._offer(plugin, found)
@@ -146,7 +146,7 @@ class Plugins:
         for impl in getattr(self._manager.hook, f"benchdog_{kind}s").get_hookimpls():
             if impl.plugin is not plugin.module:
                 continue
-            for info in impl.function():
+            for info in self._ask(plugin, impl.function):
                 if type(info) is not KINDS[kind]:
                     raise TypeError(f"offers a {type(info).__name__} where a {KINDS[kind].__name__} belongs")
                 check(info)
@@ -164,13 +164,18 @@ class Plugins:
                 )
         return found
 
+    def _ask(self, plugin: Plugin, hook: Callable[[], Iterable[Any]]) -> list[Any]:
+        """Call a hook; an installed plugin's isn't waited for any longer than its import."""
+        seconds = None if plugin.path or plugin.dist == BUILTIN else self._patience
+        return waiting.call(lambda: list(hook()), plugin.module.__name__, seconds)
+
     def _offer(self, plugin: Plugin, found: Found) -> None:
         """Take a component in; a built-in's name stays the built-in's."""
         plugin.components.setdefault(found.info.kind, []).append(found.info.name)
         rivals = [other for other in self._found[found.info.kind] if other.info.name == found.info.name]
         self._found[found.info.kind].append(found)
         if any(other.dist == BUILTIN for other in rivals):
-            self._tell(
+            self._quarantine.tell(
                 Fault(
                     name=plugin.name,
                     fault=f"offers a {found.info.kind} {found.info.name!r}, which is benchdog's own and stays so.",
@@ -178,40 +183,10 @@ class Plugins:
                 )
             )
 
-    def _refuse(self, name: str, fault: str, remedy: str, error: BaseException) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            raise error
-        if os.environ.get("BENCHDOG_STRICT") == "1":
-            raise error
-        self._tell(Fault(name=name, fault=" ".join(fault.split()), remedy=remedy))
-
-    def _object(self, name: str, number: object, whose: str) -> bool:
-        """Set a plugin aside whose contract isn't taken; say whether it was."""
-        wrong = shims.objection(number, api.CONTRACT, whose)
-        if wrong:
-            self._refuse(name, f"{wrong[0]}.", wrong[1], Failed(f"Plugin {name!r} {wrong[0]}.", wrong[1]))
-        return wrong is not None
-
-    def _leave(self, entry: Entry, late: waiting.Late) -> None:
-        """Do without a plugin whose import takes too long."""
-        fault = f"takes longer than {late.seconds:g} s to import: {late.doing}."
-        remedy = f"Tell the author of {entry.dist} to do that where it is used; BENCHDOG_PATIENCE=60 waits longer."
-        if os.environ.get("BENCHDOG_STRICT") == "1":
-            raise Failed(f"Plugin {entry.name!r} {fault}", remedy)
-        waiting.leave_out(entry.name)
-        self._tell(Fault(name=entry.name, fault=fault, remedy=remedy, late=True))
-
-    def _waits(self, module: str, doing: str) -> None:
-        print(f"benchdog: waiting for the plugin in {module}: {doing}", file=sys.stderr, flush=True)
-
-    def _set_aside(self, name: str, fault: str, error: BaseException | None = None) -> None:
-        """Stop calling a plugin whose event handler failed."""
-        self._tell(Fault(name=name, fault=fault, remedy="It hears no more events; the run goes on."))
-        self._raised = self._raised or error
-
-    def _tell(self, fault: Fault) -> None:
-        self.faults.append(fault)
-        print(f"benchdog: {fault}", file=sys.stderr, flush=True)
+    @property
+    def faults(self) -> list[Fault]:
+        """What was set aside, and why."""
+        return self._quarantine.faults
 
     # --- components
 
@@ -289,8 +264,8 @@ class Plugins:
     def close(self) -> None:
         """Let the observers finish what they were told, for a few seconds at most."""
         self._events.close()
-        if self._raised is not None and os.environ.get("BENCHDOG_STRICT") == "1":
-            raise self._raised
+        if self._quarantine.raised is not None and strict():
+            raise self._quarantine.raised
 
 
 _HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]

@@ -1,4 +1,4 @@
-"""Import the modules of strangers without waiting for one of them for ever.
+"""Import the modules of strangers and call their hooks without waiting for one of them for ever.
 
 An import can't be broken off without harm, so each runs on a thread of its own: one that takes too long is
 left behind, and goes on by itself.
@@ -11,12 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any, Self, TypeVar, cast
 
 from benchdog.errors import BadUsage
+
+Answer = TypeVar("Answer")
 
 LISTING, WORKING = 1.0, 10.0
 """Seconds that commands wait for a plugin: those that list plugins, and all others."""
@@ -27,15 +30,11 @@ TOLD = 1.0
 """Seconds of waiting after which a person is told for whom."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Late:
-    """An import that was left behind: how long it was waited for, and what it did then."""
+class Late(TimeoutError):
+    """Something of a plugin's that was left behind: what it was, how long it was waited for, and what it did then."""
 
-    seconds: float
-    doing: str
-
-
-Outcome = ModuleType | BaseException | Late
+    def __init__(self, what: str, seconds: float, doing: str) -> None:
+        super().__init__(f"takes longer than {seconds:g} s {what}: {doing}")
 
 
 def patience(usual: float) -> float:
@@ -57,68 +56,74 @@ def left_out() -> list[str]:
     return [name for name in os.environ.get(LEFT_OUT, "").split(",") if name]
 
 
-def modules(names: Sequence[str], seconds: float | None, tell: Callable[[str, str], None]) -> dict[str, Outcome]:
-    """Import modules in their order.
+def modules(names: Sequence[str], seconds: float | None) -> dict[str, ModuleType | BaseException]:
+    """Import modules in their order; give each, or what it raised: `Late` when it took longer than so many seconds.
 
-    Args:
-        names: of the modules.
-        seconds: how long each is waited for; None imports on this thread and waits for ever.
-        tell: called with a module's name and what it does, when it is waited for longer than a second.
+    None imports on this thread and waits for ever.
     """
     if seconds is None:
-        return {name: _import(name) for name in names}
-    begun = [_begin(name, min(seconds, SOON)) for name in names]
-    return {each.module: each.outcome_within(seconds, tell) for each in begun}
+        return {name: _outcome(partial(import_module, name)) for name in names}
+    begun = {name: _Work(name, "to import", partial(import_module, name)).begin(min(seconds, SOON)) for name in names}
+    return {name: work.within(seconds) for name, work in begun.items()}
+
+
+def call(function: Callable[[], Answer], module: str, seconds: float | None) -> Answer:
+    """Call a function of a plugin's module; raise what it raises, `Late` when it takes longer."""
+    if seconds is None:
+        return function()
+    outcome = _Work(module, "to say what it offers", function).begin(SOON).within(seconds)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return cast(Answer, outcome)
 
 
 def left_behind() -> bool:
-    """Say whether an import still goes on."""
-    return any(isinstance(thread, _Import) for thread in threading.enumerate())
+    """Say whether something of a plugin's still goes on."""
+    return any(isinstance(thread, _Work) for thread in threading.enumerate())
 
 
-def _import(name: str) -> ModuleType | BaseException:
+def _outcome(function: Callable[[], Any]) -> Any:
     try:
-        return import_module(name)
-    except BaseException as error:  # a stranger's module may raise anything
+        return function()
+    except BaseException as error:  # a stranger's code may raise anything
         return error
 
 
-def _begin(name: str, seconds: float) -> _Import:
-    thread = _Import(name)
-    thread.start()
-    thread.join(seconds)
-    return thread
+class _Work(threading.Thread):
+    """A function of a plugin's, on a thread of its own."""
 
-
-class _Import(threading.Thread):
-    """The import of a module."""
-
-    def __init__(self, module: str) -> None:
-        super().__init__(name=f"import of {module}", daemon=True)
-        self.module = module
+    def __init__(self, module: str, what: str, function: Callable[[], Any]) -> None:
+        super().__init__(name=f"plugin {module}", daemon=True)
+        self.module, self.what, self.function = module, what, function
         self.begun = time.monotonic()
-        self.outcome: ModuleType | BaseException | None = None
+        self.outcome: Any = None
 
     def run(self) -> None:
-        self.outcome = _import(self.module)
+        self.outcome = _outcome(self.function)
 
-    def outcome_within(self, seconds: float, tell: Callable[[str, str], None]) -> Outcome:
-        """Wait until so many seconds after the beginning."""
+    def begin(self, seconds: float) -> Self:
+        """Start, and look on for so many seconds."""
+        self.start()
+        self.join(seconds)
+        return self
+
+    def within(self, seconds: float) -> Any:
+        """Wait until so many seconds after the beginning; give the outcome, an exception as a value."""
         self._wait(min(seconds, TOLD))
         if self.is_alive() and seconds > TOLD:
-            tell(self.module, self._doing())
+            print(f"benchdog: waiting for the plugin in {self.module}: {self._doing()}", file=sys.stderr, flush=True)
             self._wait(seconds)
-        if self.outcome is None:
-            return Late(seconds=seconds, doing=self._doing())
+        if self.is_alive():
+            return Late(self.what, seconds, self._doing())
         if isinstance(self.outcome, ValueError | RuntimeError) and "thread" in str(self.outcome):
-            return _import(self.module)  # it needs the main thread: a signal's handler, an event loop
+            return _outcome(self.function)  # it needs the main thread: a signal's handler, an event loop
         return self.outcome
 
     def _wait(self, seconds: float) -> None:
         self.join(max(0.0, self.begun + seconds - time.monotonic()))
 
     def _doing(self) -> str:
-        """Say where the import is: the line of the plugin's own, and the package that this line loads."""
+        """Say where it is: the line of the plugin's own, and the package that this line loads."""
         own, line, loads = self.module.split(".")[0], "", ""
         for frame in _frames(sys._current_frames().get(self.ident or 0)):
             package = str(frame.f_globals.get("__name__", "")).split(".")[0]
