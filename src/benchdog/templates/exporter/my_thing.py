@@ -5,10 +5,10 @@ CONTRACT = 1  # try: benchdog --plugin my_thing.py export last --to my-thing
 
 @hookimpl
 def benchdog_exporters():
-    return [ExporterInfo(name="my-thing", summary="A graph.", target=":Exporter", runner=":Runner", program=True)]
+    return [ExporterInfo(name="my-thing", summary="A graph", target=":Saver", runner=":Runner", program=True)]
 
 
-class Exporter:
+class Saver:
     def export(self, artifact, folder):
         import torch
 

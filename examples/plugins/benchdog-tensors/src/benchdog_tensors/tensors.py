@@ -1,10 +1,10 @@
 """What the file of a run's weights says about itself."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from benchdog.api import BadData
+from safetensors import SafetensorError, safe_open
 
 
 def listed(run: Path) -> dict[str, dict[str, Any]]:
@@ -15,12 +15,10 @@ def listed(run: Path) -> dict[str, dict[str, Any]]:
     """
     path = run / "artifact" / "model.safetensors"
     try:
-        with path.open("rb") as file:
-            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    except (OSError, ValueError) as error:
+        with safe_open(path, "numpy") as weights:
+            parts = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 -- it is no mapping
+            return {
+                name: {"dtype": part.get_dtype(), "shape": part.get_shape()} for name, part in parts.items()
+            }
+    except (OSError, SafetensorError) as error:
         raise BadData(f"{path} can't be read: {error}.", "Choose the run of a torch model.") from error
-    return {
-        name: {"dtype": about["dtype"], "shape": about["shape"]}
-        for name, about in head.items()
-        if name != "__metadata__"
-    }
