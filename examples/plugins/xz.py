@@ -5,12 +5,10 @@ CONTRACT = 1  # try: benchdog --plugin xz.py export last --to xz
 
 @hookimpl
 def benchdog_exporters():
-    return [
-        ExporterInfo(name="xz", summary="A graph.", target=":Exporter", runner=":Runner", program=True)
-    ]
+    return [ExporterInfo(name="xz", summary="A graph", target=":Saver", runner=":Runner", program=True)]
 
 
-class Exporter:
+class Saver:
     def export(self, artifact, folder):
         import torch
 
