@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from types import SimpleNamespace
 from typing import Any
 
 from benchdog.cli import COMMANDS, Root
@@ -24,11 +25,14 @@ class Trial:
 
     def __init__(self, plugins: Plugins, job: dict[str, Any], bench: Bench) -> None:
         self.name, self.target, self.bench = job["name"], str(job["target"]), bench
+        self.file = bench.local
+        self.place = "rename the file" if self.file else 'the left side in [project.entry-points."benchdog.commands"]'
 
     def command(self) -> Any:
         """Give it as the command line gets it."""
         try:
-            return Root(name="benchdog").get_command(None, self.name)
+            given = SimpleNamespace(params={"plugin": [self.file]} if self.file else {})
+            return Root(name="benchdog").get_command(given, self.name)
         except BenchdogError as error:
             cause = error.__cause__ or error
             raise Fault(f"It can't be loaded: {said(cause)}.", "Mend it.", raised(cause)) from error
@@ -42,7 +46,8 @@ class Trial:
 
 def loads(trial: Trial) -> str:
     """See that its module loads quickly: its own --help and completion wait for it."""
-    told = imports.load(Subject(name=trial.name, module=trial.target.partition(":")[0]))
+    module = "" if trial.file else trial.target.partition(":")[0]
+    told = imports.load(Subject(name=trial.name, module=module, file=trial.file))
     return imports.imports({**told, "parts": []}, "The command's import")
 
 
@@ -51,13 +56,13 @@ def own_name(trial: Trial) -> str:
     if trial.name in COMMANDS:
         raise Fault(
             f"The command {trial.name!r} has the name of Benchdog's own, which stays what it is.",
-            'Give it another one: the left side in [project.entry-points."benchdog.commands"].',
+            f"Give it another one: {trial.place}.",
         )
     target, dist, _ = commands().get(trial.name, ("", "", ""))
     if target and target != trial.target:
         raise Fault(
             f"The command {trial.name!r} is {dist}'s as well, and that one is run.",
-            'Give it another one: the left side in [project.entry-points."benchdog.commands"].',
+            f"Give it another one: {trial.place}.",
         )
     return "its own"
 
@@ -87,7 +92,7 @@ def help(trial: Trial) -> str:
             command.main(["--help"], prog_name=f"benchdog {trial.name}", standalone_mode=False)
     except Exception as error:
         raise Fault(f"`benchdog {trial.name} --help` raises {said(error)}.", "Mend it.", raised(error)) from error
-    if trial.name not in COMMANDS and not commands().get(trial.name, ("", "", "-"))[2].strip():
+    if not trial.file and trial.name not in COMMANDS and not commands().get(trial.name, ("", "", "-"))[2].strip():
         raise Fault(
             f"Nothing stands beside {trial.name!r} in `benchdog --help`.",
             "Give the package a description: description = '...' in pyproject.toml.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
@@ -69,8 +70,15 @@ def subjects_of(target: str) -> list[Subject]:
 
 
 def of_file(file: Path) -> Subject:
-    """Take a local plugin file."""
-    return Subject(name=file.stem, file=str(file.resolve()))
+    """Take a local plugin file; its command, if it holds one, has its name."""
+    path = file.resolve()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""  # whoever loads it says what is wrong
+    holds = re.search(r"^(def command\(|app\s*[=:])", text, re.MULTILINE)
+    commands = {file.stem.replace("_", "-"): str(path)} if holds else {}
+    return Subject(name=file.stem, file=str(path), commands=commands)
 
 
 def owner_of(kind: str, name: str) -> Subject:
