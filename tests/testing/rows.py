@@ -17,7 +17,7 @@ def row(name: str, result: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Give a cell's text without what differs between machines: paths, and what a table can't hold."""
-    text = re.sub(r"(?:[A-Za-z]:)?[\\/](?:[\w.-]+[\\/])+([\w.-]+)", r"\1", text)
+    text = re.sub(r"(?<![\w.])(?:[A-Za-z]:)?[\\/](?:[\w.-]+[\\/])+([\w.-]+)", r"\1", text)
     return " ".join(text.replace("|", "or").split())
 
 
