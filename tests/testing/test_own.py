@@ -1,11 +1,15 @@
 """Benchdog's own components, and those of the packages under plugins/, pass the kit that strangers' must pass."""
 
+import json
+import os
 from importlib.metadata import distributions
+from pathlib import Path
 
 import pytest
 
 from inside import run
 
+NAMES = Path(__file__).parents[1] / "names"
 PACKAGES = sorted(
     {
         dist.name.lower()
@@ -24,10 +28,28 @@ def test_plugins_load_as_they_should(package, tmp_path):
     assert told["counts"]["fault"] == 0
 
 
+SETTINGS = {
+    "benchdog-timm": ("timm.net=test_resnet",),
+    "benchdog-huggingface": ("model.hf.path=tiny-bert", "source.hf.path=rows.csv", "source.hf.target=label"),
+}
+"""Options without which a component means nothing."""
+BERT = {
+    "model_type": "bert", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "intermediate_size": 32, "max_position_embeddings": 32, "pad_token_id": 0,
+}  # fmt: skip
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["benchdog", *PACKAGES])
-def test_every_component_passes(package, tmp_path):
-    told = run("plugins", "check", package, "--json", cwd=tmp_path).json
+def test_every_component_passes(package, tmp_path, monkeypatch):
+    names = os.pathsep.join(filter(None, [str(NAMES), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", names)  # see there: a torchvision of another torch
+    (tmp_path / "tiny-bert").mkdir()
+    (tmp_path / "tiny-bert" / "config.json").write_text(json.dumps(BERT), encoding="utf-8")
+    rows = [f"{i / 7},{(i * 3) % 11},{'odd' if i % 2 else 'even'}" for i in range(80)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *rows]), encoding="utf-8")
+    settings = [word for setting in SETTINGS.get(package, ()) for word in ("--set", setting)]
+    told = run("plugins", "check", package, *settings, "--json", cwd=tmp_path).json
     assert [r for r in told["results"] if r["state"] == "fault"] == []
-    elsewhere = [r for r in told["results"] if r["state"] == "skipped" and "isn't here" not in r["found"]]
-    assert elsewhere == []
+    left_out = [r for r in told["results"] if r["state"] == "skipped" and "isn't here" not in r["found"]]
+    assert left_out == []

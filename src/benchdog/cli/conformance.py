@@ -55,9 +55,10 @@ def check(
 
 
 def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Read NAME.OPTION=VALUE; a component's name may hold dots, an option's doesn't."""
+    """Read NAME.OPTION=VALUE, or KIND.NAME.OPTION=VALUE; a component's name may hold dots, an option's doesn't."""
     from benchdog.errors import BadUsage
     from benchdog.layers import toml_value
+    from benchdog.testing.table import OWN
 
     given: dict[tuple[str, str], dict[str, Any]] = {}
     for setting in settings:
@@ -65,7 +66,9 @@ def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
         name, dot, option = key.strip().rpartition(".")
         if not sep or not dot or not name:
             raise BadUsage(f"--set {setting!r} names no component's option.", "Write --set stars.count=50")
-        given.setdefault(("", name), {})[option] = toml_value(text.strip())
+        kind, _, rest = name.partition(".")
+        owner = (kind, rest) if rest and kind in OWN else ("", name)
+        given.setdefault(owner, {})[option] = toml_value(text.strip())
     return given
 
 

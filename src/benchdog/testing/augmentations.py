@@ -15,7 +15,7 @@ from benchdog.draws import draws_of
 from benchdog.errors import BenchdogError
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken, states
-from benchdog.testing.kinds import ROWS, kinds
+from benchdog.testing.kinds import ROWS, kinds, refused
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
 
@@ -56,7 +56,7 @@ class Trial(trials.Trial):
         return self.once("cases", self._cases)
 
     def _cases(self) -> list[Case]:
-        found, last = [], ""
+        found, told = [], list[str]()
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
         for kind in kinds(self):
             what, spec = kind.what, kind.spec
@@ -64,7 +64,7 @@ class Trial(trials.Trial):
             try:
                 step.check(spec)
             except BenchdogError as error:
-                last = error.message
+                told.append(error.message)
                 continue
             except Exception as error:
                 raise Fault(
@@ -74,7 +74,7 @@ class Trial(trials.Trial):
                 ) from error
             found.append(Case(what, spec, step, kind.inputs, kind.target))
         if not found:
-            raise Skip(f"refuses all of the kit's data; the last time: {last}")
+            raise Skip(refused(told))
         return found
 
 

@@ -77,6 +77,12 @@ def own(trial: Trial) -> Iterator[Kind]:
             yield Kind(what, opened.spec, opened.preprocess, inputs, torch.from_numpy(target))
 
 
+def refused(told: list[str]) -> str:
+    """Say why a component takes none of the kit's data, in its own words; sentences that begin alike once."""
+    short = {text[:40]: text for text in reversed(told)}
+    return f"refuses all of the kit's data: {' '.join(reversed(list(short.values())[-3:]))}"
+
+
 def task_for(kind: str, plugins: Plugins) -> str:
     """Name a task that answers such targets; "" when there is none."""
     for name, found in plugins.all("task").items():

@@ -14,7 +14,7 @@ from benchdog.errors import BenchdogError
 from benchdog.rebuild import build_model
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken, states
-from benchdog.testing.kinds import ROWS, Kind, kinds, task_for
+from benchdog.testing.kinds import ROWS, Kind, kinds, refused, task_for
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
 from benchdog.transforms import Transform, with_codes
@@ -49,7 +49,7 @@ class Trial(trials.Trial):
         return self.once("cases", self._cases)
 
     def _cases(self) -> list[Case]:
-        found, last = [], ""
+        found, told = [], list[str]()
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
         for kind in kinds(self):
             name = task_for(kind.spec.target.kind, self.plugins)
@@ -61,10 +61,10 @@ class Trial(trials.Trial):
             try:
                 case.build(0)
             except BenchdogError as error:
-                last = error.message
+                told.append(error.message)
             except Exception as error:
                 if "spec" not in self.parameters:
-                    last = said(error)
+                    told.append(said(error))
                     continue
                 raise Fault(
                     f"Built for {what} it raises {said(error)}.",
@@ -74,7 +74,7 @@ class Trial(trials.Trial):
             else:
                 found.append(case)
         if not found:
-            raise Skip(f"refuses all of the kit's data; the last time: {last}")
+            raise Skip(refused(told))
         return found
 
     @property

@@ -13,7 +13,7 @@ from benchdog.errors import BenchdogError
 from benchdog.testing import trials
 from benchdog.testing.answers import answer
 from benchdog.testing.comparing import shaken, states
-from benchdog.testing.kinds import ROWS, Kind, kinds
+from benchdog.testing.kinds import ROWS, Kind, kinds, refused
 from benchdog.testing.meters import meter
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
@@ -41,7 +41,7 @@ class Trial(trials.Trial):
         return self.once("cases", self._cases)
 
     def _cases(self) -> list[Case]:
-        found, last = [], ""
+        found, told = [], list[str]()
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
         for kind in kinds(self):
             what = kind.what
@@ -49,7 +49,7 @@ class Trial(trials.Trial):
             try:
                 self.made(kind.spec)
             except BenchdogError as error:
-                last = error.message
+                told.append(error.message)
             except Exception as error:
                 raise Fault(
                     f"check() of {what} raises {said(error)}.",
@@ -59,7 +59,7 @@ class Trial(trials.Trial):
             else:
                 found.append(self._case(kind))
         if not found:
-            raise Skip(f"refuses all of the kit's data; the last time: {last}")
+            raise Skip(refused(told))
         return found
 
     def made(self, spec: Spec) -> Any:

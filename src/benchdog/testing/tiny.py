@@ -67,5 +67,5 @@ class Tiny:
             words = (["good", "fine", "glad"], ["bad", "poor", "sad"])
             rows = [[" ".join(draw.choice(words[i % 2]) for _ in range(5)), ("up", "down")[i % 2]] for i in range(64)]
             with path.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows([["text", "mood"], *rows])
+                csv.writer(file).writerows([["text", "label"], *rows])
         return path
