@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from benchdog import terminal
 from benchdog.cli import output
-from benchdog.errors import BadUsage, BenchdogError
+from benchdog.errors import BadUsage, BenchdogError, Failed
 
 SHORT = {"o": "out", "output": "out"}
 """What other tools call a flag that is no key of a recipe."""
@@ -36,9 +36,16 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Be as quiet as was asked for, then do the work."""
         terminal.hush(bool(ctx.params["quiet"] if self._own else ctx.params.pop("quiet")))
-        if ctx.params.get("as_json"):
-            output.reserve()
-        return super().invoke(ctx)
+        if not ctx.params.get("as_json"):
+            return super().invoke(ctx)
+        output.reserve()
+        result = super().invoke(ctx)
+        if not output.emitted():
+            raise Failed(
+                f"{ctx.info_name!r} printed no document under --json.",
+                "Its author prints it by benchdog.cli.output.emit_json; all else goes to stderr.",
+            )
+        return result
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Look at the words before they are parsed."""

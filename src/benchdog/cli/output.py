@@ -16,6 +16,9 @@ _kept: list[tuple[TextIO, TextIO | None]] = []
 """The stdout that was found, and where documents go, while everything else is sent to stderr."""
 
 
+_emitted = False
+
+
 def say(text: str) -> None:
     """Tell a person something, on stderr, if they want to be told."""
     if not terminal.quiet():
@@ -64,6 +67,8 @@ def reserve() -> None:
 
 def release() -> None:
     """Give stdout back."""
+    global _emitted
+    _emitted = False
     while _kept:
         found, documents = _kept.pop()
         sys.stdout = found
@@ -86,7 +91,14 @@ def _documents() -> TextIO:
     return documents or found
 
 
+def emitted() -> bool:
+    """Say whether a document was printed."""
+    return _emitted
+
+
 def _write(text: str) -> None:
+    global _emitted
+    _emitted = True
     documents = _documents()
     documents.write(text)
     documents.flush()

@@ -1,9 +1,9 @@
 """The command: its parameters are those of a function, in typer's style."""
 
-import json
 from typing import Annotated
 
 import typer
+from benchdog.cli.output import emit_json
 
 
 def command(
@@ -17,7 +17,7 @@ def command(
 
     tensors = listed(benchdog.load(run).folder)
     if as_json:
-        typer.echo(json.dumps({"format": 1, "tensors": tensors}))
+        emit_json({"tensors": tensors})  # all else that is printed under --json goes to stderr
         return
     width = max((len(name) for name in tensors), default=0)
     for name, tensor in tensors.items():
