@@ -51,23 +51,29 @@ def recipe_schema(plugins: Plugins) -> dict[str, Any]:
 
 
 def _part(kind: str, plugins: Plugins) -> dict[str, Any]:
-    """Allow a name alone, a table of name and options for each component, and a class of one's own."""
+    """Allow a name alone, or a table of name and options; a class of one's own has options of its own.
+
+    An editor offers what it finds under `anyOf`. There the table of any component passes, so that it is `allOf` that
+    judges it by its name: a fault is then told of the very key, and not as "none of these fits".
+    """
     found = plugins.all(kind)
-    tables = []
+    names = [*found, *([] if kind in ("source", "trainer") else ["auto"])]
+    own = {"type": "string", "pattern": ":"}
+    named: dict[str, Any] = {"type": "object", "properties": {"name": {"anyOf": [{"enum": names}, own]}}}
+    if kind == "source":
+        named["required"] = ["name"]
+    ways: list[dict[str, Any]] = [{"enum": names}, own, named]
+    rules = []
     for name, component in found.items():
         schema = _options(component)
         schema["properties"] = {"name": {"const": name}, **schema.get("properties", {})}
         unnamed = name == "supervised" and kind == "trainer"  # what a table without a name means
-        schema["required"] = [*([] if unnamed else ["name"]), *schema.get("required", [])]
-        tables.append({"title": name, "description": component.info.summary, **schema})
-    names = [*found, *([] if kind in ("source", "trainer") else ["auto"])]
-    own = {"type": "string", "pattern": ":"}
-    tables.append(
-        {"title": "a class of your own", "type": "object", "properties": {"name": own}, "required": ["name"]}
-    )
-    if "auto" in names:
-        tables.append({"title": "auto", "properties": {"name": {"const": "auto"}}, "type": "object"})
-    return {"description": WHAT[kind], "anyOf": [{"enum": names}, own, *tables]}
+        needed = [] if unnamed else ["name"]
+        schema["required"] = [*needed, *schema.get("required", [])]
+        chosen = {"type": "object", "properties": {"name": {"const": name}}, "required": needed}
+        rules.append({"if": chosen, "then": {"$ref": f"#/properties/{kind}/anyOf/{len(ways)}"}})
+        ways.append({"title": name, "description": component.info.summary, **schema})
+    return {"description": WHAT[kind], "anyOf": ways, "allOf": rules}
 
 
 def _options(found: Found) -> dict[str, Any]:

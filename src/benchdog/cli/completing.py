@@ -6,19 +6,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from typer.core import TyperArgument, TyperOption
-
-try:
-    from typer._click import shell_completion as click_completion
-except ImportError:  # an older typer, which stands on click
-    from click import shell_completion as click_completion  # type: ignore[no-redef]
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
 
+CORE = TyperCommand.__mro__[1].__module__
+"""Of click: typer's own copy, or the package that an older typer stands on."""
+click_completion: Any = import_module(CORE.replace("core", "shell_completion"))
 Item = click_completion.CompletionItem
 Offer = tuple[str, str]
 """A word, and what it means."""
@@ -76,7 +75,7 @@ def _found(root: Any, before: list[str], last: str) -> Iterator[Offer]:
             yield head + item.value, item.help or ""
 
 
-class _Words(click_completion.ShellComplete):
+class _Words(click_completion.ShellComplete):  # type: ignore[misc]
     """Finds what words mean; reading and writing them is done here."""
 
     name = source_template = ""
