@@ -13,7 +13,7 @@ endif
 PY = $(BIN)/python
 WHEELS = $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: help env demo test check slow conda docs clean
+.PHONY: help env demo test check slow conda docs snakemake clean
 
 help:
 	@echo "make env     an environment with Benchdog, its plugins and the tools, in $(VENV)"
@@ -40,8 +40,16 @@ test: export OMP_NUM_THREADS := 1
 test: env
 	$(PY) -m pytest -q -n auto --maxprocesses 4
 
-slow: env
+slow: env snakemake
 	$(PY) -m pytest -q -m slow
+
+# in an environment of its own: it asks for older packages than the tools here
+snakemake: $(VENV)/snakemake/.ready
+
+$(VENV)/snakemake/.ready: $(VENV)/.ready
+	$(PYTHON) -m venv $(VENV)/snakemake
+	$(VENV)/snakemake/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check snakemake==9.27.1
+	@$(PY) -c "import pathlib; pathlib.Path('$@').touch()"
 
 conda: env
 	$(PY) -m pytest -q -s -m slow tests/test_conda.py

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ try:
 finally:
     print("LOADED", *sys.modules, file=open("loaded", "w"))
 """
+STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 CASES = [
     ("benchdog tr", ["train"]),
     ("benchdog runs sh", ["show"]),
@@ -136,7 +138,7 @@ def typed(shell: list[str], keys: str, expected: str, place: Path, **env: str) -
                 shown = ""
                 os.write(mine, keys.encode())
             if select.select([mine], [], [], 0.1)[0]:
-                shown += os.read(mine, 65536).decode(errors="replace")
+                shown = STYLE.sub("", shown + os.read(mine, 65536).decode(errors="replace"))
         return shown
     finally:
         process.kill()
