@@ -110,6 +110,7 @@ def test_a_mistyped_kind_gets_the_nearest(bench):
         ("..", "my-model"),
         ("a/b", "a-b"),
         (LONG + "o", LONG),
+        ("nul", "nul-model"),
     ],
 )
 def test_a_name_that_no_package_can_have_is_refused(bench, name, better, tmp_path):
@@ -211,13 +212,24 @@ class Environment:
         assert done.returncode == 0, f"{argv}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def use(self, commands: list[str], cwd: Path) -> None:
-        """Type what `plugins new` told to type, with short training."""
+    def use(self, kind: str, commands: list[str], cwd: Path) -> None:
+        """Type what `plugins new` told to type, with short training; see that it was used."""
+        out = ""
         for line in commands:
             name, *words = shlex.split(line)
             assert name == "benchdog"
             short = ["--epochs", "1", "--quiet"] if "train" in words else []
-            self("benchdog", *words, *short, cwd=cwd)
+            out = self("benchdog", *words, *short, cwd=cwd)
+        (run,) = (cwd / "runs").iterdir()
+        if kind == "exporter":
+            assert (run / "exports" / "my-exporter" / "export.json").is_file()
+        elif kind == "observer":
+            assert "my-observer" not in out
+            assert run.name in (run / "diary.txt").read_text(encoding="utf-8")
+        elif kind == "command":
+            assert "F32" in out
+        else:
+            assert f'"my-{kind}"' in (run / "recipe.toml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -233,16 +245,16 @@ def test_a_package_works_as_it_stands(environment, kind, tmp_path):
     folder = tmp_path / told["path"]
     environment("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", ".", cwd=folder)
     try:
-        passed = environment("pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
-        assert re.search(r"\d+ passed", passed)
-        assert "no issues found" in environment("mypy", "--strict", cwd=folder)
-        checked = environment("benchdog", "plugins", "check", f"benchdog-{name}", cwd=tmp_path)
+        passed = environment("pytest", "-q", "-p", "no:cacheprovider", cwd=folder).splitlines()[-1]
+        assert re.match(r"\d+ passed", passed)
+        types = environment("mypy", "--strict", cwd=folder).strip()
+        assert "no issues found" in types
+        environment("ruff", "check", "--no-cache", cwd=folder)
+        checked = environment("benchdog", "plugins", "check", f"benchdog-{name}", cwd=tmp_path).splitlines()[-1]
         assert "No fault" in checked
-        uses = told["next"][told["next"].index(f"benchdog plugins check benchdog-{name}") + 1 :]
-        environment.use(uses, tmp_path)
-        if kind == "observer":
-            assert "is finished" in next(tmp_path.rglob("diary.txt")).read_text(encoding="utf-8")
-        print(f"{kind}: {passed.splitlines()[-1]}; mypy: no issues; check: {checked.splitlines()[-1]}; {uses[-1]}")
+        use = told["next"][told["next"].index(f"benchdog plugins check benchdog-{name}") + 1 :]
+        environment.use(kind, use, tmp_path)
+        print(f"| {kind} | installed | {passed} | {types} | {checked} | `{use[-1]}` |")
     finally:
         environment("pip", "uninstall", "--quiet", "--yes", f"benchdog-{name}", cwd=tmp_path)
 
@@ -251,6 +263,7 @@ def test_a_package_works_as_it_stands(environment, kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_works_as_it_stands(environment, kind, tmp_path):
     told = json.loads(environment("benchdog", "plugins", "new", kind, f"my-{kind}", "--file", "--json", cwd=tmp_path))
-    environment.use(told["next"], tmp_path)
-    if kind == "observer":
-        assert "ended with" in next(tmp_path.rglob("diary.txt")).read_text(encoding="utf-8")
+    check, *use = told["next"]
+    checked = environment(*shlex.split(check), cwd=tmp_path).splitlines()[-1]
+    environment.use(kind, use, tmp_path)
+    print(f"| {kind} | {checked} | `{use[-1]}` |")

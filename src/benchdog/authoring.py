@@ -19,6 +19,8 @@ SINGLE = "my_thing.py"
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 30
+DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)\d")
+"""What Windows lets no file be called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +62,10 @@ def check(kind: str, name: str) -> None:
     """
     if kind not in KINDS:
         raise BadUsage(f"There is no kind of plugin {kind!r}.", nearest(kind, KINDS))
-    if NAME.fullmatch(name) and not name.startswith("benchdog") and len(name) <= LONGEST:
+    fits = NAME.fullmatch(name) and not name.startswith("benchdog") and len(name) <= LONGEST
+    if DEVICES.fullmatch(name):
+        raise BadUsage(f"{name!r} is the name of a device on Windows.", f"For example: {name}-{kind}")
+    if fits:
         return
     words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", name).lower())
     better = re.sub(r"^[0-9-]+", "", "-".join(word for word in words if word != "benchdog"))[:LONGEST].strip("-")

@@ -35,7 +35,7 @@ def new(
     from benchdog.paths import short
 
     authoring.check(kind, name)
-    plugins: Plugins = ctx.obj.plugins()
+    plugins: Plugins = ctx.obj.plugins(listing=True)
     _refuse_taken(kind, name, plugins, packaged=not file)
     if file:
         path = output / f"{authoring.module(name)}.py"
