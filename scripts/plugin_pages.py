@@ -1,4 +1,4 @@
-"""Write examples/plugins from the templates, and the code on the pages of docs/plugins from these examples.
+"""Write examples/plugins from the templates, and the code of docs/plugins and of the README from these examples.
 
 `python scripts/plugin_pages.py` writes; with `--check` it says what differs and exits with 1.
 """
@@ -41,9 +41,14 @@ def examples() -> Iterator[tuple[Path, str]]:
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield the pages with the code that belongs on them."""
-    for page in sorted(PAGES.glob("*.md")):
-        text = page.read_text(encoding="utf-8")
-        yield page, BLOCK.sub(lambda m: m[1] + (EXAMPLES / m[2]).read_text(encoding="utf-8") + m[4], text)
+    for page in (ROOT / "README.md", *sorted(PAGES.glob("*.md"))):
+        yield page, BLOCK.sub(_filled, page.read_text(encoding="utf-8"))
+
+
+def _filled(block: re.Match[str]) -> str:
+    """Put an example's file into a block; a block of another name stays as it is."""
+    file = EXAMPLES / block[2]
+    return block[1] + file.read_text(encoding="utf-8") + block[4] if file.is_file() else block[0]
 
 
 def differing() -> list[Path]:
