@@ -94,7 +94,7 @@ def single(kind: str, name: str) -> str:
 def use(kind: str, name: str, file: str = "") -> list[str]:
     """Give commands that use the new component; `file` is where it is, unless it is installed."""
     local = f" --plugin {file}" if file else ""
-    return [line.format(local).replace("NAME", name) for line in KINDS[kind].use]
+    return [line.replace("NAME", name).format(local) for line in KINDS[kind].use]
 
 
 def _files(kind: str) -> Iterator[tuple[Path, str]]:
