@@ -124,9 +124,10 @@ def plain(text: str) -> list[str]:
     for line in text.strip().splitlines():
         if CHANCE.match(line):
             continue
-        line = re.sub(r"\b[0-9a-f]{12,}\b", "0", line)
+        line = re.sub(r"(?<![\w.])[0-9a-f]{12,}\b", "0", line)
         line = re.sub(r"-{3,}", "---", line)
-        line = re.sub(r"[-+]?\d[\d.,:]*(e[-+]?\d+)?", "0", line)
+        line = re.sub(r"[-+]?\d(?:[\d.,:]*\d)?(e[-+]?\d+)?", "0", line)
+        line = line.replace(" (0 to 0)", "")  # a perfect score has no interval
         lines.append(" ".join(line.split()).removesuffix(" *"))  # the mark of a best epoch: chance on other hardware
     return lines
 

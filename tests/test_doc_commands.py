@@ -115,6 +115,8 @@ def test_a_page_is_read_with_its_comments(tmp_path):
         ("a\n...", "a\nb\nc", ""),
         ("...\nc", "a\nb", "the page says 'c', printed is ['a']"),
         ("...\nb", "b\nc", "the page says 'b', printed is ['b']"),
+        ('{"a":0.5,"b":1.0247514182992745e-05}', '{"a":0.25,"b":0.1}', ""),
+        ("auc 0.91 (0.8 to 1.0)  0.5", "auc 1.0  0.5", ""),
         ("sha256 0123456789abcdef", "sha256 fedcba9876543210", ""),
         ("best: epoch 3", "best: epoch 3\n  of 9 epochs: --set loop.patience=2 would have stopped", ""),
     ],
