@@ -9,6 +9,7 @@ The comments that pages hold for it: tests/doc_pages.py.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -51,12 +52,16 @@ def main(arguments: list[str]) -> int:
     chosen = [Path(name).absolute() for name in arguments if not name.startswith("--")] or pages()
     wrong = 0
     for page in chosen:
+        before = os.times()
         with tempfile.TemporaryDirectory() as folder:
             done = read(page, Path(folder).resolve(), stop="--write" not in arguments)
         for each in done:
             print(f"{page.name}:{each.block.line}  {each.seconds:.1f} s  {each.fault}", flush=True)
             if each.fault:
                 print(each.printed)
+        after = os.times()
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        print(f"{page.name}: {spent:.0f} s of a processor", flush=True)
         wrong += sum(bool(each.fault) for each in done)
         if "--write" in arguments:
             page.write_text(written(page, done), encoding="utf-8", newline="\n")

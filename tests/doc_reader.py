@@ -17,7 +17,7 @@ from pathlib import Path
 import doc_givens
 from doc_pages import Block, blocks, differs
 
-PATIENCE = 600.0
+PATIENCE = 1800.0
 """Seconds that a block may take."""
 MEANT = re.compile(r"127\.0\.0\.1:(\d+)")
 
