@@ -81,11 +81,11 @@ def talk(place: Path) -> None:
 
 
 def novel(place: Path) -> None:
-    """A text of 20,000 characters with a grammar of a kind."""
+    """A text of 8,000 characters with a grammar of a kind."""
     draw = random.Random(7)
     text = ""
-    while len(text) < 20_000:
-        text += f"The {draw.choice(THINGS)} {draw.choice(DEEDS)} the {draw.choice(THINGS)} well.\n"
+    while len(text) < 8_000:
+        text += f"It is a truth that the {draw.choice(THINGS)} {draw.choice(DEEDS)} the {draw.choice(THINGS)} well.\n"
     place.write_text(text, encoding="utf-8")
 
 
