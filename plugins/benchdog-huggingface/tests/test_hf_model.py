@@ -4,15 +4,17 @@ import json
 
 import pytest
 import torch
-from hf_made import LENGTH
+from hf_made import LENGTH, MARKS
 
 from benchdog.api import BadUsage, Field, Spec, Target
 from benchdog.stages import stages
 from benchdog.tensors import fill, renamed
+from benchdog_huggingface import tokenizer
 from benchdog_huggingface.model import build
 from benchdog_huggingface.options import ModelOptions
 from benchdog_huggingface.weights import FolderWeights
 
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 CLASSES = ("sea", "wood", "town")
 
 
@@ -130,3 +132,24 @@ def test_other_data_and_no_folder_are_refused(bert):
         build(Spec(fields=(picture,), target=Target(kind="class")).with_output(3), ModelOptions(path=bert))
     with pytest.raises(BadUsage, match="needs the folder"):
         build(spec_of(40), ModelOptions())
+
+
+@pytest.mark.parametrize(("kind", "first"), [("bert", 0), ("roberta", 1)])
+def test_tokenizers_in_older_files_are_converted(kind, first, tmp_path):
+    from tokenizers import ByteLevelBPETokenizer
+
+    words = [*MARKS, "ship", "the", "."]
+    if kind == "bert":
+        (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    else:
+        made = ByteLevelBPETokenizer()
+        made.train_from_iterator(["the ship"], 270, show_progress=False, special_tokens=list(SPECIAL))
+        made.save_model(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "pad_token_id": first}), encoding="utf-8")
+    op = tokenizer.operation(tmp_path, 6)
+    assert op["first"] == first
+    ((begin, *rest),) = tokenizer.encoder(op)(["The ship."])
+    assert begin == (words.index("[CLS]") if kind == "bert" else SPECIAL.index("<s>") + 1)
+    assert len(rest) == 5
+    if kind == "bert":
+        assert rest == [words.index(word) for word in ("the", "ship", ".", "[SEP]")] + [0]

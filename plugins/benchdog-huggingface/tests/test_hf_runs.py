@@ -39,9 +39,9 @@ def place(tmp_path_factory, texts, bert):
     return place
 
 
-def train(place, name, *more, code=0):
+def train(place, name, *more, path="model", code=0):
     said = ("--set", "source.path=places", "--set", "source.tokenizer=model", "--set", f"source.length={LENGTH}")
-    model = ("--model", "hf", "--set", "model.path=model", "--lr", "3e-3", "--name", name)
+    model = ("--model", "hf", "--set", f"model.path={path}", "--lr", "3e-3", "--name", name)
     return run("train", "hf", *said, *model, *more, cwd=place, code=code)
 
 
@@ -127,7 +127,7 @@ def test_parts_freeze_and_corrections_are_learnt(place):
 def test_from_scratch_by_wish_or_without_weights(place, bert):
     said = train(place, "scratch", "--epochs", 1, "--set", 'start.weights=""').stderr
     assert "tensors read" not in said
-    said = train(place, "bare", "--epochs", 1, "--set", f"model.path={bert}").stderr
+    said = train(place, "bare", "--epochs", 1, path=bert).stderr
     assert "tensors read" not in said
 
 
@@ -144,6 +144,6 @@ def test_a_model_of_byte_pairs_without_filler(place, gpt):
 def test_a_table_of_a_data_set_is_learnt_from(library, tmp_path):
     rows = [{"a": float(i % 7), "b": ("x", "y")[i % 2], "label": ("no", "yes")[i % 2]} for i in range(120)]
     library.Dataset.from_list(rows).save_to_disk(str(tmp_path / "rows"))
-    run("train", "hf", "--set", "source.path=rows", "--epochs", 3, "--name", "rows", cwd=tmp_path)
+    run("train", "hf", "--set", "source.path=rows", "--epochs", 30, "--lr", "1e-2", "--name", "rows", cwd=tmp_path)
     (tmp_path / "ask.csv").write_text("a,b\n3,y\n3,x\n", encoding="utf-8")
     assert [each["label"] for each in answers(tmp_path, "rows", "ask.csv")] == ["yes", "no"]
