@@ -103,7 +103,10 @@ def benchdog_augmentations() -> Iterable[AugmentationInfo]:  # type: ignore[empt
 
 @hookspec
 def benchdog_run_started(run: RunFacts) -> None:
-    """Hear that a run begins or goes on. Observers get frozen facts, on rank 0, off the loop's thread.
+    """Hear that a run begins or goes on; its `recipe.toml` is written. Observers get frozen facts, off the loop's thread.
+
+    With several ranks, steps, epochs and checkpoints are told in the process of rank 0, the rest in the one that
+    started the ranks: what an observer must know in both lies in the run's folder.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl
@@ -153,6 +156,17 @@ def benchdog_artifact_exported(exporter: str, path: str) -> None:
     >>> @hookimpl
     ... def benchdog_artifact_exported(exporter, path):
     ...     print(exporter, path)
+    """
+
+
+@hookspec
+def benchdog_run_stopped(run: RunFacts) -> None:
+    """Hear that a signal stopped a run. A resume goes on with it: `benchdog_run_started` is told again.
+
+    >>> from benchdog.api import hookimpl
+    >>> @hookimpl
+    ... def benchdog_run_stopped(run):
+    ...     print(run.name, "can go on")
     """
 
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from benchdog.aside import is_aside
 from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.recipe import PARTS, TABLES, absolute
 
@@ -76,7 +77,7 @@ def layer_of(data: Mapping[str, Any], by: str, base: Path) -> Layer:
             layer[f"{key}.name"] = Given(value, by, base)
         elif key in TABLES:
             raise BadUsage(f"{by}: {key} is {value!r}, not a table.", f"Write [{key}], and its keys under it.")
-        else:
+        elif is_key(key) or not is_aside(key):
             layer[key] = Given(value, by, base)
     for key in layer:
         _known(key, by, layer)

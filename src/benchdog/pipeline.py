@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from benchdog import artifact, checkpoints, files, origin, paths, ranks, report, sharing
-from benchdog.api import Backend, Trained, TrainerInfo
+from benchdog.api import Backend, Trained, TrainerInfo, Watcher
 from benchdog.compiling import Decision, decide
 from benchdog.cutting import refuse_mixing
 from benchdog.draft import Draft
@@ -37,6 +37,7 @@ def train(
     quiet: bool = False,
     live: Mapping[str, Any] | None = None,
     seconds: float = 0.0,
+    watcher: Watcher | None = None,
 ) -> Run:
     """Carry out a recipe from raw data to an artifact.
 
@@ -47,8 +48,10 @@ def train(
         quiet: say nothing while working.
         live: objects in place of named components, for notebooks: {"source": ..., "model": ...}.
         seconds: a time that the run is to end in; its epochs are set accordingly.
+        watcher: sees every epoch, and may end the run early; of a run on one rank.
     """
     parts = settle(draft, live, runs)
+    parts.watcher = watcher
     for note in parts.notes:
         _say(f"note: {note}", quiet)
     recipe = parts.recipe
@@ -111,12 +114,19 @@ def _prepare(parts: Parts, seconds: float, quiet: bool) -> tuple[int, Decision |
 
 
 def resume(
-    folder: Path, plugins_of: Any, *, quiet: bool = False, trust: bool = False, ranks: int | None = None
+    folder: Path,
+    plugins_of: Any,
+    *,
+    quiet: bool = False,
+    trust: bool = False,
+    ranks: int | None = None,
+    watcher: Watcher | None = None,
 ) -> Run:
     """Go on with a run that was stopped; a finished one is left as it is.
 
     Args:
         ranks: go on with so many; None: with as many as before.
+        watcher: sees the epochs that are left, and may end the run early.
 
     Raises:
         Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
@@ -140,6 +150,7 @@ def resume(
             )
         plugins.make("backend", recipe.backend.name, recipe.backend.options)
         parts = reopen(recipe, plugins)
+        parts.watcher = watcher
         if ranks is not None:
             parts.fit(run.folder)  # what can't go on so is refused before anything is written
         if not isinstance(info, TrainerInfo) or info.uses_model:
@@ -162,7 +173,6 @@ def attended(run: Run, parts: Parts) -> Iterator[None]:
         run.save(status="running", error=None)
         run.log(f"begun: {platform.node()}, {sys.executable}")
         files.write_json(run.folder / "environment.json", environment(plugins))
-        plugins.emit("benchdog_run_started", run=facts)
         yield
         best = run.facts.get("best") or {}
         run.save(status="finished")
@@ -178,7 +188,9 @@ def attended(run: Run, parts: Parts) -> Iterator[None]:
             report.write(run.folder)
         except (OSError, BenchdogError):
             run.log("and that could not be written down")
-        if not stopped:
+        if stopped:
+            plugins.emit("benchdog_run_stopped", run=facts)
+        else:
             plugins.emit("benchdog_run_failed", run=facts, error=text)
         if isinstance(error, KeyboardInterrupt):
             info = plugins.find("trainer", parts.recipe.trainer.name).info
@@ -192,6 +204,7 @@ def attended(run: Run, parts: Parts) -> Iterator[None]:
 
 def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
     """Train (here, or in several processes), then make and judge the artifact."""
+    parts.plugins.emit("benchdog_run_started", run=parts.facts(run))
     world = parts.recipe.ranks
     if world == 1:
         trained, module = _train_here(run, parts, quiet)

@@ -9,6 +9,8 @@ from benchdog import api, shims, waiting
 from benchdog.errors import Failed
 from benchdog.found import Fault
 
+DEAF = "It hears no more events; the run goes on."
+
 
 def strict() -> bool:
     """Say whether faults of plugins are to be raised."""
@@ -42,9 +44,9 @@ class Quarantine:
             self.refuse(name, f"{wrong[0]}.", wrong[1], Failed(f"Plugin {name!r} {wrong[0]}.", wrong[1]))
         return wrong is not None
 
-    def silence(self, name: str, fault: str, error: BaseException | None = None) -> None:
-        """Tell of a plugin whose event handler failed, which hears no more."""
-        self.tell(Fault(name=name, fault=fault, remedy="It hears no more events; the run goes on."))
+    def silence(self, name: str, fault: str, error: BaseException | None, remedy: str = DEAF) -> None:
+        """Tell of a plugin whose event handler failed, and hears no more, or was too slow."""
+        self.tell(Fault(name=name, fault=fault, remedy=remedy))
         self.raised = self.raised or error
 
     def tell(self, fault: Fault) -> None:

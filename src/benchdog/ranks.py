@@ -130,7 +130,7 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
     if os.environ.pop(LISTEN, ""):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # before the first step there is nothing to save
         threading.Thread(target=_listen, daemon=True).start()
-    run = Run.open(folder)
+    run, plugins = Run.open(folder), None
     try:
         recipe = read_resolved(folder)
         plugins = Plugins.discover(recipe.plugins)
@@ -143,6 +143,9 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
         run.log(f"rank {rank}: {traceback.format_exc()}")
         text = f"Rank {rank}: {type(error).__name__}: {' '.join(str(error).split())[:300]}."
         return _tell(folder, rank, text, f"The traceback is in {folder / 'log.txt'}.", 1, unexpected=True)
+    finally:
+        if plugins is not None:
+            plugins.close()  # the process ends without another word
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import tomli_w
 
+from benchdog import aside
 from benchdog.api import SourceInfo
 from benchdog.errors import BenchdogError
 from benchdog.found import Found
@@ -40,6 +41,7 @@ def recipe_schema(plugins: Plugins) -> dict[str, Any]:
         properties[kind] = _part(kind, plugins)
     for name, table in TABLES.items():
         properties[name] = {"description": WHAT[name], **json_schema(table)}
+    properties |= aside.schemas()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Benchdog recipe",

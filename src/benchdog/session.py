@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog import paths
-from benchdog.api import Batch, Device, RunFacts, Spec, Task
+from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
 from benchdog.auxiliary import Judged
 from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
@@ -57,6 +57,7 @@ class Session(Standing):
         facts: RunFacts,
         progress: Progress,
         signals: Signals,
+        watcher: Watcher | None = None,
     ) -> None:
         self.run, self.recipe, self.feed, self.plugins, self.facts = run, recipe, feed, plugins, facts
         self.model, self.spec = model, spec
@@ -78,6 +79,7 @@ class Session(Standing):
         self._elapsed = 0.0
         self._begun = self._saved_at = time.perf_counter()
         self.signals = signals
+        self._watcher = watcher if self.writes else None  # a rehearsal is nobody's run
         self._gradients = Gradients(model, self.device, lambda: bool(signals.number))
         self._ranks = [{"step": 0, "ranks": self.device.world}]
         self._leader = self.device.rank == 0 and self.writes
@@ -194,6 +196,10 @@ class Session(Standing):
         self.epoch, self._batch, self._place = self.epoch + 1, 0, None
         if self._leader:
             self._tell_epoch(scalars, better)
+        if self._watcher is not None:
+            self._watcher.epoch_ended(self.epoch, scalars)
+            if self._watcher.reason:
+                self.run.log(f"to end after epoch {self.epoch}: {self._watcher.reason}")
         loop = self._loop
         if self._signal or (loop.checkpoint_epochs and self.epoch % loop.checkpoint_epochs == 0):
             self.checkpoint()
@@ -218,7 +224,7 @@ class Session(Standing):
     @property
     def should_stop(self) -> bool:
         """Whether the run is to end before its last epoch."""
-        return self._best.enough
+        return self._best.enough or bool(self._watcher is not None and self._watcher.reason)
 
     # --- inner parts
 

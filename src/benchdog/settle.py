@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchdog import naming, origin, sharing, start, state, weighing
-from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo
+from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo, Watcher
 from benchdog.augment import Augment
 from benchdog.auxiliary import Scored
 from benchdog.data import Data, auto_workers
@@ -43,6 +43,7 @@ class Parts:
     augment: Augment
     live: Mapping[str, Any] = field(default_factory=dict)
     started: Report | None = None
+    watcher: Watcher | None = None
 
     @property
     def notes(self) -> list[str]:

@@ -65,6 +65,7 @@ def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[di
                 "plugins": parts.plugins,
                 "facts": parts.facts(run),
                 "signals": signals,
+                "watcher": parts.watcher,
             }
     finally:
         device.close()

@@ -58,6 +58,7 @@ from benchdog.api.protocols import (
     Trained,
     Trainer,
     Trial,
+    Watcher,
 )
 from benchdog.api.tokenizer import encoder_of_many
 from benchdog.api.tokens import encoder, pieces, spellings, words
@@ -77,8 +78,8 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "AugmentationInfo",
     "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
-    "Trial", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device", "Backend",
-    "RunFacts",
+    "Trial", "Watcher", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device",
+    "Backend", "RunFacts",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
     "encoder", "encoder_of_many", "pieces", "words", "spellings",
 ]  # fmt: skip

@@ -211,6 +211,21 @@ class Trial:
     task: Task
 
 
+class Watcher(Protocol):
+    """Looks at a run's epochs while it goes on, and may end it early: `tune` prunes by one.
+
+    Given by the caller (`pipeline.train(..., watcher=...)`), no plugin's; asked on the loop's thread, on the only
+    rank. A run that it ends is a finished run: its best epoch counts, artifact and report are made.
+    """
+
+    reason: str
+    """Why the run is to end before its last epoch; "" lets it go on."""
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, float], /) -> None:
+        """See an epoch: its number from 1, its scalar metrics by name ("valid.accuracy")."""
+        ...
+
+
 class Trainer(Protocol):
     """How it is learnt; made as `Target(options)`. Returns the trained module, or a `Trained`.
 

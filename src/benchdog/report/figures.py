@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,14 @@ def curves_png(panels: Sequence[tuple[str, Sequence[Line]]], *, x_label: str) ->
     """Draw panels of curves on white, with a legend, as a PNG file's bytes."""
     with _drawing(ON_WHITE):
         return _file(_curves(panels, x_label, None, REAL), "png")
+
+
+def drawn(paint: Callable[[Axes], None], salt: str, width: float = 4.9, height: float = 3.1) -> Html:
+    """Draw one picture for a page: `paint` gets bare axes, and may use the colours SERIES, INK and FAINT."""
+    with _drawing():
+        figure = _figure(width, height)
+        paint(_bare(figure.add_subplot()))
+        return _svg(figure, salt)
 
 
 def rates(found: Curve) -> Html:

@@ -1,0 +1,155 @@
+"""What observers cost the loop's thread: real trainings with none, a blocked one, a raising one, trackers, in turn.
+
+    python benchmarks/emit.py [--rounds 5] [--epochs 30] [--every 1] [--source digits] [--model mlp]
+
+Time in emit is measured around every call of it; "step" is the time of the training over its steps, "wait" what the run
+waited for observers at its end. The weights must be the same, and so must the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+HOOKS = ("run_started", "step_ended", "epoch_ended", "checkpoint_saved", "run_ended")
+ARGUMENTS = {"step_ended": "step, loss", "epoch_ended": "metrics", "checkpoint_saved": "path", "run_ended": "metrics"}
+
+
+def observer(body: str) -> str:
+    """Write an observer that does the same at every event."""
+    handlers = [f"@hookimpl\ndef benchdog_{name}({ARGUMENTS.get(name, 'run')}):\n    {body}\n" for name in HOOKS]
+    return "import time\n\nfrom benchdog.api import hookimpl\n\nCONTRACT = 1\n\n\n" + "\n\n".join(handlers)
+
+
+def cases(place: Path, stack: ExitStack) -> dict[str, tuple[list[str], dict[str, str]]]:
+    """Give each case's words before `train` and its environment."""
+    (place / "blocked.py").write_text(observer("time.sleep(10)"), encoding="utf-8")
+    (place / "raising.py").write_text(observer("raise OSError('no luck')"), encoding="utf-8")
+    mute = stack.enter_context(socket.create_server(("127.0.0.1", 0)))  # accepts, and never says a word
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dead = closed.getsockname()[1]
+    none = {"BENCHDOG_PLUGINS": ""}
+
+    def mlflow(uri: str) -> dict[str, str]:
+        return {"BENCHDOG_PLUGINS": "benchdog-mlflow", "MLFLOW_TRACKING_URI": uri}
+
+    return {
+        "no observer": ([], none),
+        "sleeps 10 s at each event": (["--plugin", str(place / "blocked.py")], none),
+        "raises": (["--plugin", str(place / "raising.py")], none),
+        "mlflow, nobody listens": ([], mlflow(f"http://127.0.0.1:{dead}")),
+        "mlflow, a server that is mute": ([], mlflow(f"http://127.0.0.1:{mute.getsockname()[1]}")),
+        "mlflow, sqlite": ([], mlflow(f"sqlite:///{(place / 'mlflow.db').as_posix()}")),
+        "tensorboard": ([], {"BENCHDOG_PLUGINS": "benchdog-tensorboard"}),
+    }
+
+
+def child(words: list[str]) -> None:
+    """Train in this process with a clock around emit and close; print what they took as JSON."""
+    from benchdog import plugins
+    from benchdog.cli import main
+
+    took: dict[str, Any] = {"emit": 0.0, "emits": 0, "wait": 0.0}
+    emit, close = plugins.Plugins.emit, plugins.Plugins.close
+
+    def timed_emit(self: Any, event: str, **facts: Any) -> None:
+        begun = time.perf_counter()
+        emit(self, event, **facts)
+        took["emit"] += time.perf_counter() - begun
+        took["emits"] += 1
+
+    def timed_close(self: Any) -> None:
+        begun = time.perf_counter()
+        close(self)
+        took["wait"] += time.perf_counter() - begun
+
+    plugins.Plugins.emit, plugins.Plugins.close = timed_emit, timed_close  # type: ignore[method-assign]
+    sys.argv = ["benchdog", *words]
+    try:
+        main()
+    finally:
+        print("TOOK " + json.dumps(took), flush=True)
+
+
+def measure(words: list[str], env: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
+    """Train once; give the time in emit per step and of a step in microseconds, the wait, the code, the weights."""
+    with tempfile.TemporaryDirectory() as place:
+        train = ["train", options.source, "--model", options.model, "--epochs", str(options.epochs), "--quiet",
+                 "--set", f"loop.log_every={options.every}", "--name", "run"]  # fmt: skip
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, __file__, "--child", *words, *train],
+            cwd=place,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        wall = time.perf_counter() - begun
+        if "TOOK " not in done.stdout:
+            sys.exit(done.stderr)
+        took = json.loads(done.stdout.rpartition("TOOK ")[2])
+        run = Path(place, "runs", "run")
+        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        weights = hashlib.sha256((run / "artifact" / "model.safetensors").read_bytes()).hexdigest()
+    steps = facts["steps_done"]
+    said = [line for line in done.stderr.splitlines() if line.startswith("benchdog: ")]
+    return {
+        "emit": 1e6 * took["emit"] / steps,
+        "step": 1e6 * facts["seconds"] / steps,
+        "wait": took["wait"],
+        "wall": wall,
+        "steps": steps,
+        "emits": took["emits"],
+        "code": done.returncode,
+        "weights": weights[:8],
+        "said": said[0] if said else "",
+    }
+
+
+def main() -> None:
+    """Run the rounds and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--every", type=int, default=1, help="steps between two that are told of")
+    parser.add_argument("--source", default="digits")
+    parser.add_argument("--model", default="mlp")
+    options = parser.parse_args()
+    found: dict[str, list[dict[str, Any]]] = {}
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        todo = cases(place, stack)
+        for _ in range(options.rounds):
+            for name, (words, env) in todo.items():
+                found.setdefault(name, []).append(measure(words, env, options))
+    first = next(iter(found.values()))[0]
+    print(f"{first['steps']} steps, told of every {options.every}: {first['emits']} events; {options.rounds} rounds")
+    print("| observer | emit per step, us | step, us | share | wait at the end, s | exit | weights |")
+    print("|---|---|---|---|---|---|---|")
+    for name, lines in found.items():
+        emit, step, wait = (statistics.median(line[key] for line in lines) for key in ("emit", "step", "wait"))
+        codes, weights = ({line[key] for line in lines} for key in ("code", "weights"))
+        told = f"| {name} | {emit:.2f} | {step:.0f} | {100 * emit / step:.2f} % | {wait:.2f} |"
+        print(told, "/".join(map(str, codes)), "|", "/".join(weights), "|")
+    for name, lines in found.items():
+        if lines[0]["said"]:
+            print(f"{name}: {lines[0]['said']}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2:])
+    else:
+        main()

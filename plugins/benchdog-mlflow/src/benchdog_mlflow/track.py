@@ -1,0 +1,208 @@
+"""One run on its way into an MLflow store. Called off the training's thread: what waits here holds nobody up."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchdog.api import NotAvailable, RunFacts
+from benchdog_mlflow.reaching import check_reachable, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NOTE = "mlflow.json"
+"""In the run's folder: which run of which store it is. A resume, and another rank's process, read it there."""
+EXPERIMENT = "benchdog"
+AT_ONCE = 100
+"""Values of a request; MLflow takes no more parameters than that."""
+EVERY = 2.0
+"""Seconds that steps wait for others to share a request."""
+JOIN = 60.0
+"""Seconds that the process of a rank waits for the one that makes the run."""
+LONGEST = 5000
+"""Characters of a parameter or a tag: MLflow refuses longer ones."""
+STEP_LOSS = "train.step_loss"
+
+
+def client_of(uri: str) -> MlflowClient:
+    """Open a store; MLflow's own statistics stay off, whatever this machine's settings are."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+class Track:
+    """A run of Benchdog and its run in MLflow.
+
+    Args:
+        run: the run.
+        uri: the store.
+        begins: make the MLflow run, or take up the one that the folder names; else another process does.
+    """
+
+    def __init__(self, run: RunFacts, uri: str, begins: bool) -> None:
+        self.run, self.folder, self.uri = run, Path(run.folder), uri
+        check_reachable(uri)
+        self.client = client_of(uri)
+        self._waiting: list[tuple[str, float, int, int]] = []
+        self._sent = time.monotonic()
+        self._heard = {"step": 0, "epoch": 0}
+        self.id = self._begin() if begins else self._join()
+
+    def step(self, step: int, loss: float) -> None:
+        """Tell a step's loss, soon."""
+        if step > self._heard["step"]:
+            self._add(STEP_LOSS, loss, step)
+            if len(self._waiting) >= AT_ONCE or time.monotonic() - self._sent > EVERY:
+                self._send()
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Tell an epoch's metrics, over its number."""
+        if epoch > self._heard["epoch"]:
+            for name, value in metrics.items():
+                self._add(name, value, epoch)
+        self._send()
+
+    def result(self, metrics: Mapping[str, float]) -> None:
+        """Tell the best epoch's metrics, by names of their own: MLflow's table shows the last value of each."""
+        for name, value in metrics.items():
+            self._add(f"best.{name}", value, 0)
+        self._send()
+
+    def tag(self, name: str, value: str) -> None:
+        """Set a tag."""
+        self._send()
+        self.client.set_tag(self.id, name, value[:LONGEST])
+
+    def end(self, status: str, tags: Mapping[str, str]) -> None:
+        """Tell how it ended."""
+        for name, value in tags.items():
+            self.tag(name, value)
+        self._send()
+        self.client.set_terminated(self.id, status=status)
+
+    def _add(self, name: str, value: float, at: int) -> None:
+        self._waiting.append((allowed(name), float(value), int(time.time() * 1000), at))
+
+    def _send(self) -> None:
+        from mlflow.entities import Metric
+
+        while self._waiting:
+            part, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            self.client.log_batch(self.id, metrics=[Metric(*values) for values in part])
+        self._sent = time.monotonic()
+
+    # --- which run it is
+
+    def _begin(self) -> str:
+        """Take up the run that the folder names, if the store still has it; else make one."""
+        found = self._noted()
+        if found and self._exists(found):
+            self.client.update_run(found, status="RUNNING")
+            for kind, name in (("step", STEP_LOSS), ("epoch", self._an_epochs_metric(found))):
+                history = self.client.get_metric_history(found, name) if name else []
+                self._heard[kind] = max((metric.step for metric in history), default=0)
+            return found
+        tags = {
+            "benchdog.folder": str(self.folder),
+            "benchdog.source": self.run.source,
+            "benchdog.model": self.run.model,
+            "benchdog.task": self.run.task,
+            "mlflow.source.name": "benchdog",
+            "mlflow.source.type": "LOCAL",
+        }
+        made = str(self.client.create_run(self._experiment(), run_name=self.run.name, tags=tags).info.run_id)
+        self._tell_recipe(made)
+        note = {"uri": without_password(self.uri), "run_id": made}
+        (self.folder / NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+        return made
+
+    def _join(self) -> str:
+        """Wait for the process that makes the run to say which it is."""
+        end = time.monotonic() + JOIN
+        while not (found := self._noted()):
+            if time.monotonic() > end:
+                raise NotAvailable(f"nobody made an MLflow run for {self.run.name} within {JOIN:.0f} s.")
+            time.sleep(0.1)
+        return found
+
+    def _noted(self) -> str:
+        return noted(self.folder, self.uri)
+
+    def _exists(self, id_: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self.client.get_run(id_).info.lifecycle_stage == "active")
+        except MlflowException:
+            return False  # the store was made anew
+
+    def _an_epochs_metric(self, id_: str) -> str:
+        names = [name for name in self.client.get_run(id_).data.metrics if name.startswith("valid.")]
+        return min(names, default="")
+
+    def _experiment(self) -> str:
+        """Find the experiment by name, or make it; another process may be quicker."""
+        from mlflow.exceptions import MlflowException
+
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        for last in (False, True):
+            if (found := self.client.get_experiment_by_name(name)) is not None:
+                return str(found.experiment_id)
+            try:
+                return str(self.client.create_experiment(name))
+            except MlflowException:
+                if last:
+                    raise
+        raise AssertionError
+
+    def _tell_recipe(self, id_: str) -> None:
+        from mlflow.entities import Param
+
+        recipe = tomllib.loads((self.folder / "recipe.toml").read_text(encoding="utf-8"))
+        params = [Param(key, value) for key, value in flat(recipe).items()]
+        for start in range(0, len(params), AT_ONCE):
+            self.client.log_batch(id_, params=params[start : start + AT_ONCE])
+
+
+def noted(folder: Path, uri: str) -> str:
+    """Give the id of a folder's MLflow run; "" when there is none in this store."""
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(note["run_id"]) if note.get("uri") == without_password(uri) else ""
+
+
+def tag_of(folder: Path, uri: str, name: str, value: str) -> None:
+    """Set a tag of a run that is over."""
+    if id_ := noted(folder, uri):
+        check_reachable(uri)
+        client_of(uri).set_tag(id_, name, value[:LONGEST])
+
+
+def allowed(name: str) -> str:
+    """Give a name as MLflow takes it."""
+    return re.sub(r"[^\w\-./ :]", "_", name)
+
+
+def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Give a recipe's values as texts by dotted key."""
+    found: dict[str, str] = {}
+    for key, value in recipe.items():
+        name = f"{prefix}{allowed(key)}"
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, default=str)
+            found[name] = text[:LONGEST]
+    return found

@@ -1,0 +1,56 @@
+"""The table [tune] of a recipe. Standard library alone: the schema of recipes reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from benchdog.api import Bounds, Doc
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Numbers from low to high, both included; whole ones when both ends are."""
+
+    low: Annotated[int | float, Doc("The lowest value.")]
+    high: Annotated[int | float, Doc("The highest value.")]
+    log: Annotated[bool, Doc("Search on a logarithmic scale.")] = False
+    step: Annotated[int | float | None, Doc("The distance between two values.")] = None
+    when: Annotated[Mapping[str, Any], Doc('Only with these other values: { "model.name" = "mlp" }.')] = field(
+        default_factory=dict
+    )
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """One of several values."""
+
+    choices: Annotated[tuple[Any, ...], Doc("The values.")]
+    when: Annotated[Mapping[str, Any], Doc('Only with these other values: { "model.name" = "mlp" }.')] = field(
+        default_factory=dict
+    )
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+Searched = Range | Choices | tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune:
+    """What `benchdog tune` looks for, and how."""
+
+    trials: Annotated[int, Doc("Trials in all; 0: as many as the time allows, 20 without a time."), Bounds(ge=0)] = 0
+    time: Annotated[str, Doc("No trial begins later: 90s, 10m or 1h30m.")] = ""
+    jobs: Annotated[int, Doc("Processes that train at once."), Bounds(ge=1)] = 1
+    sampler: Annotated[Literal["tpe", "random"], Doc("How the next values are chosen.")] = "tpe"
+    pruner: Annotated[
+        Literal["median", "hyperband", "none"], Doc("What ends a trial early that promises little.")
+    ] = "median"
+    startup: Annotated[int, Doc("Trials that are drawn at random, and never pruned, first."), Bounds(ge=0)] = 5
+    warmup: Annotated[int, Doc("Epochs that no trial is pruned before."), Bounds(ge=0)] = 1
+    space: Annotated[
+        Mapping[str, Searched | Mapping[str, Searched]],
+        Doc('What is searched, by key: "trainer.lr" = { low = 1e-4, high = 0.1, log = true }, or a list.'),
+    ] = field(default_factory=dict)

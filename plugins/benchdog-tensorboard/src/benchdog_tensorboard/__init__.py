@@ -1,0 +1,66 @@
+"""TensorBoard for Benchdog: an observer that writes each run's curves into `tensorboard/` of its folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchdog.api import RunFacts, hookimpl
+
+if TYPE_CHECKING:
+    from benchdog_tensorboard.board import Board
+
+CONTRACT = 1
+
+_boards: dict[str, Board] = {}
+"""What is being written in this process, by the run's folder."""
+
+
+def _board(run: RunFacts) -> Board:
+    from benchdog_tensorboard.board import Board
+
+    if run.folder not in _boards:
+        _boards[run.folder] = Board(run)
+    return _boards[run.folder]
+
+
+def _close(run: RunFacts) -> None:
+    if run.folder in _boards:
+        _boards.pop(run.folder).close()
+
+
+@hookimpl
+def benchdog_run_started(run: RunFacts) -> None:
+    """Forget what an earlier start of the run had open."""
+    _close(run)
+
+
+@hookimpl
+def benchdog_step_ended(run: RunFacts, step: int, loss: float) -> None:
+    """Draw a step's loss."""
+    _board(run).step(step, loss)
+
+
+@hookimpl
+def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -> None:
+    """Draw an epoch's metrics."""
+    _board(run).epoch(epoch, metrics)
+
+
+@hookimpl
+def benchdog_run_stopped(run: RunFacts) -> None:
+    """Close the files: a resume writes others."""
+    _close(run)
+
+
+@hookimpl
+def benchdog_run_failed(run: RunFacts, error: str) -> None:
+    """Write why, and the recipe with no result."""
+    _board(run).end({}, error)
+    _close(run)
+
+
+@hookimpl
+def benchdog_run_ended(run: RunFacts, metrics: dict[str, float]) -> None:
+    """Write the result beside the recipe, for the table of runs."""
+    _board(run).end(metrics)
+    _close(run)
