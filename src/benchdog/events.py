@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -13,7 +14,7 @@ CAPACITY = 1000
 RESERVE = 1000
 """Room beyond that for all that is rarer than steps: an epoch isn't lost because many steps wait."""
 PATIENCE = 5.0
-"""Seconds that closing waits for observers."""
+"""Seconds that closing waits for observers, unless BENCHDOG_PATIENCE says otherwise."""
 STEP = "benchdog_step_ended"
 NEVER_DROPPED = frozenset(
     {"benchdog_run_started", "benchdog_run_stopped", "benchdog_run_failed", "benchdog_run_ended"}
@@ -26,6 +27,14 @@ class SetAside(Protocol):
     """Tell of a plugin's fault."""
 
     def __call__(self, plugin: str, fault: str, error: BaseException | None, remedy: str = ..., /) -> None: ...
+
+
+def patience() -> float:
+    """Give the seconds that closing waits."""
+    try:
+        return max(0.0, float(os.environ["BENCHDOG_PATIENCE"]))
+    except (KeyError, ValueError):
+        return PATIENCE
 
 
 def _own(fact: Any) -> Any:
@@ -116,7 +125,7 @@ class Ear:
         if self.working:
             self._deaf = True
             self._set_aside(
-                self.plugin, f"still busy with {self._busy} after {PATIENCE:.0f} s; left behind.", None
+                self.plugin, f"still busy with {self._busy} after {patience():.0f} s; left behind.", None
             )
         elif self.dropped and not self._deaf:
             self._set_aside(self.plugin, f"too slow: {self.dropped} events were dropped.", None, GAPS)
@@ -155,14 +164,14 @@ class Events:
 
     def close(self) -> None:
         """Wait for the queues to empty; in the second half of the patience, pass over steps; name who isn't done."""
-        now = time.monotonic()
+        now, longest = time.monotonic(), patience()
         ears = list(self._ears.values())
         _each(ears, Ear.finish)
         for ear in ears:
-            ear.wait(now + PATIENCE / 2)
+            ear.wait(now + longest / 2)
         _each((ear for ear in ears if ear.working), Ear.hurry)
         for ear in ears:
-            ear.wait(now + PATIENCE)
+            ear.wait(now + longest)
         _each(ears, Ear.leave)
 
 

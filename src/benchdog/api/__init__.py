@@ -40,6 +40,7 @@ from benchdog.api.data import (
     Target,
     split_of,
 )
+from benchdog.api.following import MetricsLog
 from benchdog.api.protocols import (
     ArtifactView,
     Augmentation,
@@ -79,7 +80,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
     "Trial", "Watcher", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device",
-    "Backend", "RunFacts",
+    "Backend", "RunFacts", "MetricsLog",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
     "encoder", "encoder_of_many", "pieces", "words", "spellings",
 ]  # fmt: skip

@@ -29,9 +29,9 @@ def _track(run: RunFacts, begins: bool = False) -> Track | None:
     return _tracks[run.folder]
 
 
-def _end(run: RunFacts, status: str, tags: dict[str, str] | None = None) -> None:
+def _end(run: RunFacts, status: str, tags: dict[str, str], best: dict[str, float]) -> None:
     if track := _track(run):
-        track.end(status, tags or {})
+        track.end(status, tags, best)
         del _tracks[run.folder]
 
 
@@ -42,21 +42,21 @@ def benchdog_run_started(run: RunFacts) -> None:
 
 
 @hookimpl
-def benchdog_step_ended(run: RunFacts, step: int, loss: float) -> None:
-    """Tell a step's loss."""
+def benchdog_step_ended(run: RunFacts) -> None:
+    """Tell the steps that were logged, some together."""
     if track := _track(run):
-        track.step(step, loss)
+        track.catch_up(now=False)
 
 
 @hookimpl
-def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -> None:
+def benchdog_epoch_ended(run: RunFacts) -> None:
     """Tell an epoch's metrics."""
     if track := _track(run):
-        track.epoch(epoch, metrics)
+        track.catch_up(now=True)
 
 
 @hookimpl
-def benchdog_checkpoint_saved(run: RunFacts, step: int, path: str) -> None:
+def benchdog_checkpoint_saved(run: RunFacts, path: str) -> None:
     """Tell where the newest checkpoint lies."""
     if track := _track(run):
         track.tag("benchdog.checkpoint", path)
@@ -65,21 +65,19 @@ def benchdog_checkpoint_saved(run: RunFacts, step: int, path: str) -> None:
 @hookimpl
 def benchdog_run_stopped(run: RunFacts) -> None:
     """Tell that a signal ended it; a resume takes it up again."""
-    _end(run, "KILLED")
+    _end(run, "KILLED", {}, {})
 
 
 @hookimpl
 def benchdog_run_failed(run: RunFacts, error: str) -> None:
     """Tell that it failed, and why."""
-    _end(run, "FAILED", {"benchdog.error": error})
+    _end(run, "FAILED", {"benchdog.error": error}, {})
 
 
 @hookimpl
 def benchdog_run_ended(run: RunFacts, metrics: dict[str, float]) -> None:
     """Tell that it is finished, and where its artifact lies."""
-    if track := _track(run):
-        track.result(metrics)
-    _end(run, "FINISHED", {"benchdog.artifact": str(Path(run.folder, "artifact"))})
+    _end(run, "FINISHED", {"benchdog.artifact": str(Path(run.folder, "artifact"))}, metrics)
 
 
 @hookimpl

@@ -7,11 +7,12 @@ import os
 import re
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog.api import NotAvailable, RunFacts
+from benchdog.api import MetricsLog, NotAvailable, RunFacts
+from benchdog_mlflow.making import make_ready
 from benchdog_mlflow.reaching import check_reachable, without_password
 
 if TYPE_CHECKING:
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 NOTE = "mlflow.json"
 """In the run's folder: which run of which store it is. A resume, and another rank's process, read it there."""
 EXPERIMENT = "benchdog"
-AT_ONCE = 100
-"""Values of a request; MLflow takes no more parameters than that."""
+PARAMS_AT_ONCE, METRICS_AT_ONCE = 100, 1000
+"""What MLflow takes in a request."""
 EVERY = 2.0
 """Seconds that steps wait for others to share a request."""
 JOIN = 60.0
 """Seconds that the process of a rank waits for the one that makes the run."""
 LONGEST = 5000
 """Characters of a parameter or a tag: MLflow refuses longer ones."""
-STEP_LOSS = "train.step_loss"
+STEP_LOSS, RATE = "train.step_loss", "train.lr"
 
 
 def client_of(uri: str) -> MlflowClient:
@@ -52,54 +53,62 @@ class Track:
     def __init__(self, run: RunFacts, uri: str, begins: bool) -> None:
         self.run, self.folder, self.uri = run, Path(run.folder), uri
         check_reachable(uri)
+        make_ready(uri)
         self.client = client_of(uri)
-        self._waiting: list[tuple[str, float, int, int]] = []
-        self._sent = time.monotonic()
-        self._heard = {"step": 0, "epoch": 0}
+        self._log = MetricsLog(self.folder)
+        self._heard: dict[str, int] | None = None
+        self._sent = 0.0
         self.id = self._begin() if begins else self._join()
 
-    def step(self, step: int, loss: float) -> None:
-        """Tell a step's loss, soon."""
-        if step > self._heard["step"]:
-            self._add(STEP_LOSS, loss, step)
-            if len(self._waiting) >= AT_ONCE or time.monotonic() - self._sent > EVERY:
-                self._send()
-
-    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Tell an epoch's metrics, over its number."""
-        if epoch > self._heard["epoch"]:
-            for name, value in metrics.items():
-                self._add(name, value, epoch)
-        self._send()
-
-    def result(self, metrics: Mapping[str, float]) -> None:
-        """Tell the best epoch's metrics, by names of their own: MLflow's table shows the last value of each."""
-        for name, value in metrics.items():
-            self._add(f"best.{name}", value, 0)
-        self._send()
+    def catch_up(self, now: bool) -> None:
+        """Tell what the run's log has more of; steps wait for others to share a request."""
+        if now or time.monotonic() - self._sent > EVERY:
+            self._send([metric for line in self._log.new() for metric in self._metrics(line)])
+            self._sent = time.monotonic()
 
     def tag(self, name: str, value: str) -> None:
         """Set a tag."""
-        self._send()
         self.client.set_tag(self.id, name, value[:LONGEST])
 
-    def end(self, status: str, tags: Mapping[str, str]) -> None:
-        """Tell how it ended."""
+    def end(self, status: str, tags: Mapping[str, str], best: Mapping[str, float]) -> None:
+        """Tell the rest, and how it ended; the best epoch's metrics have names of their own."""
+        self.catch_up(now=True)
+        self._send([(f"best.{name}", value, 0) for name, value in best.items()])
         for name, value in tags.items():
             self.tag(name, value)
-        self._send()
         self.client.set_terminated(self.id, status=status)
 
-    def _add(self, name: str, value: float, at: int) -> None:
-        self._waiting.append((allowed(name), float(value), int(time.time() * 1000), at))
+    def _metrics(self, line: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
+        """Yield what a line of the log says that the store doesn't know: name, value, and where."""
+        if self._heard is None:
+            self._heard = self._known()
+        kind = str(line["kind"])
+        if kind not in self._heard or line[kind] <= self._heard[kind]:
+            return
+        if kind == "epoch":
+            yield from ((name, value, line[kind]) for name, value in line.items() if "." in name)
+        else:
+            yield STEP_LOSS, line["loss"], line[kind]
+            if "lr" in line:
+                yield RATE, line["lr"], line[kind]
 
-    def _send(self) -> None:
+    def _known(self) -> dict[str, int]:
+        """Ask how far the store knows the run: from before a resume, or from the process of a rank."""
+
+        def last(name: str) -> int:
+            return max((metric.step for metric in self.client.get_metric_history(self.id, name)), default=0)
+
+        names = self.client.get_run(self.id).data.metrics
+        of_epochs = [name for name in names if name not in (STEP_LOSS, RATE) and not name.startswith("best.")]
+        return {"step": last(STEP_LOSS), "epoch": min(map(last, of_epochs), default=0)}
+
+    def _send(self, metrics: Sequence[tuple[str, float, int]]) -> None:
         from mlflow.entities import Metric
 
-        while self._waiting:
-            part, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            self.client.log_batch(self.id, metrics=[Metric(*values) for values in part])
-        self._sent = time.monotonic()
+        moment = int(time.time() * 1000)
+        told = [Metric(allowed(name), float(value), moment, at) for name, value, at in metrics]
+        for start in range(0, len(told), METRICS_AT_ONCE):
+            self.client.log_batch(self.id, metrics=told[start : start + METRICS_AT_ONCE])
 
     # --- which run it is
 
@@ -108,9 +117,6 @@ class Track:
         found = self._noted()
         if found and self._exists(found):
             self.client.update_run(found, status="RUNNING")
-            for kind, name in (("step", STEP_LOSS), ("epoch", self._an_epochs_metric(found))):
-                history = self.client.get_metric_history(found, name) if name else []
-                self._heard[kind] = max((metric.step for metric in history), default=0)
             return found
         tags = {
             "benchdog.folder": str(self.folder),
@@ -146,10 +152,6 @@ class Track:
         except MlflowException:
             return False  # the store was made anew
 
-    def _an_epochs_metric(self, id_: str) -> str:
-        names = [name for name in self.client.get_run(id_).data.metrics if name.startswith("valid.")]
-        return min(names, default="")
-
     def _experiment(self) -> str:
         """Find the experiment by name, or make it; another process may be quicker."""
         from mlflow.exceptions import MlflowException
@@ -170,8 +172,8 @@ class Track:
 
         recipe = tomllib.loads((self.folder / "recipe.toml").read_text(encoding="utf-8"))
         params = [Param(key, value) for key, value in flat(recipe).items()]
-        for start in range(0, len(params), AT_ONCE):
-            self.client.log_batch(id_, params=params[start : start + AT_ONCE])
+        for start in range(0, len(params), PARAMS_AT_ONCE):
+            self.client.log_batch(id_, params=params[start : start + PARAMS_AT_ONCE])
 
 
 def noted(folder: Path, uri: str) -> str:

@@ -35,20 +35,21 @@ def benchdog_run_started(run: RunFacts) -> None:
 
 
 @hookimpl
-def benchdog_step_ended(run: RunFacts, step: int, loss: float) -> None:
-    """Draw a step's loss."""
-    _board(run).step(step, loss)
+def benchdog_step_ended(run: RunFacts) -> None:
+    """Draw the steps that were logged."""
+    _board(run).catch_up(now=False)
 
 
 @hookimpl
-def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -> None:
+def benchdog_epoch_ended(run: RunFacts) -> None:
     """Draw an epoch's metrics."""
-    _board(run).epoch(epoch, metrics)
+    _board(run).catch_up(now=True)
 
 
 @hookimpl
 def benchdog_run_stopped(run: RunFacts) -> None:
-    """Close the files: a resume writes others."""
+    """Draw the rest and close the file: a resume writes another."""
+    _board(run).catch_up(now=True)
     _close(run)
 
 

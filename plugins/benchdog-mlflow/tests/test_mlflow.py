@@ -1,0 +1,214 @@
+"""Runs are read back with MLflow's own client."""
+
+import ast
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from benchdog.api import NotAvailable
+from benchdog_mlflow.reaching import check_reachable, without_password
+from benchdog_mlflow.track import client_of, flat
+
+# what MLflow asks of a newer SQLAlchemy is between the two
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+TRAIN = ("train", "digits", "--model", "linear", "--quiet", "--set", "loop.log_every=1", "--name")
+KILLED = (
+    *("train", "digits", "--model", "mlp", "--quiet", "--epochs", "25", "--batch-size", "16"),
+    *("--set", "loop.log_every=5", "--set", "loop.checkpoint_steps=40", "--name"),
+)
+
+
+def start(*args: object, cwd: Path, **env: str) -> subprocess.Popen[str]:
+    mine = {
+        "BENCHDOG_PLUGINS": "benchdog-mlflow",
+        "BENCHDOG_CACHE": str(cwd / "cache"),
+        "MLFLOW_TRACKING_URI": uri(cwd),
+        **env,
+    }
+    words = [sys.executable, "-m", "benchdog", *map(str, args)]
+    full = {**os.environ, **mine}
+    return subprocess.Popen(words, cwd=cwd, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def bench(*args: object, cwd: Path, code: int = 0, **env: str) -> str:
+    process = start(*args, cwd=cwd, **env)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    return err
+
+
+def uri(place: Path) -> str:
+    return f"sqlite:///{(place / 'mlflow.db').as_posix()}"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a store that is there already: making its tables takes longer than a short run waits."""
+    place = tmp_path_factory.mktemp("tracked")
+    client_of(uri(place)).search_experiments()
+    return place
+
+
+@pytest.fixture(scope="module")
+def one(place: Path) -> Path:
+    assert "plugin 'mlflow'" not in bench(*TRAIN, "one", "--epochs", 3, cwd=place)
+    return place / "runs" / "one"
+
+
+def found(run: Path):
+    note = json.loads((run / "mlflow.json").read_text(encoding="utf-8"))
+    client = client_of(uri(run.parent.parent))
+    return client, client.get_run(note["run_id"])
+
+
+def log(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def history(run: Path, name: str) -> list[tuple[int, float]]:
+    client, there = found(run)
+    return [(metric.step, metric.value) for metric in client.get_metric_history(there.info.run_id, name)]
+
+
+def test_metrics_are_those_of_the_runs_own_log(one):
+    lines = log(one)
+    steps = [(line["step"], pytest.approx(line["loss"])) for line in lines if line["kind"] == "step"]
+    assert history(one, "train.step_loss") == steps
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    for name in ("train.loss", "valid.loss", "valid.accuracy"):
+        assert history(one, name) == [(line["epoch"], pytest.approx(line[name])) for line in epochs]
+
+
+def test_parameters_tags_and_status(one):
+    client, run = found(one)
+    assert client.get_experiment(run.info.experiment_id).name == "benchdog"
+    assert run.info.run_name == "one"
+    assert run.info.status == "FINISHED"
+    assert run.data.params["loop.epochs"] == "3"
+    assert run.data.params["model.name"] == "linear"
+    assert run.data.tags["benchdog.artifact"] == str(one / "artifact")
+    assert run.data.tags["benchdog.folder"] == str(one)
+    assert Path(run.data.tags["benchdog.checkpoint"]).is_file()
+    best = json.loads((one / "run.json").read_text(encoding="utf-8"))["best"]
+    assert run.data.metrics["best.valid.accuracy"] == pytest.approx(best["value"])
+
+
+def test_an_export_is_told_of(one, place):
+    bench("export", "one", "--to", "safetensors", cwd=place)
+    _, run = found(one)
+    assert run.data.tags["benchdog.export.safetensors"] == str(one / "exports" / "safetensors")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
+def test_a_killed_run_goes_on_as_the_same_and_nothing_is_told_twice(place):
+    process = start(*KILLED, "killed", cwd=place)
+    run, end = place / "runs" / "killed", time.monotonic() + 120
+    while len(list((run / "checkpoints").glob("step-*"))) < 2 or not (run / "mlflow.json").is_file():
+        assert time.monotonic() < end
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    time.sleep(0.3)  # for some of it to be told
+    process.kill()
+    process.communicate()
+    _, before = found(run)
+    assert before.info.status == "RUNNING"
+    bench("train", "--resume", "killed", "--quiet", cwd=place)
+    _, after = found(run)
+    assert after.info.run_id == before.info.run_id
+    assert after.info.status == "FINISHED"
+    for name, kind in (("train.step_loss", "step"), ("valid.accuracy", "epoch")):
+        assert [at for at, _ in history(run, name)] == [line[kind] for line in log(run) if line["kind"] == kind]
+
+
+def test_two_ranks_are_one_run(place):
+    bench(*TRAIN, "ranks", "--epochs", 2, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
+    run = place / "runs" / "ranks"
+    client, there = found(run)
+    assert there.info.status == "FINISHED"
+    assert [at for at, _ in history(run, "train.step_loss")] == [x["step"] for x in log(run) if x["kind"] == "step"]
+    named = [each for each in client.search_runs([there.info.experiment_id]) if each.info.run_name == "ranks"]
+    assert len(named) == 1
+
+
+def test_a_failed_run_is_failed(place):
+    words = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimiser=SGD"]
+    bench(*words, cwd=place, code=1, MLFLOW_EXPERIMENT_NAME="others")
+    client, run = found(place / "runs" / "nan")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["benchdog.error"]
+    assert client.get_experiment(run.info.experiment_id).name == "others"
+
+
+def test_without_an_address_nothing_is_tracked_and_mlflow_not_imported(place):
+    script = (
+        "import sys; sys.argv = ['benchdog', 'train', 'digits', '--model', 'linear', '--epochs', '1', '--quiet', "
+        "'--name', 'silent']\nfrom benchdog.cli import main\n"
+        "try:\n    main()\nfinally:\n    print('mlflow' in sys.modules)"
+    )
+    env = {**os.environ, "MLFLOW_TRACKING_URI": "", "BENCHDOG_PLUGINS": "benchdog-mlflow"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=place, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
+    assert not (place / "runs" / "silent" / "mlflow.json").exists()
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """Give the port of a server that accepts and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_server_that_is_not_there_is_told_of_at_once(place):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    begun = time.monotonic()
+    err = bench(*TRAIN, "dead", "--epochs", 2, cwd=place, MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+    assert err.count("benchdog: plugin 'mlflow'") == 1
+    assert f"no MLflow server answers at http://127.0.0.1:{port}" in err
+    assert time.monotonic() - begun < 60
+    facts = json.loads((place / "runs" / "dead" / "run.json").read_text(encoding="utf-8"))
+    assert facts["status"] == "finished"
+
+
+def test_a_server_that_is_mute_is_left_behind(place, mute):
+    err = bench(*TRAIN, "mute", "--epochs", 2, cwd=place, MLFLOW_TRACKING_URI=f"http://127.0.0.1:{mute}")
+    assert err.count("benchdog: plugin 'mlflow'") == 1
+    assert "still busy with benchdog_run_started" in err
+    weights = [(place / "runs" / name / "artifact" / "model.safetensors").read_bytes() for name in ("mute", "dead")]
+    assert weights[0] == weights[1]
+
+
+def test_reaching_says_what_was_tried_without_the_password(mute):
+    check_reachable(f"http://127.0.0.1:{mute}")
+    check_reachable("sqlite:///somewhere.db")
+    assert without_password("https://me:secret@tracking.example:81/x") == "https://tracking.example:81/x"
+    assert without_password("sqlite:///a.db") == "sqlite:///a.db"
+    with pytest.raises(NotAvailable, match="MLFLOW_TRACKING_URI") as caught:
+        check_reachable("http://me:secret@127.0.0.1:1")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_recipe_is_flat_and_short_enough():
+    told = flat({"a": {"b c": [1, 2], "{}": {}}, "long": "x" * 9000})
+    assert told == {"a.b c": "[1, 2]", "a.__": "{}", "long": "x" * 5000}
+
+
+def test_the_hook_module_is_light_and_names_its_contract():
+    spec = find_spec("benchdog_mlflow")
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    assert any(isinstance(n, ast.Assign) and ast.unparse(n) == "CONTRACT = 1" for n in tree.body)
+    script = "import sys, benchdog_mlflow; print(sorted({'torch', 'mlflow', 'requests', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
