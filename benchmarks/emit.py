@@ -2,8 +2,8 @@
 
     python benchmarks/emit.py [--rounds 5] [--epochs 30] [--every 1] [--source digits] [--model mlp]
 
-Time in emit is measured around every call of it; "step" is the time of the training over its steps, "wait" what the run
-waited for observers at its end. The weights must be the same, and so must the exit code.
+Time in emit is measured around every call of it; "step" is the time of the training over its steps, "wait" what the
+run waited for observers at its end. The weights must be the same, and so must the exit code.
 """
 
 from __future__ import annotations

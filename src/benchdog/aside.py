@@ -13,7 +13,7 @@ from typing import Any
 
 GROUP = "benchdog.tables"
 OURS = {"tune": "benchdog-optuna"}
-"""Tables of packages that come with Benchdog: known where they aren't installed, so that a recipe trains there too."""
+"""Tables of packages that come with Benchdog: known where they are absent, so that a recipe trains there too."""
 
 
 def _entries() -> dict[str, EntryPoint]:
@@ -30,7 +30,8 @@ def schemas() -> dict[str, dict[str, Any]]:
     from benchdog.options import json_schema
 
     found: dict[str, dict[str, Any]] = {
-        name: {"type": "object", "description": f"Read by the command of {package}."} for name, package in OURS.items()
+        name: {"type": "object", "description": f"Read by the command of {package}."}
+        for name, package in OURS.items()
     }
     for name, entry in _entries().items():
         said = f"Read by the command `{name}`; others leave it alone."

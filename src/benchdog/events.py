@@ -68,9 +68,7 @@ class Ear:
         if self._deaf:
             return
         waiting = self._queue.qsize()
-        if waiting >= CAPACITY and (
-            event == STEP or (waiting >= CAPACITY + RESERVE and event not in NEVER_DROPPED)
-        ):
+        if waiting >= CAPACITY and (event == STEP or (waiting >= CAPACITY + RESERVE and event not in NEVER_DROPPED)):
             self.dropped += 1
             return
         self._queue.put((event, facts))
@@ -124,9 +122,7 @@ class Ear:
         """Let its thread go; one that is busy still is left behind, and hears no more."""
         if self.working:
             self._deaf = True
-            self._set_aside(
-                self.plugin, f"still busy with {self._busy} after {patience():.0f} s; left behind.", None
-            )
+            self._set_aside(self.plugin, f"still busy with {self._busy} after {patience():.0f} s; left behind.", None)
         elif self.dropped and not self._deaf:
             self._set_aside(self.plugin, f"too slow: {self.dropped} events were dropped.", None, GAPS)
         self._thread, self._hurry = None, False

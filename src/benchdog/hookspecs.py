@@ -103,10 +103,10 @@ def benchdog_augmentations() -> Iterable[AugmentationInfo]:  # type: ignore[empt
 
 @hookspec
 def benchdog_run_started(run: RunFacts) -> None:
-    """Hear that a run begins or goes on; its `recipe.toml` is written. Observers get frozen facts, off the loop's thread.
+    """Hear that a run begins or goes on. Observers get frozen facts, on rank 0, off the loop's thread.
 
-    With several ranks, steps, epochs and checkpoints are told in the process of rank 0, the rest in the one that
-    started the ranks: what an observer must know in both lies in the run's folder.
+    The run's `recipe.toml` is written by then. With several ranks, steps, epochs and checkpoints are told in the
+    process of rank 0, the rest in the one that started the ranks: what both must know lies in the run's folder.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl

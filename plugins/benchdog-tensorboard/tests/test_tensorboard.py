@@ -80,7 +80,7 @@ def test_the_recipe_is_there_as_text_and_as_values(place):
     assert "[trainer]" in text.tensor_proto.string_val[0].decode()
     contents = {name: found.summary_metadata[name].plugin_data.content for name in found.summary_metadata}
     data = HParamsPluginData.FromString(contents["_hparams_/session_start_info"])
-    kept = {key: value for key, value in data.session_start_info.hparams.items()}
+    kept = dict(data.session_start_info.hparams.items())
     assert kept["loop.epochs"].number_value == 3
     assert kept["model.name"].string_value == "linear"
     best = json.loads((run / "run.json").read_text(encoding="utf-8"))["best"]

@@ -1,7 +1,7 @@
 """A new SQLite store: made aside in a process of its own, then renamed.
 
-MLflow makes its tables in many steps, which take seconds. In the training's process they would slow it, and a run that
-ends meanwhile would leave half a database behind, which MLflow then refuses for ever.
+MLflow makes its tables in many steps, which take seconds. In the training's process they would slow it, and a run
+that ends meanwhile would leave half a database behind, which MLflow then refuses for ever.
 """
 
 from __future__ import annotations

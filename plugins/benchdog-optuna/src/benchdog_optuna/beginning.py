@@ -161,5 +161,3 @@ def _free_name(parts: Parts, runs: Path) -> str:
         if not (runs / f"{stem}-tune-{number}").exists():
             break
     return f"{stem}-tune-{number}"
-
-

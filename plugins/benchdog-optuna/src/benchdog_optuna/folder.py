@@ -135,7 +135,7 @@ class Folder:
         return optuna.create_study(
             storage=storage,
             study_name=self.name,
-            direction={"max": "maximize", "min": "minimize"}[str(self.about["better"])],
+            direction="maximize" if self.about["better"] == "max" else "minimize",
             pruner=self._pruner(),
             load_if_exists=True,
         )

@@ -1,4 +1,4 @@
-"""Several processes that work on one study: each opens it from its folder, and hears its parent on its standard input.
+"""Several processes that work on one study: each opens it from its folder, and hears its parent on its input.
 
 A line with a signal's number is that signal; the end of the input is the parent's, with which the process ends too.
 """

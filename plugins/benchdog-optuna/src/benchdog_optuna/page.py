@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from benchdog import report
+from benchdog.report.figures import SERIES
 from benchdog.report.html import NOTHING, Html, h, join, percent, seconds, short, table, wording
 from benchdog.report.sections import section
 from benchdog_optuna import pictures
@@ -42,7 +43,9 @@ def page(folder: Folder, told: Json, epochs: Mapping[int, Mapping[int, float]], 
         section("How the best was found", pictures.history(trials, metric, better), _legend(counts)),
         section("What mattered", importances(study, counts["complete"])),
         section("Key by key", pictures.slices(trials, folder.space, at, metric, better)),
-        section("All keys at once", pictures.parallel(trials, folder.space, at, metric, better), _parallel_note(best)),
+        section(
+            "All keys at once", pictures.parallel(trials, folder.space, at, metric, better), _parallel_note(best)
+        ),
         section("How the trials learnt", pictures.curves(trials, epochs, at, metric, better)),
         section("What was searched", _space(folder, best)),
         section("Trials", _trials(folder, trials, at, metric)),
@@ -85,9 +88,13 @@ def _text(value: Any) -> str:
 
 def _legend(counts: Mapping[str, int]) -> Html:
     """Explain the marks that there are."""
-    marks = [("●", "complete", pictures.GOOD), ("○", "pruned, at its last epoch", pictures.POOR), ("×", "failed", pictures.BAD)]
+    marks = [
+        ("●", "complete", pictures.GOOD),
+        ("○", "pruned, at its last epoch", pictures.POOR),
+        ("×", "failed", pictures.BAD),
+    ]
     said = [
-        h("span", h("span", mark, style=f"color:var(--s{pictures.SERIES.index(colour)})"), f" {text}")
+        h("span", h("span", mark, style=f"color:var(--s{SERIES.index(colour)})"), f" {text}")
         for mark, text, colour in marks
         if counts[text.split(",")[0]]
     ]
@@ -126,7 +133,10 @@ def importances(study: Study, complete: int) -> Html:
 
 def _space(folder: Folder, best: Json | None) -> Html:
     values = best["values"] if best else {}
-    rows = [(key, _within(dimension), _said(values[key]) if key in values else "–") for key, dimension in folder.space.items()]
+    rows = [
+        (key, _within(dimension), _said(values[key]) if key in values else "–")
+        for key, dimension in folder.space.items()
+    ]
     return table(("key", "searched", "best"), rows)
 
 

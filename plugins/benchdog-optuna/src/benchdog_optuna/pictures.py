@@ -35,7 +35,8 @@ def history(trials: Sequence[Json], metric: str, better: str) -> Html:
     edge = low + 0.02 * (high - low) if better == "max" else high - 0.02 * (high - low)
 
     def paint(axes: Axes) -> None:
-        numbers, best = [], []
+        numbers: list[int] = []
+        best: list[float] = []
         for trial, value in shown:
             outside = not low <= value <= high
             at = edge if outside else value
@@ -50,8 +51,9 @@ def history(trials: Sequence[Json], metric: str, better: str) -> Html:
         for trial in trials:
             if trial["state"] == "failed":
                 axes.plot([trial["number"]], [edge], "x", color=BAD, zorder=3, **MARK)
-        axes.step([*numbers, trials[-1]["number"]], [*best, best[-1]] if best else [], where="post", color=INK,
-                  linewidth=1.4, zorder=2) if best else None  # fmt: skip
+        if best:
+            x, y = [*numbers, trials[-1]["number"]], [*best, best[-1]]
+            axes.step(x, y, where="post", color=INK, linewidth=1.4, zorder=2)
         axes.set_ylim(low, high)
         axes.set_xlabel("trial")
         axes.set_ylabel(metric)
@@ -60,7 +62,9 @@ def history(trials: Sequence[Json], metric: str, better: str) -> Html:
     return drawn(paint, "history", 9.4, 3.5)
 
 
-def curves(trials: Sequence[Json], epochs: Mapping[int, Mapping[int, float]], best: int, metric: str, better: str) -> Html:
+def curves(
+    trials: Sequence[Json], epochs: Mapping[int, Mapping[int, float]], best: int, metric: str, better: str
+) -> Html:
     """Draw the metric of every trial over its epochs, the best trial on top."""
     lines = [(trial, sorted(epochs[trial["number"]].items())) for trial in trials if epochs.get(trial["number"])]
     if not any(len(points) > 1 for _, points in lines):
@@ -72,7 +76,14 @@ def curves(trials: Sequence[Json], epochs: Mapping[int, Mapping[int, float]], be
             x, y = [x for x, _ in points], [y for _, y in points]
             mine = trial["number"] == best
             colour = INK if mine else POOR if trial["state"] == "pruned" else GOOD
-            axes.plot(x, y, color=colour, alpha=1.0 if mine else 0.45, linewidth=2.2 if mine else 1.1, zorder=3 if mine else 2)
+            axes.plot(
+                x,
+                y,
+                color=colour,
+                alpha=1.0 if mine else 0.45,
+                linewidth=2.2 if mine else 1.1,
+                zorder=3 if mine else 2,
+            )
             if trial["state"] == "pruned":
                 axes.plot(x[-1:], y[-1:], "o", color=POOR, fillstyle="none", zorder=3, **MARK)
         axes.set_ylim(low, high)

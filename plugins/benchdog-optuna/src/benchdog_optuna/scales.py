@@ -46,7 +46,7 @@ class Scale:
             return (at + 0.5) / len(within.choices)
         if within.log:
             return (math.log(value) - math.log(within.low)) / (math.log(within.high) - math.log(within.low))
-        return (value - within.low) / (within.high - within.low)
+        return float((value - within.low) / (within.high - within.low))
 
 
 def plain(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +36,8 @@ def trial_json(frozen: FrozenTrial, folder: Folder) -> dict[str, Any]:
     """Describe a trial."""
     place = folder.run_of(frozen.number)
     facts: Mapping[str, Any] = {}
-    try:
+    with suppress(BadData):  # it may have failed before its run was made
         facts = files.read_json(place / "run.json")
-    except BadData:
-        pass  # it failed before its run was made
     last = max(frozen.intermediate_values, default=None)
     value = frozen.value if frozen.state.name == "COMPLETE" else None
     return {
@@ -99,7 +98,11 @@ class Teller:
     def __call__(self, study: Study, frozen: FrozenTrial) -> None:
         """Say how a trial went."""
         if not self.quiet:
-            print(line(trial_json(frozen, self.folder), self.folder.monitor, best_of(study)), file=sys.stderr, flush=True)
+            print(
+                line(trial_json(frozen, self.folder), self.folder.monitor, best_of(study)),
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 class Drawing(Teller):

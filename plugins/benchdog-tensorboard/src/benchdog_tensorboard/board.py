@@ -1,4 +1,4 @@
-"""One run's event files: a copy of the run's own log, so that no step is doubled by a resume or lost by a full queue."""
+"""One run's event files: a copy of its own log, so that no resume doubles a step and no full queue loses one."""
 
 from __future__ import annotations
 
@@ -47,15 +47,16 @@ class Board:
 
     def end(self, metrics: Mapping[str, float], error: str = "") -> None:
         """Write the recipe's values and the result, which TensorBoard shows as a row of its table HPARAMS."""
-        from torch.utils.tensorboard.summary import hparams
+        from torch.utils.tensorboard import summary
 
         self.catch_up(now=False)
-        writer = self._open()
+        writer: Any = self._open()
+        table: Any = summary
         if error:
             writer.add_text("error", error)
         result = {f"best/{tag(name)}": value for name, value in metrics.items() if math.isfinite(value)}
-        for summary in hparams(values(tomllib.loads(self._recipe())), result):
-            writer._get_file_writer().add_summary(summary)
+        for row in table.hparams(values(tomllib.loads(self._recipe())), result):
+            writer._get_file_writer().add_summary(row)
         for name, value in result.items():
             writer.add_scalar(name, value, 0)
         writer.flush()
