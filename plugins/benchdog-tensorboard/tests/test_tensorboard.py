@@ -24,7 +24,9 @@ KILLED = (
 
 
 def start(*args: object, cwd: Path, **env: str) -> subprocess.Popen[str]:
-    full = {**os.environ, "BENCHDOG_PLUGINS": "benchdog-tensorboard", "BENCHDOG_CACHE": str(cwd / "cache"), **env}
+    patience = {"BENCHDOG_PATIENCE": "120"}  # for a machine that does other things too
+    mine = {"BENCHDOG_PLUGINS": "benchdog-tensorboard", "BENCHDOG_CACHE": str(cwd / "cache"), **patience}
+    full = {**os.environ, **mine, **env}
     words = [sys.executable, "-m", "benchdog", *map(str, args)]
     return subprocess.Popen(words, cwd=cwd, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
