@@ -110,7 +110,7 @@ def test_what_is_optional_is_bounded_as_the_tests_have_it():
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
 def test_a_recipes_test_does_the_main_job(folder):
     commands = OUTPUTS[name_of(folder)]["test"]["commands"]
-    assert any(re.match(r"(benchdog|python tests/\S+) train ", command) for command in commands)
+    assert any(re.match(r"(benchdog|python tests/\S+) (train|tune) ", command) for command in commands)
     assert all(command.startswith(("benchdog ", "python ", "pip check")) for command in commands), "on any system"
 
 

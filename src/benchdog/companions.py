@@ -11,6 +11,7 @@ from benchdog.errors import NotAvailable
 PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "benchdog-huggingface": (("source", "hf"), ("model", "hf")),
     "benchdog-onnx": (("exporter", "onnx"),),
+    "benchdog-optuna": (("command", "tune"),),
     "benchdog-serve": (("command", "serve"),),
     "benchdog-sklearn": (("trainer", "scikit-learn"),),
     "benchdog-timm": (("model", "timm"),),
