@@ -160,10 +160,10 @@ class Folder:
 
         startup, warmup = int(self.about["startup"]), int(self.about["warmup"])
         if self.about["pruner"] == "median":
-            return optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=warmup)
+            return optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=warmup + 1)
         if self.about["pruner"] == "hyperband":
             return optuna.pruners.HyperbandPruner(
-                min_resource=max(1, warmup), max_resource=max(2, self.recipe.loop.epochs)
+                min_resource=warmup + 1, max_resource=max(warmup + 2, self.recipe.loop.epochs)
             )
         return optuna.pruners.NopPruner()
 

@@ -49,7 +49,7 @@ class Tune:
         Literal["median", "hyperband", "none"], Doc("What ends a trial early that promises little.")
     ] = "median"
     startup: Annotated[int, Doc("Trials that are drawn at random, and never pruned, first."), Bounds(ge=0)] = 5
-    warmup: Annotated[int, Doc("Epochs that no trial is pruned before."), Bounds(ge=0)] = 1
+    warmup: Annotated[int, Doc("Epochs in which a trial is never pruned."), Bounds(ge=0)] = 1
     space: Annotated[
         Mapping[str, Searched | Mapping[str, Searched]],
         Doc('What is searched, by key: "trainer.lr" = { low = 1e-4, high = 0.1, log = true }, or a list.'),
