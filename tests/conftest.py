@@ -51,6 +51,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "XDG_CACHE_HOME": str(place / "xdg"),
         "MPLCONFIGDIR": str(place / "mpl"),
         "NO_COLOR": "1",
+        "BENCHDOG_PLUGINS": "-tensorboard,-mlflow",  # they would watch each of the runs here
     }
     before = {key: os.environ.get(key) for key in mine}
     os.environ.update(mine)

@@ -33,7 +33,7 @@ def benchdog_epoch_ended(metrics):
 def place(tmp_path, monkeypatch):
     """A folder on the path in which distributions can be installed."""
     monkeypatch.delenv("BENCHDOG_STRICT", raising=False)
-    monkeypatch.delenv("BENCHDOG_PLUGINS", raising=False)
+    monkeypatch.setenv("BENCHDOG_PLUGINS", "-tensorboard,-mlflow")
     folder = tmp_path / "site"
     folder.mkdir()
     before = set(sys.modules)
@@ -195,6 +195,10 @@ def test_an_allow_list_leaves_the_others_out_unimported(place, monkeypatch):
     assert "net_three" not in sys.modules
     monkeypatch.setenv("BENCHDOG_PLUGINS", "")
     assert [p.name for p in Plugins.discover().healthy] == ["builtin"]
+    monkeypatch.setenv("BENCHDOG_PLUGINS", "-net_three, -first")
+    names = {p.name for p in Plugins.discover().healthy}
+    assert {"builtin", "net_two"} <= names
+    assert not {"first", "net_three"} & names
 
 
 def test_broken_metadata_of_somebody_breaks_nothing(place):

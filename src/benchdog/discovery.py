@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Container, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from importlib.metadata import distributions
 from itertools import accumulate
 from pathlib import Path
 
+from benchdog.allowed import allows
 from benchdog.errors import Failed
 
 BUILTIN = "benchdog"
@@ -41,9 +41,7 @@ def entries() -> list[Entry]:
                     found.setdefault((owner, point.name), entry)
     if not any(dist == BUILTIN for dist, _ in found):
         raise Failed("benchdog is not installed properly: its own plugin is missing.", "Install it again.")
-    allowed = os.environ.get("BENCHDOG_PLUGINS")
-    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
-    chosen = [e for e in found.values() if names is None or {e.name, e.dist} & names or e.dist == BUILTIN]
+    chosen = [e for e in found.values() if e.dist == BUILTIN or allows(e.name, e.dist)]
     return sorted(chosen, key=lambda e: (e.dist != BUILTIN, e.dist, e.name))
 
 

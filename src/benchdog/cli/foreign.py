@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Iterator
 
+from benchdog.allowed import allows
+
 GROUP = "benchdog.commands"
 
 
 def commands() -> dict[str, tuple[str, str, str]]:
     """Find the commands of plugins: {name: (target, distribution, summary)}; none is imported."""
-    allowed = os.environ.get("BENCHDOG_PLUGINS")
-    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
     found: dict[str, tuple[str, str, str]] = {}
     for folder in _metadata_folders():
         text = _read(os.path.join(folder, "entry_points.txt"))  # noqa: PTH118 -- pathlib would cost its import
@@ -23,7 +23,7 @@ def commands() -> dict[str, tuple[str, str, str]]:
             continue
         facts = _facts(folder)
         for name, target in _section(text):
-            if names is None or facts["Name"] in names or name in names:
+            if allows(name, facts["Name"]):
                 found.setdefault(name, (target, facts["Name"], facts["Summary"]))
     return found
 
