@@ -1,6 +1,7 @@
 """Observers have a queue each: none can hold up the run or another, and what ends a run is heard."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -236,3 +237,21 @@ def test_an_observer_that_hangs_does_not_keep_a_failed_run_from_its_exit_code(tm
     told = run_bench("--plugin", name, *words, cwd=tmp_path, code=1)
     assert "left behind" in told.err
     assert "The loss is" in told.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_stop_is_heard_after_its_checkpoint(tmp_path):
+    name = ear(tmp_path, WRITES)
+    words = ["--plugin", name, *map(str, TRAIN), "stopped", "--set", "loop.epochs=100000"]
+    words = [word for word in words if word not in ("--epochs", "3")]
+    process = subprocess.Popen([sys.executable, "-m", "benchdog", *words], cwd=tmp_path, stderr=subprocess.PIPE)
+    heard, end = tmp_path / "runs" / "stopped.heard", time.monotonic() + 120
+    while not heard.is_file() or "epoch 2" not in heard.read_text(encoding="utf-8"):
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=120)
+    assert process.returncode == 143
+    *_, before, last = heard.read_text(encoding="utf-8").splitlines()
+    assert (before, last) == ("checkpoint, with recipe", "stopped, with recipe")

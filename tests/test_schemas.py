@@ -57,6 +57,7 @@ CASES: dict[Words, tuple[object, ...]] = {
     ("doctor",): (),
     ("schema",): (),
     ("completion",): ("bash",),
+    ("tune",): ("digits", "--model", "linear", "--epochs", 1, "--trials", 2, "--space", "trainer.lr=[0.001, 0.01]"),
 }
 ELSEWHERE = {("serve",)}
 """Commands whose output is checked by tests of their own, beside their plugin."""
