@@ -227,6 +227,16 @@ def test_files_that_are_no_data_are_told_in_words(name, content, said, opened, t
         opened(tmp_path / name)
 
 
+def test_files_that_were_changed_are_read_anew_and_a_models_are_no_data(library, tmp_path, opened):
+    place = tmp_path / "both"
+    place.mkdir()
+    (place / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    for count in (30, 40):
+        library.Dataset.from_list(sentences(count)).to_json(str(place / "rows.jsonl"))
+        _, data = opened(place, target="label", length=8)
+        assert sum(data.sizes().values()) == count + 5
+
+
 def test_files_of_several_kinds_are_refused(opened, tmp_path):
     for name in ("a.csv", "b.json"):
         (tmp_path / name).write_text("x", encoding="utf-8")

@@ -24,6 +24,11 @@ WHOLE = "rows"
 """The only split of what isn't divided."""
 SAVED = ("dataset_dict.json", "state.json")
 """What save_to_disk writes into its folder: of several splits, of one."""
+NO_DATA = (
+    "dataset_info.json", "dataset_infos.json", "config.json", "generation_config.json", "tokenizer.json",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+)  # fmt: skip
+"""Files beside data, or of a model in the same folder, that are no data."""
 
 
 def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, Any]:
@@ -65,7 +70,7 @@ def _saved(path: Path) -> dict[str, Any]:
 
 
 def _files(path: Path, cache: Path) -> dict[str, Any]:
-    files = [file for file in files_of(path) if file.suffix.lower() in READERS and file.name != "dataset_info.json"]
+    files = [file for file in files_of(path) if file.suffix.lower() in READERS and file.name not in NO_DATA]
     kinds = sorted({file.suffix.lower() for file in files})
     endings = ", ".join(READERS)
     if not files:

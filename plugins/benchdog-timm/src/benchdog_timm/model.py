@@ -47,7 +47,7 @@ def build(spec: Spec, options: Options) -> nn.Module:
             **more,
         )
     except (AssertionError, ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
+        said = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise BadUsage(
             f"timm can't make {name} for images of {spec.channels} x {height} x {width}: {said}.",
             "Give the images a size that the network divides: --set source.size=224, say.",
