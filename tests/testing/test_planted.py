@@ -56,6 +56,8 @@ def test_what_cannot_be_tried_here_is_left_out_with_the_reason(checked):
     assert package["found"] == "needs no_such_package, which is not installed. Get it."
     assert option["found"].startswith("needs table: give it with --set lacks-option.table=...")
     assert found["lacks-option", "options"]["state"] == "ok"  # it is documented
+    data = found["lacks-data", "opens"]
+    assert (data["state"], data["found"]) == ("skipped", "its data isn't here: benchdog data fetch lacks-data")
 
 
 def test_a_check_that_ends_its_process_costs_no_other(checked):

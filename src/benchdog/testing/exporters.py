@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from benchdog import artifact
-from benchdog.draft import Draft
 from benchdog.errors import BenchdogError
 from benchdog.exporting_child import check, write
-from benchdog.layers import Given
 from benchdog.opening import hashes, open_model, runner_of
-from benchdog.settle import Parts, settle
+from benchdog.settle import Parts
 from benchdog.testing import trials
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
+from benchdog.testing.small import FORMS, small
 
 MOST = 8
 """Largest batch that the small artifact takes."""
@@ -27,29 +26,29 @@ class Trial(trials.Trial):
     """An exporter on trial."""
 
     @property
-    def artifact(self) -> Path:
-        """A small artifact of a net on tables, untrained: exporting asks for no skill."""
-        return self.once("artifact", self._artifact)
+    def form(self) -> str:
+        """The first form of data that it exports a net for."""
+        return self.once("form", self._form)
 
-    def _artifact(self) -> Path:
+    def _form(self) -> str:
+        told = []
+        for form in FORMS:
+            try:
+                self.exported(form)
+            except Skip as skip:
+                told.append(str(skip))
+            else:
+                return form
+        raise Skip(f"refuses the kit's small artifacts: {' '.join(dict.fromkeys(told))}")
+
+    def artifact(self, form: str) -> Path:
+        """Give a small artifact, untrained: exporting asks for no skill."""
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
-        kept = self.bench.place / "artifact"
-        if kept.is_dir():  # another exporter needed it before
-            return kept
-        values: dict[str, Any] = {
-            "seed": 5,
-            "source.name": "benchdog:csv",
-            "source.path": str(self.bench.tiny.table()),
-            "model.name": "benchdog:mlp",
-            "model.hidden": [8],
-            "backend.name": "cpu",
-            "artifact.max_batch": MOST,
-        }
-        layer = {key: Given(value, "the kit", self.bench.base) for key, value in values.items()}
-        parts = settle(Draft.merge([layer], self.plugins))
-        place = self.bench.folder("fitted")
-        parts.fit(place)
-        self._save(parts, kept)
+        kept = self.bench.place / f"artifact-{form}"
+        if not kept.is_dir():  # else another exporter needed it before
+            parts = small(self, form, artifact__max_batch=MOST)
+            parts.fit(self.bench.folder("fitted"))
+            self._save(parts, kept)
         return kept
 
     def _save(self, parts: Parts, place: Path) -> None:
@@ -72,10 +71,10 @@ class Trial(trials.Trial):
             plugins=self.plugins,
         )
 
-    def request(self, folder: Path) -> dict[str, Any]:
+    def request(self, form: str, folder: Path) -> dict[str, Any]:
         """Say what is to be exported where."""
         return {
-            "source": str(self.artifact),
+            "source": str(self.artifact(form)),
             "exporter": self.found.where,
             "options": self.full(),
             "local": [self.bench.local] if self.bench.local else [],
@@ -83,23 +82,26 @@ class Trial(trials.Trial):
             "folder": str(folder),
         }
 
-    @property
-    def exported(self) -> Path:
-        """The folder of an export."""
-        return self.once("exported", self.export)
+    def exported(self, form: str) -> Path:
+        """Give the folder of an export."""
+        return self.once(f"exported {form}", lambda: self._exported(form))
 
-    def export(self) -> Path:
-        """Export the artifact."""
-        folder, artifact_ = self.bench.folder("export"), self.artifact
+    def _exported(self, form: str) -> Path:
+        folder, before = self.bench.folder("export"), hashes(self.artifact(form))
         try:
-            write(self.request(folder))
+            write(self.request(form, folder))
         except BenchdogError as error:
-            raise Skip(f"refuses the kit's small artifact: {error.message}") from error
+            raise Skip(error.message) from error
         except Exception as error:
-            raise Fault(f"export() raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
-        assert artifact_.is_dir()
+            raise Fault(
+                f"export() of a net on {form} raises {said(error)}.",
+                "Mend it, or refuse what it can't export: raise BadUsage or Failed of benchdog.api.",
+                raised(error) or self.where,
+            ) from error
         if not hashes(folder):
             raise Fault("It writes no file.", "Write into the folder that export(artifact, folder) gets.", self.where)
+        if hashes(self.artifact(form)) != before:
+            raise Fault("It changes the artifact.", "Read it only; write into the folder.", self.where)
         return folder
 
     def runner(self, folder: Path) -> Any:
@@ -107,56 +109,64 @@ class Trial(trials.Trial):
         return runner_of(self.found, folder, self.plugins, True)
 
     def arrays(self, n: int = 3) -> tuple[np.ndarray, ...]:
-        """Give some decoded samples."""
-        opened = open_model(self.artifact, self.plugins, trust=True)
-        arrays = opened.decode(opened.samples())
-        return tuple(x[:n].copy() for x in arrays)
+        """Give some decoded samples of the first form that it exports."""
+        opened = open_model(self.artifact(self.form), self.plugins, trust=True)
+        return tuple(x[:n].copy() for x in opened.decode(opened.samples()))
 
 
 def exports(trial: Trial) -> str:
     """See that it writes files into the folder it is given, and leaves the artifact alone."""
-    before = hashes(trial.artifact)
-    written = hashes(trial.exported)
+    written = hashes(trial.exported(trial.form))
     if "export.json" in written:
         raise Fault("It writes export.json, which is Benchdog's.", "Give it another name.", trial.where)
-    if hashes(trial.artifact) != before:
-        raise Fault("It changes the artifact.", "Read it only; write into the folder.", trial.where)
     return ", ".join(written)
 
 
 def agrees(trial: Trial) -> str:
     """See that the runner gives what the model gives, at batches of one to the largest."""
-    trial.exported  # noqa: B018 -- what keeps it from exporting is told by `exports`
+    trial.form  # noqa: B018 -- what keeps it from exporting is told by `exports`
+    seen = []
+    for form in FORMS:
+        try:
+            folder = trial.exported(form)
+        except Skip:
+            continue
+        seen.append(form)
+        for line in _compared(trial, form, folder):
+            if not line["ok"]:
+                raise Fault(
+                    f"For a net on {form} the runner disagrees with the model at batch {line['batch']}: "
+                    f"{line['why']}.",
+                    "Export transform, model and head: artifact.module() is all of them, in evaluation mode.",
+                    trial.where,
+                )
+    return f"for nets on {' and '.join(seen)}, at batches of one to {MOST}"
+
+
+def _compared(trial: Trial, form: str, folder: Path) -> list[dict[str, Any]]:
     try:
-        told = check(trial.request(trial.exported))
+        lines: list[dict[str, Any]] = check(trial.request(form, folder))["verification"]
     except BenchdogError as error:
         raise Fault(f"The runner can't be used: {error.message}", error.hint or "Mend it.", raised(error)) from error
     except Exception as error:
         raise Fault(f"The runner raises {said(error)}.", "Mend it.", raised(error)) from error
-    for line in told["verification"]:
-        if not line["ok"]:
-            raise Fault(
-                f"At batch {line['batch']} the runner disagrees with the model: {line['why']}.",
-                "Export transform, model and head: artifact.module() is all of them, in evaluation mode.",
-                trial.where,
-            )
-    return f"at batches of {', '.join(str(line['batch']) for line in told['verification'])}"
+    return lines
 
 
 def moves(trial: Trial) -> str:
     """See that the export's folder is all that the runner needs."""
     arrays = trial.arrays()
-    first = trial.guarded("The runner", trial.runner(trial.exported), *trial.arrays())
-    elsewhere, aside = trial.bench.folder("moved") / "export", trial.exported.with_name("aside")
-    shutil.copytree(trial.exported, elsewhere)
-    trial.exported.rename(aside)
-    hidden = trial.artifact.with_name("hidden")
-    trial.artifact.rename(hidden)
+    first = trial.guarded("The runner", trial.runner(trial.exported(trial.form)), *trial.arrays())
+    elsewhere, aside = trial.bench.folder("moved") / "export", trial.exported(trial.form).with_name("aside")
+    shutil.copytree(trial.exported(trial.form), elsewhere)
+    trial.exported(trial.form).rename(aside)
+    source = trial.artifact(trial.form)
+    hidden = source.rename(source.with_name("hidden"))
     try:
         again = trial.guarded("The runner of a copy of the folder", lambda: trial.runner(elsewhere)(*arrays))
     finally:
-        hidden.rename(trial.bench.place / "artifact")
-        aside.rename(trial.exported)
+        hidden.rename(source)
+        aside.rename(trial.exported(trial.form))
     if not all(np.allclose(a, b, 1e-3, 1e-4) for a, b in zip(first, again, strict=True)):
         raise Fault(
             "The runner answers otherwise when the folder lies elsewhere.",
@@ -168,7 +178,7 @@ def moves(trial: Trial) -> str:
 
 def pure(trial: Trial) -> str:
     """See that the runner leaves its inputs alone and answers the same twice."""
-    arrays, runner = trial.arrays(), trial.guarded("The runner", trial.runner, trial.exported)
+    arrays, runner = trial.arrays(), trial.guarded("The runner", trial.runner, trial.exported(trial.form))
     kept = tuple(x.copy() for x in arrays)
     first = runner(*arrays)
     if not all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(arrays, kept, strict=True)):
@@ -190,7 +200,7 @@ def mistakes(trial: Trial) -> str:
     for what in ("an empty folder", "damaged files"):
         folder = trial.bench.folder("damaged")
         if what == "damaged files":
-            for path in trial.exported.iterdir():
+            for path in trial.exported(trial.form).iterdir():
                 if path.is_file():
                     (folder / path.name).write_bytes(b"\x00" * 10)
         try:

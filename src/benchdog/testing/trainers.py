@@ -11,17 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import TrainerInfo
-from benchdog.draft import Draft
-from benchdog.errors import BenchdogError, Stopped
-from benchdog.layers import Given
+from benchdog.errors import BadUsage, BenchdogError, Stopped
 from benchdog.recipe import write_resolved
 from benchdog.run import Run
-from benchdog.settle import Parts, again, settle
+from benchdog.settle import Parts, again
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
 from benchdog.testing.sessions import SPARE, EndlessError, Plan, Tried
+from benchdog.testing.small import FORMS, small
 from benchdog.training import check_trainer, staged, still, trainer_of
 
 EPOCHS, SIZE, STOP = 3, 24, 4
@@ -49,28 +48,28 @@ class Trial(trials.Trial):
 
     def _parts(self) -> Parts:
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
-        values: dict[str, Any] = {
-            "seed": 5,
-            "source.name": "benchdog:csv",
-            "source.path": str(self.bench.tiny.table()),
-            "model.name": "benchdog:mlp",
-            "model.hidden": [8],
-            "trainer.name": self.found.where,
-            "backend.name": "cpu",
-            "loop.epochs": EPOCHS,
-            "loop.batch_size": SIZE,
-            "loop.log_every": 1,
-            **{f"trainer.{key}": value for key, value in self.values.items()},
-        }
-        if self.bench.local:
-            values["plugins"] = [self.bench.local]
-        layer = {key: Given(value, "the kit", self.bench.base) for key, value in values.items()}
-        parts = settle(Draft.merge([layer], self.plugins))
-        try:
-            check_trainer(parts, parts.build())
-        except BenchdogError as error:
-            raise Skip(f"refuses the kit's small run: {error.message}") from error
-        return parts
+        told = []
+        for form in FORMS:
+            parts = small(
+                self,
+                form,
+                trainer__name=self.found.where,
+                loop__epochs=EPOCHS,
+                loop__batch_size=SIZE,
+                loop__log_every=1,
+                **{f"trainer__{key}": value for key, value in self.values.items()},
+            )
+            self.known["parts"] = parts  # for the run that is tried now
+            try:
+                check_trainer(parts, parts.build())
+                self.train(Plan(stop=1))
+            except BadUsage as error:
+                told.append(error.message)
+            except Exception:  # told by the check that trains
+                return parts
+            else:
+                return parts
+        raise Skip(f"refuses the kit's small runs: {' '.join(dict.fromkeys(told))}")
 
     def train(self, plan: Plan, folder: Path | None = None, **loop: int) -> None:
         """Train; in `folder` a stopped run goes on."""

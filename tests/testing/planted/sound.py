@@ -22,6 +22,7 @@ def benchdog_sources():
         SourceInfo(name="sound-rows", summary=SUMMARY, target="planted.sources:Good", options=options),
         SourceInfo(name="sound-shards", summary=SUMMARY, target="planted.sources:Shards"),
         SourceInfo(name="lacks-package", requires=("no_such_package",), install="Get it.", **lacking),
+        SourceInfo(name="lacks-data", summary=SUMMARY, target="planted.sources:Downloads"),
         SourceInfo(name="lacks-option", options="planted.options:Required", **lacking),
     ]
 

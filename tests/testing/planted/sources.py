@@ -189,6 +189,11 @@ class Vanishes(Good):
         os._exit(9)
 
 
+class Downloads(Good):
+    def fetch(self, cache):
+        cache.download("http://data.example/rows.csv", sha256="0" * 64)
+
+
 class BadPath(Good):
     def open(self):
         if self.options.path:
