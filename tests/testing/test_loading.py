@@ -1,7 +1,10 @@
 """What the conformance kit says of plugins whose fault is seen when they are loaded, and of commands."""
 
+from inspect import signature
+
 import pytest
 
+from benchdog import hookspecs
 from inside import run
 from testing.loading import BESIDE, COMMANDS, FILES
 from testing.rows import documented
@@ -39,6 +42,17 @@ def test_a_fault_of_a_command_is_named_with_its_remedy(name, tmp_path, monkeypat
     assert (fault["kind"], fault["name"], fault["check"]) == ("command", name, check)
     assert fault["remedy"]
     assert documented(name, fault), "python scripts/planted_faults.py writes the table anew"
+
+
+def test_an_observer_hears_of_every_event(tmp_path):
+    hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("benchdog_")}
+    events = {name: list(signature(hook).parameters) for name, hook in hooks.items() if signature(hook).parameters}
+    functions = [f"@hookimpl\ndef {name}({', '.join(given)}):\n    pass\n" for name, given in events.items()]
+    file = tmp_path / "all_ears.py"
+    text = "\n\n".join(["from benchdog.api import hookimpl\n\nCONTRACT = 1", *functions])
+    file.write_text(text, encoding="utf-8")
+    (heard,) = run("plugins", "check", file, "--only", "hears", "--json", cwd=tmp_path).json["results"]
+    assert heard["found"].split(", ") == sorted(name.removeprefix("benchdog_") for name in events)
 
 
 def test_an_unknown_plugin_check_or_option_is_a_mistake_of_the_user(tmp_path):

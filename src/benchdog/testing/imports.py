@@ -106,7 +106,8 @@ def hooks(told: dict[str, Any]) -> str:
     if told["error"]:
         raise Skip("the plugin can't be imported")
     for fault in told["faults"]:
-        raise Fault(f"The plugin is set aside: {fault['fault']}", _remedy(fault["fault"]))
+        short = fault["fault"].partition(" There is: ")[0]  # the list of all hooks is long
+        raise Fault(f"The plugin is set aside: {short}", _remedy(fault["fault"]))
     if not told["contract"]:
         raise Fault(
             "The plugin declares no CONTRACT.",

@@ -26,7 +26,7 @@ class Trial:
     def __init__(self, plugins: Plugins, job: dict[str, Any], bench: Bench) -> None:
         self.name, self.bench = job["name"], bench
         self.handlers: list[Handler] = plugins.handlers(job["name"])
-        self.slowest: tuple[float, str] | None = None
+        self.slowest = (0.0, "")
         self.heard: set[str] = set()
         self.raised = False
 
@@ -35,8 +35,8 @@ class Trial:
         """Where the first handler stands."""
         return stands(self.handlers[0][1]) if self.handlers else ""
 
-    def tell(self, metrics: dict[str, float], failed: bool = False) -> None:
-        """Tell a whole run, as a run would."""
+    def tell(self, metrics: dict[str, float], how: str = "ends") -> None:
+        """Tell a whole run, as a run would: one that ends, fails, or is stopped and goes on to its end."""
         folder = self.bench.folder("heard")
         saved = folder / "step-1.safetensors"
         saved.write_bytes(b"")
@@ -53,11 +53,14 @@ class Trial:
             self.event(
                 "benchdog_checkpoint_saved", run=facts, step=2 * epoch, path=str(folder / "step-1.safetensors")
             )
-        if failed:
+        if how == "fails":
             self.event("benchdog_run_failed", run=facts, error="The loss is not a number.")
-        else:
-            self.event("benchdog_run_ended", run=facts, metrics=dict(metrics))
-            self.event("benchdog_artifact_exported", exporter="onnx", path=str(folder))
+            return
+        if how == "stops":
+            self.event("benchdog_run_stopped", run=facts)
+            self.event("benchdog_run_started", run=facts)
+        self.event("benchdog_run_ended", run=facts, metrics=dict(metrics))
+        self.event("benchdog_artifact_exported", exporter="onnx", path=str(folder))
 
     def event(self, event: str, **facts: Any) -> None:
         """Tell an event to the handlers that hear it."""
@@ -79,7 +82,7 @@ class Trial:
             spent = time.perf_counter() - begun
             if event not in self.heard:  # it may import at the first of each, once
                 self.heard.add(event)
-            elif self.slowest is None or spent > self.slowest[0]:
+            elif spent > self.slowest[0]:
                 self.slowest = (spent, f"{event}, {stands(function)}")
 
 
@@ -90,17 +93,17 @@ def add(log: Path, **line: Any) -> None:
 
 
 def hears(trial: Trial) -> str:
-    """See that it hears of runs that end and that fail."""
-    trial.tell({"train.loss": 0.5, "valid.loss": 0.6, "valid.accuracy": 0.9})
-    trial.tell({"train.loss": 0.4, "valid.loss": 0.5, "valid.accuracy": 0.8}, failed=True)
-    return ", ".join(dict.fromkeys(event.removeprefix("benchdog_") for event, _, _ in trial.handlers))
+    """See that it hears of runs that end, that fail, and that are stopped and go on."""
+    for how in ("ends", "fails", "stops"):
+        trial.tell({"train.loss": 0.5, "valid.loss": 0.6, "valid.accuracy": 0.9}, how)
+    return ", ".join(sorted(event.removeprefix("benchdog_") for event in trial.heard))
 
 
 def quick(trial: Trial) -> str:
     """See that it is done with an event quickly."""
-    if trial.slowest is None and not trial.raised:
+    if not trial.heard and not trial.raised:
         hears(trial)
-    if trial.slowest is None:
+    if trial.raised:
         raise Skip("it raises: see `hears`")
     spent, what = trial.slowest
     if spent > QUICK:
