@@ -91,7 +91,9 @@ def _files(path: Path, cache: Path) -> dict[str, Any]:
         }
     more = {"sep": "\t"} if kinds == [".tsv"] else {}
     # The library allows few names for splits, so these are numbered.
-    named = {f"s{i}": [glob.escape(str(file.absolute())) for file in each] for i, each in enumerate(parts.values())}
+    named = {
+        f"s{i}": [glob.escape(file.absolute().as_posix()) for file in each] for i, each in enumerate(parts.values())
+    }
     found = library.load_dataset(READERS[kinds[0]], data_files=named, cache_dir=str(cache), **more)
     return dict(zip(parts, (found[name] for name in named), strict=True))
 
