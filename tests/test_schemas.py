@@ -17,19 +17,6 @@ from every import Words, commands
 from inside import run
 from published_schemas import FOLDER, keeps_to, of
 
-PLUGIN = """
-from benchdog.api import ModelInfo, hookimpl
-
-CONTRACT = 1
-
-def build(spec, options=None):
-    import torch
-    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(spec.outputs))
-
-@hookimpl
-def benchdog_models():
-    return [ModelInfo(name="mine", summary="A net of my own.", target=":build")]
-"""
 CASES: dict[Words, tuple[object, ...]] = {
     ("train",): ("digits", "--model", "linear", "--epochs", 1, "--name", "third"),
     ("find-lr",): ("digits", "--model", "linear", "--steps", 20, "--from", 1e-4),
@@ -51,7 +38,7 @@ CASES: dict[Words, tuple[object, ...]] = {
     ("data", "prune"): ("digits", "--yes"),
     ("plugins", "list"): (),
     ("plugins", "info"): ("cnn",),
-    ("plugins", "check"): ("mine.py",),
+    ("plugins", "check"): ("small_net.py",),
     ("plugins", "new"): ("model", "tiny-net", "--file"),
     ("new",): ("digits",),
     ("doctor",): (),
@@ -70,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
     shutil.copytree(digits_run, place / "runs" / "digits")
     run("train", "digits", "--model", "linear", "--epochs", 1, "--name", "other", "--quiet", cwd=place)
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(place / "one.png")
-    (place / "mine.py").write_text(PLUGIN, encoding="utf-8")
+    run("plugins", "new", "model", "small-net", "--file", cwd=place)
     return place
 
 
