@@ -132,7 +132,7 @@ def test_a_task_of_the_array_gives_way_and_goes_on(place):
     assert status(place, "seed-2") == "finished"
     lines = [json.loads(line) for line in (place / "seed-2.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["event"] for line in lines if line.get("event", "").startswith("run")] == [
-        "run_started", "run_started", "run_ended",
+        "run_started", "run_stopped", "run_started", "run_ended",
     ]  # fmt: skip
     steps = [line["step"] for line in lines if line.get("event") == "step_ended"]
     assert steps == list(range(10, steps[-1] + 1, 10))

@@ -93,7 +93,7 @@ def test_a_resumed_run_goes_on_telling_where_it_stands(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(session.Session, "step_done", stopping)
         stopped = run(*QUICK, "--epochs", 3, "--name", "on", "--json", cwd=tmp_path, code=143).lines
-    assert stopped[-1]["error"]["code"] == 143
+    assert (stopped[-2]["event"], stopped[-1]["error"]["code"]) == ("run_stopped", 143)
     resumed = run("train", "--resume", "on", "--json", "--quiet", cwd=tmp_path).lines
     assert [resumed[0]["event"], resumed[-1]["status"]] == ["run_started", "finished"]
     folder = tmp_path / "runs" / "on"
