@@ -72,9 +72,9 @@ def test_what_a_command_prints_keeps_to_its_schema_and_it_can_be_quiet(words, pl
 
 def test_every_command_has_a_schema_and_a_case_here():
     known = set(commands())
-    assert set(CASES) | ELSEWHERE == known, "a command without a case, or a case without a command"
+    assert set(CASES) <= known <= set(CASES) | ELSEWHERE, "a command without a case, or a case without a command"
     published = {path.name.removesuffix(".schema.json") for path in FOLDER.iterdir()}
-    assert published == {"error", *("-".join(words) for words in known)}
+    assert published == {"error", *("-".join(words) for words in {*CASES, *ELSEWHERE})}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)

@@ -47,6 +47,12 @@ def test_answers_are_those_of_the_artifact(server, opened):
         assert mine["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-5)
 
 
+def test_the_line_keeps_to_its_schema(server):
+    from published_schemas import keeps_to
+
+    keeps_to("serve", server.told)
+
+
 def test_many_clients_at_once(server, opened):
     raws = opened.samples()
     wanted = [answer.values["label"] for answer in opened.answers(raws)]
