@@ -152,6 +152,35 @@ def test_a_commands_plugin_that_breaks_is_named(tmp_path, monkeypatch):
     assert "walk" not in run("--help", cwd=tmp_path).out
 
 
+TELLING = """
+from typing import Annotated
+import typer
+from benchdog.cli.output import emit_json, say
+
+def command(
+    kept: bool = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    print("noise")
+    say("talk")
+    if kept:
+        emit_json({"dogs": 3})
+"""
+
+
+def test_a_plugins_command_prints_its_document_alone_and_can_be_quiet(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    install(tmp_path, "dog-count", TELLING, module="counting", entries="[benchdog.commands]\ncount = counting\n")
+    assert "--quiet" in run("count", "--help", cwd=tmp_path).out
+    plain = run("count", cwd=tmp_path)
+    assert (plain.out, plain.err) == ("noise\n", "talk\n")
+    told = run("count", "--kept", "--json", "--quiet", cwd=tmp_path)
+    assert (told.json, told.err) == ({"format": 1, "dogs": 3}, "noise\n")
+    said = run("count", "--json", cwd=tmp_path, code=1)
+    assert "'count' printed no document under --json" in said.json["error"]["message"]
+    assert "emit_json" in said.json["error"]["hint"]
+
+
 def test_ctrl_c_before_a_run_has_begun_is_130_and_no_traceback(tmp_path, monkeypatch):
     from benchdog import pipeline
 
