@@ -21,6 +21,8 @@ SAME = {path: name for name, path in ELSEWHERE.items()} | {ROOT / "README.md": "
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)]*)?\)")
 KEYS = "not run|run|first|given|trained with|ends with|output|server|file|made by|end"
 MARK = re.compile(rf"(?ms)^<!-- (?:{KEYS})\b.*?-->\n")
+FILE = re.compile(r"<!-- file: (\S+) -->\n(?:<!--[^\n]*\n)*$")
+"""Stands above a block that is a file: its name is shown."""
 FIRST = ("source", "model", "task", "augmentation", "trainer", "exporter", "backend", "command", "observer")
 """The order of the pages in plugins/: as in the tour."""
 
@@ -45,6 +47,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     shown = (DOCS / name).parent
     fences = re.split(r"(?ms)(^ *```.*?^ *```$)", markdown)
     for i in range(0, len(fences), 2):
+        if i + 1 < len(fences) and (named := FILE.search(fences[i])):
+            fences[i + 1] = fences[i + 1].replace("\n", f' title="{named[1]}"\n', 1)
         text = MARK.sub("", fences[i])
         text = LINK.sub(lambda link: _link(link, here, shown), text)
         fences[i] = re.sub(r"!\[[^\]]*\]\([^)]*figure\.svg\)", lambda _: figure(name), text)
