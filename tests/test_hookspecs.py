@@ -1,4 +1,4 @@
-"""The contract: every hook has documentation, an example that runs and a test."""
+"""The contract: every hook has documentation, an example that runs, a test, and a user that is shipped."""
 
 import doctest
 import inspect
@@ -10,6 +10,7 @@ from benchdog import hookspecs
 
 ROOT = Path(__file__).parents[1]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
+SHIPPED = ("src/benchdog/builtin", "plugins/*/src", "src/benchdog/templates/*/src")
 TESTS = ("tests", "plugins/*/tests")
 
 
@@ -39,3 +40,9 @@ def test_every_hook_is_documented(name):
 @pytest.mark.parametrize("name", HOOKS)
 def test_every_hook_has_a_test(name):
     assert any(name in text for text in texts(TESTS)), f"no test speaks of {name}"
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_has_a_user_that_is_shipped(name):
+    used = any(f"@hookimpl\ndef {name}(" in text for text in texts(SHIPPED))
+    assert used, f"nothing that is shipped implements {name}: a hook comes with a real user"

@@ -20,6 +20,12 @@ def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -
 
 
 @hookimpl
+def benchdog_run_stopped(run: RunFacts) -> None:
+    """Note that somebody stopped it; it can go on."""
+    note(run.folder, f"{run.name} was stopped")
+
+
+@hookimpl
 def benchdog_run_failed(run: RunFacts, error: str) -> None:
     """Note what went wrong."""
     note(run.folder, f"{run.name} failed: {error}")
