@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchdog import authoring
+
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 PACKAGES = [ROOT, *PLUGINS]
@@ -213,15 +215,22 @@ def test_an_installed_wheel_runs_from_any_folder(tmp_path):
     venv.create(home, with_pip=False, symlinks=sys.platform != "win32")
     scripts = home / ("Scripts" if sys.platform == "win32" else "bin")
     site = next(home.rglob("site-packages"))
-    here = next(p for p in sys.path if p.endswith("site-packages"))
+    others = [path for path in sys.path if path.endswith("site-packages")]
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():
             assert not member.startswith(("/", "..")), member
             archive.extract(member, site)
-    (site / "others.pth").write_text(f"{here}\n", encoding="utf-8")
-    code = "import sys; from benchdog.cli import main; sys.argv = ['benchdog', 'plugins', 'list']; main()"
-    done = subprocess.run(
-        [scripts / "python", "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
+    (site / "others.pth").write_text("\n".join(others) + "\n", encoding="utf-8")
+    assert "builtin" in typed(scripts / "python", "plugins", "list", cwd=tmp_path)
+    typed(scripts / "python", "plugins", "new", "source", "stars", cwd=tmp_path)
+    folder = tmp_path / "benchdog-stars"
+    made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert made == set(authoring.package("source", "stars"))
+
+
+def typed(python: Path, *words: str, cwd: Path) -> str:
+    """Run a command of the Benchdog that an environment holds; give what it prints."""
+    code = "import sys; from benchdog.cli import main; sys.argv[0] = 'benchdog'; main()"
+    done = subprocess.run([python, "-P", "-c", code, *words], capture_output=True, text=True, cwd=cwd, check=False)
     assert done.returncode == 0, done.stderr
-    assert "builtin" in done.stdout
+    return done.stdout
