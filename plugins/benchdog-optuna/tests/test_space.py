@@ -1,9 +1,11 @@
 """The search space: what may be written, what is refused, and with which words."""
 
+import numpy as np
 import pytest
 
 from benchdog.errors import BadUsage
 from benchdog_optuna.beginning import read
+from benchdog_optuna.importance import explained, importances, ranked
 from benchdog_optuna.scales import Scale, seen, wording
 from benchdog_optuna.space import Space
 
@@ -112,3 +114,24 @@ def test_axes():
     assert low > 0.9  # one poor trial doesn't flatten the others
     assert high > 0.98
     assert seen([1.0], "min")[0] < 1.0 < seen([1.0], "min")[1]
+
+
+def test_what_mattered_is_what_orders_the_trials():
+    import random
+
+    draw, found = random.Random(0), space(trainer__lr=LR, model__name=["mlp", "cnn"], loop__batch_size=[1, 2])
+    trials = []
+    for _ in range(40):
+        values = {
+            "trainer.lr": 10 ** draw.uniform(-4, -1),
+            "model.name": draw.choice(["mlp", "cnn"]),
+            "loop.batch_size": draw.choice([1, 2]),
+        }
+        trials.append((values, values["trainer.lr"] + 0.02 * (values["model.name"] == "cnn")))
+    shares = importances(found, trials)
+    assert list(shares) == ["trainer.lr", "model.name", "loop.batch_size"]
+    assert shares["trainer.lr"] > 0.4
+    assert shares["loop.batch_size"] < 0.05
+    assert importances(found, []) == {"trainer.lr": 0.0, "model.name": 0.0, "loop.batch_size": 0.0}
+    assert ranked(np.array([0.5, 0.1, 0.5, 0.9])).tolist() == [2.5, 1.0, 2.5, 4.0]
+    assert explained(np.array([0, 0, 1, 1]), np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx(0.7)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from benchdog import report
@@ -14,18 +13,16 @@ from benchdog.report.html import NOTHING, Html, h, join, percent, seconds, short
 from benchdog.report.sections import section
 from benchdog_optuna import pictures
 from benchdog_optuna.folder import BEST, Folder
+from benchdog_optuna.importance import importances
 from benchdog_optuna.options import Choices
 from benchdog_optuna.space import Dimension
 
-if TYPE_CHECKING:
-    from optuna import Study
-
 Json = Mapping[str, Any]
 ENOUGH = 8
-"""Complete trials from which it is told what mattered: fewer would tell chance."""
+"""Trials from which it is told what mattered: fewer would tell chance."""
 
 
-def page(folder: Folder, told: Json, epochs: Mapping[int, Mapping[int, float]], study: Study) -> str:
+def page(folder: Folder, told: Json, epochs: Mapping[int, Mapping[int, float]]) -> str:
     """Give the page as HTML."""
     trials, best, better = told["trials"], told["best"], str(told["better"])
     metric = f"valid {wording(folder.monitor)}"
@@ -37,11 +34,11 @@ def page(folder: Folder, told: Json, epochs: Mapping[int, Mapping[int, float]], 
             "header",
             h("p", kicker, cls="kicker"),
             h("h1", _answer(best, metric) if best else "No trial has a result yet."),
-            h("p", *_lead(trials, counts, told, metric), cls="lead"),
+            h("p", *_lead(trials, counts, told, metric, folder), cls="lead"),
             _values(best),
         ),
-        section("How the best was found", pictures.history(trials, metric, better), _legend(counts)),
-        section("What mattered", importances(study, counts["complete"])),
+        section("How the best was found", *_found(trials, metric, better, counts)),
+        section("What mattered", _mattered(trials, folder)),
         section("Key by key", pictures.slices(trials, folder.space, at, metric, better)),
         section(
             "All keys at once", pictures.parallel(trials, folder.space, at, metric, better), _parallel_note(best)
@@ -58,15 +55,16 @@ def _answer(best: Json, metric: str) -> str:
     return f"Trial {best['number']} is best: its {metric} is {short(best['value'])}."
 
 
-def _lead(trials: Sequence[Json], counts: Mapping[str, int], told: Json, metric: str) -> list[object]:
+def _lead(trials: Sequence[Json], counts: Mapping[str, int], told: Json, metric: str, folder: Folder) -> list[object]:
     """Say how many trials there were, and what the recipe as it stands reaches."""
     kinds = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    lead = [f"{len(trials)} trials in {seconds(told['seconds'])}: {kinds or 'none done'}. "]
+    lead: list[object] = [f"{len(trials)} trials in {seconds(told['seconds'])}: {kinds or 'none done'}. "]
     first, best = trials[0] if trials else None, told["best"]
-    if first and best and first["number"] == 0 and first["value"] is not None and best["number"] != 0:
-        lead.append(f"The recipe as it stands, trial 0, has {short(first['value'])}. ")
-    lead.append(f"All of them are judged by {metric}; nothing here has seen the test split.")
-    return list(lead)
+    if first and best and first["value"] is not None and best["number"] != first["number"]:
+        stands = folder.space.of(folder.space.near(folder.recipe.to_json())) == first["values"]
+        if stands:
+            lead.append(f"The recipe as it stands, trial 0, has {short(first['value'])}. ")
+    return [*lead, f"All of them are judged by {metric}; nothing here has seen the test split."]
 
 
 def _values(best: Json | None) -> Html:
@@ -86,6 +84,11 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
+def _found(trials: Sequence[Json], metric: str, better: str, counts: Mapping[str, int]) -> tuple[Html, ...]:
+    drawn = pictures.history(trials, metric, better)
+    return (drawn, _legend(counts)) if drawn else ()
+
+
 def _legend(counts: Mapping[str, int]) -> Html:
     """Explain the marks that there are."""
     marks = [
@@ -98,7 +101,7 @@ def _legend(counts: Mapping[str, int]) -> Html:
         for mark, text, colour in marks
         if counts[text.split(",")[0]]
     ]
-    return h("div", *said, h("span", "— the best so far; a triangle is far worse than what is shown"), cls="legend")
+    return h("div", *said, h("span", "— the best so far; a triangle lies beyond the edge"), cls="legend")
 
 
 def _parallel_note(best: Json | None) -> Html:
@@ -107,27 +110,19 @@ def _parallel_note(best: Json | None) -> Html:
     return h("p", f"A line is a trial, the stronger the better; trial {best['number']} stands out.", cls="quiet")
 
 
-def importances(study: Study, complete: int) -> Html:
-    """Draw how much each key had to do with a good result, by PED-ANOVA."""
-    import optuna
-
-    if complete < ENOUGH:
-        return h("p", f"{ENOUGH} complete trials are needed to tell.", cls="quiet") if complete else NOTHING
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-        except (ValueError, RuntimeError) as error:
-            return h("p", f"It can't be told: {error}", cls="quiet")
-    if not found or not max(found.values()) > 0:
-        return NOTHING
-    longest = max(found.values())
+def _mattered(trials: Sequence[Json], folder: Folder) -> Html:
+    """Draw how much each key had to do with how good a trial was."""
+    known = [(trial["values"], value) for trial in trials if (value := pictures.reached(trial)) is not None]
+    if len(known) < ENOUGH:
+        return h("p", f"{ENOUGH} trials with a result are needed to tell.", cls="quiet") if known else NOTHING
+    found = importances(folder.space, known)
+    if not any(found.values()):
+        return h("p", "No key explains by itself more of the trials' order than chance would.", cls="quiet")
     rows = [
-        join(h("span", key), h("div", h("i", style=f"width:{78 * share / longest:.1f}%"), percent(share)))
+        join(h("span", key), h("div", h("i", style=f"width:{78 * share:.1f}%"), percent(share)))
         for key, share in found.items()
     ]
-    note = "The share that each key had in being among the best trials (PED-ANOVA); a few trials tell little."
+    note = "The share of the trials' order that each key explains alone, less what chance would (Kruskal-Wallis)."
     return join(h("div", *rows, cls="bars"), h("p", note, cls="quiet"))
 
 
@@ -137,7 +132,7 @@ def _space(folder: Folder, best: Json | None) -> Html:
         (key, _within(dimension), _said(values[key]) if key in values else "–")
         for key, dimension in folder.space.items()
     ]
-    return table(("key", "searched", "best"), rows)
+    return table(("key", "searched", "best"), rows, numbers=3)
 
 
 def _within(dimension: Dimension) -> str:
@@ -162,23 +157,23 @@ def _trials(folder: Folder, trials: Sequence[Json], best: int, metric: str) -> H
 
     def state(trial: Json) -> object:
         if trial["state"] == "failed":
-            return h("td", h("strong", "failed"), h("small", trial["error"]))
-        if trial["state"] == "pruned":
-            return f"pruned at epoch {trial['last']['epoch']}"
-        return h("td", h("strong", "best")) if trial["number"] == best else trial["state"]
+            return h("td", h("strong", "failed"), h("small", trial["error"]), style="min-width:14rem")
+        text: object = f"pruned at epoch {trial['last']['epoch']}" if trial["state"] == "pruned" else trial["state"]
+        return h("td", h("strong", "best") if trial["number"] == best else text, style="white-space:nowrap")
 
     rows = [
         (
             link(trial),
             state(trial),
             short(pictures.reached(trial)),
-            *(_said(trial["values"][key]) if key in trial["values"] else "–" for key in folder.space),
             short(trial["epochs"]),
             seconds(trial["seconds"]),
+            *(_said(trial["values"][key]) if key in trial["values"] else "–" for key in folder.space),
         )
         for trial in trials
     ]
-    return table(("trial", "", metric, *folder.space, "epochs", "time"), rows, numbers=2)
+    keys = [join(table_, dot, h("br"), name) for table_, dot, name in (key.partition(".") for key in folder.space)]
+    return table(("trial", "", metric, "epochs", "time", *keys), rows, numbers=2)
 
 
 def _go_on(folder: Folder, best: Json | None, count: int) -> Html:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog.report.figures import FAINT, INK, SERIES, drawn
 from benchdog.report.html import Html, h
-from benchdog_optuna.scales import Scale, seen
+from benchdog_optuna.scales import Scale, most, seen
 from benchdog_optuna.space import Space
 
 if TYPE_CHECKING:
@@ -31,17 +31,15 @@ def history(trials: Sequence[Json], metric: str, better: str) -> Html:
     shown = [(trial, value) for trial in trials if (value := reached(trial)) is not None]
     if not shown:
         return Html("")
-    low, high = seen([value for _, value in shown], better)
-    edge = low + 0.02 * (high - low) if better == "max" else high - 0.02 * (high - low)
+    low, high = _ends_of(shown, better)
+    edge, _ = _within(low - 1 if better == "max" else high + 1, low, high, better)
 
     def paint(axes: Axes) -> None:
         numbers: list[int] = []
         best: list[float] = []
         for trial, value in shown:
-            outside = not low <= value <= high
-            at = edge if outside else value
+            at, shape = _within(value, low, high, better)
             done = trial["state"] == "complete"
-            shape = ("v" if better == "max" else "^") if outside else "o"
             style: dict[str, Any] = {"color": GOOD if done else POOR, "fillstyle": "full" if done else "none"}
             axes.plot([trial["number"]], [at], shape, zorder=3, **MARK, **style)
             if done:
@@ -69,7 +67,7 @@ def curves(
     lines = [(trial, sorted(epochs[trial["number"]].items())) for trial in trials if epochs.get(trial["number"])]
     if not any(len(points) > 1 for _, points in lines):
         return Html("")
-    low, high = seen([value for _, points in lines for _, value in points], better)
+    low, high = most([value for _, points in lines for _, value in points], better)
 
     def paint(axes: Axes) -> None:
         for trial, points in lines:
@@ -99,7 +97,7 @@ def slices(trials: Sequence[Json], space: Space, best: int, metric: str, better:
     shown = [(trial, value) for trial in trials if (value := reached(trial)) is not None]
     if not shown:
         return Html("")
-    low, high = seen([value for _, value in shown], better)
+    low, high = _ends_of(shown, better)
 
     def picture(key: str) -> Html:
         scale = Scale(space[key])
@@ -109,9 +107,10 @@ def slices(trials: Sequence[Json], space: Space, best: int, metric: str, better:
                 if key not in trial["values"]:
                     continue
                 done, mine = trial["state"] == "complete", trial["number"] == best
-                at, place = min(max(value, low), high), scale.place(trial["values"][key])
+                at, shape = _within(value, low, high, better)
+                place = scale.place(trial["values"][key])
                 style: dict[str, Any] = {"color": GOOD if done else POOR, "fillstyle": "full" if done else "none"}
-                axes.plot([place], [at], "o", alpha=0.75, zorder=2, **MARK, **style)
+                axes.plot([place], [at], shape, alpha=0.75, zorder=2, **MARK, **style)
                 if mine:
                     axes.plot([place], [at], "o", color=INK, fillstyle="none", markersize=10, linestyle="", zorder=4)
             _ticks(axes, scale)
@@ -156,6 +155,20 @@ def parallel(trials: Sequence[Json], space: Space, best: int, metric: str, bette
         axes.set_xticks(range(len(keys) + 1), [*keys, metric])
 
     return drawn(paint, "parallel", 9.4, 3.8)
+
+
+def _ends_of(shown: Sequence[tuple[Json, float]], better: str) -> tuple[float, float]:
+    """Give the ends of the axis of results: as complete trials need it, where there are any."""
+    done = [value for trial, value in shown if trial["state"] == "complete"]
+    return seen(done or [value for _, value in shown], better)
+
+
+def _within(value: float, low: float, high: float, better: str) -> tuple[float, str]:
+    """Give the place and the mark of a result: at the edge, a triangle, where it lies beyond."""
+    pad = 0.02 * (high - low)
+    if low <= value <= high:
+        return value, "o"
+    return (low + pad, "v") if value < low else (high - pad, "^")
 
 
 def _ends(low: float, high: float) -> list[tuple[float, str]]:

@@ -33,9 +33,9 @@ class Scale:
             values: list[float] = [10.0**power for power in range(first, last + 1)]
             values = values if len(values) > 1 else [within.low, within.high]
         else:
-            values = [within.low + (within.high - within.low) * i / 4 for i in range(5)]
-            if self.dimension.whole:
-                values = sorted({round(value) for value in values})
+            step = within.step or (1 if self.dimension.whole else (within.high - within.low) / 4)
+            steps = round((within.high - within.low) / step)
+            values = [within.low + i * step for i in range(0, steps + 1, max(1, -(-steps // 5)))]
         return [(self.place(value), plain(value)) for value in values]
 
     def place(self, value: Any) -> float:
@@ -70,8 +70,17 @@ def wording(choice: Any) -> str:
 def seen(values: Sequence[float], better: str) -> tuple[float, float]:
     """Give the ends of an axis: a few values that are far worse than the others don't squeeze them together."""
     ordered = sorted(values, reverse=better == "max")  # the best first
-    best, worst, usual = ordered[0], ordered[-1], ordered[int(0.75 * (len(ordered) - 1))]
-    end = usual if abs(worst - best) > 4 * abs(usual - best) > 0 else worst
+    best, worst, usual = ordered[0], ordered[-1], ordered[int(0.7 * (len(ordered) - 1))]
+    far = abs(worst - best) > 4 * abs(usual - best) > 0
+    end = best + 2 * (usual - best) if far else worst
     pad = 0.06 * abs(end - best) or 0.05 * (abs(best) or 1.0)
     low, high = min(best, end), max(best, end)
     return low - pad, high + pad
+
+
+def most(values: Sequence[float], better: str) -> tuple[float, float]:
+    """Give the ends of an axis on which all but the worst tenth lies."""
+    ordered = sorted(values, reverse=better == "max")
+    shown = ordered[: max(2, int(0.9 * len(ordered)))]
+    pad = 0.05 * abs(shown[-1] - shown[0]) or 0.05 * (abs(shown[0]) or 1.0)
+    return min(shown) - pad, max(shown) + pad

@@ -85,7 +85,7 @@ def write(folder: Folder, study: Study) -> dict[str, Any]:
         folder.write_best(best)
     files.write_json(folder.path / TOLD, told)
     curves = {t.number: dict(t.intermediate_values) for t in study.get_trials(deepcopy=False)}
-    files.write_text(folder.path / PAGE, page(folder, told, curves, study))
+    files.write_text(folder.path / PAGE, page(folder, told, curves))
     return told
 
 
