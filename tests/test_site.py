@@ -80,6 +80,25 @@ def test_links_within_the_site_lead_somewhere(site):
     assert lost == []
 
 
+def test_each_box_of_the_figure_leads_into_the_tour(site):
+    tour = (site / "tour.html").read_text(encoding="utf-8")
+    boxes = re.findall(r'<a href="#([a-z-]+)"><rect', tour)
+    assert len(boxes) == 12
+    assert [box for box in boxes if f'id="{box}"' not in tour] == []
+    assert f'<a href="tour.html#{boxes[0]}"><rect' in (site / "index.html").read_text(encoding="utf-8")
+
+
+def test_what_is_not_in_the_site_is_named_and_not_linked(site):
+    page = (site / "training.html").read_text(encoding="utf-8")
+    assert "<code>src/benchdog/builtin/trainers/supervised.py</code>" in page
+    assert 'href="../src' not in page
+
+
+def test_a_block_that_is_a_file_shows_its_name(site):
+    page = (site / "plugins" / "source.html").read_text(encoding="utf-8")
+    assert '<span class="filename">benchdog-stars/src/benchdog_stars/source.py</span>' in page
+
+
 def test_comments_for_the_tests_are_not_published(site):
     assert [page for page in site.rglob("*.html") if "<!-- not run" in page.read_text(encoding="utf-8")] == []
 
