@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -12,6 +13,7 @@ import torch
 
 from benchdog.api import TaskInfo
 from benchdog.testing.kinds import ROWS
+from benchdog.testing.places import stands
 from benchdog.testing.results import Fault
 from benchdog.testing.scoring import ALL, Case, near
 
@@ -42,7 +44,24 @@ def answer(trial: Trial) -> str:
                     trial.where,
                 )
         _plain(trial, together[0].values)
+        if trial.info.together:
+            _several(trial, together, case)
     return "one for each sample, by itself"
+
+
+def _several(trial: Trial, answers: list[Any], case: Case) -> None:
+    """See that what is said of several inputs is said to each of them."""
+    assert isinstance(trial.info, TaskInfo)
+    function = trial.guarded("The function of several answers", trial.found.resolve, trial.info.together)
+    named = [replace(each, id=f"sample {i}") for i, each in enumerate(answers)]
+    told = trial.guarded("The function of several answers", function, named, case.spec, trial.options())
+    if [each.id for each in told] != [each.id for each in named]:
+        raise Fault(
+            f"`together` gives {len(told)} answers for {len(named)}, or in another order.",
+            "Return each of them, with what you add: replace(answer, values={**answer.values, ...}).",
+            stands(function),
+        )
+    _plain(trial, told[0].values)
 
 
 def _ask(function: Any, call: Any, case: Case, options: Any, rows: list[int]) -> list[Any]:

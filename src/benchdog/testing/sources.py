@@ -20,6 +20,7 @@ from benchdog.testing.comparing import LOOKED_AT, differing, raws, same, shaken,
 from benchdog.testing.fitting import fits
 from benchdog.testing.places import raised, said, stands
 from benchdog.testing.results import Fault, Skip
+from benchdog.weighing import of_raws
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,12 @@ def spec(trial: Trial) -> str:
             raise Fault(
                 f"Samples of {name} have the ids {ids[:3]}.", "Give each one a text of its own: Raw(id=...).", where
             )
+        try:
+            of_raws(samples)
+        except BenchdogError as error:
+            raise Fault(
+                f"The weights of {name}: {error.message}", error.hint or "Mend Raw(weight=...).", where
+            ) from None
         for raw in samples:
             fits(opened.spec, opened.preprocess, name, raw, where)
             seen += 1

@@ -28,7 +28,8 @@ def named(module: str, names: str) -> list[dict[str, str]]:
 @hookimpl
 def benchdog_sources():
     names = """Unseeded GlobalSeed Drifts Reuses WrongShape WrongType OutOfRange UnknownClass WrongTarget CutTarget
-    SameIds FastLies ByHash LeavesFiles CallsHome Prints NoValid LostPlace NoOpen TwoSpecs Exits Vanishes"""
+    SomeWeights SameIds FastLies ByHash LeavesFiles CallsHome Prints NoValid LostPlace NoOpen TwoSpecs
+    Exits Vanishes"""
     more = [
         SourceInfo(**{**each, "options": "planted.options:Path_"}) for each in named("sources", "BadPath AnyPath")
     ]
@@ -50,10 +51,16 @@ def benchdog_models():
 @hookimpl
 def benchdog_tasks():
     names = """RawCheck MeanLoss LossInPlace RandomLoss DetachedLoss WrongHead MeterOfMeans OtherMetric IgnoresWeights
-    CodesOnly Forgets AnswersByBatch NoJson"""
+    CodesOnly Forgets AnswersByBatch NoJson LosesAnswers"""
     answers = {"answers-by-batch": "planted.answers:by_batch", "no-json": "planted.answers:odd"}
+    together = {"loses-answers": "planted.answers:first"}
     return [
-        TaskInfo(**each, answer=answers.get(each["name"], "planted.answers:answer")) for each in named("tasks", names)
+        TaskInfo(
+            **each,
+            answer=answers.get(each["name"], "planted.answers:answer"),
+            together=together.get(each["name"], ""),
+        )
+        for each in named("tasks", names)
     ]
 
 

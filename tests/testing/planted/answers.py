@@ -16,3 +16,7 @@ def by_batch(call, inputs, spec, options):
 def odd(call, inputs, spec, options):
     answers, _ = call(*inputs)
     return [Answer({"probability": row.max()}) for row in answers]
+
+
+def first(answers, spec, options):
+    return answers[:1]

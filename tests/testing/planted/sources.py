@@ -107,6 +107,11 @@ class CutTarget(Good):
         return Raw(id=str(i), fields={"input": self.row(i)}, target=i + 0.5)
 
 
+class SomeWeights(Good):
+    def sample(self, i):
+        return Raw(id=str(i), fields={"input": self.row(i)}, target=i % 2, weight=None if i % 3 else 1.0)
+
+
 class SameIds(Good):
     def sample(self, i):
         return Raw(id="sample", fields={"input": self.row(i)}, target=i % 2)

@@ -140,3 +140,7 @@ class AnswersByBatch(Good):
 
 class NoJson(Good):
     pass
+
+
+class LosesAnswers(Good):
+    pass
