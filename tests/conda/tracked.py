@@ -9,7 +9,10 @@ import sys
 
 
 def main(arguments: list[str]) -> None:
-    os.environ |= {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "BENCHDOG_PATIENCE": "60"}  # it makes its tables first
+    os.environ |= {
+        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+        "BENCHDOG_PATIENCE": "60",
+    }  # it makes its tables first
     subprocess.run(["benchdog", *arguments], check=True)
     import mlflow
 
