@@ -123,7 +123,8 @@ def test_weights_that_are_no_finite_numbers_are_refused(copy, plugins, value):
 
 def test_the_notes_beside_weights_are_checked_too(copy, plugins):
     meta = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))
-    files.write_json(copy / "model.json", {key: meta[key] for key in ("task", "model", "spec", "preprocess")})
+    kept = ("format", "task", "model", "spec", "preprocess")
+    files.write_json(copy / "model.json", {key: meta[key] for key in kept})
     Rebuilt(copy, None, plugins)
     put(copy, "spec.fields", 3, "model.json")
     with pytest.raises(BadData, match=r"model\.json is incomplete"):

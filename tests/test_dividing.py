@@ -11,7 +11,7 @@ import pytest
 from inside import run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "recipe.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^    benchdog (train shop\.csv .+)$", PAGE, re.MULTILINE)
+COMMANDS = re.findall(r"^benchdog (train shop\.csv .+)$", PAGE, re.MULTILINE)
 
 
 @pytest.fixture
