@@ -1,6 +1,8 @@
 """Every command of the documentation is run, page by page, as a reader would; what isn't run says why."""
 
 import shutil
+import sys
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,17 +37,18 @@ def test_few_blocks_are_not_run_and_each_says_why():
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Future[list[Done]]]:
-    """Read all pages, two at a time, those of many commands first."""
-    order = sorted(
-        filter(commands, PAGES), key=lambda page: -sum(block.text.count("\n") + 1 for block in commands(page))
-    )
+def done(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Path, Future[list[Done]]]]:
+    """Read the pages whose tests were chosen, two at a time, those of many commands first."""
+    chosen = {each.callspec.params["page"] for each in request.session.items if "done" in each.fixturenames}
+    order = sorted(chosen, key=lambda page: -sum(block.text.count("\n") + 1 for block in commands(page)))
     with ThreadPoolExecutor(2) as readers:
         yield {page: readers.submit(read, page, tmp_path_factory.mktemp("page")) for page in order}
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("bash"), reason="the pages' commands are a shell's")
+@pytest.mark.skipif(sys.platform == "win32" or not shutil.which("bash"), reason="the pages' commands are a shell's")
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of)
 def test_a_page_does_what_it_says(page, done):
     ran = done[page].result()
