@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -84,7 +85,8 @@ def _show(result: Result, shown: tuple[str, str]) -> tuple[str, str]:
 def _lines(result: Result) -> Iterator[str]:
     mark = {"ok": "ok", "fault": "FAULT", "skipped": "skipped"}[result.state]
     yield f"  {mark:<8} {result.check:<12} {result.found}"
-    for line in (result.where, result.remedy):
+    here = f"{Path.cwd()}{os.sep}"
+    for line in (result.where.removeprefix(here), result.remedy):
         if line:
             yield f"{'':<24}{line}"
 
