@@ -44,3 +44,11 @@ def test_the_readme_shows_the_help_that_is_printed(bench):
     own = ",".join(folder.name for folder in (ROOT / "plugins").iterdir())
     printed = bench("--help", env={"COLUMNS": "80", "BENCHDOG_PLUGINS": own}).out
     assert f"$ benchdog --help\n{printed.rstrip()}\n```" in readme
+
+
+def test_the_navigation_names_each_page_once():
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    named = re.findall(r"[\w/-]+\.md$", nav, re.MULTILINE)
+    folders = [page.relative_to(DOCS).as_posix() for page in (DOCS / "plugins").glob("*.md")]
+    outside = {"changelog.md", "contributing.md"}
+    assert sorted(named) == sorted(outside | {page.relative_to(DOCS).as_posix() for page in PAGES} - set(folders))
