@@ -76,14 +76,13 @@ class Trials:
 
         with self.folder.asking():
             there = self.study.get_trials(deepcopy=False)
-            for old in there:
-                if old.state is TrialState.RUNNING and old.user_attrs.get(LEFT):
-                    self.study.sampler = self.folder.sampler(old.number)
-                    trial = trial_of(self.study, old)
-                    trial.set_user_attr(LEFT, False)
-                    trial.set_user_attr(WORKER, os.getpid())
-                    with_all = self.folder.space.suggest(trial)  # a kill may have come between two of its values
-                    return trial, with_all, old.intermediate_values
+            running = [old for old in there if old.state is TrialState.RUNNING]
+            if left := next((old for old in running if old.user_attrs.get(LEFT)), None):
+                self.study.sampler = self.folder.sampler(left.number)
+                trial = trial_of(self.study, left)
+                trial.set_user_attr(LEFT, False)
+                # a kill may have come between two of its values
+                return trial, self._begun(trial), left.intermediate_values
             begun = [old for old in there if old.state is not TrialState.WAITING]
             if self.limits.trials and len(begun) >= self.limits.trials:
                 return None
@@ -91,8 +90,12 @@ class Trials:
                 return None
             self.study.sampler = self.folder.sampler(len(begun))
             trial = self.study.ask()
-            trial.set_user_attr(WORKER, os.getpid())
-            return trial, self.folder.space.suggest(trial), {}
+            return trial, self._begun(trial), {}
+
+    def _begun(self, trial: Trial) -> dict[str, Any]:
+        """Take a trial for this process and choose its values."""
+        trial.set_user_attr(WORKER, os.getpid())
+        return self.folder.space.suggest(trial)
 
     def _carry_out(self, trial: Trial, values: Mapping[str, Any], known: Mapping[int, float]) -> None:
         """Train, and tell the study how it went; what fails is a failed trial, not the end of the study."""
