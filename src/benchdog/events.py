@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ RESERVE = 1000
 PATIENCE = 5.0
 """Seconds that closing waits for observers, unless BENCHDOG_PATIENCE says otherwise."""
 STEP = "benchdog_step_ended"
+BURST = 0.1
+"""Seconds that steps may wait for others: waking a thread for each would cost the loop more than the step's news."""
 NEVER_DROPPED = frozenset(
     {"benchdog_run_started", "benchdog_run_stopped", "benchdog_run_failed", "benchdog_run_ended"}
 )
@@ -49,7 +51,8 @@ class Ear:
         self.plugin, self.dropped = plugin, 0
         self._set_aside = set_aside
         self._handlers: dict[str, list[tuple[Callable[..., Any], Sequence[str]]]] = {}
-        self._queue: queue.SimpleQueue[tuple[str, Mapping[str, Any]] | None] = queue.SimpleQueue()
+        self._queue: deque[tuple[str, Mapping[str, Any]] | None] = deque()
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._deaf = self._hurry = False
@@ -67,11 +70,13 @@ class Ear:
         """Queue an event, or drop it: costs about a microsecond whatever the observer does."""
         if self._deaf:
             return
-        waiting = self._queue.qsize()
+        waiting = len(self._queue)
         if waiting >= CAPACITY and (event == STEP or (waiting >= CAPACITY + RESERVE and event not in NEVER_DROPPED)):
             self.dropped += 1
             return
-        self._queue.put((event, facts))
+        self._queue.append((event, facts))
+        if event != STEP:
+            self._wake.set()
         if self._thread is None:
             self._start()
 
@@ -83,7 +88,7 @@ class Ear:
                 self._thread.start()
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None and not self._deaf:
+        while (item := self._next()) is not None and not self._deaf:
             event, facts = item
             if self._hurry and event == STEP:
                 self.dropped += 1
@@ -99,6 +104,13 @@ class Ear:
                     self._set_aside(self.plugin, f"{event} raised {type(error).__name__}: {text}.", error)
                 return
 
+    def _next(self) -> tuple[str, Mapping[str, Any]] | None:
+        """Wait for what comes next; None is the end."""
+        while not self._queue:
+            self._wake.wait(BURST)
+            self._wake.clear()
+        return self._queue.popleft()
+
     @property
     def working(self) -> bool:
         """Whether its thread has something to do yet."""
@@ -112,7 +124,8 @@ class Ear:
     def finish(self) -> None:
         """Let its thread end when all is told."""
         if self._thread is not None:
-            self._queue.put(None)
+            self._queue.append(None)
+            self._wake.set()
 
     def hurry(self) -> None:
         """Pass over the steps that wait, so that what comes after them is heard."""
