@@ -162,7 +162,8 @@ def use(story: Story):
     story.run("listed", "benchdog", "plugins", "list")
     story.run("used", "benchdog", "train", "digits", "--trainer", "scikit-learn", "--name", "classical")
     story.environment("removed", "conda remove benchdog-sklearn, which leaves", "benchdog", "benchdog-onnx")
-    story.facts["left"] = [str(file) for file in story.prefix.glob("lib/python*/site-packages/benchdog_sklearn*")]
+    left = story.prefix.glob("lib/python*/site-packages/benchdog_sklearn*")
+    story.facts["left"] = [str(file) for file in left]
     story.run("listed_again", "benchdog", "plugins", "list")
     story.run("gone", "benchdog", "train", "digits", "--trainer", "scikit-learn")
     story.environment("full", "conda install", "benchdog-full", "pip")
