@@ -4,8 +4,8 @@
 
 Time in emit is measured around every call of it: all of them over the steps, and the call in the middle; where others
 use the machine, what the sum has more is the time that the thread was not running. "step" is the time of the training
-over its steps, "wait" what the run waited for observers at its end. The weights must be the same, and so must the exit
-code.
+over its steps, "wait" what the run waited for observers at its end. The weights must be the same, and so must the
+exit code.
 """
 
 from __future__ import annotations
