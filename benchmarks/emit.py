@@ -2,10 +2,10 @@
 
     python benchmarks/emit.py [--rounds 5] [--epochs 30] [--every 1] [--source digits] [--model mlp]
 
-Time in emit is measured around every call of it in the loop (steps, epochs, checkpoints): all of them over the steps, and
-the call in the middle; where others use the machine, the sum has more, for the time that the thread was not running.
-"step" is the time of the training over its steps, "wait" what the run waited for observers at its end. The weights must
-be the same, and so must the exit code.
+Time in emit is measured around every call of it in the loop (steps, epochs, checkpoints): all of them over the
+steps, and the call in the middle; where others use the machine, the sum has more, for the time that the thread was
+not running. "step" is the time of the training over its steps, "wait" what the run waited for observers at its end.
+The weights must be the same, and so must the exit code.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ PATIENCE = 5.0
 """Seconds that closing waits for observers, unless BENCHDOG_PATIENCE says otherwise."""
 STEP = "benchdog_step_ended"
 BURST = 0.1
-"""Seconds that steps may wait for others: waking a thread for each would cost the loop more than the step's news."""
+"""Seconds that events may wait for others: waking a thread for each would make the loop wait for its turn."""
 NEVER_DROPPED = frozenset(
     {"benchdog_run_started", "benchdog_run_stopped", "benchdog_run_failed", "benchdog_run_ended"}
 )
@@ -75,8 +75,6 @@ class Ear:
             self.dropped += 1
             return
         self._queue.append((event, facts))
-        if event != STEP:
-            self._wake.set()
         if self._thread is None:
             self._start()
 
