@@ -22,7 +22,7 @@ NEVER_DROPPED = frozenset(
     {"benchdog_run_started", "benchdog_run_stopped", "benchdog_run_failed", "benchdog_run_ended"}
 )
 """A run has only a handful of them, and an observer that misses one shows a run that never ends."""
-GAPS = "The run is whole; what it shows of the run has gaps."
+GAPS = "The run is whole; what it shows may lack them, unless it reads the run's log."
 
 
 class SetAside(Protocol):
@@ -99,7 +99,7 @@ class Ear:
                 if not self._deaf:
                     self._deaf = True
                     text = " ".join(str(error).split())
-                    self._set_aside(self.plugin, f"{event} raised {type(error).__name__}: {text}.", error)
+                    self._set_aside(self.plugin, f"{event} raised {type(error).__name__}: {text.rstrip('.')}.", error)
                 return
 
     def _next(self) -> tuple[str, Mapping[str, Any]] | None:
