@@ -40,8 +40,9 @@ test: export OMP_NUM_THREADS := 1
 test: env
 	$(PY) -m pytest -q -n auto --maxprocesses 4
 
+# a file's tests share what they built, so a file goes to one process
 slow: env snakemake
-	$(PY) -m pytest -q -m slow
+	$(PY) -m pytest -q -m slow -n auto --maxprocesses 4 --dist loadfile --durations 15
 
 # in an environment of its own: it asks for older packages than the tools here
 snakemake: $(VENV)/snakemake/.ready
