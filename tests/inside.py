@@ -2,16 +2,19 @@
 
 import contextlib
 import io
+import signal
 import sys
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 from torch import nn
 
 import published_schemas
 from benchdog import cli
+from benchdog.session import Session
 from conftest import Result
 
 
@@ -46,6 +49,24 @@ def same(a: Path, b: Path) -> bool:
     mine, others = weights(a), weights(b)
     assert mine.keys() == others.keys()
     return all(mine[name].tobytes() == others[name].tobytes() for name in mine)
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, where: str = "step") -> None:
+    """Let SIGTERM arrive in the given step, or in the evaluation after it; on the loop's thread, so always there."""
+    step_done, evaluate = Session.step_done, Session.evaluate
+
+    def in_step(self, loss, weight):
+        if where == "step" and self.step == step - 1:
+            self.signals.notice(signal.SIGTERM, None)
+        step_done(self, loss, weight)
+
+    def in_evaluation(self, split="valid", model=None):
+        if where == "evaluation" and self.step >= step:
+            self.signals.notice(signal.SIGTERM, None)
+        return evaluate(self, split, model)
+
+    monkeypatch.setattr(Session, "step_done", in_step)
+    monkeypatch.setattr(Session, "evaluate", in_evaluation)
 
 
 class Live(nn.Module):

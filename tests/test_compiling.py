@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import tomllib
 
 import numpy as np
@@ -13,10 +12,9 @@ from benchdog import compiling
 from benchdog.asking import ask
 from benchdog.cli import Shared
 from benchdog.compiling import Decision, lasting, programs, weighed
-from benchdog.session import Session
 from benchdog.settle import settle
 from benchdog.training import Measurement
-from inside import run, same, weights
+from inside import run, same, stop_at, weights
 
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64, "--quiet"]
 YES = ["--set", "trainer.compile=yes"]
@@ -109,14 +107,7 @@ def close(folder, other, tolerance=1e-4):
 @pytest.mark.parametrize("step", [3, 19, 20])
 def test_a_compiled_run_that_was_stopped_goes_on_to_the_bit(place, bench, monkeypatch, step):
     folder, settings = place
-    step_done = Session.step_done
-
-    def stopping(self, loss, weight):
-        if self.step == step - 1:
-            self.signals.notice(signal.SIGTERM, None)
-        step_done(self, loss, weight)
-
-    monkeypatch.setattr(Session, "step_done", stopping)
+    stop_at(monkeypatch, step)
     shutil.rmtree(folder / "runs" / "stopped", ignore_errors=True)
     run("train", *SMALL, *YES, *settings, "--name", "stopped", cwd=folder, code=143)
     monkeypatch.undo()

@@ -2,17 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchdog import session
 from benchdog.documents import Lines, followed
 from conftest import Bench
-from inside import run
+from inside import run, stop_at
 
 NOISY = """
 import os
@@ -83,15 +81,8 @@ def test_whatever_prints_the_lines_are_all_there_and_alone(bench: Bench, tmp_pat
 
 
 def test_a_resumed_run_goes_on_telling_where_it_stands(tmp_path, monkeypatch):
-    step_done = session.Session.step_done
-
-    def stopping(self, loss, weight):
-        if self.step == 19:
-            self.signals.notice(signal.SIGTERM, None)
-        step_done(self, loss, weight)
-
     with monkeypatch.context() as patched:
-        patched.setattr(session.Session, "step_done", stopping)
+        stop_at(patched, 20)
         stopped = run(*QUICK, "--epochs", 3, "--name", "on", "--json", cwd=tmp_path, code=143).lines
     assert (stopped[-2]["event"], stopped[-1]["error"]["code"]) == ("run_stopped", 143)
     resumed = run("train", "--resume", "on", "--json", "--quiet", cwd=tmp_path).lines

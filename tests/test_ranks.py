@@ -16,7 +16,7 @@ import torch
 import rank_cases
 from benchdog import state
 from cut_cases import MIXED
-from inside import run, same, weights
+from inside import run, same, stop_at, weights
 
 MODEL = ["--model", "mlp", "--set", "trainer.optimiser=SGD", "--quiet"]
 SETTINGS = [*MODEL, "--epochs", "40", "--lr", "0.05"]
@@ -105,8 +105,8 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_step_ended(run, step):
-    if step == int(os.environ["STOP_AT"]):
-        os.kill(os.getppid() if os.environ["STOP_WHOM"] == "parent" else os.getpid(), signal.SIGTERM)
+    if step == 14:
+        os.kill(os.getppid(), signal.SIGTERM)
 """
 
 
@@ -114,21 +114,21 @@ def benchdog_step_ended(run, step):
 @pytest.mark.parametrize(("before", "after"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow)])
 def test_a_run_goes_on_with_another_number_of_ranks(tmp_path, monkeypatch, before, after):
     (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")
-    monkeypatch.setenv("STOP_WHOM", "self" if before == 1 else "parent")
-    common = ["--plugin", "stop.py", "train", "digits", *MODEL, "--lr", "0.01", "--epochs", 2, "--batch-size", 16,
+    common = ["train", "digits", *MODEL, "--lr", "0.01", "--epochs", 2, "--batch-size", 16,
               "--set", "loop.log_every=2", "--set", "trainer.average=ema"]  # fmt: skip
-    monkeypatch.setenv("STOP_AT", "-1")
     run(*common, "--name", "whole", cwd=tmp_path)
-    monkeypatch.setenv("STOP_AT", "14")
-    command = [sys.executable, "-m", "benchdog", *map(str, common), "--name", "stopped"]
-    done = subprocess.run(
-        [*command, "--set", f"backend.ranks={before}"], cwd=tmp_path, capture_output=True, timeout=120
-    )
-    assert done.returncode == 143, done.stderr.decode()
+    common += ["--set", f"backend.ranks={before}", "--name", "stopped"]
+    if before == 1:
+        with monkeypatch.context() as patched:
+            stop_at(patched, 14)
+            run(*common, cwd=tmp_path, code=143)
+    else:  # an observer of the first rank tells the parent, which both obey
+        command = [sys.executable, "-m", "benchdog", "--plugin", "stop.py", *map(str, common)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+        assert done.returncode == 143, done.stderr.decode()
     folder, whole = tmp_path / "runs" / "stopped", tmp_path / "runs" / "whole"
     step = stopped_at(folder)
-    assert step < 70  # in the middle of the first epoch, which has 78 steps
-    monkeypatch.setenv("STOP_AT", "-1")
+    assert step == 14 if before == 1 else 14 <= step < 156  # an observer hears of a step some steps later
     run("train", "--resume", "stopped", "--set", f"backend.ranks={after}", "--quiet", cwd=tmp_path)
     alone, shared = weights(whole), weights(folder)
     for name, values in alone.items():
@@ -155,15 +155,13 @@ def stopped_at(folder: Path) -> int:
     return int(sorted((folder / "checkpoints").glob("step-*"))[-1].stem.removeprefix("step-"))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")
 def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
-    (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")
-    for name, value in (("STOP_AT", "3"), ("STOP_WHOM", "self")):
-        monkeypatch.setenv(name, value)
     more = ["--model", "resnet", "--set", "model.width=4", "--set", "loop.log_every=1", "--epochs", 1, "--quiet"]
-    for mixing in ("refuse", "allow"):
-        run("--plugin", "stop.py", "train", "digits", *more, "--set", f"loop.mixing={mixing}", "--name", mixing,
-            cwd=tmp_path, code=143)  # fmt: skip
+    with monkeypatch.context() as patched:
+        stop_at(patched, 3)
+        for mixing in ("refuse", "allow"):
+            setting = f"loop.mixing={mixing}"
+            run("train", "digits", *more, "--set", setting, "--name", mixing, cwd=tmp_path, code=143)
     two = ["--set", "backend.ranks=2", "--quiet"]
     recipes = [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
     told = run("train", "--resume", "refuse", *two, cwd=tmp_path, code=2)
@@ -177,7 +175,6 @@ def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
     told = run("train", "--resume", "allow", "--set", "trainer.lr=1", cwd=tmp_path, code=2)
     assert "nothing can be changed but --set backend.ranks" in told.err
     assert recipes == [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
-    monkeypatch.setenv("STOP_AT", "-1")
     run("train", "--resume", "refuse", "--quiet", cwd=tmp_path)
     assert "ranks" not in json.loads((tmp_path / "runs" / "refuse" / "run.json").read_text())
 

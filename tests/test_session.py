@@ -7,7 +7,7 @@ import pytest
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
 from benchdog.signals import Signals
-from inside import run, same
+from inside import run, same, stop_at
 
 TRAINER = '''
 """A trainer with its own momentum, an average of the weights, and options for what to do wrong."""
@@ -97,19 +97,6 @@ def place(tmp_path_factory):
     (folder / "mine.py").write_text(TRAINER, encoding="utf-8")
     run("--plugin", "mine.py", *TRAIN, "--trainer", "mine", "--name", "whole", cwd=folder)
     return folder
-
-
-def stop_at(monkeypatch, step):
-    from benchdog.session import Session
-
-    step_done = Session.step_done
-
-    def stopping(self, loss, weight):
-        if self.step == step - 1:
-            self.signals.notice(15, None)
-        step_done(self, loss, weight)
-
-    monkeypatch.setattr(Session, "step_done", stopping)
 
 
 def test_a_strangers_trainer_goes_on_exactly_without_writing_a_line_for_it(place, monkeypatch):

@@ -13,7 +13,7 @@ from benchdog.errors import BadData
 from benchdog.plugins import Plugins
 from benchdog.recipe import Loading, Part, Recipe
 from benchdog.stream import Plan, Position, Reader, StreamWorkers, read_stream
-from inside import run, same
+from inside import run, same, stop_at
 from local_sources import write
 
 SPEC = Spec(fields=(Field(kind="table", shape=(1,), dtype="float32"),), target=Target(kind="number", dtype="float32"))
@@ -157,17 +157,8 @@ def test_spawned_workers_read_the_same_samples_as_none(local):
 
 
 def test_a_stream_that_stops_goes_on_to_the_same_weights(local, tmp_path, monkeypatch):
-    from benchdog import session
-
     run("--plugin", local, *TRAIN, *SMALL, "--name", "whole", cwd=tmp_path)
-    step_done = session.Session.step_done
-
-    def stop_at_seven(self, loss, weight):
-        if self.step == 6:
-            self.signals.number = 15
-        step_done(self, loss, weight)
-
-    monkeypatch.setattr(session.Session, "step_done", stop_at_seven)
+    stop_at(monkeypatch, 7)
     run("--plugin", local, *TRAIN, *SMALL, "--name", "cut", cwd=tmp_path, code=143)
     monkeypatch.undo()
     run("train", "--resume", "cut", "--quiet", cwd=tmp_path)

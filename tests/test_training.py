@@ -13,10 +13,9 @@ import pytest
 import torch
 from filelock import FileLock
 
-from benchdog import session, state
+from benchdog import state
 from benchdog.best import Best
-from benchdog.session import Session
-from inside import run, same, weights
+from inside import run, same, stop_at, weights
 from local_sources import write as write_source
 
 NET = """
@@ -173,24 +172,6 @@ def test_early_stopping_by_patience(place):
 
 
 # --- stopped by a signal
-
-
-def stop_at(monkeypatch, step, where="step"):
-    """Let a signal arrive in the given step, or in the evaluation after it."""
-    step_done, evaluate = Session.step_done, Session.evaluate
-
-    def in_step(self, loss, weight):
-        if where == "step" and self.step == step - 1:
-            self.signals.notice(signal.SIGTERM, None)
-        step_done(self, loss, weight)
-
-    def in_evaluation(self, split="valid", model=None):
-        if where == "evaluation" and self.step >= step:
-            self.signals.notice(signal.SIGTERM, None)
-        return evaluate(self, split, model)
-
-    monkeypatch.setattr(session.Session, "step_done", in_step)
-    monkeypatch.setattr(session.Session, "evaluate", in_evaluation)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Fine-tuning: what learns, when and how fast; corrections of a low rank; all of it exact on resume."""
 
-import signal
-
 import pytest
 import torch
 from torch import nn
@@ -9,9 +7,8 @@ from torch import nn
 from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.builtin.trainers.tuning import Tuning
 from benchdog.errors import Stopped
-from benchdog.session import Session
 from benchdog.stages import stages
-from inside import run, same
+from inside import run, same, stop_at
 from published import facts, model_of, place_of, tuned
 
 
@@ -116,20 +113,7 @@ def test_a_fine_tuning_that_was_stopped_goes_on_to_the_bit(place, monkeypatch, k
     if not (place / "runs" / kind).exists():
         tuned(place, kind, *settings, epochs=3)
     with monkeypatch.context() as patched:
-        done, judge = Session.step_done, Session.evaluate
-
-        def step_done(self, loss, weight):
-            if where == "step" and self.step == 12:
-                self.signals.notice(signal.SIGTERM, None)
-            done(self, loss, weight)
-
-        def evaluate(self, split="valid", model=None):
-            if where == "evaluation" and self.epoch == 1:
-                self.signals.notice(signal.SIGTERM, None)
-            return judge(self, split, model)
-
-        patched.setattr(Session, "step_done", step_done)
-        patched.setattr(Session, "evaluate", evaluate)
+        stop_at(patched, 13, where)
         name = f"{kind}-{where}"
         tuned(place, name, *settings, epochs=3, code=Stopped("", "", 143).code)
     run("train", "--resume", name, cwd=place)
