@@ -95,6 +95,7 @@ class Noted(Supervised):
 
         def noted():
             with (session.run.folder / "ids.txt").open("a") as file:
+                file.write("\\n")  # the line before may have been torn by a kill
                 piece = 0
                 for batch in batches():
                     file.write(f"{session.step} {piece} {','.join(map(str, batch.ids))}\\n")
@@ -247,11 +248,12 @@ class Drill:
         weights = (folder / "artifact" / "model.safetensors").read_bytes()
         ids: dict[tuple[str, str], str] = {}  # a step that was gone through twice counts as the second time
         for line in (folder / "ids.txt").read_text(encoding="utf-8").splitlines():
-            step, piece, names = line.split(" ")
-            ids[step, piece] = names
-        parts = {"weights": weights, "log": json.dumps(log).encode(), "losses": (folder / "losses.f32").read_bytes()}
-        parts["ids"] = json.dumps(sorted((int(a), int(b), names) for (a, b), names in ids.items())).encode()
-        return {key: hashlib.sha256(data).hexdigest() for key, data in parts.items()}
+            parts = line.split(" ")
+            if len(parts) == 3:  # else torn, or empty: the step was gone through again
+                ids[parts[0], parts[1]] = parts[2]
+        kept = {"weights": weights, "log": json.dumps(log).encode(), "losses": (folder / "losses.f32").read_bytes()}
+        kept["ids"] = json.dumps(sorted((int(a), int(b), names) for (a, b), names in ids.items())).encode()
+        return {key: hashlib.sha256(data).hexdigest() for key, data in kept.items()}
 
 
 def drill(place: Path, recipe: str, kills: int, epochs: int = 0) -> tuple[bool, str]:
