@@ -5,7 +5,7 @@
 Prints what the peers' scripts print: a name, a rate, and what the process's memory grew by after the imports.
 The clock runs from before the first step to after the last checkpoint is on the disk, evaluations and all
 checkpoints in it. Progress, metrics log, checkpoints and events are on, and standard error is a terminal where
-the system has one to give.
+the system has one to give. BACKEND names the hardware, SET further settings ("backend.precision=bf16 ...").
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 EPOCHS = {"image": 2, "tabular": 20, "lm": 1, "unet": 3}
+SETTINGS = ["loop.checkpoint_seconds=2.0", "artifact.samples=0"]
 BATCHES = {"image": 128, "tabular": 64, "lm": 32, "unet": 32}
 
 
@@ -75,10 +76,11 @@ def main() -> None:
     _ = torch, benchdog.pipeline
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     given = {"source.name": f"{HERE / 'work.py'}:{job.capitalize()}", "model.name": f"{HERE / 'work.py'}:{job}_net"}
-    given |= {"loop.epochs": int(os.environ.get("EPOCHS", EPOCHS[job])), "backend.name": "cpu"}
+    given |= {"loop.epochs": int(os.environ.get("EPOCHS", EPOCHS[job]))}
+    given |= {"backend.name": os.environ.get("BACKEND", "cpu")}
     given |= {"loop.batch_size": BATCHES[job], "trainer.lr": 1e-3}
     with tempfile.TemporaryDirectory() as place:
-        draft = ask("", given, ["loop.checkpoint_seconds=2.0", "artifact.samples=0"], Shared())
+        draft = ask("", given, [*SETTINGS, *os.environ.get("SET", "").split()], Shared())
         grown: list[int] = []
         times = clock()
         finish = benchdog.pipeline.finish

@@ -1,12 +1,13 @@
 """Training speed: Benchdog and its peers in turn.
 
     python benchmarks/training.py image|tabular|lm|unet --peers FOLDER --python PEERS_PYTHON [--rounds 15]
-                                  [--only NAME ...] [--epochs N]
+                                  [--only NAME ...] [--epochs N] [--backend cuda]
 
 FOLDER holds the peers' side of each job: image/*.py, tabular/peers.py, lm/tuned_loop.py, unet/tuned_loop.py;
 PEERS_PYTHON is the interpreter of an environment that has the peers. Benchdog runs in the environment of this
 program. Each round trains every program once, in the opposite order of the round before; the rates that they print
-are compared by the ratio of medians.
+are compared by the ratio of medians. With --backend cuda the peers' loops (not those that choose their hardware
+themselves) run on the card, by way of on_cuda.py.
 """
 
 from __future__ import annotations
@@ -57,15 +58,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     env = {"EPOCHS": str(options.epochs)} if options.epochs else {}
+    env["BACKEND"] = options.backend
+    python = [options.python, *([str(HERE / "on_cuda.py")] if options.backend == "cuda" else [])]
     ours = [sys.executable, str(HERE / "ours.py"), options.job, str(options.peers)]
     entries = [Entry("benchdog", program(ours, env))]
     for name in PEERS[options.job]:
         if options.only and name not in options.only:
             continue
         script = ["peers.py", name] if options.job == "tabular" else [f"{name}.py"]
-        command = [options.python, str(options.peers / options.job / script[0]), *script[1:]]
+        command = [*python, str(options.peers / options.job / script[0]), *script[1:]]
         entries.append(Entry(name, program(command, env)))
     interleave(entries, options.rounds)
     print(table(entries, UNITS[options.job]))

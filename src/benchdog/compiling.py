@@ -17,7 +17,6 @@ from benchdog.recipe import AUTO, with_options
 from benchdog.room import short
 from benchdog.settle import Parts, again
 from benchdog.training import Measurement, measure_steps, rehearsed
-from benchdog.view import generated
 
 OPTION = "compile"
 TRAINER = "supervised"
@@ -89,7 +88,7 @@ def most_of_a_step(parts: Parts, model: nn.Module) -> float:
 
     Counting operations would need torch's compiler, whose import alone takes a second, and a guess of the speed.
     """
-    inputs = parts.transform(*map(torch.from_numpy, generated(parts.spec, SAMPLES)))
+    inputs = parts.made_up(SAMPLES)
     training, best = model.training, inf
     try:
         model.eval()  # running statistics stay as they are

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,26 @@ def hashed(z: Tensor) -> Tensor:
     z = (z ^ _down(z, 30)) * _signed(FIRST)
     z = (z ^ _down(z, 27)) * _signed(SECOND)
     return z ^ _down(z, 31)
+
+
+def reseeder(device: torch.device) -> Callable[[int], Any]:
+    """Give what seeds the generators of a device and of the processor.
+
+    torch.manual_seed looks for devices of every kind each time: 300 times as long.
+    """
+    processor = torch.default_generator
+    if device.type == "cpu":
+        return processor.manual_seed
+    if device.type != "cuda":
+        return torch.manual_seed
+    torch.cuda.init()  # type: ignore[no-untyped-call]
+    card = torch.cuda.default_generators[device.index or 0]
+
+    def reseed(seed: int) -> None:
+        processor.manual_seed(seed)
+        card.manual_seed(seed)
+
+    return reseed
 
 
 class Draws:

@@ -10,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchdog.settle import Parts
-from benchdog.view import generated
 
 SAMPLES = 2
 """A batch of one would meet BatchNorm's refusal."""
@@ -23,7 +22,7 @@ def count(parts: Parts, model: nn.Module) -> dict[str, int | None]:
     normalisations don't. A training step adds the backward pass. None where the model can't be run so.
     """
     found: dict[str, int | None] = {"forward": None, "training": None}
-    inputs = parts.transform(*map(torch.from_numpy, generated(parts.spec, SAMPLES)))
+    inputs = parts.made_up(SAMPLES)
     training = model.training
     states = {name: value.clone() for name, value in model.state_dict().items()}
     try:

@@ -15,7 +15,6 @@ from benchdog.facts import readable
 from benchdog.loading import Samples, sample_bytes
 from benchdog.recipe import AUTO
 from benchdog.settle import Parts
-from benchdog.view import generated
 
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KI": 1024, "MI": 1024**2, "GI": 1024**3}
 STATES = 4
@@ -92,7 +91,7 @@ def needs(parts: Parts, model: nn.Module) -> dict[str, int]:
 
 def _kept_per_sample(parts: Parts, model: nn.Module) -> int:
     """Count the bytes that autograd saves for the backward pass of one sample, on two made-up ones."""
-    inputs = parts.transform(*map(torch.from_numpy, generated(parts.spec, 2)))
+    inputs = parts.made_up(2)
     known = {p.data_ptr() for p in model.parameters()}
     seen: dict[int, int] = {}
 
@@ -139,8 +138,7 @@ def tried(parts: Parts, model: nn.Module, count: int) -> bool:
     device = torch.device(kind if kind in ("cuda", "mps") else "cpu")
     try:
         here = model.to(device).train()
-        inputs = parts.transform.to(device)(*(torch.from_numpy(x).to(device) for x in generated(parts.spec, count)))
-        score = here(*inputs)
+        score = here(*(x.to(device) for x in parts.made_up(count)))
         (score["score"] if isinstance(score, dict) else score).float().sum().backward()
         return True
     except (MemoryError, RuntimeError) as error:
@@ -150,7 +148,6 @@ def tried(parts: Parts, model: nn.Module, count: int) -> bool:
     finally:
         model.zero_grad(set_to_none=True)
         model.to("cpu")
-        parts.transform.to("cpu")
         if device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -17,6 +17,7 @@ from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
 from benchdog.auxiliary import Judged
 from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
+from benchdog.draws import reseeder
 from benchdog.errors import BadUsage, Stopped
 from benchdog.feed import Feed
 from benchdog.gathering import merged
@@ -110,8 +111,7 @@ class Session(Standing):
             yield from self._unless_stopped(self.feed.held_out(split))
             return
         fresh, seeds = True, self._seeds()
-        # On the processor, torch's own manual_seed would spend 300 times as long on looking for other devices.
-        reseed = torch.manual_seed if self.device.torch_device.type != "cpu" else torch.default_generator.manual_seed
+        reseed = reseeder(self.device.torch_device)
         for batch, place in self._unless_stopped(self.feed.train(self.epoch, self._batch, self._place)):
             if fresh:
                 reseed(next(seeds))

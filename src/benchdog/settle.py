@@ -83,9 +83,15 @@ class Parts:
         model = self.live.get("model")
         if not isinstance(model, nn.Module):
             model = _built(part, spec, self.plugins, model)
-        net = _tried(model, spec, part.name, self.spec, self.transform)
+        net = _tried(model, spec, part.name, self.made_up(2))
         self.started = start.begin(self.recipe.start, net, part, self.plugins)
         return net
+
+    def made_up(self, count: int) -> tuple[torch.Tensor, ...]:
+        """Draw samples as the model gets them: on the processor, wherever the transform is."""
+        device = next(self.transform.buffers(), torch.empty(0)).device
+        inputs = (torch.from_numpy(x).to(device) for x in generated(self.spec, count))
+        return tuple(x.cpu() for x in self.transform(*inputs))
 
     def fit(self, folder: Path, going_on: bool = True) -> None:
         """Fit transform and task on the training split once; a run that goes on reads what was fitted.
@@ -254,11 +260,10 @@ def _built(part: Part, spec: Spec, plugins: Plugins, live: Any = None) -> Any:
         ) from error
 
 
-def _tried(model: Any, spec: Spec, name: str, raw_spec: Spec, transform: Transform) -> nn.Module:
+def _tried(model: Any, spec: Spec, name: str, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
     """Run a model on two made-up samples and look at the shape of what it gives."""
     if not isinstance(model, nn.Module):
         raise BadUsage(f"{name!r} gives a {type(model).__name__}, not a torch.nn.Module.", "Return a module.")
-    inputs = transform(*map(torch.from_numpy, generated(raw_spec, 2)))
     training = model.training
     try:
         with torch.no_grad():

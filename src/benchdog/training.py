@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchdog import checkpoints, paths, prints, weighing
 from benchdog.api import Backend, Trained, Trainer, Trial
-from benchdog.errors import BadUsage, Stopped
+from benchdog.errors import BadUsage, NotAvailable, Stopped
 from benchdog.feed import Feed
 from benchdog.logbook import NotFinite
 from benchdog.progress import Progress
@@ -94,6 +94,8 @@ def train_rank(
             if recipe.trainer.options.get("compile") == "yes":  # a program's inner values can't be looked at
                 parts.recipe, how = with_options(recipe, compile="no"), "Without compiling: "
             raise diverged(error, trainer_of(parts), watched, kept, session.epoch + 1, how) from None
+        except RuntimeError as error:
+            raise repeatable(error, recipe.backend.name) or error from None
         finally:
             session.close()
     if isinstance(trained, nn.Module):
@@ -103,6 +105,17 @@ def train_rank(
     raise BadUsage(
         f"Trainer {recipe.trainer.name!r} returned a {type(trained).__name__}.",
         "train(session) returns the module, or an object with runner, save and __call__.",
+    )
+
+
+def repeatable(error: RuntimeError, backend: str) -> NotAvailable | None:
+    """Explain torch's refusal of an operation that doesn't give the same bits twice; None for other errors."""
+    name, found, _ = str(error).partition(" does not have a deterministic implementation")
+    if not found:
+        return None
+    return NotAvailable(
+        f"The operation {name} doesn't give the same bits twice on {backend!r}, so the run couldn't be repeated.",
+        "Set backend.deterministic = false, which the run's recipe keeps, or use --backend cpu.",
     )
 
 

@@ -56,6 +56,8 @@ class TorchDevice:
 
     def put(self, tensor: Tensor, /) -> Tensor:
         """Move a tensor here."""
+        if self.torch_device.type == "cuda" and tensor.device.type == "cpu":
+            tensor = tensor.pin_memory()  # else the copy would wait for the steps before it, and the program with it
         return tensor.to(self.torch_device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager[Any]:

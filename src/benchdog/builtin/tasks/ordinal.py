@@ -33,7 +33,12 @@ class Levels(nn.Module):
 
     def forward(self, score: Tensor) -> Tensor:
         moved = score + self.start
-        return torch.cat([moved[:, :1], moved[:, :1] - F.softplus(moved[:, 1:]).cumsum(1)], 1)
+        gaps = F.softplus(moved[:, 1:])
+        if gaps.device.type == "cpu":
+            fallen = gaps.cumsum(1)
+        else:  # a card's cumsum isn't the same bits twice
+            fallen = gaps @ torch.ones(gaps.shape[1], gaps.shape[1], dtype=gaps.dtype, device=gaps.device).triu()
+        return torch.cat([moved[:, :1], moved[:, :1] - fallen], 1)
 
     def log_shares(self, score: Tensor) -> Tensor:
         """Give the log-probability of each rank (B, classes), exact where they are tiny."""
