@@ -64,6 +64,21 @@ def test_list_names_the_offenders_and_waits_for_none(site, bench):
         assert f"plugin {name!r}" in told.err
 
 
+def test_list_shows_commands_and_packages_that_have_nothing_else(site, bench):
+    install(site, "lonely", COMMAND, entries="[benchdog.commands]\nlonely = lonely:command\n")
+    install(site, "stranger", COMMAND + "\nCONTRACT = 7\n", entries="[benchdog.commands]\nodd = stranger:command\n")
+    rows = {row["name"]: row for row in bench("plugins", "list", "--json", env=patient(site)).json["plugins"]}
+    assert rows["star_03"]["components"] == {"model": ["star-3"], "command": ["shine-3"]}
+    assert (rows["lonely"]["components"], rows["lonely"]["state"]) == ({"command": ["lonely"]}, "ok")
+    assert (rows["stranger"]["state"], rows["stranger"]["loaded"]) == ("wrong", False)
+    assert "contract 7" in rows["stranger"]["fault"]
+
+
+def patient(site):
+    """Give an environment without the bad ones, so that nothing is waited for."""
+    return {"PYTHONPATH": str(site), "BENCHDOG_PLUGINS": "-raiser,-sleeper,-greedy"}
+
+
 def test_doctor_names_them_too(site, bench):
     begun = time.monotonic()
     told = bench("doctor", "--json", env={"PYTHONPATH": str(site)}, code=1)

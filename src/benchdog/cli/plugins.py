@@ -11,6 +11,7 @@ import typer
 
 from benchdog.cli import completing
 from benchdog.cli.conformance import check
+from benchdog.cli.listing import listed
 from benchdog.cli.output import columns, emit_json, say
 from benchdog.cli.plugins_new import new
 
@@ -35,7 +36,7 @@ app.command("check")(check)
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """List the plugins, their components and their health."""
     plugins: Plugins = ctx.obj.plugins(listing=True)
-    rows = list(_rows(plugins))
+    rows = list(listed(plugins))
     if as_json:
         emit_json({"plugins": rows})
         return
@@ -66,49 +67,6 @@ def info(
         emit_json({"plugins": owners, "components": found})
         return
     typer.echo("\n\n".join([_plugin_text(each) for each in owners] + [_component_text(each) for each in found]))
-
-
-def _rows(plugins: Plugins) -> Iterator[dict[str, Any]]:
-    """Give a line per plugin: the healthy ones, then those that were set aside."""
-    from benchdog.cli.doctor import slow
-    from benchdog.shims import advice, note
-
-    heavy = slow(plugins)
-    faults = {fault.name: fault for fault in plugins.faults}
-    for plugin in plugins.healthy:
-        fault = faults.pop(plugin.name, None)
-        loads = list(heavy.get(plugin.name, ()))
-        told = note(plugin.contract)
-        author = f"Tell the author of {plugin.dist} to import {', '.join(loads)} where it is used." if loads else ""
-        yield {
-            "name": plugin.name,
-            "distribution": plugin.dist,
-            "version": plugin.version,
-            "path": plugin.path,
-            "contract": plugin.contract,
-            "components": plugin.components,
-            "loaded": True,
-            "state": "warning" if fault or loads or told else "ok",
-            "fault": fault.fault if fault else "",
-            "loads": loads,
-            "note": told,
-            "remedy": fault.remedy if fault else f"{advice(plugin.contract, plugin.dist)} {author}".strip(),
-        }
-    for fault in faults.values():
-        yield {
-            "name": fault.name,
-            "distribution": "",
-            "version": "",
-            "path": "",
-            "contract": None,
-            "components": {},
-            "loaded": False,
-            "state": "warning" if fault.late else "wrong",
-            "fault": fault.fault,
-            "loads": [],
-            "note": "",
-            "remedy": fault.remedy,
-        }
 
 
 def _lines(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:

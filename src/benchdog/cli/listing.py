@@ -1,0 +1,104 @@
+"""The lines of `benchdog plugins list`: plugins with their health, and packages that offer commands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchdog.plugins import Plugins
+
+
+def listed(plugins: Plugins) -> Iterator[dict[str, Any]]:
+    """Give a line per plugin: the healthy ones, then those that were set aside."""
+    from benchdog.cli.doctor import slow
+    from benchdog.shims import advice, note
+
+    heavy = slow(plugins)
+    commands = _commands()
+    faults = {fault.name: fault for fault in plugins.faults}
+    for plugin in plugins.healthy:
+        fault = faults.pop(plugin.name, None)
+        loads = list(heavy.get(plugin.name, ()))
+        noted = note(plugin.contract)
+        author = f"Tell the author of {plugin.dist} to import {', '.join(loads)} where it is used." if loads else ""
+        yield {
+            "name": plugin.name,
+            "distribution": plugin.dist,
+            "version": plugin.version,
+            "path": plugin.path,
+            "contract": plugin.contract,
+            "components": _with(plugin.components, commands.pop(plugin.dist, {})),
+            "loaded": True,
+            "state": "warning" if fault or loads or noted else "ok",
+            "fault": fault.fault if fault else "",
+            "loads": loads,
+            "note": noted,
+            "remedy": fault.remedy if fault else f"{advice(plugin.contract, plugin.dist)} {author}".strip(),
+        }
+    for fault in faults.values():
+        yield {
+            "name": fault.name,
+            "distribution": "",
+            "version": "",
+            "path": "",
+            "contract": None,
+            "components": {},
+            "loaded": False,
+            "state": "warning" if fault.late else "wrong",
+            "fault": fault.fault,
+            "loads": [],
+            "note": "",
+            "remedy": fault.remedy,
+        }
+    told = {fault.name.replace("_", "-") for fault in plugins.faults}
+    for dist, found in commands.items():
+        if _short(dist).replace("_", "-") not in told:
+            yield _of_commands(dist, found)
+
+
+def _short(dist: str) -> str:
+    return dist.removeprefix("benchdog-")
+
+
+def _commands() -> dict[str, dict[str, str]]:
+    """List the commands that packages offer and their targets, by package; none is imported."""
+    from benchdog.cli.foreign import commands
+
+    found: dict[str, dict[str, str]] = {}
+    for name, (target, dist, _) in sorted(commands().items()):
+        found.setdefault(dist, {})[name] = target
+    return found
+
+
+def _with(components: Mapping[str, list[str]], commands: Iterable[str]) -> dict[str, list[str]]:
+    return {**components, "command": list(commands)} if commands else dict(components)
+
+
+def _of_commands(dist: str, commands: Mapping[str, str]) -> dict[str, Any]:
+    """Give the line of a package that offers nothing but commands, or of which nothing else is loaded."""
+    from importlib.metadata import version
+
+    from benchdog.cli.foreign import refuse
+    from benchdog.errors import NotAvailable
+
+    fault = remedy = ""
+    try:
+        for target in commands.values():
+            refuse(target.partition(":")[0], dist)
+    except NotAvailable as error:
+        fault, remedy = error.message, error.hint
+    return {
+        "name": _short(dist),
+        "distribution": dist,
+        "version": version(dist),
+        "path": "",
+        "contract": None,
+        "components": _with({}, commands),
+        "loaded": not fault,
+        "state": "wrong" if fault else "ok",
+        "fault": fault,
+        "loads": [],
+        "note": "",
+        "remedy": remedy,
+    }
