@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing import util
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from benchdog.loading import Samples, ignored_code, open_source, open_splits, pr
 from benchdog.plugins import Plugins
 from benchdog.recipe import Recipe
 
+LAST = -100
+"""The priority of what a worker does after all else."""
 GRACE = 10.0
 """Seconds that a worker stays after SIGTERM, for the loop to finish its step."""
 
@@ -85,7 +89,16 @@ def calm(_: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave_later)
+    util.Finalize(None, leave, exitpriority=LAST)
     threading.Thread(target=follow, daemon=True).start()
+
+
+def leave() -> None:
+    """End at once, if not by an error: Python would take this process's threads apart, and can abort over that."""
+    if sys.exc_info()[0] is None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(0)
 
 
 def follow() -> None:
