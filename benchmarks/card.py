@@ -77,22 +77,16 @@ def rate_of_card() -> float:
 
 def planned(words: list[str], place: Path) -> Any:
     """Ask Benchdog what it would build: its arithmetic and its parameters."""
-    command = [sys.executable, "-m", "benchdog", "plan", *words, "--json", "--backend", "cpu"]
-    return json.loads(subprocess.run(command, cwd=place, check=True, capture_output=True, text=True).stdout)
+    command = [sys.executable, "-m", "benchdog", "plan", *words, "--json"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout)
 
 
 def rate_of_training(words: list[str], batch: int, seconds: float, place: Path) -> tuple[float, float, int]:
     """Train for a while; give seconds per step (median over the log's lines), the best of them, and steps."""
-    more = [
-        "--backend",
-        "cuda",
-        "--set",
-        "backend.precision=bf16",
-        "--set",
-        "trainer.compile=yes",
-        "--epochs",
-        "1000",
-    ]
+    more = ["--set", "backend.precision=bf16", "--set", "trainer.compile=yes", "--epochs", "1000"]
     more += ["--batch-size", str(batch), "--set", "loop.log_every=10", "--name", "run", "--quiet"]
     process = subprocess.Popen([sys.executable, "-m", "benchdog", "train", *words, *more], cwd=place)
     log, end = place / "runs" / "run" / "metrics.jsonl", 0.0
@@ -118,6 +112,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path)
     parser.add_argument("--job", nargs="*", choices=list(JOBS), default=list(JOBS))
     parser.add_argument("--batch", type=int, default=0)
+    parser.add_argument("--backend", default="cuda")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--set", action="append", default=[], dest="settings")
     options = parser.parse_args()
@@ -129,7 +124,13 @@ def main() -> None:
             place = Path(folder)
             (place / "noise.py").write_text(PICTURES, encoding="utf-8")
             data = str(options.text.resolve()) if job == "gpt" else "noise.py:Noise"
-            words = [data, *JOBS[job], *(word for each in options.settings for word in ("--set", each))]
+            words = [
+                data,
+                *JOBS[job],
+                "--set",
+                f"backend.name={options.backend}",
+                *(word for each in options.settings for word in ("--set", each)),
+            ]
             batch = options.batch or BATCHES[job]
             plan = planned(words, place)
             step, best, steps = rate_of_training(words, batch, options.seconds, place)

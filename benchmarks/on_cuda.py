@@ -14,7 +14,12 @@ from typing import Any
 import torch
 
 torch.set_default_device("cuda")
-_generator, _clock = torch.Generator, time.time
+_clock = time.time
+
+
+class _Generator(torch.Generator):
+    def __new__(cls, device: str = "cuda") -> Any:
+        return super().__new__(cls, device=device)
 
 
 def _there(make: Any) -> Any:
@@ -28,7 +33,7 @@ def _waiting() -> float:
 
 
 torch.from_numpy, torch.frombuffer = _there(torch.from_numpy), _there(torch.frombuffer)
-torch.Generator = lambda device="cuda": _generator(device)  # type: ignore[assignment, misc]
+torch.Generator = _Generator  # type: ignore[misc]
 time.time = _waiting
 del sys.argv[0]
 sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))

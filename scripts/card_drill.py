@@ -20,8 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+STOP = 4
+"""The step in which the third run is stopped."""
 DIGITS = ["digits", "--batch-size", "64"]
-SHAPES = ["shapes", "--set", "source.count=200", "--batch-size", "16"]
+SHAPES = ["shapes", "--set", "source.count=100", "--set", "source.size=32", "--batch-size", "16"]
 BALLS = ["shapes", "--set", "source.count=40", "--set", "source.dimensions=3", "--batch-size", "8"]
 BALLS += ["--set", "source.size=16"]
 CASES = {
@@ -60,30 +62,38 @@ TABLE = {
     "table-regression": ["--model", "mlp", "--set", "source.kind=number"],
     "table-ordinal": ["--model", "mlp", "--task", "ordinal"],
 }
-STOPPED = """
-import signal, sys
+COMMANDS = """
+import json, signal, sys
 from benchdog import cli
 from benchdog.session import Session
-done, at = Session.step_done, int(sys.argv.pop(1))
+done, stop = Session.step_done, 0
 def step_done(self, loss, weight):
-    if self.step == at:
+    if stop and self.step + 1 == stop:
         self.signals.notice(signal.SIGTERM, None)
     done(self, loss, weight)
 Session.step_done = step_done
-cli.main()
+for words, code, stop in json.loads(sys.argv[1]):
+    sys.argv = ["benchdog", *words]
+    try:
+        ended = cli.main() or 0
+    except SystemExit as error:
+        ended = error.code or 0
+    if ended != code:
+        sys.exit(f"{' '.join(words[-4:])}: exit {ended}")
 """
+"""One process goes through a case: what costs most is torch's import."""
 
 
 class Failed(Exception):
     """A command ended otherwise than it should."""
 
 
-def command(place: Path, *words: str, code: int = 0, stop: int = 0) -> None:
-    """Run Benchdog, stopped after a step if one is given."""
-    begin = [sys.executable, "-c", STOPPED, str(stop)] if stop else [sys.executable, "-m", "benchdog"]
-    done = subprocess.run([*begin, *words], cwd=place, capture_output=True, text=True, timeout=300)
-    if done.returncode != code:
-        raise Failed(f"{' '.join(words[:2])}: exit {done.returncode}: {done.stderr.strip()[-600:]}")
+def go(place: Path, commands: list[tuple[list[str], int, int]]) -> None:
+    """Run commands, each with the exit code that it should have, and the step that a signal arrives in; 0: none."""
+    words = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    done = subprocess.run(words, cwd=place, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        raise Failed(done.stderr.strip()[-700:])
 
 
 def end(place: Path, name: str) -> str:
@@ -98,18 +108,14 @@ def check(case: str, words: list[str], backend: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         train = ["train", *words, "--epochs", "2", "--quiet", "--set", "loop.log_every=3", "--backend"]
+        runs = [([*train, backend, "--name", name], 0, 0) for name in ("first", "second")]
+        runs += [([*train, backend, "--name", "third"], 143, STOP), (["train", "--resume", "third", "--quiet"], 0, 0)]
+        runs += [([*train, "cpu", "--name", "processor"], 0, 0)]
         try:
-            for name in ("first", "second"):
-                command(place, *train, backend, "--name", name)
-            steps = json.loads((place / "runs" / "first" / "run.json").read_text())["steps_done"]
-            command(place, *train, backend, "--name", "third", code=143, stop=steps // 2 + 1)
-            command(place, "train", "--resume", "third", "--quiet")
-            losses = [np.fromfile(place / "runs" / "first" / "losses.f32", "<f4")]
-            if backend != "cpu":
-                command(place, *train, "cpu", "--name", "processor")
-                losses.append(np.fromfile(place / "runs" / "processor" / "losses.f32", "<f4"))
+            go(place, runs)
         except Failed as error:
             return str(error)
+        losses = [np.fromfile(place / "runs" / name / "losses.f32", "<f4") for name in ("first", "processor")]
         ends = [end(place, name) for name in ("first", "second", "third")]
         if ends[0] != ends[1]:
             return "DIFFERENT the second time"
