@@ -88,7 +88,9 @@ def rate_of_training(words: list[str], batch: int, seconds: float, place: Path) 
     """Train for a while; give seconds per step (median over the log's lines), the best of them, and steps."""
     more = ["--set", "backend.precision=bf16", "--set", "trainer.compile=yes", "--epochs", "1000"]
     more += ["--batch-size", str(batch), "--set", "loop.log_every=10", "--name", "run", "--quiet"]
-    process = subprocess.Popen([sys.executable, "-m", "benchdog", "train", *words, *more], cwd=place)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchdog", "train", *words, *more], cwd=place, stdout=subprocess.DEVNULL
+    )
     log, end = place / "runs" / "run" / "metrics.jsonl", 0.0
     lines: list[dict[str, Any]] = []
     while process.poll() is None and not (end and time.monotonic() > end):

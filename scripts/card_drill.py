@@ -3,8 +3,8 @@
     python scripts/card_drill.py [--backend cuda] [--text FILE --table CSV] [--jobs 8] [--case NAME ...]
 
 Each case is trained twice and, a third time, stopped by a signal in a step and resumed. Weights and each step's loss
-must be the same bits. Its first loss must be the processor's to rounding. Prints a line per case; exit code 1 when
-one differs or fails.
+must be the same bits, and the first loss the processor's to rounding, except where a card draws other numbers. Prints
+a line per case; exit code 1 when one differs or fails.
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ def check(case: str, words: list[str], backend: str) -> str:
             return "DIFFERENT after a stop"
         away = abs(losses[0][0] - losses[-1][0]) / abs(losses[-1][0])
         return (
-            "" if away < (1e-2 if "bf16" in case else 1e-4) else f"the first loss is {away:.2g} from the processor's"
+            ""
+            if away < (1e-2 if "bf16" in case or case == "dropout" else 1e-4)
+            else f"the first loss is {away:.2g} from the processor's"
         )
 
 
