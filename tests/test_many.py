@@ -67,7 +67,10 @@ def test_list_names_the_offenders_and_waits_for_none(site, bench):
 def test_list_shows_commands_and_packages_that_have_nothing_else(site, bench):
     install(site, "lonely", COMMAND, entries="[benchdog.commands]\nlonely = lonely:command\n")
     install(site, "stranger", COMMAND + "\nCONTRACT = 7\n", entries="[benchdog.commands]\nodd = stranger:command\n")
+    install(site, "spoilt", COMMAND, entries="[benchdog.commands]\nbroken = spoilt:command\n")
+    (site / "spoilt-1.2.dist-info" / "METADATA").write_text("", encoding="utf-8")
     rows = {row["name"]: row for row in bench("plugins", "list", "--json", env=patient(site)).json["plugins"]}
+    assert rows["broken"]["version"] == ""
     assert rows["star_03"]["components"] == {"model": ["star-3"], "command": ["shine-3"]}
     assert (rows["lonely"]["components"], rows["lonely"]["state"]) == ({"command": ["lonely"]}, "ok")
     assert (rows["stranger"]["state"], rows["stranger"]["loaded"]) == ("wrong", False)

@@ -1,11 +1,13 @@
 """Runs are read back with TensorBoard's own reader."""
 
 import ast
+import errno
 import json
 import math
 import os
 import subprocess
 import sys
+import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from benchdog_tensorboard.board import tag, values
+from benchdog.api import RunFacts
+from benchdog_tensorboard.board import Board, tag, values
 
 TRAIN = ("train", "digits", "--model", "linear", "--quiet", "--set", "loop.log_every=1", "--name")
 KILLED = (
@@ -118,6 +121,23 @@ def test_a_failed_run_says_why(place):
     bench(*words, cwd=place, code=1)
     (text,) = read(place / "runs" / "nan").Tensors("error/text_summary")
     assert text.tensor_proto.string_val[0].decode().startswith("The loss is nan at step")
+
+
+def test_a_full_disk_is_an_error_of_the_observer_without_a_trace(tmp_path, monkeypatch, capfd):
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    (tmp_path / "recipe.toml").write_text("seed = 0\n", encoding="utf-8")
+    (tmp_path / "metrics.jsonl").write_text("", encoding="utf-8")
+    facts = RunFacts(name="full", folder=str(tmp_path), source="digits", model="cnn", task="classification", epochs=1)
+    before = set(threading.enumerate())
+    with pytest.raises(OSError, match="No space left"):
+        Board(facts).catch_up(now=True)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert capfd.readouterr().err == ""
 
 
 def test_values_are_flat_and_of_kinds_that_tensorboard_takes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,21 +78,23 @@ def _with(components: Mapping[str, list[str]], commands: Iterable[str]) -> dict[
 
 def _of_commands(dist: str, commands: Mapping[str, str]) -> dict[str, Any]:
     """Give the line of a package that offers nothing but commands, or of which nothing else is loaded."""
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     from benchdog.cli.foreign import refuse
     from benchdog.errors import NotAvailable
 
-    fault = remedy = ""
+    fault = remedy = number = ""
+    with suppress(PackageNotFoundError, ValueError):  # metadata that is damaged
+        number = version(dist)
     try:
         for target in commands.values():
             refuse(target.partition(":")[0], dist)
     except NotAvailable as error:
         fault, remedy = error.message, error.hint
     return {
-        "name": _short(dist),
+        "name": _short(dist) or next(iter(commands)),
         "distribution": dist,
-        "version": version(dist),
+        "version": number,
         "path": "",
         "contract": None,
         "components": _with({}, commands),

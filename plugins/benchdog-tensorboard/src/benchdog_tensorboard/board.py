@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 import tomllib
 from collections.abc import Mapping
@@ -71,6 +72,7 @@ class Board:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
+            hush()
             folder = self.run / FOLDER
             again = any(folder.glob("events.out.*"))
             # Step 0 of a new file takes back all that files before it say: they may go further than the checkpoint.
@@ -80,6 +82,18 @@ class Board:
 
     def _recipe(self) -> str:
         return (self.run / "recipe.toml").read_text(encoding="utf-8")
+
+
+def hush() -> None:
+    """Let TensorBoard's writing thread end without a trace: its error is raised here too, when more is written."""
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not type(args.thread).__module__.startswith("tensorboard."):
+            before(args)
+
+    if getattr(before, "__module__", "") != __name__:
+        threading.excepthook = hook
 
 
 def tag(metric: str) -> str:
