@@ -4,8 +4,8 @@
 
 A round is a run of FOLDER/time_to_accuracy.py and one of each recipe, with the round's number as its seed. The plain
 loop's clock has its steps and its loading in it, not its evaluations. Benchdog's runs from before the first step to
-after the last checkpoint is on the disk, with evaluations on the validation split, checkpoints, log and progress in
-it; reading the files and imports are in neither. The test split is read once, after the clock.
+after the last checkpoint is on the disk, with evaluations on the validation split, checkpoints, log, progress and
+trials of steps in it; reading the files and imports are in neither. The test split is read once, after the clock.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def child(recipe: str, seed: int) -> None:
         run = benchdog.pipeline.train(draft, Path(place))
         command = [sys.executable, "-m", "benchdog", "evaluate", str(run.folder), "--json"]
         told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    print(f"{times[1] - times[0]:.1f} s\t{told['metrics']['accuracy']:.4f}")
+    print(f"{times[-1] - times[0]:.1f} s\t{told['metrics']['accuracy']:.4f}")
 
 
 def plain(python: str, script: Path) -> list[tuple[float, float]]:

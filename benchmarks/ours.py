@@ -44,7 +44,10 @@ def terminal() -> None:
 
 
 def clock() -> list[float]:
-    """Note when the first epoch begins and when the last checkpoint lies on the disk."""
+    """Note when epochs begin and when a last checkpoint lies on the disk: once each for a trial of steps, and for the run.
+
+    The first time to the last is a run's with all its trials.
+    """
     from benchdog.session import Session
 
     times: list[float] = []
@@ -92,7 +95,7 @@ def main() -> None:
 
         benchdog.pipeline.finish = finished  # what comes after the last checkpoint is not the loop's
         run = benchdog.pipeline.train(draft, Path(place))
-        seconds, steps = times[1] - times[0], run.facts["steps_done"]
+        seconds, steps = times[-1] - times[0], run.facts["steps_done"]
         train = run.facts["samples"]["train"]
     seen = train * run.facts["epochs_done"]
     rate = {"tabular": steps, "lm": seen * 64}.get(job, seen) / seconds

@@ -30,7 +30,8 @@ GAIN = 0.1
 MARGIN = 3.0
 """How many times the compiling must be won back."""
 TRIES = 3
-SAMPLES = 2
+FEW, MORE = 2, 16
+"""How many samples a step is estimated from: more where the few say that the run is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,9 @@ def _considered(parts: Parts, model: nn.Module, seconds: float) -> Decision:
     steps = recipe.loop.epochs * -(-count // recipe.loop.batch)
     if seconds and seconds < LONG:
         return _brief(seconds)
-    if not seconds and (most := steps * most_of_a_step(parts, model)) < LONG:
-        return _brief(most)
+    for samples in () if seconds else (FEW, min(MORE, recipe.loop.batch)):
+        if (most := steps * most_of_a_step(parts, model, samples)) < LONG:
+            return _brief(most)
     if recipe.backend.name not in BACKENDS or int(recipe.backend.options.get("ranks", 1)) > 1:
         return Decision(False, "auto tries it on one cpu or one cuda card alone", told=False)
     if parts.live or any(None in field.shape for field in parts.spec.fields):
@@ -83,12 +85,12 @@ def _brief(seconds: float) -> Decision:
     return Decision(False, f"the run takes at most {lasting(seconds)}, too short for it to pay", told=False)
 
 
-def most_of_a_step(parts: Parts, model: nn.Module) -> float:
-    """Estimate the seconds of a step from above: two made-up samples take more than their share of a batch.
+def most_of_a_step(parts: Parts, model: nn.Module, samples: int) -> float:
+    """Estimate the seconds of a step from above: some made-up samples take more than their share of a batch.
 
     Counting operations would need torch's compiler, whose import alone takes a second, and a guess of the speed.
     """
-    inputs = parts.made_up(SAMPLES)
+    inputs = parts.made_up(samples)
     training, best = model.training, inf
     try:
         model.eval()  # running statistics stay as they are
@@ -101,7 +103,7 @@ def most_of_a_step(parts: Parts, model: nn.Module) -> float:
     finally:
         model.zero_grad(set_to_none=True)
         model.train(training)
-    return best / SAMPLES * parts.recipe.loop.batch
+    return best / samples * parts.recipe.loop.batch
 
 
 def _tried(parts: Parts, steps: int, seconds: float) -> Decision:
