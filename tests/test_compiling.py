@@ -82,6 +82,15 @@ def test_what_auto_tries(monkeypatch, sets, said):
     assert compiling.decide(parts, parts.build()) is None
 
 
+def test_more_samples_are_tried_before_a_run_is_called_long(monkeypatch):
+    seen = []
+    monkeypatch.setattr(compiling, "most_of_a_step", lambda parts, model, count: seen.append(count) or 1e9 / count**8)
+    monkeypatch.setattr(compiling, "_tried", lambda *given: pytest.fail("a short run was tried"))
+    parts = settle(ask("digits", {"model.name": "linear"}, ["loop.epochs=1"], Shared()))
+    assert "too short for it to pay" in compiling.decide(parts, parts.build()).why
+    assert seen == [2, 16]
+
+
 # --- real ones: each program takes seconds to be made
 
 
