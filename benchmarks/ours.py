@@ -44,9 +44,9 @@ def terminal() -> None:
 
 
 def clock() -> list[float]:
-    """Note when epochs begin and when a last checkpoint lies on the disk: once each for a trial of steps, and for the run.
+    """Note when epochs begin and when their last checkpoint lies on the disk.
 
-    The first time to the last is a run's with all its trials.
+    A trial of steps is noted as the run is: from the first time to the last is a run with all its trials.
     """
     from benchdog.session import Session
 
