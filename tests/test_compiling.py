@@ -82,13 +82,16 @@ def test_what_auto_tries(monkeypatch, sets, said):
     assert compiling.decide(parts, parts.build()) is None
 
 
-def test_more_samples_are_tried_before_a_run_is_called_long(monkeypatch):
+@pytest.mark.parametrize(("few", "asked", "said"), [(5.0, [2, 16], "too short"), (9.0, [2], "trial")])
+def test_more_samples_are_tried_where_they_may_show_that_a_run_is_short(monkeypatch, few, asked, said):
     seen = []
-    monkeypatch.setattr(compiling, "most_of_a_step", lambda parts, model, count: seen.append(count) or 1e9 / count**8)
-    monkeypatch.setattr(compiling, "_tried", lambda *given: pytest.fail("a short run was tried"))
-    parts = settle(ask("digits", {"model.name": "linear"}, ["loop.epochs=1"], Shared()))
-    assert "too short for it to pay" in compiling.decide(parts, parts.build()).why
-    assert seen == [2, 16]
+    times = {2: few * compiling.LONG, 16: 1.0}
+    monkeypatch.setattr(compiling, "most_of_a_step", lambda parts, model, count: seen.append(count) or times[count])
+    monkeypatch.setattr(compiling, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
+    one_step = ["loop.epochs=1", "loop.batch_size=5000"]
+    parts = settle(ask("digits", {"model.name": "linear"}, one_step, Shared()))
+    assert said in compiling.decide(parts, parts.build()).why
+    assert seen == asked
 
 
 # --- real ones: each program takes seconds to be made

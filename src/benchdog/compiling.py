@@ -73,6 +73,8 @@ def _considered(parts: Parts, model: nn.Module, seconds: float) -> Decision:
     for samples in () if seconds else (FEW, min(MORE, recipe.loop.batch)):
         if (most := steps * most_of_a_step(parts, model, samples)) < LONG:
             return _brief(most)
+        if most > LONG * MORE / FEW:
+            break  # more samples take as long as few at least, so they would say "long" too
     if recipe.backend.name not in BACKENDS or int(recipe.backend.options.get("ranks", 1)) > 1:
         return Decision(False, "auto tries it on one cpu or one cuda card alone", told=False)
     if parts.live or any(None in field.shape for field in parts.spec.fields):
