@@ -68,7 +68,7 @@ def test_a_shim_is_announced_for_one_contract():
     assert shims.objection(0, 2, "x") is not None
 
 
-def test_an_author_is_warned_and_a_user_is_not(tmp_path):
+def test_an_author_is_warned(tmp_path):
     file = tmp_path / "old.py"
     file.write_text(TRAINER.format(contract="CONTRACT = 0", **OLD), encoding="utf-8")
     with pytest.warns(DeprecationWarning, match="written for contract 0: works through a shim until contract 2"):
