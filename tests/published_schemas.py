@@ -29,7 +29,8 @@ def check(args: tuple[object, ...], out: str) -> None:
     while words[:1] == ["--plugin"]:
         words = words[2:]
     names = ["-".join(words[:2]), words[0] if words else ""]
-    name = next((name for name in names if (FOLDER / f"{name}.schema.json").is_file()), "")
+    published = {path.name.removesuffix(".schema.json") for path in FOLDER.iterdir()}
+    name = next((name for name in names if name in published), "")
     if "--json" not in words or "--help" in words or not name:
         return
     documents = [json.loads(line) for line in out.splitlines()] if name == "train" else [json.loads(out)]

@@ -53,12 +53,25 @@ def test_a_folder_names_its_runs_from_within_too(tmp_path):
     assert names(tmp_path) == ["photos.2026-linear-1", "photos.2026-linear-2"]
 
 
+@pytest.mark.parametrize("words", ["train {}", "train {}.csv", "evaluate {}", "runs show {}", "serve {}"])
+def test_a_name_too_long_for_any_file_is_told(tmp_path, words):
+    told = run(*words.format("x" * 300).split(), cwd=tmp_path, code=2).err
+    assert "Traceback" not in told
+    assert "Type a shorter name." in told
+    assert len(told) < 200
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_data_set_by_name_keeps_it(tmp_path):
     run("train", "digits", *QUICK, cwd=tmp_path)
     assert names(tmp_path) == ["digits-linear-1"]
 
 
-@given(st.text(min_size=1, max_size=300).filter(lambda text: "/" not in text and "\0" not in text))
+def may_be_a_files(text):
+    return not set(text) & {"/", "\0"} and len(text.encode()) <= 255
+
+
+@given(st.text(min_size=1, max_size=255).filter(may_be_a_files))
 def test_any_name_becomes_one_that_every_file_system_takes(text):
     from pathlib import Path
 

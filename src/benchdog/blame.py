@@ -1,7 +1,9 @@
-"""Whose code raised an error that nobody foresaw: a plugin's, a local file's, or Benchdog's own."""
+"""Whose fault an error is that nobody foresaw: the machine's, a plugin's, a local file's, or Benchdog's own."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sysconfig
 import traceback
 from functools import cache
@@ -9,6 +11,27 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 OWN = Path(__file__).resolve().parent
+HINTS = {
+    errno.ENAMETOOLONG: "Type a shorter name.",
+    errno.ELOOP: "A link leads back to itself: name the file that is meant.",
+    errno.EACCES: "Ask for the rights to it, or choose another place.",
+    errno.EPERM: "Ask for the rights to it, or choose another place.",
+    errno.EROFS: "Choose a place that can be written.",
+    errno.ENOSPC: "Make room on that disk.",
+    errno.EDQUOT: "Make room: your quota there is used up.",
+    errno.EMFILE: "Let this process open more files: ulimit -n.",
+}
+"""What to do about the errors that are the machine's or the path's, whatever code meets them."""
+
+
+def the_machine(error: BaseException) -> tuple[str, str, int] | None:
+    """Give message, hint and exit code for an error that isn't any code's fault; None for others."""
+    if not isinstance(error, OSError) or error.errno not in HINTS:
+        return None
+    file, said = str(error.filename or ""), os.strerror(error.errno)
+    name = f"{file[:60]}...: " if len(file) > 255 else f"{file}: " if file else ""
+    code = 2 if error.errno == errno.ENAMETOOLONG else 1
+    return f"{name}{said}.", HINTS[error.errno], code
 
 
 def stranger(error: BaseException) -> str:

@@ -278,9 +278,13 @@ def _usage(error: Any, as_json: bool) -> int:
 
 def _unforeseen(error: Exception, as_json: bool) -> int:
     """Name the plugin or file whose code failed; a fault of Benchdog's own keeps its traceback."""
-    from benchdog.blame import stranger
+    from benchdog.blame import stranger, the_machine
 
-    place = "" if os.environ.get("BENCHDOG_STRICT") == "1" else stranger(error)
+    if os.environ.get("BENCHDOG_STRICT") == "1":
+        raise error
+    if found := the_machine(error):
+        return _fail(*found, as_json)
+    place = stranger(error)
     if not place:
         raise error
     text = " ".join(str(error).split())[:500]
