@@ -80,7 +80,7 @@ def test_auto_takes_as_many_as_fit(tmp_path):
              for n in ("small", "large")]  # fmt: skip
     assert 1 <= sizes[0] < sizes[1] <= 20
     assert f"batch size {sizes[0]}: " in small.err
-    assert f"batch size {sizes[1]}, so that an epoch has 20 steps; 4096 samples would fit" in large.err
+    assert f"batch size {sizes[1]}, so that an epoch has 20 steps: it fits into" in large.err
     nothing = run(*common, "--batch-size", "auto", "--memory", "1MB", cwd=tmp_path, code=2)
     assert "doesn't fit into 1.0 MB" in nothing.err
 

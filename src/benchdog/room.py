@@ -51,16 +51,18 @@ def make_room(parts: Parts, model: nn.Module) -> str:
     if loop.batch_size != AUTO and not loop.memory:
         return ""
     limit = bytes_of(loop.memory) if loop.memory else int(free(parts) * SHARE)
-    fitting = _fitting(parts, model, limit)
+    count = parts.data.sizes()["train"]
+    wanted = min(LARGEST, max(1, (count or LARGEST) // STEPS))
+    if loop.batch_size != AUTO:
+        wanted = -(-loop.batch // loop.accumulate)
+    fitting = _fitting(parts, model, limit, wanted)
     if loop.batch_size == AUTO:
-        count = parts.data.sizes()["train"]
-        batch = min(fitting, LARGEST, max(1, (count or LARGEST) // STEPS))
-        batch = batch // 8 * 8 or batch
+        batch = fitting // 8 * 8 or fitting
         parts.recipe = replace(parts.recipe, loop=replace(loop, batch_size=batch))
-        if batch < min(fitting, LARGEST) // 8 * 8:
-            room = f"{fitting} samples would fit into {readable(limit)}"
-            return f"batch size {batch}, so that an epoch has {STEPS} steps; {room}"
-        return f"batch size {batch}: {fitting} samples fit into {readable(limit)}"
+        if fitting < wanted:
+            return f"batch size {batch}: {fitting} samples fit into {readable(limit)}"
+        reason = f"so that an epoch has {STEPS} steps" if wanted < LARGEST else "the largest that auto takes"
+        return f"batch size {batch}, {reason}: it fits into {readable(limit)}"
     pieces = -(-loop.batch // fitting)
     if pieces <= loop.accumulate:
         return ""
@@ -115,8 +117,8 @@ def free(parts: Parts) -> int:
     return available if available is not None else 4 * 10**9
 
 
-def _fitting(parts: Parts, model: nn.Module, limit: int) -> int:
-    """Give the largest number of samples that fits, by the model of memory, then by trying."""
+def _fitting(parts: Parts, model: nn.Module, limit: int, wanted: int) -> int:
+    """Give how many of the wanted samples fit, by the model of memory, then by trying."""
     need = needs(parts, model)
     fixed = need["memory"] - need["kept"] * need["piece"]
     count = (limit - fixed) // max(1, need["kept"])
@@ -126,7 +128,7 @@ def _fitting(parts: Parts, model: nn.Module, limit: int) -> int:
             f"that doesn't fit into {readable(limit)}.",
             "Give more --memory, a smaller model, or set trainer.recompute.",
         )
-    count = min(int(count), LARGEST)
+    count = min(int(count), wanted)
     while count > 1 and not tried(parts, model, count):
         count = count * 4 // 5
     return count
