@@ -269,7 +269,10 @@ def test_files_are_read_with_names_changed_and_parts_left_out(place):
     (("trainer.freeze_parts=4",), 2, "has 4 parts"),
     (("trainer.unfreeze_every=1",), 2, "no parts are frozen"),
     (("trainer.lora=2", "trainer.average=ema"), 2, "exclude each other"),
-    (("trainer.lora=2", "trainer.lora_layers=['nothing']"), 2, "no linear layer"),
+    (("trainer.lora=2", "trainer.lora_layers=['nothing']"), 2, "no layer fits 'nothing'"),
+    (("trainer.lora=2", "trainer.lora_layers=['last']"), 2, "no linear layer"),
+    (("trainer.lora=2", "trainer.layer_decay=0.5"), 2, "exclude each other"),
+    (("start.weights=first", "start.skip=['lst']"), 2, "nothing in the model fits 'lst'"),
     (("trainer.freeze=['*']",), 2, "no parameters that learn"),
 ])  # fmt: skip
 def test_mistakes_are_told(place, settings, code, said):

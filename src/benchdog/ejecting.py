@@ -133,7 +133,7 @@ def _written(run: Run, parts: Parts, data: str) -> Ejected:
     if parts.data.weighted:
         raise _no(run, "its samples have weights (source.weight)")
     splits = {name: _resident(parts, name) for name in ("train", "valid")}
-    _same_samples(run, splits)
+    prints.check(run.folder, splits)
     inputs = describe(parts, splits)
     own = _own(parts)
     few = tuple(parts.transform(*(x[:FEW] for x in splits["train"].inputs)))
@@ -201,19 +201,6 @@ def _resident(parts: Parts, name: str) -> Resident:
     samples = parts.data.splits[name]
     assert isinstance(samples, Samples)
     return load_resident(samples)
-
-
-def _same_samples(run: Run, splits: dict[str, Resident]) -> None:
-    """See that each sample is what it was, as far as the run kept fingerprints of them."""
-    for name, was in prints.read(run.folder).items():
-        if name in splits:
-            inputs = torch.stack([prints.prints(x.numpy()) for x in splits[name].inputs], 1)
-            target = prints.prints(splits[name].target.numpy())
-            if not torch.equal(inputs, was["inputs"]) or not torch.equal(target, was["target"]):
-                raise BadData(
-                    f"Samples of the {name} split have changed since the training.",
-                    "Bring the old data back, or train anew.",
-                )
 
 
 def _alone(text: str) -> None:

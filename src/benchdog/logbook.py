@@ -13,6 +13,8 @@ from torch import Tensor
 from benchdog import files
 
 LINES, LOSSES = "metrics.jsonl", "losses.f32"
+RECORDS = {LINES: None, LOSSES: np.array(np.nan, "<f4").tobytes()}
+"""The files, and what stands in each for a record that was lost."""
 
 
 class NotFinite(Exception):
@@ -29,13 +31,30 @@ class NotFinite(Exception):
 
 
 class Appended:
-    """A file that grows, and is cut back to a checkpoint's length on a resume."""
+    """A file that grows, and is cut back to a checkpoint's length on a resume.
 
-    def __init__(self, path: Path, length: int = 0) -> None:
-        with path.open("ab") as file:
-            self.length = min(length, file.tell())  # one that lost its end mustn't be filled up with zeros
-            file.truncate(self.length)
+    Args:
+        record: what stands for each record that a crash of the machine took from its end; None: it has lines, and the
+            torn one goes.
+
+    Attributes:
+        lost: the bytes that were there at the checkpoint, and aren't now.
+    """
+
+    def __init__(self, path: Path, length: int = 0, record: bytes | None = None) -> None:
+        with path.open("ab+") as file:
+            there = file.tell()
+            self.lost = max(0, length - there)
+            if not self.lost:
+                file.truncate(length)
+            elif record is None:
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+            else:
+                file.truncate(there // len(record) * len(record))
+                file.write(record * (length // len(record) - there // len(record)))
         self._file = path.open("ab")
+        self.length = self._file.tell()
 
     def add(self, data: bytes) -> None:
         """Append and hand it to the system."""
@@ -104,7 +123,11 @@ class Logbook:
             self._losses.load_state_dict(stored["losses"])
             self._epoch = list(stored["epoch"])
         lengths = stored["lengths"] if stored else {}
-        self._files = {n: Appended(folder / n, lengths.get(n, 0)) for n in (LINES, LOSSES)} if folder else {}
+        self._files = {n: Appended(folder / n, lengths.get(n, 0), r) for n, r in RECORDS.items()} if folder else {}
+
+    def lost(self) -> list[str]:
+        """Name the files that lost their end since the checkpoint."""
+        return [name for name, file in self._files.items() if file.lost]
 
     def add(self, loss: Tensor, weight: float | Tensor) -> None:
         """Keep a step's loss and weight."""

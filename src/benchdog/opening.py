@@ -123,6 +123,23 @@ class Opened:
         return samples.read(self.path) if self.kind == "artifact" else []
 
 
+NO_NUMBER = "the model's answer is not a number: a value is far outside of what it was trained on"
+
+
+def no_number(answer: Answer) -> bool:
+    """Say whether a part of an answer is NaN, as values far too large make it."""
+
+    def within(value: Any) -> bool:
+        if isinstance(value, Mapping):
+            return any(map(within, value.values()))
+        if isinstance(value, list | tuple):
+            return any(map(within, value))
+        kind = getattr(value, "dtype", np.dtype(type(value)) if isinstance(value, float) else None)
+        return kind is not None and kind.kind == "f" and bool(np.isnan(value).any())
+
+    return within(answer.values)
+
+
 def open_model(path: Path, plugins: Plugins, trust: bool = False) -> Opened:
     """Open a run's artifact, an artifact's or an export's folder.
 

@@ -133,6 +133,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def same_samples(run: Run, data: Data) -> None:
+    """See that the samples of a run that goes on are those that it began with, as far as their ids tell.
+
+    Raises:
+        BadData: they aren't.
+    """
+    if run.facts.get("data") not in (None, fingerprint(data)):
+        raise BadData("The samples have changed since the training began.", "Bring the old data back, or train anew.")
+
+
 def held_out(data: Data, split: str, targets: str) -> str:
     """Give a mark of the samples that a model was judged on, whatever it saw of them: ids spread over them, targets.
 

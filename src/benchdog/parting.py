@@ -117,7 +117,8 @@ def _orders(one: Path, other: Path) -> Iterator[Parting]:
 def _losses(one: Path, other: Path) -> tuple[list[Parting], int]:
     a, b = (_read_losses(folder) for folder in (one, other))
     count = min(len(a), len(b))
-    differing = np.flatnonzero(a[:count].view(np.uint32) != b[:count].view(np.uint32))
+    lost = np.isnan(a[:count]) | np.isnan(b[:count])  # by a crash of the machine
+    differing = np.flatnonzero((a[:count].view(np.uint32) != b[:count].view(np.uint32)) & ~lost)
     if not differing.size:
         return [], count
     step = int(differing[0])

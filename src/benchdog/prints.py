@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 
 from benchdog import state
 from benchdog.data import Data
+from benchdog.errors import BadData
+from benchdog.loading import Resident
 
 FILE = "samples.safetensors"
 
@@ -23,9 +26,16 @@ def prints(array: np.ndarray) -> torch.Tensor:
 
 
 def keep(folder: Path, data: Data) -> None:
-    """Write the fingerprints of the splits that lie in memory, once, before anything is moved or transformed."""
+    """Write the fingerprints of the splits that lie in memory, before anything is moved or transformed.
+
+    Raises:
+        BadData: the run has some, of other samples.
+    """
     path = folder / FILE
-    if path.is_file() or not data.resident:
+    if not data.resident:
+        return
+    if path.is_file():
+        check(folder, data.resident)
         return
     tree: dict[str, Any] = {}
     for name, split in data.resident.items():
@@ -34,6 +44,31 @@ def keep(folder: Path, data: Data) -> None:
         if split.weight is not None:
             tree[name]["weight"] = prints(split.weight.numpy())
     state.write(path, tree)
+
+
+def check(folder: Path, splits: Mapping[str, Resident]) -> None:
+    """See that each sample is what it was, as far as the run kept fingerprints.
+
+    Raises:
+        BadData: one isn't.
+    """
+    for name, was in read(folder).items():
+        if name not in splits:
+            continue
+        now = {
+            "inputs": torch.stack([prints(x.numpy()) for x in splits[name].inputs], 1),
+            "target": prints(splits[name].target.numpy()),
+        }
+        if any(was[part].shape != now[part].shape for part in now):
+            changed = "Samples"
+        elif count := int(((was["inputs"] != now["inputs"]).any(1) | (was["target"] != now["target"])).sum()):
+            changed = f"{count:,} of {len(now['target']):,} samples"
+        else:
+            continue
+        raise BadData(
+            f"{changed} of the {name} split have changed since the training began.",
+            "Bring the old data back, or train anew.",
+        )
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -15,11 +15,12 @@ import numpy as np
 from benchdog import files, formats, judging, naming, pipeline
 from benchdog.api import TrainerInfo
 from benchdog.draft import Draft
-from benchdog.errors import BadUsage
+from benchdog.errors import BadData, BadUsage
 from benchdog.layers import Given
 from benchdog.plugins import Plugins
 from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
-from benchdog.run import Run
+from benchdog.report.facts import read
+from benchdog.run import Run, check_name
 from benchdog.settle import settle
 
 SUFFIX = ".repeats.json"
@@ -37,8 +38,10 @@ def repeat(
 
     Raises:
         BadUsage: a run of that name was made by another recipe.
+        BadData: one was made, or judged, with other data.
     """
     first = draft.seed
+    check_name(name)
     stem = name or _free_name(draft, runs)
     lines = []
     for seed in range(first, first + times):
@@ -50,6 +53,13 @@ def repeat(
                 draft, values={**draft.values, "trainer.compile": Given(compiled, "--repeat", Path.cwd())}
             )
         lines.append({"run": folder.name, "seed": seed, **_judged(folder, plugins_of)})
+        both = [read(runs / line["run"]) for line in (lines[0], lines[-1])]
+        marks = [(each.run.get("data"), each.held_out(lines[0]["split"])) for each in both]
+        if marks[0] != marks[1]:
+            raise BadData(
+                f"The data of {folder.name!r} is not that of {lines[0]['run']!r}: there is no mean of the two.",
+                "Choose another --name, so that all are trained anew.",
+            )
     summary = {"format": formats.RUN, "name": stem, **summarise(lines)}
     files.write_json(runs / f"{stem}{SUFFIX}", summary)
     return summary

@@ -23,10 +23,12 @@ from benchdog.plugins import Plugins
 
 LONGEST = 200  # bytes of a run's name: file systems hold 255
 NOT_IN_NAMES = '/\\:*?"<>|'
+NEEDED = ("name", "status", "created", "epochs_done", "steps_done", "best")
+"""What every run's facts have."""
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "pluggy", "pydantic", "typer")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Refuse a name that some file system or screen can't hold; "" is one that is yet to be found."""
     try:
         fits = len(name.encode()) <= LONGEST
@@ -52,7 +54,7 @@ class Run:
     @classmethod
     def create(cls, runs: Path, name: str, facts: Mapping[str, Any], data: Path | None = None) -> Run:
         """Make and hold a new folder; a name that is taken is refused, an empty one is found, by `data` if given."""
-        _check_name(name)
+        check_name(name)
         with files.saving(runs):
             runs.mkdir(parents=True, exist_ok=True)
         stem = naming.stem(facts["source"], facts["model"], data)
@@ -96,6 +98,8 @@ class Run:
             raise BadData(f"{folder / 'run.json'} describes no run.", "The file is damaged: train again.")
         again = f"Train it again: benchdog train {folder / 'recipe.toml'}"
         formats.check(facts.get("format"), formats.RUN, folder / "run.json", again, facts.get("benchdog"))
+        if missing := [key for key in NEEDED if key not in facts]:
+            raise BadData(f"{folder / 'run.json'} has no {missing[0]!r}.", f"The file is damaged. {again}")
         return cls(folder, facts)
 
     def hold(self) -> None:

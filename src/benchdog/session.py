@@ -90,6 +90,8 @@ class Session(Standing):
         folder = run.folder if self._leader else None
         log_every, stored = recipe.loop.log_every, self._restored.get("log")
         self._log = Logbook(folder, log_every, self.device.torch_device, stored)
+        for name in self._log.lost():
+            self._tell(f"the end of {name} was lost; the weights don't depend on it")
         self._note_ranks()
 
     @property

@@ -50,8 +50,7 @@ class Standing:
         stored, passed = self._checkpoints.newest()
         for line in passed:
             if self._leader:
-                self.run.log(f"passed over: {line}")
-                print(f"note: passed over: {line}", file=sys.stderr, flush=True)
+                self._tell(f"passed over: {line}")
         if stored is None:
             if passed:
                 again = f"benchdog train {self.run.folder / 'recipe.toml'}"
@@ -64,6 +63,11 @@ class Standing:
         self._best.load_state_dict(stored["best"])
         self.model.load_state_dict(stored["model"])
         return dict(stored)
+
+    def _tell(self, line: str) -> None:
+        """Tell a person, and the run's log, of damage."""
+        self.run.log(line)
+        print(f"note: {line}", file=sys.stderr, flush=True)
 
     def _note_ranks(self) -> None:
         """Write down that a run goes on with another number of ranks than it had."""

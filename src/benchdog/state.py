@@ -68,6 +68,7 @@ def write(path: Path, tree: Any) -> None:
 def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     try:
         save_file(tensors, path, metadata)
+        path.chmod(path.parent.stat().st_mode & 0o666)  # save_file's is for its maker alone
     except SafetensorError as error:  # it wraps the system's errors and hides their number
         number = re.search(r"os error (\d+)", str(error))
         code = int(number[1]) if number else errno.EIO

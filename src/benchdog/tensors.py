@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.errors import BadData, BadUsage
+from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.stages import stages, within
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -175,7 +175,14 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, skip: Sequence[str]
     Args:
         skip: names of parts, or patterns, that stay as they are.
         head: read the head too.
+
+    Raises:
+        BadUsage: a name in `skip` fits nothing.
     """
+    names = list(model.state_dict())
+    for pattern in skip:
+        if not any(matches(name, [pattern]) for name in names):
+            raise BadUsage(f"start.skip: nothing in the model fits {pattern!r}.", nearest(pattern, stages(model)))
     report = Report()
     last = "" if head else (stages(model) or [""])[-1]
     parameters = {name for name, _ in model.named_parameters()}

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog import checkpoints, paths, prints, weighing
+from benchdog import checkpoints, origin, paths, prints, weighing
 from benchdog.api import Backend, Trained, Trainer, Trial
 from benchdog.errors import BadUsage, NotAvailable, Stopped
 from benchdog.feed import Feed
@@ -50,9 +50,10 @@ def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[di
         if parts.data.fits(recipe.loader.memory):
             for name in ("train", "valid"):
                 parts.data.load(name)
-            if rank == 0:
-                prints.keep(run.folder, parts.data)
         parts.fit(run.folder)
+        if rank == 0:
+            origin.same_samples(run, parts.data)
+            prints.keep(run.folder, parts.data)
         transform = parts.transform.to(device.torch_device)
         parts.data.settle(transform, device, raw=("train",) if parts.augment else ())
         with Signals() as signals:

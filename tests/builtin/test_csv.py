@@ -320,3 +320,55 @@ def test_numbers_that_float32_swallows_are_noted(tmp_path: Path) -> None:
     target = Csv(CsvOptions(path=file, target="t"))
     target.spec()
     assert "'t' can't be told apart in float32 (90" in "\n".join(target.notes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "others", "more"),
+    [
+        (("{i}.5", "{i}.230"), ("{i}.5", "{i}.2300"), {"kind": "number"}),  # the same target, written otherwise
+        (("{i}.5", "1"), ("{i}.50", "1.0"), {"kind": "class"}),
+        (("-0", "{i}.25"), ("0", "{i}.25"), {"kind": "number"}),
+        (("{i}.1", "{i}.25"), ("{i}.1000000001", "{i}.25"), {"kind": "number"}),  # float32 holds seven digits
+    ],
+)
+def test_rows_that_a_model_can_not_tell_apart_are_in_one_split(
+    tmp_path: Path, cells: tuple[str, ...], others: tuple[str, ...], more: dict[str, Any]
+) -> None:
+    spread = [f"{i % 3}" for i in range(90)]  # classes that are all there
+    rows = [",".join(cell.format(i=i) for cell in way) for way in (cells, others) for i in range(90)]
+    if more["kind"] == "class":
+        rows = [row.rsplit(",", 1)[0] + f",{spread[i % 90]}{'.0' * (i >= 90)}" for i, row in enumerate(rows)]
+    splits = Csv(CsvOptions(path=write(tmp_path / "twice.csv", ["x,y,z", *_keyed(rows)]), target="z", **more)).open()
+    place = {
+        int(splits[name].raw(k).id.removeprefix("line-")) - 2: name
+        for name in splits
+        for k in range(len(splits[name]))
+    }
+    assert len(set(place.values())) == 3
+    assert [place[i] for i in range(90)] == [place[i + 90] for i in range(90)]
+
+
+def _keyed(rows: list[str]) -> list[str]:
+    """Put a column before each row that is the same in both of its writings."""
+    return [f"{i % 90},{row}" for i, row in enumerate(rows)]
+
+
+def test_groups_are_the_same_however_a_number_is_written(tmp_path: Path) -> None:
+    lines = ["x,g,y"] + [f"{i * 37 % 101}.5,{i % 30}{'.0' * (i >= 60)},{i * 7 % 11}.25" for i in range(120)]
+    source = Csv(CsvOptions(path=write(tmp_path / "g.csv", lines), target="y", group="g", kind="number"))
+    splits = source.open()
+    groups = {
+        name: {(int(part.raw(k).id.removeprefix("line-")) - 2) % 30 for k in range(len(part))}
+        for name, part in splits.items()
+    }
+    assert not groups["train"] & groups["test"]
+    assert not groups["train"] & groups["valid"]
+
+
+def test_a_table_of_sentences_leads_to_the_source_of_texts(tmp_path: Path) -> None:
+    lines = [f"that is sentence number {i} of them,{('good', 'bad')[i % 2]}" for i in range(40)]
+    path = write(tmp_path / "said.csv", ["said,mood", *lines])
+    with pytest.raises(BadData, match="no column to learn from") as caught:
+        Csv(CsvOptions(path=path)).open()
+    command = f"benchdog train text --data {path} --set source.column=said --set source.label=mood"
+    assert caught.value.hint.endswith(command)

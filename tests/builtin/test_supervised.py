@@ -39,7 +39,10 @@ def step(model, optimiser, seed=0):
 def test_every_optimiser_by_name_takes_the_same_step_as_torchs_own(name, options):
     ours, theirs = net(), net()
     cls = getattr(torch.optim, name.rpartition(":")[2])
-    own = cls(theirs.parameters(), lr=0.01, **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    own = cls(
+        theirs.parameters(), lr=0.01, **({} if name == "Rprop" else {"weight_decay": 0.0}),
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()},
+    )  # fmt: skip
     made = make_optimiser(Options(optimiser=name, optimiser_options=options, lr=0.01), ours)
     for seed in range(3):
         step(ours, made, seed)

@@ -131,6 +131,21 @@ def test_the_page_is_complete_in_itself_and_links_the_runs(place):
     assert page.count("<svg") >= 4
 
 
+def test_trials_judged_on_other_samples_are_not_ranked(tmp_path):
+    (tmp_path / "points.csv").write_text(
+        "\n".join(["x,y", *(f"{i * 37 % 101}.5,{i * 7 % 11}.25" for i in range(100))]), encoding="utf-8"
+    )
+    words = ["--target", "y", "--set", "source.kind=number", "--model", "linear", "--epochs", 1, "--trials", 3]
+    split = ["--space", "source.split_seed=[1, 2]", "--pruner", "none", "--study", "splits"]
+    bench("tune", "points.csv", *words, *split, cwd=tmp_path)
+    trials = told(tmp_path, "splits")["trials"]
+    seeds = [trial["values"]["source.split_seed"] for trial in trials]
+    assert len(set(seeds)) == 2
+    for trial, seed in zip(trials, seeds, strict=True):
+        assert trial["state"] == ("complete" if seed == seeds[0] else "failed")
+        assert seed == seeds[0] or "judged on other samples than trial-000" in trial["error"]
+
+
 def test_a_trial_that_fails_is_written_down_and_the_study_goes_on(place):
     words = ["--space", "trainer.lr=[0.01, 1e38]", "--set", "trainer.optimiser=SGD", "--pruner", "none", "--seed", 1]
     _, err = bench(

@@ -3,10 +3,11 @@
 import asyncio
 import json
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serve_doubles import JSON, fault, files, png
+from serve_doubles import JSON, Double, fault, files, png
 
 
 def test_not_an_image_names_the_file(serving):
@@ -37,6 +38,19 @@ def test_a_form_of_words(serving):
     part = b'--x\r\nContent-Disposition: form-data; name="word"\r\n\r\nhello\r\n--x--\r\n'
     response = serving("image").post(content=part, headers={"content-type": "multipart/form-data; boundary=x"})
     assert "'word'" in fault(response, 422)
+
+
+def test_an_answer_that_is_no_number_is_none(serving, monkeypatch):
+    def overflowing(self, rows):
+        score = np.repeat(rows[:, :1], 2, 1)
+        answer = np.where(score > 1e37, np.nan, score)
+        return answer, answer
+
+    monkeypatch.setattr(Double, "call", overflowing)
+    client = serving("row")
+    assert client.post(json={"rows": [{"acid": 1, "colour": "red"}]}).status_code == 200
+    text = fault(client.post(json={"rows": [{"acid": 3e38, "colour": "red"}]}), 422)
+    assert "the model's answer is not a number" in text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +156,7 @@ class Training:
         lines.append(self._piecewise() if self._pieces > 1 else self._whole())
         limits = {"clip_value": "clip_grad_value_", "clip_norm": "clip_grad_norm_"}
         for key, function in limits.items():
-            if value := getattr(self.options, key):
+            if math.isfinite(value := getattr(self.options, key)) and value:  # an infinite one limits nothing
                 lines.append(f"nn.utils.{function}(model.parameters(), {value!r})")
         lines += ["optimiser.step()", "optimiser.zero_grad()"]
         if self.every == "step":
@@ -221,9 +222,10 @@ class Training:
             raise Unbundled(f"the optimiser {name!r} is none of torch's")
         cls = getattr(torch.optim, name)
         more = {key: tuple(v) if isinstance(v, list) else v for key, v in options.optimiser_options.items()}
-        if options.weight_decay:
-            more["weight_decay"] = options.weight_decay
         taken = inspect.signature(cls).parameters
+        own = taken["weight_decay"].default if "weight_decay" in taken else 0.0
+        if options.weight_decay or own:  # as the trainer, which says it always
+            more["weight_decay"] = options.weight_decay
         if "fused" in taken and not {"foreach", "fused", "differentiable", "capturable"} & set(more):
             more["fused"] = True
         given = ", ".join(f"{key}={value!r}" for key, value in {"lr": options.lr, **more}.items())

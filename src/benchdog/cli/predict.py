@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,8 +157,16 @@ def answer(
 
 
 def _answered(opened: Opened, batch: list[Sample], counts: Counts, told: bool) -> list[Answer]:
-    counts.good += len(batch)
+    from benchdog.inputs import Unreadable
+    from benchdog.opening import NO_NUMBER, no_number
+
     answers = opened.answers_to([sample.arrays for sample in batch], [sample.id for sample in batch])
+    for each in filter(no_number, answers):
+        counts.bad.append(Unreadable(each.id, NO_NUMBER))
+        say(f"{each.id}: {NO_NUMBER}")
+    kept = [not no_number(each) for each in answers]
+    batch, answers = list(compress(batch, kept)), list(compress(answers, kept))
+    counts.good += len(batch)
     if not opened.meta.get("ranges"):
         return answers
     found = [opened.outside(sample.fields, sample.arrays) for sample in batch]

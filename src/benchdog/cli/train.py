@@ -101,7 +101,10 @@ def command(
             _smoke(draft, quiet, as_json)
             return
         if limit and "loop.epochs" in draft.values and draft.values["loop.epochs"].by in ("a flag", what):
-            raise BadUsage("Both --time and the number of epochs are given.", "Leave one of them out.")
+            raise BadUsage(
+                "Both --time and the number of epochs are given.",
+                f"Leave one of them out; the epochs are loop.epochs, given by {draft.values['loop.epochs'].by}.",
+            )
         if repeat > 1:
             if limit:
                 raise BadUsage(
@@ -137,10 +140,9 @@ def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
 
 def _best(run: Run) -> Iterator[str]:
     """Tell the best epoch, and how to end sooner when it was an early one of many."""
-    import json
-
     from benchdog.best import Best, advised
     from benchdog.recipe import read_resolved
+    from benchdog.report import facts
 
     best = run.facts["best"]
     if not best or run.facts["model"] == run.facts["trainer"]:  # a trainer with a model of its own may have one epoch
@@ -149,8 +151,8 @@ def _best(run: Run) -> Iterator[str]:
     yield f"best: epoch {number}, {name} {best['value']:.4f}"
     if read_resolved(run.folder).loop.patience:
         return
-    lines = map(json.loads, run.metrics.read_text(encoding="utf-8").splitlines())
-    values = [line.get(name, math.nan) for line in lines if line["kind"] == "epoch"]
+    given = (line.get(name) for line in facts.read(run.folder).epochs)
+    values = [float(value) if isinstance(value, int | float) else math.nan for value in given]
     if patience := advised(Best(best["metric"], run.facts["better"], 0), values):
         yield f"  of {done} epochs: --set loop.patience={patience} would have stopped at epoch {number + patience}"
 

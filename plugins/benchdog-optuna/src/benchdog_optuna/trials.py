@@ -15,6 +15,7 @@ from benchdog import files, pipeline
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.plugins import Plugins
 from benchdog.recipe import read_resolved
+from benchdog.report.facts import read
 from benchdog.run import Run
 from benchdog_optuna.folder import LEFT, Folder, trial_of
 from benchdog_optuna.pruning import Pruning
@@ -105,6 +106,7 @@ class Trials:
         try:
             run = self._trained(trial.number, values, watcher)
             value = result(run, self.folder.monitor)
+            self._see_alike(run)
             epochs, wanted = int(run.facts["epochs_done"]), read_resolved(run.folder).loop.epochs
         except (Stopped, KeyboardInterrupt):
             raise
@@ -121,6 +123,21 @@ class Trials:
             else:
                 self.study.tell(trial, value)
         gc.collect()  # a model that is gone frees its device for the next
+
+    def _see_alike(self, run: Run) -> None:
+        """See that a trial was judged on the samples that the earlier ones were judged on.
+
+        Raises:
+            Failed: it wasn't, so that its value can't be ranked among theirs.
+        """
+        from optuna.trial import TrialState
+
+        done = [old for old in self.study.get_trials(deepcopy=False) if old.state is TrialState.COMPLETE]
+        if done:
+            first = self.folder.run_of(done[0].number)
+            was, mine = (read(folder).held_out("valid") for folder in (first, run.folder))
+            if was and was != mine:
+                raise Failed(f"It was judged on other samples than {first.name}: the data or its split is another.")
 
     def _trained(self, number: int, values: Mapping[str, Any], watcher: Pruning) -> Run:
         """Give the trial's finished run: made, gone on with, or found."""

@@ -20,8 +20,8 @@ from starlette.types import ASGIApp
 
 from benchdog import __version__
 from benchdog.api import Answer, Raw
-from benchdog.errors import BenchdogError
-from benchdog.opening import Opened
+from benchdog.errors import BadData, BenchdogError
+from benchdog.opening import NO_NUMBER, Opened, no_number
 from benchdog_serve import telling
 from benchdog_serve.batching import Batcher, Sample
 from benchdog_serve.faults import Rejected, broken, document, rejected
@@ -107,6 +107,8 @@ class Service:
                     loop = asyncio.get_running_loop()
                     samples, raws = await loop.run_in_executor(self._decoders, self._decoded, kind, content)
                     answers = await visit.ask(samples, [raw.id for raw in raws])
+                    for each in filter(no_number, answers):
+                        raise BadData(f"{each.id}: {NO_NUMBER}.")
                     if not self.opened.meta.get("ranges"):
                         return answers
                     return await loop.run_in_executor(self._decoders, self._compared, answers, raws, samples)

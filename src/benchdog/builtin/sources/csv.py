@@ -19,6 +19,7 @@ from benchdog.builtin.sources.tables import (
     is_missing,
     numbers,
     read,
+    same_cells,
     times,
 )
 from benchdog.builtin.sources.targets import Answers, read_targets, with_targets
@@ -93,8 +94,11 @@ class Csv:
         features = choose(table, candidates, options.categories, options.drop, self.notes)
         self.left_out = {**self._unlearnt(gone - {*self._names}), **features.left_out}
         if not features.order:
-            raise BadData(f"{table.path} has no column to learn from.", " ".join(self.notes))
-        contents = features.contents(["\x1f".join(row) for row in zip(*cells, strict=True)])
+            raise BadData(
+                f"{table.path} has no column to learn from.",
+                " ".join([*self.notes, self._of_text(table, candidates)]).rstrip(),
+            )
+        contents = features.contents(["\x1f".join(row) for row in zip(*map(same_cells, cells), strict=True)])
         parts = self._parts(table, contents, answers.groups())
         self.seen = seen(contents, parts)
         columns = features.columns(parts["train"])
@@ -105,6 +109,15 @@ class Csv:
             table=table, features=features, columns=columns, values=features.matrix(columns),
             answers=answers, weights=weights_of(table, options.weight), parts=parts,
         )  # fmt: skip
+
+    def _of_text(self, table: Table, names: Sequence[str]) -> str:
+        """Say how to learn from a column of sentences, where there is one."""
+        for name in names:
+            words = [len(cell.split()) for cell in table.columns[name]]
+            if sum(words) > 2 * len(words):
+                options = f"--set source.column={name} --set source.label={self._names[0]}"
+                return f"To learn from the text {name!r}: benchdog train text --data {table.path} {options}"
+        return ""
 
     def _unlearnt(self, names: set[str]) -> dict[str, str]:
         """Say which option keeps each of these columns from being learnt from."""
@@ -152,7 +165,7 @@ class Csv:
             if options.group:
                 keys = [
                     b"row:" + content if is_missing(cell) else cell.encode()
-                    for cell, content in zip(table.columns[options.group], contents, strict=True)
+                    for cell, content in zip(same_cells(table.columns[options.group]), contents, strict=True)
                 ]
             parts = divide(keys, labels.tolist(), valid=options.valid, test=options.test, seed=options.split_seed)
         empty = [name for name in SPLITS if not len(parts[name])]

@@ -21,6 +21,7 @@ from benchdog.builtin.sources.tables import (
     has_comma,
     is_missing,
     numbers,
+    same_numbers,
     strays,
 )
 
@@ -41,9 +42,9 @@ class Features:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def contents(self, target: Sequence[str]) -> list[bytes]:
-        """Give what identifies each row: equal rows, 7 and 7.0 alike, have equal contents."""
+        """Give what identifies each row: rows that a model can't tell apart have equal contents."""
         columns = [
-            [repr(x) for x in self.numbers[name].tolist()] if name in self.numbers
+            same_numbers(self.numbers[name]) if name in self.numbers
             else ["\0" if text is None else text for text in self.texts[name]]
             for name in self.order
         ]  # fmt: skip

@@ -156,6 +156,19 @@ def numbers(cells: Sequence[str]) -> Numbers | None:
     return out
 
 
+def same_numbers(values: Numbers) -> list[str]:
+    """Write numbers so that those which float32 can't tell apart, 0 and -0 too, are the same text."""
+    with np.errstate(over="ignore"):
+        return [str(value) for value in values.astype(np.float32) + np.float32(0)]
+
+
+def same_cells(cells: Sequence[str]) -> list[str]:
+    """Write cells so that those of the same number, 7 and 7.0 and 7.00, are the same text."""
+    return [
+        same_numbers(np.array([float(cell)]))[0].removesuffix(".0") if is_number(cell) else cell for cell in cells
+    ]
+
+
 def has_comma(cells: Sequence[str]) -> bool:
     """Say whether all cells that are there are numbers, some of them with a decimal comma."""
     present = [cell for cell in cells if not is_missing(cell)]

@@ -133,7 +133,7 @@ def _numbers(table: Table, name: str) -> Numbers:
         wrong = [f"{line} ({cell})" for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
         raise BadData(
             f"{table.path}: the target {name!r} is no number in line {few(wrong, len(wrong))}.",
-            "Correct the cells, or use kind = class.",
+            "Correct the cells, empty them and add --set source.target_missing=drop, or: --set source.kind=class.",
         )
     check_finite(table, name, values)
     return values

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from benchdog.api import BadUsage
+from benchdog.api import BadUsage, nearest
 
 from .options import Supervised as Options
 from .tuning import fits
@@ -67,6 +67,15 @@ class Lora:
             return
         if options.average != "none":
             raise BadUsage("trainer.lora and trainer.average exclude each other.", "Leave one of them out.")
+        if options.layer_decay != 1:
+            raise BadUsage(
+                "trainer.lora and trainer.layer_decay exclude each other: all corrections learn at one rate.",
+                "Leave one of them out.",
+            )
+        names = [name for name, module in model.named_modules() if correctable(module)]
+        for pattern in options.lora_layers:
+            if not any(fits(name, [pattern]) for name in names):
+                raise BadUsage(f"trainer.lora_layers: no layer fits {pattern!r}.", nearest(pattern, names))
         draw = torch.Generator().manual_seed(seed)
         for name, module in model.named_modules():
             if fits(name, options.lora_layers) and not fits(name, [head]) and correctable(module):

@@ -70,7 +70,7 @@ def _class_of(options: Options) -> tuple[Any, dict[str, Any]]:
     cls: Any = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser", unfit=UNFIT)
     taken = inspect.signature(cls).parameters
     more = {"lr": options.lr, **arguments(cls, options.optimiser_options, "optimiser_options", TAKEN)}
-    if options.weight_decay:
+    if options.weight_decay or "weight_decay" in taken:  # 0 is said too: AdamW's own is another
         more["weight_decay"] = options.weight_decay
     if "fused" in taken and not {"foreach", "fused", "differentiable", "capturable"} & set(more):
         more["fused"] = True

@@ -18,7 +18,9 @@ class Supervised:
         Mapping[str, Any], Doc("More arguments of the optimiser: { momentum = 0.9, nesterov = true }.")
     ] = field(default_factory=dict)
     lr: Annotated[float, Doc("Learning rate; with a schedule, its highest."), Bounds(gt=0)] = 1e-3
-    weight_decay: Annotated[float, Doc("Weight decay."), Bounds(ge=0)] = 0.0
+    weight_decay: Annotated[
+        float, Doc("Weight decay; 0: none, whatever the optimiser's own default."), Bounds(ge=0)
+    ] = 0.0
     schedule: Annotated[
         str,
         Doc(
