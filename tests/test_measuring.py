@@ -167,6 +167,26 @@ def test_what_is_often_no_number_has_no_interval():
     assert resampling.interval(np.array([np.nan] + [1.0] * 99)) == (1.0, 1.0)
 
 
+def test_a_mean_over_classes_has_an_interval_around_it_where_one_is_rare():
+    draw = np.random.default_rng(0)
+    target = np.r_[np.arange(300) % 2, 2]  # one sample of the third class, and it is taken for another
+    said = np.where(draw.random(301) < 0.9, target, 1 - target % 2)
+    said[-1] = 0
+    score = np.eye(3, dtype=np.float32)[said] * 2 + draw.normal(0, 0.1, (301, 3)).astype(np.float32)
+    records = recorded(classes(3), score, score, target, np.ones(301)).records()
+    replicas, whole = resampling.bootstrap(records), resampling.point(records)
+    assert len(replicas["accuracy"]) == 1000
+    assert 500 < len(replicas["macro_f1"]) < 750  # those that drew the one sample: 63 %
+    low, high = resampling.interval(replicas["macro_f1"])
+    assert low < whole["macro_f1"] < high
+    assert high - low < 0.1  # and not up to that of two classes, half as much again
+    rare = np.r_[np.zeros(20, np.int64), 1 + np.arange(20)]  # no resample has all of these
+    score = np.eye(21, dtype=np.float32)[rare]
+    replicas = resampling.bootstrap(recorded(classes(21), score, score, rare, np.ones(40)).records())
+    assert resampling.interval(replicas["macro_f1"]) is None
+    assert resampling.interval(replicas["accuracy"]) is not None
+
+
 class Odd(Classification):
     """A task whose meter has a metric that no record knows."""
 

@@ -24,6 +24,10 @@ WORK = 5_000_000
 PIECE = 2_000_000
 """Weights that are held at once: 8 MB."""
 TAIL = 0.025
+FEWEST_WHOLE = 100
+"""Resamples with every class that an interval of a mean over classes needs."""
+OVER_CLASSES = {"macro_f1", "roc_auc", "average_precision", "mean_average_precision", "map", "iou", "dice"}
+"""Metrics that are means over classes, or have no value without one of them."""
 
 
 def resamples(samples: int) -> int:
@@ -43,12 +47,34 @@ def drawn(samples: int, times: int, seed: int) -> Iterator[Array]:
 
 
 def bootstrap(records: Records, seed: int = 0) -> Values:
-    """Give each metric's values over the resamples, (R,) each."""
+    """Give each metric's values over the resamples, (R,) each.
+
+    A mean over classes is taken of the resamples that have every class of the split: without the rare ones, which are
+    often the worst, it would be another, larger figure. With too few of such resamples it has no values.
+    """
     pieces: dict[str, list[Array]] = {}
     for weights in drawn(len(records), resamples(len(records)), seed):
+        whole = _has_every_class(records, weights)
         for name, values in weighted(records, weights).items():
-            pieces.setdefault(name, []).append(values)
+            pieces.setdefault(name, []).append(values[whole] if name in OVER_CLASSES else values)
+    for name in OVER_CLASSES & pieces.keys():
+        if sum(map(len, pieces[name])) < FEWEST_WHOLE:
+            pieces[name] = [np.full(1, np.nan)]
     return {name: np.concatenate(values) for name, values in pieces.items()}
+
+
+def _has_every_class(records: Records, weights: Array) -> Array:
+    """Say which resamples (R,) hold each class, or a true case of each label, that the samples hold."""
+    if records.kind == "class" and "target" in records:
+        there = _grouped(weights, records["target"], 1 + int(records["target"].max()))
+    elif records.kind == "labels" and "truth" in records:
+        there = _sum(weights, records["truth"].astype(np.float32)).T
+    elif records.kind == "mask" and "rows" in records:
+        there = _sum(weights, (records["rows"] > 0).astype(np.float32)).T
+    else:
+        return np.ones(weights.shape[1], bool)
+    met = there.any(1)
+    return np.asarray((there[met] > 0).all(0))
 
 
 def interval(values: Array) -> Interval | None:
