@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from inside import run, stop_at, weights
+from inside import run, same, stop_at, weights
 
 SETTINGS = ("--target", "kind", "--model", "linear", "--batch-size", 16, "--set", "loop.checkpoint_steps=2",
             "--set", "source.group=who")  # fmt: skip
@@ -46,6 +46,26 @@ def test_a_run_does_not_go_on_with_other_labels(stopped):
     run("train", "--resume", "half", "--quiet", cwd=stopped)
 
 
+@pytest.mark.parametrize(("schedule", "code"), [("cosine", 2), ("constant", 0)])
+def test_more_epochs_are_another_recipe_where_the_schedule_follows_their_number(
+    tmp_path, monkeypatch, schedule, code
+):
+    table(tmp_path)
+    words = ("train", "data.csv", *SETTINGS, "--epochs", 3, "--set", f"trainer.schedule={schedule}", "--quiet")
+    with monkeypatch.context() as patched:
+        stop_at(patched, STEPS)
+        run(*words, "--name", "half", cwd=tmp_path, code=143)
+    path = tmp_path / "runs" / "half" / "recipe.toml"
+    text = path.read_text(encoding="utf-8")
+    assert "epochs = 3\n" in text
+    path.write_text(text.replace("epochs = 3\n", "epochs = 4\n"), encoding="utf-8")
+    said = run("train", "--resume", "half", "--quiet", cwd=tmp_path, code=code).err
+    assert ("was changed since the checkpoint: loop.epochs" in said) is (code == 2)
+    if not code:
+        run("train", path, "--name", "again", "--quiet", cwd=tmp_path)
+        assert same(path.parent, tmp_path / "runs" / "again")
+
+
 def test_runs_on_other_labels_have_no_mean(tmp_path):
     table(tmp_path)
     words = ("train", "data.csv", *SETTINGS, "--epochs", 1, "--name", "many", "--quiet")
@@ -78,7 +98,7 @@ def test_files_that_lost_their_end_are_gone_on_with(stopped):
     assert len(losses) == len(others)
     assert 1 <= lost.sum() <= 2
     assert losses[~lost].tobytes() == others[~lost].tobytes()  # each at its step's place
-    assert all(value.tobytes() == weights(whole)[name].tobytes() for name, value in weights(half).items())
+    assert same(half, whole)
     assert "loss" not in [part["where"] for part in json.loads(run("runs", "why", "half", "whole", "--json",
                                                                   cwd=stopped).out)["partings"]]  # fmt: skip
 

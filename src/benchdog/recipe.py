@@ -178,7 +178,7 @@ def with_options(recipe: Recipe, **options: Any) -> Recipe:
 
 
 def same_recipe(was: Mapping[str, Any] | None, recipe: Recipe, folder: Path) -> None:
-    """See that a run goes on by the recipe that it began with; more epochs are the same recipe.
+    """See that a run goes on by the recipe that it began with; more epochs are the same where nothing follows them.
 
     Args:
         was: what `fixed` gave then; None when nobody wrote it down.
@@ -187,6 +187,8 @@ def same_recipe(was: Mapping[str, Any] | None, recipe: Recipe, folder: Path) -> 
         BadUsage: keys differ; names them.
     """
     now = fixed(recipe, folder)
+    if was is not None and "loop.epochs" not in was:  # nothing followed it, or an older version didn't keep it
+        now.pop("loop.epochs", None)
     keys = [key for key in {**was, **now} if was.get(key) != now.get(key)] if was is not None else []
     if keys:
         raise BadUsage(
@@ -236,6 +238,8 @@ def fixed(recipe: Recipe, folder: Path) -> dict[str, Any]:
         told |= {f"{kind}.{key}": value for key, value in named[kind].items()}
     if named["start"]["weights"]:
         told |= {f"start.{key}": value for key, value in named["start"].items()}
+    if _follows_length(recipe.trainer.options):
+        told["loop.epochs"] = named["loop"]["epochs"]
     told["loop.batch_size"] = named["loop"]["batch_size"]
     if named["loop"]["mixing"] == "allow":  # else pieces are the same mathematics, and may change
         told["loop.accumulate"] = named["loop"]["accumulate"]
@@ -243,6 +247,12 @@ def fixed(recipe: Recipe, folder: Path) -> dict[str, Any]:
     told |= {f"loader.{key}": named["loader"][key] for key in ("augment", "seed")}
     plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
     return plain
+
+
+def _follows_length(options: Mapping[str, Any]) -> bool:
+    """Say whether steps depend on how many there will be: a schedule, a warm-up by share, swa."""
+    scheduled = options.get("schedule", "constant") not in ("constant", "plateau")
+    return scheduled or 0 < float(options.get("warmup") or 0) < 1 or options.get("average") == "swa"
 
 
 def with_ranks(recipe: Recipe, ranks: int) -> Recipe:
