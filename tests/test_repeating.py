@@ -23,6 +23,8 @@ def test_the_spread_of_figures():
     assert told["deviation"] == pytest.approx(0.05)
     assert told["interval"] == pytest.approx([low, high], rel=1e-5)
     assert spread([0.5])["interval"] is None
+    assert spread([0.99, 0.9], fraction=True)["interval"][1] == 1.0 < spread([0.99, 0.9])["interval"][1]
+    assert spread([99.0, 90.0], fraction=True)["interval"] == spread([99.0, 90.0])["interval"]
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import files, formats, judging, naming, pipeline
+from benchdog import files, formats, judging, naming, pipeline, resampling
 from benchdog.api import TrainerInfo
 from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
 from benchdog.layers import Given
+from benchdog.measuring import SHARES
 from benchdog.plugins import Plugins
 from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
 from benchdog.report.facts import read
@@ -24,6 +25,8 @@ from benchdog.run import Run, check_name
 from benchdog.settle import settle
 
 SUFFIX = ".repeats.json"
+FRACTIONS = resampling.OVER_CLASSES | SHARES | {"micro_f1", "pixel_accuracy", "hamming", "hamming_loss"}
+"""Metrics between 0 and 1."""
 
 Discover = Callable[[tuple[str, ...]], Plugins]
 
@@ -134,19 +137,26 @@ def _judged(folder: Path, plugins_of: Discover) -> dict[str, Any]:
 def summarise(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Give {"split", "monitor", "better", "runs", "metrics": {name: {"mean", "deviation", "interval", "values"}}}."""
     names = [name for name in lines[0]["metrics"] if all(name in line["metrics"] for line in lines)]
-    told = {name: spread([line["metrics"][name] for line in lines]) for name in names}
+    told = {name: spread([line["metrics"][name] for line in lines], name in FRACTIONS) for name in names}
     shared = {key: lines[0][key] for key in ("split", "monitor", "better")}
     return {**shared, "runs": [{k: v for k, v in line.items() if k not in shared} for line in lines], "metrics": told}
 
 
-def spread(values: list[float]) -> Mapping[str, Any]:
-    """Give mean, standard deviation and the 95 % interval of the mean by Student's t (from 2 values on)."""
+def spread(values: list[float], fraction: bool = False) -> Mapping[str, Any]:
+    """Give mean, standard deviation and the 95 % interval of the mean by Student's t (from 2 values on).
+
+    Args:
+        fraction: the values lie between 0 and 1, and so does the interval.
+    """
     mean = float(np.mean(values))
     if len(values) < 2:
         return {"mean": mean, "deviation": None, "interval": None, "values": values}
     deviation = float(np.std(values, ddof=1))
     half = student(len(values) - 1) * deviation / math.sqrt(len(values))
-    return {"mean": mean, "deviation": deviation, "interval": [mean - half, mean + half], "values": values}
+    low, high = mean - half, mean + half
+    if fraction and min(values) >= 0 and max(values) <= 1:  # a stranger's accuracy may be in per cent
+        low, high = max(low, 0.0), min(high, 1.0)
+    return {"mean": mean, "deviation": deviation, "interval": [low, high], "values": values}
 
 
 SMALL = (
