@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from benchdog.api import BadUsage
-from benchdog.builtin.trainers.averages import Ema, Swa
+from benchdog.builtin.trainers.averages import Ema, Swa, make_average
 from benchdog.builtin.trainers.optimisers import make_limit, make_optimiser
 from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.builtin.trainers.recomputing import blocks
@@ -140,6 +140,11 @@ def test_ema_and_swa_are_the_averages_that_they_say():
     again.load_state_dict(ema.state_dict())
     assert again.count == 12
     assert torch.equal(again.model[0].weight, ema.model[0].weight)
+
+
+@pytest.mark.parametrize(("epochs", "start"), [(1, 0), (2, 0), (4, 2), (8, 6), (20, 15)])
+def test_swa_averages_two_epochs_at_least(epochs, start):
+    assert make_average(Options(average="swa"), net(), epochs).start == start
 
 
 def test_limits_hold():

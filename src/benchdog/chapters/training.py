@@ -102,7 +102,9 @@ class Training:
         lines += [self._head(), indented(self._step(), 4)]
         monitor, better = self.parts.task.monitor, self.parts.task.better
         if self.options.average == "swa":
-            start = round(self.options.swa_start * self.loop.epochs)
+            from benchdog.builtin.trainers.averages import swa_start
+
+            start = swa_start(self.options, self.loop.epochs)
             lines.append(f"follow(average, model, 1 / max(1, epoch + 1 - {start}))")
         lines.append(f"metrics = evaluate({self.average}, x_valid, y_valid)")
         if self.every == "epoch":

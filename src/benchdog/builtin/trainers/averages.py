@@ -99,10 +99,15 @@ def tensors(model: nn.Module) -> list[Tensor]:
     return [*model.parameters(), *model.buffers()]
 
 
+def swa_start(options: Options, epochs: int) -> int:
+    """Give the epochs before swa begins to average: of a short run, too, two are averaged."""
+    return max(0, min(round(options.swa_start * epochs), epochs - 2))
+
+
 def make_average(options: Options, model: nn.Module, epochs: int) -> Plain:
     """Build the average that the options ask for."""
     if options.average == "ema":
         return Ema(model, options.ema_decay)
     if options.average == "swa":
-        return Swa(model, round(options.swa_start * epochs))
+        return Swa(model, swa_start(options, epochs))
     return Plain(model)

@@ -41,7 +41,11 @@ class Supervised:
         Doc("Judge and keep averaged weights: ema over steps, swa over the last epochs."),
     ] = "none"
     ema_decay: Annotated[float, Doc("How much of the average an ema keeps per step."), Bounds(ge=0, lt=1)] = 0.999
-    swa_start: Annotated[float, Doc("Share of the epochs before swa begins to average."), Bounds(ge=0, lt=1)] = 0.75
+    swa_start: Annotated[
+        float,
+        Doc("Share of the epochs before swa begins to average; at least the last two are averaged."),
+        Bounds(ge=0, lt=1),
+    ] = 0.75
     recompute: Annotated[
         bool, Doc("Compute the blocks' inner values again for the backward pass: less memory, more time.")
     ] = False
