@@ -131,6 +131,22 @@ def test_the_page_is_complete_in_itself_and_links_the_runs(place):
     assert page.count("<svg") >= 4
 
 
+def test_in_a_small_space_no_values_are_tried_twice(tmp_path):
+    words = ["tune", "digits", "--model", "linear", "--epochs", 1, "--pruner", "none"]
+    choices = ["--space", "trainer.lr=[0.001, 0.01]", "--space", "loop.batch_size={ low = 64, high = 65 }"]
+    _, err = bench(*words, *choices, "--trials", 3, "--study", "some", cwd=tmp_path)
+    assert len(told(tmp_path, "some")["trials"]) == 3  # of four: TPE chooses
+    _, err = bench("tune", "--resume", "some", "--trials", 9, cwd=tmp_path)
+    values = chosen(told(tmp_path, "some"))
+    assert sorted({(v["trainer.lr"], v["loop.batch_size"]) for v in values}) == [
+        (0.001, 64), (0.001, 65), (0.01, 64), (0.01, 65),
+    ]  # fmt: skip
+    _, err = bench(*words, *choices, "--trials", 6, "--study", "all", cwd=tmp_path)
+    values = chosen(told(tmp_path, "all"))
+    assert len(values) == len({(v["trainer.lr"], v["loop.batch_size"]) for v in values}) == 4
+    assert "all 4 combinations of values were tried" in err
+
+
 def test_trials_judged_on_other_samples_are_not_ranked(tmp_path):
     (tmp_path / "points.csv").write_text(
         "\n".join(["x,y", *(f"{i * 37 % 101}.5,{i * 7 % 11}.25" for i in range(100))]), encoding="utf-8"
@@ -167,7 +183,7 @@ def test_when_all_fail_the_exit_code_says_so(place):
         cwd=place,
         code=1,
     )
-    assert "None of 2 trials has a result. The first one: The loss is nan" in err
+    assert "None of 2 trials has a result. The first one: The loss is " in err
     assert not (place / "runs" / "bad" / "best.toml").exists()
 
 
@@ -193,7 +209,7 @@ def test_a_mistake_is_told_before_anything_is_made(place, words, said):
 
 
 def test_poor_trials_are_pruned_and_their_runs_are_whole(place):
-    space = ["--space", "trainer.lr=[1e-6, 1e-2]", "--sampler", "random"]
+    space = ["--space", "trainer.lr=[1e-2, 2e-2, 1e-6, 2e-6, 3e-6, 4e-6]"]
     more = ["--set", "tune.startup=2", "--set", "tune.warmup=1", "--seed", 3]
     bench(
         *("tune", "digits", "--model", "linear", "--epochs", 6, "--trials", 6, "--study", "cut", *space, *more),
@@ -209,8 +225,8 @@ def test_poor_trials_are_pruned_and_their_runs_are_whole(place):
         assert 1 < facts["epochs_done"] < 6
         assert (folder / "artifact" / "artifact.json").is_file()
         assert "to end after epoch" in (folder / "log.txt").read_text(encoding="utf-8")
-        assert trial["values"]["trainer.lr"] == 1e-6
-    assert document["best"]["values"]["trainer.lr"] == 1e-2
+        assert trial["values"]["trainer.lr"] < 1e-3
+    assert document["best"]["values"]["trainer.lr"] > 1e-3
 
 
 def wait_for(process: subprocess.Popen[str], ready, seconds: float = 200) -> None:

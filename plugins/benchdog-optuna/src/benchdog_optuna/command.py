@@ -113,6 +113,9 @@ def _show(folder: Folder, told: dict[str, Any], quiet: bool, as_json: bool) -> N
             for trial in done[:SHOWN]
         ]
         typer.echo(columns(rows, ["trial", told["metric"], *keys]))
+        every = folder.space.combinations(len(told["trials"]))
+        if every is not None and len(every) == len(told["trials"]):
+            say(f"all {len(every)} combinations of values were tried")
         say(f"page:   {short(folder.path / 'tune.html')}")
         say(f"recipe: {short(folder.path / 'best.toml')}, that of {best['run']}")
         say(f"judge it on test: benchdog evaluate {short(folder.run_of(best['number']))}")

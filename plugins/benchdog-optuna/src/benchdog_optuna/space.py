@@ -78,6 +78,17 @@ class Dimension:
         """Take a value in the form that Optuna keeps."""
         return json.loads(str(stored)) if isinstance(self.within, Choices) else stored
 
+    def values(self, most: int) -> Sequence[Value] | None:
+        """Give all its values; None when there are more than `most`."""
+        within = self.within
+        if isinstance(within, Choices):
+            found: Sequence[Value] = within.choices
+        elif self.whole:
+            found = range(int(within.low), int(within.high) + 1, int(within.step or 1))
+        else:
+            return None
+        return found if len(found) <= most else None
+
     def examples(self) -> Sequence[Value]:
         """Give the values that show whether all would be valid: the ends, or every choice."""
         return self.within.choices if isinstance(self.within, Choices) else (self.within.low, self.within.high)
@@ -122,6 +133,22 @@ class Space(dict[str, Dimension]):
             if dimension.applies(values):
                 values[key] = dimension.suggest(trial)
         return values
+
+    def combinations(self, most: int) -> list[dict[str, Value]] | None:
+        """Give all combinations of values; None when there are more than `most`."""
+        found: list[dict[str, Value]] = [{}]
+        for key, dimension in self.items():
+            values = dimension.values(most)
+            if values is None:
+                return None
+            found = [
+                more
+                for each in found
+                for more in ([{**each, key: value} for value in values] if dimension.applies(each) else [each])
+            ]
+            if len(found) > most:
+                return None
+        return found
 
     def of(self, stored: Mapping[str, Any]) -> dict[str, Value]:
         """Read a trial's values, as Optuna keeps them."""

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
+FEW = 20
+"""Combinations of values that are tried in their order where no number of trials is given."""
 WORKER = "process"
 """The attribute of a trial that names the process which carries it out."""
 
@@ -89,9 +91,26 @@ class Trials:
                 return None
             if self.limits.until and time.time() >= self.limits.until:
                 return None
+            if (untried := self._untried(begun)) is not None:
+                if not untried:
+                    return None
+                if len(begun) == len(there):  # nothing waits that was put there
+                    self.study.enqueue_trial(untried[0])
             self.study.sampler = self.folder.sampler(len(begun))
             trial = self.study.ask()
             return trial, self._begun(trial), {}
+
+    def _untried(self, begun: Sequence[FrozenTrial]) -> list[dict[str, Any]] | None:
+        """Give the combinations of values that no trial has had; None where there are too many to try all.
+
+        A recipe and its seed give the same bits twice, so a second trial of the same values tells nothing.
+        """
+        space = self.folder.space
+        every = space.combinations(self.limits.trials or FEW)
+        if every is None:
+            return None
+        had = [space.of(old.params) for old in begun]
+        return [{key: space[key].stored(value) for key, value in each.items()} for each in every if each not in had]
 
     def _begun(self, trial: Trial) -> dict[str, Any]:
         """Take a trial for this process and choose its values."""
