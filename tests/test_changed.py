@@ -103,10 +103,10 @@ def test_files_that_lost_their_end_are_gone_on_with(stopped):
                                                                   cwd=stopped).out)["partings"]]  # fmt: skip
 
 
-@pytest.mark.parametrize("key", ["status", "epochs_done", "best"])
-def test_facts_that_lack_a_part_are_told(stopped, key):
+@pytest.mark.parametrize(("key", "status"), [("status", ""), ("epochs_done", "finished"), ("best", "finished")])
+def test_facts_that_lack_a_part_are_told(stopped, key, status):
     path = stopped / "runs" / "half" / "run.json"
-    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts = {**json.loads(path.read_text(encoding="utf-8")), "status": status}
     del facts[key]
     path.write_text(json.dumps(facts), encoding="utf-8")
     said = run("train", "--resume", "half", "--quiet", cwd=stopped, code=5).err

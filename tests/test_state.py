@@ -1,6 +1,7 @@
 """Training state on disk: what goes in comes out, to the bit and in the same memory order, or is refused."""
 
 import math
+import signal
 import struct
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from torch import nn
 
 from benchdog import state
@@ -324,3 +326,17 @@ def test_every_optimiser_of_torch_can_be_stored_and_goes_on(tmp_path, name):
         step(layer, optimiser, number)
         step(other, restored, number)
     assert torch.equal(layer.weight, other.weight)
+
+
+def test_a_signal_that_comes_while_a_file_is_read_is_no_damage(tmp_path, monkeypatch):
+    state.write(tmp_path / "a.safetensors", {"x": torch.ones(3)})
+
+    def interrupted(path, framework):
+        signal.raise_signal(signal.SIGINT)  # raised in there, it would be taken for a fault of the file
+        return safe_open(path, framework=framework)
+
+    monkeypatch.setattr(state, "safe_open", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        state.read(tmp_path / "a.safetensors")
+    assert signal.getsignal(signal.SIGINT) is before

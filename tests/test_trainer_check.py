@@ -35,7 +35,7 @@ AMISS = {
     "texts": (["trainer.schedule=MultiStepLR", f"{OPTIONS}={{ milestones = ['a'] }}"], "milestones is 'a'"),
     "endless warm-up": (["trainer.warmup=inf"], "endlessly many steps, the run has 40"),
     "no part": (['trainer.freeze=["nope"]'], "no parameter fits 'nope'"),
-    "no layer": (["trainer.lora=2", 'trainer.lora_layers=["nope"]'], "fits ['nope']"),
+    "no layer": (["trainer.lora=2", 'trainer.lora_layers=["nope"]'], "no layer fits 'nope'"),
 }
 
 

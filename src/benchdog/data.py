@@ -42,6 +42,7 @@ class Data:
     splits: dict[str, Samples | Reader]
     resident: dict[str, Resident] = field(default_factory=dict)
     ready: set[str] = field(default_factory=set)
+    settled: bool = False
     _workers: dict[str, Workers] = field(default_factory=dict)
     _stream_workers: StreamWorkers | None = None
 
@@ -153,6 +154,7 @@ class Data:
             ]
             data.inputs = tuple(torch.cat(column) for column in zip(*parts, strict=True))
             self.ready.add(name)
+        self.settled = True
 
     def workers(self, name: str, recipe: Recipe) -> Workers:
         """Give the loader of a split that isn't in memory; its processes stay for the whole run."""

@@ -32,7 +32,7 @@ def keep(folder: Path, data: Data) -> None:
         BadData: the run has some, of other samples.
     """
     path = folder / FILE
-    if not data.resident:
+    if not data.resident or data.settled:
         return
     if path.is_file():
         check(folder, data.resident)

@@ -23,8 +23,8 @@ from benchdog.plugins import Plugins
 
 LONGEST = 200  # bytes of a run's name: file systems hold 255
 NOT_IN_NAMES = '/\\:*?"<>|'
-NEEDED = ("name", "status", "created", "epochs_done", "steps_done", "best")
-"""What every run's facts have."""
+NEEDED, DONE = ("name", "status"), ("epochs_done", "steps_done", "best")
+"""What every run's facts have, and a finished one's."""
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "pluggy", "pydantic", "typer")
 
 
@@ -98,7 +98,8 @@ class Run:
             raise BadData(f"{folder / 'run.json'} describes no run.", "The file is damaged: train again.")
         again = f"Train it again: benchdog train {folder / 'recipe.toml'}"
         formats.check(facts.get("format"), formats.RUN, folder / "run.json", again, facts.get("benchdog"))
-        if missing := [key for key in NEEDED if key not in facts]:
+        needed = (*NEEDED, *DONE) if facts.get("status") == "finished" else NEEDED
+        if missing := [key for key in needed if key not in facts]:
             raise BadData(f"{folder / 'run.json'} has no {missing[0]!r}.", f"The file is damaged. {again}")
         return cls(folder, facts)
 

@@ -37,6 +37,24 @@ def heeded() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Let signals wait for the end of foreign code that would take what they raise for a fault of a file."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda sent, frame: came.append(sent)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
 class Signals:
     """Turns Ctrl-C and SIGTERM into a flag that the next step sees; a second one ends at once."""
 
