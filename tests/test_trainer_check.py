@@ -121,7 +121,7 @@ def test_an_optimiser_is_tried_on_a_step(tmp_path):
 
 
 @pytest.mark.parametrize("options", ["", "{ total_steps = 40 }"])
-def test_a_run_resumed_for_more_epochs_says_that_its_schedule_is_too_short(tmp_path, options):
+def test_a_run_whose_schedule_follows_its_length_is_not_resumed_for_more_epochs(tmp_path, options):
     words = ["--set", "trainer.schedule=one-cycle", *(["--set", f"{OPTIONS}={options}"] if options else [])]
     run("train", *QUICK, "--name", "mine", *words, "--quiet", cwd=tmp_path)
     folder = tmp_path / "runs" / "mine"
@@ -131,7 +131,7 @@ def test_a_run_resumed_for_more_epochs_says_that_its_schedule_is_too_short(tmp_p
     assert "epochs = 2\n" in recipe
     (folder / "recipe.toml").write_text(recipe.replace("epochs = 2\n", "epochs = 4\n"), encoding="utf-8")
     told = run("train", "--resume", "mine", cwd=tmp_path, code=2).err
-    assert "ends at step 40; the run has 80" in told
+    assert "was changed since the checkpoint: loop.epochs" in told
 
 
 @pytest.mark.parametrize("name", ["mine", "runs/mine", "./runs/mine/"])

@@ -45,14 +45,14 @@ def held() -> Iterator[None]:
         return
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda sent, frame: came.append(sent)) for number in numbers}
+    before = {number: signal.signal(number, lambda caught, frame: came.append(caught)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
+        for sent in came:
+            signal.raise_signal(sent)
 
 
 class Signals:
