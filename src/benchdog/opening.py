@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -134,8 +135,9 @@ def no_number(answer: Answer) -> bool:
             return any(map(within, value.values()))
         if isinstance(value, list | tuple):
             return any(map(within, value))
-        kind = getattr(value, "dtype", np.dtype(type(value)) if isinstance(value, float) else None)
-        return kind is not None and kind.kind == "f" and bool(np.isnan(value).any())
+        if isinstance(value, np.ndarray):
+            return value.dtype.kind == "f" and bool(np.isnan(value).any())
+        return isinstance(value, float | np.floating) and math.isnan(value)
 
     return within(answer.values)
 

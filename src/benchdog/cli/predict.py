@@ -161,10 +161,11 @@ def _answered(opened: Opened, batch: list[Sample], counts: Counts, told: bool) -
     from benchdog.opening import NO_NUMBER, no_number
 
     answers = opened.answers_to([sample.arrays for sample in batch], [sample.id for sample in batch])
-    for each in filter(no_number, answers):
-        counts.bad.append(Unreadable(each.id, NO_NUMBER))
-        say(f"{each.id}: {NO_NUMBER}")
     kept = [not no_number(each) for each in answers]
+    for each, good in zip(answers, kept, strict=True):
+        if not good:
+            counts.bad.append(Unreadable(each.id, NO_NUMBER))
+            say(f"{each.id}: {NO_NUMBER}")
     batch, answers = list(compress(batch, kept)), list(compress(answers, kept))
     counts.good += len(batch)
     if not opened.meta.get("ranges"):
