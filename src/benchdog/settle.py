@@ -28,6 +28,8 @@ from benchdog.tensors import Report
 from benchdog.transforms import Transform, with_codes
 from benchdog.view import generated
 
+FITTED = "fitted.safetensors"
+
 
 @dataclass(slots=True)
 class Parts:
@@ -100,10 +102,10 @@ class Parts:
             BadData: the data is another than that; its sizes matter only to a run that goes on.
             BadUsage: the recipe was changed since, and the run is to go on.
         """
-        stored = folder / "fitted.safetensors"
+        stored = folder / FITTED
         now = origin.described(self.spec, self.data.preprocess, self.data.sizes())
         fit_task = getattr(self.task, "fit", None)
-        if stored.is_file():
+        if fitted(folder):
             tree = state.read(stored)
             if going_on:
                 same_recipe(tree.get("recipe"), self.recipe, folder)
@@ -119,6 +121,11 @@ class Parts:
             fit_task(target for _, target in self.data.chunks("train"))
         tree = {"transform": self.transform.state_dict(), "task": self.task.state() if fit_task else {}}  # type: ignore[attr-defined]
         state.write(stored, {**tree, "data": now, "recipe": fixed(self.recipe, folder)})
+
+
+def fitted(folder: Path) -> bool:
+    """Say whether a run's transform and task were fitted: it goes on, then."""
+    return (folder / FITTED).is_file()
 
 
 def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | None = None) -> Parts:

@@ -26,7 +26,7 @@ from benchdog.recipe import with_options
 from benchdog.replay import Replay, diverged
 from benchdog.run import Run
 from benchdog.session import Session
-from benchdog.settle import Parts, again
+from benchdog.settle import Parts, again, fitted
 from benchdog.signals import Signals
 from benchdog.stages import stages
 
@@ -50,9 +50,11 @@ def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[di
         if parts.data.fits(recipe.loader.memory):
             for name in ("train", "valid"):
                 parts.data.load(name)
+        going_on = fitted(run.folder)
         parts.fit(run.folder)
         if rank == 0:
-            origin.same_samples(run, parts.data)
+            if going_on:
+                origin.same_samples(run, parts.data)
             prints.keep(run.folder, parts.data)
         transform = parts.transform.to(device.torch_device)
         parts.data.settle(transform, device, raw=("train",) if parts.augment else ())
