@@ -21,10 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchdog import formats
+from benchdog.system import format_versions
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"
-NUMBER = max(formats.ARTIFACT, formats.EXPORT, formats.RUN, formats.CHECKPOINT)
+NUMBER = max(format_versions.ARTIFACT, format_versions.EXPORT, format_versions.RUN, format_versions.CHECKPOINT)
 BENCHDOG = (sys.executable, "-m", "benchdog")
 SETTINGS = (
     "model.hidden=[8]", "trainer.schedule=cosine", "trainer.average=ema", "trainer.compile=no", "loop.log_every=20",

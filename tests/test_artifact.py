@@ -173,7 +173,7 @@ def test_a_folder_cannot_choose_what_code_is_run(copy, plugins, tmp_path):
     change(copy, task=code)
     with pytest.raises(Refused, match=r"The task .* is code that no plugin offers"):
         artifact.open_model(copy, plugins)
-    change(copy, task=plain, runner="benchdog.files:shutil.rmtree")
+    change(copy, task=plain, runner="benchdog.system.files:shutil.rmtree")
     with pytest.raises(NotAvailable, match="is the runner of no trainer"):
         artifact.open_model(copy, plugins)
     assert not (tmp_path / "ran").exists()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchdog import checks, facts, kernels
-from benchdog.facts import Cards, Folder, Interpreter, Torch
+from benchdog import checks, kernels
 from benchdog.kernels import Kernel
+from benchdog.system import machine
+from benchdog.system.machine import Cards, Folder, Interpreter, Torch
 
 CPU = Interpreter(
     executable="/e/python", version="3.11.7", prefix="/e", torch=Torch(version="2.13.0+cpu", path="/e/t")
@@ -150,7 +151,7 @@ def test_without_a_kernel_for_this_python_doctor_says_how_to_make_one():
 
 
 def test_this_interpreter_is_seen_whole():
-    this = facts.interpreter()
+    this = machine.interpreter()
     assert this.error == ""
     assert this.prefix == sys.prefix
     assert this.torch
@@ -161,7 +162,7 @@ def test_this_interpreter_is_seen_whole():
 def test_a_torch_that_kills_the_process_is_a_finding(tmp_path, monkeypatch):
     (tmp_path / "torch.py").write_text("import os\nos._exit(132)\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    this = facts.interpreter()
+    this = machine.interpreter()
     assert "132" in this.error
     assert this.torch
     assert this.torch.path == str(tmp_path / "torch.py")
@@ -171,15 +172,15 @@ def test_a_torch_that_kills_the_process_is_a_finding(tmp_path, monkeypatch):
 def test_a_torch_that_raises_is_a_finding(tmp_path, monkeypatch):
     (tmp_path / "torch.py").write_text("raise OSError('libgomp is missing')\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert "libgomp is missing" in facts.interpreter().error
+    assert "libgomp is missing" in machine.interpreter().error
 
 
 def test_no_python_there():
-    assert facts.interpreter("/nowhere/python", load=False).error
+    assert machine.interpreter("/nowhere/python", load=False).error
 
 
 def test_a_folder_that_is_not_there_is_left_alone(tmp_path):
-    place = facts.folder(tmp_path / "a" / "b")
+    place = machine.folder(tmp_path / "a" / "b")
     assert not place.exists
     assert place.problem == ""
     assert place.free
@@ -188,8 +189,8 @@ def test_a_folder_that_is_not_there_is_left_alone(tmp_path):
 
 def test_a_folder_behind_a_file_is_a_problem(tmp_path):
     (tmp_path / "a").write_bytes(b"12345")
-    assert "is a file" in facts.folder(tmp_path / "a" / "b").problem
-    assert facts.size_of(tmp_path) == 5
+    assert "is a file" in machine.folder(tmp_path / "a" / "b").problem
+    assert machine.size_of(tmp_path) == 5
 
 
 def test_cards_on_the_bus(tmp_path):
@@ -201,7 +202,7 @@ def test_cards_on_the_bus(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "vendor").write_text(f"{vendor}\n", encoding="ascii")
         (tmp_path / name / "class").write_text(f"{kind}\n", encoding="ascii")
-    assert facts._on_the_bus(facts.NVIDIA, tmp_path) == ["a"]
+    assert machine._on_the_bus(machine.NVIDIA, tmp_path) == ["a"]
 
 
 def test_kernels_are_found_where_jupyter_keeps_them(tmp_path, monkeypatch):
@@ -234,12 +235,12 @@ def test_a_bare_python_means_the_environment_of_the_kernel(tmp_path):
 
 
 def test_memory_and_sizes_are_readable():
-    total, available = facts.memory()
+    total, available = machine.memory()
     assert total
     assert available is None or 0 <= available <= total
-    assert facts.readable(512_000_000) == "512 MB"
-    assert facts.readable(None) == "unknown"
-    assert facts.readable(12) == "12 bytes"
+    assert machine.readable(512_000_000) == "512 MB"
+    assert machine.readable(None) == "unknown"
+    assert machine.readable(12) == "12 bytes"
 
 
 def test_each_module_is_named_with_all_that_it_loads_by_itself(tmp_path, monkeypatch):
@@ -253,5 +254,5 @@ def test_each_module_is_named_with_all_that_it_loads_by_itself(tmp_path, monkeyp
     for name, text in texts.items():
         (tmp_path / f"mod_{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = facts.loads([f"mod_{name}" for name in texts], ("colorsys", "wave"))
+    found = machine.loads([f"mod_{name}" for name in texts], ("colorsys", "wave"))
     assert found == {"mod_one": ("colorsys",), "mod_both": ("colorsys", "wave")}

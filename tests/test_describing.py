@@ -9,11 +9,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import trained
-from benchdog import files
 from benchdog.errors import BadData, BadUsage, NotAvailable
 from benchdog.opening import open_model
 from benchdog.plugins import Plugins
 from benchdog.rebuild import Rebuilt
+from benchdog.system import files
 
 
 @pytest.fixture(scope="module")

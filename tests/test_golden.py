@@ -9,7 +9,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from benchdog import formats
+from benchdog.system import format_versions
 from inside import run
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -41,7 +41,7 @@ def agree(answers, golden):
 
 
 def test_there_is_a_folder_of_this_version():
-    this = {formats.ARTIFACT, formats.EXPORT, formats.RUN, formats.CHECKPOINT}
+    this = {format_versions.ARTIFACT, format_versions.EXPORT, format_versions.RUN, format_versions.CHECKPOINT}
     assert max(this) in NUMBERS
     assert list(range(1, max(this) + 1)) == NUMBERS
     size = sum(path.stat().st_size for path in GOLDEN.rglob("*") if path.is_file())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchdog.documents import Lines, followed
+from benchdog.system.json_output import Lines, followed
 from conftest import Bench
 from inside import run, stop_at
 

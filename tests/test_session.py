@@ -6,7 +6,7 @@ import pytest
 
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
-from benchdog.signals import Signals
+from benchdog.system.signals import Signals
 from inside import run, same, stop_at
 
 TRAINER = '''

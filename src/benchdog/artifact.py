@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from benchdog import __version__, card, files, formats, marks
+from benchdog import __version__, card
 from benchdog.api import Preprocess, Raw, Spec, Trained
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable
 from benchdog.opening import GRAPH, GRAPH_EXPORTER, Opened, declared_runner, hashes, open_model, runner_of
@@ -20,6 +20,7 @@ from benchdog.plugins import Plugins
 from benchdog.rebuild import WEIGHTS
 from benchdog.samples import covering
 from benchdog.samples import write as write_samples
+from benchdog.system import files, format_versions, signing
 from benchdog.verifying import verify
 from benchdog.view import View
 
@@ -63,7 +64,7 @@ def save(
     """
     with files.fresh_folder(folder) as place:
         meta: dict[str, Any] = {
-            "format": formats.ARTIFACT,
+            "format": format_versions.ARTIFACT,
             "kind": "artifact",
             "benchdog": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -99,7 +100,7 @@ def save(
             meta["graph"] = _write_graph(view, place, plugins)
         files.write_text(place / "README.md", card.write(meta, validated))
         meta["files"] = hashes(place, "artifact.json")
-        meta["machine"] = marks.mark(json.loads(json.dumps(meta)))
+        meta["machine"] = signing.mark(json.loads(json.dumps(meta)))
         files.write_json(place / "artifact.json", meta)
 
 

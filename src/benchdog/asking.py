@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchdog import paths
 from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
 from benchdog.layers import Given, Layer, UnknownKey, flags, local_plugins, read_toml
 from benchdog.plugins import Plugins
+from benchdog.system import paths
 
 
 class Discovers(Protocol):

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchdog import files
 from benchdog.errors import BadUsage, nearest
+from benchdog.system import files
 
 TEMPLATES = Path(__file__).parent / "templates"
 COMMON = "common"

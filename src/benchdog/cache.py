@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from benchdog import files, terminal
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
-from benchdog.paths import cache_dir
+from benchdog.system import files, terminal
+from benchdog.system.paths import cache_dir
 
 if TYPE_CHECKING:
     import requests

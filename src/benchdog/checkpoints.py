@@ -10,7 +10,7 @@ from typing import Any
 
 from benchdog import state
 from benchdog.errors import BadData, BenchdogError, Failed
-from benchdog.formats import OtherFormat
+from benchdog.system.format_versions import OtherFormat
 
 BEST = "best.safetensors"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from benchdog.facts import Cards, Folder, Interpreter, readable
+from benchdog.system.machine import Cards, Folder, Interpreter, readable
 
 if TYPE_CHECKING:
     from benchdog.found import Fault, Plugin

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchdog import files, origin, prints
+from benchdog import origin, prints
 from benchdog.bundling import Unbundled, defined
 from benchdog.chapters.augmenting import write_augmentation
 from benchdog.chapters.data import describe, write_data
@@ -30,6 +30,7 @@ from benchdog.plugins import Plugins
 from benchdog.recipe import Recipe, local_files, named_parts, read_resolved
 from benchdog.run import Run
 from benchdog.settle import Parts, reopen
+from benchdog.system import files
 
 FEW = 4
 """Samples on which the model's text is tried."""

@@ -13,19 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import (
-    baseline,
-    calibration,
-    files,
-    formats,
-    mistakes,
-    origin,
-    ranges,
-    resampling,
-    slices,
-    thresholds,
-    weighing,
-)
+from benchdog import baseline, calibration, mistakes, origin, ranges, resampling, slices, thresholds, weighing
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import Data
 from benchdog.decode import decode
@@ -35,6 +23,7 @@ from benchdog.measuring import Measuring
 from benchdog.records import Recorder
 from benchdog.settle import Parts
 from benchdog.stream import Plan, Position
+from benchdog.system import files, format_versions
 
 PAIRS = 2000
 PIECE = 128
@@ -154,7 +143,7 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = 
         seen.update(np.ascontiguousarray(target).tobytes())
     metrics, records = meter.value(), recorder.records()
     result: dict[str, Any] = {
-        "format": formats.RUN,
+        "format": format_versions.RUN,
         "split": split,
         "samples": count,
         "held_out": origin.held_out(data, split, seen.hexdigest()),
@@ -264,7 +253,7 @@ def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, A
     path = folder / "baseline.json"
     known = files.read_json(path)["splits"] if path.is_file() else {}
     known[split] = [{"name": line["name"], "metrics": _finite(line["metrics"])} for line in lines]
-    files.write_json(path, {"format": formats.RUN, "split": split, "lines": known[split], "splits": known})
+    files.write_json(path, {"format": format_versions.RUN, "split": split, "lines": known[split], "splits": known})
     return lines
 
 

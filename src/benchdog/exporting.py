@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchdog import __version__, errors, files, formats, marks
+from benchdog import __version__, errors
 from benchdog.api import ExporterInfo
 from benchdog.artifact import owner
 from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, Refused
 from benchdog.opening import hashes, locate, read_meta
 from benchdog.plugins import Plugins
+from benchdog.system import files, format_versions, signing
 
 TIMEOUT = 1800.0
 COPIED = ("run", "created", "task", "spec", "preprocess", "metrics", "ranges", "max_batch", "parameters")
@@ -83,7 +84,7 @@ def export(
         checked = _child({"job": "verify", "folder": str(fresh), **request}, timeout)
         _judge(name, checked["verification"])
         description = {
-            "format": formats.EXPORT,
+            "format": format_versions.EXPORT,
             "kind": "export",
             "benchdog": __version__,
             "exported": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -99,7 +100,7 @@ def export(
         }
         if hashes(fresh) != listed:
             raise Failed(f"The files of {name!r} changed while they were verified.", "Tell its author.")
-        description["machine"] = marks.mark(json.loads(json.dumps(description)))
+        description["machine"] = signing.mark(json.loads(json.dumps(description)))
         files.write_json(fresh / "export.json", description)
     plugins.emit("benchdog_artifact_exported", exporter=name, path=str(place))
     return {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchdog import facts
+from benchdog.system import machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,7 @@ class Kernel:
 
     name: str
     folder: str
-    python: facts.Interpreter
+    python: machine.Interpreter
 
 
 def jupyter() -> str:
@@ -32,14 +32,14 @@ def jupyter() -> str:
 def kernels(command: str = "") -> list[Kernel]:
     """Find the Python kernels that Jupyter offers, a name once, as Jupyter's own search order has it."""
     specs = dict(_kept()) | (dict(_listed(command)) if command else {})
-    asked: dict[str, facts.Interpreter] = {}
+    asked: dict[str, machine.Interpreter] = {}
     found = []
     for name, (folder, spec) in sorted(specs.items()):
         if str(spec.get("language", "")).lower() != "python" or not spec.get("argv"):
             continue
         program = started(str(spec["argv"][0]), folder)
         if program not in asked:
-            asked[program] = facts.interpreter(program, load=False)
+            asked[program] = machine.interpreter(program, load=False)
         found.append(Kernel(name=name, folder=str(folder), python=asked[program]))
     return found
 
@@ -90,7 +90,7 @@ def _kept() -> Iterator[tuple[str, tuple[Path, Mapping[str, Any]]]]:
 
 def _listed(command: str) -> Iterator[tuple[str, tuple[Path, Mapping[str, Any]]]]:
     """Ask Jupyter itself; nothing when it can't say."""
-    said = facts.answer_of([command, "kernelspec", "list", "--json"])
+    said = machine.answer_of([command, "kernelspec", "list", "--json"])
     if isinstance(said, str) or said.returncode != 0:
         return
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchdog import files
+from benchdog.system import files
 
 LINES, LOSSES = "metrics.jsonl", "losses.f32"
 RECORDS = {LINES: None, LOSSES: np.array(np.nan, "<f4").tobytes()}

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchdog import judging, paths, pipeline, report
+from benchdog import judging, pipeline, report
 from benchdog import run as runs
 from benchdog.api import Answer, Raw
 from benchdog.asking import ask
@@ -17,6 +17,7 @@ from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.inputs import Unreadable, raws
 from benchdog.layers import Given, flags, is_key, recipe_keys
 from benchdog.opening import Opened, open_model
+from benchdog.system import paths
 
 
 class TrainedRun:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import decode, describing, files, formats, marks, ranges, samples
+from benchdog import decode, describing, ranges, samples
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
 from benchdog.found import Found
 from benchdog.plugins import Plugins
 from benchdog.rebuild import WEIGHTS, Rebuilt, check_reference, preprocess_of
+from benchdog.system import files, format_versions, signing
 from benchdog.view import check_shapes
 
 GRAPH = "graph.pt2"
@@ -159,7 +160,7 @@ def open_model(path: Path, plugins: Plugins, trust: bool = False) -> Opened:
     folder, kind = locate(path)
     meta = read_meta(folder, kind)
     verify_files(folder, meta["files"])
-    trusted = trust or marks.made_here(meta)
+    trusted = trust or signing.made_here(meta)
     _load_own_files(folder, meta, plugins)
     check_reference("task", meta["task"]["name"], plugins, trusted)
     if kind == "export":
@@ -185,7 +186,7 @@ def _load_own_files(folder: Path, meta: Mapping[str, Any], plugins: Plugins) -> 
         if not (folder / "artifact.json").is_file():
             return
         meta = read_meta(folder, "artifact")
-    if not marks.made_here(meta):
+    if not signing.made_here(meta):
         return
     copies = [Path(file) for file in meta["recipe"].get("plugins", ())]
     if not copies or not (meta.get("runner") or _lacks(meta, plugins)):
@@ -220,8 +221,8 @@ def read_meta(folder: Path, kind: str) -> dict[str, Any]:
     if not isinstance(meta, dict) or meta.get("kind") != kind:
         raise BadData(f"{path} describes no {kind}.", "The file is damaged: make the folder again.")
     again = "Train again and take that artifact." if kind == "artifact" else "Export again, from a run trained anew."
-    this = formats.ARTIFACT if kind == "artifact" else formats.EXPORT
-    formats.check(meta.get("format"), this, path, again, meta.get("benchdog"))
+    this = format_versions.ARTIFACT if kind == "artifact" else format_versions.EXPORT
+    format_versions.check(meta.get("format"), this, path, again, meta.get("benchdog"))
     describing.check(path, meta, *KEYS)
     return meta
 

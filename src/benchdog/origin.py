@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog import files, marks
 from benchdog.errors import BadData, Refused
 from benchdog.rebuild import check_reference
 from benchdog.recipe import Recipe, inside, local_files, named_options, named_parts
+from benchdog.system import files, signing
 
 if TYPE_CHECKING:
     from benchdog.api import Preprocess, Spec
@@ -31,7 +31,7 @@ NAMED = 100
 def mark(run: Run, recipe: Recipe) -> str | None:
     """Give this machine's mark on a run's own code; None when it has none."""
     statement = _code(run, recipe)
-    return marks.mark(statement) if statement["files"] or statement["names"] else None
+    return signing.mark(statement) if statement["files"] or statement["names"] else None
 
 
 def plugins_of_run(
@@ -43,7 +43,7 @@ def plugins_of_run(
         Refused: the run names code that no installed plugin offers, and it wasn't put there on this machine.
     """
     local = local_files(recipe)
-    trusted = trust or marks.made_here({**_code(run, recipe), "machine": run.facts.get("machine")})
+    trusted = trust or signing.made_here({**_code(run, recipe), "machine": run.facts.get("machine")})
     if local and not trusted:
         raise Refused(
             f"Run {run.name!r} brings code of its own ({Path(local[0]).name}), which wasn't put there on this "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchdog import files
 from benchdog.errors import BadUsage
 from benchdog.recipe import Recipe
+from benchdog.system import files
 
 ELSEWHERE = "Name a file elsewhere."
 

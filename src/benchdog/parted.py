@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import files, prints
+from benchdog import prints
 from benchdog.errors import BenchdogError
 from benchdog.loading import Samples
 from benchdog.recipe import Recipe, read_resolved
+from benchdog.system import files
 
 MOST_LABELS = 12
 """Labels whose combinations are tried for the one that a fingerprint is of."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from benchdog import files
+from benchdog.system import files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

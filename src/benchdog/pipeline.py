@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import artifact, checkpoints, files, origin, paths, ranks, report, sharing
+from benchdog import artifact, checkpoints, origin, ranks, report, sharing
 from benchdog.api import Backend, Trained, TrainerInfo, Watcher
 from benchdog.compiling import Decision, decide
 from benchdog.cutting import refuse_mixing
@@ -24,7 +24,8 @@ from benchdog.recipe import local_files, moved, read_resolved, with_ranks, write
 from benchdog.room import make_room, short, smaller_pieces
 from benchdog.run import Run, environment
 from benchdog.settle import Parts, reopen, settle
-from benchdog.signals import interrupted
+from benchdog.system import files, paths
+from benchdog.system.signals import interrupted
 from benchdog.training import check_trainer, train_rank
 from benchdog.transforms import Deployed
 

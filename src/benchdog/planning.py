@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.draft import Draft
-from benchdog.facts import memory, readable
 from benchdog.flops import count
 from benchdog.room import make_room, needs
 from benchdog.settle import Parts, settle
 from benchdog.stages import stages
+from benchdog.system.machine import memory, readable
 from benchdog.training import check_trainer
 
 SHOWN = 6

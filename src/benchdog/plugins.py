@@ -11,13 +11,13 @@ import pluggy
 
 from benchdog import api, hookspecs, shims, waiting
 from benchdog.discovery import BUILTIN, Entry, declared, entries
-from benchdog.documents import Lines
 from benchdog.errors import BadUsage, BenchdogError
 from benchdog.events import Events
 from benchdog.found import Fault, Found, Plugin
 from benchdog.importing import check, check_hooks, load_file, qualified, said
 from benchdog.quarantine import Quarantine, strict
 from benchdog.reference import available, reference, unknown
+from benchdog.system.json_output import Lines
 
 KINDS: dict[str, type[api.Component]] = {
     info.kind: info

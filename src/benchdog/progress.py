@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchdog import terminal
+from benchdog.system import terminal
 
 INTERVAL = 0.1
 """Seconds between two drawings of the bar."""

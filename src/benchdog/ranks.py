@@ -18,11 +18,11 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from benchdog import files, paths
-from benchdog.documents import Lines, followed
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.run import Run
-from benchdog.signals import Signals
+from benchdog.system import files, paths
+from benchdog.system.json_output import Lines, followed
+from benchdog.system.signals import Signals
 
 LISTEN = "BENCHDOG_LISTEN"
 """Set for a rank whose standard input is its parent's voice."""

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from benchdog import __version__, artifact, files, paths, run
+from benchdog import __version__, artifact, run
 from benchdog.api import ModelInfo, Task
 from benchdog.errors import BadData, BadUsage
 from benchdog.found import Found
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.start import pretrained_of
+from benchdog.system import files, paths
 from benchdog.tensors import fill, read, renamed
 
 FOLDER = "ready-made"

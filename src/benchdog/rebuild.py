@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog import files
 from benchdog.api import Preprocess, Spec
 from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
+from benchdog.system import files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,11 +157,14 @@ class Rebuilt:
         from benchdog.plugins import Plugins
 
         if meta is None:
-            from benchdog import describing, formats
+            from benchdog import describing
+            from benchdog.system import format_versions
 
             meta = files.read_json(folder / "model.json")
             describing.check(folder / "model.json", meta, "task", "model", "spec", "preprocess")
-            formats.check(meta.get("format"), formats.ARTIFACT, folder / "model.json", "Export again.")
+            format_versions.check(
+                meta.get("format"), format_versions.ARTIFACT, folder / "model.json", "Export again."
+            )
         self._module = rebuild(folder, meta, Plugins.discover() if plugins is None else plugins, trusted)
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

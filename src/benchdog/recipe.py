@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import Field
 
-from benchdog import files
 from benchdog.api import Bounds, Doc
 from benchdog.errors import BadData, BadUsage
 from benchdog.options import to_json, validate
+from benchdog.system import files
 
 PARTS = ("source", "model", "task", "trainer", "backend")
 AUTO = "auto"

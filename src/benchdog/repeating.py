@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import files, formats, judging, naming, pipeline, resampling
+from benchdog import judging, naming, pipeline, resampling
 from benchdog.api import TrainerInfo
 from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
@@ -23,6 +23,7 @@ from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
 from benchdog.report.facts import read
 from benchdog.run import Run, check_name
 from benchdog.settle import settle
+from benchdog.system import files, format_versions
 
 SUFFIX = ".repeats.json"
 FRACTIONS = resampling.OVER_CLASSES | SHARES | {"micro_f1", "pixel_accuracy", "hamming", "hamming_loss"}
@@ -63,7 +64,7 @@ def repeat(
                 f"The data of {folder.name!r} is not that of {lines[0]['run']!r}: there is no mean of the two.",
                 "Choose another --name, so that all are trained anew.",
             )
-    summary = {"format": formats.RUN, "name": stem, **summarise(lines)}
+    summary = {"format": format_versions.RUN, "name": stem, **summarise(lines)}
     files.write_json(runs / f"{stem}{SUFFIX}", summary)
     return summary
 

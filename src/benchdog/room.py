@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchdog import facts
 from benchdog.cutting import refuse_mixing
 from benchdog.errors import BadUsage, Failed
-from benchdog.facts import readable
 from benchdog.loading import Samples, sample_bytes
 from benchdog.recipe import AUTO
 from benchdog.settle import Parts
+from benchdog.system import machine
+from benchdog.system.machine import readable
 
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KI": 1024, "MI": 1024**2, "GI": 1024**3}
 STATES = 4
@@ -113,7 +113,7 @@ def free(parts: Parts) -> int:
     """Measure the free memory of the backend's hardware."""
     if parts.recipe.backend.name == "cuda" and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
-    available = facts.memory()[1]
+    available = machine.memory()[1]
     return available if available is not None else 4 * 10**9
 
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchdog import __version__, files, formats, naming
+from benchdog import __version__, naming
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
+from benchdog.system import files, format_versions
 
 LONGEST = 200  # bytes of a run's name: file systems hold 255
 NOT_IN_NAMES = '/\\:*?"<>|'
@@ -72,7 +73,7 @@ class Run:
         run = cls(
             folder,
             {
-                "format": formats.RUN,
+                "format": format_versions.RUN,
                 "name": folder.name,
                 "benchdog": __version__,
                 "status": "running",
@@ -97,7 +98,9 @@ class Run:
         if not isinstance(facts, dict):
             raise BadData(f"{folder / 'run.json'} describes no run.", "The file is damaged: train again.")
         again = f"Train it again: benchdog train {folder / 'recipe.toml'}"
-        formats.check(facts.get("format"), formats.RUN, folder / "run.json", again, facts.get("benchdog"))
+        format_versions.check(
+            facts.get("format"), format_versions.RUN, folder / "run.json", again, facts.get("benchdog")
+        )
         needed = (*NEEDED, *DONE) if facts.get("status") == "finished" else NEEDED
         if missing := [key for key in needed if key not in facts]:
             raise BadData(f"{folder / 'run.json'} has no {missing[0]!r}.", f"The file is damaged. {again}")

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import files
 from benchdog.api import Raw
 from benchdog.errors import BadData
+from benchdog.system import files
 
 FOLDER = "samples"
 INDEX = "samples/index.json"

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchdog import paths
 from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
 from benchdog.auxiliary import Judged
 from benchdog.best import Best
@@ -28,10 +27,11 @@ from benchdog.plugins import Plugins
 from benchdog.progress import Progress
 from benchdog.recipe import Recipe
 from benchdog.run import Run
-from benchdog.signals import Signals
 from benchdog.stages import stages
 from benchdog.standing import Standing
 from benchdog.state import snapshot
+from benchdog.system import paths
+from benchdog.system.signals import Signals
 
 Read = TypeVar("Read")
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog import files, paths, run
+from benchdog import run
 from benchdog.api import ModelInfo, Preprocess, Pretrained, Spec
 from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.found import Found
 from benchdog.plugins import Plugins
 from benchdog.recipe import Part, Start, absolute
+from benchdog.system import files, paths
 from benchdog.tensors import SUFFIXES, Report
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchdog import files, formats
 from benchdog.errors import BadData, BadUsage
-from benchdog.signals import held
+from benchdog.system import files, format_versions
+from benchdog.system.signals import held
 
 Seen = dict[tuple[Any, ...], tuple[Any, Tensor]]
 """What became of a tensor, by its place in memory; the tensor too: while it lives, no other has its address."""
@@ -62,7 +62,7 @@ def write(path: Path, tree: Any) -> None:
     tensors: dict[str, Tensor] = {}
     seen: Seen = {}
     text = json.dumps(_pack(tree, "state", tensors, seen))
-    metadata = {"format": str(formats.CHECKPOINT), "state": text, "crc32": str(_crc(text, tensors))}
+    metadata = {"format": str(format_versions.CHECKPOINT), "state": text, "crc32": str(_crc(text, tensors))}
     files.replace(path, lambda aside: _save(tensors, aside, metadata))
 
 
@@ -87,7 +87,7 @@ def read(path: Path) -> Any:
             metadata = file.metadata() or {}
             # cloned: at the file's addresses, which are not aligned, some kernels round in another way
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        formats.check(int(metadata["format"]), formats.CHECKPOINT, path, "Begin the run again.")
+        format_versions.check(int(metadata["format"]), format_versions.CHECKPOINT, path, "Begin the run again.")
         if int(metadata["crc32"]) != _crc(metadata["state"], tensors):
             raise BadData(f"{path} is damaged: its checksum doesn't match.")
         return _unpack(json.loads(metadata["state"]), tensors)

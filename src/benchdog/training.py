@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog import checkpoints, origin, paths, prints, weighing
+from benchdog import checkpoints, origin, prints, weighing
 from benchdog.api import Backend, Trained, Trainer, Trial
 from benchdog.errors import BadUsage, NotAvailable, Stopped
 from benchdog.feed import Feed
@@ -27,8 +27,9 @@ from benchdog.replay import Replay, diverged
 from benchdog.run import Run
 from benchdog.session import Session
 from benchdog.settle import Parts, again, fitted
-from benchdog.signals import Signals
 from benchdog.stages import stages
+from benchdog.system import paths
+from benchdog.system.signals import Signals
 
 MEASURED = 6.0
 """Seconds given to measuring steps."""

@@ -19,11 +19,11 @@ from benchdog.cli import local
 from benchdog.cli.foreign import commands, refuse
 from benchdog.cli.guesses import usual
 from benchdog.errors import BenchdogError, Failed, Stopped, nearest
-from benchdog.signals import heeded
+from benchdog.system.signals import heeded
 
 if TYPE_CHECKING:
-    from benchdog.documents import Lines
     from benchdog.plugins import Plugins
+    from benchdog.system.json_output import Lines
 
 COMMANDS = {
     "train": "Train a model: raw data to an artifact.",

@@ -70,15 +70,15 @@ def command(
 
 def _run(name: str, runs_dir: Path | None) -> Path:
     """Give a run's folder, absolute but with its links as they are."""
-    from benchdog import paths
     from benchdog.run import find
+    from benchdog.system import paths
 
     return find(name, paths.runs_dir(runs_dir)).absolute()
 
 
 def _repeats(name: str, runs_dir: Path | None) -> Path | None:
     """Give the summary of repeated runs, where a name is theirs and no run's."""
-    from benchdog import paths
+    from benchdog.system import paths
 
     folder = paths.runs_dir(runs_dir)
     path = folder / f"{name}.repeats.json"

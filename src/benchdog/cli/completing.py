@@ -119,7 +119,7 @@ def what(ctx: Any, incomplete: str) -> list[Offer]:
 
 def runs(ctx: Any, incomplete: str) -> list[Offer]:
     """Offer the runs, the newest first."""
-    from benchdog import paths
+    from benchdog.system import paths
 
     given = ctx.params.get("runs_dir")
     with suppress(OSError):

@@ -40,7 +40,7 @@ def command(
 
 def _install(shell: str, script: str) -> list[Path]:
     """Write the script, and the line that reads it unless the shell finds it by itself; give what was written."""
-    from benchdog import files
+    from benchdog.system import files
 
     if shell == "fish":
         config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")

@@ -8,7 +8,7 @@ import typer
 
 from benchdog.cli import completing
 from benchdog.cli.output import columns, emit_json, is_terminal, say
-from benchdog.facts import readable
+from benchdog.system.machine import readable
 
 if TYPE_CHECKING:
     from benchdog.api import Source, Spec, Split
@@ -42,7 +42,7 @@ app = typer.Typer(
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """List the sources, and what the cache holds of each."""
     from benchdog import cache
-    from benchdog.paths import cache_dir
+    from benchdog.system.paths import cache_dir
 
     held = cache.cached()
     rows = [
@@ -64,7 +64,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
     """Download what a source needs, so that training needs no network."""
     from benchdog import cache
-    from benchdog.paths import cache_dir
+    from benchdog.system.paths import cache_dir
 
     name, _ = _open(ctx, source, set_)
     folder = cache_dir() / cache.folder_name(name)
@@ -109,7 +109,7 @@ def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fa
     from benchdog.api import BadData, Split
     from benchdog.fastpath import check_fast_path
     from benchdog.loading import Samples, open_splits, preprocess_of
-    from benchdog.paths import cache_dir
+    from benchdog.system.paths import cache_dir
 
     name, made = _open(ctx, source, set_)
     folder = cache_dir() / cache.folder_name(name)
@@ -152,7 +152,7 @@ def prune(
     """Remove downloads from the cache; they are fetched again when needed."""
     from benchdog import cache
     from benchdog.errors import BadUsage, nearest
-    from benchdog.paths import cache_dir
+    from benchdog.system.paths import cache_dir
 
     held = cache.cached()
     named = cache.folder_name(source) if source else ""

@@ -49,7 +49,8 @@ def command(
 
 def everything(plugins: Plugins | None, trouble: Exception | None = None) -> Iterator[Check]:
     """Look and judge, quick things first; a broken torch is one of the findings."""
-    from benchdog import checks, facts, kernels
+    from benchdog import checks, kernels
+    from benchdog.system import machine
 
     needed = needs()
     requirements = [line for line in needed["requires"] if not line.startswith("torch")]
@@ -59,14 +60,14 @@ def everything(plugins: Plugins | None, trouble: Exception | None = None) -> Ite
     yield from checks.packages(requirements, installed(requirements), sys.executable)
     yield from _plugins(plugins, trouble)
     with suppress(ImportError):  # told as a package that is missing
-        from benchdog import paths
+        from benchdog.system import paths
 
-        yield checks.folder("runs folder", facts.folder(paths.runs_dir(None)), "BENCHDOG_RUNS")
-        yield checks.folder("cache", facts.folder(paths.cache_dir()), "BENCHDOG_CACHE")
-    yield checks.memory(*facts.memory())
-    this = facts.interpreter()
+        yield checks.folder("runs folder", machine.folder(paths.runs_dir(None)), "BENCHDOG_RUNS")
+        yield checks.folder("cache", machine.folder(paths.cache_dir()), "BENCHDOG_CACHE")
+    yield checks.memory(*machine.memory())
+    this = machine.interpreter()
     yield checks.torch(this, torch_needed)
-    yield checks.accelerator(this, facts.cards(), os.environ)
+    yield checks.accelerator(this, machine.cards(), os.environ)
     jupyter = kernels.jupyter()
     yield from checks.jupyter(jupyter, kernels.kernels(jupyter), this)
 
@@ -100,7 +101,7 @@ def slow(plugins: Plugins) -> dict[str, tuple[str, ...]]:
 
     if not any(name in sys.modules for name in HEAVY):
         return {}
-    from benchdog.facts import loads
+    from benchdog.system.machine import loads
 
     # local files are loaded under a name of their own; a fresh process imports the installed ones alone
     modules = {plugin.name: plugin.module.__name__ for plugin in plugins.healthy if not plugin.path}

@@ -29,9 +29,10 @@ def command(
     """Write a run as one plain PyTorch program, without Benchdog, that ends with the same weights."""
     import os
 
-    from benchdog import ejecting, overwriting, paths, ready
+    from benchdog import ejecting, overwriting, ready
     from benchdog.cli.output import emit_json, say
-    from benchdog.facts import readable
+    from benchdog.system import paths
+    from benchdog.system.machine import readable
 
     home = out.parent if out else Path()
     data = data or home / "data.npz"

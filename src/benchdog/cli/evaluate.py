@@ -29,8 +29,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge a model on held-out samples, beside simple baselines; the report is written anew."""
-    from benchdog import judging, paths, ready
+    from benchdog import judging, ready
     from benchdog.errors import BadUsage
+    from benchdog.system import paths
 
     if by is not None and not by.strip():
         raise BadUsage("--by names nothing.", "Give a column, folder or class; or leave --by out.")

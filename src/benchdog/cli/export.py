@@ -10,7 +10,7 @@ import typer
 from benchdog.cli import completing
 from benchdog.cli.asked import pairs
 from benchdog.cli.output import columns, emit_json, say
-from benchdog.facts import readable
+from benchdog.system.machine import readable
 
 
 def command(
@@ -39,10 +39,10 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Export a model, verify it on held-out samples, and keep it only if it agrees."""
-    from benchdog import paths
     from benchdog.cli.predict import find
     from benchdog.errors import BadUsage, nearest
     from benchdog.exporting import export
+    from benchdog.system import paths
 
     plugins = ctx.obj.plugins()
     if not to:

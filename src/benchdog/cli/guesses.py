@@ -11,9 +11,9 @@ from typer import Option, Typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from benchdog import terminal
 from benchdog.cli import output
 from benchdog.errors import BadUsage, BenchdogError, Failed
+from benchdog.system import terminal
 
 SHORT = {"o": "out", "output": "out"}
 """What other tools call a flag that is no key of a recipe."""

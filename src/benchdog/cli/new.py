@@ -39,12 +39,12 @@ def command(
     """Write a recipe with every option, its default and its meaning."""
     import os
 
-    from benchdog import files
     from benchdog.asking import source_layer
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage
     from benchdog.layers import shipped_text
     from benchdog.schema import new_recipe, recipe_schema
+    from benchdog.system import files
 
     if source.endswith(".toml"):
         text = shipped_text(source)

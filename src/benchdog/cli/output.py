@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-from benchdog import terminal
-from benchdog.documents import Lines, line, plain, stamped
+from benchdog.system import terminal
+from benchdog.system.json_output import Lines, line, plain, stamped
 
 _kept: list[tuple[TextIO, TextIO | None]] = []
 """The stdout that was found, and where documents go, while everything else is sent to stderr."""

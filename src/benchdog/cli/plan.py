@@ -25,10 +25,10 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say what a run would read, build and need, before anything is spent."""
-    from benchdog import paths
     from benchdog.asking import ask, refuse_code
     from benchdog.cli.output import columns, emit_json, say
     from benchdog.planning import plan
+    from benchdog.system import paths
 
     if not run_code:
         refuse_code(what, ctx.obj.local)

@@ -32,7 +32,7 @@ def new(
 ) -> None:
     """Write a plugin that works as it stands, with tests: the beginning of your own."""
     from benchdog import authoring
-    from benchdog.paths import short
+    from benchdog.system.paths import short
 
     authoring.check(kind, name)
     plugins: Plugins = ctx.obj.plugins(listing=True)

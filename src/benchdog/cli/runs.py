@@ -27,8 +27,8 @@ app = typer.Typer(
 @app.command("list")
 def list_(as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """List the runs, the newest first."""
-    from benchdog import paths
     from benchdog.run import runs
+    from benchdog.system import paths
 
     folder = paths.runs_dir(runs_dir)
     rows = [_row(path) for path in reversed(runs(folder))]
@@ -100,8 +100,8 @@ def rm(
     runs_dir: RunsDir = None,
 ) -> None:
     """Remove runs with all that is in their folders."""
-    from benchdog import paths
     from benchdog.errors import BadUsage
+    from benchdog.system import paths
 
     root = paths.runs_dir(runs_dir)
     # All are looked at before the first is removed: a mistake in the list removes nothing.
@@ -123,8 +123,8 @@ def rm(
 
 def _find(name: str, runs_dir: Path | None) -> Path:
     """Give a run's folder, absolute but with its links as they are."""
-    from benchdog import paths
     from benchdog.run import find
+    from benchdog.system import paths
 
     return find(name, paths.runs_dir(runs_dir)).absolute()
 
@@ -163,7 +163,7 @@ def _remove(folder: Path) -> None:
     """Take a run away at once under another name, then its files; links inside are not followed."""
     import shutil
 
-    from benchdog import files
+    from benchdog.system import files
 
     aside = folder.with_name(f".{folder.name}.removed")
     with files.saving(folder):

@@ -57,13 +57,14 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines, the result last.")] = False,
 ) -> None:
     """Train a model: raw data to an artifact, in one run's folder."""
-    from benchdog import paths, pipeline
+    from benchdog import pipeline
     from benchdog import run as runs
     from benchdog.asking import ask
     from benchdog.budget import seconds_of
     from benchdog.cli.output import emit_line, lines, say
     from benchdog.errors import BadUsage
     from benchdog.layers import flags
+    from benchdog.system import paths
 
     if as_json and not smoke:  # what is tried there are no runs
         ctx.obj.lines = lines()

@@ -20,9 +20,9 @@ def command(
     """Say where two runs part: recipe, data, packages, then the first sample and the first loss that differ."""
     from dataclasses import asdict
 
-    from benchdog import paths
     from benchdog.errors import BadData
     from benchdog.parting import compare
+    from benchdog.system import paths
 
     folders = [_single(name, paths.runs_dir(runs_dir)) for name in (one, other)]
     compared = compare(*folders)
@@ -58,10 +58,10 @@ def _single(name: str, runs: Path) -> Path:
     Raises:
         BadUsage: there is none of that name, or it is that of repeated runs.
     """
-    from benchdog import files
     from benchdog.errors import BadUsage
     from benchdog.repeating import SUFFIX
     from benchdog.run import find
+    from benchdog.system import files
 
     summary = runs / f"{name}{SUFFIX}"
     if not summary.is_file() or (runs / name / "run.json").is_file():

@@ -13,9 +13,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from benchdog import files
 from benchdog.api import Answer, Spec
 from benchdog.errors import BadUsage
+from benchdog.system import files
 
 if TYPE_CHECKING:
     import numpy as np

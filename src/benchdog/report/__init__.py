@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchdog import files
 from benchdog.report import comparison, facts, gallery, judged, sections
 from benchdog.report.facts import Facts
 from benchdog.report.headline import Headline, headline
 from benchdog.report.html import Html, h, join
 from benchdog.report.style import CSS, SUMMARY_CSS
+from benchdog.system import files
 
 __all__ = ["compare", "html_summary", "page", "write"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchdog.paths import short_name
 from benchdog.report.html import number
+from benchdog.system.paths import short_name
 
 Json = dict[str, Any]
 SMALLER = frozenset({"loss", "mae", "mse", "rmse", "perplexity"})

@@ -54,8 +54,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Look for good settings: many runs of a recipe, judged on the validation split, never on test."""
-    from benchdog import paths
     from benchdog.errors import BadUsage
+    from benchdog.system import paths
     from benchdog_optuna.beginning import begin, going_on
     from benchdog_optuna.studies import Work, carry_out
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.plugins import Plugins
-from benchdog.signals import Signals
+from benchdog.system.signals import Signals
 from benchdog_optuna.folder import Folder, trial_of
 from benchdog_optuna.telling import Teller
 from benchdog_optuna.trials import WORKER, Limits, Trials, fail

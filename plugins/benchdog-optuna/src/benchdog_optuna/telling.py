@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog import files, paths
 from benchdog.errors import BadData
+from benchdog.system import files, paths
 from benchdog_optuna.folder import BEST, FORMAT, PAGE, TOLD, Folder
 from benchdog_optuna.pruning import PRUNED
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchdog import files, pipeline
+from benchdog import pipeline
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.plugins import Plugins
 from benchdog.recipe import read_resolved
 from benchdog.report.facts import read
 from benchdog.run import Run
+from benchdog.system import files
 from benchdog_optuna.folder import LEFT, Folder, trial_of
 from benchdog_optuna.pruning import Pruning
 

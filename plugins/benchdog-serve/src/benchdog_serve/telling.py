@@ -15,8 +15,8 @@ from PIL import Image
 from benchdog import __version__
 from benchdog.api import Raw, Spec, words
 from benchdog.opening import Opened
-from benchdog.paths import short_name
 from benchdog.pictures import MASK_COLOURS
+from benchdog.system.paths import short_name
 from benchdog_serve.reading import Reader
 
 Array = np.ndarray[Any, np.dtype[Any]]

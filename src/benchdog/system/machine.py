@@ -93,7 +93,7 @@ def answer_of(
 
 def interpreter(executable: str = sys.executable, *, load: bool = True) -> Interpreter:
     """Ask a Python which torch it has; `load` also imports it, to see the hardware through it."""
-    script = Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
+    script = Path(__file__).with_name("torch_probe.py").read_text(encoding="utf-8")
     argv = [executable, "-c", script, *(["import"] if load else [])]
     said = answer_of(argv, IMPORT_SECONDS if load else LOOK_SECONDS, {"PYTHONSAFEPATH": "1"})
     if isinstance(said, str):

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchdog import paths
 from benchdog.errors import Stopped
+from benchdog.system import paths
 
 
 class Terminated(KeyboardInterrupt):

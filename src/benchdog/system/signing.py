@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchdog import files, paths
+from benchdog.system import files, paths
 
 KEY = "machine.key"
 
