@@ -59,11 +59,11 @@ def cases(place: Path, stack: ExitStack) -> dict[str, tuple[list[str], dict[str,
 
 def child(words: list[str]) -> None:
     """Train in this process with a clock around emit and close; print what they took as JSON."""
-    from benchdog import plugins
     from benchdog.cli import main
+    from benchdog.plugins import manager
 
     took: dict[str, Any] = {"emit": [], "wait": 0.0}
-    emit, close = plugins.Plugins.emit, plugins.Plugins.close
+    emit, close = manager.Plugins.emit, manager.Plugins.close
 
     def timed_emit(self: Any, event: str, **facts: Any) -> None:
         begun = time.perf_counter()
@@ -76,7 +76,7 @@ def child(words: list[str]) -> None:
         close(self)
         took["wait"] += time.perf_counter() - begun
 
-    plugins.Plugins.emit, plugins.Plugins.close = timed_emit, timed_close  # type: ignore[method-assign]
+    manager.Plugins.emit, manager.Plugins.close = timed_emit, timed_close  # type: ignore[method-assign]
     sys.argv = ["benchdog", *words]
     try:
         main()

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchdog import authoring
+from benchdog.plugins import scaffold
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "plugins"
@@ -34,9 +34,9 @@ BLOCK = re.compile(r"(<!-- file: (\S+) -->\n```\w+\n)(.*?)(^```$)", re.MULTILINE
 def examples() -> Iterator[tuple[Path, str]]:
     """Yield the files of all examples: path and text."""
     for kind, name in NAMES.items():
-        for path, text in authoring.package(kind, name).items():
+        for path, text in scaffold.package(kind, name).items():
             yield EXAMPLES / f"benchdog-{name}" / path, text
-        yield EXAMPLES / f"{authoring.module(name)}.py", authoring.single(kind, name)
+        yield EXAMPLES / f"{scaffold.module(name)}.py", scaffold.single(kind, name)
 
 
 def pages() -> Iterator[tuple[Path, str]]:

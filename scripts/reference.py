@@ -31,8 +31,8 @@ OWN = [
 os.environ.update(BENCHDOG_PLUGINS=",".join(["builtin", *OWN]), COLUMNS="80", NO_COLOR="1")
 
 from benchdog import cli  # noqa: E402 -- it reads the allow-list
-from benchdog.options import json_schema  # noqa: E402
 from benchdog.plugins import Plugins  # noqa: E402
+from benchdog.plugins.options import json_schema  # noqa: E402
 from benchdog.recipe import PARTS, TABLES  # noqa: E402
 from benchdog.schema import recipe_schema  # noqa: E402
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchdog import companions
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, companions
 from inside import run
 
 ROOT = Path(__file__).parents[1]

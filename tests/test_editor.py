@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchdog.importing import installed
 from benchdog.plugins import Plugins
+from benchdog.plugins.loading import installed
 from benchdog.recipe import PARTS
 from benchdog.schema import recipe_schema
 from inside import run

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from benchdog import events
-from benchdog.events import CAPACITY, RESERVE, Events
+from benchdog.plugins import events
+from benchdog.plugins.events import CAPACITY, RESERVE, Events
 from conftest import run_bench
 from inside import run, same
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchdog import hookspecs
+from benchdog.plugins import hookspecs
 
 ROOT = Path(__file__).parents[1]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
-SHIPPED = ("src/benchdog/builtin", "plugins/*/src", "src/benchdog/templates/*/src")
+SHIPPED = ("src/benchdog/builtin", "plugins/*/src", "src/benchdog/plugins/templates/*/src")
 TESTS = ("tests", "plugins/*/tests")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchdog.api import Bounds, Doc
 from benchdog.errors import BadUsage
-from benchdog.options import describe, json_schema, to_json, validate
+from benchdog.plugins.options import describe, json_schema, to_json, validate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchdog import authoring
+from benchdog.plugins import scaffold
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -225,7 +225,7 @@ def test_an_installed_wheel_runs_from_any_folder(tmp_path):
     typed(scripts / "python", "plugins", "new", "source", "stars", cwd=tmp_path)
     folder = tmp_path / "benchdog-stars"
     made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert made == set(authoring.package("source", "stars"))
+    assert made == set(scaffold.package("source", "stars"))
 
 
 def typed(python: Path, *words: str, cwd: Path) -> str:

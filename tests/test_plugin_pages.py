@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchdog.api import Batch, Column, Field, RunFacts, Spec, Target
-from benchdog.authoring import KINDS
 from benchdog.plugins import Plugins
+from benchdog.plugins.scaffold import KINDS
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "plugins"

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from benchdog.errors import BadUsage, NotAvailable
-from benchdog.importing import load_file
 from benchdog.plugins import Plugins
+from benchdog.plugins.loading import load_file
 from plugin_files import install, offer
 
 WITH_EVENTS = """
@@ -385,7 +385,7 @@ def test_strict_raises_what_an_observer_raised_when_the_run_is_over(place, monke
 
 
 def test_a_slow_observer_cant_hold_a_run_up(place, monkeypatch):
-    from benchdog import events
+    from benchdog.plugins import events
 
     monkeypatch.setattr(events, "CAPACITY", 1000)
     monkeypatch.setattr(events, "PATIENCE", 0.2)

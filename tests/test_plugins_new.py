@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from benchdog import authoring
-from benchdog.authoring import KINDS
+from benchdog.plugins import scaffold
+from benchdog.plugins.scaffold import KINDS
 
 PLACEHOLDER = re.compile(r"my.?thing|ENTRY_|USE_IT|WHERE_IT|A_KIND", re.IGNORECASE)
 OWN = {
@@ -70,8 +70,8 @@ def test_a_file_has_less_than_twenty_lines(bench, kind, tmp_path):
 @pytest.mark.parametrize("name", ["x", LONG])
 def test_ruff_has_nothing_to_say(name, tmp_path):
     for kind in KINDS:
-        authoring.write_folder(tmp_path / kind / "package", authoring.package(kind, name))
-        authoring.write_file(tmp_path / kind / "single.py", authoring.single(kind, name))
+        scaffold.write_folder(tmp_path / kind / "package", scaffold.package(kind, name))
+        scaffold.write_file(tmp_path / kind / "single.py", scaffold.single(kind, name))
     argv = [sys.executable, "-m", "ruff", "check", "--no-cache", "."]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -135,7 +135,7 @@ def test_the_name_of_an_installed_package_is_refused(bench):
 
 
 def test_a_strangers_component_is_told(bench, tmp_path):
-    authoring.write_file(tmp_path / "other.py", authoring.single("model", "two-layers"))
+    scaffold.write_file(tmp_path / "other.py", scaffold.single("model", "two-layers"))
     error = bench("--plugin", "other.py", "plugins", "new", "model", "two-layers", "--file").err
     assert "note: other offers a model 'two-layers' too" in error
 

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from benchdog import api, shims
-from benchdog.discovery import declared, entries
+from benchdog import api
 from benchdog.errors import BadUsage
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, compat
+from benchdog.plugins.discovery import declared, entries
 from inside import run
 from plugin_files import install, offer
 
@@ -54,7 +54,7 @@ QUICK = ("digits", "--model", "linear", "--epochs", 2, "--trainer", "mine")
     ],
 )
 def test_which_numbers_are_taken(number, this, fault, remedy):
-    wrong = shims.objection(number, this, "x")
+    wrong = compat.objection(number, this, "x")
     assert (wrong is None) == (not fault)
     if wrong:
         assert fault in wrong[0]
@@ -62,10 +62,10 @@ def test_which_numbers_are_taken(number, this, fault, remedy):
 
 
 def test_a_shim_is_announced_for_one_contract():
-    assert shims.note(1, 1) == ""
-    assert shims.note(0, 1) == "written for contract 0: works through a shim until contract 2"
-    assert "docs/plugins/contract.md" in shims.advice(0, "x", 1)
-    assert shims.objection(0, 2, "x") is not None
+    assert compat.note(1, 1) == ""
+    assert compat.note(0, 1) == "written for contract 0: works through a shim until contract 2"
+    assert "docs/plugins/contract.md" in compat.advice(0, "x", 1)
+    assert compat.objection(0, 2, "x") is not None
 
 
 def test_an_author_is_warned(tmp_path):
@@ -106,13 +106,13 @@ def test_an_adapted_trainer_keeps_what_it_says_of_itself(tmp_path):
             self.seen = (model, stages, steps, task)
 
     old = Old()
-    adapted = shims.adapt("trainer", old, 0)
+    adapted = compat.adapt("trainer", old, 0)
     adapted.check(api.Trial(model="m", stages=("s",), steps=3, task="t"))
     assert old.seen == adapted.seen == ("m", ("s",), 3, "t")
     assert adapted.weighs
-    assert shims.adapt("trainer", old, 1) is old
-    assert shims.adapt("model", old, 0) is old
-    assert not hasattr(shims.adapt("trainer", object(), 0), "check")
+    assert compat.adapt("trainer", old, 1) is old
+    assert compat.adapt("model", old, 0) is old
+    assert not hasattr(compat.adapt("trainer", object(), 0), "check")
 
 
 # --- the number is read, not run
@@ -178,5 +178,5 @@ def test_a_package_without_a_number_works_and_is_told_to_its_author(site):
     plugins = Plugins.discover()
     assert plugins.faults == []
     (plugin,) = (each for each in plugins.healthy if each.name == "mute_net")
-    assert shims.note(plugin.contract) == "declares no contract"
-    assert "author of mute-net writes CONTRACT = 1" in shims.advice(plugin.contract, plugin.dist)
+    assert compat.note(plugin.contract) == "declares no contract"
+    assert "author of mute-net writes CONTRACT = 1" in compat.advice(plugin.contract, plugin.dist)

@@ -27,7 +27,7 @@ def is_aside(table: str) -> bool:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Describe the tables that may stand in a recipe, by name; one whose package is absent may hold anything."""
-    from benchdog.options import json_schema
+    from benchdog.plugins.options import json_schema
 
     found: dict[str, dict[str, Any]] = {
         name: {"type": "object", "description": f"Read by the command of {package}."}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from benchdog.system.machine import Cards, Folder, Interpreter, readable
 
 if TYPE_CHECKING:
-    from benchdog.found import Fault, Plugin
     from benchdog.kernels import Kernel
+    from benchdog.plugins.types import Fault, Plugin
 
 State = Literal["ok", "warning", "wrong"]
 MIB, GIB = 2**20, 2**30
@@ -151,7 +151,7 @@ def contract(number: int) -> Check:
 
 def plugins(healthy: Sequence[Plugin], faults: Sequence[Fault], slow: Mapping[str, Sequence[str]]) -> list[Check]:
     """Judge the plugins. `slow` names by plugin what it imports only to be listed."""
-    from benchdog.shims import advice, note
+    from benchdog.plugins.compat import advice, note
 
     checks = []
     names = {plugin.name for plugin in healthy}

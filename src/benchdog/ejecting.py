@@ -24,9 +24,9 @@ from benchdog.chapters.training import MIX, Facts, Training
 from benchdog.chapters.writing import imports_for, indented, paragraph
 from benchdog.errors import BadData, BadUsage, Failed, no_artifact
 from benchdog.feed import held_out_size
-from benchdog.importing import load_file
 from benchdog.loading import Resident, Samples, load_resident
 from benchdog.plugins import Plugins
+from benchdog.plugins.loading import load_file
 from benchdog.recipe import Recipe, local_files, named_parts, read_resolved
 from benchdog.run import Run
 from benchdog.settle import Parts, reopen

@@ -15,8 +15,8 @@ import numpy as np
 from benchdog import decode, describing, ranges, samples
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
-from benchdog.found import Found
 from benchdog.plugins import Plugins
+from benchdog.plugins.types import Found
 from benchdog.rebuild import WEIGHTS, Rebuilt, check_reference, preprocess_of
 from benchdog.system import files, format_versions, signing
 from benchdog.view import check_shapes

@@ -9,9 +9,9 @@ from benchdog.api import Answer, TaskInfo
 from benchdog.errors import BadUsage, nearest
 
 if TYPE_CHECKING:
-    from benchdog.found import Found
     from benchdog.opening import Opened
     from benchdog.plugins import Plugins
+    from benchdog.plugins.types import Found
 
 
 def told(opened: Opened, plugins: Plugins, given: Mapping[str, Any]) -> Opened:

@@ -13,8 +13,8 @@ from filelock import FileLock
 from benchdog import __version__, artifact, run
 from benchdog.api import ModelInfo, Task
 from benchdog.errors import BadData, BadUsage
-from benchdog.found import Found
 from benchdog.plugins import Plugins
+from benchdog.plugins.types import Found
 from benchdog.rebuild import build_model
 from benchdog.start import pretrained_of
 from benchdog.system import files, paths

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from benchdog.api import Bounds, Doc
 from benchdog.errors import BadData, BadUsage
-from benchdog.options import to_json, validate
+from benchdog.plugins.options import to_json, validate
 from benchdog.system import files
 
 PARTS = ("source", "model", "task", "trainer", "backend")

@@ -9,9 +9,9 @@ import tomli_w
 from benchdog import aside
 from benchdog.api import SourceInfo
 from benchdog.errors import BenchdogError
-from benchdog.found import Found
-from benchdog.options import describe, json_schema
 from benchdog.plugins import Plugins
+from benchdog.plugins.options import describe, json_schema
+from benchdog.plugins.types import Found
 from benchdog.recipe import PARTS, TABLES
 
 WHAT = {

@@ -11,8 +11,8 @@ from benchdog import run
 from benchdog.api import ModelInfo, Preprocess, Pretrained, Spec
 from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage, no_artifact
-from benchdog.found import Found
 from benchdog.plugins import Plugins
+from benchdog.plugins.types import Found
 from benchdog.recipe import Part, Start, absolute
 from benchdog.system import files, paths
 from benchdog.tensors import SUFFIXES, Report

@@ -4,7 +4,7 @@ from inspect import signature
 
 import pytest
 
-from benchdog import hookspecs
+from benchdog.plugins import hookspecs
 from inside import run
 from testing.loading import BESIDE, COMMANDS, FILES
 from testing.rows import documented

@@ -58,8 +58,8 @@ class Shared:
         `more` are the files that a recipe names; a command that is only `listing` waits less for a slow plugin.
         """
         if self._plugins is None:
-            from benchdog import waiting
             from benchdog.plugins import Plugins
+            from benchdog.plugins import import_timeout as waiting
 
             seconds = waiting.patience(waiting.LISTING if listing else waiting.WORKING)
             self._plugins = Plugins.discover([*more, *self.local], seconds)
@@ -133,8 +133,8 @@ class Root(TyperGroup):
         """Name the nearest command for a mistyped one."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-") and local.module(ctx, args[0]) is None:
-            from benchdog import companions
             from benchdog.errors import BadUsage
+            from benchdog.plugins import companions
 
             if package := companions.absent("command", args[0]):
                 raise companions.missing(f"The command {args[0]!r}", package)
@@ -249,7 +249,7 @@ def _carry_out(command: Any, as_json: bool) -> int:
 
 def _end(code: int) -> None:
     """Leave; Python's own end would come in the way of a plugin's import that still goes on."""
-    waiting = sys.modules.get("benchdog.waiting")
+    waiting = sys.modules.get("benchdog.plugins.import_timeout")
     if waiting is not None and waiting.left_behind():
         sys.stderr.flush()
         os._exit(code)
@@ -278,7 +278,7 @@ def _usage(error: Any, as_json: bool) -> int:
 
 def _unforeseen(error: Exception, as_json: bool) -> int:
     """Name the plugin or file whose code failed; a fault of Benchdog's own keeps its traceback."""
-    from benchdog.blame import stranger, the_machine
+    from benchdog.plugins.error_origin import stranger, the_machine
 
     if os.environ.get("BENCHDOG_STRICT") == "1":
         raise error

@@ -186,7 +186,6 @@ def _recipes() -> Iterable[Offer]:
 
 
 def _plugins() -> Plugins:
-    from benchdog import waiting
-    from benchdog.plugins import Plugins
+    from benchdog.plugins import Plugins, import_timeout
 
-    return Plugins.discover((), waiting.patience(waiting.LISTING))
+    return Plugins.discover((), import_timeout.patience(import_timeout.LISTING))

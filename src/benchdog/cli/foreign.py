@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from benchdog.allowed import allows
+from benchdog.plugins.allowed import allows
 
 GROUP = "benchdog.commands"
 
@@ -31,9 +31,9 @@ def commands() -> dict[str, tuple[str, str, str]]:
 def refuse(module: str, dist: str) -> None:
     """Refuse a command whose package is written for a contract that isn't taken; nothing of it is imported."""
     from benchdog.api import CONTRACT
-    from benchdog.discovery import declared
     from benchdog.errors import NotAvailable
-    from benchdog.shims import objection
+    from benchdog.plugins.compat import objection
+    from benchdog.plugins.discovery import declared
 
     for place in dict.fromkeys((module.split(".")[0], module)):
         number = declared(place, (CONTRACT, CONTRACT - 1))

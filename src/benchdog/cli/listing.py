@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def listed(plugins: Plugins) -> Iterator[dict[str, Any]]:
     """Give a line per plugin: the healthy ones, then those that were set aside."""
     from benchdog.cli.doctor import slow
-    from benchdog.shims import advice, note
+    from benchdog.plugins.compat import advice, note
 
     heavy = slow(plugins)
     commands = _commands()

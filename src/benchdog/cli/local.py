@@ -17,7 +17,7 @@ def module(ctx: Any, name: str) -> ModuleType | None:
         return None
     for file in map(Path, getattr(ctx, "params", {}).get("plugin") or ()):
         if file.stem.replace("_", "-") == name and file.is_file():
-            from benchdog.importing import load_file
+            from benchdog.plugins.loading import load_file
 
             loaded = load_file(file)
             if hasattr(loaded, "command") or hasattr(loaded, "app"):

@@ -16,8 +16,8 @@ from benchdog.cli.output import columns, emit_json, say
 from benchdog.cli.plugins_new import new
 
 if TYPE_CHECKING:
-    from benchdog.found import Found, Plugin
     from benchdog.plugins import Plugins
+    from benchdog.plugins.types import Found, Plugin
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 

@@ -31,23 +31,23 @@ def new(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a plugin that works as it stands, with tests: the beginning of your own."""
-    from benchdog import authoring
+    from benchdog.plugins import scaffold
     from benchdog.system.paths import short
 
-    authoring.check(kind, name)
+    scaffold.check(kind, name)
     plugins: Plugins = ctx.obj.plugins(listing=True)
     _refuse_taken(kind, name, plugins, packaged=not file)
     if file:
-        path = output / f"{authoring.module(name)}.py"
-        written = {path.name: authoring.single(kind, name)}
-        authoring.write_file(path, written[path.name])
-        then = [f"benchdog plugins check {_quoted(short(path))}", *authoring.use(kind, name, _quoted(short(path)))]
+        path = output / f"{scaffold.module(name)}.py"
+        written = {path.name: scaffold.single(kind, name)}
+        scaffold.write_file(path, written[path.name])
+        then = [f"benchdog plugins check {_quoted(short(path))}", *scaffold.use(kind, name, _quoted(short(path)))]
     else:
         path = output / f"benchdog-{name}"
-        written = authoring.package(kind, name)
-        authoring.write_folder(path, written)
+        written = scaffold.package(kind, name)
+        scaffold.write_folder(path, written)
         first = [f"cd {_quoted(short(path))}", 'pip install -e ".[dev]"', "pytest", "mypy", "ruff check"]
-        then = [*first, f"benchdog plugins check {path.name}", *authoring.use(kind, name)]
+        then = [*first, f"benchdog plugins check {path.name}", *scaffold.use(kind, name)]
     if as_json:
         files = sorted(written)
         emit_json({"kind": kind, "name": name, "path": str(path), "files": files, "next": then})
@@ -60,10 +60,10 @@ def new(
 
 def _refuse_taken(kind: str, name: str, plugins: Plugins, packaged: bool) -> None:
     """Refuse a name that can't be used beside what is installed; warn of one that has to be told apart then."""
-    from benchdog.authoring import KINDS, module
-    from benchdog.discovery import BUILTIN
     from benchdog.errors import BadUsage
-    from benchdog.importing import installed
+    from benchdog.plugins.discovery import BUILTIN
+    from benchdog.plugins.loading import installed
+    from benchdog.plugins.scaffold import KINDS, module
 
     called, other = f"{KINDS[kind].called} {name!r}", "Choose another name."
     owners = _owners(kind, name, plugins)
@@ -86,8 +86,8 @@ def _owners(kind: str, name: str, plugins: Plugins) -> set[str]:
     """Give the distributions that have such a component or command."""
     from benchdog.cli import COMMANDS
     from benchdog.cli.foreign import commands
-    from benchdog.discovery import BUILTIN
     from benchdog.plugins import KINDS as COMPONENTS
+    from benchdog.plugins.discovery import BUILTIN
 
     if kind == "command":
         others = commands()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BenchdogError
-from benchdog.options import to_json, validate
+from benchdog.plugins.options import to_json, validate
 from benchdog.testing.places import raised, said, shown, stands
 from benchdog.testing.results import Fault, Skip
 from benchdog.testing.trials import Trial

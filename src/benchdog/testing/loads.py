@@ -20,8 +20,8 @@ from benchdog.checks import HEAVY
 from benchdog.testing import guard
 
 if TYPE_CHECKING:
-    from benchdog.found import Found
     from benchdog.plugins import Plugins
+    from benchdog.plugins.types import Found
 
 
 def main() -> None:
@@ -38,9 +38,9 @@ def main() -> None:
 
 def told(request: dict[str, Any]) -> dict[str, Any]:
     """Load the plugin, then register it, then look at the modules that its descriptors name."""
-    from benchdog.importing import load_file
     from benchdog.plugins import Plugins
-    from benchdog.shims import note
+    from benchdog.plugins.compat import note
+    from benchdog.plugins.loading import load_file
 
     os.environ["BENCHDOG_PLUGINS"] = ""
     with redirect_stderr(StringIO()):

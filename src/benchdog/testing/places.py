@@ -9,8 +9,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from benchdog.blame import plugin_packages
 from benchdog.errors import BenchdogError
+from benchdog.plugins.error_origin import plugin_packages
 
 KIT = Path(__file__).resolve().parent
 OWN = KIT.parent

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from benchdog.errors import BenchdogError, NotAvailable
-from benchdog.found import Found
-from benchdog.importing import installed
-from benchdog.options import describe, to_json
 from benchdog.plugins import Plugins
+from benchdog.plugins.loading import installed
+from benchdog.plugins.options import describe, to_json
+from benchdog.plugins.types import Found
 from benchdog.testing.bench import Bench
 from benchdog.testing.places import raised, said, shown, stands
 from benchdog.testing.results import Fault, Skip

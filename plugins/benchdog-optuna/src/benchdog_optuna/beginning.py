@@ -15,7 +15,7 @@ from benchdog.asking import Discovers, ask
 from benchdog.budget import seconds_of
 from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError
-from benchdog.options import describe, validate
+from benchdog.plugins.options import describe, validate
 from benchdog.recipe import PARTS, TABLES
 from benchdog.settle import Parts, settle
 from benchdog_optuna.folder import Folder, find

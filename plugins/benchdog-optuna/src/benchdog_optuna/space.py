@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog.errors import BadUsage, nearest
 from benchdog.layers import is_key, recipe_keys
-from benchdog.options import validate
+from benchdog.plugins.options import validate
 from benchdog.recipe import PARTS, TABLES
 from benchdog_optuna.options import Choices, Range
 

@@ -12,8 +12,8 @@ from importlib.metadata import distributions
 from itertools import accumulate
 from pathlib import Path
 
-from benchdog.allowed import allows
 from benchdog.errors import Failed
+from benchdog.plugins.allowed import allows
 
 BUILTIN = "benchdog"
 _NUMBER = re.compile(r"^CONTRACT\b[^=\n]*=[ \t]*(\d+)[ \t]*(?:#.*)?$", re.MULTILINE)

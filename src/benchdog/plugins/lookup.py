@@ -9,11 +9,12 @@ from inspect import isclass, isroutine
 from pathlib import Path
 from typing import Any
 
-from benchdog import api, companions
+from benchdog import api
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
-from benchdog.found import Found
-from benchdog.importing import installed, load_file, said
-from benchdog.shims import objection
+from benchdog.plugins import companions
+from benchdog.plugins.compat import objection
+from benchdog.plugins.loading import installed, load_file, said
+from benchdog.plugins.types import Found
 
 
 def reference(offer: type[api.Component], name: str) -> Found:

@@ -9,14 +9,15 @@ from typing import Any
 
 import pluggy
 
-from benchdog import api, hookspecs, shims, waiting
-from benchdog.discovery import BUILTIN, Entry, declared, entries
+from benchdog import api
 from benchdog.errors import BadUsage, BenchdogError
-from benchdog.events import Events
-from benchdog.found import Fault, Found, Plugin
-from benchdog.importing import check, check_hooks, load_file, qualified, said
-from benchdog.quarantine import Quarantine, strict
-from benchdog.reference import available, reference, unknown
+from benchdog.plugins import compat, hookspecs, import_timeout
+from benchdog.plugins.discovery import BUILTIN, Entry, declared, entries
+from benchdog.plugins.events import Events
+from benchdog.plugins.loading import check, check_hooks, load_file, qualified, said
+from benchdog.plugins.lookup import available, reference, unknown
+from benchdog.plugins.quarantine import Quarantine, strict
+from benchdog.plugins.types import Fault, Found, Plugin
 from benchdog.system.json_output import Lines
 
 KINDS: dict[str, type[api.Component]] = {
@@ -55,7 +56,7 @@ class Plugins:
         """
         plugins = cls()
         plugins._patience = patience
-        without = waiting.left_out() if patience is None else ()
+        without = import_timeout.left_out() if patience is None else ()
         plugins._load_entries([entry for entry in entries() if entry.name not in without])
         for file in dict.fromkeys(Path(f).resolve() for f in local):
             plugins._load_file(file)
@@ -75,8 +76,8 @@ class Plugins:
         mine = {entry.module for entry in found if entry.dist == BUILTIN}
         others = [entry.module for entry in found if numbers[entry] is None and entry.module not in mine]
         outcomes = {
-            **waiting.modules(list(mine), None),
-            **waiting.modules(list(dict.fromkeys(others)), self._patience),
+            **import_timeout.modules(list(mine), None),
+            **import_timeout.modules(list(dict.fromkeys(others)), self._patience),
         }
         for entry in found:
             remedy = f"Update or uninstall {entry.dist}."
@@ -116,7 +117,7 @@ class Plugins:
             for other in self.healthy:
                 if other.name == plugin.name:
                     raise ValueError(f"has the name of a plugin that is loaded: {other.path or other.dist}")
-            shims.warn(plugin.module, plugin.contract)
+            compat.warn(plugin.module, plugin.contract)
             self._manager.register(plugin.module, plugin.name)
         except Exception as error:
             with suppress(ValueError, AssertionError):
@@ -167,7 +168,7 @@ class Plugins:
     def _ask(self, plugin: Plugin, hook: Callable[[], Iterable[Any]]) -> list[Any]:
         """Call a hook; an installed plugin's isn't waited for any longer than its import."""
         seconds = None if plugin.path or plugin.dist == BUILTIN else self._patience
-        return waiting.call(lambda: list(hook()), plugin.module.__name__, seconds)
+        return import_timeout.call(lambda: list(hook()), plugin.module.__name__, seconds)
 
     def _offer(self, plugin: Plugin, found: Found) -> None:
         """Take a component in; a built-in's name stays the built-in's."""
@@ -222,7 +223,7 @@ class Plugins:
         Raises:
             BadUsage: an unknown key or a value of another type, named with what is allowed.
         """
-        from benchdog.options import validate
+        from benchdog.plugins.options import validate
 
         what = f"{found.info.kind} {found.info.name!r}"
         if not found.info.options:
@@ -238,9 +239,9 @@ class Plugins:
         target = found.resolve(found.info.target)
         try:
             if not found.plugin:
-                return shims.adapt(kind, target(**(options or {})), found.contract)
+                return compat.adapt(kind, target(**(options or {})), found.contract)
             made = target() if options is None else target(options)
-            return shims.adapt(kind, made, found.contract)
+            return compat.adapt(kind, made, found.contract)
         except BenchdogError:
             raise
         except TypeError as error:

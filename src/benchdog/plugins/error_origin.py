@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
-OWN = Path(__file__).resolve().parent
+OWN = Path(__file__).resolve().parents[1]
 HINTS = {
     errno.ENAMETOOLONG: "Type a shorter name.",
     errno.ELOOP: "A link leads back to itself: name the file that is meant.",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from benchdog import api, shims, waiting
+from benchdog import api
 from benchdog.errors import Failed
-from benchdog.found import Fault
+from benchdog.plugins import compat, import_timeout
+from benchdog.plugins.types import Fault
 
 DEAF = "It hears no more events; the run goes on."
 
@@ -28,18 +29,18 @@ class Quarantine:
         """Set a plugin aside for an error; for one that takes too long the fault and the remedy are other ones."""
         if isinstance(error, KeyboardInterrupt) or strict():
             raise error
-        late = isinstance(error, waiting.Late)
+        late = isinstance(error, import_timeout.Late)
         if late:
             fault = f"{error}."
             remedy = (
                 f"Tell the author of {dist or name} to do that where it is used; BENCHDOG_PATIENCE=60 waits longer."
             )
-            waiting.leave_out(name)
+            import_timeout.leave_out(name)
         self.tell(Fault(name=name, fault=" ".join(fault.split()), remedy=remedy, late=late))
 
     def refuse_contract(self, name: str, number: object, whose: str) -> bool:
         """Set a plugin aside whose contract isn't taken; say whether it was."""
-        wrong = shims.objection(number, api.CONTRACT, whose)
+        wrong = compat.objection(number, api.CONTRACT, whose)
         if wrong:
             self.refuse(name, f"{wrong[0]}.", wrong[1], Failed(f"Plugin {name!r} {wrong[0]}.", wrong[1]))
         return wrong is not None
