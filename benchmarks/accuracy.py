@@ -31,8 +31,8 @@ def child(recipe: str, seed: int) -> None:
     """Train once; print seconds and test accuracy."""
     terminal()
     import benchdog.pipeline
-    from benchdog.asking import ask
     from benchdog.cli import Shared
+    from benchdog.recipe.compose import ask
 
     with tempfile.TemporaryDirectory() as place:
         draft = ask(recipe, {"seed": seed, "backend.name": "cpu"}, [], Shared())

@@ -73,8 +73,8 @@ def main() -> None:
     import torch
 
     import benchdog.pipeline
-    from benchdog.asking import ask
     from benchdog.cli import Shared
+    from benchdog.recipe.compose import ask
 
     _ = torch, benchdog.pipeline
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

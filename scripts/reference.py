@@ -33,8 +33,8 @@ os.environ.update(BENCHDOG_PLUGINS=",".join(["builtin", *OWN]), COLUMNS="80", NO
 from benchdog import cli  # noqa: E402 -- it reads the allow-list
 from benchdog.plugins import Plugins  # noqa: E402
 from benchdog.plugins.options import json_schema  # noqa: E402
-from benchdog.recipe import PARTS, TABLES  # noqa: E402
-from benchdog.schema import recipe_schema  # noqa: E402
+from benchdog.recipe.json_schema import recipe_schema  # noqa: E402
+from benchdog.recipe.recipe import PARTS, TABLES  # noqa: E402
 
 ORDER = (*PARTS, *TABLES)
 WORDS = {"integer": "whole number", "string": "text", "boolean": "yes or no", "null": "nothing", "object": "table"}

@@ -11,7 +11,7 @@ from benchdog.augment import Augment
 from benchdog.draws import Draws, draws_of
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
-from benchdog.recipe import Part
+from benchdog.recipe.recipe import Part
 from inside import run, same, weights
 
 CPU = torch.device("cpu")

@@ -9,9 +9,9 @@ import pytest
 from safetensors import safe_open
 
 from benchdog import compiling
-from benchdog.asking import ask
 from benchdog.cli import Shared
 from benchdog.compiling import Decision, lasting, programs, weighed
+from benchdog.recipe.compose import ask
 from benchdog.settle import settle
 from benchdog.training import Measurement
 from inside import run, same, stop_at, weights

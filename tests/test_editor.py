@@ -9,8 +9,8 @@ import pytest
 
 from benchdog.plugins import Plugins
 from benchdog.plugins.loading import installed
-from benchdog.recipe import PARTS
-from benchdog.schema import recipe_schema
+from benchdog.recipe.json_schema import recipe_schema
+from benchdog.recipe.recipe import PARTS
 from inside import run
 
 TAPLO = shutil.which("taplo") or shutil.which("taplo", path=str(Path(sys.executable).parent))

@@ -12,14 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchdog.asking import ask, refuse_code
 from benchdog.cli import Shared
-from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
-from benchdog.layers import SHIPPED
 from benchdog.plugins import Plugins
-from benchdog.recipe import Keeping, Loading, Loop, Part, Recipe, local_files, moved, read_resolved, write_resolved
-from benchdog.schema import _toml, new_recipe, recipe_schema
+from benchdog.recipe.compose import ask, refuse_code
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.json_schema import _toml, new_recipe, recipe_schema
+from benchdog.recipe.layers import SHIPPED
+from benchdog.recipe.recipe import (
+    Keeping,
+    Loading,
+    Loop,
+    Part,
+    Recipe,
+    local_files,
+    moved,
+    read_resolved,
+    write_resolved,
+)
 
 PLUGIN = """
 from dataclasses import dataclass

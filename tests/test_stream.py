@@ -11,7 +11,7 @@ from benchdog import decode
 from benchdog.api import Field, Raw, Shard, Spec, Target
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
-from benchdog.recipe import Loading, Part, Recipe
+from benchdog.recipe.recipe import Loading, Part, Recipe
 from benchdog.stream import Plan, Position, Reader, StreamWorkers, read_stream
 from inside import run, same, stop_at
 from local_sources import write

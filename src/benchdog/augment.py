@@ -11,7 +11,7 @@ from torch import Tensor
 from benchdog.api import Augmentation, AugmentationInfo, Spec
 from benchdog.draws import draws_of
 from benchdog.plugins import Plugins
-from benchdog.recipe import Part
+from benchdog.recipe.recipe import Part
 
 
 class Augment:

@@ -13,7 +13,7 @@ from torch import nn
 from benchdog.errors import BadUsage, NotAvailable
 from benchdog.flops import scalar
 from benchdog.loading import pieces
-from benchdog.recipe import AUTO, with_options
+from benchdog.recipe.recipe import AUTO, with_options
 from benchdog.room import short
 from benchdog.settle import Parts, again
 from benchdog.training import Measurement, measure_steps, rehearsed

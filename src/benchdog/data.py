@@ -22,7 +22,7 @@ from benchdog.loading import (
     preprocess_of,
     sample_bytes,
 )
-from benchdog.recipe import Recipe
+from benchdog.recipe.recipe import Recipe
 from benchdog.stream import Plan, Position, Reader, StreamWorkers
 from benchdog.transforms import Transform
 from benchdog.workers import Loaded, Rebuilt, Workers

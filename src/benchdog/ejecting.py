@@ -27,7 +27,7 @@ from benchdog.feed import held_out_size
 from benchdog.loading import Resident, Samples, load_resident
 from benchdog.plugins import Plugins
 from benchdog.plugins.loading import load_file
-from benchdog.recipe import Recipe, local_files, named_parts, read_resolved
+from benchdog.recipe.recipe import Recipe, local_files, named_parts, read_resolved
 from benchdog.run import Run
 from benchdog.settle import Parts, reopen
 from benchdog.system import files

@@ -15,7 +15,7 @@ from benchdog.augment import Augment
 from benchdog.data import Data
 from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.loading import Samples, epoch_order, pieces
-from benchdog.recipe import Loop, Recipe
+from benchdog.recipe.recipe import Loop, Recipe
 from benchdog.stream import Plan, Position, Reader, read_stream
 from benchdog.transforms import Transform
 from benchdog.workers import Loaded

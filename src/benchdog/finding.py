@@ -14,9 +14,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from benchdog.cutting import refuse_mixing
-from benchdog.draft import Draft
 from benchdog.errors import BadUsage, Failed, Stopped
-from benchdog.recipe import Part, Recipe, with_options
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.recipe import Part, Recipe, with_options
 from benchdog.room import make_room
 from benchdog.session import Session
 from benchdog.settle import settle

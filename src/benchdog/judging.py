@@ -13,7 +13,7 @@ from benchdog.evaluation import evaluate_module, measure_baseline
 from benchdog.opening import open_model
 from benchdog.plugins import Plugins
 from benchdog.rebuild import rebuild
-from benchdog.recipe import read_resolved
+from benchdog.recipe.recipe import read_resolved
 from benchdog.run import Run
 from benchdog.settle import reopen
 

@@ -18,7 +18,7 @@ from benchdog import decode, weighing
 from benchdog.api import Preprocess, Raw, Source, Spec, Split, Stream, split_of
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
-from benchdog.recipe import Part
+from benchdog.recipe.recipe import Part
 
 CHUNK = 512
 """Samples decoded at a time when a whole split is read."""

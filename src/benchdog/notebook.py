@@ -10,13 +10,13 @@ from typing import Any
 from benchdog import judging, pipeline, report
 from benchdog import run as runs
 from benchdog.api import Answer, Raw
-from benchdog.asking import ask
 from benchdog.cli import Shared
-from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.inputs import Unreadable, raws
-from benchdog.layers import Given, flags, is_key, recipe_keys
 from benchdog.opening import Opened, open_model
+from benchdog.recipe.compose import ask
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
 from benchdog.system import paths
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog.errors import BadData, Refused
 from benchdog.rebuild import check_reference
-from benchdog.recipe import Recipe, inside, local_files, named_options, named_parts
+from benchdog.recipe.recipe import Recipe, inside, local_files, named_options, named_parts
 from benchdog.system import files, signing
 
 if TYPE_CHECKING:

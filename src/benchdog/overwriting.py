@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchdog.errors import BadUsage
-from benchdog.recipe import Recipe
+from benchdog.recipe.recipe import Recipe
 from benchdog.system import files
 
 ELSEWHERE = "Name a file elsewhere."

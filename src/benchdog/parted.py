@@ -15,7 +15,7 @@ import torch
 from benchdog import prints
 from benchdog.errors import BenchdogError
 from benchdog.loading import Samples
-from benchdog.recipe import Recipe, read_resolved
+from benchdog.recipe.recipe import Recipe, read_resolved
 from benchdog.system import files
 
 MOST_LABELS = 12

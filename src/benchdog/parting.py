@@ -12,7 +12,7 @@ import numpy as np
 from benchdog.loading import epoch_order
 from benchdog.logbook import LOSSES
 from benchdog.parted import Parting, data_partings, names_of
-from benchdog.recipe import inside, read_resolved
+from benchdog.recipe.recipe import inside, read_resolved
 from benchdog.system import files
 
 WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every", "loader.workers", "loader.memory")

@@ -17,10 +17,10 @@ from benchdog import artifact, checkpoints, origin, ranks, report, sharing
 from benchdog.api import Backend, Trained, TrainerInfo, Watcher
 from benchdog.compiling import Decision, decide
 from benchdog.cutting import refuse_mixing
-from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
 from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, training_ranges
-from benchdog.recipe import local_files, moved, read_resolved, with_ranks, write_resolved
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.recipe import local_files, moved, read_resolved, with_ranks, write_resolved
 from benchdog.room import make_room, short, smaller_pieces
 from benchdog.run import Run, environment
 from benchdog.settle import Parts, reopen, settle

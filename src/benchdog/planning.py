@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchdog.draft import Draft
 from benchdog.flops import count
+from benchdog.recipe.draft import Draft
 from benchdog.room import make_room, needs
 from benchdog.settle import Parts, settle
 from benchdog.stages import stages

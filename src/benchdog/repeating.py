@@ -14,12 +14,12 @@ import numpy as np
 
 from benchdog import judging, naming, pipeline, resampling
 from benchdog.api import TrainerInfo
-from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
-from benchdog.layers import Given
 from benchdog.measuring import SHARES
 from benchdog.plugins import Plugins
-from benchdog.recipe import AUTO, Recipe, fixed, read_resolved
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.layers import Given
+from benchdog.recipe.recipe import AUTO, Recipe, fixed, read_resolved
 from benchdog.report.facts import read
 from benchdog.run import Run, check_name
 from benchdog.settle import settle

@@ -11,7 +11,7 @@ from torch import nn
 from benchdog.cutting import refuse_mixing
 from benchdog.errors import BadUsage, Failed
 from benchdog.loading import Samples, sample_bytes
-from benchdog.recipe import AUTO
+from benchdog.recipe.recipe import AUTO
 from benchdog.settle import Parts
 from benchdog.system import machine
 from benchdog.system.machine import readable

@@ -25,7 +25,7 @@ from benchdog.loading import Arrays, mix_many
 from benchdog.logbook import Logbook
 from benchdog.plugins import Plugins
 from benchdog.progress import Progress
-from benchdog.recipe import Recipe
+from benchdog.recipe.recipe import Recipe
 from benchdog.run import Run
 from benchdog.stages import stages
 from benchdog.standing import Standing

@@ -16,13 +16,13 @@ from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo, Watche
 from benchdog.augment import Augment
 from benchdog.auxiliary import Scored
 from benchdog.data import Data, auto_workers
-from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.fastpath import check_fast_path
 from benchdog.loading import Samples, ignored_code, mix, open_source
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
-from benchdog.recipe import AUTO, Part, Recipe, fixed, same_recipe
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.recipe import AUTO, Part, Recipe, fixed, same_recipe
 from benchdog.run import Run
 from benchdog.tensors import Report
 from benchdog.transforms import Transform, with_codes

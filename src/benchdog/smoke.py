@@ -15,12 +15,12 @@ from benchdog import pipeline
 from benchdog.api import Raw, Split
 from benchdog.checkpoints import Checkpoints
 from benchdog.data import Data
-from benchdog.draft import Draft
 from benchdog.errors import BadUsage
 from benchdog.exporting import export
 from benchdog.loading import Arrays, Samples
 from benchdog.opening import open_model
-from benchdog.recipe import with_options, write_resolved
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.recipe import with_options, write_resolved
 from benchdog.run import Run
 from benchdog.settle import settle
 from benchdog.training import check_trainer, train_rank

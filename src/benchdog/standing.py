@@ -15,7 +15,7 @@ from benchdog.checkpoints import Checkpoints
 from benchdog.errors import BadData, BadUsage
 from benchdog.logbook import Logbook, NotFinite
 from benchdog.plugins import Plugins
-from benchdog.recipe import Recipe, fixed, same_recipe
+from benchdog.recipe.recipe import Recipe, fixed, same_recipe
 from benchdog.run import Run
 from benchdog.state import snapshot
 

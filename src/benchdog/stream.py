@@ -23,7 +23,7 @@ from benchdog import decode, weighing
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
 from benchdog.loading import Samples, check_codes, ignored_code, mix, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
-from benchdog.recipe import Recipe
+from benchdog.recipe.recipe import Recipe
 from benchdog.workers import calm
 
 Place = tuple[int, int, int]

@@ -22,7 +22,7 @@ from benchdog.errors import BadUsage, NotAvailable, Stopped
 from benchdog.feed import Feed
 from benchdog.logbook import NotFinite
 from benchdog.progress import Progress
-from benchdog.recipe import with_options
+from benchdog.recipe.recipe import with_options
 from benchdog.replay import Replay, diverged
 from benchdog.run import Run
 from benchdog.session import Session

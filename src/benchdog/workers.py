@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchdog.api import Split
 from benchdog.loading import Samples, ignored_code, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
-from benchdog.recipe import Recipe
+from benchdog.recipe.recipe import Recipe
 
 LAST = -100
 """The priority of what a worker does after all else."""

@@ -150,8 +150,8 @@ def anything(ctx: Any, incomplete: str) -> list[Offer]:
 
 def settings(ctx: Any, incomplete: str) -> list[Offer]:
     """Offer the keys of the recipe with the options of the components that are chosen; after "=" their values."""
-    from benchdog.keys import tree
-    from benchdog.recipe import PARTS
+    from benchdog.recipe.recipe import PARTS
+    from benchdog.recipe.suggestions import tree
 
     plugins = _plugins()
     key, equals, _ = incomplete.partition("=")
@@ -170,7 +170,7 @@ def settings(ctx: Any, incomplete: str) -> list[Offer]:
 def _chosen(given: dict[str, Any], plugins: Plugins) -> dict[str, str]:
     """Give the components that a command line names."""
     pairs = dict(text.split("=", 1) for text in given.get("set_") or () if "=" in text)
-    from benchdog.recipe import PARTS
+    from benchdog.recipe.recipe import PARTS
 
     named = {kind: given.get(kind) or pairs.get(kind) or pairs.get(f"{kind}.name") for kind in PARTS}
     named["source"] = named["source"] or given.get("what")

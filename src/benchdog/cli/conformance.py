@@ -58,7 +58,7 @@ def check(
 def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
     """Read NAME.OPTION=VALUE, or KIND.NAME.OPTION=VALUE; a component's name may hold dots, an option's doesn't."""
     from benchdog.errors import BadUsage
-    from benchdog.layers import toml_value
+    from benchdog.recipe.layers import toml_value
     from benchdog.testing.table import OWN
 
     given: dict[tuple[str, str], dict[str, Any]] = {}

@@ -175,8 +175,8 @@ def prune(
 
 def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[str, Source]:
     """Make the source that is meant and fetch what it needs."""
-    from benchdog.asking import ask
     from benchdog.loading import open_source
+    from benchdog.recipe.compose import ask
 
     # The only options here are the source's, so their table needn't be named.
     named = [text if text.startswith("source.") else f"source.{text}" for text in settings or ()]

@@ -39,9 +39,9 @@ def command(
 
     The suggestion is a tenth of the rate in the middle of those at which it is lowest. No run is kept.
     """
-    from benchdog.asking import ask
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage, Failed
+    from benchdog.recipe.compose import ask
     from benchdog.report.rates import KINDS, draw
 
     if plot is not None and plot.suffix.lower() not in KINDS:

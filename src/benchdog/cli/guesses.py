@@ -90,7 +90,7 @@ def _refuse_twice(params: list[Any], args: list[str]) -> None:
 
 def meant(error: Any) -> str:
     """Say which flag or key of the recipe was meant by an option that isn't there; "" when none is alike."""
-    from benchdog.keys import OTHERWISE, listed, places
+    from benchdog.recipe.suggestions import OTHERWISE, listed, places
 
     ctx = error.ctx
     if ctx is None:
@@ -113,7 +113,7 @@ def meant(error: Any) -> str:
 
 def _source(words: list[str], known: Container[str]) -> dict[str, str]:
     """Find the source that a command line names, by its name or its file."""
-    from benchdog.asking import source_layer
+    from benchdog.recipe.compose import source_layer
 
     for word in words:
         with suppress(BenchdogError):

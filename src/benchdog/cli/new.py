@@ -39,11 +39,11 @@ def command(
     """Write a recipe with every option, its default and its meaning."""
     import os
 
-    from benchdog.asking import source_layer
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage
-    from benchdog.layers import shipped_text
-    from benchdog.schema import new_recipe, recipe_schema
+    from benchdog.recipe.compose import source_layer
+    from benchdog.recipe.json_schema import new_recipe, recipe_schema
+    from benchdog.recipe.layers import shipped_text
     from benchdog.system import files
 
     if source.endswith(".toml"):

@@ -25,9 +25,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say what a run would read, build and need, before anything is spent."""
-    from benchdog.asking import ask, refuse_code
     from benchdog.cli.output import columns, emit_json, say
     from benchdog.planning import plan
+    from benchdog.recipe.compose import ask, refuse_code
     from benchdog.system import paths
 
     if not run_code:

@@ -13,6 +13,6 @@ def command(
 ) -> None:
     """Print the JSON Schema of a recipe, for completion and checks in an editor."""
     from benchdog.cli.output import write_json
-    from benchdog.schema import recipe_schema
+    from benchdog.recipe.json_schema import recipe_schema
 
     write_json(recipe_schema(ctx.obj.plugins()))

@@ -13,7 +13,7 @@ import typer
 from benchdog.cli import asked, completing
 
 if TYPE_CHECKING:
-    from benchdog.draft import Draft
+    from benchdog.recipe.draft import Draft
     from benchdog.run import Run
 
 FEW_SEEDS = 5
@@ -59,11 +59,11 @@ def command(
     """Train a model: raw data to an artifact, in one run's folder."""
     from benchdog import pipeline
     from benchdog import run as runs
-    from benchdog.asking import ask
     from benchdog.budget import seconds_of
     from benchdog.cli.output import emit_line, lines, say
     from benchdog.errors import BadUsage
-    from benchdog.layers import flags
+    from benchdog.recipe.compose import ask
+    from benchdog.recipe.layers import flags
     from benchdog.system import paths
 
     if as_json and not smoke:  # what is tried there are no runs
@@ -142,7 +142,7 @@ def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
 def _best(run: Run) -> Iterator[str]:
     """Tell the best epoch, and how to end sooner when it was an early one of many."""
     from benchdog.best import Best, advised
-    from benchdog.recipe import read_resolved
+    from benchdog.recipe.recipe import read_resolved
     from benchdog.report import facts
 
     best = run.facts["best"]

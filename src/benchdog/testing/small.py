@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchdog.draft import Draft
-from benchdog.layers import Given
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.layers import Given
 from benchdog.settle import Parts, settle
 from benchdog.testing.trials import Trial
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchdog.api import TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, Stopped
-from benchdog.recipe import write_resolved
+from benchdog.recipe.recipe import write_resolved
 from benchdog.run import Run
 from benchdog.settle import Parts, again
 from benchdog.testing import trials

@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchdog import aside, naming
+from benchdog import naming
 from benchdog.api import TrainerInfo
-from benchdog.asking import Discovers, ask
 from benchdog.budget import seconds_of
-from benchdog.draft import Draft
 from benchdog.errors import BadUsage, BenchdogError
 from benchdog.plugins.options import describe, validate
-from benchdog.recipe import PARTS, TABLES
+from benchdog.recipe import plugin_tables
+from benchdog.recipe.compose import Discovers, ask
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.recipe import PARTS, TABLES
 from benchdog.settle import Parts, settle
 from benchdog_optuna.folder import Folder, find
 from benchdog_optuna.options import Tune
@@ -52,7 +53,7 @@ def begin(
     mine = [text for text in settings if text.startswith(f"{TABLE}.")]
     rest = [text for text in settings if text not in mine]
     draft = ask(what, given, rest, shared)
-    table = dict(aside.table_of(Path(what), TABLE)) if what.endswith(".toml") else {}
+    table = dict(plugin_tables.table_of(Path(what), TABLE)) if what.endswith(".toml") else {}
     tune, space = read({**table, **_own(mine), **own}, searched, what)
     fixed = {key for key, value in given.items() if value is not None} | {t.partition("=")[0].strip() for t in rest}
     if both := [key for key in space if key in fixed]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from benchdog import __version__, origin
-from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage, Failed, nearest
-from benchdog.layers import Given, Layer, layer_of
 from benchdog.loading import mix
 from benchdog.plugins import Plugins
-from benchdog.recipe import Recipe, inside, local_files, moved, read_resolved, write_resolved
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.layers import Given, Layer, layer_of
+from benchdog.recipe.recipe import Recipe, inside, local_files, moved, read_resolved, write_resolved
 from benchdog.run import Run
 from benchdog.system import files
 from benchdog_optuna.options import Tune

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchdog.errors import BadUsage, nearest
-from benchdog.layers import is_key, recipe_keys
 from benchdog.plugins.options import validate
-from benchdog.recipe import PARTS, TABLES
+from benchdog.recipe.layers import is_key, recipe_keys
+from benchdog.recipe.recipe import PARTS, TABLES
 from benchdog_optuna.options import Choices, Range
 
 if TYPE_CHECKING:

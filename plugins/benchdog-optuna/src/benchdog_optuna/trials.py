@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchdog import pipeline
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.plugins import Plugins
-from benchdog.recipe import read_resolved
+from benchdog.recipe.recipe import read_resolved
 from benchdog.report.facts import read
 from benchdog.run import Run
 from benchdog.system import files

@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 from benchdog.api import SourceInfo
 from benchdog.errors import BadUsage, nearest
-from benchdog.layers import Given, Layer, local_plugins
 from benchdog.plugins import Plugins
 from benchdog.plugins.options import describe, to_json, validate
 from benchdog.plugins.types import Found
-from benchdog.recipe import AUTO, PARTS, TABLES, Part, absolute, part_of
+from benchdog.recipe.layers import Given, Layer, local_plugins
+from benchdog.recipe.recipe import AUTO, PARTS, TABLES, Part, absolute, part_of
 
 
 @dataclass(slots=True)

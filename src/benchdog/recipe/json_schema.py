@@ -6,13 +6,13 @@ from typing import Any
 
 import tomli_w
 
-from benchdog import aside
 from benchdog.api import SourceInfo
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
 from benchdog.plugins.options import describe, json_schema
 from benchdog.plugins.types import Found
-from benchdog.recipe import PARTS, TABLES
+from benchdog.recipe import plugin_tables
+from benchdog.recipe.recipe import PARTS, TABLES
 
 WHAT = {
     "source": "Where the data comes from.",
@@ -41,7 +41,7 @@ def recipe_schema(plugins: Plugins) -> dict[str, Any]:
         properties[kind] = _part(kind, plugins)
     for name, table in TABLES.items():
         properties[name] = {"description": WHAT[name], **json_schema(table)}
-    properties |= aside.schemas()
+    properties |= plugin_tables.schemas()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Benchdog recipe",

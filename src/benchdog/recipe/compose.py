@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchdog.draft import Draft
 from benchdog.errors import BadData, BadUsage
-from benchdog.layers import Given, Layer, UnknownKey, flags, local_plugins, read_toml
 from benchdog.plugins import Plugins
+from benchdog.recipe.draft import Draft
+from benchdog.recipe.layers import Given, Layer, UnknownKey, flags, local_plugins, read_toml
 from benchdog.system import paths
 
 
@@ -73,7 +73,7 @@ def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discov
             layers.append(source_layer(what))
         layers.append(flags(given, settings))
     except UnknownKey as error:
-        from benchdog.keys import meant
+        from benchdog.recipe.suggestions import meant
 
         raise BadUsage(error.message, meant(error, layers, shared.plugins())) from None
     files: tuple[str, ...] = ()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 
 from benchdog.errors import BenchdogError
-from benchdog.layers import Layer, UnknownKey, recipe_keys
 from benchdog.plugins import Plugins
-from benchdog.recipe import AUTO, PARTS, TABLES
+from benchdog.recipe.layers import Layer, UnknownKey, recipe_keys
+from benchdog.recipe.recipe import AUTO, PARTS, TABLES
 
 OTHERWISE = {
     "optimizer": "optimiser",

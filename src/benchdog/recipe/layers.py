@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from benchdog.aside import is_aside
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.recipe import PARTS, TABLES, absolute
+from benchdog.recipe.plugin_tables import is_aside
+from benchdog.recipe.recipe import PARTS, TABLES, absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class UnknownKey(BadUsage):
         self.key, self.close, self.layer = key, close, dict(layer)
 
 
-SHIPPED = sorted(Path(__file__).with_name("recipes").glob("*.toml"))
+SHIPPED = sorted(Path(__file__).with_name("shipped").glob("*.toml"))
 Layer = dict[str, Given]
 """Values by dotted key: "loop.epochs", "model.name", "seed"."""
 

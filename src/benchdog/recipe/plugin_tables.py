@@ -45,7 +45,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 def table_of(recipe: Path, table: str) -> Mapping[str, Any]:
     """Give a command's own table of a recipe that was read already; empty when it has none."""
     from benchdog.errors import BadUsage
-    from benchdog.layers import shipped
+    from benchdog.recipe.layers import shipped
 
     value = tomllib.loads(shipped(recipe).read_text(encoding="utf-8")).get(table, {})
     if not isinstance(value, Mapping):
