@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchdog.api import Column, Field, Spec, Target
-from benchdog.augment import Augment
-from benchdog.draws import Draws, draws_of
+from benchdog.data.augment import Augment
+from benchdog.data.randomness import Draws, draws_of
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Part

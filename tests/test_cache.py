@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchdog import cache
-from benchdog.cache import SourceCache
+from benchdog.data import download
+from benchdog.data.download import SourceCache
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
@@ -87,7 +87,7 @@ def test_a_file_is_fetched_once_and_noted(server: Server, folder: Path) -> None:
     assert (folder / "demo" / "data.bin.sha256").read_text() == f"{HASH}  data.bin\n"
     assert SourceCache("demo").download(server.url, sha256=HASH) == path
     assert server.requests == [None]
-    assert cache.check(folder / "demo") == {"data.bin": True}
+    assert download.check(folder / "demo") == {"data.bin": True}
     assert not list(folder.rglob("*.part"))
 
 
@@ -141,7 +141,7 @@ def test_servers_without_or_with_wrong_ranges(server: Server, folder: Path) -> N
 
 
 def test_a_connection_that_keeps_breaking_fails_and_keeps_what_came(server: Server, folder: Path) -> None:
-    server.break_after = [100_000] * cache.ATTEMPTS
+    server.break_after = [100_000] * download.ATTEMPTS
     with pytest.raises(Failed, match="broke off") as caught:
         SourceCache("demo").download(server.url, sha256=HASH, name="kept.bin")
     assert "goes on" in caught.value.hint
@@ -210,7 +210,7 @@ def test_a_cache_that_can_not_be_written_names_the_variable(tmp_path: Path, monk
         SourceCache("demo")
     assert "BENCHDOG_CACHE" in caught.value.hint
     assert str(tmp_path / "file") in caught.value.message
-    assert cache.cached() == {}
+    assert download.cached() == {}
 
 
 def test_sizes_checks_and_removal(folder: Path, tmp_path: Path) -> None:
@@ -218,19 +218,19 @@ def test_sizes_checks_and_removal(folder: Path, tmp_path: Path) -> None:
     (one / "data").write_bytes(b"1234")
     (one / "data.sha256").write_text(f"{hashlib.sha256(b'1234').hexdigest()}  data\n")
     (one / "gone.sha256").write_text("00  gone\n")
-    assert cache.check(one) == {"data": True, "gone": False}
+    assert download.check(one) == {"data": True, "gone": False}
     (one / "data").write_bytes(b"4321")
-    assert cache.check(one) == {"data": False, "gone": False}
-    assert cache.cached() == {"one": cache.size(one)}
-    assert cache.remove(one) > 4
+    assert download.check(one) == {"data": False, "gone": False}
+    assert download.cached() == {"one": download.size(one)}
+    assert download.remove(one) > 4
     assert not one.exists()
-    assert cache.remove(one) == 0
+    assert download.remove(one) == 0
     with pytest.raises(BadUsage):
-        cache.remove(tmp_path)
+        download.remove(tmp_path)
 
 
 def test_a_source_named_by_path_has_a_folder_of_its_own(folder: Path) -> None:
-    assert cache.folder_name("digits") == "digits"
-    names = {cache.folder_name(name) for name in ("a.b:C", "a.b/C", "./a.b:C", "..", "")}
+    assert download.folder_name("digits") == "digits"
+    names = {download.folder_name(name) for name in ("a.b:C", "a.b/C", "./a.b:C", "..", "")}
     assert len(names) == 5
     assert all(not set(name) & set('/\\:*?"<>|') and name not in ("", ".", "..") for name in names)

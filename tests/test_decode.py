@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from benchdog import readers
 from benchdog.api import Column, Field, Preprocess, Raw, Spec, Target
-from benchdog.decode import decode, decoder, default, stack
+from benchdog.data.decode import operations
+from benchdog.data.decode.decoder import decode, decoder, default, stack
 from benchdog.errors import BadData, BadUsage
 
 CLASS = Target(kind="class", classes=("a", "b"))
@@ -94,7 +94,7 @@ def test_a_program_in_postscript_is_no_image() -> None:
 
 
 def test_a_decompression_bomb_is_refused_before_it_unpacks() -> None:
-    side = 1 + math.isqrt(readers.PIXELS)
+    side = 1 + math.isqrt(operations.PIXELS)
     data = encoded(Image.new("1", (side, side)))
     assert len(data) < 100_000
     with pytest.raises(BadData, match="pixels"):

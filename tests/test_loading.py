@@ -6,11 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchdog import decode, loading
 from benchdog.api import Field, Raw, Spec, Target
+from benchdog.data import dataset
+from benchdog.data.dataset import Samples, content_of, epoch_order, mix, open_splits, pieces
+from benchdog.data.decode import decoder
+from benchdog.data.fast_path import check_fast_path
 from benchdog.errors import BadData, BadUsage
-from benchdog.fastpath import check_fast_path
-from benchdog.loading import Samples, content_of, epoch_order, mix, open_splits, pieces
 from benchdog.plugins import Plugins
 from inside import run, same
 from local_sources import write
@@ -136,12 +137,12 @@ def table(split, classes=("a", "b", "c"), kind="class", dtype="int64", shape=())
         fields=(Field(kind="table", shape=(4,), dtype="float32"),),
         target=Target(kind=kind, classes=classes, dtype=dtype, shape=shape),
     )
-    return Samples(split, spec, decode.default(spec))
+    return Samples(split, spec, decoder.default(spec))
 
 
 def listed(*targets):
     rng = np.random.default_rng(0)
-    return loading.Listed([raw(f"row {i}", rng.normal(size=4).astype("float32"), t) for i, t in enumerate(targets)])
+    return dataset.Listed([raw(f"row {i}", rng.normal(size=4).astype("float32"), t) for i, t in enumerate(targets)])
 
 
 @pytest.mark.parametrize("code", [-1, 3, 255])
@@ -167,14 +168,14 @@ def test_targets_that_dont_stack_name_their_samples():
 
 
 def test_a_split_in_memory_is_the_split(monkeypatch):
-    monkeypatch.setattr(loading, "CHUNK", 7)
+    monkeypatch.setattr(dataset, "CHUNK", 7)
     samples = table(listed(*(i % 3 for i in range(50))))
-    resident = loading.load_resident(samples)
+    resident = dataset.load_resident(samples)
     inputs, target = samples.batch(range(50))
     assert len(resident) == 50
     assert np.array_equal(resident.inputs[0].numpy(), inputs[0])
     assert np.array_equal(resident.target.numpy(), target)
-    assert loading.sample_bytes(samples) == 4 * 4 + 8
+    assert dataset.sample_bytes(samples) == 4 * 4 + 8
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +186,7 @@ def local(tmp_path_factory):
 def opened(local, wrong, split="train"):
     source = Plugins.discover([local]).make("source", "positions", {"wrong": wrong})
     spec = source.spec()
-    return Samples(open_splits(source)[split], spec, decode.default(spec))
+    return Samples(open_splits(source)[split], spec, decoder.default(spec))
 
 
 @pytest.mark.parametrize(

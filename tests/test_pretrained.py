@@ -17,14 +17,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from benchdog import decode
 from benchdog.api import BadData, BadUsage, Field, NotAvailable, Raw, Spec, Target
 from benchdog.builtin.models import imagenet
 from benchdog.builtin.models.efficientnet import EfficientNetLite0, SameConv, build
 from benchdog.builtin.models.options import EfficientNetOptions
+from benchdog.data.decode import decoder
+from benchdog.data.transform.transform import Transform
 from benchdog.stages import stages
 from benchdog.tensors import fill, read, renamed
-from benchdog.transforms import Transform
 from inside import run, same
 from published import facts, model_of, place_of, published, tuned
 
@@ -148,7 +148,7 @@ def test_real_photographs_are_named_rightly():
     photos = Path(find_spec("sklearn").origin).parent / "datasets" / "images"
     for photo, name in (("china.jpg", "palace"), ("flower.jpg", "daisy")):
         raw = Raw(id=photo, fields={"input": (photos / photo).read_bytes()})
-        (pixels,) = decode.stack([decode.decode(raw, spec, preprocess)])
+        (pixels,) = decoder.stack([decoder.decode(raw, spec, preprocess)])
         with torch.inference_mode():
             score = net(*transform(torch.from_numpy(pixels)))[0].softmax(0)
         assert spec.target.classes[int(score.argmax())] == name
@@ -341,7 +341,7 @@ def _saved(value):
 
 @given(st.integers(1, 60), st.integers(1, 60), st.floats(0.1, 1))
 def test_the_middle_has_the_wanted_shape_and_lies_inside(width, height, share):
-    from benchdog.readers import _middle
+    from benchdog.data.decode.operations import _middle
 
     left, top, right, bottom = _middle((width, height), (10, 20), share)
     assert -1e-6 <= left < right <= width + 1e-6
@@ -357,7 +357,7 @@ def test_the_middle_has_the_wanted_shape_and_lies_inside(width, height, share):
     ({"op": "normalise", "mean": [1.0]}, "deviation = None"),
 ])  # fmt: skip
 def test_normalise_refuses(op, said):
-    from benchdog.operations import make
+    from benchdog.data.transform.operations import make
 
     with pytest.raises(BadUsage) as told:
         make(op, image_spec().fields[0])
@@ -365,7 +365,7 @@ def test_normalise_refuses(op, said):
 
 
 def test_normalise_is_what_it_says():
-    from benchdog.operations import make
+    from benchdog.data.transform.operations import make
 
     step = make({"op": "normalise", "mean": [1.0, 2.0, 3.0], "deviation": [2.0]}, image_spec(side=2).fields[0])
     x = torch.arange(12, dtype=torch.uint8).reshape(1, 3, 2, 2)

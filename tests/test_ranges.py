@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchdog import ranges
 from benchdog.api import Column, Field, Raw, Spec, Target
-from benchdog.decode import decode, default
+from benchdog.data.decode.decoder import decode, default
 from inside import run
 
 COLUMNS = (Column(name="age"), Column(name="town", kind="category", categories=("Aix", "Bonn")))

@@ -13,7 +13,7 @@ from benchdog.api import BadData, BadUsage, NotAvailable, Spec, Target, encoder,
 from benchdog.builtin.sources import pairs
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.text import Text
-from benchdog.codes import make_tokens
+from benchdog.data.decode.text import make_tokens
 
 HOLD = importlib.util.spec_from_file_location("hold", Path(__file__).parent / "builtin" / "conftest.py")
 NOVEL = "".join(f"Line {i}: the näive cat number {i * 7 % 13} sat on the mat.\n" for i in range(300))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Spec, Target
-from benchdog.transforms import Deployed, Transform
+from benchdog.data.transform.transform import Deployed, Transform
 
 TARGET = Target(kind="class", classes=("no", "yes"))
 COLUMNS = (

@@ -9,11 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
-from benchdog import decode
 from benchdog.api import BadData, BadUsage, Field, NotAvailable, Preprocess, Raw, Spec, Target
 from benchdog.api.wordpiece import encoder, pieces, words
 from benchdog.builtin.models import imagenet, minilm
 from benchdog.builtin.models.options import MiniLMOptions
+from benchdog.data.decode import decoder
 from benchdog.tensors import fill, read, renamed
 from inside import run, same
 
@@ -109,13 +109,13 @@ def spec_of(length=8, largest=30_521):
 def test_texts_are_decoded_and_mistakes_told():
     spec = spec_of()
     preprocess = Preprocess(decode={"input": [op(length=8)]}, transform={})
-    assert decode.decode(Raw(id="a", fields={"input": "café"}), spec, preprocess)[0].tolist() == [2, 7, 3, *[0] * 5]
+    assert decoder.decode(Raw(id="a", fields={"input": "café"}), spec, preprocess)[0].tolist() == [2, 7, 3, *[0] * 5]
     with pytest.raises(BadData, match="empty"):
-        decode.decode(Raw(id="a", fields={"input": " "}), spec, preprocess)
+        decoder.decode(Raw(id="a", fields={"input": " "}), spec, preprocess)
     for wrong, said in ((op(length=1), "from 2"), (op(vocabulary=WORDS[1:]), "lacks .PAD"), (op(unit="word"), "unit"),
                         (op(vocabulary=[*WORDS, "un"]), "twice")):  # fmt: skip
         with pytest.raises(BadUsage, match=said):
-            decode.decoder(spec, Preprocess(decode={"input": [wrong]}, transform={}))
+            decoder.decoder(spec, Preprocess(decode={"input": [wrong]}, transform={}))
 
 
 def test_the_encoder_fits_the_data_or_says_why_not(monkeypatch):

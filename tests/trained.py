@@ -10,10 +10,10 @@ from PIL import Image
 
 from benchdog import artifact
 from benchdog.api import Field, Raw, Spec, Target
-from benchdog.decode import decode, default, stack
+from benchdog.data.decode.decoder import decode, default, stack
+from benchdog.data.transform.transform import Transform
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
-from benchdog.transforms import Transform
 
 CLASSES = ("cat", "dog", "owl")
 

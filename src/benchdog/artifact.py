@@ -124,7 +124,7 @@ def _deployed(transform: nn.Module, model: Any, head: nn.Module) -> nn.Module:
     """Copy the parts to the CPU: fp32, evaluation mode, plain memory layout, no gradients."""
     import torch
 
-    from benchdog.transforms import Deployed
+    from benchdog.data.transform.transform import Deployed
 
     module = Deployed(*(copy.deepcopy(part) for part in (transform, model, head)))
     module = module.to("cpu", torch.float32).eval().requires_grad_(False)

@@ -10,9 +10,9 @@ from math import inf
 import torch
 from torch import nn
 
+from benchdog.data.dataset import pieces
 from benchdog.errors import BadUsage, NotAvailable
 from benchdog.flops import scalar
-from benchdog.loading import pieces
 from benchdog.recipe.recipe import AUTO, with_options
 from benchdog.room import short
 from benchdog.settle import Parts, again

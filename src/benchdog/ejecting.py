@@ -22,9 +22,9 @@ from benchdog.chapters.model import write_model
 from benchdog.chapters.task import write_task
 from benchdog.chapters.training import MIX, Facts, Training
 from benchdog.chapters.writing import imports_for, indented, paragraph
+from benchdog.data.dataset import Resident, Samples, load_resident
+from benchdog.data.loader import held_out_size
 from benchdog.errors import BadData, BadUsage, Failed, no_artifact
-from benchdog.feed import held_out_size
-from benchdog.loading import Resident, Samples, load_resident
 from benchdog.plugins import Plugins
 from benchdog.plugins.loading import load_file
 from benchdog.recipe.recipe import Recipe, local_files, named_parts, read_resolved

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import baseline, calibration, mistakes, origin, ranges, resampling, slices, thresholds, weighing
+from benchdog import baseline, calibration, mistakes, origin, ranges, resampling, slices, thresholds
 from benchdog.api import Batch, Call, Raw, Spec, Task
-from benchdog.data import Data
-from benchdog.decode import decode
+from benchdog.data import sample_weights
+from benchdog.data.dataset import Arrays, Samples
+from benchdog.data.decode.decoder import decode
+from benchdog.data.splits import Data
+from benchdog.data.stream import Plan, Position
 from benchdog.errors import BadUsage
-from benchdog.loading import Arrays, Samples
 from benchdog.measuring import Measuring
 from benchdog.records import Recorder
 from benchdog.settle import Parts
-from benchdog.stream import Plan, Position
 from benchdog.system import files, format_versions
 
 PAIRS = 2000
@@ -40,7 +41,7 @@ def decoded(
     Samples of weight 0 are left out; `weight` is None where samples have none.
     """
     for batch in _decoded(data, split, size, limit):
-        kept = weighing.present(*batch)
+        kept = sample_weights.present(*batch)
         if len(kept[1]):
             yield kept
 
@@ -257,7 +258,7 @@ def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, A
     return lines
 
 
-def _transformed(parts: Parts, split: str) -> tuple[Arrays, weighing.Weight]:
+def _transformed(parts: Parts, split: str) -> tuple[Arrays, sample_weights.Weight]:
     """Take a split, at most BASELINE_SAMPLES of it, through the transform; give its weights too."""
     inputs, targets, weights = [], [], []
     with torch.inference_mode():

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import decode
 from benchdog.api import Preprocess, Raw, Spec
+from benchdog.data.decode import decoder
 from benchdog.errors import BadData
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -67,7 +67,7 @@ def samples(
             yield raw
             continue
         try:
-            yield Sample(raw.id, decode.decode(raw, spec, preprocess), raw.fields)
+            yield Sample(raw.id, decoder.decode(raw, spec, preprocess), raw.fields)
         except BadData as error:
             yield Unreadable(raw.id, error.message.removeprefix(f"Sample {raw.id!r}: ").rstrip("."))
 

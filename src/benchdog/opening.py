@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import decode, describing, ranges, samples
+from benchdog import describing, ranges, samples
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
+from benchdog.data.decode import decoder as decode
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
 from benchdog.plugins import Plugins
 from benchdog.plugins.types import Found

@@ -15,7 +15,7 @@ from benchdog.system import files, signing
 
 if TYPE_CHECKING:
     from benchdog.api import Preprocess, Spec
-    from benchdog.data import Data
+    from benchdog.data.splits import Data
     from benchdog.plugins import Plugins
     from benchdog.run import Run
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from benchdog import prints
+from benchdog.data.dataset import Samples
 from benchdog.errors import BenchdogError
-from benchdog.loading import Samples
 from benchdog.recipe.recipe import Recipe, read_resolved
 from benchdog.system import files
 
@@ -144,8 +144,8 @@ def names_of(folder: Path, split: str) -> Callable[[int], str]:
 
 def _samples(folder: Path, split: str) -> Samples | None:
     """Open a run's split again; None when its file is gone or was changed since."""
-    from benchdog.data import Data
-    from benchdog.loading import open_source
+    from benchdog.data.dataset import open_source
+    from benchdog.data.splits import Data
     from benchdog.origin import fingerprint
     from benchdog.plugins import Plugins
 

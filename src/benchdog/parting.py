@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.loading import epoch_order
+from benchdog.data.dataset import epoch_order
 from benchdog.logbook import LOSSES
 from benchdog.parted import Parting, data_partings, names_of
 from benchdog.recipe.recipe import inside, read_resolved

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import artifact, checkpoints, origin, ranks, report, sharing
+from benchdog import artifact, checkpoints, origin, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo, Watcher
 from benchdog.compiling import Decision, decide
 from benchdog.cutting import refuse_mixing
+from benchdog.data import leakage
+from benchdog.data.transform.transform import Deployed
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
 from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, training_ranges
 from benchdog.recipe.draft import Draft
@@ -27,7 +29,6 @@ from benchdog.settle import Parts, reopen, settle
 from benchdog.system import files, paths
 from benchdog.system.signals import interrupted
 from benchdog.training import check_trainer, train_rank
-from benchdog.transforms import Deployed
 
 
 def train(
@@ -78,7 +79,7 @@ def train(
             "better": parts.task.better,
             "parameters": parameters,
             "samples": parts.data.sizes(),
-            "seen": sharing.seen(parts.source),
+            "seen": leakage.seen(parts.source),
         },
         parts.named_by,
     )

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from benchdog import state
-from benchdog.data import Data
+from benchdog.data.dataset import Resident
+from benchdog.data.splits import Data
 from benchdog.errors import BadData
-from benchdog.loading import Resident
 
 FILE = "samples.safetensors"
 

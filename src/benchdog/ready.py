@@ -72,7 +72,7 @@ def folder(found: Found, plugins: Plugins) -> Path:
         NotAvailable: a package with weights or names isn't installed; says how to get it.
         BadData: the weights don't fit the model.
     """
-    from benchdog.transforms import Transform
+    from benchdog.data.transform.transform import Transform
 
     pretrained = pretrained_of(found, {}, plugins)
     assert pretrained is not None

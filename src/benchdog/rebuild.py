@@ -55,7 +55,7 @@ def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bo
         Refused: it names code that is no plugin's, and `trusted` is false.
         BadData: the weights don't fit the model that the plugin builds today.
     """
-    from benchdog.transforms import Deployed, Transform
+    from benchdog.data.transform.transform import Deployed, Transform
 
     for kind in ("task", "model"):
         check_reference(kind, meta[kind]["name"], plugins, trusted)

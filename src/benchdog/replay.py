@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Batch, Trainer
+from benchdog.data.dataset import Samples
 from benchdog.errors import Failed, Stopped
-from benchdog.loading import Samples
 from benchdog.logbook import NotFinite
 from benchdog.session import Session
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from benchdog.cutting import refuse_mixing
+from benchdog.data.dataset import Samples, sample_bytes
 from benchdog.errors import BadUsage, Failed
-from benchdog.loading import Samples, sample_bytes
 from benchdog.recipe.recipe import AUTO
 from benchdog.settle import Parts
 from benchdog.system import machine

@@ -16,12 +16,12 @@ from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
 from benchdog.auxiliary import Judged
 from benchdog.best import Best
 from benchdog.checkpoints import Checkpoints
-from benchdog.draws import reseeder
+from benchdog.data.dataset import Arrays, mix_many
+from benchdog.data.loader import Feed
+from benchdog.data.randomness import reseeder
 from benchdog.errors import BadUsage, Stopped
-from benchdog.feed import Feed
 from benchdog.gathering import merged
 from benchdog.gradients import Gradients
-from benchdog.loading import Arrays, mix_many
 from benchdog.logbook import Logbook
 from benchdog.plugins import Plugins
 from benchdog.progress import Progress

@@ -11,21 +11,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import naming, origin, sharing, start, state, weighing
+from benchdog import naming, origin, start, state
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo, Watcher
-from benchdog.augment import Augment
 from benchdog.auxiliary import Scored
-from benchdog.data import Data, auto_workers
+from benchdog.data import leakage, sample_weights
+from benchdog.data.augment import Augment
+from benchdog.data.dataset import Samples, ignored_code, mix, open_source
+from benchdog.data.fast_path import check_fast_path
+from benchdog.data.splits import Data, auto_workers
+from benchdog.data.transform.transform import Transform, with_codes
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
-from benchdog.fastpath import check_fast_path
-from benchdog.loading import Samples, ignored_code, mix, open_source
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import AUTO, Part, Recipe, fixed, same_recipe
 from benchdog.run import Run
 from benchdog.tensors import Report
-from benchdog.transforms import Transform, with_codes
 from benchdog.view import generated
 
 FITTED = "fitted.safetensors"
@@ -63,7 +64,7 @@ class Parts:
     @property
     def shared(self) -> list[str]:
         """Sentences about held-out samples that were seen in training."""
-        return sharing.sentences(sharing.seen(self.source), self.data.sizes())
+        return leakage.sentences(leakage.seen(self.source), self.data.sizes())
 
     def facts(self, run: Run) -> RunFacts:
         """Say which run this is, for events."""
@@ -162,7 +163,7 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | Non
     _check(recipe, plugins)
     parts = _open(recipe, plugins, source, data, live)
     if data.weighted:
-        weighing.refuse_trainer(trainer.name, plugins.make("trainer", trainer.name, trainer.options))
+        sample_weights.refuse_trainer(trainer.name, plugins.make("trainer", trainer.name, trainer.options))
     return parts
 
 
@@ -190,7 +191,7 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
             check_fast_path(split)
     augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)
     if data.weighted:
-        weighing.refuse_task(recipe.task.name, task, augment.mixing)
+        sample_weights.refuse_task(recipe.task.name, task, augment.mixing)
     return Parts(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), augment, live)
 
 

@@ -14,10 +14,10 @@ from typing import Any
 from benchdog import pipeline
 from benchdog.api import Raw, Split
 from benchdog.checkpoints import Checkpoints
-from benchdog.data import Data
+from benchdog.data.dataset import Arrays, Samples
+from benchdog.data.splits import Data
 from benchdog.errors import BadUsage
 from benchdog.exporting import export
-from benchdog.loading import Arrays, Samples
 from benchdog.opening import open_model
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import with_options, write_resolved

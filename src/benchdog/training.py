@@ -16,10 +16,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog import checkpoints, origin, prints, weighing
+from benchdog import checkpoints, origin, prints
 from benchdog.api import Backend, Trained, Trainer, Trial
+from benchdog.data import sample_weights
+from benchdog.data.loader import Feed
 from benchdog.errors import BadUsage, NotAvailable, Stopped
-from benchdog.feed import Feed
 from benchdog.logbook import NotFinite
 from benchdog.progress import Progress
 from benchdog.recipe.recipe import with_options
@@ -128,7 +129,7 @@ def trainer_of(parts: Parts) -> Trainer:
     part = parts.recipe.trainer
     trainer: Trainer = parts.plugins.make("trainer", part.name, part.options)
     if parts.data.weighted:
-        weighing.refuse_trainer(part.name, trainer)
+        sample_weights.refuse_trainer(part.name, trainer)
     return trainer
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
-from benchdog.decode import decode, stack
+from benchdog.data.decode.decoder import decode, stack
 from benchdog.errors import BadData, BenchdogError, Failed
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchdog import decode
 from benchdog.api import Spec
+from benchdog.data.decode import decoder
 
 
 def hold(source: Any, sizes: dict[str, int] | None = None) -> Spec:
     """Hold what every source must: three splits, and batches that equal decoded raws."""
     spec, splits = source.spec(), source.open()
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
-    preprocess = source.preprocess(spec) if hasattr(source, "preprocess") else decode.default(spec)
+    preprocess = source.preprocess(spec) if hasattr(source, "preprocess") else decoder.default(spec)
     assert json.loads(json.dumps(preprocess.decode)) == dict(preprocess.decode)
     assert list(splits) == ["train", "valid", "test"]
     if sizes is not None:
@@ -27,7 +27,7 @@ def hold(source: Any, sizes: dict[str, int] | None = None) -> Spec:
         assert len(split)
         at = np.unique(np.linspace(0, len(split) - 1, 20).astype(int))
         raws = [split.raw(int(i)) for i in at]
-        slow = decode.stack([decode.decode(raw, spec, preprocess) for raw in raws])
+        slow = decoder.stack([decoder.decode(raw, spec, preprocess) for raw in raws])
         targets = np.stack([raw.target for raw in raws])
         assert targets.dtype == spec.target.dtype
         assert targets.shape[1:] == spec.target.shape

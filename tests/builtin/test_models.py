@@ -25,7 +25,7 @@ from benchdog.builtin.models.options import (
     VitOptions,
 )
 from benchdog.builtin.tasks.segmentation import Segmentation
-from benchdog.transforms import Deployed, Transform
+from benchdog.data.transform.transform import Deployed, Transform
 
 CLASS = Target(kind="class", classes=("a", "b", "c"))
 

@@ -12,7 +12,7 @@ from benchdog.builtin.sources.image_folder import ImageFolder
 from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions
 from benchdog.builtin.tasks.options import SegmentationOptions
 from benchdog.builtin.tasks.segmentation import Segmentation
-from benchdog.loading import check_codes
+from benchdog.data.dataset import check_codes
 from benchdog.verifying import verify
 from task_cases import MIXED, labels, ordinal
 

@@ -12,8 +12,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from benchdog.api import BadData, BadUsage
-from benchdog.data import Data
-from benchdog.fastpath import check_fast_path
+from benchdog.data.fast_path import check_fast_path
+from benchdog.data.splits import Data
 from benchdog_huggingface.options import DataOptions
 from benchdog_huggingface.source import DataSet
 

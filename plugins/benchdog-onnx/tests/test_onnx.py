@@ -16,11 +16,11 @@ import torch
 
 from benchdog import artifact, exporting
 from benchdog.api import Field, Raw, Spec, Target
-from benchdog.decode import default
+from benchdog.data.decode.decoder import default
+from benchdog.data.transform.transform import Transform
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
-from benchdog.transforms import Transform
 from benchdog_onnx.runner import OnnxRunner
 
 CLASSES = ("cat", "dog", "owl")

@@ -18,9 +18,9 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchdog import decode
 from benchdog.api import Answer, Column, Field, Raw, Spec, Target
 from benchdog.builtin.tasks import answers
+from benchdog.data.decode import decoder
 from benchdog.opening import Opened
 from benchdog_serve.app import Service, build
 
@@ -53,7 +53,7 @@ class Double:
             fields = (Field(kind="image", shape=(1, 4, 4), dtype="uint8", name="left"),)
             fields += (Field(kind="audio", shape=(1, 3), dtype="float32", name="sound"),)
         self.spec = Spec(fields=fields, target=target, output=(2,))
-        self.preprocess = decode.default(self.spec)
+        self.preprocess = decoder.default(self.spec)
         self.max_batch = max_batch
         self.task_name = {"mask": "segmentation", "tokens": "next-token"}.get(way, "classification")
         self.meta: dict[str, Any] = {"run": "double", "metrics": {"accuracy": 0.5, "loss": float("nan")}}
@@ -83,7 +83,7 @@ class Double:
             raise self.fault
         functions = {"mask": answers.segmentation, "tokens": answers.next_token}
         function: Any = functions.get(self.way, answers.classification)
-        return [function(self.call, decode.stack([each]), self.spec, None)[0] for each in decoded]
+        return [function(self.call, decoder.stack([each]), self.spec, None)[0] for each in decoded]
 
     def samples(self) -> list[Raw]:
         if self.way == "row":

@@ -52,7 +52,7 @@ def test_tokens_of_bytes_are_told_as_text(serving, monkeypatch):
 
     monkeypatch.setattr("serve_doubles.Double.samples", bytewise)
     op = {"op": "tokens", "unit": "byte"}
-    monkeypatch.setattr("benchdog.decode._default_decode", lambda field, spec: op)
+    monkeypatch.setattr("benchdog.data.decode.decoder._default_decode", lambda field, spec: op)
     client = serving("tokens")
     assert client("GET", "/about").json()["input"]["example"] == {"text": "The "}
     assert client("GET", "/examples/0").json() == {"text": "aé"}

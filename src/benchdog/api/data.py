@@ -115,8 +115,8 @@ class Spec:
 class Preprocess:
     """The way from raw bytes to the model's input, per field, as named operations.
 
-    decode runs on the CPU in numpy (see benchdog.decode); transform inside the model's graph (see
-    benchdog.transforms), fitted once on the training split before the first step.
+    decode runs on the CPU in numpy (see benchdog.data.decode.decoder); transform inside the model's graph (see
+    benchdog.data.transform.transform), fitted once on the training split before the first step.
     """
 
     decode: Mapping[str, Sequence[Op]]

@@ -9,10 +9,10 @@ import sys
 import textwrap
 from typing import Any
 
-from benchdog import draws
 from benchdog.bundling import Bundle, Unbundled
 from benchdog.chapters.recording import Attributes, is_plain
 from benchdog.chapters.writing import call, indented, joined
+from benchdog.data import randomness
 from benchdog.literals import is_literal, literal
 from benchdog.settle import Parts
 from benchdog.sweeping import attributes, sweep
@@ -36,7 +36,7 @@ def write_augmentation(parts: Parts, own: tuple[str, ...]) -> tuple[str, set[str
     if not parts.augment:
         return "", set()
     numbers = Bundle(own)
-    numbers.add(draws.Draws)
+    numbers.add(randomness.Draws)
     bundle = Bundle(own, provided=("Draws", "Field", "Spec", "Column"))
     made: dict[str, dict[str, Any]] = {}
     for part in parts.recipe.augment:
@@ -60,7 +60,7 @@ def write_augmentation(parts: Parts, own: tuple[str, ...]) -> tuple[str, set[str
     return {back}, y'''
     sweep(bundle.texts, augment)
     main = joined([draws_of, *bundle.texts.values(), augment])
-    numbers.uses(draws, main)
+    numbers.uses(randomness, main)
     for name in ("draws_of", "mix"):
         numbers.texts.pop(name, None)
     sweep(numbers.texts, main)

@@ -12,11 +12,11 @@ from torch import nn
 from benchdog.api import Field
 from benchdog.bundling import Unbundled
 from benchdog.chapters.writing import indented, listing, tensor
-from benchdog.data import SMALL
-from benchdog.loading import CHUNK, Resident
-from benchdog.operations import Identity, Normalise, Scale, Standardise, Table
+from benchdog.data.dataset import CHUNK, Resident
+from benchdog.data.splits import SMALL
+from benchdog.data.transform.operations import Identity, Normalise, Scale, Standardise, Table
+from benchdog.data.transform.transform import steps_of
 from benchdog.settle import Parts
-from benchdog.transforms import steps_of
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ from benchdog.bundling import Bundle, Unbundled, source_of
 from benchdog.chapters.parameters import trimmed
 from benchdog.chapters.recording import Recorded, always, attributes_of, is_plain, maker, record
 from benchdog.chapters.writing import WIDTH, call, imports_for, joined
+from benchdog.data.dataset import mix
 from benchdog.literals import is_literal, literal
-from benchdog.loading import mix
 from benchdog.settle import Parts
 from benchdog.sweeping import sweep
 

@@ -12,7 +12,7 @@ from benchdog.system.machine import readable
 
 if TYPE_CHECKING:
     from benchdog.api import Source, Spec, Split
-    from benchdog.loading import Samples
+    from benchdog.data.dataset import Samples
 
 COUNTED = 20_000
 """Samples up to which targets are counted one by one, for a source that doesn't give them at once."""
@@ -41,14 +41,14 @@ app = typer.Typer(
 @app.command("list")
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """List the sources, and what the cache holds of each."""
-    from benchdog import cache
+    from benchdog.data import download
     from benchdog.system.paths import cache_dir
 
-    held = cache.cached()
+    held = download.cached()
     rows = [
         {
             "name": name, "summary": found.info.summary, "plugin": found.plugin,
-            "cached": held.get(cache.folder_name(name), 0),
+            "cached": held.get(download.folder_name(name), 0),
         }
         for name, found in sorted(ctx.obj.plugins().all("source").items())
     ]  # fmt: skip
@@ -63,12 +63,12 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command("fetch")
 def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
     """Download what a source needs, so that training needs no network."""
-    from benchdog import cache
+    from benchdog.data import download
     from benchdog.system.paths import cache_dir
 
     name, _ = _open(ctx, source, set_)
-    folder = cache_dir() / cache.folder_name(name)
-    held = cache.size(folder)
+    folder = cache_dir() / download.folder_name(name)
+    held = download.size(folder)
     if as_json:
         emit_json({"source": name, "folder": str(folder), "bytes": held})
     elif held:
@@ -81,15 +81,15 @@ def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fal
 @app.command("info")
 def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
     """Show what a source holds: its fields, its target, its splits, and what was noticed."""
-    from benchdog import sharing
     from benchdog.api import Split
-    from benchdog.loading import open_splits
+    from benchdog.data import leakage
+    from benchdog.data.dataset import open_splits
 
     name, made = _open(ctx, source, set_)
     spec, splits = made.spec(), open_splits(made)
     sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
     counts = {split: _counts(it, spec) for split, it in splits.items()}
-    notes = [*sharing.sentences(sharing.seen(made), sizes), *getattr(made, "notes", ())]
+    notes = [*leakage.sentences(leakage.seen(made), sizes), *getattr(made, "notes", ())]
     if as_json:
         emit_json({
             "source": name, "spec": spec.to_json(), "samples": sizes, "targets": counts,
@@ -105,15 +105,15 @@ def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fals
 @app.command("verify")
 def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
     """Hash downloads again, and compare the fast path with decoded samples."""
-    from benchdog import cache
     from benchdog.api import BadData, Split
-    from benchdog.fastpath import check_fast_path
-    from benchdog.loading import Samples, open_splits, preprocess_of
+    from benchdog.data import download
+    from benchdog.data.dataset import Samples, open_splits, preprocess_of
+    from benchdog.data.fast_path import check_fast_path
     from benchdog.system.paths import cache_dir
 
     name, made = _open(ctx, source, set_)
-    folder = cache_dir() / cache.folder_name(name)
-    files = cache.check(folder)
+    folder = cache_dir() / download.folder_name(name)
+    files = download.check(folder)
     wrong = [file for file, ok in files.items() if not ok]
     if wrong:
         raise BadData(
@@ -150,12 +150,12 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """Remove downloads from the cache; they are fetched again when needed."""
-    from benchdog import cache
+    from benchdog.data import download
     from benchdog.errors import BadUsage, nearest
     from benchdog.system.paths import cache_dir
 
-    held = cache.cached()
-    named = cache.folder_name(source) if source else ""
+    held = download.cached()
+    named = download.folder_name(source) if source else ""
     if named and named not in held and source not in ctx.obj.plugins().all("source"):
         raise BadUsage(f"The cache holds nothing of {source!r}.", nearest(source, held))
     chosen = [folder for folder in held if named in ("", folder)]
@@ -166,7 +166,7 @@ def prune(
         if not typer.confirm(f"Remove {readable(total)} ({', '.join(chosen)})?", err=True):
             say("Nothing was removed.")
             return
-    freed = {folder: cache.remove(cache_dir() / folder) for folder in chosen}
+    freed = {folder: download.remove(cache_dir() / folder) for folder in chosen}
     if as_json:
         emit_json({"folder": str(cache_dir()), "removed": freed})
     else:
@@ -175,7 +175,7 @@ def prune(
 
 def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[str, Source]:
     """Make the source that is meant and fetch what it needs."""
-    from benchdog.loading import open_source
+    from benchdog.data.dataset import open_source
     from benchdog.recipe.compose import ask
 
     # The only options here are the source's, so their table needn't be named.

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from benchdog.data.leakage import sentences
 from benchdog.report import confusion, figures
 from benchdog.report.facts import Facts, Json, mapping, objects
 from benchdog.report.figures import Line
 from benchdog.report.headline import Bar, Headline
 from benchdog.report.html import NOTHING, Html, h, join, number, percent, rounded, seconds, short, table, wording
-from benchdog.sharing import sentences
 
 SHARES = frozenset({"precision", "recall", "f1", "iou", "dice", "accuracy"})
 POINTS = 2000  # more dots than this tell the eye nothing and fill the file

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import AugmentationInfo, Spec
-from benchdog.draws import draws_of
+from benchdog.data.randomness import draws_of
 from benchdog.errors import BenchdogError
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken, states

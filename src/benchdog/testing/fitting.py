@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
-from benchdog.decode import decode
+from benchdog.data.dataset import check_codes
+from benchdog.data.decode.decoder import decode
 from benchdog.errors import BenchdogError
-from benchdog.loading import check_codes
 from benchdog.testing.results import Fault
 
 

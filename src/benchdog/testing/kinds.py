@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchdog import decode
 from benchdog.api import Column, Field, Preprocess, Spec, Target, TaskInfo
+from benchdog.data.decode import decoder
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
 from benchdog.testing.comparing import raws
@@ -45,7 +45,7 @@ def kinds(trial: Trial) -> Iterator[Kind]:
     """Give samples of each kind; at last those of the plugin's own sources, which its other parts may be made for."""
     for what, spec in specs().items():
         inputs = tuple(map(torch.from_numpy, generated(spec, ROWS, seed=5)))
-        yield Kind(what, spec, decode.default(spec), inputs, targets(spec, ROWS, 13))
+        yield Kind(what, spec, decoder.default(spec), inputs, targets(spec, ROWS, 13))
     key = (trial.found.plugin, trial.found.dist)
     if key not in trial.bench.samples:
         trial.bench.samples[key] = list(own(trial)) if trial.found.dist != "benchdog" else []
@@ -66,7 +66,7 @@ def own(trial: Trial) -> Iterator[Kind]:
                 sources.spec(source)
                 given = raws(source.opened.splits["train"], ROWS)
             opened = source.opened
-            arrays = decode.stack([decode.decode(raw, opened.spec, opened.preprocess) for raw in given])
+            arrays = decoder.stack([decoder.decode(raw, opened.spec, opened.preprocess) for raw in given])
             target = np.stack([np.asarray(raw.target, np.dtype(opened.spec.target.dtype)) for raw in given])
         except (Fault, Skip, BenchdogError, TypeError, ValueError):
             continue  # the source's own checks tell it

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import ModelInfo, Spec
+from benchdog.data.transform.transform import Transform, with_codes
 from benchdog.errors import BenchdogError
 from benchdog.rebuild import build_model
 from benchdog.testing import trials
@@ -17,7 +18,6 @@ from benchdog.testing.comparing import shaken, states
 from benchdog.testing.kinds import ROWS, Kind, kinds, refused, task_for
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
-from benchdog.transforms import Transform, with_codes
 
 NEAR = 1e-4
 

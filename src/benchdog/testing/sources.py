@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Preprocess, Spec, Split
+from benchdog.data.dataset import Samples, content_of, open_splits, preprocess_of
+from benchdog.data.fast_path import check_fast_path
+from benchdog.data.sample_weights import of_raws
 from benchdog.errors import BenchdogError
-from benchdog.fastpath import check_fast_path
-from benchdog.loading import Samples, content_of, open_splits, preprocess_of
 from benchdog.testing import guard, trials
 from benchdog.testing.comparing import LOOKED_AT, differing, raws, same, shaken, states
 from benchdog.testing.fitting import fits
 from benchdog.testing.places import raised, said, stands
 from benchdog.testing.results import Fault, Skip
-from benchdog.weighing import of_raws
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Trial(trials.Trial):
         fetch = getattr(source, "fetch", None)
         if fetch is None:
             return
-        from benchdog.cache import SourceCache
+        from benchdog.data.download import SourceCache
 
         before = len(guard.tried)
         try:

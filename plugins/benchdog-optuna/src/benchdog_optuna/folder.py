@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from benchdog import __version__, origin
+from benchdog.data.dataset import mix
 from benchdog.errors import BadData, BadUsage, Failed, nearest
-from benchdog.loading import mix
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, Layer, layer_of

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from benchdog.api import Field, Preprocess, Raw, Spec
-from benchdog.decode import decoder
+from benchdog.data.decode.decoder import decoder
 from benchdog.errors import nearest
 from benchdog_serve.batching import Sample
 from benchdog_serve.faults import Rejected

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Split
-from benchdog.loading import Samples, ignored_code, open_source, open_splits, preprocess_of
+from benchdog.data.dataset import Samples, ignored_code, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
 

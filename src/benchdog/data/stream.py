@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchdog import decode, weighing
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
-from benchdog.loading import Samples, check_codes, ignored_code, mix, open_source, open_splits, preprocess_of
+from benchdog.data import sample_weights
+from benchdog.data.dataset import Samples, check_codes, ignored_code, mix, open_source, open_splits, preprocess_of
+from benchdog.data.decode import decoder
+from benchdog.data.workers import calm
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
-from benchdog.workers import calm
 
 Place = tuple[int, int, int]
 """(shard of the logical stream, first sample of the block, samples of the block that are gone)."""
@@ -156,11 +157,11 @@ class Reader:
     def _piece(self, k: int, raws: list[Raw], place: Place | None) -> Piece:
         if not raws:
             return Piece(k, (), torch.empty(0), [], None)
-        inputs = decode.stack([decode.decode(raw, self.spec, self.preprocess) for raw in raws])
+        inputs = decoder.stack([decoder.decode(raw, self.spec, self.preprocess) for raw in raws])
         target = Samples.stack_targets(self, raws)  # type: ignore[arg-type]
         check_codes(target, self.spec, lambda row: raws[row].id, self.ignore)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
-        given = weighing.of_raws(raws)
+        given = sample_weights.of_raws(raws)
         weight = None if given is None else torch.from_numpy(given)
         return Piece(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place, weight)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import Augmentation, AugmentationInfo, Spec
-from benchdog.draws import draws_of
+from benchdog.data.randomness import draws_of
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Part
 

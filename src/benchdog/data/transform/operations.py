@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Column, Field, Op
+from benchdog.data.transform.moments import Moments
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.moments import Moments
 
 
 class Step(nn.Module):

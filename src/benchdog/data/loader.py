@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from benchdog import weighing
 from benchdog.api import Batch, Device, Spec
-from benchdog.augment import Augment
-from benchdog.data import Data
+from benchdog.data import sample_weights
+from benchdog.data.augment import Augment
+from benchdog.data.dataset import Samples, epoch_order, pieces
+from benchdog.data.splits import Data
+from benchdog.data.stream import Plan, Position, Reader, read_stream
+from benchdog.data.transform.transform import Transform
+from benchdog.data.workers import Loaded
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.loading import Samples, epoch_order, pieces
 from benchdog.recipe.recipe import Loop, Recipe
-from benchdog.stream import Plan, Position, Reader, read_stream
-from benchdog.transforms import Transform
-from benchdog.workers import Loaded
 
 HELD_OUT, VALUES = 256, 1 << 16
 """Samples that are evaluated at once, and numbers of theirs, where that is more than a training batch."""
@@ -144,7 +144,7 @@ class Feed:
             raise BadUsage(f"There is no {name!r} split.", nearest(name, self.data.splits))
         for batch in self._held_out(name, rank, world):
             if batch.weight is not None:
-                batch.inputs, batch.target, batch.weight, batch.ids = weighing.present(
+                batch.inputs, batch.target, batch.weight, batch.ids = sample_weights.present(
                     batch.inputs, batch.target, batch.weight, batch.ids
                 )
             if len(batch.target):

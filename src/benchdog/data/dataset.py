@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchdog import decode, weighing
 from benchdog.api import Preprocess, Raw, Source, Spec, Split, Stream, split_of
+from benchdog.data import sample_weights
+from benchdog.data.decode import decoder
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Part
@@ -24,7 +25,7 @@ CHUNK = 512
 """Samples decoded at a time when a whole split is read."""
 
 Arrays = tuple[tuple[np.ndarray, ...], np.ndarray]
-Weighted = tuple[tuple[np.ndarray, ...], np.ndarray, weighing.Weight]
+Weighted = tuple[tuple[np.ndarray, ...], np.ndarray, sample_weights.Weight]
 """Inputs, target, and the samples' weights or None."""
 
 
@@ -161,17 +162,17 @@ class Samples:
     def slow_read(self, indices: Sequence[int]) -> Weighted:
         """Do what `read` does by way of `raw`, without the source's fast path."""
         raws = [self.split.raw(int(i)) for i in indices]
-        inputs = decode.stack([decode.decode(raw, self.spec, self.preprocess) for raw in raws])
-        weight = weighing.of_raws(raws)
+        inputs = decoder.stack([decoder.decode(raw, self.spec, self.preprocess) for raw in raws])
+        weight = sample_weights.of_raws(raws)
         if (weight is None) is self.weighted:
             raise BadData(f"Samples {raws[0].id} and {self.split.raw(0).id}: one of them has a weight, one has none.")
         return inputs, self.stack_targets(raws), weight
 
-    def checked(self, more: Sequence[Any], count: int, place: Callable[[int], int]) -> weighing.Weight:
+    def checked(self, more: Sequence[Any], count: int, place: Callable[[int], int]) -> sample_weights.Weight:
         """Look at the weights that a fast path gave, if it gave any; `place` gives a row's position."""
         if not more or more[0] is None:
             return None
-        return weighing.checked(more[0], count, lambda row: self.split.raw(place(row)).id)
+        return sample_weights.checked(more[0], count, lambda row: self.split.raw(place(row)).id)
 
     def stack_targets(self, raws: Sequence[Raw]) -> np.ndarray:
         """Stack targets in the spec's type."""
@@ -276,7 +277,7 @@ def open_source(plugins: Plugins, part: Part) -> Source:
     source: Source = plugins.make("source", part.name, part.options)
     fetch = getattr(source, "fetch", None)
     if fetch is not None:
-        from benchdog.cache import SourceCache
+        from benchdog.data.download import SourceCache
 
         fetch(SourceCache(part.name))
     return source
@@ -285,4 +286,4 @@ def open_source(plugins: Plugins, part: Part) -> Source:
 def preprocess_of(source: Source, spec: Spec) -> Preprocess:
     """Ask the source for its pre-processing, else let the fields' kinds decide."""
     own = getattr(source, "preprocess", None)
-    return own(spec) if own is not None else decode.default(spec)
+    return own(spec) if own is not None else decoder.default(spec)

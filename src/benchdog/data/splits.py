@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from benchdog import weighing
 from benchdog.api import Device, Preprocess, Source, Spec, Split, Stream
-from benchdog.errors import BadData
-from benchdog.loading import (
+from benchdog.data import sample_weights
+from benchdog.data.dataset import (
     CHUNK,
     Arrays,
     Resident,
@@ -22,10 +21,11 @@ from benchdog.loading import (
     preprocess_of,
     sample_bytes,
 )
+from benchdog.data.stream import Plan, Position, Reader, StreamWorkers
+from benchdog.data.transform.transform import Transform
+from benchdog.data.workers import Loaded, Rebuilt, Workers
+from benchdog.errors import BadData
 from benchdog.recipe.recipe import Recipe
-from benchdog.stream import Plan, Position, Reader, StreamWorkers
-from benchdog.transforms import Transform
-from benchdog.workers import Loaded, Rebuilt, Workers
 
 SMALL = 16 * 2**20
 """Bytes up to which a resident split is transformed once instead of at every step."""
@@ -70,7 +70,7 @@ class Data:
         """Whether samples of some split have weights."""
         return any(split.weighted for split in self.splits.values())
 
-    def weights(self, name: str) -> weighing.Weight:
+    def weights(self, name: str) -> sample_weights.Weight:
         """Give the weights (N,) of a split; None when its samples have none."""
         samples = self.splits[name]
         if not samples.weighted or not isinstance(samples, Samples):
@@ -102,7 +102,7 @@ class Data:
         Samples of weight 0 are left out; apart from that, all count the same.
         """
         for batch in self._chunks(name):
-            inputs, target, _, _ = weighing.present(*batch)
+            inputs, target, _, _ = sample_weights.present(*batch)
             if len(target):
                 yield inputs, target
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Field, Op, Preprocess, Spec
+from benchdog.data.transform.operations import Step, make
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.operations import Step, make
 
 __all__ = ["Deployed", "Transform"]
 

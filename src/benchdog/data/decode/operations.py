@@ -1,6 +1,6 @@
 """The decode operations: each makes, from JSON parameters, a step from a raw value to an array.
 
-A step raises Wrong, which says what is wrong with the value; benchdog.decode adds the sample's name.
+A step raises Wrong, which says what is wrong with the value; benchdog.data.decode.decoder adds the sample's name.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import Op
-from benchdog.codes import make_tokens
-from benchdog.wrong import Array, Step, Wrong, want
+from benchdog.data.decode.errors import Array, Step, Wrong, want
+from benchdog.data.decode.text import make_tokens
 
 FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 """What an image may be. Pillow knows more, among them EPS, which runs a program to draw it."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchdog.api import Op, encoder, words
 from benchdog.api.tokens import UNITS, Encode
-from benchdog.wrong import Array, Step, Wrong, want
+from benchdog.data.decode.errors import Array, Step, Wrong, want
 
 NEEDED = {"character": "vocabulary", "wordpiece": "vocabulary", "bpe": "merges", "tokenizer": "definition"}
 WHOLE = ("wordpiece", "tokenizer")

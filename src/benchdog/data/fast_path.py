@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from benchdog.data.dataset import Samples, Weighted
+from benchdog.data.sample_weights import Weight
 from benchdog.errors import BadData
-from benchdog.loading import Samples, Weighted
-from benchdog.weighing import Weight
 
 
 def check_fast_path(samples: Samples, count: int = 8) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Field, Op, Preprocess, Raw, Spec
-from benchdog.codes import is_alphabet
+from benchdog.data.decode.errors import Array, Step, Wrong
+from benchdog.data.decode.operations import OPS
+from benchdog.data.decode.text import is_alphabet
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.readers import OPS
-from benchdog.wrong import Array, Step, Wrong
 
 # --- preprocess ------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Decoding: raw bytes, rows and text to tensors in their storage type."""

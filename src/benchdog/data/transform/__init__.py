@@ -1,0 +1,1 @@
+"""The transform: preprocessing that is fitted once and stays inside the graph."""
