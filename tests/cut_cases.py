@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchdog import state
 from benchdog.api import Column, Field, Raw, Spec, Target
 from benchdog.cli import Shared
 from benchdog.progress import Progress
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import flags
-from benchdog.run import Run
+from benchdog.runs import state
+from benchdog.runs.run import Run
 from benchdog.session import Session
 from benchdog.settle import Parts, again, settle
 from benchdog.training import staged

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchdog import state
+from benchdog.runs import state
 from cut_cases import CUTS, MIXED, Epoch, an_epoch, parts_of
 
 SAMPLES, BATCH = 11, 5

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bad_input import CASES, Case, carry_out
-from benchdog import state
+from benchdog.runs import state
 from inside import run, same, weights
 
 MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 3, "--quiet", "--set", "loop.checkpoint_steps=5"]

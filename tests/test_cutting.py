@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchdog import state
 from benchdog.api import BadUsage
 from benchdog.cli import Shared
 from benchdog.cutting import refuse_mixing
+from benchdog.runs import state
 from benchdog.settle import again
 from cut_cases import CUTS, MIXED, MIXING, Listed, a_class, an_epoch, parts_of
 from inside import run, weights

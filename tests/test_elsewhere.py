@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchdog import state
+from benchdog.runs import state
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from benchdog import state
+from benchdog.runs import state
 from inside import run, same
 from thirdparty.package import recipe, single_file
 

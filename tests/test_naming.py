@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchdog.naming import stem
-from benchdog.run import NOT_IN_NAMES
+from benchdog.runs.names import stem
+from benchdog.runs.run import NOT_IN_NAMES
 from inside import run
 
 QUICK = ("--model", "linear", "--epochs", 1, "--quiet")

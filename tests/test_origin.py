@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-from benchdog import origin, session
+from benchdog import session
 from benchdog.errors import BadData
+from benchdog.runs import provenance
 from inside import run
 
 NET = """
@@ -162,5 +163,5 @@ def test_many_differences_are_said_shortly():
     was = {"preprocess": {}, "spec": {"classes": [str(i) for i in range(100)], "a": 1, "b": 1, "c": 1}}
     now = {"preprocess": {}, "spec": {"classes": [str(i) for i in range(99)], "a": 2, "b": 2, "c": 2}}
     with pytest.raises(BadData) as told:
-        origin.same_data(was, now, sizes=False)
+        provenance.same_data(was, now, sizes=False)
     assert told.value.message.endswith("classes without 99; a was 1, is 2; b was 1, is 2 and 1 more.")

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import rank_cases
-from benchdog import state
+from benchdog.runs import state
 from cut_cases import MIXED
 from inside import run, same, stop_at, weights
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import nn
 
-from benchdog import state
-from benchdog.checkpoints import Checkpoints
 from benchdog.errors import BadData, BadUsage, BenchdogError
+from benchdog.runs import state
+from benchdog.runs.checkpoints import Checkpoints
 
 DTYPES = [
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,

@@ -13,7 +13,7 @@ from benchdog.builtin.sources.csv import Csv
 from benchdog.builtin.sources.image_folder import ImageFolder
 from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions, TextOptions
 from benchdog.builtin.sources.text import Text
-from benchdog.run import Run
+from benchdog.runs.run import Run
 from benchdog.training import staged
 from cut_cases import CUTS, Made, parts_of
 from inside import run, same, weights

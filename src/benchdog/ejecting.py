@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchdog import origin, prints
 from benchdog.bundling import Unbundled, defined
 from benchdog.chapters.augmenting import write_augmentation
 from benchdog.chapters.data import describe, write_data
@@ -28,7 +27,8 @@ from benchdog.errors import BadData, BadUsage, Failed, no_artifact
 from benchdog.plugins import Plugins
 from benchdog.plugins.loading import load_file
 from benchdog.recipe.recipe import Recipe, local_files, named_parts, read_resolved
-from benchdog.run import Run
+from benchdog.runs import fingerprints, provenance
+from benchdog.runs.run import Run
 from benchdog.settle import Parts, reopen
 from benchdog.system import files
 
@@ -78,7 +78,7 @@ def eject(
     if None in parts.data.sizes().values():
         raise _no(run, "its data is a stream")
     parts.fit(folder)
-    if run.facts.get("data") != origin.fingerprint(parts.data):
+    if run.facts.get("data") != provenance.fingerprint(parts.data):
         raise BadData("The data has changed since the training.", "Bring the old data back, or train anew.")
     try:
         return _written(run, parts, data)
@@ -94,7 +94,7 @@ def check(
     if run.facts.get("status") != "finished" or not (folder / "artifact").is_dir():
         raise no_artifact(run.name)
     recipe = read_resolved(folder)
-    plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
+    plugins = provenance.plugins_of_run(run, recipe, plugins_of, trust)
     _refuse(recipe, run, plugins)
     return run, recipe, plugins
 
@@ -134,7 +134,7 @@ def _written(run: Run, parts: Parts, data: str) -> Ejected:
     if parts.data.weighted:
         raise _no(run, "its samples have weights (source.weight)")
     splits = {name: _resident(parts, name) for name in ("train", "valid")}
-    prints.check(run.folder, splits)
+    fingerprints.check(run.folder, splits)
     inputs = describe(parts, splits)
     own = _own(parts)
     few = tuple(parts.transform(*(x[:FEW] for x in splits["train"].inputs)))

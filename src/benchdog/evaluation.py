@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import baseline, calibration, mistakes, origin, ranges, resampling, slices, thresholds
+from benchdog import baseline, calibration, mistakes, ranges, resampling, slices, thresholds
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import sample_weights
 from benchdog.data.dataset import Arrays, Samples
@@ -23,6 +23,7 @@ from benchdog.data.stream import Plan, Position
 from benchdog.errors import BadUsage
 from benchdog.measuring import Measuring
 from benchdog.records import Recorder
+from benchdog.runs import provenance
 from benchdog.settle import Parts
 from benchdog.system import files, format_versions
 
@@ -147,7 +148,7 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = 
         "format": format_versions.RUN,
         "split": split,
         "samples": count,
-        "held_out": origin.held_out(data, split, seen.hexdigest()),
+        "held_out": provenance.held_out(data, split, seen.hexdigest()),
         **({"weighted": [name for name in WEIGHTED if name in metrics]} if weighted else {}),
         "metrics": _finite(metrics),
         "classes": list(spec.target.classes),

@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchdog import origin, report
+from benchdog import report
 from benchdog.errors import no_artifact
 from benchdog.evaluation import evaluate_module, measure_baseline
 from benchdog.opening import open_model
 from benchdog.plugins import Plugins
 from benchdog.rebuild import rebuild
 from benchdog.recipe.recipe import read_resolved
-from benchdog.run import Run
+from benchdog.runs import provenance
+from benchdog.runs.run import Run
 from benchdog.settle import reopen
 
 
@@ -42,11 +43,11 @@ def evaluate(
         if not (folder / "artifact").is_dir():
             raise no_artifact(run.name)
         recipe = read_resolved(folder)
-        plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
+        plugins = provenance.plugins_of_run(run, recipe, plugins_of, trust)
         parts = reopen(recipe, plugins)
         parts.fit(folder, going_on=False)
         changed: list[str] = []
-        if run.facts.get("data") not in (None, origin.fingerprint(parts.data)):
+        if run.facts.get("data") not in (None, provenance.fingerprint(parts.data)):
             changed = ["the data has changed since the training; its splits may differ"]
         opened = open_model(folder / "artifact", plugins, trust=trust)
         torch_module = not opened.meta.get("runner")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from benchdog import judging, pipeline, report
-from benchdog import run as runs
 from benchdog.api import Answer, Raw
 from benchdog.cli import Shared
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
@@ -17,6 +16,7 @@ from benchdog.opening import Opened, open_model
 from benchdog.recipe.compose import ask
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
+from benchdog.runs import run as runs
 from benchdog.system import paths
 
 

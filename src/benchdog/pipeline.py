@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import artifact, checkpoints, origin, ranks, report
+from benchdog import artifact, ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo, Watcher
 from benchdog.compiling import Decision, decide
 from benchdog.cutting import refuse_mixing
@@ -24,7 +24,8 @@ from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, 
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import local_files, moved, read_resolved, with_ranks, write_resolved
 from benchdog.room import make_room, short, smaller_pieces
-from benchdog.run import Run, environment
+from benchdog.runs import checkpoints, provenance
+from benchdog.runs.run import Run, environment
 from benchdog.settle import Parts, reopen, settle
 from benchdog.system import files, paths
 from benchdog.system.signals import interrupted
@@ -86,7 +87,7 @@ def train(
     with attended(run, parts):
         parts.recipe = recipe = moved(recipe, run.keep_files(local_files(recipe)))
         write_resolved(run.folder, recipe)
-        run.save(machine=origin.mark(run, recipe), data=origin.fingerprint(parts.data))
+        run.save(machine=provenance.mark(run, recipe), data=provenance.fingerprint(parts.data))
         _say(f"run {paths.short(run.folder)}: {_sentence(parts, names['model'], parameters)}", quiet)
         if decided is not None:
             run.log(str(decided))
@@ -144,7 +145,7 @@ def resume(
         recipe = read_resolved(folder)
         if ranks is not None:
             recipe = with_ranks(recipe, ranks)
-        plugins = origin.plugins_of_run(run, recipe, plugins_of, trust)
+        plugins = provenance.plugins_of_run(run, recipe, plugins_of, trust)
         info = plugins.find("trainer", recipe.trainer.name).info
         if isinstance(info, TrainerInfo) and not info.resumable:
             raise BadUsage(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BenchdogError, Failed, Stopped
-from benchdog.run import Run
+from benchdog.runs.run import Run
 from benchdog.system import files, paths
 from benchdog.system.json_output import Lines, followed
 from benchdog.system.signals import Signals

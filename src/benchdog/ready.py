@@ -10,12 +10,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from benchdog import __version__, artifact, run
+from benchdog import __version__, artifact
 from benchdog.api import ModelInfo, Task
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.plugins.types import Found
 from benchdog.rebuild import build_model
+from benchdog.runs import run
 from benchdog.start import pretrained_of
 from benchdog.system import files, paths
 from benchdog.tensors import fill, read, renamed

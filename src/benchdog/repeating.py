@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import judging, naming, pipeline, resampling
+from benchdog import judging, pipeline, resampling
 from benchdog.api import TrainerInfo
 from benchdog.errors import BadData, BadUsage
 from benchdog.measuring import SHARES
@@ -21,7 +21,8 @@ from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given
 from benchdog.recipe.recipe import AUTO, Recipe, fixed, read_resolved
 from benchdog.report.facts import read
-from benchdog.run import Run, check_name
+from benchdog.runs import names as naming
+from benchdog.runs.run import Run, check_name
 from benchdog.settle import settle
 from benchdog.system import files, format_versions
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchdog.api import Batch, Trainer
 from benchdog.data.dataset import Samples
 from benchdog.errors import Failed, Stopped
-from benchdog.logbook import NotFinite
+from benchdog.runs.metrics_log import NotFinite
 from benchdog.session import Session
 
 NAMED = 8

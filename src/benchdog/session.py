@@ -15,21 +15,21 @@ from torch import Tensor, nn
 from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
 from benchdog.auxiliary import Judged
 from benchdog.best import Best
-from benchdog.checkpoints import Checkpoints
 from benchdog.data.dataset import Arrays, mix_many
 from benchdog.data.loader import Feed
 from benchdog.data.randomness import reseeder
 from benchdog.errors import BadUsage, Stopped
 from benchdog.gathering import merged
 from benchdog.gradients import Gradients
-from benchdog.logbook import Logbook
 from benchdog.plugins import Plugins
 from benchdog.progress import Progress
 from benchdog.recipe.recipe import Recipe
-from benchdog.run import Run
+from benchdog.runs.checkpoints import Checkpoints
+from benchdog.runs.metrics_log import Logbook
+from benchdog.runs.run import Run
+from benchdog.runs.state import snapshot
 from benchdog.stages import stages
 from benchdog.standing import Standing
-from benchdog.state import snapshot
 from benchdog.system import paths
 from benchdog.system.signals import Signals
 

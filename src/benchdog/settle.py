@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import naming, origin, start, state
+from benchdog import start
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo, Watcher
 from benchdog.auxiliary import Scored
 from benchdog.data import leakage, sample_weights
@@ -25,7 +25,9 @@ from benchdog.plugins import Plugins
 from benchdog.rebuild import build_model
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import AUTO, Part, Recipe, fixed, same_recipe
-from benchdog.run import Run
+from benchdog.runs import names as naming
+from benchdog.runs import provenance, state
+from benchdog.runs.run import Run
 from benchdog.tensors import Report
 from benchdog.view import generated
 
@@ -104,14 +106,14 @@ class Parts:
             BadUsage: the recipe was changed since, and the run is to go on.
         """
         stored = folder / FITTED
-        now = origin.described(self.spec, self.data.preprocess, self.data.sizes())
+        now = provenance.described(self.spec, self.data.preprocess, self.data.sizes())
         fit_task = getattr(self.task, "fit", None)
         if fitted(folder):
             tree = state.read(stored)
             if going_on:
                 same_recipe(tree.get("recipe"), self.recipe, folder)
             if "data" in tree:
-                origin.same_data(tree["data"], now, sizes=going_on)
+                provenance.same_data(tree["data"], now, sizes=going_on)
             self.transform.load_state_dict(tree["transform"])
             if fit_task is not None:
                 self.task.restore(tree["task"])  # type: ignore[attr-defined]

@@ -13,7 +13,6 @@ from typing import Any
 
 from benchdog import pipeline
 from benchdog.api import Raw, Split
-from benchdog.checkpoints import Checkpoints
 from benchdog.data.dataset import Arrays, Samples
 from benchdog.data.splits import Data
 from benchdog.errors import BadUsage
@@ -21,7 +20,8 @@ from benchdog.exporting import export
 from benchdog.opening import open_model
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import with_options, write_resolved
-from benchdog.run import Run
+from benchdog.runs.checkpoints import Checkpoints
+from benchdog.runs.run import Run
 from benchdog.settle import settle
 from benchdog.training import check_trainer, train_rank
 

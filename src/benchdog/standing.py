@@ -11,13 +11,13 @@ from torch import nn
 
 from benchdog.api import Device, RunFacts
 from benchdog.best import Best
-from benchdog.checkpoints import Checkpoints
 from benchdog.errors import BadData, BadUsage
-from benchdog.logbook import Logbook, NotFinite
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe, fixed, same_recipe
-from benchdog.run import Run
-from benchdog.state import snapshot
+from benchdog.runs.checkpoints import Checkpoints
+from benchdog.runs.metrics_log import Logbook, NotFinite
+from benchdog.runs.run import Run
+from benchdog.runs.state import snapshot
 
 
 class Standing:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog import run
 from benchdog.api import ModelInfo, Preprocess, Pretrained, Spec
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.plugins import Plugins
 from benchdog.plugins.types import Found
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import Part, Start, absolute
+from benchdog.runs import run
 from benchdog.system import files, paths
 from benchdog.tensors import SUFFIXES, Report
 

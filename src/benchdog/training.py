@@ -16,16 +16,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog import checkpoints, origin, prints
 from benchdog.api import Backend, Trained, Trainer, Trial
 from benchdog.data import sample_weights
 from benchdog.data.loader import Feed
 from benchdog.errors import BadUsage, NotAvailable, Stopped
-from benchdog.logbook import NotFinite
 from benchdog.progress import Progress
 from benchdog.recipe.recipe import with_options
 from benchdog.replay import Replay, diverged
-from benchdog.run import Run
+from benchdog.runs import checkpoints, fingerprints, provenance
+from benchdog.runs.metrics_log import NotFinite
+from benchdog.runs.run import Run
 from benchdog.session import Session
 from benchdog.settle import Parts, again, fitted
 from benchdog.stages import stages
@@ -56,8 +56,8 @@ def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[di
         parts.fit(run.folder)
         if rank == 0:
             if going_on:
-                origin.same_samples(run, parts.data)
-            prints.keep(run.folder, parts.data)
+                provenance.same_samples(run, parts.data)
+            fingerprints.keep(run.folder, parts.data)
         transform = parts.transform.to(device.torch_device)
         parts.data.settle(transform, device, raw=("train",) if parts.augment else ())
         with Signals() as signals:

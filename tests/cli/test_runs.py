@@ -9,7 +9,7 @@ from filelock import FileLock
 from PIL import Image
 
 from benchdog.errors import BadUsage
-from benchdog.run import Run
+from benchdog.runs.run import Run
 
 
 def make(runs, name, *, hours=0, status="finished", accuracy=0.9, epochs=5, **recipe):

@@ -70,7 +70,7 @@ def command(
 
 def _run(name: str, runs_dir: Path | None) -> Path:
     """Give a run's folder, absolute but with its links as they are."""
-    from benchdog.run import find
+    from benchdog.runs.run import find
     from benchdog.system import paths
 
     return find(name, paths.runs_dir(runs_dir)).absolute()

@@ -110,8 +110,8 @@ class Counts:
 
 def find(model: str, runs_dir: Path | None, plugins: Plugins | None = None) -> Path:
     """Give the folder that a MODEL argument names; a ready-made model, found with `plugins`, is made in the cache."""
-    from benchdog import run
     from benchdog.errors import BadUsage
+    from benchdog.runs import run
     from benchdog.system import paths
 
     path = Path(model)

@@ -27,7 +27,7 @@ app = typer.Typer(
 @app.command("list")
 def list_(as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """List the runs, the newest first."""
-    from benchdog.run import runs
+    from benchdog.runs.run import runs
     from benchdog.system import paths
 
     folder = paths.runs_dir(runs_dir)
@@ -123,7 +123,7 @@ def rm(
 
 def _find(name: str, runs_dir: Path | None) -> Path:
     """Give a run's folder, absolute but with its links as they are."""
-    from benchdog.run import find
+    from benchdog.runs.run import find
     from benchdog.system import paths
 
     return find(name, paths.runs_dir(runs_dir)).absolute()
@@ -151,7 +151,7 @@ def _held(folder: Path) -> bool:
     """Say whether a process works in a run now; never makes a lock where there is none."""
     if not (folder / "lock").exists():
         return False
-    from benchdog.run import Run
+    from benchdog.runs.run import Run
 
     try:
         return Run(folder, {}).held

@@ -14,7 +14,7 @@ from benchdog.cli import asked, completing
 
 if TYPE_CHECKING:
     from benchdog.recipe.draft import Draft
-    from benchdog.run import Run
+    from benchdog.runs.run import Run
 
 FEW_SEEDS = 5
 
@@ -58,12 +58,12 @@ def command(
 ) -> None:
     """Train a model: raw data to an artifact, in one run's folder."""
     from benchdog import pipeline
-    from benchdog import run as runs
     from benchdog.budget import seconds_of
     from benchdog.cli.output import emit_line, lines, say
     from benchdog.errors import BadUsage
     from benchdog.recipe.compose import ask
     from benchdog.recipe.layers import flags
+    from benchdog.runs import run as runs
     from benchdog.system import paths
 
     if as_json and not smoke:  # what is tried there are no runs

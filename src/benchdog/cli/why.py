@@ -21,7 +21,7 @@ def command(
     from dataclasses import asdict
 
     from benchdog.errors import BadData
-    from benchdog.parting import compare
+    from benchdog.runs.compare import compare
     from benchdog.system import paths
 
     folders = [_single(name, paths.runs_dir(runs_dir)) for name in (one, other)]
@@ -60,7 +60,7 @@ def _single(name: str, runs: Path) -> Path:
     """
     from benchdog.errors import BadUsage
     from benchdog.repeating import SUFFIX
-    from benchdog.run import find
+    from benchdog.runs.run import find
     from benchdog.system import files
 
     summary = runs / f"{name}{SUFFIX}"

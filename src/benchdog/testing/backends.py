@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import state
 from benchdog.api import Probe
 from benchdog.errors import BenchdogError
+from benchdog.runs import state
 from benchdog.testing import trials
 from benchdog.testing.common import accepts
 from benchdog.testing.places import raised, said, stands

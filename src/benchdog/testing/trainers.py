@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchdog.api import TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, Stopped
 from benchdog.recipe.recipe import write_resolved
-from benchdog.run import Run
+from benchdog.runs.run import Run
 from benchdog.settle import Parts, again
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken

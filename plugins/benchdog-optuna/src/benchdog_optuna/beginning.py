@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchdog import naming
 from benchdog.api import TrainerInfo
 from benchdog.budget import seconds_of
 from benchdog.errors import BadUsage, BenchdogError
@@ -18,6 +17,7 @@ from benchdog.recipe import plugin_tables
 from benchdog.recipe.compose import Discovers, ask
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import PARTS, TABLES
+from benchdog.runs import names
 from benchdog.settle import Parts, settle
 from benchdog_optuna.folder import Folder, find
 from benchdog_optuna.options import Tune
@@ -157,7 +157,7 @@ def _free_name(parts: Parts, runs: Path) -> str:
     recipe = parts.recipe
     info = parts.plugins.find("trainer", recipe.trainer.name).info
     brought = isinstance(info, TrainerInfo) and not info.uses_model
-    stem = naming.stem(recipe.source.name, (recipe.trainer if brought else recipe.model).name, parts.named_by)
+    stem = names.stem(recipe.source.name, (recipe.trainer if brought else recipe.model).name, parts.named_by)
     for number in itertools.count(1):
         if not (runs / f"{stem}-tune-{number}").exists():
             break

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from benchdog import __version__, origin
+from benchdog import __version__
 from benchdog.data.dataset import mix
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, Layer, layer_of
 from benchdog.recipe.recipe import Recipe, inside, local_files, moved, read_resolved, write_resolved
-from benchdog.run import Run
+from benchdog.runs import provenance
+from benchdog.runs.run import Run
 from benchdog.system import files
 from benchdog_optuna.options import Tune
 from benchdog_optuna.space import Space
@@ -72,7 +73,7 @@ class Folder:
         keeper = Run(path, about)
         recipe = moved(recipe, keeper.keep_files(local_files(recipe)))
         write_resolved(path, recipe)
-        about["machine"] = origin.mark(keeper, recipe)
+        about["machine"] = provenance.mark(keeper, recipe)
         made = cls(path, about, space, recipe)
         made.save()
         return made
@@ -105,7 +106,7 @@ class Folder:
 
     def plugins(self, plugins_of: Callable[[tuple[str, ...]], Plugins], trust: bool = False) -> Plugins:
         """Find the plugins of its recipe; code that came with the folder from elsewhere isn't run unasked."""
-        return origin.plugins_of_run(Run(self.path, self.about), self.recipe, plugins_of, trust)
+        return provenance.plugins_of_run(Run(self.path, self.about), self.recipe, plugins_of, trust)
 
     # --- held
 

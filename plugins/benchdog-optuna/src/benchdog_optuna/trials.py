@@ -16,7 +16,7 @@ from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import read_resolved
 from benchdog.report.facts import read
-from benchdog.run import Run
+from benchdog.runs.run import Run
 from benchdog.system import files
 from benchdog_optuna.folder import LEFT, Folder, trial_of
 from benchdog_optuna.pruning import Pruning

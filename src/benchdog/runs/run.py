@@ -17,9 +17,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchdog import __version__, naming
+from benchdog import __version__
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
+from benchdog.runs import names
 from benchdog.system import files, format_versions
 
 LONGEST = 200  # bytes of a run's name: file systems hold 255
@@ -58,7 +59,7 @@ class Run:
         check_name(name)
         with files.saving(runs):
             runs.mkdir(parents=True, exist_ok=True)
-        stem = naming.stem(facts["source"], facts["model"], data)
+        stem = names.stem(facts["source"], facts["model"], data)
         for number in range(1, 1_000_000):
             folder = runs / (name or f"{stem}-{number}")
             try:

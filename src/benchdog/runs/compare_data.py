@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import prints
 from benchdog.data.dataset import Samples
 from benchdog.errors import BenchdogError
 from benchdog.recipe.recipe import Recipe, read_resolved
+from benchdog.runs import fingerprints
 from benchdog.system import files
 
 MOST_LABELS = 12
@@ -45,7 +45,7 @@ def data_partings(one: Path, other: Path) -> Iterator[Parting]:
     """Compare the samples that two runs were given."""
     facts = [files.read_json(folder / "run.json") for folder in (one, other)]
     sizes = [each.get("samples") or {} for each in facts]
-    kept = prints.read(one), prints.read(other)
+    kept = fingerprints.read(one), fingerprints.read(other)
     if sizes[0] != sizes[1]:
         yield Parting(where="data", what="samples", values=(_sizes(sizes[0]), _sizes(sizes[1])))
         if kept[0] and kept[1]:
@@ -146,8 +146,8 @@ def _samples(folder: Path, split: str) -> Samples | None:
     """Open a run's split again; None when its file is gone or was changed since."""
     from benchdog.data.dataset import open_source
     from benchdog.data.splits import Data
-    from benchdog.origin import fingerprint
     from benchdog.plugins import Plugins
+    from benchdog.runs.provenance import fingerprint
 
     try:
         recipe: Recipe = read_resolved(folder)
@@ -179,11 +179,11 @@ def _labelled(folder: Path, mark: torch.Tensor, otherwise: str) -> str:
     target = files.read_json(path).get("spec", {}).get("target", {}) if path.is_file() else {}
     kind, classes = target.get("kind"), list(target.get("classes") or ())
     if kind == "class":
-        found = (prints.prints(np.arange(len(classes), dtype=np.int64)) == mark).nonzero().flatten().tolist()
+        found = (fingerprints.prints(np.arange(len(classes), dtype=np.int64)) == mark).nonzero().flatten().tolist()
         return str(classes[found[0]]) if found else otherwise
     if kind == "labels" and 0 < len(classes) <= MOST_LABELS:
         every = (np.arange(2 ** len(classes))[:, None] >> np.arange(len(classes))) & 1
-        found = (prints.prints(every.astype(np.float32)) == mark).nonzero().flatten().tolist()
+        found = (fingerprints.prints(every.astype(np.float32)) == mark).nonzero().flatten().tolist()
         return ", ".join(np.array(classes)[every[found[0]] > 0]) or "none" if found else otherwise
     return otherwise
 

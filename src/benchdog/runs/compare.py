@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchdog.data.dataset import epoch_order
-from benchdog.logbook import LOSSES
-from benchdog.parted import Parting, data_partings, names_of
 from benchdog.recipe.recipe import inside, read_resolved
+from benchdog.runs.compare_data import Parting, data_partings, names_of
+from benchdog.runs.metrics_log import LOSSES
 from benchdog.system import files
 
 WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every", "loader.workers", "loader.memory")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import state
 from benchdog.data.dataset import Resident
 from benchdog.data.splits import Data
 from benchdog.errors import BadData
+from benchdog.runs import state
 
 FILE = "samples.safetensors"
 

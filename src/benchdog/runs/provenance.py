@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchdog.api import Preprocess, Spec
     from benchdog.data.splits import Data
     from benchdog.plugins import Plugins
-    from benchdog.run import Run
+    from benchdog.runs.run import Run
 
 PRINTED = 2000
 """Samples whose ids go into a fingerprint."""

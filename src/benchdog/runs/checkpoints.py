@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchdog import state
 from benchdog.errors import BadData, BenchdogError, Failed
+from benchdog.runs import state
 from benchdog.system.format_versions import OtherFormat
 
 BEST = "best.safetensors"
