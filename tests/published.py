@@ -5,7 +5,7 @@ import json
 import torch
 from safetensors.torch import load_file
 
-from benchdog.tensors import read, renamed
+from benchdog.model.weights import read, renamed
 from inside import run
 
 PLUGIN = """

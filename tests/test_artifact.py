@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import trained
-from benchdog import artifact, card, samples
 from benchdog.api import Raw
 from benchdog.errors import BadData, BadUsage, NotAvailable, Refused
+from benchdog.model import artifact, samples
+from benchdog.model import model_card as card
+from benchdog.model.rebuild import rebuild
 from benchdog.plugins import Plugins
-from benchdog.rebuild import rebuild
 
 MODEL = """
 from torch import nn
@@ -252,7 +253,7 @@ def test_samples_cover_the_classes(count, labels):
 
 def test_opening_loads_no_torch_before_it_is_needed(folder):
     script = (
-        "import sys; from pathlib import Path; from benchdog.opening import open_model\n"
+        "import sys; from pathlib import Path; from benchdog.model.load import open_model\n"
         "from benchdog.plugins import Plugins; o = open_model(Path(sys.argv[1]), Plugins.discover())\n"
         "o.decode(o.samples()); print('torch' in sys.modules)"
     )

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from torch import nn
 
-from benchdog.stages import stages
+from benchdog.model.layer_groups import stages
 from inside import run
 from published import PLUGIN, place_of
 

@@ -10,9 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 import trained
 from benchdog.errors import BadData, BadUsage, NotAvailable
-from benchdog.opening import open_model
+from benchdog.model.load import open_model
+from benchdog.model.rebuild import Rebuilt
 from benchdog.plugins import Plugins
-from benchdog.rebuild import Rebuilt
 from benchdog.system import files
 
 
@@ -184,7 +184,7 @@ def test_a_local_file_that_was_changed_since_is_not_loaded_unasked(tmp_path, plu
 
 
 def test_only_the_runner_that_a_trainer_declares_is_opened(tmp_path, copy, plugins):
-    for target in ("benchdog.builtin.exporters.torchscript:TorchScriptRunner", "benchdog.rebuild:Rebuilt"):
+    for target in ("benchdog.builtin.exporters.torchscript:TorchScriptRunner", "benchdog.model.rebuild:Rebuilt"):
         put(copy, "runner", target)
         with pytest.raises(NotAvailable, match="is the runner of no trainer"):
             open_model(copy, plugins)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import trained
-from benchdog import artifact, exporting
+from benchdog import exporting
 from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, NotAvailable, Refused
+from benchdog.model import artifact
 from benchdog.plugins import Plugins
 
 FAULTY = '''

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchdog.api import Raw
-from benchdog.opening import open_model
+from benchdog.model.load import open_model
 from benchdog.plugins import Plugins
 from inside import run, same, weights
 

@@ -23,8 +23,8 @@ from benchdog.builtin.models.efficientnet import EfficientNetLite0, SameConv, bu
 from benchdog.builtin.models.options import EfficientNetOptions
 from benchdog.data.decode import decoder
 from benchdog.data.transform.transform import Transform
-from benchdog.stages import stages
-from benchdog.tensors import fill, read, renamed
+from benchdog.model.layer_groups import stages
+from benchdog.model.weights import fill, read, renamed
 from inside import run, same
 from published import facts, model_of, place_of, published, tuned
 
@@ -189,7 +189,7 @@ def test_a_ready_made_model_answers_without_a_run(place, monkeypatch):
         wanted = (x @ found["last.weight"].T + found["last.bias"]).softmax(1)[0]
         assert answer["label"] == ("dark", "bright", "odd")[int(wanted.argmax())]
         assert answer["probability"] == pytest.approx(float(wanted.max()), abs=1e-5)
-    monkeypatch.setattr("benchdog.artifact.save", None)  # it is made once
+    monkeypatch.setattr("benchdog.model.artifact.save", None)  # it is made once
     assert run("--plugin", "tiny.py", "predict", "tiny", *shades, "--json", cwd=place).json == said
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchdog import ranges
 from benchdog.api import Column, Field, Raw, Spec, Target
 from benchdog.data.decode.decoder import decode, default
+from benchdog.model import training_ranges
 from inside import run
 
 COLUMNS = (Column(name="age"), Column(name="town", kind="category", categories=("Aix", "Bonn")))
@@ -24,7 +24,7 @@ TABLE = Spec(
 
 
 def measured(rows, spec=TABLE):
-    measure = ranges.Measure(spec)
+    measure = training_ranges.Measure(spec)
     measure.add((np.array(rows, np.float32),))
     return json.loads(json.dumps(measure.ranges()))
 
@@ -32,12 +32,12 @@ def measured(rows, spec=TABLE):
 def judged(row, seen):
     how = default(TABLE)
     (x,) = decode(Raw(id="r", fields={"input": row}), TABLE, how)
-    return [line["said"] for line in ranges.outside({"input": row}, (x,), TABLE, how, seen)]
+    return [line["said"] for line in training_ranges.outside({"input": row}, (x,), TABLE, how, seen)]
 
 
 def test_rows_are_compared_column_by_column():
     seen = measured([[18.1, 1], [44.4, 1], [30, 1]])
-    assert ranges.sound(seen)
+    assert training_ranges.sound(seen)
     assert judged({"age": 18.1, "town": "Aix"}, seen) == []
     assert judged({"age": "45", "town": "Aix"}, seen) == ["age 45 is above the 44.4 seen in training"]
     assert judged({"age": -0.5, "town": "x"}, seen) == [
@@ -78,14 +78,14 @@ def test_pictures_are_compared_by_brightness_and_size():
         return decode(raw, spec, how)
 
     raws = [Raw(id=str(i), fields={"input": png(value)}) for i, value in enumerate((60, 80, 100))]
-    measure = ranges.Measure(spec)
+    measure = training_ranges.Measure(spec)
     measure.add((np.stack([decoded(raw)[0] for raw in raws]),), raws)
     seen = json.loads(json.dumps(measure.ranges()))
-    assert ranges.sound(seen)
+    assert training_ranges.sound(seen)
 
     def said(data):
         raw = Raw(id="x", fields={"input": data})
-        return [line["said"] for line in ranges.outside(raw.fields, decoded(raw), spec, how, seen)]
+        return [line["said"] for line in training_ranges.outside(raw.fields, decoded(raw), spec, how, seen)]
 
     assert said(png(80)) == []
     assert said(png(80, (10, 20))) == []  # turned
@@ -101,7 +101,7 @@ def test_pictures_are_compared_by_brightness_and_size():
      {"fields": {"x": {"columns": {"a": {"missing": False, "low": "x", "high": 1}}}}, "samples": 1}],
 )  # fmt: skip
 def test_ranges_of_another_form_are_refused(wrong):
-    assert not ranges.sound(wrong)
+    assert not training_ranges.sound(wrong)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from torch import nn
 from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.builtin.trainers.tuning import Tuning
 from benchdog.errors import Stopped
-from benchdog.stages import stages
+from benchdog.model.layer_groups import stages
 from inside import run, same, stop_at
 from published import facts, model_of, place_of, tuned
 

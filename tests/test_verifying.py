@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchdog.api import Field, Spec, Target
-from benchdog.verifying import class_axis, verify
-from benchdog.view import generated
+from benchdog.model.export_view import generated
+from benchdog.model.verify import class_axis, verify
 
 
 def spec_of(kind: str, classes: int, *output: int | None) -> Spec:

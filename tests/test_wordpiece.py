@@ -14,7 +14,7 @@ from benchdog.api.wordpiece import encoder, pieces, words
 from benchdog.builtin.models import imagenet, minilm
 from benchdog.builtin.models.options import MiniLMOptions
 from benchdog.data.decode import decoder
-from benchdog.tensors import fill, read, renamed
+from benchdog.model.weights import fill, read, renamed
 from inside import run, same
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "cafe", "!", "##s", "東"]

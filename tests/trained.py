@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchdog import artifact
 from benchdog.api import Field, Raw, Spec, Target
 from benchdog.data.decode.decoder import decode, default, stack
 from benchdog.data.transform.transform import Transform
+from benchdog.model import artifact
+from benchdog.model.rebuild import build_model
 from benchdog.plugins import Plugins
-from benchdog.rebuild import build_model
 
 CLASSES = ("cat", "dog", "owl")
 

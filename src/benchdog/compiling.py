@@ -12,7 +12,7 @@ from torch import nn
 
 from benchdog.data.dataset import pieces
 from benchdog.errors import BadUsage, NotAvailable
-from benchdog.flops import scalar
+from benchdog.model.flops import scalar
 from benchdog.recipe.recipe import AUTO, with_options
 from benchdog.room import short
 from benchdog.settle import Parts, again

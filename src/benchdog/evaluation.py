@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import baseline, calibration, mistakes, ranges, resampling, slices, thresholds
+from benchdog import baseline, calibration, mistakes, resampling, slices, thresholds
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import sample_weights
 from benchdog.data.dataset import Arrays, Samples
@@ -22,6 +22,7 @@ from benchdog.data.splits import Data
 from benchdog.data.stream import Plan, Position
 from benchdog.errors import BadUsage
 from benchdog.measuring import Measuring
+from benchdog.model import training_ranges as ranges
 from benchdog.records import Recorder
 from benchdog.runs import provenance
 from benchdog.settle import Parts

@@ -18,9 +18,9 @@ from typing import Any
 
 from benchdog import __version__, errors
 from benchdog.api import ExporterInfo
-from benchdog.artifact import owner
 from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, Refused
-from benchdog.opening import hashes, locate, read_meta
+from benchdog.model.artifact import owner
+from benchdog.model.load import hashes, locate, read_meta
 from benchdog.plugins import Plugins
 from benchdog.system import files, format_versions, signing
 

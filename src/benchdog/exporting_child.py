@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog import samples
-from benchdog.artifact import versions
 from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, Refused
-from benchdog.opening import GRAPH, Opened, open_model, runner_of
+from benchdog.model import samples
+from benchdog.model.artifact import versions
+from benchdog.model.export_view import View, generated
+from benchdog.model.export_view import inputs as decoded
+from benchdog.model.load import GRAPH, Opened, open_model, runner_of
+from benchdog.model.rebuild import WEIGHTS, rebuild
+from benchdog.model.verify import Reference, verify
 from benchdog.plugins import Plugins
-from benchdog.rebuild import WEIGHTS, rebuild
-from benchdog.verifying import Reference, verify
-from benchdog.view import View, generated
-from benchdog.view import inputs as decoded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -120,7 +120,7 @@ def _module(opened: Opened, plugins: Plugins) -> nn.Module:
         )
     from torch import nn
 
-    from benchdog.graph import Graph
+    from benchdog.model.graph import Graph
 
     module = opened.graph()
     if not isinstance(module, nn.Module):

@@ -10,9 +10,9 @@ from typing import Any
 from benchdog import report
 from benchdog.errors import no_artifact
 from benchdog.evaluation import evaluate_module, measure_baseline
-from benchdog.opening import open_model
+from benchdog.model.load import open_model
+from benchdog.model.rebuild import rebuild
 from benchdog.plugins import Plugins
-from benchdog.rebuild import rebuild
 from benchdog.recipe.recipe import read_resolved
 from benchdog.runs import provenance
 from benchdog.runs.run import Run

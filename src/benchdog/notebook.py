@@ -12,7 +12,7 @@ from benchdog.api import Answer, Raw
 from benchdog.cli import Shared
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.inputs import Unreadable, raws
-from benchdog.opening import Opened, open_model
+from benchdog.model.load import Opened, open_model
 from benchdog.recipe.compose import ask
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, flags, is_key, recipe_keys

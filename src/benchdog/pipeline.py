@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import artifact, ranks, report
+from benchdog import ranks, report
 from benchdog.api import Backend, Trained, TrainerInfo, Watcher
 from benchdog.compiling import Decision, decide
 from benchdog.cutting import refuse_mixing
@@ -21,6 +21,7 @@ from benchdog.data import leakage
 from benchdog.data.transform.transform import Deployed
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
 from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, training_ranges
+from benchdog.model import artifact
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import local_files, moved, read_resolved, with_ranks, write_resolved
 from benchdog.room import make_room, short, smaller_pieces

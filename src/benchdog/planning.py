@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchdog.flops import count
+from benchdog.model.flops import count
+from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
 from benchdog.room import make_room, needs
 from benchdog.settle import Parts, settle
-from benchdog.stages import stages
 from benchdog.system.machine import memory, readable
 from benchdog.training import check_trainer
 

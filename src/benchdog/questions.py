@@ -9,7 +9,7 @@ from benchdog.api import Answer, TaskInfo
 from benchdog.errors import BadUsage, nearest
 
 if TYPE_CHECKING:
-    from benchdog.opening import Opened
+    from benchdog.model.load import Opened
     from benchdog.plugins import Plugins
     from benchdog.plugins.types import Found
 

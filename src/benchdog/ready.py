@@ -10,16 +10,17 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from benchdog import __version__, artifact
+from benchdog import __version__
 from benchdog.api import ModelInfo, Task
 from benchdog.errors import BadData, BadUsage
+from benchdog.model import artifact
+from benchdog.model.rebuild import build_model
+from benchdog.model.start import pretrained_of
+from benchdog.model.weights import fill, read, renamed
 from benchdog.plugins import Plugins
 from benchdog.plugins.types import Found
-from benchdog.rebuild import build_model
 from benchdog.runs import run
-from benchdog.start import pretrained_of
 from benchdog.system import files, paths
-from benchdog.tensors import fill, read, renamed
 
 FOLDER = "ready-made"
 MAX_BATCH = 64

@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import start
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo, Watcher
-from benchdog.auxiliary import Scored
 from benchdog.data import leakage, sample_weights
 from benchdog.data.augment import Augment
 from benchdog.data.dataset import Samples, ignored_code, mix, open_source
@@ -21,15 +19,17 @@ from benchdog.data.fast_path import check_fast_path
 from benchdog.data.splits import Data, auto_workers
 from benchdog.data.transform.transform import Transform, with_codes
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
+from benchdog.model import start
+from benchdog.model.auxiliary_outputs import Scored
+from benchdog.model.export_view import generated
+from benchdog.model.rebuild import build_model
+from benchdog.model.weights import Report
 from benchdog.plugins import Plugins
-from benchdog.rebuild import build_model
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import AUTO, Part, Recipe, fixed, same_recipe
 from benchdog.runs import names as naming
 from benchdog.runs import provenance, state
 from benchdog.runs.run import Run
-from benchdog.tensors import Report
-from benchdog.view import generated
 
 FITTED = "fitted.safetensors"
 

@@ -17,7 +17,7 @@ from benchdog.data.dataset import Arrays, Samples
 from benchdog.data.splits import Data
 from benchdog.errors import BadUsage
 from benchdog.exporting import export
-from benchdog.opening import open_model
+from benchdog.model.load import open_model
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import with_options, write_resolved
 from benchdog.runs.checkpoints import Checkpoints

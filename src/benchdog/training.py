@@ -20,6 +20,7 @@ from benchdog.api import Backend, Trained, Trainer, Trial
 from benchdog.data import sample_weights
 from benchdog.data.loader import Feed
 from benchdog.errors import BadUsage, NotAvailable, Stopped
+from benchdog.model.layer_groups import stages
 from benchdog.progress import Progress
 from benchdog.recipe.recipe import with_options
 from benchdog.replay import Replay, diverged
@@ -28,7 +29,6 @@ from benchdog.runs.metrics_log import NotFinite
 from benchdog.runs.run import Run
 from benchdog.session import Session
 from benchdog.settle import Parts, again, fitted
-from benchdog.stages import stages
 from benchdog.system import paths
 from benchdog.system.signals import Signals
 

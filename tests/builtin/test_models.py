@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from benchdog.api import BadUsage, Batch, Column, Field, Preprocess, Spec, Target
-from benchdog.auxiliary import Judged
 from benchdog.builtin.models import cnn, gpt, linear, mlp, resnet, tabular, transformer, unet, vit
 from benchdog.builtin.models.options import (
     CnnOptions,
@@ -26,6 +25,7 @@ from benchdog.builtin.models.options import (
 )
 from benchdog.builtin.tasks.segmentation import Segmentation
 from benchdog.data.transform.transform import Deployed, Transform
+from benchdog.model.auxiliary_outputs import Judged
 
 CLASS = Target(kind="class", classes=("a", "b", "c"))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchdog import baseline, card
+from benchdog import baseline
 from benchdog.api import BadData, BadUsage, Batch, Field, Spec, Target
 from benchdog.builtin.sources.csv import Csv
 from benchdog.builtin.sources.image_folder import ImageFolder
@@ -13,7 +13,8 @@ from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions
 from benchdog.builtin.tasks.options import SegmentationOptions
 from benchdog.builtin.tasks.segmentation import Segmentation
 from benchdog.data.dataset import check_codes
-from benchdog.verifying import verify
+from benchdog.model import model_card
+from benchdog.model.verify import verify
 from task_cases import MIXED, labels, ordinal
 
 
@@ -185,7 +186,7 @@ def test_the_card_says_what_comes_out(task, case, output, said):
         "spec": case.spec.with_output(output).to_json(), "recipe": {}, "run": "r", "parameters": 0, "metrics": {},
         "model": {"name": "mlp"}, "task": {"name": task}, "benchdog": "0", "created": "2026-01-01", "samples": [],
     }  # fmt: skip
-    assert said in card.write(meta)
+    assert said in model_card.write(meta)
 
 
 # --- codes and baselines ---------------------------------------------------------------------------

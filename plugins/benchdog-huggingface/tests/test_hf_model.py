@@ -7,8 +7,8 @@ import torch
 from hf_made import LENGTH, MARKS
 
 from benchdog.api import BadUsage, Field, Spec, Target
-from benchdog.stages import stages
-from benchdog.tensors import fill, renamed
+from benchdog.model.layer_groups import stages
+from benchdog.model.weights import fill, renamed
 from benchdog_huggingface import tokenizer
 from benchdog_huggingface.model import build
 from benchdog_huggingface.options import ModelOptions

@@ -9,7 +9,7 @@ import torch
 from benchdog.api import Field, Spec, Target, encoder
 from benchdog.builtin.models import minilm
 from benchdog.builtin.models.options import MiniLMOptions
-from benchdog.tensors import fill, read, renamed
+from benchdog.model.weights import fill, read, renamed
 from benchdog_huggingface import tokenizer
 from benchdog_huggingface.model import build
 from benchdog_huggingface.options import ModelOptions

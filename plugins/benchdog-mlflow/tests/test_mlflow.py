@@ -96,7 +96,7 @@ def test_parameters_tags_and_status(one):
     assert run.info.status == "FINISHED"
     assert run.data.params["loop.epochs"] == "3"
     assert run.data.params["model.name"] == "linear"
-    assert run.data.tags["benchdog.artifact"] == str(one / "artifact")
+    assert run.data.tags["benchdog.model.artifact"] == str(one / "artifact")
     assert run.data.tags["benchdog.folder"] == str(one)
     assert Path(run.data.tags["benchdog.checkpoint"]).is_file()
     best = json.loads((one / "run.json").read_text(encoding="utf-8"))["best"]

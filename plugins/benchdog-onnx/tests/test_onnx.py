@@ -14,13 +14,14 @@ import onnxruntime
 import pytest
 import torch
 
-from benchdog import artifact, exporting
+from benchdog import exporting
 from benchdog.api import Field, Raw, Spec, Target
 from benchdog.data.decode.decoder import default
 from benchdog.data.transform.transform import Transform
 from benchdog.errors import BadData, BadUsage
+from benchdog.model import artifact
+from benchdog.model.rebuild import build_model
 from benchdog.plugins import Plugins
-from benchdog.rebuild import build_model
 from benchdog_onnx.runner import OnnxRunner
 
 CLASSES = ("cat", "dog", "owl")
@@ -109,7 +110,7 @@ def test_what_the_graph_means_lies_beside_it(exported):
 def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plugins):
     script = (
         "import json, sys; from pathlib import Path\n"
-        "from benchdog.opening import open_model; from benchdog import samples\n"
+        "from benchdog.model.load import open_model; from benchdog import samples\n"
         "from benchdog.plugins import Plugins\n"
         "opened = open_model(Path(sys.argv[1]), Plugins.discover())\n"
         "answers = opened.answers(samples.read(Path(sys.argv[2])))\n"

@@ -21,7 +21,7 @@ from PIL import Image
 from benchdog.api import Answer, Column, Field, Raw, Spec, Target
 from benchdog.builtin.tasks import answers
 from benchdog.data.decode import decoder
-from benchdog.opening import Opened
+from benchdog.model.load import Opened
 from benchdog_serve.app import Service, build
 
 COLUMNS = (Column(name="acid"), Column(name="colour", kind="category", categories=("red", "white")))
@@ -35,7 +35,7 @@ KLASS = Target(kind="class", classes=("dark", "bright"))
 
 
 class Double:
-    """Stands for benchdog.opening.Opened: real decoding and real answers, a model that adds up pixels."""
+    """Stands for benchdog.model.load.Opened: real decoding and real answers, a model that adds up pixels."""
 
     kind, exporter = "artifact", ""
     outside = Opened.outside

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from serve_doubles import Server, run
 
-from benchdog.opening import open_model
+from benchdog.model.load import open_model
 from benchdog.plugins import Plugins
 
 SCRIPT = """

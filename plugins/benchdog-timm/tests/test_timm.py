@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchdog.api import BadUsage, Field, NotAvailable, Spec, Target
-from benchdog.stages import stages
+from benchdog.model.layer_groups import stages
 from benchdog_timm import library
 from benchdog_timm.model import build
 from benchdog_timm.options import Options

@@ -8,7 +8,7 @@ import torch
 from benchdog.api import Field, Spec, Target
 from benchdog.builtin.models import efficientnet, imagenet
 from benchdog.builtin.models.options import EfficientNetOptions
-from benchdog.tensors import fill, read, renamed
+from benchdog.model.weights import fill, read, renamed
 from benchdog_timm.model import build
 from benchdog_timm.options import Options
 

@@ -238,7 +238,7 @@ def benchdog_exporters() -> list[ExporterInfo]:
             name="safetensors",
             summary="The weights alone; using them needs Benchdog and the model's plugin.",
             target=f"{here}.safetensors:Safetensors",
-            runner="benchdog.rebuild:Rebuilt",
+            runner="benchdog.model.rebuild:Rebuilt",
         ),
         ExporterInfo(
             name="torch-export",

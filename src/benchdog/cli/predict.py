@@ -17,7 +17,7 @@ from benchdog.cli.output import emit_json, say
 if TYPE_CHECKING:
     from benchdog.api import Answer
     from benchdog.inputs import Sample
-    from benchdog.opening import Opened
+    from benchdog.model.load import Opened
     from benchdog.plugins import Plugins
 
 FORMATS = ("table", "csv", "jsonl")
@@ -52,7 +52,7 @@ def command(
     """Answer for inputs with a trained model."""
     from benchdog.cli.writers import Writer, collected, writer
     from benchdog.errors import BadUsage, nearest
-    from benchdog.opening import open_model
+    from benchdog.model.load import open_model
     from benchdog.questions import together, told
 
     if fmt not in FORMATS:
@@ -159,7 +159,7 @@ def answer(
 
 def _answered(opened: Opened, batch: list[Sample], counts: Counts, told: bool) -> list[Answer]:
     from benchdog.inputs import Unreadable
-    from benchdog.opening import NO_NUMBER, no_number
+    from benchdog.model.load import NO_NUMBER, no_number
 
     answers = opened.answers_to([sample.arrays for sample in batch], [sample.id for sample in batch])
     kept = [not no_number(each) for each in answers]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import artifact
 from benchdog.errors import BenchdogError
 from benchdog.exporting_child import check, write
-from benchdog.opening import hashes, open_model, runner_of
+from benchdog.model import artifact
+from benchdog.model.load import hashes, open_model, runner_of
 from benchdog.settle import Parts
 from benchdog.testing import trials
 from benchdog.testing.places import raised, said

@@ -15,10 +15,10 @@ from torch import Tensor
 from benchdog.api import Column, Field, Preprocess, Spec, Target, TaskInfo
 from benchdog.data.decode import decoder
 from benchdog.errors import BenchdogError
+from benchdog.model.export_view import generated
 from benchdog.plugins import Plugins
 from benchdog.testing.comparing import raws
 from benchdog.testing.results import Fault, Skip
-from benchdog.view import generated
 
 if TYPE_CHECKING:
     from benchdog.testing.trials import Trial

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchdog.api import ModelInfo, Spec
 from benchdog.data.transform.transform import Transform, with_codes
 from benchdog.errors import BenchdogError
-from benchdog.rebuild import build_model
+from benchdog.model.rebuild import build_model
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken, states
 from benchdog.testing.kinds import ROWS, Kind, kinds, refused, task_for

@@ -77,7 +77,7 @@ def benchdog_run_failed(run: RunFacts, error: str) -> None:
 @hookimpl
 def benchdog_run_ended(run: RunFacts, metrics: dict[str, float]) -> None:
     """Tell that it is finished, and where its artifact lies."""
-    _end(run, "FINISHED", {"benchdog.artifact": str(Path(run.folder, "artifact"))}, metrics)
+    _end(run, "FINISHED", {"benchdog.model.artifact": str(Path(run.folder, "artifact"))}, metrics)
 
 
 @hookimpl

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from benchdog import __version__
 from benchdog.api import Answer, Raw
 from benchdog.errors import BadData, BenchdogError
-from benchdog.opening import NO_NUMBER, Opened, no_number
+from benchdog.model.load import NO_NUMBER, Opened, no_number
 from benchdog_serve import telling
 from benchdog_serve.batching import Batcher, Sample
 from benchdog_serve.faults import Rejected, broken, document, rejected

@@ -35,9 +35,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the address.")] = False,
 ) -> None:
     """Serve a model over HTTP, with a page to try it, until Ctrl-C."""
-    from benchdog import opening
     from benchdog.cli.output import emit_line, say
     from benchdog.cli.predict import find
+    from benchdog.model import load
     from benchdog_serve import server
     from benchdog_serve.app import Limits, Service, build
 
@@ -46,7 +46,7 @@ def command(
     path = find(model, runs_dir, plugins)
     taken = server.bind(host, port)
     try:
-        opened = opening.open_model(path, plugins, trust=trust)
+        opened = load.open_model(path, plugins, trust=trust)
         local = server.is_loopback(taken)
         # Held-out samples can be private: they are shown to this machine alone.
         service = Service(opened, limits, examples=local)

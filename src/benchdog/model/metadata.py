@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import ranges
 from benchdog.api import Preprocess, Spec
 from benchdog.data.decode import decoder
 from benchdog.errors import BadData, BenchdogError
+from benchdog.model import training_ranges
 
 PER_CLASS = ("classification", "multi-label", "segmentation")
 """Benchdog's own tasks whose score has one entry per class on its first axis."""
@@ -145,7 +145,7 @@ def _rest(meta: dict[str, Any]) -> None:
         _texts("exporter", meta["exporter"])
     _want(isinstance(meta.get("runner"), str | None), "runner is no text")
     _want(isinstance(meta.get("metrics", {}), Mapping), "metrics is no table")
-    _want(meta.get("ranges") is None or ranges.sound(meta["ranges"]), "ranges is no table of ranges")
+    _want(meta.get("ranges") is None or training_ranges.sound(meta["ranges"]), "ranges is no table of ranges")
     recipe = meta.get("recipe", {})
     _want(isinstance(recipe, dict) and isinstance(recipe.get("plugins", []), list), "recipe is no table")
     _texts("recipe.plugins", *recipe.get("plugins", []))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Runner, Spec
-from benchdog.view import take
+from benchdog.model.export_view import take
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-3
 SINGLES = 8  # samples that are run one by one at batch 1

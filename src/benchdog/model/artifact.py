@@ -12,17 +12,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from benchdog import __version__, card
+from benchdog import __version__
 from benchdog.api import Preprocess, Raw, Spec, Trained
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable
-from benchdog.opening import GRAPH, GRAPH_EXPORTER, Opened, declared_runner, hashes, open_model, runner_of
+from benchdog.model import model_card
+from benchdog.model.export_view import View
+from benchdog.model.load import GRAPH, GRAPH_EXPORTER, Opened, declared_runner, hashes, open_model, runner_of
+from benchdog.model.rebuild import WEIGHTS
+from benchdog.model.samples import covering
+from benchdog.model.samples import write as write_samples
+from benchdog.model.verify import verify
 from benchdog.plugins import Plugins
-from benchdog.rebuild import WEIGHTS
-from benchdog.samples import covering
-from benchdog.samples import write as write_samples
 from benchdog.system import files, format_versions, signing
-from benchdog.verifying import verify
-from benchdog.view import View
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +60,7 @@ def save(
         samples: raw held-out samples to keep (see `covering`); none keeps the data private.
         max_batch: largest batch that this model and its exports take.
         validated: the number of samples that gave the metrics, if it is known.
-        ranges: what the training split's values lie between (see benchdog.ranges), if it is known.
+        ranges: what the training split's values lie between (see benchdog.model.training_ranges), if it is known.
         plugins: the exporter "torch-export" among them writes the portable graph.
     """
     with files.fresh_folder(folder) as place:
@@ -98,7 +99,7 @@ def save(
             _write_weights(module, place)
             view = View(place, spec, preprocess, max_batch, lambda: module, samples)
             meta["graph"] = _write_graph(view, place, plugins)
-        files.write_text(place / "README.md", card.write(meta, validated))
+        files.write_text(place / "README.md", model_card.write(meta, validated))
         meta["files"] = hashes(place, "artifact.json")
         meta["machine"] = signing.mark(json.loads(json.dumps(meta)))
         files.write_json(place / "artifact.json", meta)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog.api import ModelInfo, Preprocess, Pretrained, Spec
 from benchdog.errors import BadData, BadUsage, no_artifact
+from benchdog.model.weights import SUFFIXES, Report
 from benchdog.plugins import Plugins
 from benchdog.plugins.types import Found
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import Part, Start, absolute
 from benchdog.runs import run
 from benchdog.system import files, paths
-from benchdog.tensors import SUFFIXES, Report
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,14 +37,14 @@ class Origin:
 
     def tensors(self) -> dict[str, Tensor]:
         """Read the model's tensors, by the file's names."""
-        from benchdog.tensors import read
+        from benchdog.model.weights import read
 
         found = read(self.file)
         return {n.removeprefix(self.prefix): t for n, t in found.items() if n.startswith(self.prefix)}
 
     def fitted(self) -> dict[str, Tensor]:
         """Read what the transform had learnt; empty where it learns nothing."""
-        from benchdog.tensors import read
+        from benchdog.model.weights import read
 
         if not self.state:
             return {}
@@ -157,7 +157,7 @@ def _published(model: Part, plugins: Plugins) -> Pretrained | None:
 
 
 def _of_run(place: Path, rename: tuple[tuple[str, str], ...]) -> Origin:
-    from benchdog.opening import locate, read_meta, verify_files
+    from benchdog.model.load import locate, read_meta, verify_files
 
     folder, kind = locate(place)
     if kind != "artifact":
@@ -204,7 +204,7 @@ def begin(start: Start, net: nn.Module, model: Part, plugins: Plugins) -> Report
         BadUsage: less of it fits than the recipe wants.
         BadData: the file was changed since the recipe was resolved.
     """
-    from benchdog.tensors import fill, renamed
+    from benchdog.model.weights import fill, renamed
 
     if not start.weights:
         return None

@@ -157,11 +157,11 @@ class Rebuilt:
         from benchdog.plugins import Plugins
 
         if meta is None:
-            from benchdog import describing
+            from benchdog.model import metadata
             from benchdog.system import format_versions
 
             meta = files.read_json(folder / "model.json")
-            describing.check(folder / "model.json", meta, "task", "model", "spec", "preprocess")
+            metadata.check(folder / "model.json", meta, "task", "model", "spec", "preprocess")
             format_versions.check(
                 meta.get("format"), format_versions.ARTIFACT, folder / "model.json", "Export again."
             )

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import describing, ranges, samples
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
 from benchdog.data.decode import decoder as decode
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
+from benchdog.model import metadata, samples, training_ranges
+from benchdog.model.export_view import check_shapes
+from benchdog.model.rebuild import WEIGHTS, Rebuilt, check_reference, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.plugins.types import Found
-from benchdog.rebuild import WEIGHTS, Rebuilt, check_reference, preprocess_of
 from benchdog.system import files, format_versions, signing
-from benchdog.view import check_shapes
 
 GRAPH = "graph.pt2"
 GRAPH_EXPORTER = "torch-export"
@@ -63,7 +63,7 @@ class Opened:
 
     def outside(self, fields: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[dict[str, str]]:
         """Say which parts of a sample, raw and decoded, lie outside what was seen in training."""
-        return ranges.outside(fields, arrays, self.spec, self.preprocess, self.meta.get("ranges") or {})
+        return training_ranges.outside(fields, arrays, self.spec, self.preprocess, self.meta.get("ranges") or {})
 
     def load(self) -> Opened:
         """Load the model now and not at the first call."""
@@ -91,7 +91,7 @@ class Opened:
             self._runner(*(x[start : start + self.max_batch] for x in whole))
             for start in range(0, rows, self.max_batch)
         ]
-        describing.check_score(pieces[0][1], self.spec)
+        metadata.check_score(pieces[0][1], self.spec)
         if len(pieces) == 1:
             return pieces[0]
         answers, scores = zip(*pieces, strict=True)
@@ -224,7 +224,7 @@ def read_meta(folder: Path, kind: str) -> dict[str, Any]:
     again = "Train again and take that artifact." if kind == "artifact" else "Export again, from a run trained anew."
     this = format_versions.ARTIFACT if kind == "artifact" else format_versions.EXPORT
     format_versions.check(meta.get("format"), this, path, again, meta.get("benchdog"))
-    describing.check(path, meta, *KEYS)
+    metadata.check(path, meta, *KEYS)
     return meta
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.stages import stages, within
+from benchdog.model.layer_groups import stages, within
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 NESTED = ("state_dict", "model_state_dict", "model")

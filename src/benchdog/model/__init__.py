@@ -1,0 +1,1 @@
+"""The model: built, initialized, saved as an artifact, loaded again."""
