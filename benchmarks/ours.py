@@ -48,7 +48,7 @@ def clock() -> list[float]:
 
     A trial of steps is noted as the run is: from the first time to the last is a run with all its trials.
     """
-    from benchdog.session import Session
+    from benchdog.training.session import Session
 
     times: list[float] = []
     epochs, close = Session.epochs, Session.close

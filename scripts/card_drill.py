@@ -65,7 +65,7 @@ TABLE = {
 COMMANDS = """
 import json, signal, sys
 from benchdog import cli
-from benchdog.session import Session
+from benchdog.training.session import Session
 done, stop = Session.step_done, 0
 def step_done(self, loss, weight):
     if stop and self.step + 1 == stop:

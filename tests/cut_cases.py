@@ -14,14 +14,14 @@ from torch import Tensor
 
 from benchdog.api import Column, Field, Raw, Spec, Target
 from benchdog.cli import Shared
-from benchdog.progress import Progress
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import flags
 from benchdog.runs import state
 from benchdog.runs.run import Run
-from benchdog.session import Session
-from benchdog.settle import Parts, again, settle
-from benchdog.training import staged
+from benchdog.training.progress import Progress
+from benchdog.training.rank import staged
+from benchdog.training.session import Session
+from benchdog.training.setup import Parts, again, settle
 
 NAMES = ("one", "two", "three")
 IGNORED = 255

@@ -14,7 +14,7 @@ from torch import nn
 
 import published_schemas
 from benchdog import cli
-from benchdog.session import Session
+from benchdog.training.session import Session
 from conftest import Result
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from benchdog import compiling
 from benchdog.cli import Shared
-from benchdog.compiling import Decision, lasting, programs, weighed
 from benchdog.recipe.compose import ask
-from benchdog.settle import settle
-from benchdog.training import Measurement
+from benchdog.training import compile
+from benchdog.training.compile import Decision, lasting, programs, weighed
+from benchdog.training.rank import Measurement
+from benchdog.training.setup import settle
 from inside import run, same, stop_at, weights
 
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64, "--quiet"]
@@ -73,24 +73,24 @@ def test_programs_are_counted_by_the_sizes_of_pieces():
     (["backend.ranks=2"], "alone"), ([], "trial"),
 ])  # fmt: skip
 def test_what_auto_tries(monkeypatch, sets, said):
-    monkeypatch.setattr(compiling, "LONG", 0.0)
-    monkeypatch.setattr(compiling, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
+    monkeypatch.setattr(compile, "LONG", 0.0)
+    monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
     parts = settle(ask("digits", {"model.name": "linear"}, [*sets, "loop.epochs=2"], Shared()))
-    decision = compiling.decide(parts, parts.build())
+    decision = compile.decide(parts, parts.build())
     assert said in decision.why
     assert parts.recipe.trainer.options["compile"] == "no"
-    assert compiling.decide(parts, parts.build()) is None
+    assert compile.decide(parts, parts.build()) is None
 
 
 @pytest.mark.parametrize(("few", "asked", "said"), [(5.0, [2, 16], "too short"), (9.0, [2], "trial")])
 def test_more_samples_are_tried_where_they_may_show_that_a_run_is_short(monkeypatch, few, asked, said):
     seen = []
-    times = {2: few * compiling.LONG, 16: 1.0}
-    monkeypatch.setattr(compiling, "most_of_a_step", lambda parts, model, count: seen.append(count) or times[count])
-    monkeypatch.setattr(compiling, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
+    times = {2: few * compile.LONG, 16: 1.0}
+    monkeypatch.setattr(compile, "most_of_a_step", lambda parts, model, count: seen.append(count) or times[count])
+    monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
     one_step = ["loop.epochs=1", "loop.batch_size=5000"]
     parts = settle(ask("digits", {"model.name": "linear"}, one_step, Shared()))
-    assert said in compiling.decide(parts, parts.build()).why
+    assert said in compile.decide(parts, parts.build()).why
     assert seen == asked
 
 
@@ -167,13 +167,13 @@ def test_everything_else_works_compiled_and_no_more_programs_are_made_than_neede
 
 @pytest.mark.slow
 def test_auto_tries_in_a_long_run_and_writes_its_answer_down(tmp_path, monkeypatch):
-    monkeypatch.setattr(compiling, "LONG", 0.0)
+    monkeypatch.setattr(compile, "LONG", 0.0)
     args = [arg for arg in SMALL if arg != "--quiet"]
     said = run("train", *args, "--epochs", 2, "--name", "tried", cwd=tmp_path).err
     assert "trying whether compiling the net pays" in said
     assert "not compiled: compiled, a step takes" in said
     assert compile_of(tmp_path / "runs" / "tried") == "no"
-    monkeypatch.setattr(compiling, "weighed", lambda now, then, steps, count: Decision(then.first > now.first, "so"))
+    monkeypatch.setattr(compile, "weighed", lambda now, then, steps, count: Decision(then.first > now.first, "so"))
     said = run("train", *args, "--epochs", 1, "--name", "yes", cwd=tmp_path).err
     assert "compiled: so" in said
     assert compile_of(tmp_path / "runs" / "yes") == "yes"

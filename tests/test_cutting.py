@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from benchdog.api import BadUsage
 from benchdog.cli import Shared
-from benchdog.cutting import refuse_mixing
 from benchdog.runs import state
-from benchdog.settle import again
+from benchdog.training.batch_dependence import refuse_mixing
+from benchdog.training.setup import again
 from cut_cases import CUTS, MIXED, MIXING, Listed, a_class, an_epoch, parts_of
 from inside import run, weights
 

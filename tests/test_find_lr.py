@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import local_sources
 from benchdog.cli.textplot import curve
-from benchdog.finding import FACTOR, Rising, limit, read
+from benchdog.training.lr_finder import FACTOR, Rising, limit, read
 from inside import run
 
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64]

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from benchdog import session
 from benchdog.errors import BadData
 from benchdog.runs import provenance
+from benchdog.training import session
 from inside import run
 
 NET = """

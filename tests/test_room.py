@@ -5,9 +5,9 @@ import tomllib
 
 import pytest
 
-from benchdog.budget import seconds_of
 from benchdog.errors import BadUsage
-from benchdog.room import bytes_of
+from benchdog.training.batch_size import bytes_of
+from benchdog.training.time_budget import seconds_of
 from inside import run, same
 
 HUNGRY = """

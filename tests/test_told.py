@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchdog.best import Best, advised
+from benchdog.training.early_stopping import Best, advised
 from inside import run
 
 

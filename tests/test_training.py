@@ -13,8 +13,8 @@ import pytest
 import torch
 from filelock import FileLock
 
-from benchdog.best import Best
 from benchdog.runs import state
+from benchdog.training.early_stopping import Best
 from inside import run, same, stop_at, weights
 from local_sources import write as write_source
 

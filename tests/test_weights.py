@@ -14,7 +14,7 @@ from benchdog.builtin.sources.image_folder import ImageFolder
 from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions, TextOptions
 from benchdog.builtin.sources.text import Text
 from benchdog.runs.run import Run
-from benchdog.training import staged
+from benchdog.training.rank import staged
 from cut_cases import CUTS, Made, parts_of
 from inside import run, same, weights
 

@@ -29,8 +29,8 @@ from benchdog.plugins.loading import load_file
 from benchdog.recipe.recipe import Recipe, local_files, named_parts, read_resolved
 from benchdog.runs import fingerprints, provenance
 from benchdog.runs.run import Run
-from benchdog.settle import Parts, reopen
 from benchdog.system import files
+from benchdog.training.setup import Parts, reopen
 
 FEW = 4
 """Samples on which the model's text is tried."""

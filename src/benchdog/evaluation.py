@@ -25,8 +25,8 @@ from benchdog.measuring import Measuring
 from benchdog.model import training_ranges as ranges
 from benchdog.records import Recorder
 from benchdog.runs import provenance
-from benchdog.settle import Parts
 from benchdog.system import files, format_versions
+from benchdog.training.setup import Parts
 
 PAIRS = 2000
 PIECE = 128

@@ -16,7 +16,7 @@ from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import read_resolved
 from benchdog.runs import provenance
 from benchdog.runs.run import Run
-from benchdog.settle import reopen
+from benchdog.training.setup import reopen
 
 
 def evaluate(

@@ -16,7 +16,7 @@ from benchdog.api import Call, Spec, TaskInfo
 from benchdog.attention import NO_LAYER, Attention
 from benchdog.errors import BenchdogError
 from benchdog.pictures import save_attention, save_picture
-from benchdog.settle import Parts
+from benchdog.training.setup import Parts
 
 WORST = 12
 

@@ -13,10 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import ranks, report
+from benchdog import report
 from benchdog.api import Backend, Trained, TrainerInfo, Watcher
-from benchdog.compiling import Decision, decide
-from benchdog.cutting import refuse_mixing
 from benchdog.data import leakage
 from benchdog.data.transform.transform import Deployed
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
@@ -24,13 +22,16 @@ from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, 
 from benchdog.model import artifact
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import local_files, moved, read_resolved, with_ranks, write_resolved
-from benchdog.room import make_room, short, smaller_pieces
 from benchdog.runs import checkpoints, provenance
 from benchdog.runs.run import Run, environment
-from benchdog.settle import Parts, reopen, settle
 from benchdog.system import files, paths
 from benchdog.system.signals import interrupted
-from benchdog.training import check_trainer, train_rank
+from benchdog.training import launch as ranks
+from benchdog.training.batch_dependence import refuse_mixing
+from benchdog.training.batch_size import make_room, short, smaller_pieces
+from benchdog.training.compile import Decision, decide
+from benchdog.training.rank import check_trainer, train_rank
+from benchdog.training.setup import Parts, reopen, settle
 
 
 def train(
@@ -63,7 +64,7 @@ def train(
     brings_model = isinstance(info, TrainerInfo) and not info.uses_model
     parameters, decided = (0, None) if brings_model else _prepare(parts, seconds, quiet)
     if seconds:
-        from benchdog.budget import within
+        from benchdog.training.time_budget import within
 
         _say(within(parts, seconds), quiet)
         if not brings_model:

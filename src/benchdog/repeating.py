@@ -23,8 +23,8 @@ from benchdog.recipe.recipe import AUTO, Recipe, fixed, read_resolved
 from benchdog.report.facts import read
 from benchdog.runs import names as naming
 from benchdog.runs.run import Run, check_name
-from benchdog.settle import settle
 from benchdog.system import files, format_versions
+from benchdog.training.setup import settle
 
 SUFFIX = ".repeats.json"
 FRACTIONS = resampling.OVER_CLASSES | SHARES | {"micro_f1", "pixel_accuracy", "hamming", "hamming_loss"}

@@ -22,8 +22,8 @@ from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import with_options, write_resolved
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.run import Run
-from benchdog.settle import settle
-from benchdog.training import check_trainer, train_rank
+from benchdog.training.rank import check_trainer, train_rank
+from benchdog.training.setup import settle
 
 SECONDS = 8.0
 """Time given to overfitting the batch."""

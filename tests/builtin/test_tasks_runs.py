@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchdog.gradients import Gradients
+from benchdog.training.gradients import Gradients
 from inside import run, same
 
 MASKS = '''

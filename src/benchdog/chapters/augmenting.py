@@ -14,8 +14,8 @@ from benchdog.chapters.recording import Attributes, is_plain
 from benchdog.chapters.writing import call, indented, joined
 from benchdog.data import randomness
 from benchdog.literals import is_literal, literal
-from benchdog.settle import Parts
 from benchdog.sweeping import attributes, sweep
+from benchdog.training.setup import Parts
 
 DRAWS_OF = '''def draws_of(batch: Tensor, epoch: int, salt: int) -> Draws:
     """Give the random numbers of a batch's samples in an epoch."""

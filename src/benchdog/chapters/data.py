@@ -16,7 +16,7 @@ from benchdog.data.dataset import CHUNK, Resident
 from benchdog.data.splits import SMALL
 from benchdog.data.transform.operations import Identity, Normalise, Scale, Standardise, Table
 from benchdog.data.transform.transform import steps_of
-from benchdog.settle import Parts
+from benchdog.training.setup import Parts
 
 
 @dataclass(slots=True)

@@ -16,8 +16,8 @@ from benchdog.chapters.recording import Recorded, always, attributes_of, is_plai
 from benchdog.chapters.writing import WIDTH, call, imports_for, joined
 from benchdog.data.dataset import mix
 from benchdog.literals import is_literal, literal
-from benchdog.settle import Parts
 from benchdog.sweeping import sweep
+from benchdog.training.setup import Parts
 
 
 class Written:

@@ -11,7 +11,7 @@ import torch
 from benchdog.bundling import Unbundled
 from benchdog.chapters.data import Inputs
 from benchdog.chapters.writing import indented, listing, number
-from benchdog.settle import Parts
+from benchdog.training.setup import Parts
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from benchdog.bundling import Unbundled
 from benchdog.chapters.data import Inputs, in_pieces
 from benchdog.chapters.task import Judge
 from benchdog.chapters.writing import indented
-from benchdog.settle import Parts
+from benchdog.training.setup import Parts
 
 MIX = '''def mix(seed: int, number: int, salt: int) -> int:
     """Give well-mixed bits for each pair of a seed and a number: every epoch and step has a seed of its own."""

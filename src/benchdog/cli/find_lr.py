@@ -11,7 +11,7 @@ import typer
 from benchdog.cli import asked
 
 if TYPE_CHECKING:
-    from benchdog.finding import Curve
+    from benchdog.training.lr_finder import Curve
 
 
 def command(
@@ -60,7 +60,7 @@ def command(
         "workers": workers,
     }
     draft = ask(what, asked.by_key(**flags), set_ or [], ctx.obj)
-    from benchdog.finding import find
+    from benchdog.training.lr_finder import find
 
     found, notes = find(draft, steps, first, last)
     settings = [text for text in set_ or [] if text.partition("=")[0].strip() != "trainer.lr"]

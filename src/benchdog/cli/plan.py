@@ -26,9 +26,9 @@ def command(
 ) -> None:
     """Say what a run would read, build and need, before anything is spent."""
     from benchdog.cli.output import columns, emit_json, say
-    from benchdog.planning import plan
     from benchdog.recipe.compose import ask, refuse_code
     from benchdog.system import paths
+    from benchdog.training.plan import plan
 
     if not run_code:
         refuse_code(what, ctx.obj.local)

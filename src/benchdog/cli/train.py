@@ -58,13 +58,13 @@ def command(
 ) -> None:
     """Train a model: raw data to an artifact, in one run's folder."""
     from benchdog import pipeline
-    from benchdog.budget import seconds_of
     from benchdog.cli.output import emit_line, lines, say
     from benchdog.errors import BadUsage
     from benchdog.recipe.compose import ask
     from benchdog.recipe.layers import flags
     from benchdog.runs import run as runs
     from benchdog.system import paths
+    from benchdog.training.time_budget import seconds_of
 
     if as_json and not smoke:  # what is tried there are no runs
         ctx.obj.lines = lines()
@@ -141,9 +141,9 @@ def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
 
 def _best(run: Run) -> Iterator[str]:
     """Tell the best epoch, and how to end sooner when it was an early one of many."""
-    from benchdog.best import Best, advised
     from benchdog.recipe.recipe import read_resolved
     from benchdog.report import facts
+    from benchdog.training.early_stopping import Best, advised
 
     best = run.facts["best"]
     if not best or run.facts["model"] == run.facts["trainer"]:  # a trainer with a model of its own may have one epoch

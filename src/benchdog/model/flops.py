@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchdog.settle import Parts
+from benchdog.training.setup import Parts
 
 SAMPLES = 2
 """A batch of one would meet BatchNorm's refusal."""

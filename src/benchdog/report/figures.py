@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchdog.finding import Curve
+    from benchdog.training.lr_finder import Curve
 
 INK, FAINT = "#0a0b01", "#0a0b02"
 """Stand-ins that no picture uses by chance: they become CSS variables of the page."""

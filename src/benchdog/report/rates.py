@@ -11,7 +11,7 @@ from benchdog.report.html import Html, h, join, short, table
 from benchdog.system import files
 
 if TYPE_CHECKING:
-    from benchdog.finding import Curve
+    from benchdog.training.lr_finder import Curve
 
 KINDS = (".html", ".svg", ".png")
 TITLE = "Loss while the learning rate grows"

@@ -12,11 +12,11 @@ from benchdog.errors import BenchdogError
 from benchdog.exporting_child import check, write
 from benchdog.model import artifact
 from benchdog.model.load import hashes, open_model, runner_of
-from benchdog.settle import Parts
 from benchdog.testing import trials
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
 from benchdog.testing.small import FORMS, small
+from benchdog.training.setup import Parts
 
 MOST = 8
 """Largest batch that the small artifact takes."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Batch
-from benchdog.session import Session
+from benchdog.training.session import Session
 
 SPARE = 20
 """Steps beyond the last after which a trainer is taken to go on for ever."""

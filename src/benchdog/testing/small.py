@@ -6,8 +6,8 @@ from typing import Any
 
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given
-from benchdog.settle import Parts, settle
 from benchdog.testing.trials import Trial
+from benchdog.training.setup import Parts, settle
 
 FORMS = ("tables", "pictures")
 

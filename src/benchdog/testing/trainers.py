@@ -14,14 +14,14 @@ from benchdog.api import TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, Stopped
 from benchdog.recipe.recipe import write_resolved
 from benchdog.runs.run import Run
-from benchdog.settle import Parts, again
 from benchdog.testing import trials
 from benchdog.testing.comparing import shaken
 from benchdog.testing.places import raised, said
 from benchdog.testing.results import Fault, Skip
 from benchdog.testing.sessions import SPARE, EndlessError, Plan, Tried
 from benchdog.testing.small import FORMS, small
-from benchdog.training import check_trainer, staged, still, trainer_of
+from benchdog.training.rank import check_trainer, staged, still, trainer_of
+from benchdog.training.setup import Parts, again
 
 EPOCHS, SIZE, STOP = 3, 24, 4
 """Epochs, batch size, and the step after which a run is stopped."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.api import TrainerInfo
-from benchdog.budget import seconds_of
 from benchdog.errors import BadUsage, BenchdogError
 from benchdog.plugins.options import describe, validate
 from benchdog.recipe import plugin_tables
@@ -18,7 +17,8 @@ from benchdog.recipe.compose import Discovers, ask
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import PARTS, TABLES
 from benchdog.runs import names
-from benchdog.settle import Parts, settle
+from benchdog.training.setup import Parts, settle
+from benchdog.training.time_budget import seconds_of
 from benchdog_optuna.folder import Folder, find
 from benchdog_optuna.options import Tune
 from benchdog_optuna.space import EXAMPLE, Space, Value

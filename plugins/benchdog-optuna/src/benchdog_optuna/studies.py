@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchdog.budget import seconds_of
 from benchdog.errors import Stopped
 from benchdog.plugins import Plugins
+from benchdog.training.time_budget import seconds_of
 from benchdog_optuna.beginning import MANY
 from benchdog_optuna.folder import LEFT, Folder, trial_of
 from benchdog_optuna.jobs import Asked, work_together

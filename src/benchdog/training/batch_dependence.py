@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from benchdog.errors import BadUsage
-from benchdog.settle import Parts
+from benchdog.training.setup import Parts
 
 
 def refuse_mixing(parts: Parts, model: nn.Module | None = None) -> None:

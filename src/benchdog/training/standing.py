@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from benchdog.api import Device, RunFacts
-from benchdog.best import Best
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe, fixed, same_recipe
@@ -18,6 +17,7 @@ from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.metrics_log import Logbook, NotFinite
 from benchdog.runs.run import Run
 from benchdog.runs.state import snapshot
+from benchdog.training.early_stopping import Best
 
 
 class Standing:

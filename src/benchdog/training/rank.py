@@ -21,16 +21,16 @@ from benchdog.data import sample_weights
 from benchdog.data.loader import Feed
 from benchdog.errors import BadUsage, NotAvailable, Stopped
 from benchdog.model.layer_groups import stages
-from benchdog.progress import Progress
 from benchdog.recipe.recipe import with_options
-from benchdog.replay import Replay, diverged
 from benchdog.runs import checkpoints, fingerprints, provenance
 from benchdog.runs.metrics_log import NotFinite
 from benchdog.runs.run import Run
-from benchdog.session import Session
-from benchdog.settle import Parts, again, fitted
 from benchdog.system import paths
 from benchdog.system.signals import Signals
+from benchdog.training.diagnose_nan import Replay, diverged
+from benchdog.training.progress import Progress
+from benchdog.training.session import Session
+from benchdog.training.setup import Parts, again, fitted
 
 MEASURED = 6.0
 """Seconds given to measuring steps."""

@@ -53,7 +53,14 @@ def launch(
     for old in run.folder.glob("failure-*.json"):
         old.unlink()
     events = run.folder / f".events-{os.getpid()}.tmp" if lines is not None else None
-    command = [sys.executable, "-m", "benchdog.ranks", str(run.folder), str(world), "quiet" if quiet else "loud"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchdog.training.launch",
+        str(run.folder),
+        str(world),
+        "quiet" if quiet else "loud",
+    ]
     command.append(str(events or ""))
     with followed(events, lines.write) if lines is not None and events else nullcontext():
         _start(run, command, world, own)
@@ -124,8 +131,8 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
     """Carry out one rank of a run."""
     from benchdog.plugins import Plugins
     from benchdog.recipe.recipe import read_resolved
-    from benchdog.settle import reopen
-    from benchdog.training import train_rank
+    from benchdog.training.rank import train_rank
+    from benchdog.training.setup import reopen
 
     if os.environ.pop(LISTEN, ""):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # before the first step there is nothing to save

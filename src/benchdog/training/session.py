@@ -13,25 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
-from benchdog.best import Best
 from benchdog.data.dataset import Arrays, mix_many
 from benchdog.data.loader import Feed
 from benchdog.data.randomness import reseeder
 from benchdog.errors import BadUsage, Stopped
-from benchdog.gathering import merged
-from benchdog.gradients import Gradients
 from benchdog.model.auxiliary_outputs import Judged
 from benchdog.model.layer_groups import stages
 from benchdog.plugins import Plugins
-from benchdog.progress import Progress
 from benchdog.recipe.recipe import Recipe
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.metrics_log import Logbook
 from benchdog.runs.run import Run
 from benchdog.runs.state import snapshot
-from benchdog.standing import Standing
 from benchdog.system import paths
 from benchdog.system.signals import Signals
+from benchdog.training.early_stopping import Best
+from benchdog.training.gather import merged
+from benchdog.training.gradients import Gradients
+from benchdog.training.progress import Progress
+from benchdog.training.standing import Standing
 
 Read = TypeVar("Read")
 

@@ -14,7 +14,7 @@ from benchdog.api import Batch, Trainer
 from benchdog.data.dataset import Samples
 from benchdog.errors import Failed, Stopped
 from benchdog.runs.metrics_log import NotFinite
-from benchdog.session import Session
+from benchdog.training.session import Session
 
 NAMED = 8
 """Samples of a batch that are named."""

@@ -14,9 +14,9 @@ from benchdog.data.dataset import pieces
 from benchdog.errors import BadUsage, NotAvailable
 from benchdog.model.flops import scalar
 from benchdog.recipe.recipe import AUTO, with_options
-from benchdog.room import short
-from benchdog.settle import Parts, again
-from benchdog.training import Measurement, measure_steps, rehearsed
+from benchdog.training.batch_size import short
+from benchdog.training.rank import Measurement, measure_steps, rehearsed
+from benchdog.training.setup import Parts, again
 
 OPTION = "compile"
 TRAINER = "supervised"

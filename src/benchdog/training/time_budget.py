@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 
 from benchdog.errors import BadUsage
-from benchdog.settle import Parts
-from benchdog.training import measure
+from benchdog.training.rank import measure
+from benchdog.training.setup import Parts
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 RESERVED = 0.05

@@ -10,10 +10,10 @@ from typing import Any
 from benchdog.model.flops import count
 from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
-from benchdog.room import make_room, needs
-from benchdog.settle import Parts, settle
 from benchdog.system.machine import memory, readable
-from benchdog.training import check_trainer
+from benchdog.training.batch_size import make_room, needs
+from benchdog.training.rank import check_trainer
+from benchdog.training.setup import Parts, settle
 
 SHOWN = 6
 """Columns of each kind that are named; of those left out half as many, since they come with a reason."""

@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchdog.cutting import refuse_mixing
 from benchdog.data.dataset import Samples, sample_bytes
 from benchdog.errors import BadUsage, Failed
 from benchdog.recipe.recipe import AUTO
-from benchdog.settle import Parts
 from benchdog.system import machine
 from benchdog.system.machine import readable
+from benchdog.training.batch_dependence import refuse_mixing
+from benchdog.training.setup import Parts
 
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KI": 1024, "MI": 1024**2, "GI": 1024**3}
 STATES = 4

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from benchdog.cutting import refuse_mixing
 from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import Part, Recipe, with_options
-from benchdog.room import make_room
-from benchdog.session import Session
-from benchdog.settle import settle
-from benchdog.training import Enough, check_trainer, rehearsed, still, trainer_of
+from benchdog.training.batch_dependence import refuse_mixing
+from benchdog.training.batch_size import make_room
+from benchdog.training.rank import Enough, check_trainer, rehearsed, still, trainer_of
+from benchdog.training.session import Session
+from benchdog.training.setup import settle
 
 STEPS = 100
 FIRST, LAST = 1e-7, 10.0

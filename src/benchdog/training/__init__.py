@@ -1,0 +1,1 @@
+"""Training: set-up, session, ranks, batch size, compilation, learning-rate finder."""
