@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchdog import baseline, linear
 from benchdog.api import Field, Spec, Target
 from benchdog.builtin.tasks.classification import Classification
 from benchdog.builtin.tasks.language import NextToken
 from benchdog.builtin.tasks.options import NextTokenOptions, RegressionOptions
 from benchdog.builtin.tasks.regression import Regression
 from benchdog.builtin.tasks.segmentation import Segmentation
+from benchdog.evaluation import baselines, linear_models
 
 
 def field(kind, *shape):
@@ -36,7 +36,7 @@ CLASSES = Spec(fields=(field("table", 4),), target=Target(kind="class", classes=
 
 def test_classes_majority_and_linear():
     train, held_out = clouds(900, 0), clouds(300, 1)
-    lines = baseline.measure(train, held_out, CLASSES, Classification())
+    lines = baselines.measure(train, held_out, CLASSES, Classification())
     assert [line["name"] for line in lines] == ["majority class", "linear model"]
     found = named(lines)
     commonest = np.bincount(train[1]).argmax()
@@ -52,7 +52,7 @@ def test_the_same_data_give_the_same_numbers_and_the_seed_draws_the_samples():
     spec = Spec(fields=(field("table", 40),), target=CLASSES.target, output=(3,))
 
     def loss(**options):
-        return named(baseline.measure(train, held_out, spec, Classification(), **options))["linear model"]["loss"]
+        return named(baselines.measure(train, held_out, spec, Classification(), **options))["linear model"]["loss"]
 
     assert loss() == loss()
     assert loss(limit=60, seed=1) == loss(limit=60, seed=1) != loss(limit=60, seed=2)
@@ -64,7 +64,7 @@ def test_noise_is_not_learnt_by_heart():
     x, y = rng.normal(size=(200, 300)).astype(np.float32), rng.integers(0, 2, 200)
     spec = Spec(fields=(field("table", 300),), target=Target(kind="class", classes=("a", "b")), output=(2,))
     held_out = ((rng.normal(size=(200, 300)).astype(np.float32),), rng.integers(0, 2, 200))
-    found = named(baseline.measure(((x,), y), held_out, spec, Classification()))
+    found = named(baselines.measure(((x,), y), held_out, spec, Classification()))
     assert found["linear model"]["loss"] < 1.2 * math.log(2)
 
 
@@ -74,7 +74,7 @@ def test_twenty_thousand_pictures_take_seconds():
     y = (x.reshape(len(x), -1)[:, :10] * 3 + rng.normal(size=(20_000, 10))).argmax(1)
     spec = Spec(fields=(field("image", 1, 28, 28),), target=Target(kind="class", classes=tuple("0123456789")))
     begun = time.process_time()
-    found = named(baseline.measure(((x,), y), ((x[:500],), y[:500]), spec, Classification()))
+    found = named(baselines.measure(((x,), y), ((x[:500],), y[:500]), spec, Classification()))
     assert time.process_time() - begun < 20  # a loaded machine is allowed twice the ten seconds
     assert found["linear model"]["accuracy"] > 0.7
 
@@ -84,9 +84,9 @@ def test_large_inputs_are_averaged_over_blocks(shape):
     x = np.random.default_rng(0).normal(size=(6, *shape)).astype(np.float32)
     kind = {2: "audio", 3: "image", 4: "volume"}[len(shape)]
     spec = Spec(fields=(field(kind, *shape),), target=CLASSES.target)
-    see = linear.features((x,), spec)
+    see = linear_models.features((x,), spec)
     seen = see((x,))
-    assert 64 < seen.shape[1] <= linear.WIDEST
+    assert 64 < seen.shape[1] <= linear_models.WIDEST
     assert seen.mean(0).abs().max() < 1e-5
     assert torch.allclose(see((x[2:3],)), seen[2:3])
 
@@ -97,9 +97,9 @@ def test_texts_are_counted_for_a_class():
     x = rng.integers(0, 5, (400, 20)) + y[:, None] * 2
     spec = Spec(fields=(field("tokens", 20),), target=Target(kind="class", classes=("a", "b")))
     unknown = ((np.full((4, 20), 99),), np.array([0, 1, 0, 1]))  # tokens that training never met
-    lines = baseline.measure(((x[:300],), y[:300]), ((x[300:],), y[300:]), spec, Classification())
+    lines = baselines.measure(((x[:300],), y[:300]), ((x[300:],), y[300:]), spec, Classification())
     assert named(lines)["linear model"]["accuracy"] > 0.9
-    assert math.isfinite(named(baseline.measure(((x,), y), unknown, spec, Classification()))["linear model"]["loss"])
+    assert math.isfinite(named(baselines.measure(((x,), y), unknown, spec, Classification()))["linear model"]["loss"])
 
 
 # --- numbers
@@ -121,7 +121,7 @@ def test_numbers_are_measured_in_their_own_units(width, fitted):
     task = Regression(RegressionOptions())
     if fitted:
         task.fit([torch.from_numpy(train[1])])
-    found = named(baseline.measure(train, held_out, spec, task))
+    found = named(baselines.measure(train, held_out, spec, task))
     assert list(found) == ["mean", "linear model"]
     expected = np.sqrt(((held_out[1] - train[1].mean(0)) ** 2).mean(0)).mean()
     assert found["mean"]["rmse"] == pytest.approx(expected, rel=1e-3)
@@ -134,7 +134,7 @@ def test_in_time_order_the_last_value_is_a_baseline():
     x = np.zeros((100, 2), np.float32)
     spec = Spec(fields=(field("table", 2),), target=Target(kind="number", dtype="float32"))
     task = Regression(RegressionOptions())
-    lines = baseline.measure(((x[:80],), y[:80]), ((x[80:],), y[80:]), spec, task, time_order=True)
+    lines = baselines.measure(((x[:80],), y[:80]), ((x[80:],), y[80:]), spec, task, time_order=True)
     assert [line["name"] for line in lines] == ["mean", "last value", "linear model"]
     assert named(lines)["last value"]["mae"] == pytest.approx(1.0)
 
@@ -145,7 +145,7 @@ def test_the_last_value_of_several_steps_ahead_never_looks_into_the_future():
     x = np.zeros((100, 1), np.float32)
     spec = Spec(fields=(field("table", 1),), target=Target(kind="number", shape=(3,), dtype="float32"))
     task = Regression(RegressionOptions())
-    lines = baseline.measure(((x[:80],), y[:80]), ((x[80:],), y[80:]), spec, task, time_order=True)
+    lines = baselines.measure(((x[:80],), y[:80]), ((x[80:],), y[80:]), spec, task, time_order=True)
     assert named(lines)["last value"]["mae"] == pytest.approx(2.0)  # 1, 2 and 3 behind
 
 
@@ -154,7 +154,7 @@ def test_a_constant_target_is_answered():
     spec = Spec(fields=(field("table", 2),), target=Target(kind="number", dtype="float32"))
     task = Regression(RegressionOptions())
     task.fit([torch.from_numpy(y)])
-    found = named(baseline.measure(((x,), y), ((x,), y), spec, task))
+    found = named(baselines.measure(((x,), y), ((x,), y), spec, task))
     assert found["mean"]["mae"] == pytest.approx(0, abs=1e-5)
     assert found["linear model"]["mae"] == pytest.approx(0, abs=1e-4)
 
@@ -179,7 +179,7 @@ def test_masks_threshold_finds_what_is_brighter_or_darker(bright, size):
         fields=(field(kind, 2, *size),), target=Target(kind="mask", classes=("background", "disc"), shape=size)
     )
     held_out = discs(10, 1, *size, bright=bright)
-    found = named(baseline.measure(discs(30, 0, *size, bright=bright), held_out, spec, Segmentation()))
+    found = named(baselines.measure(discs(30, 0, *size, bright=bright), held_out, spec, Segmentation()))
     assert list(found) == ["majority class", "threshold"]
     assert found["majority class"]["iou"] == 0
     assert found["majority class"]["pixel_accuracy"] == pytest.approx((held_out[1] == 0).mean())
@@ -191,16 +191,16 @@ def test_several_masks_have_no_threshold_and_flat_pictures_do_no_harm():
     target = Target(kind="mask", classes=("a", "b", "c"), shape=(4, 4))
     spec = Spec(fields=(field("image", 1, 4, 4),), target=target)
     flat = ((np.zeros((3, 1, 4, 4), np.float32),), np.zeros((3, 4, 4), np.int64))
-    assert list(named(baseline.measure(flat, flat, spec, Segmentation()))) == ["majority class"]
+    assert list(named(baselines.measure(flat, flat, spec, Segmentation()))) == ["majority class"]
     two = Spec(fields=spec.fields, target=Target(kind="mask", classes=("a", "b"), shape=(4, 4)))
-    assert named(baseline.measure(flat, flat, two, Segmentation()))["threshold"]["pixel_accuracy"] in (0.0, 1.0)
+    assert named(baselines.measure(flat, flat, two, Segmentation()))["threshold"]["pixel_accuracy"] in (0.0, 1.0)
 
 
 def test_tokens_a_bigram_knows_what_follows():
     text = np.tile([0, 1, 2, 1], 200)
     x, y = text[:-1][:796].reshape(-1, 4), text[1:][:796].reshape(-1, 4)
     spec = Spec(fields=(field("tokens", 4),), target=Target(kind="next-token", classes=("a", "b", "c"), shape=(4,)))
-    found = named(baseline.measure(((x,), y), ((x[:9],), y[:9]), spec, NextToken(NextTokenOptions())))
+    found = named(baselines.measure(((x,), y), ((x[:9],), y[:9]), spec, NextToken(NextTokenOptions())))
     assert list(found) == ["unigram", "bigram"]
     assert found["unigram"]["loss"] == pytest.approx(1.5 * math.log(2), abs=0.01)
     assert found["bigram"]["loss"] == pytest.approx(0.5 * math.log(2), abs=0.02)
@@ -211,21 +211,21 @@ def test_tokens_a_bigram_knows_what_follows():
 
 def test_an_empty_split_or_a_strange_target_has_no_baseline():
     full, empty = clouds(10, 0), ((np.zeros((0, 4), np.float32),), np.zeros(0, np.int64))
-    assert baseline.measure(full, empty, CLASSES, Classification()) == []
-    assert baseline.measure(empty, full, CLASSES, Classification()) == []
+    assert baselines.measure(full, empty, CLASSES, Classification()) == []
+    assert baselines.measure(empty, full, CLASSES, Classification()) == []
     strange = Spec(fields=CLASSES.fields, target=Target(kind="rank"))
-    assert baseline.measure(full, full, strange, Classification()) == []
+    assert baselines.measure(full, full, strange, Classification()) == []
 
 
 @pytest.mark.parametrize("samples", [1, 2, 5])
 def test_a_handful_of_samples_is_enough(samples):
-    found = named(baseline.measure(clouds(samples, 0), clouds(20, 1), CLASSES, Classification()))
+    found = named(baselines.measure(clouds(samples, 0), clouds(20, 1), CLASSES, Classification()))
     assert all(math.isfinite(metrics["loss"]) for metrics in found.values())
 
 
 def test_ridge_is_the_least_squares_line_when_there_is_no_noise():
     rng = np.random.default_rng(0)
     x, weight = torch.from_numpy(rng.normal(size=(100, 4))), torch.tensor([[1.0], [2.0], [0.0], [-3.0]]).double()
-    found, bias = linear.ridge(x, x @ weight + 5)
+    found, bias = linear_models.ridge(x, x @ weight + 5)
     assert torch.allclose(found, weight, atol=1e-4)
     assert torch.allclose(bias, torch.tensor([5.0]).double(), atol=1e-4)

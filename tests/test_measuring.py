@@ -21,14 +21,14 @@ from sklearn.metrics import (
 )
 from torch import nn
 
-from benchdog import calibration, resampling, thresholds
 from benchdog.api import Batch, Column, Field, Spec, Target
-from benchdog.attention import NO_LAYER, Attention
 from benchdog.builtin.tasks.classification import Classification
 from benchdog.errors import BadUsage
-from benchdog.measuring import Measuring
-from benchdog.records import Recorder, Records
-from benchdog.slices import Slicer
+from benchdog.evaluation import bootstrap, calibration, thresholds
+from benchdog.evaluation.grad_cam import NO_LAYER, Attention
+from benchdog.evaluation.intervals import Measuring
+from benchdog.evaluation.per_sample import Recorder, Records
+from benchdog.evaluation.slices import Slicer
 from inside import run
 
 IMAGE = Field(kind="image", shape=(1, 8, 8), dtype="uint8")
@@ -70,7 +70,7 @@ def test_records_give_what_the_meter_gives(count):
     measuring = Measuring.of(records, task, spec, meter.value())
     assert set(measuring.exact) == {"loss", "accuracy", "macro_f1", "roc_auc"}
     assert measuring.metered == ()
-    point = resampling.point(records)
+    point = bootstrap.point(records)
     assert point["macro_f1"] == pytest.approx(f1_score(target, score.argmax(1), average="macro"))
 
 
@@ -78,7 +78,7 @@ def test_records_give_what_the_meter_gives(count):
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3)), min_size=2, max_size=30))
 def test_ranks_under_weights_are_those_of_repeated_samples(samples):
     score, so, weight = (np.array(column) for column in zip(*samples, strict=True))
-    area, precision = resampling.ranked(score.astype(float), so, weight[:, None].astype(np.float32))
+    area, precision = bootstrap.ranked(score.astype(float), so, weight[:, None].astype(np.float32))
     score, so = np.repeat(score, weight), np.repeat(so, weight)
     if so.all() or not so.any():
         assert not np.isfinite(area[0])
@@ -95,7 +95,7 @@ def test_numbers_masks_and_tokens_by_weight_are_those_of_repeated_samples():
     weights = np.bincount(rows, minlength=50)[:, None].astype(np.float32)
     base = {"loss": np.ones(50), "weight": np.ones(50)}
     records = Records(kind="number", columns={**base, "said": said, "true": true})
-    values = resampling.weighted(records, weights)
+    values = bootstrap.weighted(records, weights)
     assert values["r2"][0] == pytest.approx(r2_score(true[rows], said[rows]))
     assert values["mae"][0] == pytest.approx(np.abs(true - said)[rows].mean())
     assert values["rmse"][0] == pytest.approx(np.sqrt(np.square(true - said)[rows].mean(0)).mean())
@@ -103,9 +103,9 @@ def test_numbers_masks_and_tokens_by_weight_are_those_of_repeated_samples():
     masks = Records(kind="mask", columns={**base, "right": counts, "rows": counts + 2, "called": counts + 1})
     right = counts[rows].sum(0)
     iou = right / (right + 3 * 50)
-    assert resampling.weighted(masks, weights)["iou"][0] == pytest.approx(iou[1:].mean())
+    assert bootstrap.weighted(masks, weights)["iou"][0] == pytest.approx(iou[1:].mean())
     tokens = Records(kind="next-token", columns={**base, "right": counts[:, 0], "tokens": np.full(50, 9)})
-    assert resampling.weighted(tokens, weights)["accuracy"][0] == pytest.approx(right[0] / 450)
+    assert bootstrap.weighted(tokens, weights)["accuracy"][0] == pytest.approx(right[0] / 450)
 
 
 def test_labels_are_measured_as_scikit_learn_does():
@@ -114,7 +114,7 @@ def test_labels_are_measured_as_scikit_learn_does():
     score = draw.normal(size=(300, 4)) + 1.5 * truth - 0.5
     answer = (1 / (1 + np.exp(-score))).astype(np.float32)
     spec = Spec(fields=(IMAGE,), target=Target(kind="labels", classes=tuple("abcd"), shape=(4,), dtype="float32"))
-    point = resampling.point(recorded(spec, answer, score, truth.astype(np.float32)).records())
+    point = bootstrap.point(recorded(spec, answer, score, truth.astype(np.float32)).records())
     assert point["micro_f1"] == pytest.approx(f1_score(truth, answer >= 0.5, average="micro"))
     assert point["macro_f1"] == pytest.approx(f1_score(truth, answer >= 0.5, average="macro"))
     assert point["roc_auc"] == pytest.approx(roc_auc_score(truth, answer))
@@ -131,11 +131,11 @@ def test_an_interval_is_that_of_theory():
     right = np.arange(n) < share * n
     columns = {"loss": np.where(right, 0.1, 2.0), "weight": np.ones(n)}
     columns |= {"answered": np.zeros(n, np.int64), "target": (~right).astype(np.int64)}
-    replicas = resampling.bootstrap(Records(kind="class", columns=columns))
-    low, high = resampling.interval(replicas["accuracy"])
+    replicas = bootstrap.bootstrap(Records(kind="class", columns=columns))
+    low, high = bootstrap.interval(replicas["accuracy"])
     half = 1.96 * np.sqrt(share * (1 - share) / n)
     assert (low, high) == (pytest.approx(share - half, abs=0.006), pytest.approx(share + half, abs=0.006))
-    again = resampling.bootstrap(Records(kind="class", columns=columns))
+    again = bootstrap.bootstrap(Records(kind="class", columns=columns))
     assert all(np.array_equal(replicas[name], again[name]) for name in replicas)
 
 
@@ -157,14 +157,14 @@ def test_ten_thousand_samples_take_less_than_two_seconds():
     answer, score, target = answered(10_000, 10)
     records = recorded(classes(10), answer, score, target).records()
     begun = time.process_time()
-    values = resampling.bootstrap(records)
+    values = bootstrap.bootstrap(records)
     assert time.process_time() - begun < 2
-    assert len(values["roc_auc"]) == resampling.resamples(10_000) == 500
+    assert len(values["roc_auc"]) == bootstrap.resamples(10_000) == 500
 
 
 def test_what_is_often_no_number_has_no_interval():
-    assert resampling.interval(np.array([np.nan] * 10 + [1.0] * 90)) is None
-    assert resampling.interval(np.array([np.nan] + [1.0] * 99)) == (1.0, 1.0)
+    assert bootstrap.interval(np.array([np.nan] * 10 + [1.0] * 90)) is None
+    assert bootstrap.interval(np.array([np.nan] + [1.0] * 99)) == (1.0, 1.0)
 
 
 def test_a_mean_over_classes_has_an_interval_around_it_where_one_is_rare():
@@ -174,17 +174,17 @@ def test_a_mean_over_classes_has_an_interval_around_it_where_one_is_rare():
     said[-1] = 0
     score = np.eye(3, dtype=np.float32)[said] * 2 + draw.normal(0, 0.1, (301, 3)).astype(np.float32)
     records = recorded(classes(3), score, score, target, np.ones(301)).records()
-    replicas, whole = resampling.bootstrap(records), resampling.point(records)
+    replicas, whole = bootstrap.bootstrap(records), bootstrap.point(records)
     assert len(replicas["accuracy"]) == 1000
     assert 500 < len(replicas["macro_f1"]) < 750  # those that drew the one sample: 63 %
-    low, high = resampling.interval(replicas["macro_f1"])
+    low, high = bootstrap.interval(replicas["macro_f1"])
     assert low < whole["macro_f1"] < high
     assert high - low < 0.1  # and not up to that of two classes, half as much again
     rare = np.r_[np.zeros(20, np.int64), 1 + np.arange(20)]  # no resample has all of these
     score = np.eye(21, dtype=np.float32)[rare]
-    replicas = resampling.bootstrap(recorded(classes(21), score, score, rare, np.ones(40)).records())
-    assert resampling.interval(replicas["macro_f1"]) is None
-    assert resampling.interval(replicas["accuracy"]) is not None
+    replicas = bootstrap.bootstrap(recorded(classes(21), score, score, rare, np.ones(40)).records())
+    assert bootstrap.interval(replicas["macro_f1"]) is None
+    assert bootstrap.interval(replicas["accuracy"]) is not None
 
 
 class Odd(Classification):

@@ -8,8 +8,8 @@ import pytest
 import benchdog
 from benchdog import exporting
 from benchdog.api import NotAvailable
+from benchdog.evaluation.report import facts
 from benchdog.plugins import Plugins
-from benchdog.report import facts
 from inside import Live, run
 
 NETS = """

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchdog import report
 from benchdog.api import Field
-from benchdog.pictures import save_picture
-from benchdog.report import confusion, facts, figures
-from benchdog.report.headline import headline
-from benchdog.report.html import Html, h, percent, seconds, short
+from benchdog.evaluation import report
+from benchdog.evaluation.report import confusion, facts, figures
+from benchdog.evaluation.report.headline import headline
+from benchdog.evaluation.report.html import Html, h, percent, seconds, short
+from benchdog.evaluation.sample_images import save_picture
 
 EVIL = "<script>alert(1)</script>\"'&$x$"
 DIGIT = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 16))

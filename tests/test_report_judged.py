@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchdog import report
-from benchdog.report import facts, judged
-from benchdog.report.html import between
+from benchdog.evaluation import report
+from benchdog.evaluation.report import facts, judged
+from benchdog.evaluation.report.html import between
 from test_report import EVIL, page_of, put, write_run
 
 CURVE = [{"from": 0.8, "to": 0.87, "count": 30, "said": 0.84, "true": 0.8},

@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchdog import judging, pipeline, report
+from benchdog import pipeline
 from benchdog.api import Answer, Raw
 from benchdog.cli import Shared
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
+from benchdog.evaluation import evaluate_run, report
 from benchdog.inputs import Unreadable, raws
 from benchdog.model.load import Opened, open_model
 from benchdog.recipe.compose import ask
@@ -56,7 +57,7 @@ class TrainedRun:
 
     def evaluate(self, split: str = "test", by: str = "") -> dict[str, Any]:
         """Judge the model on held-out samples, and parts of them `by` a column; the report is written anew."""
-        return judging.evaluate(self.folder, split, self._shared.plugins, by=by)
+        return evaluate_run.evaluate(self.folder, split, self._shared.plugins, by=by)
 
     def samples(self) -> list[Raw]:
         """Give the raw held-out samples that the artifact keeps."""

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog import report
 from benchdog.api import Backend, Trained, TrainerInfo, Watcher
 from benchdog.data import leakage
 from benchdog.data.transform.transform import Deployed
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
-from benchdog.evaluation import evaluate_module, measure_baseline, raw_samples, training_ranges
+from benchdog.evaluation import report
+from benchdog.evaluation.evaluate import evaluate_module, measure_baseline, raw_samples, training_ranges
 from benchdog.model import artifact
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import local_files, moved, read_resolved, with_ranks, write_resolved

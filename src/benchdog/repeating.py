@@ -12,22 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from benchdog import judging, pipeline, resampling
+from benchdog import pipeline
 from benchdog.api import TrainerInfo
 from benchdog.errors import BadData, BadUsage
-from benchdog.measuring import SHARES
+from benchdog.evaluation import bootstrap, evaluate_run
+from benchdog.evaluation.intervals import SHARES
+from benchdog.evaluation.report.facts import read
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given
 from benchdog.recipe.recipe import AUTO, Recipe, fixed, read_resolved
-from benchdog.report.facts import read
 from benchdog.runs import names as naming
 from benchdog.runs.run import Run, check_name
 from benchdog.system import files, format_versions
 from benchdog.training.setup import settle
 
 SUFFIX = ".repeats.json"
-FRACTIONS = resampling.OVER_CLASSES | SHARES | {"micro_f1", "pixel_accuracy", "hamming", "hamming_loss"}
+FRACTIONS = bootstrap.OVER_CLASSES | SHARES | {"micro_f1", "pixel_accuracy", "hamming", "hamming_loss"}
 """Metrics between 0 and 1."""
 
 Discover = Callable[[tuple[str, ...]], Plugins]
@@ -130,7 +131,7 @@ def _judged(folder: Path, plugins_of: Discover) -> dict[str, Any]:
     split = "test" if "test" in Run.open(folder).facts.get("samples", {}) else "valid"
     path = folder / f"evaluation-{split}.json"
     if split == "test" and not path.is_file():
-        judging.evaluate(folder, split, plugins_of)
+        evaluate_run.evaluate(folder, split, plugins_of)
     told = files.read_json(path)
     metrics = {k: v for k, v in told["metrics"].items() if isinstance(v, int | float)}
     return {"split": split, "monitor": told["monitor"], "better": told["better"], "metrics": metrics}

@@ -5,7 +5,6 @@ import pytest
 import torch
 from PIL import Image
 
-from benchdog import baseline
 from benchdog.api import BadData, BadUsage, Batch, Field, Spec, Target
 from benchdog.builtin.sources.csv import Csv
 from benchdog.builtin.sources.image_folder import ImageFolder
@@ -13,6 +12,7 @@ from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions
 from benchdog.builtin.tasks.options import SegmentationOptions
 from benchdog.builtin.tasks.segmentation import Segmentation
 from benchdog.data.dataset import check_codes
+from benchdog.evaluation import baselines
 from benchdog.model import model_card
 from benchdog.model.verify import verify
 from task_cases import MIXED, labels, ordinal
@@ -222,7 +222,7 @@ def test_baselines_speak_for_every_target():
         task.check(spec)
         if hasattr(task, "fit"):
             task.fit([torch.from_numpy(target)])
-        found = baseline.measure(((x,), target), ((x,), target), spec, task)
+        found = baselines.measure(((x,), target), ((x,), target), spec, task)
         return {line["name"]: line["metrics"] for line in found}
 
     found = lines(labels(), (x > 0.5).astype(np.float32), (4,))
@@ -249,7 +249,7 @@ def test_baselines_of_masks_leave_ignored_pixels_out():
     )
     task = Segmentation(SegmentationOptions(ignore=255))
     task.check(spec)
-    found = baseline.measure(((picture,), mask), ((picture,), mask), spec, task)
+    found = baselines.measure(((picture,), mask), ((picture,), mask), spec, task)
     metrics = {line["name"]: line["metrics"] for line in found}
     assert metrics["threshold"]["iou"] == 1
     assert sum(map(sum, metrics["majority class"]["confusion"])) == 20 * 24
@@ -261,7 +261,7 @@ def test_a_task_that_no_baseline_fits_has_none():
     task.baselines = None
     x = np.zeros((4, 4), np.float32)
     spec = Spec(fields=(Field(kind="table", shape=(4,), dtype="float32"),), target=case.spec.target, output=(6,))
-    assert baseline.measure(((x,), np.arange(4)), ((x,), np.arange(4)), spec, task) == []
+    assert baselines.measure(((x,), np.arange(4)), ((x,), np.arange(4)), spec, task) == []
     assert task.loss(torch.zeros(2, 6), Batch((), torch.zeros(2)))[0] >= 0
 
 

@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Compare runs: final metrics, what their recipes do differently, overlaid curves."""
     from benchdog.errors import BadUsage
-    from benchdog.report import compare as draw
-    from benchdog.report import comparison, facts
+    from benchdog.evaluation.report import compare as draw
+    from benchdog.evaluation.report import comparison, facts
 
     if out is not None and out.suffix.lower() not in (".html", ".png"):
         raise BadUsage(f"{out} is neither a page nor a picture.", "Let its name end in .html or .png.")

@@ -41,8 +41,8 @@ def command(
     """
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage, Failed
+    from benchdog.evaluation.report.rates import KINDS, draw
     from benchdog.recipe.compose import ask
-    from benchdog.report.rates import KINDS, draw
 
     if plot is not None and plot.suffix.lower() not in KINDS:
         raise BadUsage(f"{plot} is none of {', '.join(KINDS)}.", "Write --plot lr.html")

@@ -12,7 +12,7 @@ from benchdog.cli import compare, completing, why
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 
 if TYPE_CHECKING:
-    from benchdog.report.facts import Facts
+    from benchdog.evaluation.report.facts import Facts
 
 HEADS = ("run", "source", "model", "status", "epochs", "monitored", "baseline", "when")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -44,8 +44,8 @@ def list_(as_json: Json = False, runs_dir: RunsDir = None) -> None:
 @app.command("show")
 def show(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Show a run: its answer, its metrics, its recipe."""
-    from benchdog.report import facts
-    from benchdog.report.headline import headline
+    from benchdog.evaluation.report import facts
+    from benchdog.evaluation.report.headline import headline
 
     read = facts.read(_find(run, runs_dir))
     top = headline(read)
@@ -81,7 +81,7 @@ app.command("why")(why.command)
 @app.command("report")
 def report(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Write a run's report, report.html in its folder, and print its path."""
-    from benchdog.report import write
+    from benchdog.evaluation.report import write
 
     path = write(_find(run, runs_dir))
     if as_json:
@@ -175,8 +175,8 @@ def _remove(folder: Path) -> None:
 
 def _row(folder: Path) -> dict[str, Any]:
     """Give what the list says of a run."""
-    from benchdog.report import facts
-    from benchdog.report.headline import headline
+    from benchdog.evaluation.report import facts
+    from benchdog.evaluation.report.headline import headline
 
     read = facts.read(folder)
     run, status = read.run, str(read.run.get("status") or "unknown")
@@ -201,8 +201,8 @@ def _row(folder: Path) -> dict[str, Any]:
 
 def _baseline(read: Facts) -> tuple[str, float] | None:
     """Give the best baseline by the monitored metric."""
-    from benchdog.report.facts import mapping
-    from benchdog.report.html import number
+    from benchdog.evaluation.report.facts import mapping
+    from benchdog.evaluation.report.html import number
 
     found = []
     for line in read.baselines("valid") or read.baselines("test"):

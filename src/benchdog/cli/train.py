@@ -141,8 +141,8 @@ def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
 
 def _best(run: Run) -> Iterator[str]:
     """Tell the best epoch, and how to end sooner when it was an early one of many."""
+    from benchdog.evaluation.report import facts
     from benchdog.recipe.recipe import read_resolved
-    from benchdog.report import facts
     from benchdog.training.early_stopping import Best, advised
 
     best = run.facts["best"]

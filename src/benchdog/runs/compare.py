@@ -53,7 +53,7 @@ def compare(one: Path, other: Path) -> Compared:
 
 
 def _recipes(one: Path, other: Path) -> Iterator[Parting]:
-    from benchdog.report.facts import differences
+    from benchdog.evaluation.report.facts import differences
 
     pair = [inside(read_resolved(folder), folder).to_json() for folder in (one, other)]
     for recipe in pair:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from benchdog import report
-from benchdog.report.figures import SERIES
-from benchdog.report.html import NOTHING, Html, h, join, percent, seconds, short, table, wording
-from benchdog.report.sections import section
+from benchdog.evaluation import report
+from benchdog.evaluation.report.figures import SERIES
+from benchdog.evaluation.report.html import NOTHING, Html, h, join, percent, seconds, short, table, wording
+from benchdog.evaluation.report.sections import section
 from benchdog_optuna import pictures
 from benchdog_optuna.folder import BEST, Folder
 from benchdog_optuna.importance import importances

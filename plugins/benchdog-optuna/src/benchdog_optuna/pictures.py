@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchdog.report.figures import FAINT, INK, SERIES, drawn
-from benchdog.report.html import Html, h
+from benchdog.evaluation.report.figures import FAINT, INK, SERIES, drawn
+from benchdog.evaluation.report.html import Html, h
 from benchdog_optuna.scales import Scale, most, seen
 from benchdog_optuna.space import Space
 

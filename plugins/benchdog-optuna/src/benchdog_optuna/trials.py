@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog import pipeline
 from benchdog.errors import BenchdogError, Failed, Stopped
+from benchdog.evaluation.report.facts import read
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import read_resolved
-from benchdog.report.facts import read
 from benchdog.runs.run import Run
 from benchdog.system import files
 from benchdog_optuna.folder import LEFT, Folder, trial_of

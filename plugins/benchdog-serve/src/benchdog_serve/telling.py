@@ -14,8 +14,8 @@ from PIL import Image
 
 from benchdog import __version__
 from benchdog.api import Raw, Spec, words
+from benchdog.evaluation.sample_images import MASK_COLOURS
 from benchdog.model.load import Opened
-from benchdog.pictures import MASK_COLOURS
 from benchdog.system.paths import short_name
 from benchdog_serve.reading import Reader
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchdog import report
-from benchdog.report import figures, sections
-from benchdog.report.html import Html, h, join, short, table
+from benchdog.evaluation import report
+from benchdog.evaluation.report import figures, sections
+from benchdog.evaluation.report.html import Html, h, join, short, table
 from benchdog.system import files
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchdog.report import figures, sections
-from benchdog.report.facts import Facts, differences, mapping
-from benchdog.report.figures import Line
-from benchdog.report.html import Html, between, h, join, number, short, table, wording
+from benchdog.evaluation.report import figures, sections
+from benchdog.evaluation.report.facts import Facts, differences, mapping
+from benchdog.evaluation.report.figures import Line
+from benchdog.evaluation.report.html import Html, between, h, join, number, short, table, wording
 
 
 def final(runs: Sequence[Facts]) -> dict[str, list[float | None]]:

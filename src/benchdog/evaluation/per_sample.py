@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchdog import calibration
 from benchdog.api import Spec
+from benchdog.evaluation import calibration
 
 Array = NDArray[Any]
 

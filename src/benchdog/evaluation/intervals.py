@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchdog import resampling
 from benchdog.api import Batch, Spec, Task
-from benchdog.records import Records
+from benchdog.evaluation import bootstrap
+from benchdog.evaluation.per_sample import Records
 
 Array = NDArray[Any]
 SHARES = frozenset({"accuracy", "exact_match", "subset_accuracy"})
@@ -42,7 +42,7 @@ class Measuring:
     def of(cls, records: Records, task: Task, spec: Spec, metrics: Mapping[str, Any]) -> Measuring:
         """Compare the records' arithmetic with the metrics that the meter gave of the same samples."""
         names = [name for name, value in metrics.items() if is_scalar(value)]
-        known = resampling.point(records) if len(records) else {}
+        known = bootstrap.point(records) if len(records) else {}
         exact = tuple(
             n for n in names if n in known and math.isclose(known[n], metrics[n], rel_tol=1e-4, abs_tol=1e-6)
         )
@@ -57,7 +57,7 @@ class Measuring:
     def values(self, rows: Array) -> dict[str, float]:
         """Measure some of the samples."""
         part = self.records.take(rows)
-        known = resampling.point(part)
+        known = bootstrap.point(part)
         found = {name: known[name] for name in self.exact if name in known}
         if self.metered:
             found |= self._by_meter(part, np.arange(len(part)), self.metered)
@@ -68,7 +68,7 @@ class Measuring:
         part = self.records if rows is None else self.records.take(rows)
         if len(part) < 2:
             return {}
-        replicas = resampling.bootstrap(part, seed)
+        replicas = bootstrap.bootstrap(part, seed)
         kept = {name: replicas[name] for name in (*self.exact, *self.calibrated) if name in replicas}
         if self.metered:
             kept |= self._metered(part, seed)
@@ -100,10 +100,10 @@ def _spread(name: str, values: Array, samples: int) -> tuple[float, float] | Non
 
     If all answers are right, so they are in every resample; that says nothing of how many might be wrong.
     """
-    pair = resampling.interval(values)
+    pair = bootstrap.interval(values)
     if pair is None or pair[0] < pair[1]:
         return pair
-    possible = float(resampling.TAIL ** (1 / samples))  # a share at which all is right once in forty times
+    possible = float(bootstrap.TAIL ** (1 / samples))  # a share at which all is right once in forty times
     if name in SHARES and pair[0] in (0.0, 1.0):
         return (possible, 1.0) if pair[0] else (0.0, 1 - possible)
     return None

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchdog import report
 from benchdog.errors import no_artifact
-from benchdog.evaluation import evaluate_module, measure_baseline
+from benchdog.evaluation import report
+from benchdog.evaluation.evaluate import evaluate_module, measure_baseline
 from benchdog.model.load import open_model
 from benchdog.model.rebuild import rebuild
 from benchdog.plugins import Plugins

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchdog.report.html import Html, h
+from benchdog.evaluation.report.html import Html, h
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

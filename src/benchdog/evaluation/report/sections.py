@@ -7,11 +7,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchdog.data.leakage import sentences
-from benchdog.report import confusion, figures
-from benchdog.report.facts import Facts, Json, mapping, objects
-from benchdog.report.figures import Line
-from benchdog.report.headline import Bar, Headline
-from benchdog.report.html import NOTHING, Html, h, join, number, percent, rounded, seconds, short, table, wording
+from benchdog.evaluation.report import confusion, figures
+from benchdog.evaluation.report.facts import Facts, Json, mapping, objects
+from benchdog.evaluation.report.figures import Line
+from benchdog.evaluation.report.headline import Bar, Headline
+from benchdog.evaluation.report.html import (
+    NOTHING,
+    Html,
+    h,
+    join,
+    number,
+    percent,
+    rounded,
+    seconds,
+    short,
+    table,
+    wording,
+)
 
 SHARES = frozenset({"precision", "recall", "f1", "iou", "dice", "accuracy"})
 POINTS = 2000  # more dots than this tell the eye nothing and fill the file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchdog.report.html import THIN, Html, h, join, number, short, table
+from benchdog.evaluation.report.html import THIN, Html, h, join, number, short, table
 
 LARGEST = 100
 """With more classes than this the cells are too small to see: only the pairs are listed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchdog.report import figures, sections
-from benchdog.report.facts import Facts, Json, mapping, objects, span
-from benchdog.report.html import NOTHING, Html, between, h, join, number, percent, short, table, wording
+from benchdog.evaluation.report import figures, sections
+from benchdog.evaluation.report.facts import Facts, Json, mapping, objects, span
+from benchdog.evaluation.report.html import NOTHING, Html, between, h, join, number, percent, short, table, wording
 
 DRAWN = 8
 """More curves than there are colours can't be told apart."""

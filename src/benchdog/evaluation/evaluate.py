@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog import baseline, calibration, mistakes, resampling, slices, thresholds
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import sample_weights
 from benchdog.data.dataset import Arrays, Samples
@@ -21,9 +20,10 @@ from benchdog.data.decode.decoder import decode
 from benchdog.data.splits import Data
 from benchdog.data.stream import Plan, Position
 from benchdog.errors import BadUsage
-from benchdog.measuring import Measuring
+from benchdog.evaluation import baselines, bootstrap, calibration, slices, thresholds, worst_samples
+from benchdog.evaluation.intervals import Measuring
+from benchdog.evaluation.per_sample import Recorder
 from benchdog.model import training_ranges as ranges
-from benchdog.records import Recorder
 from benchdog.runs import provenance
 from benchdog.system import files, format_versions
 from benchdog.training.setup import Parts
@@ -98,20 +98,20 @@ def evaluate_module(
     result, tops, measuring, slicer = judge(call, parts.data, split, parts.task, parts.spec, by)
     intervals = measuring.intervals(seed=parts.recipe.seed)
     apart = {name.partition(".")[2]: intervals.pop(name) for name in measuring.calibrated if name in intervals}
-    result["intervals"], result["resamples"] = intervals, resampling.resamples(len(measuring.records))
+    result["intervals"], result["resamples"] = intervals, bootstrap.resamples(len(measuring.records))
     if "calibration" in result:
         result["calibration"]["intervals"] = apart
     if "chance" in measuring.records:
         result["thresholds"] = _thresholds(folder, split, measuring, parts.spec)
     if slicer is not None:
         result["slices"] = slices.table(measuring, slicer, parts.task.monitor, parts.task.better)
-    result |= mistakes.told(folder, split, tops, call, parts, module)
+    result |= worst_samples.told(folder, split, tops, call, parts, module)
     result["monitor"], result["better"] = parts.task.monitor, parts.task.better
     files.write_json(folder / f"evaluation-{split}.json", result)
     return result
 
 
-Judged = tuple[dict[str, Any], dict[str, mistakes.Top], Measuring, slices.Slicer | None]
+Judged = tuple[dict[str, Any], dict[str, worst_samples.Top], Measuring, slices.Slicer | None]
 
 
 def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = "") -> Judged:
@@ -120,7 +120,10 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = 
         raise BadUsage(f"The source has no {split} split.", f"It has: {', '.join(data.splits)}.")
     slicer = slices.Slicer(spec, by) if by else None
     meter, recorder = task.meter(spec), Recorder(spec)
-    tops = {"worst": mistakes.Top(), **({"confident": mistakes.Top()} if spec.target.kind == "class" else {})}
+    tops = {
+        "worst": worst_samples.Top(),
+        **({"confident": worst_samples.Top()} if spec.target.kind == "class" else {}),
+    }
     pairs: list[list[float]] = []
     count = 0
     weighted, seen = False, hashlib.sha256()
@@ -133,7 +136,7 @@ def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = 
         weighted = share is not None
         _offer(tops, data, split, (inputs, target, ids), losses, weights, count)
         if "confident" in tops:
-            for i, sure in enumerate(mistakes.mistaken(answer, score, target, spec.classes)):
+            for i, sure in enumerate(worst_samples.mistaken(answer, score, target, spec.classes)):
                 if sure >= 0:
                     tops["confident"].offer(sure, count + i, partial(_sample, data, split, inputs, target, ids, i))
         if slicer is not None:
@@ -180,7 +183,7 @@ def _thresholds(folder: Path, split: str, measuring: Measuring, spec: Spec) -> l
 
 
 def _offer(
-    tops: dict[str, mistakes.Top],
+    tops: dict[str, worst_samples.Top],
     data: Data,
     split: str,
     batch: tuple[Any, Any, Any],
@@ -195,7 +198,7 @@ def _offer(
         tops["worst"].offer(loss, count + i, partial(_sample, data, split, *batch, i))
 
 
-def _sample(data: Data, split: str, inputs: Any, target: Any, ids: Any, i: int) -> mistakes.Sample:
+def _sample(data: Data, split: str, inputs: Any, target: Any, ids: Any, i: int) -> worst_samples.Sample:
     return tuple(x[i] for x in inputs), target[i], _ids(data, split, [ids[i]])[0]
 
 
@@ -243,7 +246,7 @@ def training_ranges(data: Data) -> ranges.Ranges:
 def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, Any]]:
     """Measure what simple ways reach on the same split and write it beside the evaluation."""
     (train, _), (held_out, by) = _transformed(parts, "train"), _transformed(parts, split)
-    lines = baseline.measure(
+    lines = baselines.measure(
         train,
         held_out,
         parts.transform.spec(parts.spec),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchdog.api import Spec
 from benchdog.errors import BadUsage, nearest
-from benchdog.measuring import Measuring
+from benchdog.evaluation.intervals import Measuring
 
 Array = NDArray[Any]
 FEW = 8

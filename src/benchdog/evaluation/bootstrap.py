@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchdog.records import Records
+from benchdog.evaluation.per_sample import Records
 
 Array = NDArray[Any]
 Values = dict[str, Array]

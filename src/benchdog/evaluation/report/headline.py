@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchdog.report.facts import Facts, Json, mapping, objects
-from benchdog.report.html import number, percent, rounded, short, wording
+from benchdog.evaluation.report.facts import Facts, Json, mapping, objects
+from benchdog.evaluation.report.html import number, percent, rounded, short, wording
 
 NOUNS = {"image": "images", "volume": "volumes", "table": "rows", "tokens": "texts", "audio": "recordings"}
 NEAR = 0.02  # a relative difference that isn't worth a network, where no sampling error is known

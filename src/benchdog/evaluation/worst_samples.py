@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchdog.api import Call, Spec, TaskInfo
-from benchdog.attention import NO_LAYER, Attention
 from benchdog.errors import BenchdogError
-from benchdog.pictures import save_attention, save_picture
+from benchdog.evaluation.grad_cam import NO_LAYER, Attention
+from benchdog.evaluation.sample_images import save_attention, save_picture
 from benchdog.training.setup import Parts
 
 WORST = 12

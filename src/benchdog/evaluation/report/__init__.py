@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchdog.report import comparison, facts, gallery, judged, sections
-from benchdog.report.facts import Facts
-from benchdog.report.headline import Headline, headline
-from benchdog.report.html import Html, h, join
-from benchdog.report.style import CSS, SUMMARY_CSS
+from benchdog.evaluation.report import comparison, facts, gallery, judged, sections
+from benchdog.evaluation.report.facts import Facts
+from benchdog.evaluation.report.headline import Headline, headline
+from benchdog.evaluation.report.html import Html, h, join
+from benchdog.evaluation.report.style import CSS, SUMMARY_CSS
 from benchdog.system import files
 
 __all__ = ["compare", "html_summary", "page", "write"]

@@ -6,10 +6,10 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from benchdog.pictures import MASK_COLOURS
-from benchdog.report import judged
-from benchdog.report.facts import Facts, Json, objects
-from benchdog.report.html import NOTHING, Html, h, join, number, percent, short, table
+from benchdog.evaluation.report import judged
+from benchdog.evaluation.report.facts import Facts, Json, objects
+from benchdog.evaluation.report.html import NOTHING, Html, h, join, number, percent, short, table
+from benchdog.evaluation.sample_images import MASK_COLOURS
 
 PICTURE_BYTES = 4_000_000
 

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchdog import linear
 from benchdog.api import Batch, Spec, Task
+from benchdog.evaluation import linear_models
 
 Arrays = tuple[tuple[NDArray[Any], ...], NDArray[Any]]
 """A split: transformed inputs, each (N, ...) in the spec's order, and targets (N, ...) in their own units."""
@@ -140,10 +140,10 @@ def _classes(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[t
 
     counts = np.bincount(train[1].astype(np.int64), minlength=spec.classes)
     yield "majority class", _constant(score(_log_shares(counts).unsqueeze(0))[0])
-    see = linear.features(drawn[0], spec)
+    see = linear_models.features(drawn[0], spec)
     x = see(drawn[0])
     if x.shape[1]:
-        weight, bias = linear.logistic(x, torch.from_numpy(drawn[1].astype(np.int64)), spec.classes)
+        weight, bias = linear_models.logistic(x, torch.from_numpy(drawn[1].astype(np.int64)), spec.classes)
         yield "linear model", lambda inputs: score(torch.log_softmax(see(inputs) @ weight + bias, 1))
 
 
@@ -151,10 +151,10 @@ def _labels(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tu
     """Offer how often each label is true, and a linear model of each."""
     true = train[1].astype(np.float64).sum(0)
     yield "base rates", _constant(torch.from_numpy((true + 1) / (len(train[1]) + 2)).logit().float())
-    see = linear.features(drawn[0], spec)
+    see = linear_models.features(drawn[0], spec)
     x = see(drawn[0])
     if x.shape[1] and spec.classes <= LABELS:
-        fitted = [linear.logistic(x, torch.from_numpy(t.astype(np.int64)), 2) for t in drawn[1].T]
+        fitted = [linear_models.logistic(x, torch.from_numpy(t.astype(np.int64)), 2) for t in drawn[1].T]
         weight, bias = (
             torch.stack([part[..., 1] - part[..., 0] for part in parts], -1) for parts in zip(*fitted, strict=True)
         )
@@ -178,10 +178,10 @@ def _numbers(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[t
     """Offer the training mean, and a linear model."""
     mean = _flat(train[1]).mean(0, keepdims=True)
     yield "mean", _constant(_score_of(mean, spec, task)[0])
-    see = linear.features(drawn[0], spec)
+    see = linear_models.features(drawn[0], spec)
     x = see(drawn[0])
     if x.shape[1]:
-        weight, bias = linear.ridge(x, torch.from_numpy(_flat(drawn[1])))
+        weight, bias = linear_models.ridge(x, torch.from_numpy(_flat(drawn[1])))
 
         def score(inputs: tuple[NDArray[Any], ...]) -> Tensor:
             return _score_of((see(inputs).double() @ weight + bias).numpy(), spec, task)

@@ -1,0 +1,1 @@
+"""Evaluation: per-sample results, metrics with intervals, baselines, slices."""
