@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import trained
-from benchdog import exporting
+from benchdog.deployment import export
 from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, NotAvailable, Refused
 from benchdog.model import artifact
 from benchdog.plugins import Plugins
@@ -102,12 +102,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
 @pytest.fixture(scope="module")
 def program(folder: Path, plugins: Plugins, file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "program"
-    exporting.export(folder, "program", out, plugins, local=[file])
+    export.export(folder, "program", out, plugins, local=[file])
     return out
 
 
 def test_a_good_export_is_kept_with_its_report(folder, plugins, file, tmp_path):
-    report = exporting.export(folder, "numbers", tmp_path / "out", plugins, local=[file])
+    report = export.export(folder, "numbers", tmp_path / "out", plugins, local=[file])
     assert [line["batch"] for line in report["verification"]] == [1, 2, 4, 6]
     assert all(line["ok"] and line["labels_equal"] for line in report["verification"])
     assert report["inputs"] == "12 held-out samples"
@@ -135,7 +135,7 @@ def test_a_good_export_is_kept_with_its_report(folder, plugins, file, tmp_path):
 )
 def test_an_export_that_disagrees_is_refused_and_nothing_stays(folder, plugins, file, tmp_path, fault, said):
     with pytest.raises(Refused, match=said) as caught:
-        exporting.export(folder, "numbers", tmp_path / "out", plugins, {"fault": fault}, [file])
+        export.export(folder, "numbers", tmp_path / "out", plugins, {"fault": fault}, [file])
     assert caught.value.code == 4
     assert list(tmp_path.iterdir()) == []
 
@@ -152,7 +152,7 @@ def test_an_export_that_disagrees_is_refused_and_nothing_stays(folder, plugins, 
 def test_an_exporter_that_fails_is_told_and_nothing_stays(folder, plugins, file, tmp_path, fault, said):
     limit = 3.0 if fault == "sleeps" else 600.0
     with pytest.raises(Failed, match=said):
-        exporting.export(folder, "numbers", tmp_path / "out", plugins, {"fault": fault}, [file], timeout=limit)
+        export.export(folder, "numbers", tmp_path / "out", plugins, {"fault": fault}, [file], timeout=limit)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -161,7 +161,7 @@ def test_a_refused_export_leaves_the_old_one(folder, plugins, file, tmp_path):
     shutil.copytree(folder, out)
     (out / "artifact.json").rename(out / "export.json")  # any folder with export.json is an export
     with pytest.raises(Failed):
-        exporting.export(folder, "numbers", out, plugins, {"fault": "nothing"}, [file])
+        export.export(folder, "numbers", out, plugins, {"fault": "nothing"}, [file])
     assert (out / "model.safetensors").is_file()
 
 
@@ -169,12 +169,12 @@ def test_an_export_is_not_replaced_where_others_files_lie(folder, plugins, file,
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
     for _ in range(2):
-        report = exporting.export(folder, "numbers", tmp_path / "link", plugins, local=[file])
+        report = export.export(folder, "numbers", tmp_path / "link", plugins, local=[file])
     assert report["path"] == str(tmp_path / "real")
     assert (tmp_path / "link").is_symlink()
     (tmp_path / "real" / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(BadUsage, match=r"not the old export's: notes\.txt"):
-        exporting.export(folder, "numbers", tmp_path / "link", plugins, local=[file])
+        export.export(folder, "numbers", tmp_path / "link", plugins, local=[file])
     assert (tmp_path / "real" / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
@@ -186,13 +186,13 @@ def test_wrong_usage_is_said_before_anything_is_started(folder, plugins, tmp_pat
     ):
         (tmp_path / "mine.txt").write_text("kept")
         with pytest.raises(BadUsage):
-            exporting.export(folder, name, out, plugins, options)
+            export.export(folder, name, out, plugins, options)
     assert list(tmp_path.iterdir()) == [tmp_path / "mine.txt"]
 
 
 @pytest.mark.parametrize("name", ["torch-export", "torchscript", "safetensors"])
 def test_the_built_in_formats_agree(folder, plugins, tmp_path, name):
-    report = exporting.export(folder, name, None, plugins)
+    report = export.export(folder, name, None, plugins)
     out = folder.parent / "exports" / name
     assert report["path"] == str(out)
     assert report["warnings"] == []
@@ -201,13 +201,13 @@ def test_the_built_in_formats_agree(folder, plugins, tmp_path, name):
     wanted = artifact.open_model(folder, plugins).answers(raws)
     assert [a.values["label"] for a in answers] == [a.values["label"] for a in wanted]
     with pytest.raises(BadUsage, match="an export already"):
-        exporting.export(out, name, tmp_path / "again", plugins)
+        export.export(out, name, tmp_path / "again", plugins)
 
 
 def test_an_artifact_without_samples_is_verified_on_made_up_inputs(plugins, file, tmp_path):
     folder = trained.save(tmp_path / "artifact", plugins, keep=0)
     assert not (folder / "samples").exists()
-    report = exporting.export(folder, "numbers", None, plugins, local=[file])
+    report = export.export(folder, "numbers", None, plugins, local=[file])
     assert report["inputs"] == "inputs generated within the spec's range"
 
 
@@ -227,7 +227,7 @@ def test_a_mark_holds_for_this_export_alone(program, plugins, tmp_path):
     (out / "numbers.json").write_text((out / "numbers.json").read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(BadData, match=r"numbers\.json"):
         artifact.open_model(out, plugins)
-    meta["files"]["numbers.json"] = exporting.hashes(out)["numbers.json"]
+    meta["files"]["numbers.json"] = export.hashes(out)["numbers.json"]
     for program_flag in (True, False):  # what the folder says of itself is not what counts
         path.write_text(json.dumps(meta | {"program": program_flag}), encoding="utf-8")
         with pytest.raises(Refused):
@@ -267,6 +267,6 @@ def test_export_on_the_command_line(bench, folder, file, tmp_path):
 
 
 def test_every_error_of_a_subprocess_can_be_raised_here():
-    for name, kind in exporting.ERRORS.items():
+    for name, kind in export.ERRORS.items():
         assert kind.__name__ == name
-    assert issubclass(exporting.ERRORS["Refused"], BenchdogError)
+    assert issubclass(export.ERRORS["Refused"], BenchdogError)

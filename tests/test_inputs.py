@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import trained
 from benchdog.api import Column, Field, Preprocess, Spec, Target
 from benchdog.data.decode.decoder import default
-from benchdog.inputs import Sample, Unreadable, raws, samples
+from benchdog.deployment.inputs import Sample, Unreadable, raws, samples
 
 IMAGE = Spec(fields=(Field(kind="image", shape=(3, 6, 6), dtype="uint8"),), target=Target(kind="class"))
 TABLE = Spec(

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 import benchdog
-from benchdog import exporting
 from benchdog.api import NotAvailable
+from benchdog.deployment import export
 from benchdog.evaluation.report import facts
 from benchdog.plugins import Plugins
 from inside import Live, run
@@ -72,12 +72,12 @@ def test_without_its_plugin_a_model_is_exported_by_its_graph(orphans, which):
     plugins = Plugins.discover()
     formats = ["torch-export"] + ["onnx"] * ("onnx" in plugins.all("exporter"))
     for to in formats:
-        report = exporting.export(orphans[which], to, None, plugins)
+        report = export.export(orphans[which], to, None, plugins)
         assert all(line["ok"] for line in report["verification"])
         assert len(report["verification"]) > 2
     for to in ("safetensors", "torchscript") if which == "live" else ():
         with pytest.raises(NotAvailable) as caught:
-            exporting.export(orphans[which], to, None, plugins)
+            export.export(orphans[which], to, None, plugins)
         assert "plugin" in str(caught.value)
         assert not (orphans[which] / "exports" / to).exists()
 

@@ -10,9 +10,9 @@ from typing import Any
 from benchdog import pipeline
 from benchdog.api import Answer, Raw
 from benchdog.cli import Shared
+from benchdog.deployment.inputs import Unreadable, raws
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.evaluation import evaluate_run, report
-from benchdog.inputs import Unreadable, raws
 from benchdog.model.load import Opened, open_model
 from benchdog.recipe.compose import ask
 from benchdog.recipe.draft import Draft

@@ -15,8 +15,8 @@ from benchdog import pipeline
 from benchdog.api import Raw, Split
 from benchdog.data.dataset import Arrays, Samples
 from benchdog.data.splits import Data
+from benchdog.deployment.export import export
 from benchdog.errors import BadUsage
-from benchdog.exporting import export
 from benchdog.model.load import open_model
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import with_options, write_resolved

@@ -14,10 +14,10 @@ import onnxruntime
 import pytest
 import torch
 
-from benchdog import exporting
 from benchdog.api import Field, Raw, Spec, Target
 from benchdog.data.decode.decoder import default
 from benchdog.data.transform.transform import Transform
+from benchdog.deployment import export
 from benchdog.errors import BadData, BadUsage
 from benchdog.model import artifact
 from benchdog.model.rebuild import build_model
@@ -81,7 +81,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(picture: Path, plugins: Plugins) -> Path:
-    report = exporting.export(picture, "onnx", None, plugins)
+    report = export.export(picture, "onnx", None, plugins)
     assert report["warnings"] == []
     assert [line["batch"] for line in report["verification"]] == [1, 2, 5, 8]
     return Path(report["path"])
@@ -128,7 +128,7 @@ def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plug
 def test_text_of_any_length_runs(tmp_path, plugins):
     raws = [Raw(id="0", fields={"input": "abc defgh"}, target=None)]
     folder = save(tmp_path / "artifact", plugins, TEXT, "next-token", "gpt", raws)
-    report = exporting.export(folder, "onnx", tmp_path / "out", plugins, {"opset": 18})
+    report = export.export(folder, "onnx", tmp_path / "out", plugins, {"opset": 18})
     assert {line["length"] for line in report["verification"]} == {9, 1, 4}
     runner = OnnxRunner(tmp_path / "out")
     for batch, length in ((1, 1), (3, 200)):
@@ -163,7 +163,7 @@ def test_a_graph_cannot_read_other_files(tmp_path, location):
 def test_a_wrong_option_is_named(picture, tmp_path, plugins):
     for options in ({"opset": 3}, {"opset": "20"}, {"opsett": 20}):
         with pytest.raises(BadUsage, match="opset"):
-            exporting.export(picture, "onnx", tmp_path / "out", plugins, options)
+            export.export(picture, "onnx", tmp_path / "out", plugins, options)
 
 
 def test_the_hook_module_is_light_and_names_its_contract():

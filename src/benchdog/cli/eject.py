@@ -29,21 +29,22 @@ def command(
     """Write a run as one plain PyTorch program, without Benchdog, that ends with the same weights."""
     import os
 
-    from benchdog import ejecting, overwriting, ready
     from benchdog.cli.output import emit_json, say
+    from benchdog.deployment import eject, pretrained
+    from benchdog.deployment.eject import destination
     from benchdog.system import paths
     from benchdog.system.machine import readable
 
     home = out.parent if out else Path()
     data = data or home / "data.npz"
     written = [path for path in (out, data) if path]
-    folder = ready.find_run(run, paths.runs_dir(runs_dir), ctx.obj.plugins)
-    _, recipe, _ = ejecting.check(folder, ctx.obj.plugins, trust)
-    overwriting.check(written, force)
-    overwriting.check_sources(written, recipe)
+    folder = pretrained.find_run(run, paths.runs_dir(runs_dir), ctx.obj.plugins)
+    _, recipe, _ = eject.check(folder, ctx.obj.plugins, trust)
+    destination.check(written, force)
+    destination.check_sources(written, recipe)
     place = os.path.relpath(data.absolute(), home.absolute())
-    ejected = ejecting.eject(folder, ctx.obj.plugins, Path(place).as_posix(), trust=trust)
-    ejecting.write(ejected, data, out)
+    ejected = eject.eject(folder, ctx.obj.plugins, Path(place).as_posix(), trust=trust)
+    eject.write(ejected, data, out)
     if as_json:
         files = {"program": out, "data": data}
         emit_json({"run": folder.name, **files, "text": ejected.text})

@@ -29,14 +29,14 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge a model on held-out samples, beside simple baselines; the report is written anew."""
-    from benchdog import ready
+    from benchdog.deployment import pretrained
     from benchdog.errors import BadUsage
     from benchdog.evaluation import evaluate_run
     from benchdog.system import paths
 
     if by is not None and not by.strip():
         raise BadUsage("--by names nothing.", "Give a column, folder or class; or leave --by out.")
-    folder = ready.find_run(model, paths.runs_dir(runs_dir), ctx.obj.plugins)
+    folder = pretrained.find_run(model, paths.runs_dir(runs_dir), ctx.obj.plugins)
     result = evaluate_run.evaluate(folder, split, ctx.obj.plugins, trust=trust, by=by or "")
     if as_json:
         emit_json(result)

@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Export a model, verify it on held-out samples, and keep it only if it agrees."""
     from benchdog.cli.predict import find
+    from benchdog.deployment.export import export
     from benchdog.errors import BadUsage, nearest
-    from benchdog.exporting import export
     from benchdog.system import paths
 
     plugins = ctx.obj.plugins()

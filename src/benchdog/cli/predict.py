@@ -16,7 +16,7 @@ from benchdog.cli.output import emit_json, say
 
 if TYPE_CHECKING:
     from benchdog.api import Answer
-    from benchdog.inputs import Sample
+    from benchdog.deployment.inputs import Sample
     from benchdog.model.load import Opened
     from benchdog.plugins import Plugins
 
@@ -51,9 +51,9 @@ def command(
 ) -> None:
     """Answer for inputs with a trained model."""
     from benchdog.cli.writers import Writer, collected, writer
+    from benchdog.deployment.request_options import together, told
     from benchdog.errors import BadUsage, nearest
     from benchdog.model.load import open_model
-    from benchdog.questions import together, told
 
     if fmt not in FORMATS:
         raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
@@ -123,13 +123,13 @@ def find(model: str, runs_dir: Path | None, plugins: Plugins | None = None) -> P
         if plugins is None or model == "last":
             raise
         missing = error
-    from benchdog import ready
+    from benchdog.deployment import pretrained
 
-    found = ready.ready_made(model, plugins)
+    found = pretrained.ready_made(model, plugins)
     if found is None:
-        known = ", ".join(ready.names(plugins))
+        known = ", ".join(pretrained.names(plugins))
         raise BadUsage(missing.message, f"{missing.hint} Ready-made: {known}." if known else missing.hint)
-    return ready.folder(found, plugins)
+    return pretrained.folder(found, plugins)
 
 
 def answer(
@@ -139,7 +139,7 @@ def answer(
 
     `told` puts the latter into the answers too, as `outside`.
     """
-    from benchdog.inputs import Unreadable, samples
+    from benchdog.deployment.inputs import Unreadable, samples
 
     batch: list[Sample] = []
     for item in samples(arguments, opened.spec, opened.preprocess, say):
@@ -158,7 +158,7 @@ def answer(
 
 
 def _answered(opened: Opened, batch: list[Sample], counts: Counts, told: bool) -> list[Answer]:
-    from benchdog.inputs import Unreadable
+    from benchdog.deployment.inputs import Unreadable
     from benchdog.model.load import NO_NUMBER, no_number
 
     answers = opened.answers_to([sample.arrays for sample in batch], [sample.id for sample in batch])

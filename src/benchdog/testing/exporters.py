@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchdog.deployment.export_worker import check, write
 from benchdog.errors import BenchdogError
-from benchdog.exporting_child import check, write
 from benchdog.model import artifact
 from benchdog.model.load import hashes, open_model, runner_of
 from benchdog.testing import trials

@@ -9,12 +9,12 @@ import sys
 import textwrap
 from typing import Any
 
-from benchdog.bundling import Bundle, Unbundled
-from benchdog.chapters.recording import Attributes, is_plain
-from benchdog.chapters.writing import call, indented, joined
 from benchdog.data import randomness
-from benchdog.literals import is_literal, literal
-from benchdog.sweeping import attributes, sweep
+from benchdog.deployment.eject.bundle import Bundle, Unbundled
+from benchdog.deployment.eject.chapters.recording import Attributes, is_plain
+from benchdog.deployment.eject.chapters.writing import call, indented, joined
+from benchdog.deployment.eject.literals import is_literal, literal
+from benchdog.deployment.eject.prune import attributes, sweep
 from benchdog.training.setup import Parts
 
 DRAWS_OF = '''def draws_of(batch: Tensor, epoch: int, salt: int) -> Draws:

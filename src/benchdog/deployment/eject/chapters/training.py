@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from benchdog.bundling import Unbundled
-from benchdog.chapters.data import Inputs, in_pieces
-from benchdog.chapters.task import Judge
-from benchdog.chapters.writing import indented
+from benchdog.deployment.eject.bundle import Unbundled
+from benchdog.deployment.eject.chapters.data import Inputs, in_pieces
+from benchdog.deployment.eject.chapters.task import Judge
+from benchdog.deployment.eject.chapters.writing import indented
 from benchdog.training.setup import Parts
 
 MIX = '''def mix(seed: int, number: int, salt: int) -> int:

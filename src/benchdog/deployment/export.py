@@ -1,6 +1,6 @@
 """Export an artifact: write in one process, verify in another, keep it only if it agrees.
 
-Both processes rebuild everything from paths (`python -m benchdog.exporting`, a request as JSON on stdin,
+Both processes rebuild everything from paths (`python -m benchdog.deployment.export`, a request as JSON on stdin,
 the answer on stdout), so that an exporter's imports, settings and crashes stay its own.
 """
 
@@ -153,7 +153,7 @@ def _judge(name: str, verification: Sequence[Mapping[str, Any]]) -> None:
 
 def _child(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
     """Do one job in a process of its own and give its answer; its errors are raised here."""
-    command = [sys.executable, "-P", "-X", "utf8", "-m", "benchdog.exporting"]
+    command = [sys.executable, "-P", "-X", "utf8", "-m", "benchdog.deployment.export"]
     with tempfile.TemporaryFile() as log:  # a pipe could fill up, or be held open by a grandchild
         try:
             done = subprocess.run(
@@ -186,6 +186,6 @@ def _child(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from benchdog.exporting_child import main
+    from benchdog.deployment.export_worker import main
 
     main()

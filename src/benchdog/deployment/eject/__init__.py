@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchdog.bundling import Unbundled, defined
-from benchdog.chapters.augmenting import write_augmentation
-from benchdog.chapters.data import describe, write_data
-from benchdog.chapters.model import write_model
-from benchdog.chapters.task import write_task
-from benchdog.chapters.training import MIX, Facts, Training
-from benchdog.chapters.writing import imports_for, indented, paragraph
 from benchdog.data.dataset import Resident, Samples, load_resident
 from benchdog.data.loader import held_out_size
+from benchdog.deployment.eject.bundle import Unbundled, defined
+from benchdog.deployment.eject.chapters.augmenting import write_augmentation
+from benchdog.deployment.eject.chapters.data import describe, write_data
+from benchdog.deployment.eject.chapters.model import write_model
+from benchdog.deployment.eject.chapters.task import write_task
+from benchdog.deployment.eject.chapters.training import MIX, Facts, Training
+from benchdog.deployment.eject.chapters.writing import imports_for, indented, paragraph
 from benchdog.errors import BadData, BadUsage, Failed, no_artifact
 from benchdog.plugins import Plugins
 from benchdog.plugins.loading import load_file

@@ -10,12 +10,12 @@ from typing import Any
 from torch import nn
 
 from benchdog.api import Field
-from benchdog.bundling import Unbundled
-from benchdog.chapters.writing import indented, listing, tensor
 from benchdog.data.dataset import CHUNK, Resident
 from benchdog.data.splits import SMALL
 from benchdog.data.transform.operations import Identity, Normalise, Scale, Standardise, Table
 from benchdog.data.transform.transform import steps_of
+from benchdog.deployment.eject.bundle import Unbundled
+from benchdog.deployment.eject.chapters.writing import indented, listing, tensor
 from benchdog.training.setup import Parts
 
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
-from benchdog.edits import first_line
-from benchdog.folding import Folder
+from benchdog.deployment.eject.edits import first_line
+from benchdog.deployment.eject.fold import Folder
 
 Known = dict[str, dict[str, Any]]
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchdog.bundling import names
+from benchdog.deployment.eject.bundle import names
 
 WIDTH = 100
 KNOWN = {

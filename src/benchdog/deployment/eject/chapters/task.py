@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from benchdog.bundling import Unbundled
-from benchdog.chapters.data import Inputs
-from benchdog.chapters.writing import indented, listing, number
+from benchdog.deployment.eject.bundle import Unbundled
+from benchdog.deployment.eject.chapters.data import Inputs
+from benchdog.deployment.eject.chapters.writing import indented, listing, number
 from benchdog.training.setup import Parts
 
 

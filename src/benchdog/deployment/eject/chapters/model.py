@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.bundling import Bundle, Unbundled, source_of
-from benchdog.chapters.parameters import trimmed
-from benchdog.chapters.recording import Recorded, always, attributes_of, is_plain, maker, record
-from benchdog.chapters.writing import WIDTH, call, imports_for, joined
 from benchdog.data.dataset import mix
-from benchdog.literals import is_literal, literal
-from benchdog.sweeping import sweep
+from benchdog.deployment.eject.bundle import Bundle, Unbundled, source_of
+from benchdog.deployment.eject.chapters.parameters import trimmed
+from benchdog.deployment.eject.chapters.recording import Recorded, always, attributes_of, is_plain, maker, record
+from benchdog.deployment.eject.chapters.writing import WIDTH, call, imports_for, joined
+from benchdog.deployment.eject.literals import is_literal, literal
+from benchdog.deployment.eject.prune import sweep
 from benchdog.training.setup import Parts
 
 

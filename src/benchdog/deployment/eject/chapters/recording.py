@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog.literals import Opaque, is_literal
+from benchdog.deployment.eject.literals import Opaque, is_literal
 
 
 class Recorded:

@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from benchdog.bundling import defined, names
-from benchdog.edits import Text
+from benchdog.deployment.eject.bundle import defined, names
+from benchdog.deployment.eject.edits import Text
 
 MARKS = re.compile(r"  # (type: ignore|noqa)\b.*")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from benchdog.edits import Text
+from benchdog.deployment.eject.edits import Text
 
 
 def trimmed(texts: dict[str, str], main: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from benchdog.edits import Text
-from benchdog.literals import Opaque, Unknown, is_literal, literal
+from benchdog.deployment.eject.edits import Text
+from benchdog.deployment.eject.literals import Opaque, Unknown, is_literal, literal
 
 ATOMS = (ast.Constant, ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List)
 JUMPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)

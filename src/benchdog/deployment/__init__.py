@@ -1,0 +1,1 @@
+"""Deployment: exports with verification, and the inputs of inference."""
