@@ -12,7 +12,7 @@ import typer
 from benchdog.cli.output import emit_json
 
 if TYPE_CHECKING:
-    from benchdog.testing.results import Result
+    from benchdog.testing.runner.results import Result
 
 
 def check(
@@ -28,9 +28,9 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Try a plugin's components on tiny data: faults with their remedies, and exit code 4."""
-    from benchdog.testing.running import run
-    from benchdog.testing.subjects import subjects_of
-    from benchdog.testing.table import known
+    from benchdog.testing.runner.registry import known
+    from benchdog.testing.runner.run import run
+    from benchdog.testing.runner.subjects import subjects_of
 
     results: list[Result] = []
     shown = ("", "")
@@ -59,7 +59,7 @@ def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
     """Read NAME.OPTION=VALUE, or KIND.NAME.OPTION=VALUE; a component's name may hold dots, an option's doesn't."""
     from benchdog.errors import BadUsage
     from benchdog.recipe.layers import toml_value
-    from benchdog.testing.table import OWN
+    from benchdog.testing.runner.registry import OWN
 
     given: dict[tuple[str, str], dict[str, Any]] = {}
     for setting in settings:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchdog.testing.results import Result
+from benchdog.testing.runner.results import Result
 
 __all__ = ["Result", "check", "conforms"]
 
@@ -33,7 +33,7 @@ def conforms(
     """
     import pytest
 
-    from benchdog.testing.table import checks_of
+    from benchdog.testing.runner.registry import checks_of
 
     place = sys._getframe(1).f_globals.get("__file__")
     base = Path(place).resolve().parent if place else Path.cwd()
@@ -70,9 +70,9 @@ def check(
     """
     from dataclasses import replace
 
-    from benchdog.testing.running import run
-    from benchdog.testing.subjects import of_file, owner_of
-    from benchdog.testing.table import component_checks
+    from benchdog.testing.runner.registry import component_checks
+    from benchdog.testing.runner.run import run
+    from benchdog.testing.runner.subjects import of_file, owner_of
 
     component_checks(kind)
     subject = owner_of(kind, name) if file is None else of_file(Path(file))

@@ -1,4 +1,4 @@
-"""The second process of a trial: `python -m benchdog.testing.twin` makes components again and tells a digest of each.
+"""The second process of a check: builds components again, prints a digest of each (`-m benchdog.testing.runner.twin`).
 
 The first line on stdin says which plugin to load, each other one names a component with its options.
 """
@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchdog.testing import guard
-from benchdog.testing.bench import Bench
-from benchdog.testing.places import raised, said
-from benchdog.testing.results import Fault, Skip
+from benchdog.testing.runner import guard
+from benchdog.testing.runner.batch import Bench
+from benchdog.testing.runner.locations import raised, said
+from benchdog.testing.runner.results import Fault, Skip
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     guard.block()
     threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
     from benchdog.plugins import Plugins
-    from benchdog.testing.tiny import Tiny
+    from benchdog.testing.fixtures.tiny_files import Tiny
 
     plugins = Plugins.discover([request["file"]] if request["file"] else [])
     place = Path(request["place"])
@@ -48,7 +48,7 @@ def follow(parent: int) -> None:
 
 def answer(plugins: Any, bench: Bench, question: dict[str, Any]) -> dict[str, Any]:
     """Make a component and give its digest, or what kept it from being made."""
-    module = importlib.import_module(f"benchdog.testing.{question['kind']}s")
+    module = importlib.import_module(f"benchdog.testing.checks.{question['kind']}s")
     try:
         trial = module.Trial(plugins, found(plugins, question), question["options"], bench)
         return {"digest": module.digest(trial)}

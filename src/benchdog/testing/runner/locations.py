@@ -12,7 +12,7 @@ from typing import Any
 from benchdog.errors import BenchdogError
 from benchdog.plugins.error_origin import plugin_packages
 
-KIT = Path(__file__).resolve().parent
+KIT = Path(__file__).resolve().parents[1]
 OWN = KIT.parent
 
 

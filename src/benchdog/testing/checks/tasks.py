@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from benchdog.api import Batch, Spec, Target
 from benchdog.errors import BenchdogError
-from benchdog.testing import trials
-from benchdog.testing.answers import answer
-from benchdog.testing.comparing import shaken, states
-from benchdog.testing.kinds import ROWS, Kind, kinds, refused
-from benchdog.testing.meters import meter
-from benchdog.testing.places import raised, said
-from benchdog.testing.results import Fault, Skip
-from benchdog.testing.scoring import ALL, NEAR, Case, near
+from benchdog.testing.checks.answers import answer
+from benchdog.testing.checks.comparing import shaken, states
+from benchdog.testing.checks.meters import meter
+from benchdog.testing.checks.scoring import ALL, NEAR, Case, near
+from benchdog.testing.fixtures.data_kinds import ROWS, Kind, kinds, refused
+from benchdog.testing.runner import trial as trials
+from benchdog.testing.runner.locations import raised, said
+from benchdog.testing.runner.results import Fault, Skip
 
 __all__ = [
     "Trial", "adds_up", "answer", "blended", "head", "keeps", "loss", "meter", "pure", "serves", "weights",

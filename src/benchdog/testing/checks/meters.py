@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchdog.testing.results import Fault
-from benchdog.testing.scoring import ALL, Case, near, short
+from benchdog.testing.checks.scoring import ALL, Case, near, short
+from benchdog.testing.runner.results import Fault
 
 if TYPE_CHECKING:
-    from benchdog.testing.tasks import Trial
+    from benchdog.testing.checks.tasks import Trial
 
 
 def meter(trial: Trial) -> str:

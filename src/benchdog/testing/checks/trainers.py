@@ -14,12 +14,12 @@ from benchdog.api import TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, Stopped
 from benchdog.recipe.recipe import write_resolved
 from benchdog.runs.run import Run
-from benchdog.testing import trials
-from benchdog.testing.comparing import shaken
-from benchdog.testing.places import raised, said
-from benchdog.testing.results import Fault, Skip
-from benchdog.testing.sessions import SPARE, EndlessError, Plan, Tried
-from benchdog.testing.small import FORMS, small
+from benchdog.testing.checks.comparing import shaken
+from benchdog.testing.fixtures.session import SPARE, EndlessError, Plan, Tried
+from benchdog.testing.fixtures.small_runs import FORMS, small
+from benchdog.testing.runner import trial as trials
+from benchdog.testing.runner.locations import raised, said
+from benchdog.testing.runner.results import Fault, Skip
 from benchdog.training.rank import check_trainer, staged, still, trainer_of
 from benchdog.training.setup import Parts, again
 

@@ -22,7 +22,7 @@ class NoNetwork(OSError):
 
 def place() -> str:
     """Name the innermost line of the stack that is neither Python's own nor the kit's: "net.py, line 3"."""
-    own = {Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parent}
+    own = {Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parents[1]}
     for frame in reversed(traceback.extract_stack()):
         file = Path(frame.filename)
         if file.is_file() and not any(file.resolve().is_relative_to(each) and _plain(file, each) for each in own):

@@ -13,11 +13,11 @@ from torch import Tensor
 from benchdog.api import AugmentationInfo, Spec
 from benchdog.data.randomness import draws_of
 from benchdog.errors import BenchdogError
-from benchdog.testing import trials
-from benchdog.testing.comparing import shaken, states
-from benchdog.testing.kinds import ROWS, kinds, refused
-from benchdog.testing.places import raised, said
-from benchdog.testing.results import Fault, Skip
+from benchdog.testing.checks.comparing import shaken, states
+from benchdog.testing.fixtures.data_kinds import ROWS, kinds, refused
+from benchdog.testing.runner import trial as trials
+from benchdog.testing.runner.locations import raised, said
+from benchdog.testing.runner.results import Fault, Skip
 
 Given = tuple[tuple[Tensor, ...], Tensor]
 

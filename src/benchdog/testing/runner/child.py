@@ -1,4 +1,4 @@
-"""The process in which components are tried: `python -m benchdog.testing.child`.
+"""The process in which components are tried: `python -m benchdog.testing.runner.child`.
 
 It gets jobs as JSON on stdin, and writes a line of JSON when a check begins and one when it ends, so that its parent
 knows which check it was that never came back.
@@ -17,11 +17,12 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from benchdog.testing import common, guard
-from benchdog.testing.places import raised, said
-from benchdog.testing.results import Fault, Result, Skip
-from benchdog.testing.table import LAST
-from benchdog.testing.twin import found
+from benchdog.testing.checks import common
+from benchdog.testing.runner import guard
+from benchdog.testing.runner.locations import raised, said
+from benchdog.testing.runner.registry import LAST
+from benchdog.testing.runner.results import Fault, Result, Skip
+from benchdog.testing.runner.twin import found
 
 
 def main() -> None:
@@ -38,8 +39,8 @@ def main() -> None:
     guard.block()
     os.environ["BENCHDOG_PLUGINS"] = request["allow"]
     from benchdog.plugins import Plugins
-    from benchdog.testing.bench import Bench, Twin
-    from benchdog.testing.tiny import Tiny
+    from benchdog.testing.fixtures.tiny_files import Tiny
+    from benchdog.testing.runner.batch import Bench, Twin
 
     plugins = Plugins.discover([request["file"]] if request["file"] else [])
     place = Path(request["place"])
@@ -101,7 +102,7 @@ def settle() -> None:
 
 def made(plugins: Any, bench: Any, job: dict[str, Any]) -> Any:
     """Make the trial of a component, of an observer or of a command."""
-    module = importlib.import_module(f"benchdog.testing.{job['kind']}s")
+    module = importlib.import_module(f"benchdog.testing.checks.{job['kind']}s")
     if job["kind"] in ("observer", "command"):
         return module.Trial(plugins, job, bench)
     return module.Trial(plugins, found(plugins, job), job["options"], bench)
@@ -115,7 +116,7 @@ def function_of(kind: str, check: str, printed: io.StringIO, folder: Path) -> Ca
         return lambda trial: common.files(trial, folder)
     if check in ("options", "target") and hasattr(common, check):
         return getattr(common, check)  # type: ignore[no-any-return]
-    module = importlib.import_module(f"benchdog.testing.{kind}s")
+    module = importlib.import_module(f"benchdog.testing.checks.{kind}s")
     return getattr(module, check.replace("-", "_"))  # type: ignore[no-any-return]
 
 

@@ -12,10 +12,10 @@ from benchdog.deployment.export_worker import check, write
 from benchdog.errors import BenchdogError
 from benchdog.model import artifact
 from benchdog.model.load import hashes, open_model, runner_of
-from benchdog.testing import trials
-from benchdog.testing.places import raised, said
-from benchdog.testing.results import Fault, Skip
-from benchdog.testing.small import FORMS, small
+from benchdog.testing.fixtures.small_runs import FORMS, small
+from benchdog.testing.runner import trial as trials
+from benchdog.testing.runner.locations import raised, said
+from benchdog.testing.runner.results import Fault, Skip
 from benchdog.training.setup import Parts
 
 MOST = 8

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from benchdog.api import Batch, Spec
-from benchdog.testing.kinds import ROWS
+from benchdog.testing.fixtures.data_kinds import ROWS
 
 NEAR = 1e-4
 

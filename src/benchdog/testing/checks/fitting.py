@@ -8,7 +8,7 @@ from benchdog.api import Preprocess, Raw, Spec
 from benchdog.data.dataset import check_codes
 from benchdog.data.decode.decoder import decode
 from benchdog.errors import BenchdogError
-from benchdog.testing.results import Fault
+from benchdog.testing.runner.results import Fault
 
 
 def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -> None:

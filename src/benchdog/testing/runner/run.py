@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BadUsage, nearest
-from benchdog.testing import imports
-from benchdog.testing.results import Fault, Result, Skip
-from benchdog.testing.subjects import Subject
-from benchdog.testing.table import PLUGIN, component_checks
+from benchdog.testing.checks import imports
+from benchdog.testing.runner.registry import PLUGIN, component_checks
+from benchdog.testing.runner.results import Fault, Result, Skip
+from benchdog.testing.runner.subjects import Subject
 
 LIMIT = 120.0
 """Seconds that a check may take."""
@@ -138,7 +138,7 @@ def _done(jobs: list[dict[str, Any]], kind: str, name: str, check: str) -> None:
 
 def _lines(request: dict[str, Any], limit: float) -> Iterator[dict[str, Any]]:
     """Yield what the process tells; at last {"fault": (found, remedy)} when it didn't come to its end."""
-    command = [sys.executable, "-X", "utf8", "-m", "benchdog.testing.child"]
+    command = [sys.executable, "-X", "utf8", "-m", "benchdog.testing.runner.child"]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         assert process.stdin is not None

@@ -13,9 +13,9 @@ from benchdog.plugins import Plugins
 from benchdog.plugins.loading import installed
 from benchdog.plugins.options import describe, to_json
 from benchdog.plugins.types import Found
-from benchdog.testing.bench import Bench
-from benchdog.testing.places import raised, said, shown, stands
-from benchdog.testing.results import Fault, Skip
+from benchdog.testing.runner.batch import Bench
+from benchdog.testing.runner.locations import raised, said, shown, stands
+from benchdog.testing.runner.results import Fault, Skip
 
 Value = TypeVar("Value")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from benchdog.errors import BenchdogError
 from benchdog.plugins.options import to_json, validate
-from benchdog.testing.places import raised, said, shown, stands
-from benchdog.testing.results import Fault, Skip
-from benchdog.testing.trials import Trial
+from benchdog.testing.runner.locations import raised, said, shown, stands
+from benchdog.testing.runner.results import Fault, Skip
+from benchdog.testing.runner.trial import Trial
 
 METHODS: dict[str, dict[str, int]] = {
     "source": {"spec": 0, "open": 0},

@@ -13,10 +13,10 @@ from torch import nn
 from benchdog.api import Probe
 from benchdog.errors import BenchdogError
 from benchdog.runs import state
-from benchdog.testing import trials
-from benchdog.testing.common import accepts
-from benchdog.testing.places import raised, said, stands
-from benchdog.testing.results import Fault, Skip
+from benchdog.testing.checks.common import accepts
+from benchdog.testing.runner import trial as trials
+from benchdog.testing.runner.locations import raised, said, stands
+from benchdog.testing.runner.results import Fault, Skip
 
 QUICK = 1.0
 """Seconds that a probe may take, once its libraries are loaded."""

@@ -13,11 +13,11 @@ from benchdog.api import ModelInfo, Spec
 from benchdog.data.transform.transform import Transform, with_codes
 from benchdog.errors import BenchdogError
 from benchdog.model.rebuild import build_model
-from benchdog.testing import trials
-from benchdog.testing.comparing import shaken, states
-from benchdog.testing.kinds import ROWS, Kind, kinds, refused, task_for
-from benchdog.testing.places import raised, said
-from benchdog.testing.results import Fault, Skip
+from benchdog.testing.checks.comparing import shaken, states
+from benchdog.testing.fixtures.data_kinds import ROWS, Kind, kinds, refused, task_for
+from benchdog.testing.runner import trial as trials
+from benchdog.testing.runner.locations import raised, said
+from benchdog.testing.runner.results import Fault, Skip
 
 NEAR = 1e-4
 

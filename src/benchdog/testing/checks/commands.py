@@ -11,11 +11,11 @@ from benchdog.cli import COMMANDS, Root
 from benchdog.cli.foreign import commands
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
-from benchdog.testing import imports
-from benchdog.testing.bench import Bench
-from benchdog.testing.places import raised, said
-from benchdog.testing.results import Fault
-from benchdog.testing.subjects import Subject
+from benchdog.testing.checks import imports
+from benchdog.testing.runner.batch import Bench
+from benchdog.testing.runner.locations import raised, said
+from benchdog.testing.runner.results import Fault
+from benchdog.testing.runner.subjects import Subject
 
 
 class Trial:

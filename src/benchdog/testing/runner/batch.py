@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchdog.testing.results import Fault
-from benchdog.testing.tiny import Tiny
+from benchdog.testing.fixtures.tiny_files import Tiny
+from benchdog.testing.runner.results import Fault
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Twin:
         return answer["digest"]
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-X", "utf8", "-m", "benchdog.testing.twin"]
+        command = [sys.executable, "-X", "utf8", "-m", "benchdog.testing.runner.twin"]
         env = {**os.environ, "PYTHONHASHSEED": "17"}
         folder = Path(self.request["place"], "twin")
         folder.mkdir(exist_ok=True)

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from benchdog.api import TaskInfo
-from benchdog.testing.kinds import ROWS
-from benchdog.testing.places import stands
-from benchdog.testing.results import Fault
-from benchdog.testing.scoring import ALL, Case, near
+from benchdog.testing.checks.scoring import ALL, Case, near
+from benchdog.testing.fixtures.data_kinds import ROWS
+from benchdog.testing.runner.locations import stands
+from benchdog.testing.runner.results import Fault
 
 if TYPE_CHECKING:
-    from benchdog.testing.tasks import Trial
+    from benchdog.testing.checks.tasks import Trial
 
 KEYS = 64
 """Different scores of the made-up model."""

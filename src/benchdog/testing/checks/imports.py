@@ -1,4 +1,4 @@
-"""Judge how a plugin loads, from what `benchdog.testing.loads` tells of it."""
+"""Judge how a plugin loads, from what `benchdog.testing.runner.load_probe` tells of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchdog.api import CONTRACT
-from benchdog.testing.places import shown
-from benchdog.testing.results import Fault, Skip
-from benchdog.testing.subjects import Subject
+from benchdog.testing.runner.locations import shown
+from benchdog.testing.runner.results import Fault, Skip
+from benchdog.testing.runner.subjects import Subject
 
 SLOW = 1.0
 """Seconds that a plugin's import may take beyond Benchdog's own."""
@@ -34,7 +34,7 @@ def _load(subject: Subject) -> dict[str, Any]:
     request = {"file": subject.file, "module": subject.module, "entry": subject.name, "path": sys.path}
     try:
         done = subprocess.run(
-            [sys.executable, "-X", "utf8", "-m", "benchdog.testing.loads"],
+            [sys.executable, "-X", "utf8", "-m", "benchdog.testing.runner.load_probe"],
             input=json.dumps(request).encode(),
             capture_output=True,
             timeout=PATIENCE,

@@ -1,4 +1,4 @@
-"""A process that does nothing but load one plugin, and tells what that took: `python -m benchdog.testing.loads`.
+"""A process that loads one plugin and reports what that took: `python -m benchdog.testing.runner.load_probe`.
 
 The request is JSON on stdin, the answer JSON on stdout. Benchdog itself is loaded before anything is measured.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog.checks import HEAVY
-from benchdog.testing import guard
+from benchdog.testing.runner import guard
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
@@ -54,7 +54,7 @@ def told(request: dict[str, Any]) -> dict[str, Any]:
         with redirect_stdout(printed):
             module = load_file(Path(request["file"])) if request["file"] else import_module(request["module"])
     except BaseException as error:
-        from benchdog.testing.places import raised
+        from benchdog.testing.runner.locations import raised
 
         cause = error.__cause__ or error
         answer |= {"error": f"{type(cause).__name__}: {cause}", "where": raised(cause)}
@@ -87,7 +87,7 @@ WITHOUT_TORCH = ("answer", "together", "runner")
 def _parts(plugins: Plugins, entry: str, watch: guard.Watch) -> Iterator[dict[str, Any]]:
     """Resolve what the descriptors name and must be light: options first, then the others without torch."""
     from benchdog.errors import BenchdogError
-    from benchdog.testing.places import said
+    from benchdog.testing.runner.locations import said
 
     offered = [
         found for each in plugins.healthy if each.name == entry for found in of_plugin(plugins, each.name, each.dist)

@@ -16,11 +16,12 @@ from benchdog.data.dataset import Samples, content_of, open_splits, preprocess_o
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.sample_weights import of_raws
 from benchdog.errors import BenchdogError
-from benchdog.testing import guard, trials
-from benchdog.testing.comparing import LOOKED_AT, differing, raws, same, shaken, states
-from benchdog.testing.fitting import fits
-from benchdog.testing.places import raised, said, stands
-from benchdog.testing.results import Fault, Skip
+from benchdog.testing.checks.comparing import LOOKED_AT, differing, raws, same, shaken, states
+from benchdog.testing.checks.fitting import fits
+from benchdog.testing.runner import guard
+from benchdog.testing.runner import trial as trials
+from benchdog.testing.runner.locations import raised, said, stands
+from benchdog.testing.runner.results import Fault, Skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 from benchdog.api import RunFacts
 from benchdog.plugins import Plugins
-from benchdog.testing import guard
-from benchdog.testing.bench import Bench
-from benchdog.testing.places import raised, said, stands
-from benchdog.testing.results import Fault, Skip
+from benchdog.testing.runner import guard
+from benchdog.testing.runner.batch import Bench
+from benchdog.testing.runner.locations import raised, said, stands
+from benchdog.testing.runner.results import Fault, Skip
 
 QUICK = 1.0
 """Seconds that hearing of an event may take; events that pile up are dropped."""

@@ -1,0 +1,1 @@
+"""How the checks run: in child processes, under a guard, with a registry."""
