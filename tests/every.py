@@ -7,7 +7,7 @@ import typer
 from typer.main import get_command
 
 from benchdog import cli
-from benchdog.cli.foreign import commands as foreign
+from benchdog.cli.plugin_commands import commands as foreign
 
 Words = tuple[str, ...]
 

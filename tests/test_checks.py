@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchdog import checks, kernels
-from benchdog.kernels import Kernel
+from benchdog.cli.commands.doctor import checks, jupyter
+from benchdog.cli.commands.doctor.jupyter import Kernel
 from benchdog.system import machine
 from benchdog.system.machine import Cards, Folder, Interpreter, Torch
 
@@ -218,7 +218,7 @@ def test_kernels_are_found_where_jupyter_keeps_them(tmp_path, monkeypatch):
     (tmp_path / "kernels" / "broken").mkdir()
     (tmp_path / "kernels" / "broken" / "kernel.json").write_text("{", encoding="utf-8")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    found = {kernel.name: kernel.python for kernel in kernels.kernels()}
+    found = {kernel.name: kernel.python for kernel in jupyter.kernels()}
     assert found["mine"].prefix == sys.prefix
     assert found["gone"].error
     assert "ir" not in found
@@ -230,8 +230,8 @@ def test_a_bare_python_means_the_environment_of_the_kernel(tmp_path):
     program.parent.mkdir()
     program.write_text("", encoding="utf-8")
     folder = tmp_path / "share" / "jupyter" / "kernels" / "python3"
-    assert kernels.started("python", folder) == str(program)
-    assert kernels.started(sys.executable, folder) == sys.executable
+    assert jupyter.started("python", folder) == str(program)
+    assert jupyter.started(sys.executable, folder) == sys.executable
 
 
 def test_memory_and_sizes_are_readable():

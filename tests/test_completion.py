@@ -14,7 +14,7 @@ import pytest
 from inside import run
 from plugin_files import install, offer
 
-SHELLS = Path(__file__).resolve().parents[1] / "src" / "benchdog" / "cli" / "shells"
+SHELLS = Path(__file__).resolve().parents[1] / "src" / "benchdog" / "cli" / "completion" / "shells"
 LOADED = """
 import sys
 sys.argv = ["benchdog"]

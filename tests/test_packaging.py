@@ -170,7 +170,7 @@ def test_every_direct_requirement_is_pinned():
 
 
 def test_pins_satisfy_the_requirements():
-    from benchdog.checks import fits
+    from benchdog.cli.commands.doctor.checks import fits
 
     for folder in PACKAGES:
         for name, bound in map(split, project(folder)["project"]["dependencies"]):

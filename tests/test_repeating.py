@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchdog.repeating import spread, student
+from benchdog.cli.repeat import spread, student
 from inside import run, same
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 
 from benchdog.api import Doc
-from benchdog.cli.plugins import about, written
+from benchdog.cli.commands.plugins import about, written
 from benchdog.plugins import KINDS, Plugins
 
 PLUGIN = """

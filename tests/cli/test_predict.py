@@ -11,7 +11,7 @@ from PIL import Image
 
 import trained
 from benchdog.api import Answer, Field, Spec, Target
-from benchdog.cli.writers import collected, writer
+from benchdog.cli.prediction_writers import collected, writer
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
 

@@ -15,9 +15,9 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from benchdog import __version__
-from benchdog.cli import local
-from benchdog.cli.foreign import commands, refuse
-from benchdog.cli.guesses import usual
+from benchdog.cli import local_commands as local
+from benchdog.cli.command import usual
+from benchdog.cli.plugin_commands import commands, refuse
 from benchdog.errors import BenchdogError, Failed, Stopped, nearest
 from benchdog.system.signals import heeded
 
@@ -81,7 +81,7 @@ class Root(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command."""
-        mine = f"benchdog.cli.{cmd_name.replace('-', '_')}"
+        mine = f"benchdog.cli.commands.{cmd_name.replace('-', '_')}"
         target = mine if cmd_name in COMMANDS else self.foreign.get(cmd_name, ("",))[0]
         loaded, attribute = self._load(cmd_name, target) if target else (local.module(ctx, cmd_name), "")
         if loaded is None:
@@ -107,7 +107,7 @@ class Root(TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Complete the commands' names without importing them."""
-        from benchdog.cli.completing import Item
+        from benchdog.cli.completion.engine import Item
 
         found = {name: COMMANDS.get(name) or self.foreign[name][2] for name in self.list_commands(ctx)}
         options = super(TyperGroup, self).shell_complete(ctx, incomplete) if incomplete.startswith("-") else []
@@ -215,7 +215,7 @@ def main() -> None:
     _lighten()
     command = get_command(app)
     if asked := os.environ.get("BENCHDOG_COMPLETE"):
-        from benchdog.cli.completing import answer
+        from benchdog.cli.completion.engine import answer
 
         answer(command, asked)
         _end(0)
@@ -264,7 +264,7 @@ def _usage(error: Any, as_json: bool) -> int:
     if getattr(error, "option_name", "") == "--plugin":
         hint = "--plugin goes before the command: benchdog --plugin FILE train ..."
     elif hasattr(error, "possibilities"):  # an option that isn't there
-        from benchdog.cli.guesses import meant
+        from benchdog.cli.command import meant
 
         if hint := meant(error):
             error.possibilities = None

@@ -107,7 +107,7 @@ def going_on(name: str, runs: Path, own: Mapping[str, Any]) -> Folder:
 
 def _own(settings: list[str]) -> dict[str, Any]:
     """Read what --set says of [tune]."""
-    from benchdog.cli.asked import pairs
+    from benchdog.cli.flags import pairs
 
     return {key.removeprefix(f"{TABLE}."): value for key, value in pairs(settings, "tune.trials=50").items()}
 

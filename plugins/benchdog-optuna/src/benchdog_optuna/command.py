@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli import asked
+from benchdog.cli import flags
 
 if TYPE_CHECKING:
     from benchdog_optuna.folder import Folder
@@ -19,20 +19,20 @@ SHOWN = 10
 
 def command(
     ctx: typer.Context,
-    what: asked.What = "",
-    model: asked.Model = None,
-    task: asked.Task = None,
-    trainer: asked.Trainer = None,
-    backend: asked.Backend = None,
-    data: asked.Data = None,
-    target: asked.Target = None,
-    epochs: asked.Epochs = None,
-    batch_size: asked.BatchSize = None,
-    memory: asked.Memory = None,
-    lr: asked.Rate = None,
-    seed: asked.Seed = None,
-    workers: asked.Workers = None,
-    set_: asked.Settings = None,
+    what: flags.What = "",
+    model: flags.Model = None,
+    task: flags.Task = None,
+    trainer: flags.Trainer = None,
+    backend: flags.Backend = None,
+    data: flags.Data = None,
+    target: flags.Target = None,
+    epochs: flags.Epochs = None,
+    batch_size: flags.BatchSize = None,
+    memory: flags.Memory = None,
+    lr: flags.Rate = None,
+    seed: flags.Seed = None,
+    workers: flags.Workers = None,
+    set_: flags.Settings = None,
     space: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Search a key: trainer.lr={low=1e-4,high=0.1,log=true} or a list."),
@@ -59,7 +59,7 @@ def command(
     from benchdog_optuna.beginning import begin, going_on
     from benchdog_optuna.studies import Work, carry_out
 
-    given = asked.by_key(
+    given = flags.by_key(
         model=model,
         task=task,
         trainer=trainer,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli.completing import models
+from benchdog.cli.completion.engine import models
 
 UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
@@ -35,8 +35,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the address.")] = False,
 ) -> None:
     """Serve a model over HTTP, with a page to try it, until Ctrl-C."""
+    from benchdog.cli.commands.predict import find
     from benchdog.cli.output import emit_line, say
-    from benchdog.cli.predict import find
     from benchdog.model import load
     from benchdog_serve import server
     from benchdog_serve.app import Limits, Service, build

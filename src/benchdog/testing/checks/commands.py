@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchdog.cli import COMMANDS, Root
-from benchdog.cli.foreign import commands
+from benchdog.cli.plugin_commands import commands
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
 from benchdog.testing.checks import imports

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli import completing
+from benchdog.cli.completion import engine
 
 
 def command(
     ctx: typer.Context,
     run: Annotated[
-        str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=completing.runs)
+        str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=engine.runs)
     ] = "last",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the program here, not to stdout.")] = None,
     data: Annotated[

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchdog.cli import asked, completing
+from benchdog.cli import flags
+from benchdog.cli.completion import engine
 
 
 def command(
@@ -16,19 +17,19 @@ def command(
         str,
         typer.Argument(
             help="A source, a .csv file, a folder of images, or a shipped recipe.",
-            autocompletion=completing.components("source"),
+            autocompletion=engine.components("source"),
         ),
     ],
     task: Annotated[
-        str, typer.Option(help="The task; else the target decides.", autocompletion=completing.components("task"))
+        str, typer.Option(help="The task; else the target decides.", autocompletion=engine.components("task"))
     ] = "auto",
     model: Annotated[
-        str, typer.Option(help="The model; else task and data decide.", autocompletion=completing.components("model"))
+        str, typer.Option(help="The model; else task and data decide.", autocompletion=engine.components("model"))
     ] = "auto",
     trainer: Annotated[
-        str, typer.Option(help="The trainer.", autocompletion=completing.components("trainer"))
+        str, typer.Option(help="The trainer.", autocompletion=engine.components("trainer"))
     ] = "supervised",
-    target: asked.Target = None,
+    target: flags.Target = None,
     out: Annotated[Path | None, typer.Option(help="Write it to a new file.")] = None,
     schema: Annotated[
         Path | None,
@@ -52,7 +53,7 @@ def command(
         layer = source_layer(source)
         given: dict[str, Any] = {k: str(Path(v.value).resolve()) for k, v in layer.items() if k == "source.path"}
         if target:
-            given["source.target"] = asked.target_of(target)
+            given["source.target"] = flags.target_of(target)
         chosen = {"source": layer["source.name"].value, "task": task, "model": model, "trainer": trainer}
         text = new_recipe(ctx.obj.plugins(), chosen, given)
     if schema is not None:

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli import completing
+from benchdog.cli.completion import engine
 from benchdog.cli.output import columns, emit_json, say
 
 
 def command(
-    one: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=completing.runs)],
-    other: Annotated[str, typer.Argument(help="The other run.", autocompletion=completing.runs)],
+    one: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=engine.runs)],
+    other: Annotated[str, typer.Argument(help="The other run.", autocompletion=engine.runs)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     runs_dir: Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")] = None,
 ) -> None:
@@ -58,8 +58,8 @@ def _single(name: str, runs: Path) -> Path:
     Raises:
         BadUsage: there is none of that name, or it is that of repeated runs.
     """
+    from benchdog.cli.repeat import SUFFIX
     from benchdog.errors import BadUsage
-    from benchdog.repeating import SUFFIX
     from benchdog.runs.run import find
     from benchdog.system import files
 

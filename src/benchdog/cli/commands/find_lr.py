@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchdog.cli import asked
+from benchdog.cli import flags as asked
 
 if TYPE_CHECKING:
     from benchdog.training.lr_finder import Curve

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
-from benchdog.cli import completing
-from benchdog.cli.conformance import check
-from benchdog.cli.listing import listed
+from benchdog.cli.commands.plugins.check import check
+from benchdog.cli.commands.plugins.listing import listed
+from benchdog.cli.commands.plugins.new import new
+from benchdog.cli.completion import engine
 from benchdog.cli.output import columns, emit_json, say
-from benchdog.cli.plugins_new import new
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
@@ -51,7 +51,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 def info(
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(help="The name of a plugin or of a component.", autocompletion=completing.anything)
+        str, typer.Argument(help="The name of a plugin or of a component.", autocompletion=engine.anything)
     ],
     as_json: Json = False,
 ) -> None:
@@ -104,7 +104,7 @@ def _names(plugins: Plugins) -> set[str]:
 
 def about(found: Found) -> dict[str, Any]:
     """Describe a component without importing its target."""
-    from benchdog.cli.doctor import present
+    from benchdog.cli.commands.doctor import present
 
     absent = [package for package in found.info.requires if not present(package)]
     return {

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from benchdog.cli import completing
-from benchdog.cli.completing import components
+from benchdog.cli.completion import engine
+from benchdog.cli.completion.engine import components
 
 What = Annotated[
     str,
     typer.Argument(
         metavar="[RECIPE|SOURCE]",
         help="A recipe (.toml), a source, a .csv file or a folder of images.",
-        autocompletion=completing.what,
+        autocompletion=engine.what,
     ),
 ]
 Model = Annotated[
@@ -50,7 +50,7 @@ Seed = Annotated[int | None, typer.Option(help="The number that all random choic
 Workers = Annotated[int | None, typer.Option(help="Processes that read and decode.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.", autocompletion=completing.settings),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.", autocompletion=engine.settings),
 ]
 
 KEYS = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from benchdog.system.machine import Cards, Folder, Interpreter, readable
 
 if TYPE_CHECKING:
-    from benchdog.kernels import Kernel
+    from benchdog.cli.commands.doctor.jupyter import Kernel
     from benchdog.plugins.types import Fault, Plugin
 
 State = Literal["ok", "warning", "wrong"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli import compare, completing, why
+from benchdog.cli.commands.runs import compare, why
+from benchdog.cli.completion import engine
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 HEADS = ("run", "source", "model", "status", "epochs", "monitored", "baseline", "when")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")]
-One = Annotated[str, typer.Argument(help="A run's name, its folder, or last.", autocompletion=completing.runs)]
+One = Annotated[str, typer.Argument(help="A run's name, its folder, or last.", autocompletion=engine.runs)]
 
 app = typer.Typer(
     help="List, compare and remove runs.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -92,9 +93,7 @@ def report(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -
 
 @app.command("rm")
 def rm(
-    runs: Annotated[
-        list[str], typer.Argument(help="Runs to remove: names, or last.", autocompletion=completing.runs)
-    ],
+    runs: Annotated[list[str], typer.Argument(help="Runs to remove: names, or last.", autocompletion=engine.runs)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,

@@ -17,7 +17,7 @@ from benchdog import __version__
 from benchdog.cli.output import emit_json, say
 
 if TYPE_CHECKING:
-    from benchdog.checks import Check
+    from benchdog.cli.commands.doctor.checks import Check
     from benchdog.plugins import Plugins
 
 
@@ -49,7 +49,8 @@ def command(
 
 def everything(plugins: Plugins | None, trouble: Exception | None = None) -> Iterator[Check]:
     """Look and judge, quick things first; a broken torch is one of the findings."""
-    from benchdog import checks, kernels
+    from benchdog.cli.commands.doctor import checks
+    from benchdog.cli.commands.doctor import jupyter as kernels
     from benchdog.system import machine
 
     needed = needs()
@@ -84,7 +85,7 @@ def needs() -> dict[str, Any]:
 
 def installed(requirements: list[str]) -> dict[str, str]:
     """Give the version of each required package that is installed."""
-    from benchdog.checks import requirements_of
+    from benchdog.cli.commands.doctor.checks import requirements_of
 
     found = {}
     for name, _ in requirements_of(requirements):
@@ -97,7 +98,7 @@ def installed(requirements: list[str]) -> dict[str, str]:
 
 def slow(plugins: Plugins) -> dict[str, tuple[str, ...]]:
     """Say by plugin what it loads only to be listed; asks only when something heavy was loaded."""
-    from benchdog.checks import HEAVY
+    from benchdog.cli.commands.doctor.checks import HEAVY
 
     if not any(name in sys.modules for name in HEAVY):
         return {}
@@ -110,7 +111,7 @@ def slow(plugins: Plugins) -> dict[str, tuple[str, ...]]:
 
 
 def _plugins(plugins: Plugins | None, trouble: Exception | None) -> Iterator[Check]:
-    from benchdog import checks
+    from benchdog.cli.commands.doctor import checks
 
     if plugins is None:
         hint = getattr(trouble, "hint", "") or "Install Benchdog again."

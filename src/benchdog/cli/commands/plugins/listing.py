@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def listed(plugins: Plugins) -> Iterator[dict[str, Any]]:
     """Give a line per plugin: the healthy ones, then those that were set aside."""
-    from benchdog.cli.doctor import slow
+    from benchdog.cli.commands.doctor import slow
     from benchdog.plugins.compat import advice, note
 
     heavy = slow(plugins)
@@ -64,7 +64,7 @@ def _short(dist: str) -> str:
 
 def _commands() -> dict[str, dict[str, str]]:
     """List the commands that packages offer and their targets, by package; none is imported."""
-    from benchdog.cli.foreign import commands
+    from benchdog.cli.plugin_commands import commands
 
     found: dict[str, dict[str, str]] = {}
     for name, (target, dist, _) in sorted(commands().items()):
@@ -80,7 +80,7 @@ def _of_commands(dist: str, commands: Mapping[str, str]) -> dict[str, Any]:
     """Give the line of a package that offers nothing but commands, or of which nothing else is loaded."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from benchdog.cli.foreign import refuse
+    from benchdog.cli.plugin_commands import refuse
     from benchdog.errors import NotAvailable
 
     fault = remedy = number = ""

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchdog.cli import completing
-from benchdog.cli.asked import pairs
+from benchdog.cli.completion import engine
+from benchdog.cli.flags import pairs
 from benchdog.cli.output import columns, emit_json, say
 from benchdog.system.machine import readable
 
@@ -19,7 +19,7 @@ def command(
         str,
         typer.Argument(
             help='A run\'s name, "last", the folder of a run or an artifact, or a ready-made model.',
-            autocompletion=completing.models,
+            autocompletion=engine.models,
         ),
     ],
     to: Annotated[
@@ -28,7 +28,7 @@ def command(
             "--to",
             help="The exporter: torch-export, torchscript, safetensors, onnx (benchdog-onnx), "
             "or another of `benchdog plugins list`.",
-            autocompletion=completing.components("exporter"),
+            autocompletion=engine.components("exporter"),
         ),
     ] = "",
     out: Annotated[Path | None, typer.Option(help="The export's folder; exports/<exporter> in the run's.")] = None,
@@ -39,7 +39,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Export a model, verify it on held-out samples, and keep it only if it agrees."""
-    from benchdog.cli.predict import find
+    from benchdog.cli.commands.predict import find
     from benchdog.deployment.export import export
     from benchdog.errors import BadUsage, nearest
     from benchdog.system import paths

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli import asked, completing
+from benchdog.cli import flags as asked
+from benchdog.cli.completion import engine
 
 if TYPE_CHECKING:
     from benchdog.recipe.draft import Draft
@@ -44,9 +45,7 @@ def command(
     name: Annotated[str, typer.Option(help="The run's name.")] = "",
     resume: Annotated[
         str,
-        typer.Option(
-            metavar="RUN", help="Go on with a run: its name, folder, or last.", autocompletion=completing.runs
-        ),
+        typer.Option(metavar="RUN", help="Go on with a run: its name, folder, or last.", autocompletion=engine.runs),
     ] = "",
     smoke: Annotated[bool, typer.Option("--smoke", help="Try everything on one batch, then throw it away.")] = False,
     trust: Annotated[
@@ -129,7 +128,7 @@ def command(
 def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
     """Try all stages on one batch."""
     from benchdog.cli.output import emit_line
-    from benchdog.smoke import try_all
+    from benchdog.cli.smoke import try_all
 
     def tell(stage: Mapping[str, Any]) -> None:
         emit_line({"event": "stage_ended", **stage})
@@ -163,7 +162,7 @@ def _repeat(
 ) -> None:
     """Train under several seeds and tell how far the figures are spread."""
     from benchdog.cli.output import columns, emit_line, say
-    from benchdog.repeating import SUFFIX, repeat
+    from benchdog.cli.repeat import SUFFIX, repeat
 
     told = repeat(draft, folder, times, ctx.obj.plugins, name=name, quiet=quiet)
     if as_json:

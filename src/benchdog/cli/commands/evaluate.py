@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from benchdog.cli import completing
+from benchdog.cli.completion import engine
 from benchdog.cli.output import columns, emit_json, say
 
 
 def command(
     ctx: typer.Context,
     model: Annotated[
-        str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=completing.runs)
+        str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=engine.runs)
     ] = "last",
     split: Annotated[
-        str, typer.Option(help="test, valid or train.", autocompletion=completing.words("test", "valid", "train"))
+        str, typer.Option(help="test, valid or train.", autocompletion=engine.words("test", "valid", "train"))
     ] = "test",
     by: Annotated[
         str | None,

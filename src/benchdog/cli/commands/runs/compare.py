@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli import completing
+from benchdog.cli.completion import engine
 from benchdog.cli.output import columns, emit_json, say
 
 
@@ -16,7 +16,7 @@ def command(
         list[str],
         typer.Argument(
             help="Two or more: runs by name, by folder, or last; the name of repeated runs.",
-            autocompletion=completing.runs,
+            autocompletion=engine.runs,
         ),
     ],
     out: Annotated[

@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli import asked, completing
+from benchdog.cli import flags
+from benchdog.cli.completion import engine
 
 
 def command(
     ctx: typer.Context,
     what: Annotated[
         str,
-        typer.Argument(metavar="RECIPE|SOURCE", help="What `train` would be given.", autocompletion=completing.what),
+        typer.Argument(metavar="RECIPE|SOURCE", help="What `train` would be given.", autocompletion=engine.what),
     ],
-    model: asked.Model = None,
+    model: flags.Model = None,
     data: Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")] = None,
-    target: asked.Target = None,
-    set_: asked.Settings = None,
+    target: flags.Target = None,
+    set_: flags.Settings = None,
     run_code: Annotated[bool, typer.Option("--run-code", help="Run the local files that the recipe names.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -32,7 +33,7 @@ def command(
 
     if not run_code:
         refuse_code(what, ctx.obj.local)
-    given = {"model.name": model, "source.path": data, "source.target": asked.target_of(target)}
+    given = {"model.name": model, "source.path": data, "source.target": flags.target_of(target)}
     found = plan(ask(what, given, set_ or [], ctx.obj), paths.runs_dir(runs_dir))
     if as_json:
         emit_json(found)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli import completing
-from benchdog.cli.asked import pairs
+from benchdog.cli.completion import engine
+from benchdog.cli.flags import pairs
 from benchdog.cli.output import emit_json, say
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def command(
         str,
         typer.Argument(
             help='A run\'s name, "last", the folder of a run, an artifact or an export, or a ready-made model.',
-            autocompletion=completing.models,
+            autocompletion=engine.models,
         ),
     ],
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")],
     fmt: Annotated[
-        str, typer.Option("--format", help="table, csv or jsonl.", autocompletion=completing.words(*FORMATS))
+        str, typer.Option("--format", help="table, csv or jsonl.", autocompletion=engine.words(*FORMATS))
     ] = "table",
     out: Annotated[Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")] = False,
@@ -50,7 +50,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Answer for inputs with a trained model."""
-    from benchdog.cli.writers import Writer, collected, writer
+    from benchdog.cli.prediction_writers import Writer, collected, writer
     from benchdog.deployment.request_options import together, told
     from benchdog.errors import BadUsage, nearest
     from benchdog.model.load import open_model

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchdog.cli.completing import words
+from benchdog.cli.completion.engine import words
 from benchdog.cli.output import emit_json, say
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _refuse_taken(kind: str, name: str, plugins: Plugins, packaged: bool) -> Non
 def _owners(kind: str, name: str, plugins: Plugins) -> set[str]:
     """Give the distributions that have such a component or command."""
     from benchdog.cli import COMMANDS
-    from benchdog.cli.foreign import commands
+    from benchdog.cli.plugin_commands import commands
     from benchdog.plugins import KINDS as COMPONENTS
     from benchdog.plugins.discovery import BUILTIN
 

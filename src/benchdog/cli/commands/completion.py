@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli.completing import words
+from benchdog.cli.completion.engine import words
 
 SCRIPTS = {"bash": "benchdog.bash", "zsh": "benchdog.zsh", "fish": "benchdog.fish", "powershell": "benchdog.ps1"}
 
@@ -26,7 +26,7 @@ def command(
 
     if shell not in SCRIPTS:
         raise BadUsage(f"There is no completion for {shell!r}.", nearest(shell, SCRIPTS))
-    script = Path(__file__).with_name("shells").joinpath(SCRIPTS[shell]).read_text(encoding="utf-8")
+    script = (Path(__file__).parents[1] / "completion" / "shells" / SCRIPTS[shell]).read_text(encoding="utf-8")
     written = _install(shell, script) if install else []
     if as_json:
         emit_json({"shell": shell, "script": script, "written": [str(path) for path in written]})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli import completing
+from benchdog.cli.completion import engine
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 from benchdog.system.machine import readable
 
@@ -26,7 +26,7 @@ One = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="A source, a .csv file, a folder of images or a recipe.",
-        autocompletion=completing.what,
+        autocompletion=engine.what,
     ),
 ]
 
@@ -143,7 +143,7 @@ def prune(
         typer.Argument(
             metavar="[SOURCE]",
             help="A source; else all of the cache.",
-            autocompletion=completing.components("source"),
+            autocompletion=engine.components("source"),
         ),
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
