@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchdog.api import BadUsage, Draws, Spec
-
-from .options import AffineOptions, CropOptions, FlipOptions
+from benchdog.builtin.augmentations.options import AffineOptions, CropOptions, FlipOptions
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
 AXES = {"horizontal": -1, "vertical": -2, "depth": -3}

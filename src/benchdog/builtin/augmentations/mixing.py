@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchdog.api import BadUsage, Draws, Spec
-
-from .options import MixUpOptions
+from benchdog.builtin.augmentations.options import MixUpOptions
 
 TRIES = 16
 """Pairs drawn until one gives a share; the chance that none does is below 0.0001."""

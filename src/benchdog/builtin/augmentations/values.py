@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import BadUsage, Draws, Field, Spec
-
-from .options import ColourOptions, CutOutOptions, NoiseOptions
+from benchdog.builtin.augmentations.options import ColourOptions, CutOutOptions, NoiseOptions
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
 PICTURES = ("image", "volume")

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .allocator import keep_freed_memory
-from .uncompiled import plain_step, spare_the_compiler
+from benchdog.builtin.backends.allocator import keep_freed_memory
+from benchdog.builtin.backends.uncompiled import plain_step, spare_the_compiler
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

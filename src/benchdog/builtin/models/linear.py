@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Spec
-
-from .fit import flat_outputs, flat_width
+from benchdog.builtin.models.fit import flat_outputs, flat_width
 
 
 class Flat(nn.Module):

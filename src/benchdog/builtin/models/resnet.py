@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Field, Spec
-
-from .fit import convolutions, flat_outputs, single_picture
-from .options import ResnetOptions
+from benchdog.builtin.models.fit import convolutions, flat_outputs, single_picture
+from benchdog.builtin.models.options import ResnetOptions
 
 SMALL = {"image": 64, "volume": 32}
 BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}

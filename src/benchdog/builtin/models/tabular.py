@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Spec
-
-from .fit import flat_outputs, misfit
-from .options import TabularOptions
+from benchdog.builtin.models.fit import flat_outputs, misfit
+from benchdog.builtin.models.options import TabularOptions
 
 WIDEST = 64
 """Values of the largest embedding."""

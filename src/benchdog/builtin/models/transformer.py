@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Spec
-
-from .attention import Block, Size, placed, size_of
-from .fit import flat_outputs, misfit
-from .options import TransformerOptions
+from benchdog.builtin.models.attention import Block, Size, placed, size_of
+from benchdog.builtin.models.fit import flat_outputs, misfit
+from benchdog.builtin.models.options import TransformerOptions
 
 SIZES: Final[Mapping[str, Size]] = {
     "nano": Size(64, 2, 2),

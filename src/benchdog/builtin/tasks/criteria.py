@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from benchdog.api import BadUsage, nearest
 from benchdog.builtin.named import arguments, named
-
-from .losses import PerClass, Summed, is_soft, smoothed, summed, weight_of
-from .weights import ClassWeights
+from benchdog.builtin.tasks.losses import PerClass, Summed, is_soft, smoothed, summed, weight_of
+from benchdog.builtin.tasks.weights import ClassWeights
 
 Prepare = Callable[[Tensor], Tensor]
 

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
-
-from .neighbours import NeighbourMeter
-from .options import EmbeddingOptions
+from benchdog.builtin.tasks.neighbours import NeighbourMeter
+from benchdog.builtin.tasks.options import EmbeddingOptions
 
 
 class Unit(nn.Module):

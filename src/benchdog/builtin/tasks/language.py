@@ -6,11 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec, spellings
-
-from .losses import CrossEntropy
-from .options import NextTokenOptions
-from .token_metrics import TokenMeter
-from .weights import ClassWeights
+from benchdog.builtin.tasks.losses import CrossEntropy
+from benchdog.builtin.tasks.options import NextTokenOptions
+from benchdog.builtin.tasks.token_metrics import TokenMeter
+from benchdog.builtin.tasks.weights import ClassWeights
 
 
 class NextToken:

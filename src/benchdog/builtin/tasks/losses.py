@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .weights import ClassWeights
+from benchdog.builtin.tasks.weights import ClassWeights
 
 Summed = tuple[Tensor, "float | Tensor"]
 NONE = -100

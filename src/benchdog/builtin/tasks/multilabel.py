@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
-
-from .label_metrics import LabelMeter
-from .losses import summed
-from .options import LabelsOptions
+from benchdog.builtin.tasks.label_metrics import LabelMeter
+from benchdog.builtin.tasks.losses import summed
+from benchdog.builtin.tasks.options import LabelsOptions
 
 
 class MultiLabel:

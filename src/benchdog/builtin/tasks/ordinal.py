@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
-
-from .losses import PerClass, Summed, is_soft, summed, weight_of
-from .options import OrdinalOptions
-from .ordering import ranks_of
-from .rank_metrics import RankMeter
-from .weights import ClassWeights
+from benchdog.builtin.tasks.losses import PerClass, Summed, is_soft, summed, weight_of
+from benchdog.builtin.tasks.options import OrdinalOptions
+from benchdog.builtin.tasks.ordering import ranks_of
+from benchdog.builtin.tasks.rank_metrics import RankMeter
+from benchdog.builtin.tasks.weights import ClassWeights
 
 
 class Levels(nn.Module):

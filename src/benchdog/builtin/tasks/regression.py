@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
-
-from .answers import target_names
-from .criteria import NUMBERS, Criterion, each
-from .losses import summed
-from .metrics import NumberMeter
-from .options import RegressionOptions
+from benchdog.builtin.tasks.answers import target_names
+from benchdog.builtin.tasks.criteria import NUMBERS, Criterion, each
+from benchdog.builtin.tasks.losses import summed
+from benchdog.builtin.tasks.metrics import NumberMeter
+from benchdog.builtin.tasks.options import RegressionOptions
 
 EACH: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
 """The own words for an error."""

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
-
-from .losses import ClassLoss, CrossEntropy, PerClass, focal_terms
-from .metrics import MaskMeter
-from .options import SegmentationOptions
-from .regions import Dice, DiceAndCrossEntropy
-from .weights import Balanced, ClassWeights
+from benchdog.builtin.tasks.losses import ClassLoss, CrossEntropy, PerClass, focal_terms
+from benchdog.builtin.tasks.metrics import MaskMeter
+from benchdog.builtin.tasks.options import SegmentationOptions
+from benchdog.builtin.tasks.regions import Dice, DiceAndCrossEntropy
+from benchdog.builtin.tasks.weights import Balanced, ClassWeights
 
 
 class Likeliest(nn.Module):

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import BadData, BadUsage, Spec, nearest
-
-from .options import Balance
+from benchdog.builtin.tasks.options import Balance
 
 
 class ClassWeights:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .options import Supervised as Options
+from benchdog.builtin.trainers.options import Supervised as Options
 
 
 class Plain:

@@ -13,8 +13,7 @@ from torch import nn
 from benchdog.api import BadUsage
 from benchdog.builtin.backends.uncompiled import plain_step, spare_the_compiler
 from benchdog.builtin.named import arguments, named
-
-from .options import Supervised as Options
+from benchdog.builtin.trainers.options import Supervised as Options
 
 TAKEN = ("lr", "weight_decay")
 """Arguments that are options of the trainer itself."""

@@ -13,8 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLR
 
 from benchdog.api import BadUsage
 from benchdog.builtin.named import arguments, named
-
-from .options import Supervised as Options
+from benchdog.builtin.trainers.options import Supervised as Options
 
 CURVES = ("constant", "linear", "cosine")
 OTHERS = {"one-cycle": OneCycleLR, "plateau": ReduceLROnPlateau}

@@ -10,8 +10,7 @@ from typing import Any
 from torch import nn
 
 from benchdog.api import BadUsage, nearest
-
-from .options import Supervised as Options
+from benchdog.builtin.trainers.options import Supervised as Options
 
 
 def fits(name: str, patterns: Iterable[str]) -> bool:

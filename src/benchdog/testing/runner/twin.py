@@ -1,4 +1,4 @@
-"""The second process of a check: builds components again and prints their digests (`-m benchdog.testing.runner.twin`).
+"""The second process of a check: builds components again, prints their digests (`-m benchdog.testing.runner.twin`).
 
 The first line on stdin says which plugin to load, each other one names a component with its options.
 """
