@@ -1,4 +1,4 @@
-"""Make src/benchdog/builtin/sources/digits.npz from scikit-learn's copy of the UCI optical digits."""
+"""Make src/benchdog/builtin/sources/images/digits.npz from scikit-learn's copy of the UCI optical digits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-TARGET = Path(__file__).parents[1] / "src" / "benchdog" / "builtin" / "sources" / "digits.npz"
+TARGET = Path(__file__).parents[1] / "src" / "benchdog" / "builtin" / "sources" / "images" / "digits.npz"
 
 if __name__ == "__main__":
     digits = load_digits()

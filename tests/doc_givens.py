@@ -160,7 +160,7 @@ def build(spec):
 
 def digit(place: Path) -> None:
     """One of the digits that come with Benchdog, as a picture."""
-    from benchdog.builtin.sources.digits import Digits, DigitsOptions
+    from benchdog.builtin.sources.images.digits import Digits, DigitsOptions
 
     place.write_bytes(Digits(DigitsOptions()).open()["test"].raw(0).fields["input"])
 

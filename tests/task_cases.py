@@ -11,9 +11,9 @@ from torch import Tensor
 
 from benchdog.api import Batch, Field, Spec, Target
 from benchdog.builtin.tasks.classification import Classification
-from benchdog.builtin.tasks.criteria import CODES, ROWS
 from benchdog.builtin.tasks.embedding import Embedding
 from benchdog.builtin.tasks.language import NextToken
+from benchdog.builtin.tasks.losses.named import CODES, ROWS
 from benchdog.builtin.tasks.multilabel import MultiLabel
 from benchdog.builtin.tasks.options import (
     ClassificationOptions,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchdog.api import BadData, BadUsage, NotAvailable, Spec, Target, encoder, pieces, spellings, words
-from benchdog.builtin.sources import pairs
 from benchdog.builtin.sources.options import TextOptions
-from benchdog.builtin.sources.text import Text
+from benchdog.builtin.sources.texts import byte_pairs
+from benchdog.builtin.sources.texts.text import Text
 from benchdog.data.decode.text import make_tokens
 
 HOLD = importlib.util.spec_from_file_location("hold", Path(__file__).parent / "builtin" / "conftest.py")
@@ -115,7 +115,7 @@ def test_characters_in_order(novel):
 
 @pytest.mark.parametrize("unit", ["byte", "bpe"])
 def test_bytes_and_byte_pairs(novel, unit, monkeypatch):
-    monkeypatch.setattr("benchdog.builtin.sources.text.learn", lambda texts, vocabulary: MERGES)
+    monkeypatch.setattr("benchdog.builtin.sources.texts.text.learn", lambda texts, vocabulary: MERGES)
     source = text(novel, unit=unit)
     spec = hold(source)
     assert spec.classes == (256 if unit == "byte" else 261)
@@ -238,19 +238,19 @@ def test_byte_pairs_are_learnt_from_the_training_split_alone(novel):
 
 
 def test_the_librarys_merges_become_codes():
-    assert pairs.as_codes([["t", "h"], ["th", "e"], "Ġ the", ["Ã", "©"]]) == [
+    assert byte_pairs.as_codes([["t", "h"], ["th", "e"], "Ġ the", ["Ã", "©"]]) == [
         [116, 104],
         [256, 101],
         [32, 257],
         [195, 169],
     ]
     # A second way to a token adds none.
-    assert pairs.as_codes([["a", "b"], ["ab", "c"], ["b", "c"], ["a", "bc"]]) == [[97, 98], [256, 99], [98, 99]]
-    assert sorted(set(pairs.signs())) == sorted(pairs.signs())
+    assert byte_pairs.as_codes([["a", "b"], ["ab", "c"], ["b", "c"], ["a", "bc"]]) == [[97, 98], [256, 99], [98, 99]]
+    assert sorted(set(byte_pairs.signs())) == sorted(byte_pairs.signs())
 
 
 def test_without_the_library_byte_pairs_are_not_available(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
     with pytest.raises(NotAvailable, match="not installed") as caught:
-        pairs.learn(["a text"], 300)
+        byte_pairs.learn(["a text"], 300)
     assert "pip install tokenizers" in caught.value.hint

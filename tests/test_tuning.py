@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from benchdog.builtin.trainers.freezing import Tuning
 from benchdog.builtin.trainers.options import Supervised as Options
-from benchdog.builtin.trainers.tuning import Tuning
 from benchdog.errors import Stopped
 from benchdog.model.layer_groups import stages
 from inside import run, same, stop_at

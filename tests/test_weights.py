@@ -9,10 +9,10 @@ import pytest
 
 from benchdog import notebook
 from benchdog.api import BadData, BadUsage, Field, Raw, Shard, Spec, Target
-from benchdog.builtin.sources.csv import Csv
-from benchdog.builtin.sources.image_folder import ImageFolder
+from benchdog.builtin.sources.images.folder import ImageFolder
 from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions, TextOptions
-from benchdog.builtin.sources.text import Text
+from benchdog.builtin.sources.table.csv import Csv
+from benchdog.builtin.sources.texts.text import Text
 from benchdog.runs.run import Run
 from benchdog.training.rank import staged
 from cut_cases import CUTS, Made, parts_of

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchdog.api import BadData, BadUsage, Spec
-from benchdog.builtin.sources.csv import Csv
 from benchdog.builtin.sources.options import CsvOptions
+from benchdog.builtin.sources.table.csv import Csv
 
 Check = Callable[..., Spec]
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"

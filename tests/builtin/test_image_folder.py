@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from benchdog.api import BadData, BadUsage, Spec
-from benchdog.builtin.sources import inspection
-from benchdog.builtin.sources.image_folder import ImageFolder
+from benchdog.builtin.sources.images import inspection
+from benchdog.builtin.sources.images.folder import ImageFolder
 from benchdog.builtin.sources.options import ImageFolderOptions
 
 Check = Callable[..., Spec]

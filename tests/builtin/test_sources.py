@@ -10,11 +10,11 @@ import pytest
 
 from benchdog.api import BadData, BadUsage, Spec
 from benchdog.builtin.sources import options as given
-from benchdog.builtin.sources.digits import Digits
-from benchdog.builtin.sources.division import divide
-from benchdog.builtin.sources.fashion_mnist import FILES, SYSTEM, FashionMnist
-from benchdog.builtin.sources.shapes import Shapes
-from benchdog.builtin.sources.wording import few, natural
+from benchdog.builtin.sources.images.digits import Digits
+from benchdog.builtin.sources.images.fashion_mnist import FILES, SYSTEM, FashionMnist
+from benchdog.builtin.sources.images.shapes import Shapes
+from benchdog.builtin.sources.messages import few, natural
+from benchdog.builtin.sources.splitting import divide
 
 Check = Callable[..., Spec]
 
@@ -97,7 +97,7 @@ def test_fashion_mnist_keeps_the_official_test_split(check: Check, fashion: Path
 
 
 def test_fashion_mnist_downloads_what_is_not_there(fashion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchdog.builtin.sources.fashion_mnist.SYSTEM", fashion / "nowhere")
+    monkeypatch.setattr("benchdog.builtin.sources.images.fashion_mnist.SYSTEM", fashion / "nowhere")
     asked: dict[str, str] = {}
 
     class Cache:

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from benchdog.api import BadUsage
-from benchdog.builtin.trainers.averages import Ema, Swa, make_average
-from benchdog.builtin.trainers.optimisers import make_limit, make_optimiser
+from benchdog.builtin.trainers.checkpointing import blocks
+from benchdog.builtin.trainers.optimizers import make_limit, make_optimiser
 from benchdog.builtin.trainers.options import Supervised as Options
-from benchdog.builtin.trainers.recomputing import blocks
 from benchdog.builtin.trainers.schedules import make_schedule
+from benchdog.builtin.trainers.weight_averaging import Ema, Swa, make_average
 from inside import run, same, weights
 
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--quiet", "--batch-size", 64]

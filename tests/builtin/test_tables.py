@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchdog.api import BadData, BadUsage
-from benchdog.builtin.sources.tables import is_missing, numbers, read
+from benchdog.builtin.sources.table.reader import is_missing, numbers, read
 
 
 def write(path: Path, lines: list[str], encoding: str = "utf-8") -> Path:

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from benchdog.api import BadData, BadUsage, Batch, Field, Spec, Target
-from benchdog.builtin.sources.csv import Csv
-from benchdog.builtin.sources.image_folder import ImageFolder
+from benchdog.builtin.sources.images.folder import ImageFolder
 from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions
+from benchdog.builtin.sources.table.csv import Csv
 from benchdog.builtin.tasks.options import SegmentationOptions
 from benchdog.builtin.tasks.segmentation import Segmentation
 from benchdog.data.dataset import check_codes

@@ -11,7 +11,8 @@ from sklearn import metrics as sk
 from sklearn.neighbors import NearestNeighbors
 
 from benchdog.api import Answer, Batch
-from benchdog.builtin.tasks import answers, metrics
+from benchdog.builtin.tasks import answers
+from benchdog.builtin.tasks.metrics import core
 from benchdog.builtin.tasks.options import EmbeddingOptions, LabelsOptions, OrdinalOptions
 from benchdog.builtin.tasks.ordinal import Ordinal
 from task_cases import CASES, IGNORED, MIXED, labels, ordinal, segmentation, spec_of
@@ -101,7 +102,7 @@ def test_label_metrics_are_scikit_learns(seed, n, k, coarse, rare):
 
 
 def test_above_the_limit_what_is_ranked_is_left_out(monkeypatch):
-    monkeypatch.setattr(metrics, "RANKED", 40)
+    monkeypatch.setattr(core, "RANKED", 40)
     case = labels()
     task = case.task()
     score, target = case.scores(12, 0), case.targets(12, 0)
@@ -174,12 +175,12 @@ def test_neighbours_are_exact(seed, n, k):
 
 
 def test_neighbours_in_chunks_are_those_of_the_whole(monkeypatch):
-    from benchdog.builtin.tasks import neighbours
+    from benchdog.builtin.tasks.metrics import retrieval
 
     case = MIXED["embedding"]
     score, target = case.scores(50, 0), case.targets(50, 0)
     whole = measure(case.make(), case.spec, score, target)
-    monkeypatch.setattr(neighbours, "ROWS", 7)
+    monkeypatch.setattr(retrieval, "ROWS", 7)
     pieces = measure(case.make(), case.spec, score, target)
     assert {k: v for k, v in pieces.items() if k != "loss"} == pytest.approx(
         {k: v for k, v in whole.items() if k != "loss"}

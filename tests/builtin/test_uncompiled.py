@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchdog.builtin.backends.uncompiled import plain_step
+from benchdog.builtin.backends.optimizer_import import plain_step
 
 OPTIMISERS = {
     name: cls

@@ -91,7 +91,7 @@ def of_numbers(width):
 
 
 def digits():
-    with np.load(ROOT / "src/benchdog/builtin/sources/digits.npz") as stored:
+    with np.load(ROOT / "src/benchdog/builtin/sources/images/digits.npz") as stored:
         x, y = stored["images"].reshape(-1, 1, 8, 8).astype(np.uint8), stored["labels"].astype(np.int64)
     spec = Spec(fields=(PICTURE,), target=Target(kind="class", classes=tuple("0123456789")))
     return Session(spec, Classification(), ((x[:1000],), y[:1000]), ((x[1000:],), y[1000:]))

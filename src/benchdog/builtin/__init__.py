@@ -25,21 +25,21 @@ def benchdog_sources() -> list[SourceInfo]:
         SourceInfo(
             name="digits",
             summary="1,797 hand-written digits, 8x8 pixels; comes with Benchdog.",
-            target=f"{here}.digits:Digits",
+            target=f"{here}.images.digits:Digits",
             options=f"{options}:DigitsOptions",
             defaults={"loop.epochs": 15, "loop.batch_size": 64},
         ),
         SourceInfo(
             name="fashion-mnist",
             summary="70,000 pictures of clothes, 28x28 pixels, 10 classes.",
-            target=f"{here}.fashion_mnist:FashionMnist",
+            target=f"{here}.images.fashion_mnist:FashionMnist",
             options=f"{options}:FashionMnistOptions",
             defaults={"loop.epochs": 5, "loop.batch_size": 128},
         ),
         SourceInfo(
             name="image-folder",
             summary="Your images: a folder per class, or a CSV of paths and labels.",
-            target=f"{here}.image_folder:ImageFolder",
+            target=f"{here}.images.folder:ImageFolder",
             options=f"{options}:ImageFolderOptions",
             named_by="path",
             defaults={"loop.epochs": 20, "loop.batch_size": 32},
@@ -47,7 +47,7 @@ def benchdog_sources() -> list[SourceInfo]:
         SourceInfo(
             name="csv",
             summary="Your table: numbers, categories and gaps are found by themselves.",
-            target=f"{here}.csv:Csv",
+            target=f"{here}.table.csv:Csv",
             options=f"{options}:CsvOptions",
             named_by="path",
             defaults={"loop.epochs": 50, "loop.batch_size": 64},
@@ -55,14 +55,14 @@ def benchdog_sources() -> list[SourceInfo]:
         SourceInfo(
             name="shapes",
             summary="Made-up images or volumes with masks: discs among squares.",
-            target=f"{here}.shapes:Shapes",
+            target=f"{here}.images.shapes:Shapes",
             options=f"{options}:ShapesOptions",
             defaults={"loop.epochs": 12, "loop.batch_size": 16},
         ),
         SourceInfo(
             name="text",
             summary="Your texts, to be gone on with, or each with a class or a number.",
-            target=f"{here}.text:Text",
+            target=f"{here}.texts.text:Text",
             options=f"{options}:TextOptions",
             named_by="path",
             defaults={"loop.epochs": 5, "loop.batch_size": 32},
@@ -267,13 +267,13 @@ def benchdog_backends() -> list[BackendInfo]:
         BackendInfo(
             name="cuda",
             summary="NVIDIA cards, and AMD's with a ROCm build of torch.",
-            target=f"{here}.accelerator:Cuda",
+            target=f"{here}.gpu:Cuda",
             options=f"{options}:Cuda",
         ),
         BackendInfo(
             name="mps",
             summary="Apple's graphics processor.",
-            target=f"{here}.accelerator:Mps",
+            target=f"{here}.gpu:Mps",
             options=f"{options}:Mps",
         ),
     ]

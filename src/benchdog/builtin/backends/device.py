@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.builtin.backends.allocator import keep_freed_memory
-from benchdog.builtin.backends.uncompiled import plain_step, spare_the_compiler
+from benchdog.builtin.backends.optimizer_import import plain_step, spare_the_compiler
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -7,9 +7,9 @@ from math import prod
 from torch import Tensor, nn
 
 from benchdog.api import Field, Spec
-from benchdog.builtin.models.fit import convolutions, flat_outputs, positive, single_picture
-from benchdog.builtin.models.norms import normalisation
+from benchdog.builtin.models.normalization import normalisation
 from benchdog.builtin.models.options import CnnOptions
+from benchdog.builtin.models.spec_checks import convolutions, flat_outputs, positive, single_picture
 
 SMALL = 8
 """Halving goes on until no axis is longer."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchdog.api import Spec
-from benchdog.builtin.models.fit import flat_outputs, single_picture
 from benchdog.builtin.models.options import EfficientNetOptions
+from benchdog.builtin.models.spec_checks import flat_outputs, single_picture
 
 STAGES = (  # blocks, kernel, stride of the first, expansion, channels
     (1, 3, 1, 1, 16),

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Spec
-from benchdog.builtin.models.attention import Block, Size, placed, size_of
-from benchdog.builtin.models.fit import misfit, shape
 from benchdog.builtin.models.options import GptOptions
+from benchdog.builtin.models.spec_checks import misfit, shape
+from benchdog.builtin.models.transformer_blocks import Block, Size, placed, size_of
 
 SIZES: Final[Mapping[str, Size]] = {
     "nano": Size(128, 3, 4),

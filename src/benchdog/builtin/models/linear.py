@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Spec
-from benchdog.builtin.models.fit import flat_outputs, flat_width
+from benchdog.builtin.models.spec_checks import flat_outputs, flat_width
 
 
 class Flat(nn.Module):

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchdog.api import BadData, BadUsage, NotAvailable, Preprocess, Spec
-from benchdog.builtin.models.fit import flat_outputs, misfit
 from benchdog.builtin.models.imagenet import installed
 from benchdog.builtin.models.options import MiniLMOptions
+from benchdog.builtin.models.spec_checks import flat_outputs, misfit
 
 WORDS, POSITIONS, KINDS = 30_522, 512, 2
 WIDTH, LAYERS, HEADS, INNER = 384, 6, 12, 1536

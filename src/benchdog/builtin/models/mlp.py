@@ -7,9 +7,9 @@ from itertools import pairwise
 from torch import nn
 
 from benchdog.api import Spec
-from benchdog.builtin.models.fit import flat_outputs, flat_width, positive
 from benchdog.builtin.models.linear import Flat
 from benchdog.builtin.models.options import MlpOptions
+from benchdog.builtin.models.spec_checks import flat_outputs, flat_width, positive
 
 
 def build(spec: Spec, options: MlpOptions) -> nn.Module:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Field, Spec
-from benchdog.builtin.models.fit import convolutions, flat_outputs, single_picture
 from benchdog.builtin.models.options import ResnetOptions
+from benchdog.builtin.models.spec_checks import convolutions, flat_outputs, single_picture
 
 SMALL = {"image": 64, "volume": 32}
 BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Spec
-from benchdog.builtin.models.fit import flat_outputs, misfit
 from benchdog.builtin.models.options import TabularOptions
+from benchdog.builtin.models.spec_checks import flat_outputs, misfit
 
 WIDEST = 64
 """Values of the largest embedding."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Spec
-from benchdog.builtin.models.attention import Block, Size, placed, size_of
-from benchdog.builtin.models.fit import flat_outputs, misfit
 from benchdog.builtin.models.options import TransformerOptions
+from benchdog.builtin.models.spec_checks import flat_outputs, misfit
+from benchdog.builtin.models.transformer_blocks import Block, Size, placed, size_of
 
 SIZES: Final[Mapping[str, Size]] = {
     "nano": Size(64, 2, 2),

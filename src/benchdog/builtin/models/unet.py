@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Field, Spec
-from benchdog.builtin.models.fit import convolutions, shape, single_picture
-from benchdog.builtin.models.norms import normalisation
+from benchdog.builtin.models.normalization import normalisation
 from benchdog.builtin.models.options import UnetOptions
+from benchdog.builtin.models.spec_checks import convolutions, shape, single_picture
 
 
 def levels_for(field: Field) -> int:

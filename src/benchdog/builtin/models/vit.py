@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Field, Spec
-from benchdog.builtin.models.attention import Block, Size, placed, size_of
-from benchdog.builtin.models.fit import flat_outputs, misfit, single_picture
 from benchdog.builtin.models.options import VitOptions
+from benchdog.builtin.models.spec_checks import flat_outputs, misfit, single_picture
+from benchdog.builtin.models.transformer_blocks import Block, Size, placed, size_of
 
 SIZES: Final[Mapping[str, Size]] = {
     "nano": Size(64, 3, 2),

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Answer, Call, Failed, Spec, spellings
+from benchdog.builtin.tasks.class_order import ranks_of
 from benchdog.builtin.tasks.options import EmbeddingOptions, LabelsOptions, NextTokenOptions, OrdinalOptions
-from benchdog.builtin.tasks.ordering import ranks_of
 
 FEW = 20
 """With more classes than this, only the likeliest are listed."""

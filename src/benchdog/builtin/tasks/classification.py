@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
-from benchdog.builtin.tasks.criteria import CODES, ROWS, Criterion, NamedLoss
-from benchdog.builtin.tasks.losses import ClassLoss, CrossEntropy, PerClass, focal_terms
-from benchdog.builtin.tasks.metrics import ClassMeter
+from benchdog.builtin.tasks.losses.class_weights import Balanced, ClassWeights
+from benchdog.builtin.tasks.losses.classes import ClassLoss, CrossEntropy, PerClass, focal_terms
+from benchdog.builtin.tasks.losses.named import CODES, ROWS, Criterion, NamedLoss
+from benchdog.builtin.tasks.metrics.core import ClassMeter
 from benchdog.builtin.tasks.options import ClassificationOptions
-from benchdog.builtin.tasks.weights import Balanced, ClassWeights
 
 
 class Classification(Balanced):

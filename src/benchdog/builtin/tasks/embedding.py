@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
-from benchdog.builtin.tasks.neighbours import NeighbourMeter
+from benchdog.builtin.tasks.metrics.retrieval import NeighbourMeter
 from benchdog.builtin.tasks.options import EmbeddingOptions
 
 

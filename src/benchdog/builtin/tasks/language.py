@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec, spellings
-from benchdog.builtin.tasks.losses import CrossEntropy
+from benchdog.builtin.tasks.losses.class_weights import ClassWeights
+from benchdog.builtin.tasks.losses.classes import CrossEntropy
+from benchdog.builtin.tasks.metrics.tokens import TokenMeter
 from benchdog.builtin.tasks.options import NextTokenOptions
-from benchdog.builtin.tasks.token_metrics import TokenMeter
-from benchdog.builtin.tasks.weights import ClassWeights
 
 
 class NextToken:

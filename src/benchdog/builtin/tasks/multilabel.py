@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
-from benchdog.builtin.tasks.label_metrics import LabelMeter
-from benchdog.builtin.tasks.losses import summed
+from benchdog.builtin.tasks.losses.classes import summed
+from benchdog.builtin.tasks.metrics.multilabel import LabelMeter
 from benchdog.builtin.tasks.options import LabelsOptions
 
 

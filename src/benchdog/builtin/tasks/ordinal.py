@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
-from benchdog.builtin.tasks.losses import PerClass, Summed, is_soft, summed, weight_of
+from benchdog.builtin.tasks.class_order import ranks_of
+from benchdog.builtin.tasks.losses.class_weights import ClassWeights
+from benchdog.builtin.tasks.losses.classes import PerClass, Summed, is_soft, summed, weight_of
+from benchdog.builtin.tasks.metrics.ordinal import RankMeter
 from benchdog.builtin.tasks.options import OrdinalOptions
-from benchdog.builtin.tasks.ordering import ranks_of
-from benchdog.builtin.tasks.rank_metrics import RankMeter
-from benchdog.builtin.tasks.weights import ClassWeights
 
 
 class Levels(nn.Module):

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
 from benchdog.builtin.tasks.answers import target_names
-from benchdog.builtin.tasks.criteria import NUMBERS, Criterion, each
-from benchdog.builtin.tasks.losses import summed
-from benchdog.builtin.tasks.metrics import NumberMeter
+from benchdog.builtin.tasks.losses.classes import summed
+from benchdog.builtin.tasks.losses.named import NUMBERS, Criterion, each
+from benchdog.builtin.tasks.metrics.core import NumberMeter
 from benchdog.builtin.tasks.options import RegressionOptions
 
 EACH: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Batch, Meter, Spec
-from benchdog.builtin.tasks.losses import ClassLoss, CrossEntropy, PerClass, focal_terms
-from benchdog.builtin.tasks.metrics import MaskMeter
+from benchdog.builtin.tasks.losses.class_weights import Balanced, ClassWeights
+from benchdog.builtin.tasks.losses.classes import ClassLoss, CrossEntropy, PerClass, focal_terms
+from benchdog.builtin.tasks.losses.dice import Dice, DiceAndCrossEntropy
+from benchdog.builtin.tasks.metrics.core import MaskMeter
 from benchdog.builtin.tasks.options import SegmentationOptions
-from benchdog.builtin.tasks.regions import Dice, DiceAndCrossEntropy
-from benchdog.builtin.tasks.weights import Balanced, ClassWeights
 
 
 class Likeliest(nn.Module):

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from benchdog.api import BadUsage, nearest
+from benchdog.builtin.trainers.freezing import fits
 from benchdog.builtin.trainers.options import Supervised as Options
-from benchdog.builtin.trainers.tuning import fits
 
 
 class Correction(nn.Module):

@@ -12,7 +12,7 @@ from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from benchdog.api import BadUsage
-from benchdog.builtin.named import arguments, named
+from benchdog.builtin.class_references import arguments, named
 from benchdog.builtin.trainers.options import Supervised as Options
 
 CURVES = ("constant", "linear", "cosine")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import nn
 
 from benchdog.api import Session, Trial
-from benchdog.builtin.trainers.averages import make_average
+from benchdog.builtin.trainers.checkpointing import recomputing
 from benchdog.builtin.trainers.compiling import compiled
+from benchdog.builtin.trainers.freezing import Tuning
 from benchdog.builtin.trainers.lora import Lora
-from benchdog.builtin.trainers.optimisers import make_limit, make_optimiser, try_optimiser
+from benchdog.builtin.trainers.optimizers import make_limit, make_optimiser, try_optimiser
 from benchdog.builtin.trainers.options import Supervised as Options
-from benchdog.builtin.trainers.recomputing import recomputing
 from benchdog.builtin.trainers.schedules import make_schedule, tried
-from benchdog.builtin.trainers.tuning import Tuning
+from benchdog.builtin.trainers.weight_averaging import make_average
 
 
 class Supervised:

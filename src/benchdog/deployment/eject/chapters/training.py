@@ -102,7 +102,7 @@ class Training:
         lines += [self._head(), indented(self._step(), 4)]
         monitor, better = self.parts.task.monitor, self.parts.task.better
         if self.options.average == "swa":
-            from benchdog.builtin.trainers.averages import swa_start
+            from benchdog.builtin.trainers.weight_averaging import swa_start
 
             start = swa_start(self.options, self.loop.epochs)
             lines.append(f"follow(average, model, 1 / max(1, epoch + 1 - {start}))")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Field, Raw, Spec, Target
-from benchdog.builtin.sources.arrays import png
+from benchdog.builtin.sources.images.arrays import png
 from benchdog.builtin.sources.options import ShapesOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import Batch
-from benchdog.builtin.tasks.metrics import Loss, Sums, by_class, count_answers, ratio, square
+from benchdog.builtin.tasks.metrics.core import Loss, Sums, by_class, count_answers, ratio, square
 
 
 class RankMeter(Sums):

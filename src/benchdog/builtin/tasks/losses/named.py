@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, nearest
-from benchdog.builtin.named import arguments, named
-from benchdog.builtin.tasks.losses import PerClass, Summed, is_soft, smoothed, summed, weight_of
-from benchdog.builtin.tasks.weights import ClassWeights
+from benchdog.builtin.class_references import arguments, named
+from benchdog.builtin.tasks.losses.class_weights import ClassWeights
+from benchdog.builtin.tasks.losses.classes import PerClass, Summed, is_soft, smoothed, summed, weight_of
 
 Prepare = Callable[[Tensor], Tensor]
 

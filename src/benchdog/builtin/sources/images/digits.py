@@ -7,9 +7,9 @@ from importlib.resources import files
 import numpy as np
 
 from benchdog.api import Field, Spec, Target
-from benchdog.builtin.sources.arrays import ImageSplit
-from benchdog.builtin.sources.division import divide
+from benchdog.builtin.sources.images.arrays import ImageSplit
 from benchdog.builtin.sources.options import DigitsOptions
+from benchdog.builtin.sources.splitting import divide
 
 
 class Digits:
@@ -26,7 +26,7 @@ class Digits:
     def open(self) -> dict[str, ImageSplit]:
         """Load all of it; the 17 grey levels are spread over 0 to 255."""
         with (
-            files("benchdog.builtin.sources").joinpath("digits.npz").open("rb") as file,
+            files("benchdog.builtin.sources.images").joinpath("digits.npz").open("rb") as file,
             np.load(file, allow_pickle=False) as stored,
         ):
             images, labels = stored["images"], stored["labels"].astype(np.int64)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage, Target
+from benchdog.builtin.sources.messages import few, natural
 from benchdog.builtin.sources.options import CsvOptions
-from benchdog.builtin.sources.tables import (
+from benchdog.builtin.sources.table.reader import (
     ABSENT,
     MISSING,
     MOST,
@@ -24,7 +25,6 @@ from benchdog.builtin.sources.tables import (
     numbers,
     strays,
 )
-from benchdog.builtin.sources.wording import few, natural
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST_INTEGERS = 20

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage, Cache, Field, Spec, Target
-from benchdog.builtin.sources.arrays import ImageSplit
-from benchdog.builtin.sources.division import divide
+from benchdog.builtin.sources.images.arrays import ImageSplit
 from benchdog.builtin.sources.options import FashionMnistOptions
+from benchdog.builtin.sources.splitting import divide
 
 HOST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 FILES = {

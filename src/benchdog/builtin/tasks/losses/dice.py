@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchdog.builtin.tasks.losses import NONE, Summed, known_codes
-from benchdog.builtin.tasks.weights import ClassWeights
+from benchdog.builtin.tasks.losses.class_weights import ClassWeights
+from benchdog.builtin.tasks.losses.classes import NONE, Summed, known_codes
 
 SMOOTH = 1.0
 """Pixels added to both sides of the ratio: a class that is neither there nor answered then costs nothing."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchdog.api import BadData, BadUsage
-from benchdog.builtin.sources.wording import few, read_text
+from benchdog.builtin.sources.messages import few, read_text
 
 ABSENT: Final = ("", "na", "n/a", "nan", "null", "?")
 """What stands for an absent value, in any case of letters, wherever it is."""

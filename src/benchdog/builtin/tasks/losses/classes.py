@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchdog.builtin.tasks.weights import ClassWeights
+from benchdog.builtin.tasks.losses.class_weights import ClassWeights
 
 Summed = tuple[Tensor, "float | Tensor"]
 NONE = -100

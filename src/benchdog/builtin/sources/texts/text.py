@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage, Field, Op, Preprocess, Raw, Spec, Target, encoder, words
-from benchdog.builtin.sources import texts as finding
-from benchdog.builtin.sources.division import SPLITS, divide
+from benchdog.builtin.sources.messages import read_text
 from benchdog.builtin.sources.options import TextOptions
-from benchdog.builtin.sources.pairs import learn
-from benchdog.builtin.sources.weights import beside
-from benchdog.builtin.sources.wording import read_text
+from benchdog.builtin.sources.splitting import SPLITS, divide
+from benchdog.builtin.sources.table.weights import beside
+from benchdog.builtin.sources.texts import files as finding
+from benchdog.builtin.sources.texts.byte_pairs import learn
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BLOCKS = 50

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import Batch
-from benchdog.builtin.tasks.metrics import Kept, Loss, area, by_class, ratio, wide
+from benchdog.builtin.tasks.metrics.core import Kept, Loss, area, by_class, ratio, wide
 
 HALF = 0.0
 """The score of a probability of one half: from there on a label is counted as answered."""

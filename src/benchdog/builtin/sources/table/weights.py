@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage
-from benchdog.builtin.sources.tables import Table, is_missing, is_number
-from benchdog.builtin.sources.wording import few
+from benchdog.builtin.sources.messages import few
+from benchdog.builtin.sources.table.reader import Table, is_missing, is_number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = np.ndarray[Any, np.dtype[np.float32]]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import Batch
-from benchdog.builtin.tasks.metrics import Loss, Sums, wide
+from benchdog.builtin.tasks.metrics.core import Loss, Sums, wide
 
 
 class TokenMeter(Sums):

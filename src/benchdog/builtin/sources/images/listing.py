@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, Target
-from benchdog.builtin.sources.tables import read
-from benchdog.builtin.sources.weights import check_apart, weights_of, without_weightless
-from benchdog.builtin.sources.wording import existing, few
+from benchdog.builtin.sources.messages import existing, few
+from benchdog.builtin.sources.table.reader import read
+from benchdog.builtin.sources.table.weights import check_apart, weights_of, without_weightless
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

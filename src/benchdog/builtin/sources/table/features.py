@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchdog.api import Column
-from benchdog.builtin.sources.tables import (
+from benchdog.builtin.sources.table.reader import (
     MOST,
     Numbers,
     Table,

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from statistics import median
 
 from benchdog.api import BadData, BadUsage, Cache, Field, Preprocess, Raw, Spec, Target
-from benchdog.builtin.sources.division import SPLITS, divide, seen
-from benchdog.builtin.sources.inspection import Finding, inspect
-from benchdog.builtin.sources.listing import Picture, listed, rarest, target_of, targets_of
+from benchdog.builtin.sources.images.inspection import Finding, inspect
+from benchdog.builtin.sources.images.listing import Picture, listed, rarest, target_of, targets_of
+from benchdog.builtin.sources.messages import existing, few, natural
 from benchdog.builtin.sources.options import ImageFolderOptions
-from benchdog.builtin.sources.wording import existing, few, natural
+from benchdog.builtin.sources.splitting import SPLITS, divide, seen
 
 ENDINGS = (
     ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Raw, Spec
-from benchdog.builtin.sources.division import SPLITS, divide, seen
-from benchdog.builtin.sources.features import Features, choose, leaks
+from benchdog.builtin.sources.messages import existing, meant
 from benchdog.builtin.sources.options import CsvOptions
-from benchdog.builtin.sources.tables import (
+from benchdog.builtin.sources.splitting import SPLITS, divide, seen
+from benchdog.builtin.sources.table.features import Features, choose, leaks
+from benchdog.builtin.sources.table.reader import (
     MISSING,
     Table,
     is_missing,
@@ -22,9 +23,8 @@ from benchdog.builtin.sources.tables import (
     same_cells,
     times,
 )
-from benchdog.builtin.sources.targets import Answers, read_targets, with_targets
-from benchdog.builtin.sources.weights import Weights, beside, check_apart, weights_of, without_weightless
-from benchdog.builtin.sources.wording import existing, meant
+from benchdog.builtin.sources.table.targets import Answers, read_targets, with_targets
+from benchdog.builtin.sources.table.weights import Weights, beside, check_apart, weights_of, without_weightless
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

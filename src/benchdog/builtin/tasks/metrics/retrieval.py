@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchdog.api import Batch
-from benchdog.builtin.tasks.metrics import Loss
+from benchdog.builtin.tasks.metrics.core import Loss
 
 ROWS = 256
 """Samples whose neighbours are found at once, and over which the loss is taken."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage
+from benchdog.builtin.sources.messages import existing, few, meant, natural, read_text
 from benchdog.builtin.sources.options import TextOptions
-from benchdog.builtin.sources.tables import Table, is_missing, numbers, read
-from benchdog.builtin.sources.weights import Weights, check_apart, weights_of, without_weightless
-from benchdog.builtin.sources.wording import existing, few, meant, natural, read_text
+from benchdog.builtin.sources.table.reader import Table, is_missing, numbers, read
+from benchdog.builtin.sources.table.weights import Weights, check_apart, weights_of, without_weightless
 
 TABLES = (".csv", ".tsv")
 MOST_CLASSES = 1000

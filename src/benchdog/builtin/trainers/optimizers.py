@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from benchdog.api import BadUsage
-from benchdog.builtin.backends.uncompiled import plain_step, spare_the_compiler
-from benchdog.builtin.named import arguments, named
+from benchdog.builtin.backends.optimizer_import import plain_step, spare_the_compiler
+from benchdog.builtin.class_references import arguments, named
 from benchdog.builtin.trainers.options import Supervised as Options
 
 TAKEN = ("lr", "weight_decay")
