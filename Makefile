@@ -53,7 +53,7 @@ $(VENV)/snakemake/.ready: $(VENV)/.ready
 	@$(PY) -c "import pathlib; pathlib.Path('$@').touch()"
 
 conda: env
-	$(PY) -m pytest -q -s -m slow tests/test_conda.py
+	$(PY) -m pytest -q -s -m slow tests/packaging/test_conda.py
 
 docs: export NO_MKDOCS_2_WARNING := 1
 docs: env

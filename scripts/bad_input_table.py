@@ -1,4 +1,4 @@
-"""Make every mistake of tests/bad_input.py and print docs/errors.md.
+"""Make every mistake of tests/support/bad_input.py and print docs/errors.md.
 
 python scripts/bad_input_table.py > docs/errors.md
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from bad_input import CASES, Case, carry_out
+from support.bad_input import CASES, Case, carry_out
 
 HEAD = """\
 # Errors

@@ -4,7 +4,7 @@
     python scripts/doc_commands.py --write PAGE ...     run them, and put the real output into the pages
     python scripts/doc_commands.py --list               say which blocks are run and which aren't, and why
 
-The comments that pages hold for it: tests/doc_pages.py.
+The comments that pages hold for it: tests/support/docs/pages.py.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from doc_pages import ROOT, blocks, pages, shortened
-from doc_reader import Done, read
+from support.docs.pages import ROOT, blocks, pages, shortened
+from support.docs.reader import Done, read
 
 
 def written(page: Path, done: list[Done]) -> str:

@@ -20,9 +20,9 @@ PAGE = ROOT / "docs" / "plugins" / "conformance.md"
 BEGIN, END = "<!-- planted: begin -->", "<!-- planted: end -->"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from testing.loading import BESIDE, COMMANDS, FILES  # noqa: E402
-from testing.planted_table import FAULTS  # noqa: E402
-from testing.rows import row  # noqa: E402
+from support.planted.loading import BESIDE, COMMANDS, FILES  # noqa: E402
+from support.planted.planted_table import FAULTS  # noqa: E402
+from support.planted.rows import row  # noqa: E402
 
 
 def check(target: str, site: Path, *more: str, path: str = "") -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def rows(site: Path) -> list[str]:
         found = check(f"benchdog-{name}", site, "--only", wanted)
         lines.append(row(name, next(r for r in found if r["state"] == "fault")))
     distribution(site, "benchdog-planted", "[benchdog]\nplanted = planted\nsound = planted.sound\n")
-    found = check("benchdog-planted", site, path=str(ROOT / "tests" / "testing"))
+    found = check("benchdog-planted", site, path=str(ROOT / "tests" / "support" / "planted"))
     by = {(r["kind"], r["name"], r["check"]): r for r in found}
     return lines + [row(name, by[kind, name, wanted]) for kind, name, wanted, _ in FAULTS]
 

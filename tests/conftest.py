@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import published_schemas
+from support.command import Bench, Result, run_bench
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background; children would inherit it
     with suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command printed and how it ended."""
-
-    out: str
-    err: str
-    code: int
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        """Give the JSON lines of `train --json`: events, the result last."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Bench = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -71,28 +46,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session", autouse=True)
 def _at_home(home: Path) -> None:
     """Keep every test away from the user's own files."""
-
-
-def run_bench(
-    *args: object, cwd: Path, env: dict[str, str] | None = None, code: int | None = 0, stdin: str = ""
-) -> Result:
-    """Run `benchdog ...` in a subprocess; `code` is the exit code that it must have, None for any."""
-    full = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:benchdog", **(env or {})}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchdog", *map(str, args)],
-        cwd=cwd,
-        env=full,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-    result = Result(done.stdout, done.stderr, done.returncode)
-    assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
-    assert "Traceback" not in result.err, result.err
-    published_schemas.check(args, result.out)
-    return result
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from torch import nn
 
 import benchdog
 from benchdog.api import BadUsage, Field, Raw, Spec, Target
-from inside import Live, same
-from inside import run as command
-from local_sources import write
+from support.in_process import Live, same
+from support.in_process import run as command
+from support.local_sources import write
 
 
 class Plain(nn.Module):

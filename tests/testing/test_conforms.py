@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from inside import run
+from support.in_process import run
 
 PLUGIN = """
 import random

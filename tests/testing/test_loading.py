@@ -5,9 +5,9 @@ from inspect import signature
 import pytest
 
 from benchdog.plugins import hookspecs
-from inside import run
-from testing.loading import BESIDE, COMMANDS, FILES
-from testing.rows import documented
+from support.in_process import run
+from support.planted.loading import BESIDE, COMMANDS, FILES
+from support.planted.rows import documented
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from inside import run
+from support.in_process import run
 
-NAMES = Path(__file__).parents[1] / "names"
+NAMES = Path(__file__).parents[1] / "support" / "names"
 PACKAGES = sorted(
     {
         dist.name.lower()

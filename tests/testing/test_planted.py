@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from conftest import run_bench
-from testing.planted_table import FAULTS
-from testing.rows import documented
+from support.command import run_bench
+from support.planted.planted_table import FAULTS
+from support.planted.rows import documented
 
-HERE = Path(__file__).parent
+PLANTED = Path(__file__).parents[1] / "support" / "planted"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory, home: Path) -> dict[str, A
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: benchdog-planted\nVersion: 1.0\nSummary: A test.\n")
     (info / "entry_points.txt").write_text("[benchdog]\nplanted = planted\nsound = planted.sound\n")
-    env = {"PYTHONPATH": os.pathsep.join([str(site), str(HERE)])}
+    env = {"PYTHONPATH": os.pathsep.join([str(site), str(PLANTED)])}
     done = run_bench("plugins", "check", "benchdog-planted", "--json", cwd=site, env=env, code=4)
     document: dict[str, Any] = json.loads(done.out)
     return document

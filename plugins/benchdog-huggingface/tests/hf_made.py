@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = Path(__file__).parents[3] / "tests" / "names"
+NAMES = Path(__file__).parents[3] / "tests" / "support" / "names"
 """Put on the path, it defines operators that torchvision asks for where it was built for another torch."""
 WORDS = {
     "sea": ("wave", "ship", "sail", "harbour", "tide", "anchor"),

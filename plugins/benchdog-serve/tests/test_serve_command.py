@@ -48,7 +48,7 @@ def test_answers_are_those_of_the_artifact(server, opened):
 
 
 def test_the_line_keeps_to_its_schema(server):
-    from published_schemas import keeps_to
+    from support.json_schemas import keeps_to
 
     keeps_to("serve", server.told)
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 from serve_doubles import Server, run
 
-from chromium_page import CHROMIUM, Browser
+from support.chromium_page import CHROMIUM, Browser
 
 pytestmark = [
     pytest.mark.slow,

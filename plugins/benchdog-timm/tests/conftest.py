@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-NAMES = Path(__file__).parents[3] / "tests" / "names"
+NAMES = Path(__file__).parents[3] / "tests" / "support" / "names"
 """Put on the path, it defines the operators that torchvision's Python code asks for, before that is imported."""
 sys.path.insert(0, str(NAMES))
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchdog.testing import conforms
 
-NAMES = Path(__file__).parents[3] / "tests" / "names"
+NAMES = Path(__file__).parents[3] / "tests" / "support" / "names"
 pytestmark = pytest.mark.slow
 
 test_a_convolutional_net = conforms("model", "timm", options={"net": "test_resnet"})

@@ -17,7 +17,7 @@ from typer.main import get_command
 from benchdog import __version__
 from benchdog.cli import local_commands as local
 from benchdog.cli.command import usual
-from benchdog.cli.plugin_commands import commands, refuse
+from benchdog.cli.plugin_commands import installed_commands, refuse
 from benchdog.errors import BenchdogError, Failed, Stopped, nearest
 from benchdog.system.signals import heeded
 
@@ -73,7 +73,7 @@ class Root(TyperGroup):
     @cached_property
     def foreign(self) -> dict[str, tuple[str, str, str]]:
         """The commands of plugins, looked for once."""
-        return commands()
+        return installed_commands()
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Give the names, Benchdog's own first."""

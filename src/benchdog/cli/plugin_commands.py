@@ -14,7 +14,7 @@ from benchdog.plugins.allowed import allows
 GROUP = "benchdog.commands"
 
 
-def commands() -> dict[str, tuple[str, str, str]]:
+def installed_commands() -> dict[str, tuple[str, str, str]]:
     """Find the commands of plugins: {name: (target, distribution, summary)}; none is imported."""
     found: dict[str, tuple[str, str, str]] = {}
     for folder in _metadata_folders():

@@ -16,7 +16,7 @@ PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "benchdog-sklearn": (("trainer", "scikit-learn"),),
     "benchdog-timm": (("model", "timm"),),
 }
-"""Components and commands by package, as (kind, name); tests/test_companions.py compares them with the packages."""
+"""Components and commands by package, as (kind, name); a test compares them with the packages."""
 
 
 def absent(kind: str, name: str) -> str:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchdog.cli import COMMANDS, Root
-from benchdog.cli.plugin_commands import commands
+from benchdog.cli.plugin_commands import installed_commands
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
 from benchdog.testing.checks import imports
@@ -58,7 +58,7 @@ def own_name(trial: Trial) -> str:
             f"The command {trial.name!r} has the name of Benchdog's own, which stays what it is.",
             f"Give it another one: {trial.place}.",
         )
-    target, dist, _ = commands().get(trial.name, ("", "", ""))
+    target, dist, _ = installed_commands().get(trial.name, ("", "", ""))
     if target and target != trial.target:
         raise Fault(
             f"The command {trial.name!r} is {dist}'s as well, and that one is run.",
@@ -92,7 +92,11 @@ def help(trial: Trial) -> str:
             command.main(["--help"], prog_name=f"benchdog {trial.name}", standalone_mode=False)
     except Exception as error:
         raise Fault(f"`benchdog {trial.name} --help` raises {said(error)}.", "Mend it.", raised(error)) from error
-    if not trial.file and trial.name not in COMMANDS and not commands().get(trial.name, ("", "", "-"))[2].strip():
+    if (
+        not trial.file
+        and trial.name not in COMMANDS
+        and not installed_commands().get(trial.name, ("", "", "-"))[2].strip()
+    ):
         raise Fault(
             f"Nothing stands beside {trial.name!r} in `benchdog --help`.",
             "Give the package a description: description = '...' in pyproject.toml.",

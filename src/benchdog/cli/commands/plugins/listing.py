@@ -64,10 +64,10 @@ def _short(dist: str) -> str:
 
 def _commands() -> dict[str, dict[str, str]]:
     """List the commands that packages offer and their targets, by package; none is imported."""
-    from benchdog.cli.plugin_commands import commands
+    from benchdog.cli.plugin_commands import installed_commands
 
     found: dict[str, dict[str, str]] = {}
-    for name, (target, dist, _) in sorted(commands().items()):
+    for name, (target, dist, _) in sorted(installed_commands().items()):
         found.setdefault(dist, {})[name] = target
     return found
 

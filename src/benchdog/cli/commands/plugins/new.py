@@ -85,12 +85,12 @@ def _refuse_taken(kind: str, name: str, plugins: Plugins, packaged: bool) -> Non
 def _owners(kind: str, name: str, plugins: Plugins) -> set[str]:
     """Give the distributions that have such a component or command."""
     from benchdog.cli import COMMANDS
-    from benchdog.cli.plugin_commands import commands
+    from benchdog.cli.plugin_commands import installed_commands
     from benchdog.plugins import KINDS as COMPONENTS
     from benchdog.plugins.discovery import BUILTIN
 
     if kind == "command":
-        others = commands()
+        others = installed_commands()
         return {BUILTIN} if name in COMMANDS else {others[name][1]} if name in others else set()
     offers = plugins.all(kind).values() if kind in COMPONENTS else ()
     return {found.dist for found in offers if found.info.name == name}

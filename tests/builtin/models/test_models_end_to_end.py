@@ -1,0 +1,173 @@
+"""The newer models as a user meets them: trained, planned and exported from the command line."""
+
+import csv
+import importlib.util
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchdog.api import Raw
+from benchdog.model.load import open_model
+from benchdog.plugins import Plugins
+from support.in_process import run, same, weights
+
+UNET = ["--model", "unet", "--set", "model.width=4", "--set", "source.count=40", "--set", "source.size=16", "--quiet"]
+
+
+TWO = """
+from torch import nn
+
+class Two(nn.Module):
+    def __init__(self, aside: bool = True):
+        super().__init__()
+        self.aside, self.flat = aside, nn.Flatten()
+        self.first, self.second = nn.Linear(64, 10), nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = self.flat(x)
+        score = self.first(x)
+        return {"score": score, "auxiliary": [(0.5, self.second(x))]} if self.aside else {"score": score}
+"""
+SGD = """
+class Sgd:
+    def train(self, session):
+        import torch
+
+        optimiser = torch.optim.SGD(session.model.parameters(), lr=0.05)
+        session.track(optimiser=optimiser)
+        for _ in session.epochs():
+            for batch in session.batches():
+                loss, weight = session.task.loss(session.model(*batch.inputs), batch)
+                session.backward(loss, weight, batch)
+                if batch.last:
+                    session.device.step(optimiser)
+                    optimiser.zero_grad()
+                    session.step_done(loss.detach(), weight)
+            session.epoch_done(session.evaluate())
+        return session.model
+"""
+
+
+def people(path: Path) -> Path:
+    """Write a table whose answer is in a category, in a number that is missing at times, and in noise."""
+    draw = random.Random(0)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["town", "age", "noise", "buys"])
+        for _ in range(300):
+            town, age = draw.choice(["Rome", "Oslo", "Bern", ""]), draw.uniform(20, 80)
+            buys = {"Rome": 30, "Oslo": -20, "Bern": 0, "": 0}[town] + age > 50
+            shown = "" if draw.random() < 0.1 else f"{age:.1f}"
+            writer.writerow([town, shown, f"{draw.random():.3f}", "yes" if buys else "no"])
+    return path
+
+
+@pytest.mark.parametrize("dimensions", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_deep_supervision_adds_up_over_pieces(tmp_path, dimensions):
+    given = [*UNET, "--set", f"source.dimensions={dimensions}", "--set", "model.levels=2", "--epochs", 1]
+    deep = [*given, "--set", "model.deep_supervision=true"]
+    run("train", "shapes", *deep, "--name", "whole", cwd=tmp_path)
+    run("train", "shapes", *deep, "--set", "loop.accumulate=4", "--name", "cut", cwd=tmp_path)
+    run("train", "shapes", *given, "--name", "plain", cwd=tmp_path)
+    whole, cut, plain = (weights(tmp_path / "runs" / name) for name in ("whole", "cut", "plain"))
+    assert {name for name in whole if ".coarse." in name} == whole.keys() - plain.keys()
+    for name, value in whole.items():
+        np.testing.assert_allclose(cut[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
+    assert any(not np.allclose(whole[name], plain[name], atol=1e-5) for name in plain)
+    # What is learnt of the coarse scores shows in the loss, and only of the training.
+    (line,) = [json.loads(line) for line in (tmp_path / "runs/whole/metrics.jsonl").read_text().splitlines()][-1:]
+    assert {"train.loss", "valid.loss", "valid.iou"} <= line.keys()
+
+
+def test_a_strangers_auxiliary_score_is_learnt_by_a_strangers_trainer(tmp_path):
+    (tmp_path / "two.py").write_text(TWO, encoding="utf-8")
+    (tmp_path / "sgd.py").write_text(SGD, encoding="utf-8")
+    given = ["digits", "--model", "two.py:Two", "--trainer", "sgd.py:Sgd", "--epochs", 4, "--quiet"]
+    run("train", *given, "--name", "two", cwd=tmp_path)
+    run("train", *given, "--set", "model.aside=false", "--name", "one", cwd=tmp_path)
+    two, one = (weights(tmp_path / "runs" / name) for name in ("two", "one"))
+    # Each linear layer learns alone, so a lower share only slows it down; without one the second stays as drawn.
+    (second,) = [name for name in two if name.endswith("second.weight")]
+    assert not np.array_equal(two[second], one[second])
+    assert run("evaluate", "two", "--json", cwd=tmp_path).json["metrics"]["accuracy"] > 0.8
+
+
+def test_tabular_gets_codes_and_keeps_them_in_its_artifact(tmp_path):
+    data = people(tmp_path / "people.csv")
+    given = ["--data", data, "--target", "buys", "--model", "tabular", "--set", "model.width=32", "--quiet"]
+    run("train", "csv", *given, "--epochs", 20, "--name", "people", cwd=tmp_path)
+    run("train", "csv", *given, "--epochs", 20, "--name", "again", cwd=tmp_path)
+    assert same(tmp_path / "runs" / "people", tmp_path / "runs" / "again")
+    assert run("evaluate", "people", "--json", cwd=tmp_path).json["metrics"]["accuracy"] > 0.75
+    meta = json.loads((tmp_path / "runs/people/artifact/artifact.json").read_text(encoding="utf-8"))
+    (table,) = meta["preprocess"]["transform"]["input"]
+    assert (table["op"], table["categories"], table["missing"]) == ("table", "codes", ["age"])
+    opened = open_model(tmp_path / "runs" / "people", Plugins.discover())
+    rows = [{"town": town, "age": 45, "noise": 0.5} for town in ("Rome", "Oslo", "Paris", None)]
+    labels = [answer.values["label"] for answer in opened.answers([sample(i, row) for i, row in enumerate(rows)])]
+    assert labels[:2] == ["yes", "no"]
+    # A town that was never seen is as good as none.
+    (paris, none) = (opened.answers([sample(0, row)])[0].values["probability"] for row in rows[2:])
+    assert paris == none
+    # The baselines see categories as columns, whatever the model asks for.
+    baselines = json.loads((tmp_path / "runs/people/baseline.json").read_text(encoding="utf-8"))["lines"]
+    run("train", "csv", *given[:4], "--model", "linear", "--epochs", 1, "--quiet", "--name", "one-hot", cwd=tmp_path)
+    run("evaluate", "one-hot", cwd=tmp_path)
+    others = json.loads((tmp_path / "runs/one-hot/baseline.json").read_text(encoding="utf-8"))["lines"]
+    for mine, theirs in zip(baselines, others, strict=True):
+        assert mine["metrics"]["accuracy"] == pytest.approx(theirs["metrics"]["accuracy"], abs=0.01)
+
+
+def sample(number, row):
+    return Raw(id=str(number), fields={"input": row})
+
+
+def test_plan_counts_parameters_and_arithmetic(tmp_path):
+    found = run("plan", "digits", "--model", "mlp", "--set", "loop.batch_size=10", "--json", cwd=tmp_path).json
+    products = 64 * 128 + 128 * 128 + 128 * 10
+    assert found["needs"]["parameters"] == products + 128 + 128 + 10
+    # A multiplication and an addition each; backwards the weights' and, but for the first layer, the inputs' share.
+    assert found["flops"]["forward"] == 2 * products
+    assert found["flops"]["training"] == 2 * products + 2 * products + 2 * (products - 64 * 128)
+    assert found["flops"]["step"] == 10 * found["flops"]["training"]
+    said = run("plan", "digits", "--model", "vit", cwd=tmp_path).out
+    assert "22 MFLOP for an answer" in said
+
+
+def test_plan_counts_attention(tmp_path):
+    (tmp_path / "a.txt").write_text("to be or not to be, " * 100, encoding="utf-8")
+    small = ["--set", "model.width=8", "--set", "model.layers=1", "--set", "model.heads=2"]
+    found = run("plan", "text", "--data", "a.txt", "--set", "source.length=16", *small, "--json", cwd=tmp_path).json[
+        "flops"
+    ]
+    vocabulary = len(set("to be or not to be, "))
+    linear = 16 * (8 * 24 + 8 * 8 + 2 * 8 * 32 + 8 * vocabulary)
+    assert found["forward"] == 2 * (linear + 2 * 16 * 16 * 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exporter", ["torch-export", "onnx"])
+@pytest.mark.parametrize("case", ["vit", "resnet", "tabular", "transformer", "gpt", "unet"])
+def test_each_is_exported_and_answers_the_same(tmp_path, case, exporter):
+    if exporter == "onnx" and importlib.util.find_spec("benchdog_onnx") is None:
+        pytest.skip("benchdog-onnx is not installed")
+    data = people(tmp_path / "people.csv")
+    size = ["--set", "model.width=16"]
+    given = {
+        "vit": ["digits", "--model", "vit", *size],
+        "resnet": ["digits", "--model", "resnet", "--set", "model.depth=10", "--set", "model.width=4"],
+        "tabular": ["csv", "--data", data, "--target", "buys", "--model", "tabular"],
+        "transformer": ["text", "--data", data, "--set", "source.column=town", "--set", "source.label=buys", *size],
+        "gpt": ["text", "--data", data, "--set", "source.column=noise", "--set", "source.length=8", *size],
+        "unet": ["shapes", *UNET[:-1], "--set", "model.deep_supervision=true"],
+    }[case]
+    if case == "transformer":
+        lines = [line for line in data.read_text(encoding="utf-8").splitlines() if not line.startswith(",")]
+        data.write_text("\n".join(lines), encoding="utf-8")
+    run("train", *given, "--epochs", 1, "--name", "it", "--quiet", cwd=tmp_path)
+    report = run("export", "it", "--to", exporter, "--json", cwd=tmp_path).json
+    assert [line["ok"] for line in report["verification"]]
+    assert {line["batch"] for line in report["verification"]} >= {1, 2, 128}

@@ -1,0 +1,41 @@
+"""What lies in a folder of images and isn't learnt from is told, with a count and the first names."""
+
+import numpy as np
+from PIL import Image
+
+from support.in_process import run
+
+
+def fill(place):
+    draw = np.random.default_rng(0)
+    for i in range(40):
+        folder = place / ("cat", "dog")[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / f"{i}.png")
+
+
+def test_class_folders_without_images_and_files_that_are_none(tmp_path):
+    fill(tmp_path / "zoo")
+    assert "note" not in run("plan", "./zoo", cwd=tmp_path).err
+    (tmp_path / "zoo" / "hamster").mkdir()
+    (tmp_path / "zoo" / "mouse").mkdir()
+    (tmp_path / "zoo" / "mouse" / "1.heic").write_bytes(b"x")
+    for i in range(7):
+        (tmp_path / "zoo" / "cat" / f"{i}.txt").write_text("a cat")
+    (tmp_path / "zoo" / "ReadMe").write_text("animals")
+    told = run("plan", "./zoo", cwd=tmp_path).err
+    names = "ReadMe, cat/0.txt, cat/1.txt, cat/2.txt, cat/3.txt and 4 more"
+    assert f"note: Files that are no images, left out: 9 ({names})." in told
+    assert "note: Class folders without an image: 2 (hamster, mouse)." in told
+    assert "2 classes" in run("plan", "./zoo", cwd=tmp_path).out
+
+
+def test_what_lies_beside_given_splits(tmp_path):
+    for split in ("train", "test", "more"):
+        fill(tmp_path / "zoo" / split)
+    (tmp_path / "zoo" / "train" / "bird").mkdir()
+    (tmp_path / "zoo" / "notes.txt").write_text("x")
+    told = run("plan", "./zoo", cwd=tmp_path).err
+    assert "Class folders without an image: 1 (train/bird)." in told
+    assert "Folders beside those of the splits, not looked into: 1 (more)." in told
+    assert "Files that are no images, left out: 1 (notes.txt)." in told

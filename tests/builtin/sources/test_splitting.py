@@ -1,0 +1,54 @@
+"""What decides in which split a row lies."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.in_process import run
+
+PAGE = (Path(__file__).parents[3] / "docs" / "recipe.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^benchdog (train shop\.csv .+)$", PAGE, re.MULTILINE)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    draw = np.random.default_rng(0)
+    lines = ["id,size,colour,price,sold"]
+    for i in range(200):
+        size = draw.normal()
+        lines.append(f"no{i % 150},{size:.3f},{draw.choice(['red', 'blue'])},{2 * size:.3f},{draw.normal():.3f}")
+    (tmp_path / "shop.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def divided(place, name):
+    """Give the mark of a run's division: sizes of the splits, and the ids of training rows."""
+    facts = json.loads((place / "runs" / name / "run.json").read_text())
+    return facts["data"], facts["samples"]
+
+
+def test_a_column_keeps_the_division_where_columns_are_dropped(shop):
+    names = []
+    for command in COMMANDS:
+        words = shlex.split(command)
+        names.append(words[words.index("--name") + 1])
+        run(*words, "--model", "linear", "--epochs", 1, "--quiet", cwd=shop)
+    assert names == ["all", "without-colour"]
+    assert divided(shop, "all") == divided(shop, "without-colour")
+    other = [*shlex.split(COMMANDS[0]), "--model", "linear", "--epochs", 1, "--quiet"]
+    other[other.index("price")], other[other.index("all")] = "sold", "sold"
+    run(*other, cwd=shop)
+    assert divided(shop, "all") == divided(shop, "sold")
+
+
+def test_without_one_the_content_that_is_learnt_from_divides(shop):
+    quick = ("--target", "price", "--model", "linear", "--epochs", 1, "--quiet")
+    run("train", "shop.csv", *quick, "--name", "all", cwd=shop)
+    run("train", "shop.csv", *quick, "--name", "again", cwd=shop)
+    run("train", "shop.csv", *quick, "--set", 'source.drop=["colour"]', "--name", "less", cwd=shop)
+    assert divided(shop, "all") == divided(shop, "again")
+    assert divided(shop, "all") != divided(shop, "less")

@@ -1,0 +1,78 @@
+"""Text is written token by token, from a run and from its exports: the same text."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from support.in_process import run
+
+RHYME = "the cat sat on the mat. the rat ran to the cat. a hat for the cat, a mat for the rat.\n"
+MODEL = ["--model", "gpt", "--set", "model.width=16", "--set", "model.layers=1", "--set", "model.heads=2"]
+TASK = ["--set", "task.length=40", "--set", "source.length=24", "--set", "source.stride=3"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a small model of a rhyme; give the working folder."""
+    folder = tmp_path_factory.mktemp("rhyme")
+    (folder / "rhyme.txt").write_text(RHYME * 20, encoding="utf-8")
+    data = ["--epochs", 6, "--lr", "0.01", "--quiet", "--name", "rhyme"]
+    run("train", "rhyme.txt", *data, *MODEL, *TASK, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(place: Path) -> str:
+    """Give what the artifact writes after a prompt."""
+    (answer,) = run("predict", "rhyme", "the c", "--json", cwd=place).json["answers"]
+    assert answer["prompt"] == "the c"
+    assert len(answer["text"]) == 40
+    return str(answer["text"])
+
+
+def test_what_is_learnt_is_written(text):
+    assert set(text) <= set(RHYME)
+    words = set(RHYME.replace(".", " ").replace(",", " ").split())
+    assert sum(word in words for word in text.replace(".", " ").replace(",", " ").split()) >= 4
+
+
+@pytest.mark.parametrize("exporter", ["torch-export", "onnx"])
+def test_an_export_writes_the_same(place, text, exporter):
+    if exporter == "onnx" and importlib.util.find_spec("benchdog_onnx") is None:
+        pytest.skip("benchdog-onnx is not installed")
+    run("export", "rhyme", "--to", exporter, cwd=place)
+    export = place / "runs" / "rhyme" / "exports" / exporter
+    # Prompts of different lengths in one call: none changes what is written after another.
+    prompts = ["the c", "a", "the rat ran to the cat. a hat for the"]
+    answers = run("predict", export, *prompts, "--json", cwd=place).json["answers"]
+    assert [answer["prompt"] for answer in answers] == prompts
+    assert answers[0]["text"] == text
+
+
+def test_an_unknown_character_is_told(place):
+    told = run("predict", "rhyme", "the c\u00e4t", cwd=place, code=5)
+    assert "\u00e4" in told.err
+
+
+def test_length_temperature_and_seed_are_given_with_the_question(place, text):
+    def ask(*given):
+        settings = [word for pair in given for word in ("--set", pair)]
+        (answer,) = run("predict", "rhyme", "the c", *settings, "--json", cwd=place).json["answers"]
+        return answer["text"]
+
+    longer = ask("length=60")
+    assert len(longer) == 60
+    assert longer.startswith(text)  # the draws of a seed don't depend on how many are wanted
+    assert ask("seed=3", "temperature=2") != ask("seed=4", "temperature=2")
+    assert ask("temperature=0") == ask("temperature=0", "seed=9")
+    for wrong, said in (("lenght=3", "'length'"), ("ignore=1", "can't be told 'ignore'"), ("length=-1", "length"),
+                        ("length", "key=value"), ("length=long", "length")):  # fmt: skip
+        told = run("predict", "rhyme", "the c", "--set", wrong, cwd=place, code=2)
+        assert said in told.err
+        assert not told.out
+
+
+def test_other_tasks_are_told_nothing_more(digits_run):
+    told = run("predict", digits_run, "x.png", "--set", "length=3", cwd=digits_run, code=2)
+    assert "'classification' can't be told 'length'" in told.err

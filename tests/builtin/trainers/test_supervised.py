@@ -1,0 +1,199 @@
+"""The trainer's parts by name: optimisers, schedules, averages, limits, recomputing."""
+
+import json
+import re
+import tomllib
+
+import pytest
+import torch
+from torch import nn
+
+from benchdog.api import BadUsage
+from benchdog.builtin.trainers.checkpointing import blocks
+from benchdog.builtin.trainers.optimizers import make_limit, make_optimiser
+from benchdog.builtin.trainers.options import Supervised as Options
+from benchdog.builtin.trainers.schedules import make_schedule
+from benchdog.builtin.trainers.weight_averaging import Ema, Swa, make_average
+from support.in_process import run, same, weights
+
+SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--quiet", "--batch-size", 64]
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 1))
+
+
+def step(model, optimiser, seed=0):
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(seed))
+    optimiser.zero_grad()
+    model(x).square().sum().backward()
+    optimiser.step()
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("SGD", {"momentum": 0.9, "nesterov": True}), ("Adam", {"betas": [0.8, 0.99]}), ("AdamW", {}), ("RMSprop", {}),
+    ("Adagrad", {}), ("NAdam", {}), ("RAdam", {}), ("Adadelta", {}), ("Adamax", {}), ("ASGD", {}), ("Rprop", {}),
+    ("Adafactor", {}), ("torch.optim:SGD", {"momentum": 0}),
+])  # fmt: skip
+def test_every_optimiser_by_name_takes_the_same_step_as_torchs_own(name, options):
+    ours, theirs = net(), net()
+    cls = getattr(torch.optim, name.rpartition(":")[2])
+    own = cls(
+        theirs.parameters(), lr=0.01, **({} if name == "Rprop" else {"weight_decay": 0.0}),
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()},
+    )  # fmt: skip
+    made = make_optimiser(Options(optimiser=name, optimiser_options=options, lr=0.01), ours)
+    for seed in range(3):
+        step(ours, made, seed)
+        step(theirs, own, seed)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"optimiser": "Adamm"}, "'Adam'"), ({"optimiser": "no.such:Thing"}, "can't be imported"),
+    ({"optimiser": "LBFGS"}, "several times a step"),
+    ({"optimiser": "SGD", "optimiser_options": {"momentun": 0.9}}, "'momentum'"),
+    ({"optimiser": "SGD", "optimiser_options": {"momentum": "a lot"}}, "'a lot'"),
+    ({"optimiser": "SGD", "optimiser_options": {"nesterov": True}}, "[Nn]esterov"),
+    ({"optimiser": "SGD", "optimiser_options": {"lr": 0.1}}, "trainer.lr"),
+    ({"schedule": "cosign"}, "'cosine'"), ({"schedule": "StepLR", "schedule_options": {"step": 3}}, "'step_size'"),
+    ({"schedule": "StepLR"}, "step_size"), ({"schedule": "cosine", "schedule_options": {"eta": 1}}, "takes no"),
+    ({"schedule": "StepLR", "schedule_options": {"step_size": 3}, "warmup": 5.0}, "no warm-up"),
+])  # fmt: skip
+def test_mistakes_are_told(options, said):
+    model = net()
+    made = Options(**options)
+
+    def make():
+        return make_schedule(made, make_optimiser(made, model), 100, "loss", "min")
+
+    with pytest.raises(BadUsage) as told:
+        make()
+    assert re.search(said, f"{told.value.message} {told.value.hint}")
+
+
+def rates(options, steps=100, per_epoch=10, metric=1.0):
+    model = net()
+    made = Options(lr=1.0, optimiser="SGD", **options)
+    optimiser = make_optimiser(made, model)
+    schedule = make_schedule(made, optimiser, steps, "loss", "min")
+    seen = []
+    for number in range(steps):
+        seen.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+        if (number + 1) % per_epoch == 0:
+            schedule.epoch_done({"loss": metric})
+    return seen
+
+
+def test_schedules_have_their_shapes():
+    assert set(rates({})) == {1.0}
+    cosine = rates({"schedule": "cosine", "warmup": 0.1})
+    assert cosine[:10] == pytest.approx([0.1 * i for i in range(1, 11)])
+    assert cosine[10] == 1
+    assert cosine[55] == pytest.approx(0.5)
+    assert cosine[-1] < 0.01
+    linear = rates({"schedule": "linear"})
+    assert linear[50] == pytest.approx(0.5)
+    assert rates({"warmup": 4.0})[:6] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+    stepped = rates({"schedule": "StepLR", "schedule_options": {"step_size": 3}})
+    assert stepped[29] == 1
+    assert stepped[30] == pytest.approx(0.1)
+    cycle = rates({"schedule": "one-cycle"})
+    assert max(cycle) == pytest.approx(1.0, abs=1e-3)
+    assert 0.2 < cycle.index(max(cycle)) / 100 < 0.4
+    assert cycle[-1] < 1e-3
+    plateau = rates({"schedule": "plateau", "schedule_options": {"patience": 2}})
+    assert plateau[0] == 1
+    assert plateau[-1] < 0.2
+
+
+def test_a_stream_has_no_cosine():
+    model, options = net(), Options(schedule="cosine")
+    with pytest.raises(BadUsage, match="stream"):
+        make_schedule(options, make_optimiser(options, model), None, "loss", "min")
+
+
+def test_ema_and_swa_are_the_averages_that_they_say():
+    model = net()
+    ema, swa = Ema(model, 0.9), Swa(model, 2)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    expected = [p.detach().clone() for p in model.parameters()]
+    epochs = []
+    for number in range(12):
+        step(model, optimiser, number)
+        decay = min(0.9, (1 + number) / (10 + number))
+        expected = [e * decay + p.detach() * (1 - decay) for e, p in zip(expected, model.parameters(), strict=True)]
+        ema.step()
+        if number % 3 == 2:
+            swa.epoch_done()
+            epochs.append([p.detach().clone() for p in model.parameters()])
+    for mine, theirs in zip(ema.model.parameters(), expected, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6)
+    for mine, *theirs in zip(swa.model.parameters(), *epochs[2:], strict=True):
+        assert torch.allclose(mine, torch.stack(theirs).mean(0), atol=1e-6)
+    assert int(ema.model[1].num_batches_tracked) == 12
+    again = Ema(net(), 0.9)
+    again.load_state_dict(ema.state_dict())
+    assert again.count == 12
+    assert torch.equal(again.model[0].weight, ema.model[0].weight)
+
+
+@pytest.mark.parametrize(("epochs", "start"), [(1, 0), (2, 0), (4, 2), (8, 6), (20, 15)])
+def test_swa_averages_two_epochs_at_least(epochs, start):
+    assert make_average(Options(average="swa"), net(), epochs).start == start
+
+
+def test_limits_hold():
+    model = net()
+    model(torch.randn(8, 3) * 100).square().sum().backward()
+    limit = make_limit(Options(clip_norm=1.0, clip_value=0.5), list(model.parameters()))
+    limit()
+    grads = torch.cat([p.grad.flatten() for p in model.parameters()])
+    assert grads.norm() <= 1.0001
+    assert grads.abs().max() <= 0.5
+    assert make_limit(Options(), []) is None
+
+
+def test_what_is_kept_is_the_average(tmp_path):
+    for name, more in (
+        ("plain", []),
+        ("ema", ["--set", "trainer.average=ema"]),
+        ("swa", ["--set", "trainer.average=swa", "--set", "trainer.swa_start=0.3"]),
+    ):
+        run("train", *SMALL, "--epochs", 3, "--name", name, *more, cwd=tmp_path)
+    plain, ema, swa = (weights(tmp_path / "runs" / name) for name in ("plain", "ema", "swa"))
+    key = next(k for k in plain if k.startswith("model."))
+    assert plain[key].tobytes() != ema[key].tobytes()
+    assert plain[key].tobytes() != swa[key].tobytes()
+    told = json.loads((tmp_path / "runs" / "ema" / "evaluation-valid.json").read_text())["metrics"]["accuracy"]
+    best = json.loads((tmp_path / "runs" / "ema" / "run.json").read_text())["best"]["value"]
+    assert told == pytest.approx(best)
+
+
+def test_recomputing_changes_no_bit(tmp_path):
+    common = ["train", "shapes", "--set", "source.count=40", "--set", "source.size=32", "--epochs", 1, "--quiet"]
+    run(*common, "--name", "kept", cwd=tmp_path)
+    result = run(*common, "--name", "again", "--set", "trainer.recompute=true", cwd=tmp_path)
+    assert result.code == 0
+    assert same(tmp_path / "runs" / "kept", tmp_path / "runs" / "again")
+    refused = run("train", *SMALL, "--set", "trainer.recompute=true", cwd=tmp_path, code=2)
+    assert "no blocks" in refused.err
+    assert len(blocks(nn.Sequential(nn.Sequential(nn.Linear(1, 1)), nn.ReLU()))) == 1
+
+
+def test_the_log_has_the_rate_and_the_recipe_all_options(tmp_path):
+    run("train", *SMALL, "--epochs", 2, "--set", "trainer.schedule=cosine", "--set", "trainer.warmup=0.2",
+        "--set", "trainer.optimiser_options={amsgrad=true}", "--set", "loop.log_every=4", "--name", "r",
+        cwd=tmp_path)  # fmt: skip
+    folder = tmp_path / "runs" / "r"
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    logged = [line["lr"] for line in lines if line["kind"] == "step"]
+    assert logged[0] != logged[-1]
+    recipe = tomllib.loads((folder / "recipe.toml").read_text())
+    assert recipe["trainer"]["optimiser_options"] == {"amsgrad": True}
+    run("train", folder / "recipe.toml", "--name", "again", "--quiet", cwd=tmp_path)
+    assert same(folder, tmp_path / "runs" / "again")

@@ -1,0 +1,117 @@
+"""`benchdog predict`: answers on stdout or in a file, every unreadable input told."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchdog.api import Answer, Field, Spec, Target
+from benchdog.cli.prediction_writers import collected, writer
+from benchdog.errors import BadUsage
+from benchdog.plugins import Plugins
+from support import small_artifact
+
+MASK = Spec(
+    fields=(Field(kind="image", shape=(1, 2, 3), dtype="uint8"),),
+    target=Target(kind="mask", classes=("sky", "sea")),
+)
+
+CLASS = Spec(fields=MASK.fields, target=Target(kind="class", classes=("sky", "sea")))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_artifact.save(tmp_path_factory.mktemp("run") / "artifact", Plugins.discover())
+
+
+def test_people_get_a_table(bench, model):
+    result = bench("predict", model, model / "samples", "--batch-size", 5)
+    lines = result.out.splitlines()
+    assert len(lines) == 13  # the header once, though there are three batches
+    assert lines[0].split() == ["id", "label", "probability"]
+    assert all(line.split()[1] in small_artifact.CLASSES for line in lines[1:])
+
+
+def test_programs_get_csv_lines_or_a_document(bench, model, tmp_path):
+    samples = model / "samples"
+    bench("predict", model, samples, "--format", "csv", "--out", tmp_path / "a" / "answers.csv")
+    with (tmp_path / "a" / "answers.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert sum(float(rows[0][f"probabilities.{name}"]) for name in small_artifact.CLASSES) == pytest.approx(1)
+    document = bench("predict", model, samples / "000-input.png", samples / "001-input.png", "--json").json
+    assert [answer["label"] for answer in document["answers"]] == [row["label"] for row in rows[:2]]
+    assert (document["task"], document["bad"]) == ("classification", [])
+
+
+def test_an_unreadable_input_is_told_and_ends_with_5_unless_it_may_be_skipped(bench, model, tmp_path):
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
+    inputs = (model / "samples" / "000-input.png", tmp_path / "torn.png", tmp_path / "gone.png")
+    strict = bench("predict", model, *inputs, code=5)
+    assert len(strict.out.splitlines()) == 2
+    assert "torn.png: " in strict.err
+    assert "gone.png: there is no such file" in strict.err
+    assert "2 of 3 inputs can't be read" in strict.err
+    bench("predict", model, *inputs, "--out", tmp_path / "out.txt", code=5)
+    assert not (tmp_path / "out.txt").exists()
+    assert len(bench("predict", model, *inputs, "--skip-bad", "--json").json["bad"]) == 2
+
+
+def test_wrong_usage(bench, model):
+    assert "Did you mean 'jsonl'" in bench("predict", model, "x.png", "--format", "json", code=2).err
+    assert (
+        "There is no run 'nobody'" in bench("predict", "nobody", "x.png", "--json", code=2).json["error"]["message"]
+    )
+
+
+# --- what answers look like ------------------------------------------------------------------------
+
+
+def masks() -> list[Answer]:
+    mask = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
+    return [Answer({"mask": mask, "classes": {"sky": 0.5, "sea": 0.5}}, id=name) for name in ("a/x.png", "b/x.png")]
+
+
+def test_masks_become_pictures_in_a_folder(tmp_path):
+    with writer("csv", MASK, tmp_path / "out") as write:
+        write(masks())
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["answers.csv", "x-2.png", "x.png"]
+    with Image.open(tmp_path / "out" / "x-2.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), masks()[0].values["mask"])
+        assert picture.mode == "P"
+    text = (tmp_path / "out" / "answers.csv").read_text(encoding="utf-8")
+    assert text.splitlines()[1] == "a/x.png,x.png,0.5,0.5"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadUsage, match="is a file"), writer("csv", MASK, tmp_path / "file"):
+        pass
+
+
+def test_masks_of_volumes_become_arrays(tmp_path):
+    rows = collected([[Answer({"mask": np.zeros((2, 3, 4), np.uint8)}, id="scan.npy")]], MASK, tmp_path / "out")
+    assert rows == [{"id": "scan.npy", "mask": "scan.npy"}]
+    assert np.load(tmp_path / "out" / "scan.npy").shape == (2, 3, 4)
+
+
+def test_without_a_folder_masks_are_told_as_shares(capsys):
+    with writer("table", MASK, None) as write:
+        write(masks())
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[:2]] == [
+        ["id", "sky", "sea"],
+        ["a/x.png", "0.5", "0.5"],
+    ]
+
+
+def test_what_is_no_number_is_null(capsys):
+    with writer("jsonl", MASK, None) as write:
+        write([Answer({"value": float("nan"), "list": [np.float32("inf"), np.int64(1)]}, id="a")])
+    assert json.load(io.StringIO(capsys.readouterr().out)) == {"id": "a", "value": None, "list": [None, 1]}
+
+
+def test_a_file_appears_only_when_all_went_well(tmp_path):
+    with pytest.raises(TypeError, match="serializable"), writer("jsonl", CLASS, tmp_path / "out.jsonl") as write:
+        write([Answer({"value": 1.0}, id="a"), Answer({"value": object()}, id="b")])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,139 @@
+"""A mistake gets its exit code and a sentence that helps, never a traceback, and nothing is lost by it."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchdog.runs import state
+from support.bad_input import CASES, Case, carry_out
+from support.in_process import run, same, weights
+
+MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 3, "--quiet", "--set", "loop.checkpoint_steps=5"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
+def test_a_mistake_is_told(case: Case, tmp_path: Path):
+    if case.needs:
+        pytest.importorskip(case.needs)
+    told = carry_out(case, tmp_path)
+    assert told.code == case.code, told.err
+    for part in case.said:
+        assert part in told.err, told.err
+    assert "Traceback" not in told.err
+    assert len(told.err.splitlines()) <= 12, told.err
+    if case.code:
+        assert told.out == ""
+        assert "error: " in told.err
+    runs = list((tmp_path / "runs").glob("*")) if (tmp_path / "runs").is_dir() else []
+    assert bool(runs) == case.leaves_run, runs
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".tmp", ".part")]
+
+
+def test_the_documentation_has_each_of_them():
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| (.+?) \| ([0-5]) \| ", page, re.MULTILINE))
+    assert told == {case.name: str(case.code) for case in CASES}
+
+
+def test_a_mistake_under_json_is_one_document(tmp_path):
+    told = run("train", "digit", "--json", cwd=tmp_path, code=2)
+    assert told.json["error"]["code"] == 2
+    assert "'digits'" in told.json["error"]["hint"]
+
+
+def test_a_loss_that_is_not_a_number_keeps_the_last_good_checkpoint(tmp_path):
+    # The rate grows by a factor of 10^4 a step: some steps are good, then weights overflow.
+    (tmp_path / "wild.py").write_text(WILD, encoding="utf-8")
+    settings = ["--model", "mlp", "--epochs", 2, "--quiet", "--set", "loop.checkpoint_steps=1"]
+    told = run("train", "digits", "--trainer", "wild.py:Wild", *settings, "--name", "wild", cwd=tmp_path, code=1)
+    assert "step" in told.err
+    folder = tmp_path / "runs" / "wild"
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["status"] == "failed"
+    assert facts["error"] in told.err
+    newest = state.read(max((folder / "checkpoints").glob("step-*")))
+    assert newest["step"] >= 2
+    assert all(bool(tensor.isfinite().all()) for tensor in newest["model"].values())
+    assert bool(newest["log"]["losses"]["values"].isfinite().all())
+
+
+WILD = """
+import torch
+
+
+class Wild:
+    def train(self, session):
+        optimiser = torch.optim.SGD(session.model.parameters(), lr=1e-9)
+        session.track(optimiser=optimiser)
+        for _ in session.epochs():
+            for batch in session.batches():
+                loss, weight = session.task.loss(session.model(*batch.inputs), batch)
+                session.backward(loss, weight, batch)
+                optimiser.step()
+                optimiser.zero_grad()
+                optimiser.param_groups[0]["lr"] *= 1e4
+                session.step_done(loss, weight)
+            session.epoch_done(session.evaluate())
+        return session.model
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of half a megabyte, where that is allowed."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("needs root on Linux")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mount isn't allowed here")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path, small_disk):
+    run("train", "digits", *MLP, "--name", "whole", cwd=tmp_path)
+    told = run("train", "digits", *MLP, "--name", "full", "--runs-dir", small_disk, cwd=tmp_path, code=1)
+    assert "The disk is full" in told.err
+    assert str(small_disk / "full") in told.err
+    assert "Traceback" not in told.err
+    for path in (small_disk / "full" / "checkpoints").glob("*.safetensors"):
+        assert state.read(path)
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    run("train", "--resume", "full", "--runs-dir", small_disk, "--quiet", cwd=tmp_path)
+    assert same(small_disk / "full", tmp_path / "runs" / "whole")
+    assert not list((small_disk / "full").rglob(".*.tmp"))
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a limit of POSIX systems")
+def test_a_checkpoint_that_cant_be_written_is_told_and_nothing_half_is_left(tmp_path):
+    with largest_file(100_000):
+        told = run("train", "digits", *MLP, "--name", "full", cwd=tmp_path, code=1)
+    assert "step-000000005.safetensors can't be written: File too large" in told.err
+    folder = tmp_path / "runs" / "full"
+    assert not list((folder / "checkpoints").iterdir())
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    run("train", "--resume", "full", "--quiet", cwd=tmp_path)
+    run("train", "digits", *MLP, "--name", "whole", cwd=tmp_path)
+    assert same(folder, tmp_path / "runs" / "whole")
+    assert weights(folder)

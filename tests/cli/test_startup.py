@@ -1,0 +1,100 @@
+"""What every command loads before it does anything: modules are counted, not milliseconds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.fresh_process import run
+
+HEAVY = ("torch", "numpy", "requests", "rich", "pydantic", "PIL", "matplotlib")
+
+GOOD = """
+from benchdog.api import ModelInfo, hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_models():
+    return [ModelInfo(name="stranger", summary="A stranger's net.", target="stranger_nets:build")]
+"""
+
+
+def install(site: Path, name: str, text: str, entry: str | None = None) -> None:
+    """Put a distribution on disk as pip leaves it: a module and its dist-info."""
+    (site / f"{name}.py").write_text(text, encoding="utf-8")
+    info = site / f"{name.replace('-', '_')}-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[benchdog]\n{entry or name} = {name}\n", encoding="utf-8")
+
+
+COMMANDS = (
+    ("--help",),
+    ("--version",),
+    ("plugins", "list"),
+    ("plugins", "list", "--json"),
+    ("plugins", "--help"),
+)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_nothing_heavy_is_loaded(arguments, tmp_path):
+    _, _, modules = run(*arguments, site=tmp_path)
+    assert modules & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("arguments", COMMANDS[:3], ids=" ".join)
+def test_nothing_heavy_is_loaded_beside_a_well_written_stranger(arguments, tmp_path):
+    install(tmp_path, "stranger", GOOD)
+    out, err, modules = run(*arguments, site=tmp_path)
+    assert modules & set(HEAVY) == set()
+    assert "stranger_nets" not in modules
+    assert err == ""
+    if arguments[0] == "plugins":
+        line = next(line for line in out.splitlines() if line.startswith("stranger"))
+        assert "1.2" in line
+        assert " healthy " in line
+
+
+def test_help_loads_no_plugin(tmp_path):
+    install(tmp_path, "stranger", GOOD)
+    for arguments in (("--help",), ("--version",)):
+        assert "stranger" not in run(*arguments, site=tmp_path)[2]
+
+
+def test_a_plugin_that_loads_numpy_to_be_listed_is_named(tmp_path):
+    install(tmp_path, "greedy", "import numpy\n" + GOOD.replace('"stranger"', '"greedy-net"'))
+    install(tmp_path, "stranger", GOOD)
+    out, err, _ = run("plugins", "list", site=tmp_path)
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "numpy" in lines["greedy"]
+    assert " healthy " in lines["stranger"]
+    assert " healthy " in lines["builtin"]
+    assert "greedy" in err
+    out, _, _ = run("plugins", "list", "--json", site=tmp_path)
+    rows = {row["name"]: row for row in json.loads(out)["plugins"]}
+    assert rows["greedy"]["loads"] == ["numpy"]
+    assert rows["greedy"]["state"] == "warning"
+    assert rows["builtin"]["loads"] == rows["stranger"]["loads"] == []
+
+
+def test_doctor_names_it_too(tmp_path):
+    install(tmp_path, "greedy", "import numpy\n" + GOOD.replace('"stranger"', '"greedy-net"'))
+    out, _, _ = run("doctor", "--json", site=tmp_path)
+    (check,) = (check for check in json.loads(out)["checks"] if check["name"] == "plugin greedy")
+    assert check["state"] == "warning"
+    assert "numpy" in check["found"]
+    assert "greedy" in check["remedy"]
+
+
+def test_a_broken_plugin_is_listed_with_its_remedy(tmp_path):
+    install(tmp_path, "broken", "import no_such_module\n")
+    out, err, _ = run("plugins", "list", "--json", site=tmp_path)
+    rows = {row["name"]: row for row in json.loads(out)["plugins"]}
+    assert rows["broken"]["state"] == "wrong"
+    assert "no_such_module" in rows["broken"]["fault"]
+    assert rows["broken"]["remedy"]
+    assert rows["builtin"]["state"] == "ok"
+    assert "Traceback" not in err

@@ -1,0 +1,77 @@
+"""What people guess: keys without their table, flags of other tools, a flag twice."""
+
+import pytest
+
+from support.in_process import run
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("lr=0.1", "Did you mean 'trainer.lr'?"),
+        ("loop.lr=0.1", "Did you mean 'trainer.lr'?"),
+        ("learning_rate=0.1", "Did you mean 'trainer.lr'?"),
+        ("optimizer=sgd", "Did you mean 'trainer.optimiser'?"),
+        ("patience=3", "Did you mean 'loop.patience'?"),
+        ("memory=3", "Did you mean 'loop.memory' or 'loader.memory'?"),
+        ("wieght_decay=0.1", "Did you mean 'trainer.weight_decay'?"),
+        ("width=3", "Did you mean 'model.width' (of cnn"),
+        ("test=0.3", "Did you mean 'source.test'?"),
+        ("qqqq=3", "There is: artifact"),
+    ],
+)
+def test_a_key_without_its_table_is_told_with_it(tmp_path, setting, said):
+    assert said in run("plan", "digits", "--set", setting, cwd=tmp_path, code=2).err
+
+
+def test_the_options_of_the_chosen_components_are_searched_alone(tmp_path):
+    words = ("plan", "digits", "--set", "width=3", "--set")
+    assert "Did you mean 'model.width'?\n" in run(*words, "model=cnn", cwd=tmp_path, code=2).err
+    assert "model.width" not in run(*words, "model=mlp", cwd=tmp_path, code=2).err
+    (tmp_path / "my.toml").write_text("source = 'digits'\nmodel = 'cnn'\nwidth = 3\n", encoding="utf-8")
+    assert "Did you mean 'model.width'?\n" in run("plan", "my.toml", cwd=tmp_path, code=2).err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "digits", "--patience", 5), "Did you mean --set loop.patience=...?"),
+        (("train", "digits", "--patience=5"), "Did you mean --set loop.patience=...?"),
+        (("train", "digits", "--optimizer", "sgd"), "Did you mean --set trainer.optimiser=...?"),
+        (("train", "digits", "--learning-rate", 1), "Did you mean --lr?"),
+        (("train", "digits", "--device", "cpu"), "Did you mean --backend?"),
+        (("train", "digits", "--gpu"), "Did you mean --backend?"),
+        (("plan", "digits", "--gpu"), "Did you mean --set backend=...?"),
+        (("train", "digits", "--split", 0.2), "Did you mean --set source.test=...?"),
+        (("train", "digits", "--model", "mlp", "--dropout", 0.1), "Did you mean --set model.dropout=...?"),
+        (("train", "digits", "--dropout", 0.1), "Did you mean --set model.dropout=... (of mlp, cnn"),
+        (("train", "digits", "--epoch", 3), "(Possible options: --epochs)"),
+        (("eject", "full", "-o", "x.py"), "Did you mean --out?"),
+        (("evaluate", "full", "--patience", 3), "No such option: --patience"),
+    ],
+)
+def test_a_flag_that_isnt_there_names_the_one_that_was_meant(tmp_path, words, said):
+    assert said in run(*words, cwd=tmp_path, code=2).err
+    told = run(*words, "--json", cwd=tmp_path, code=2).json["error"]
+    assert said in f"{told['message']} {told['hint']}"
+
+
+def test_only_what_is_known_is_guessed(tmp_path):
+    assert "Did you mean" not in run("train", "digits", "--qqqq", cwd=tmp_path, code=2).err
+    assert "loop.patience" not in run("evaluate", "full", "--patience", 3, cwd=tmp_path, code=2).err
+
+
+def test_export_without_a_format_lists_them(tmp_path):
+    told = run("export", "NAME", cwd=tmp_path, code=2).err
+    assert "--to EXPORTER" in told
+    assert "torch-export, torchscript" in told
+
+
+@pytest.mark.parametrize("words", [("--lr", 0.01, "--lr", 0.1), ("--lr=0.01", "--lr=0.1")])
+def test_a_flag_that_takes_one_value_is_given_once(tmp_path, words):
+    assert "--lr is given twice: 0.01 and 0.1." in run("train", "digits", *words, cwd=tmp_path, code=2).err
+
+
+def test_the_same_value_twice_is_no_contradiction_and_settings_repeat(tmp_path):
+    words = ("--model", "mlp", "--model", "mlp", "--set", "seed=1", "--set", "loop.epochs=1", "--json")
+    assert run("plan", "digits", *words, cwd=tmp_path).json["problems"] == []

@@ -1,0 +1,76 @@
+"""On a terminal: a bar that is drawn anew, questions; no colours; and none of it where there is no terminal."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.command import Bench
+
+pty = pytest.importorskip("pty", reason="terminals are POSIX's")
+termios = pytest.importorskip("termios", reason="terminals are POSIX's")
+DRAWN = re.compile(r"\r(?!\n)")
+QUICK = ("train", "digits", "--model", "linear", "--epochs", "1")
+
+
+def on_terminal(*args: str, cwd: Path, typed: str = "", **env: str) -> tuple[int, str]:
+    """Run a command with all its streams on a terminal; give its exit code and what was shown."""
+    mine, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 100))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchdog", *args],
+        cwd=cwd, env={**os.environ, "TERM": "xterm", **env}, stdin=its, stdout=its, stderr=its, close_fds=True,
+    )  # fmt: skip
+    os.close(its)
+    os.write(mine, typed.encode())
+    shown = b""
+    try:
+        while part := os.read(mine, 65536):
+            shown += part
+    except OSError:  # what Linux says at a terminal's end
+        pass
+    os.close(mine)
+    return process.wait(timeout=60), shown.decode()
+
+
+def test_a_bar_on_a_terminal_and_no_colour(tmp_path):
+    code, shown = on_terminal(*QUICK, cwd=tmp_path)
+    assert code == 0
+    assert DRAWN.search(shown)
+    assert "epoch 1/1:" in shown
+    assert "\x1b[" not in shown.replace("\x1b[A", "")  # up a line, to draw there
+
+
+@pytest.mark.parametrize(("more", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb", "NO_COLOR": "1"})])
+def test_no_bar_where_none_is_wanted_or_can_be_drawn(tmp_path, more, env):
+    code, shown = on_terminal(*QUICK, *more, cwd=tmp_path, **env)
+    assert code == 0
+    assert not DRAWN.search(shown)
+    assert "\x1b" not in shown
+    assert ("epoch 1/1" in shown) == (not more)
+
+
+def test_no_bar_without_a_terminal(bench: Bench):
+    result = bench(*QUICK)
+    assert "\r" not in result.err
+    assert "epoch 1/1" in result.err
+
+
+@pytest.mark.parametrize("args", [("runs", "rm", "digits"), ("data", "prune", "digits")], ids=" ".join)
+def test_a_question_is_asked_on_a_terminal_alone(bench: Bench, tmp_path, digits_run, args):
+    shutil.copytree(digits_run, tmp_path / "runs" / "digits")
+    env = {"BENCHDOG_CACHE": str(tmp_path / "cache")}
+    kept = [tmp_path / "runs" / "digits" / "run.json", tmp_path / "cache" / "digits" / "data"]
+    kept[1].parent.mkdir(parents=True)
+    kept[1].write_text("x", encoding="utf-8")
+    assert "--yes" in bench(*args, env=env, stdin="y\n", code=2).err
+    code, shown = on_terminal(*args, cwd=tmp_path, typed="n\n", **env)
+    assert (code, "Nothing was removed." in shown) == (0, True)
+    assert all(path.is_file() for path in kept)
+    code, shown = on_terminal(*args, cwd=tmp_path, typed="y\n", **env)
+    assert code == 0
+    assert sum(path.is_file() for path in kept) == 1

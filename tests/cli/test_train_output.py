@@ -1,0 +1,112 @@
+"""What `train` tells while it works and when it ends: lines of epochs, patience, how to go on after Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchdog.training.early_stopping import Best, advised
+from support.in_process import run
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory):
+    place = tmp_path_factory.mktemp("dots")
+    draw = np.random.default_rng(0)
+    lines = [f"{x:.3f},{y:.3f},{'yes' if x + y > draw.normal() else 'no'}" for x, y in draw.normal(size=(80, 2))]
+    (place / "dots.csv").write_text("\n".join(["x,y,above", *lines]), encoding="utf-8")
+    return place
+
+
+LINEAR = ("train", "dots.csv", "--model", "linear", "--lr", 0.1)
+
+
+def test_many_epochs_print_about_a_hundred_lines_and_are_all_kept(dots):
+    told = run(*LINEAR, "--epochs", 450, "--name", "many", cwd=dots).err
+    shown = [int(number) for number in re.findall(r"^epoch +(\d+)/450", told, re.M)]
+    facts = json.loads((dots / "runs/many/run.json").read_text(encoding="utf-8"))
+    assert 80 <= len(shown) <= 110
+    assert shown[0] == 1
+    assert shown[-1] == 450
+    assert facts["best"]["epoch"] in shown
+    assert re.search(rf"^epoch +{facts['best']['epoch']}/450 .* \*$", told, re.M)
+    lines = (dots / "runs/many/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert sum(json.loads(line)["kind"] == "epoch" for line in lines) == 450
+    assert told.count("judging on valid, writing artifact and report") == 1
+
+
+def test_the_patience_that_is_advised_keeps_the_best_epoch(dots):
+    told = run(*LINEAR, "--epochs", 60, "--name", "long", cwd=dots).err
+    best, patience, end = map(int, re.search(
+        r"best: epoch (\d+),.*\n  of 60 epochs: --set loop.patience=(\d+) would have stopped at epoch (\d+)\n", told
+    ).groups())  # fmt: skip
+    again = run(*LINEAR, "--epochs", 60, "--name", "short", "--set", f"loop.patience={patience}", cwd=dots).err
+    assert f"best: epoch {best}," in again
+    assert "would have stopped" not in again
+    facts = json.loads((dots / "runs/short/run.json").read_text(encoding="utf-8"))
+    assert facts["epochs_done"] == end
+    few = run(*LINEAR, "--epochs", 20, "--name", "few", cwd=dots).err
+    assert len(re.findall(r"^epoch +\d+/20", few, re.M)) == 20
+    assert "would have stopped" not in few
+
+
+@pytest.mark.parametrize(
+    ("values", "patience"),
+    [
+        ([0.5] * 21, 5),
+        ([0.5] * 20, 0),
+        ([0.1, 0.2, *[0.1] * 7, 0.3, *[0.1] * 20], 8),
+        ([*[0.1] * 15, 0.3, *[0.1] * 14], 0),
+        ([], 0),
+    ],
+)
+def test_advised_patience(values, patience):
+    assert advised(Best("accuracy", "max", 0), values) == patience
+
+
+def test_quiet_says_nothing(dots):
+    assert run(*LINEAR, "--epochs", 1, "--quiet", "--name", "quiet", cwd=dots).err == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_ctrl_c_after_the_last_epoch_says_how_to_go_on(dots):
+    command = [sys.executable, "-m", "benchdog", *map(str, LINEAR), "--epochs", "2", "--name", "cut"]
+    with subprocess.Popen(command, cwd=dots, env=dict(os.environ), stderr=subprocess.PIPE, text=True) as process:
+        said = ""
+        while "judging on valid" not in said:
+            said += process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.read()
+    assert process.returncode == 130, said
+    assert "Go on with: benchdog train --resume runs/cut" in said
+    assert json.loads((dots / "runs/cut/run.json").read_text(encoding="utf-8"))["status"] == "stopped"
+    run("train", "--resume", "runs/cut", "--quiet", cwd=dots)
+    assert (dots / "runs/cut/artifact").is_dir()
+
+
+def test_a_trainer_without_epochs_counts_none(dots):
+    pytest.importorskip("benchdog_sklearn")
+    told = run("train", "dots.csv", "--trainer", "scikit-learn", "--name", "forest", cwd=dots).err
+    assert "epoch" not in told
+    assert re.search(r"valid\.accuracy \d", told)
+    refused = run("eject", "forest", cwd=dots, code=2).err  # and not that data.npz is there
+    assert "its trainer is 'scikit-learn'" in refused
+
+
+def test_eject_looks_at_the_run_before_the_files(dots):
+    (dots / "data.npz").write_bytes(b"")
+    run(*LINEAR, "--epochs", 1, "--name", "bf16", "--quiet", "--set", "backend.precision=bf16", cwd=dots)
+    assert "another precision than fp32" in run("eject", "bf16", cwd=dots, code=2).err
+    run(*LINEAR, "--epochs", 1, "--name", "plain", "--quiet", cwd=dots)
+    assert "data.npz is there already" in run("eject", "plain", cwd=dots, code=2).err
+    (dots / "data.npz").unlink()
+
+
+def test_a_table_for_a_model_of_images_is_told_apart(dots):
+    run("train", "digits", "--model", "linear", "--epochs", 1, "--name", "images", "--quiet", cwd=dots)
+    assert "dots.csv: the model takes images" in run("predict", "images", "dots.csv", cwd=dots, code=5).err

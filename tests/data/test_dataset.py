@@ -1,0 +1,253 @@
+"""From splits to batches: the order, the pieces, the division by content, the checks of a source."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchdog.api import Field, Raw, Spec, Target
+from benchdog.data import dataset
+from benchdog.data.dataset import Samples, content_of, epoch_order, mix, open_splits, pieces
+from benchdog.data.decode import decoder
+from benchdog.data.fast_path import check_fast_path
+from benchdog.errors import BadData, BadUsage
+from benchdog.plugins import Plugins
+from support.in_process import run, same
+from support.local_sources import write
+
+# --- order and pieces
+
+
+@given(samples=st.integers(0, 300), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 10**6))
+def test_an_epoch_has_every_position_once_in_an_order_of_its_own(samples, seed, epoch):
+    order = epoch_order(samples, seed, epoch)
+    assert sorted(order.tolist()) == list(range(samples))
+    assert torch.equal(order, epoch_order(samples, seed, epoch))
+    if samples > 30:
+        assert not torch.equal(order, epoch_order(samples, seed, epoch + 1))
+        assert not torch.equal(order, epoch_order(samples, (seed + 1) % 2**63, epoch))
+
+
+@given(seed=st.integers(0, 2**63 - 1), salt=st.integers(0, 2**32 - 1))
+def test_seeds_are_mixed_in_their_low_bits_too(seed, salt):
+    """Torch's generator on the CPU looks at 32 bits of a seed."""
+    made = [mix(seed, number, salt) for number in range(50)]
+    assert all(0 <= value < 2**63 for value in made)
+    assert len({value & 0xFFFFFFFF for value in made}) == 50
+
+
+@given(size=st.integers(1, 200), world=st.integers(1, 9), accumulate=st.integers(1, 9))
+def test_pieces_cover_a_batch_once_and_none_is_empty(size, world, accumulate):
+    batch = torch.arange(size)
+    cut = [pieces(batch, rank, world, accumulate) for rank in range(world)]
+    flat = [piece for of_rank in cut for piece in of_rank]
+    assert all(len(piece) for piece in flat)
+    assert all(1 <= len(of_rank) <= accumulate for of_rank in cut)
+    seen = torch.cat(flat).tolist()
+    if size >= world:
+        assert seen == list(range(size))
+        lengths = [sum(map(len, of_rank)) for of_rank in cut]
+        assert max(lengths) - min(lengths) <= 1
+    else:
+        assert seen == list(range(size)) * world, "too small to divide: each rank has all of it"
+
+
+# --- division by content
+
+
+class Source:
+    """A live source that opens what it is given."""
+
+    def __init__(self, opened):
+        self.opened = opened
+
+    def open(self):
+        return self.opened
+
+
+def raw(i, value, target=0):
+    return Raw(id=str(i), fields={"input": value}, target=target)
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=3) | st.text(max_size=3) | st.integers(0, 9), min_size=1, max_size=80),
+    st.randoms(),
+)
+def test_a_list_is_divided_by_content_whatever_its_order(values, random):
+    raws = [raw(i, value) for i, value in enumerate(values)]
+
+    def division(given):
+        try:
+            splits = open_splits(Source(given))
+        except BadData:  # so few that a split has none: in any order
+            return None
+        return {name: {r.id for r in split._raws} for name, split in splits.items()}
+
+    first = division(raws)
+    random.shuffle(raws)
+    assert division(raws) == first
+    if first is None:
+        return
+    assert set.union(*first.values()) == {r.id for r in raws}
+    where = {}
+    for name, ids in first.items():
+        for i in ids:
+            assert where.setdefault(content_of(raw(i, values[int(i)])), name) == name, "duplicates are torn apart"
+
+
+def test_content_is_the_fields_alone_and_all_of_them():
+    a = Raw(id="1", fields={"x": b"1", "y": np.array([1.0])}, target=0)
+    b = Raw(id="2", fields={"y": np.array([1.0]), "x": b"1"}, target=1)
+    assert content_of(a) == content_of(b)
+    assert content_of(a) != content_of(Raw(id="1", fields={"x": b"1", "y": np.array([1])}))
+    assert content_of(a) != content_of(Raw(id="1", fields={"x": b"1", "y": np.array([[1.0]])}))
+    assert content_of(raw(1, {"a": 1, "b": None})) == content_of(raw(2, {"b": None, "a": 1}))
+
+
+def test_shares_are_about_15_percent_and_a_seed_gives_another_division():
+    raws = [raw(i, np.array([i])) for i in range(2000)]
+    splits = open_splits(Source(raws))
+    assert 0.67 < len(splits["train"]) / 2000 < 0.73
+    assert 0.13 < len(splits["valid"]) / 2000 < 0.17
+    other = open_splits(Source(raws), seed=1)
+    assert {r.id for r in other["test"]._raws} != {r.id for r in splits["test"]._raws}
+
+
+@pytest.mark.parametrize(
+    ("opened", "said"),
+    [
+        ([], "train split has no samples (0 in all)"),
+        ({"train": []}, "train split has no samples"),
+        ({"train": [raw(0, b"x")]}, "valid split has no samples (1 in all)"),
+        ({"train": [raw(0, b"x")], "validation": []}, "'validation'"),
+    ],
+)
+def test_a_source_without_what_training_needs(opened, said):
+    with pytest.raises(BadData) as caught:
+        open_splits(Source(opened))
+    assert said in caught.value.message
+
+
+# --- samples
+
+
+def table(split, classes=("a", "b", "c"), kind="class", dtype="int64", shape=()):
+    spec = Spec(
+        fields=(Field(kind="table", shape=(4,), dtype="float32"),),
+        target=Target(kind=kind, classes=classes, dtype=dtype, shape=shape),
+    )
+    return Samples(split, spec, decoder.default(spec))
+
+
+def listed(*targets):
+    rng = np.random.default_rng(0)
+    return dataset.Listed([raw(f"row {i}", rng.normal(size=4).astype("float32"), t) for i, t in enumerate(targets)])
+
+
+@pytest.mark.parametrize("code", [-1, 3, 255])
+def test_a_code_out_of_range_names_the_sample(code):
+    samples = table(listed(0, 1, code, 2))
+    assert samples.batch([0, 1, 3])[1].tolist() == [0, 1, 2]
+    with pytest.raises(BadData, match=r"Sample row 2 has a target outside the 3 classes"):
+        samples.batch([3, 2, 0])
+
+
+def test_a_mask_with_a_code_out_of_range_names_the_sample():
+    good, bad = np.zeros((2, 2), int), np.array([[0, 1], [3, 0]])
+    with pytest.raises(BadData, match="Sample row 1"):
+        table(listed(good, bad), kind="mask", shape=(2, 2)).batch([0, 1])
+
+
+def test_targets_that_dont_stack_name_their_samples():
+    with pytest.raises(BadData, match=r"row 0 \.\.\. row 1"):
+        table(listed(0, "cat")).batch([0, 1])
+    numbers = table(listed(1.5, -2.0), classes=(), kind="number", dtype="float32")
+    assert numbers.batch([1, 0])[1].tolist() == [-2.0, 1.5]
+    assert numbers.batch([1])[1].dtype == np.float32
+
+
+def test_a_split_in_memory_is_the_split(monkeypatch):
+    monkeypatch.setattr(dataset, "CHUNK", 7)
+    samples = table(listed(*(i % 3 for i in range(50))))
+    resident = dataset.load_resident(samples)
+    inputs, target = samples.batch(range(50))
+    assert len(resident) == 50
+    assert np.array_equal(resident.inputs[0].numpy(), inputs[0])
+    assert np.array_equal(resident.target.numpy(), target)
+    assert dataset.sample_bytes(samples) == 4 * 4 + 8
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("sources"))
+
+
+def opened(local, wrong, split="train"):
+    source = Plugins.discover([local]).make("source", "positions", {"wrong": wrong})
+    spec = source.spec()
+    return Samples(open_splits(source)[split], spec, decoder.default(spec))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("fast values", "another input"),
+        ("fast dtype", "another input"),
+        ("fast target", "other targets"),
+        ("fast target dtype", "other targets"),
+        ("fast no tuple", "tuple of 1 arrays"),
+        ("fast too many", "tuple of 1 arrays"),
+    ],
+)
+def test_a_fast_path_that_differs_is_found(local, wrong, said):
+    with pytest.raises(BadData) as caught:
+        check_fast_path(opened(local, wrong))
+    assert said in caught.value.message
+    assert "end the source" in caught.value.hint
+
+
+def test_a_fast_path_that_agrees_is_used(local):
+    samples = opened(local, "fast")
+    assert check_fast_path(samples) is None
+    fast, slow = samples.read([3, 1, 4]), samples.slow_read([3, 1, 4])
+    assert np.array_equal(fast[0][0], slow[0][0])
+    assert np.array_equal(fast[1], slow[1])
+
+
+def test_a_fast_path_is_checked_before_training_in_every_split(local, tmp_path):
+    said = run(
+        "--plugin", local, "train", "positions", "--set", "source.wrong=valid fast values", cwd=tmp_path, code=5
+    )
+    assert "batch()" in said.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_code_out_of_range_stops_a_run(local, tmp_path):
+    said = run(
+        "--plugin", local, "train", "positions", "--set", "source.wrong=code", "--epochs", 1, cwd=tmp_path, code=5
+    )
+    assert "train/7 has a target outside the 3 classes" in said.err
+
+
+# --- workers
+
+
+TRAIN = ["train", "positions", "--epochs", 2, "--batch-size", 16, "--quiet", "--model", "linear"]
+
+
+def test_two_workers_give_the_weights_of_none(local, tmp_path):
+    """Spawned workers rebuild the source from the recipe: the plugin's file must be found again there."""
+    run("--plugin", local, *TRAIN, "--name", "resident", cwd=tmp_path)
+    run("--plugin", local, *TRAIN, "--name", "none", "--set", "loader.memory=0", "--workers", 0, cwd=tmp_path)
+    run("--plugin", local, *TRAIN, "--name", "two", "--set", "loader.memory=0", "--workers", 2, cwd=tmp_path)
+    runs = tmp_path / "runs"
+    assert same(runs / "none", runs / "two")
+    assert same(runs / "none", runs / "resident")
+
+
+def test_a_negative_number_of_workers_is_refused(tmp_path):
+    said = run("train", "digits", "--workers=-1", cwd=tmp_path, code=2)
+    assert "workers is -1" in said.err
+    with pytest.raises(BadUsage):
+        Plugins.discover().find("source", "positions")

@@ -1,0 +1,196 @@
+"""Streams: every sample once an epoch, in an order that workers, a stop and a resume can't change."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchdog.api import Field, Raw, Shard, Spec, Target
+from benchdog.data.decode import decoder
+from benchdog.data.stream import Plan, Position, Reader, StreamWorkers, read_stream
+from benchdog.errors import BadData
+from benchdog.plugins import Plugins
+from benchdog.recipe.recipe import Loading, Part, Recipe
+from support.in_process import run, same, stop_at
+from support.local_sources import write
+
+SPEC = Spec(fields=(Field(kind="table", shape=(1,), dtype="float32"),), target=Target(kind="number", dtype="float32"))
+
+
+class Shards:
+    """Shards of given lengths."""
+
+    def __init__(self, lengths):
+        self.lengths = lengths
+        self.reads = []
+
+    def shards(self):
+        return [Shard(name=f"s{i}") for i in range(len(self.lengths))]
+
+    def read(self, shard, start):
+        self.reads.append((shard.name, start))
+        length = self.lengths[int(shard.name[1:])]
+        return (
+            Raw(id=f"{shard.name}/{i}", fields={"input": [float(i)]}, target=float(i)) for i in range(start, length)
+        )
+
+
+def read(lengths, plan, position=None):
+    reader = Reader(Shards(lengths), SPEC, decoder.default(SPEC))
+    return list(read_stream(reader, plan, position or Position.start(plan.streams)))
+
+
+plans = st.builds(
+    Plan,
+    streams=st.integers(1, 5),
+    batch_size=st.integers(1, 7),
+    shuffle=st.integers(1, 9),
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 3),
+    training=st.booleans(),
+)
+lengths_of_shards = st.lists(st.integers(0, 20), min_size=0, max_size=6)
+
+
+@settings(deadline=None)
+@given(lengths=lengths_of_shards, plan=plans)
+def test_every_sample_comes_once_an_epoch(lengths, plan):
+    got = read(lengths, plan)
+    ids = [i for piece, _ in got for i in piece.ids]
+    assert sorted(ids) == sorted(f"s{s}/{i}" for s, length in enumerate(lengths) for i in range(length))
+    for piece, _ in got:
+        assert 0 < len(piece.ids) <= plan.batch_size
+        assert piece.inputs[0].shape == (len(piece.ids), 1)
+        assert piece.target.tolist() == [float(i.split("/")[1]) for i in piece.ids]
+
+
+@settings(deadline=None)
+@given(lengths=lengths_of_shards, plan=plans, data=st.data())
+def test_from_any_position_the_rest_is_the_same(lengths, plan, data):
+    whole = read(lengths, plan)
+    if not whole:
+        return
+    stop = data.draw(st.integers(0, len(whole) - 1))
+    stored = json.loads(json.dumps(whole[stop][1].to_json()))
+    rest = read(lengths, plan, Position.from_json(stored))
+    assert [(p.stream, p.ids) for p, _ in rest] == [(p.stream, p.ids) for p, _ in whole[stop + 1 :]]
+    assert [after.to_json() for _, after in rest] == [after.to_json() for _, after in whole[stop + 1 :]]
+
+
+@settings(deadline=None)
+@given(lengths=lengths_of_shards, plan=plans, workers=st.integers(1, 6))
+def test_readers_of_some_streams_give_what_one_reader_of_all_gives(lengths, plan, workers):
+    """What the workers do, without processes: each reads its own streams."""
+    position = Position.start(plan.streams)
+    alone = list(Reader(Shards(lengths), SPEC, decoder.default(SPEC)).read(plan, position, range(plan.streams)))
+    hands = [
+        Reader(Shards(lengths), SPEC, decoder.default(SPEC)).read(plan, position, range(w, plan.streams, workers))
+        for w in range(min(workers, plan.streams))
+    ]
+    assert [p.ids for p in alone] == [next(hands[p.stream % len(hands)]).ids for p in alone]
+
+
+def test_training_shuffles_shards_and_samples_anew_in_each_epoch():
+    plan = {"streams": 2, "batch_size": 4, "shuffle": 16, "seed": 3}
+    orders = [
+        [i for piece, _ in read([30, 30, 30], Plan(epoch=epoch, training=training, **plan)) for i in piece.ids]
+        for epoch, training in [(0, True), (1, True), (0, True), (0, False)]
+    ]
+    assert orders[0] == orders[2]
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[3]
+    assert [i for i in orders[3] if i.startswith("s0/")] == [f"s0/{i}" for i in range(30)]
+
+
+def test_a_resume_reads_from_the_block_on_and_not_from_the_beginning():
+    plan = Plan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
+    shards = Shards([100])
+    reader = Reader(shards, SPEC, decoder.default(SPEC))
+    got = list(read_stream(reader, plan, Position([(0, 50, 4)])))
+    assert got[0][0].ids == [f"s0/{i}" for i in range(54, 58)]
+    assert shards.reads == [("s0", 50)]
+
+
+# --- through the command line
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("sources"))
+
+
+TRAIN = ["train", "streamed", "--epochs", 2, "--batch-size", 8, "--quiet", "--model", "linear"]
+SMALL = ["--set", "loader.streams=3", "--set", "loader.shuffle=5", "--workers", 0]
+
+
+def recipe(local, workers):
+    names = {
+        "source": "streamed",
+        "model": "linear",
+        "task": "classification",
+        "trainer": "supervised",
+        "backend": "cpu",
+    }
+    loader = Loading(workers=workers, streams=3, shuffle=5)
+    parts = {kind: Part(name=name) for kind, name in names.items()}
+    return Recipe(plugins=(str(local),), loader=loader, **parts)
+
+
+def test_spawned_workers_read_the_same_samples_as_none(local):
+    """A proof of the contract: real processes, which open the source by themselves."""
+    source = Plugins.discover([local]).make("source", "streamed", {})
+    spec = source.spec()
+    reader = Reader(source.open()["train"], spec, decoder.default(spec))
+    workers = StreamWorkers(recipe(local, 2).to_json(), "train", 2, 3)
+    for epoch in (1, 2):  # the same processes serve every epoch
+        plan = Plan(streams=3, batch_size=4, shuffle=5, seed=1, epoch=epoch, training=True)
+        alone = list(read_stream(reader, plan, Position.start(3)))
+        helped = list(read_stream(reader, plan, Position.start(3), workers))
+        assert [(p.stream, p.ids) for p, _ in helped] == [(p.stream, p.ids) for p, _ in alone]
+        assert sum(len(p.ids) for p, _ in alone) == 70
+        for (a, after_a), (b, after_b) in zip(alone, helped, strict=True):
+            assert torch.equal(a.inputs[0], b.inputs[0])
+            assert torch.equal(a.target, b.target)
+            assert after_a == after_b
+
+
+def test_a_stream_that_stops_goes_on_to_the_same_weights(local, tmp_path, monkeypatch):
+    run("--plugin", local, *TRAIN, *SMALL, "--name", "whole", cwd=tmp_path)
+    stop_at(monkeypatch, 7)
+    run("--plugin", local, *TRAIN, *SMALL, "--name", "cut", cwd=tmp_path, code=143)
+    monkeypatch.undo()
+    run("train", "--resume", "cut", "--quiet", cwd=tmp_path)
+    runs = tmp_path / "runs"
+    assert same(runs / "whole", runs / "cut")
+    counts = [json.loads((runs / name / "run.json").read_text())["steps_done"] for name in ("whole", "cut")]
+    assert counts[0] == counts[1] > 14
+
+
+def test_read_may_give_a_list(local, tmp_path):
+    run("--plugin", local, *TRAIN, *SMALL, "--set", "source.wrong=list", "--name", "list", cwd=tmp_path)
+    run("--plugin", local, *TRAIN, *SMALL, "--name", "iterator", cwd=tmp_path)
+    assert same(tmp_path / "runs" / "list", tmp_path / "runs" / "iterator")
+
+
+def test_a_code_out_of_range_in_a_stream_names_the_sample(local, tmp_path):
+    said = run("--plugin", local, *TRAIN, *SMALL, "--set", "source.wrong=code", cwd=tmp_path, code=5)
+    assert "s2/3 has a target outside the 3 classes" in said.err
+
+
+@pytest.mark.parametrize("shards", [0, 1])
+def test_a_stream_without_samples_is_bad_data(local, tmp_path, shards):
+    said = run("--plugin", local, *TRAIN, *SMALL, "--set", f"source.shards={shards}", cwd=tmp_path, code=5)
+    assert "training split has no sample" in said.err
+
+
+def test_a_spec_that_lies_is_told(tmp_path):
+    class Wrong(Shards):
+        def read(self, shard, start):
+            return iter([Raw(id="odd", fields={"input": [1.0, 2.0]}, target=1.0)])
+
+    plan = Plan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
+    reader = Reader(Wrong([1]), SPEC, decoder.default(SPEC))
+    with pytest.raises(BadData, match="odd"):
+        list(read_stream(reader, plan, Position.start(1)))

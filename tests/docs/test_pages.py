@@ -1,0 +1,54 @@
+"""The pages of the documentation: blocks that can be read, links that lead somewhere, tables that are true."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = sorted(DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_every_block_can_be_read(page):
+    for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if language == "python":
+            assert compile(text, page.name, "exec")
+        elif language == "toml":
+            assert tomllib.loads(text)
+        else:
+            assert language in ("text", "sh", "json")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def test_help_commands_and_keys_are_the_programs():
+    argv = [sys.executable, ROOT / "scripts" / "reference.py", "--check"]
+    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode == 3:
+        pytest.skip(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_shows_the_help_that_is_printed(bench):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    own = ",".join(folder.name for folder in (ROOT / "plugins").iterdir())
+    printed = bench("--help", env={"COLUMNS": "80", "BENCHDOG_PLUGINS": own}).out
+    assert f"$ benchdog --help\n{printed.rstrip()}\n```" in readme
+
+
+def test_the_navigation_names_each_page_once():
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    named = re.findall(r"[\w/-]+\.md$", nav, re.MULTILINE)
+    folders = [page.relative_to(DOCS).as_posix() for page in (DOCS / "plugins").glob("*.md")]
+    outside = {"changelog.md", "contributing.md"}
+    assert sorted(named) == sorted(outside | {page.relative_to(DOCS).as_posix() for page in PAGES} - set(folders))

@@ -1,0 +1,126 @@
+"""The plugins of docs/plugins and examples/plugins: what `plugins new` writes, healthy, and shown as it is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchdog.api import Batch, Column, Field, RunFacts, Spec, Target
+from benchdog.plugins import Plugins
+from benchdog.plugins.scaffold import KINDS
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "plugins"
+COMPONENTS = {
+    "stars.py": ("source", "stars"),
+    "tiny_net.py": ("model", "tiny-net"),
+    "brier.py": ("task", "brier"),
+    "dim.py": ("augmentation", "dim"),
+    "plain_sgd.py": ("trainer", "plain-sgd"),
+    "xz.py": ("exporter", "xz"),
+    "one_core.py": ("backend", "one-core"),
+}
+SPEC = Spec(
+    fields=(Field(kind="table", shape=(2,), dtype="float32", columns=(Column(name="a"), Column(name="b"))),),
+    target=Target(kind="class", classes=("x", "y")),
+    output=(2,),
+)
+
+
+def load(name: str) -> Plugins:
+    """Load a single file as a user does."""
+    return Plugins.discover(local=[EXAMPLES / name])
+
+
+@pytest.mark.parametrize("script", ["plugin_pages.py", "hook_reference.py"])
+def test_pages_and_examples_are_as_they_would_be_written(script):
+    argv = [sys.executable, ROOT / "scripts" / script, "--check"]
+    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_a_page_with_the_whole_of_its_example(kind):
+    text = (ROOT / "docs" / "plugins" / f"{kind}.md").read_text(encoding="utf-8")
+    shown = [line.split()[2] for line in text.splitlines() if line.startswith("<!-- file: ")]
+    (single,) = (name for name in shown if "/" not in name)
+    (folder,) = {name.partition("/")[0] for name in shown if "/" in name}
+    assert single == folder.removeprefix("benchdog-").replace("-", "_") + ".py"
+    code = {p.relative_to(EXAMPLES).as_posix() for p in (EXAMPLES / folder).rglob("*.py") if p.stat().st_size}
+    hooks = {f"{folder}/src/{folder.replace('-', '_')}/__init__.py"} if kind == "command" else set()
+    assert code - hooks <= set(shown)
+    assert f"({kind}.md)" in (ROOT / "docs" / "plugins" / "index.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "component"), COMPONENTS.items())
+def test_every_single_file_is_a_healthy_plugin(name, component):
+    host = load(name)
+    assert host.faults == []
+    found = host.find(*component)
+    assert callable(found.resolve(found.info.target))
+    if component[0] != "model":
+        assert host.make(*component)
+
+
+def test_the_model_fits_its_spec():
+    import torch
+
+    found = load("tiny_net.py").find("model", "tiny-net")
+    assert found.resolve(found.info.target)(SPEC, None)(torch.zeros(4, 2)).shape == (4, 2)
+
+
+def test_the_source_gives_what_its_spec_says():
+    source = load("stars.py").make("source", "stars")
+    samples = source.open()
+    assert len({sample.id for sample in samples}) == len(samples) == 600
+    names = {column.name for column in source.spec().fields[0].columns}
+    assert all(set(sample.fields["input"]) == names for sample in samples)
+    assert {sample.target for sample in samples} == set(range(source.spec().classes))
+
+
+def test_the_task_has_a_loss_of_its_own():
+    import torch
+
+    task = load("brier.py").make("task", "brier")
+    task.check(SPEC)
+    score = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
+    loss, weight = task.loss(score, Batch((), torch.tensor([0, 1])))
+    assert float(loss) == pytest.approx(2 * 0.25**2 + 2 * 0.5**2)
+    assert float(weight) == 2
+    shares = task.loss(score, Batch((), torch.tensor([[1.0, 0.0], [0.0, 1.0]])))[0]
+    assert float(shares) == pytest.approx(float(loss))
+
+
+def test_the_backend_steps():
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        device = load("one_core.py").make("backend", "one-core").open(0, 1)
+        assert torch.get_num_threads() == 1
+        weight = torch.ones(1, requires_grad=True)
+        device.backward((weight * 2).sum(), torch.tensor(0.5))
+        device.step(torch.optim.SGD([weight], lr=1.0))
+        assert weight.tolist() == [0.0]
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_deterministic_debug_mode("default")
+
+
+def test_the_observer_writes_its_line(tmp_path):
+    host = load("diary.py")
+    facts = RunFacts(name="r", folder=str(tmp_path), source="s", model="m", task="t", epochs=1)
+    host.emit("benchdog_run_ended", run=facts, metrics={"accuracy": 1.0})
+    host.close()
+    assert "m on s" in (tmp_path / "diary.txt").read_text(encoding="utf-8")
+    assert host.faults == []
+
+
+@pytest.mark.slow
+def test_single_files_train_together(bench, tmp_path):
+    names = ("stars.py", "tiny_net.py", "brier.py", "plain_sgd.py", "one_core.py", "diary.py")
+    local = [part for name in names for part in ("--plugin", EXAMPLES / name)]
+    choice = ("--model", "tiny-net", "--task", "brier", "--trainer", "plain-sgd", "--backend", "one-core")
+    bench(*local, "train", "stars", *choice, "--epochs", "2", "--quiet")
+    assert "ended with" in next(tmp_path.rglob("diary.txt")).read_text(encoding="utf-8")

@@ -1,0 +1,274 @@
+"""An artifact: written whole, opened only if every byte is what was written, trusted only as far as data goes."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchdog.api import Raw
+from benchdog.errors import BadData, BadUsage, NotAvailable, Refused
+from benchdog.model import artifact, samples
+from benchdog.model import model_card as card
+from benchdog.model.rebuild import rebuild
+from benchdog.plugins import Plugins
+from support import small_artifact
+
+MODEL = """
+from torch import nn
+from benchdog.api import ModelInfo, hookimpl
+
+CONTRACT = 1
+
+class Net(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.tied = nn.Linear(108, 108)
+        self.also = self.tied
+        self.last = nn.Linear(108, spec.outputs)
+
+    def forward(self, x):
+        return {"score": self.last(self.also(self.tied(x.flatten(1))))}
+
+class Branches(Net):
+    def forward(self, x):
+        if x.sum() > 1e9:
+            return super().forward(-x)
+        return super().forward(x)
+
+@hookimpl
+def benchdog_models():
+    return [ModelInfo(name=n.lower(), summary="A net.", target=f":make_{n.lower()}") for n in ("Net", "Branches")]
+
+def make_net(spec, options=None):
+    return Net(spec)
+
+def make_branches(spec, options=None):
+    return Branches(spec)
+"""
+
+
+@pytest.fixture(scope="module")
+def plugins() -> Plugins:
+    return Plugins.discover()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
+    return small_artifact.save(tmp_path_factory.mktemp("run") / "artifact", plugins)
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stranger") / "stranger_net.py"
+    path.write_text(MODEL, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "artifact"))
+
+
+def change(folder: Path, **values: object) -> None:
+    path = folder / "artifact.json"
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(meta | values), encoding="utf-8")
+
+
+def test_an_artifact_describes_itself(folder, plugins):
+    meta = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
+    assert meta["format"] == 1
+    assert meta["parameters"] == 108 * 3 + 3
+    assert meta["graph"] is None
+    assert meta["model"] == {"name": "linear", "options": {}, "plugin": meta["task"]["plugin"]}
+    assert meta["samples"][:2] == ["picture 0", "picture 1"]
+    assert {"graph.pt2", "model.safetensors", "README.md", "samples/index.json"} <= set(meta["files"])
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "cat, dog, owl" in card
+    assert "| accuracy | 0.75 |" in card
+
+
+def test_it_answers_for_raw_samples_without_a_plugin_for_the_model(folder, plugins):
+    opened = artifact.open_model(folder, plugins)
+    raws = opened.samples()
+    assert [raw.target for raw in raws] == [i % 3 for i in range(12)]
+    answers = opened.answers(raws)
+    assert [answer.id for answer in answers] == [raw.id for raw in raws]
+    assert {answer.values["label"] for answer in answers} <= set(small_artifact.CLASSES)
+    answer, score = opened.call(*opened.decode(raws))  # 12 samples in pieces of 6
+    assert score.shape == (12, 3)
+    np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
+
+
+def test_a_run_folder_means_its_artifact(folder, plugins):
+    assert artifact.open_model(folder.parent, plugins).path == folder
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "graph.pt2", "README.md", "samples/index.json", "samples/003-input.png"]
+)
+def test_one_changed_byte_is_noticed_and_named(copy, plugins, name):
+    path = copy / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadData, match=Path(name).name):
+        artifact.open_model(copy, plugins)
+
+
+def test_a_missing_file_is_named_and_one_more_is_ignored(copy, plugins):
+    (copy / "notes.txt").write_text("mine")
+    assert artifact.open_model(copy, plugins).kind == "artifact"
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(BadData, match=r"model\.safetensors is missing"):
+        artifact.open_model(copy, plugins)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "C:/secret", "a/../../secret", "..\\secret", ""])
+def test_no_file_outside_the_folder_is_read(copy, plugins, name):
+    (copy.parent / "secret").write_text("x")
+    change(copy, files={name: "0" * 64})
+    with pytest.raises(BadData, match="outside"):
+        artifact.open_model(copy, plugins)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"format": 7}, "format 7"),
+        ({"kind": "export"}, "no artifact"),
+        ({"spec": {}}, "incomplete"),
+        ({"max_batch": 0}, "max_batch"),
+        ({"task": "classification"}, "incomplete"),
+        ({"files": []}, "incomplete"),
+    ],
+)
+def test_a_description_out_of_order_is_told(copy, plugins, values, said):
+    change(copy, **values)
+    with pytest.raises(BadData, match=said):
+        artifact.open_model(copy, plugins)
+
+
+def test_what_is_no_model_is_wrong_usage(tmp_path, plugins):
+    with pytest.raises(BadUsage, match="is no folder"):
+        artifact.open_model(tmp_path / "nothing", plugins)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(BadUsage, match="has no artifact"):
+        artifact.open_model(tmp_path, plugins)
+
+
+def test_a_folder_cannot_choose_what_code_is_run(copy, plugins, tmp_path):
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", encoding="utf-8")
+    code, plain = ({"name": name, "options": {}} for name in (f"{evil}:build", "classification"))
+    (copy / "graph.pt2").unlink()
+    listed = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))["files"]
+    del listed["graph.pt2"]
+    change(copy, model=code, files=listed)  # without a graph the model is built anew
+    with pytest.raises(Refused, match=r"The model .* is code that no plugin offers"):
+        artifact.open_model(copy, plugins).load()
+    change(copy, task=code)
+    with pytest.raises(Refused, match=r"The task .* is code that no plugin offers"):
+        artifact.open_model(copy, plugins)
+    change(copy, task=plain, runner="benchdog.system.files:shutil.rmtree")
+    with pytest.raises(NotAvailable, match="is the runner of no trainer"):
+        artifact.open_model(copy, plugins)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_stranger_s_model_is_stored_whole_and_answers_without_its_plugin(tmp_path, stranger, plugins):
+    mine = Plugins.discover([stranger])
+    folder = small_artifact.save(tmp_path / "artifact", mine, model="net")
+    opened = artifact.open_model(folder, plugins)
+    assert opened.meta["graph"] is None
+    assert len(opened.answers(opened.samples())) == 12
+    rebuilt = rebuild(folder, opened.meta, mine)
+    assert rebuilt.model.tied is rebuilt.model.also  # tied weights are stored once
+    with pytest.raises(NotAvailable, match="'net' of plugin 'stranger_net'"):
+        rebuild(folder, opened.meta, plugins)
+
+
+def test_why_there_is_no_graph_is_kept_and_the_plugin_is_named(tmp_path, stranger, plugins):
+    mine = Plugins.discover([stranger])
+    folder = small_artifact.save(tmp_path / "artifact", mine, model="branches")
+    opened = artifact.open_model(folder, mine)
+    assert "torch.export can't capture this model" in opened.meta["graph"]
+    assert not (folder / "graph.pt2").exists()
+    assert len(opened.answers(opened.samples())) == 12
+    with pytest.raises(NotAvailable, match="'branches' of plugin 'stranger_net'"):
+        artifact.open_model(folder, plugins).load()
+
+
+def test_nothing_stays_of_an_artifact_that_could_not_be_written(tmp_path, plugins):
+    odd = Raw(id="odd", fields={"input": np.array(["a"])}, target=0)
+    with pytest.raises(BadData, match="can't keep"):
+        small_artifact.save(tmp_path / "artifact", plugins, samples=[odd])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inputs_that_the_model_does_not_take_are_refused(folder, plugins):
+    opened = artifact.open_model(folder, plugins)
+    for wrong in (
+        np.zeros((2, 3, 6, 6), np.float32),
+        np.zeros((2, 1, 6, 6), np.uint8),
+        np.zeros((0, 3, 6, 6), np.uint8),
+    ):
+        with pytest.raises(BadData):
+            opened.call(wrong)
+
+
+def test_samples_of_every_kind_come_back(tmp_path):
+    raws = [
+        Raw(id="row", fields={"input": {"age": np.float64(3.5), "town": "Ulm", "sex": None}}, target=np.float32(2.5)),
+        Raw(id="text", fields={"input": "hällo\n"}, target=[1, 2, 3]),
+        Raw(
+            id="scan",
+            fields={"input": np.arange(8, dtype=np.int16).reshape(2, 2, 2)},
+            target=np.ones((2, 2), np.int64),
+        ),
+        Raw(id="blob", fields={"input": b"\x93NUMPY bytes stay bytes"}, target=None),
+    ]
+    samples.write(tmp_path, raws)
+    back = samples.read(tmp_path)
+    assert back[0].fields["input"] == {"age": 3.5, "town": "Ulm", "sex": None}
+    assert back[0].target == np.float32(2.5)
+    assert back[0].target.dtype == np.float32
+    assert (back[1].fields["input"], back[1].target) == ("hällo\n", [1, 2, 3])
+    np.testing.assert_array_equal(back[2].fields["input"], raws[2].fields["input"])
+    np.testing.assert_array_equal(back[2].target, raws[2].target)
+    assert back[3].fields["input"] == raws[3].fields["input"]
+
+
+@pytest.mark.parametrize(
+    ("count", "labels"), [(0, []), (2, [0, 1]), (5, [0, 1, 2, 0, 1]), (9, [0, 1, 2, 0, 1, 0, 1, 0, 1])]
+)
+def test_samples_cover_the_classes(count, labels):
+    raws = [Raw(id=str(i), fields={}, target=t) for i, t in enumerate([0, 0, 0, 0, 0, 1, 1, 1, 1, 2])]
+    assert [raw.target for raw in artifact.covering(raws, count)] == labels
+
+
+def test_opening_loads_no_torch_before_it_is_needed(folder):
+    script = (
+        "import sys; from pathlib import Path; from benchdog.model.load import open_model\n"
+        "from benchdog.plugins import Plugins; o = open_model(Path(sys.argv[1]), Plugins.discover())\n"
+        "o.decode(o.samples()); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_card_shows_names_as_they_are_and_what_was_measured(tmp_path, plugins):
+    folder = small_artifact.save(tmp_path / "artifact", plugins, run="# a|b", validated=1234)
+    meta = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# \\# a\\|b\n")
+    assert "On 1,234 validation samples, with which the best epoch was chosen:\n\n| metric" in text
+    meta["spec"]["target"] |= {"name": "a`b", "classes": ["<b>", "*star*", "two\nlines", "[x](y)"]}
+    text = card.write(meta)
+    assert "`` a`b `` (class)" in text
+    assert r"\<b\>, \*star\*, two lines, \[x\]\(y\)." in text
+    assert "On validation samples, with which" in text

@@ -1,0 +1,236 @@
+"""pyproject.toml, meta.yaml, requirements and constraints say the same thing."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchdog.plugins import scaffold
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+PACKAGES = [ROOT, *PLUGINS]
+# what a requirement brings and is imported beside it; an older typer brings click
+BROUGHT = {"fastapi": ("starlette",), "requests": ("urllib3",), "typer": ("click",)}
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+RECIPE = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
+OUTPUTS = {output["name"]: output for output in RECIPE["outputs"]}
+
+
+def project(folder: Path) -> dict:
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def name_of(folder: Path) -> str:
+    return project(folder)["project"]["name"]
+
+
+def split(requirement: str) -> tuple[str, str]:
+    name, _, bound = re.fullmatch(r"([\w.-]+)(\[[^]]*])?\s*(.*)", requirement).group(1, 2, 3)
+    return name, bound.replace(" ", "")
+
+
+def version_of(folder: Path) -> str:
+    data = project(folder)
+    if "version" in data["project"]:
+        return data["project"]["version"]
+    module, _, attribute = data["tool"]["setuptools"]["dynamic"]["version"]["attr"].rpartition(".")
+    text = (folder / "src" / module.replace(".", "/") / "__init__.py").read_text(encoding="utf-8")
+    (value,) = (
+        node.value.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == attribute
+    )
+    return value
+
+
+def test_the_recipe_has_an_output_for_every_package():
+    assert sorted(OUTPUTS) == sorted([*map(name_of, PACKAGES), "benchdog-full"])
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_conda_requires_what_pip_requires(folder):
+    data = project(folder)["project"]
+    wanted = {("python", data["requires-python"])}
+    for requirement in data["dependencies"]:
+        name, bound = split(requirement)
+        wanted.add((CONDA_NAMES.get(name, name), bound))
+    own = "{{ pin_subpackage('benchdog', exact=True) }}"
+    given = set()
+    for line in OUTPUTS[data["name"]]["requirements"]["run"]:
+        name, _, bound = line.partition(" ")
+        given.add(("benchdog", "pinned") if line == own else (name, bound.replace(" ", "")))
+    assert {item for item in given if item[0] != "benchdog"} == {item for item in wanted if item[0] != "benchdog"}
+    assert (("benchdog", "pinned") in given) == (folder != ROOT)
+
+
+def imported(folder: Path) -> set[str]:
+    """Name the modules that the sources import, at the top or inside a function."""
+    found = set()
+    for file in (folder / "src").rglob("*.py"):
+        if "templates" in file.parts:
+            continue  # what they import is a plugin that isn't there yet
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_what_is_imported_is_required_or_said_to_be_optional(folder):
+    data, core = project(folder)["project"], project(ROOT)["project"]
+    required = {split(line)[0] for line in data["dependencies"]}
+    optional = {split(line)[0] for line in OUTPUTS[data["name"]]["requirements"].get("run_constrained", [])}
+    brought = {each for name in required for each in BROUGHT.get(name, ())}
+    if folder != ROOT:
+        brought |= {split(line)[0] for line in core["dependencies"]}
+    allowed = {data["name"], *required, *optional, *brought}
+    owners = metadata.packages_distributions()
+    for name in imported(folder):
+        assert allowed & {owner.lower().replace("_", "-") for owner in owners.get(name, [name])}, name
+    assert not optional & required
+
+
+def test_what_is_optional_is_bounded_as_the_tests_have_it():
+    lines = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    tools = dict(split(line) for line in lines if line and line[0] not in "#-")
+    for output in OUTPUTS.values():
+        for name, bound in map(split, output["requirements"].get("run_constrained", [])):
+            assert tools[name] == bound
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_a_recipes_test_does_the_main_job(folder):
+    commands = OUTPUTS[name_of(folder)]["test"]["commands"]
+    assert any(re.match(r"(benchdog|python tests/\S+) (train|tune) ", command) for command in commands)
+    assert all(command.startswith(("benchdog ", "python ", "pip check")) for command in commands), "on any system"
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_conda_makes_the_same_commands(folder):
+    data = project(folder)["project"]
+    build = OUTPUTS[data["name"]]["build"]
+    scripts = [f"{name} = {target}" for name, target in data.get("scripts", {}).items()]
+    assert build.get("entry_points", []) == scripts
+    place = "." if folder == ROOT else f"./plugins/{folder.name}"
+    assert f"pip install {place} " in build["script"]
+    assert build["noarch"] == "python"
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_host_requirements_are_the_build_systems(folder):
+    data = project(folder)
+    wanted = {split(requirement) for requirement in data["build-system"]["requires"]}
+    given = {split(line) for line in OUTPUTS[data["project"]["name"]]["requirements"]["host"]}
+    assert wanted <= given
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_versions_are_one(folder):
+    assert RECIPE["package"]["version"] == version_of(folder) == version_of(ROOT)
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=name_of)
+def test_a_plugin_requires_benchdog(folder):
+    assert "benchdog" in dict(map(split, project(folder)["project"]["dependencies"]))
+
+
+def test_the_meta_package_is_all_of_them():
+    run = OUTPUTS["benchdog-full"]["requirements"]["run"]
+    assert run == ["{{ pin_subpackage('" + name + "', exact=True) }}" for name in OUTPUTS if name != "benchdog-full"]
+
+
+def test_requirements_install_everything_of_this_clone():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    given = [line for line in lines if line and not line.startswith("#")]
+    assert given == ["-e .", *(f"-e plugins/{folder.name}" for folder in PLUGINS)]
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_every_direct_requirement_is_pinned():
+    wanted = {split(line)[0] for folder in PACKAGES for line in project(folder)["project"]["dependencies"]}
+    tools = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    wanted |= {split(line)[0] for line in tools if line and line[0] not in "#-"}
+    missing = wanted - set(pins()) - {"benchdog"}
+    assert not missing
+
+
+def test_pins_satisfy_the_requirements():
+    from benchdog.cli.commands.doctor.checks import fits
+
+    for folder in PACKAGES:
+        for name, bound in map(split, project(folder)["project"]["dependencies"]):
+            if name != "benchdog":
+                assert fits(pins()[name], bound), f"{folder.name}: {name}"
+    assert pins()["torch"] == "2.13.0"
+
+
+def built(folder: Path, out: Path) -> Path:
+    """Build the source distribution, and the wheel out of it: nothing that lies about can get in."""
+    # isolation would fetch setuptools again; it is among the tools already
+    argv = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, folder]
+    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
+def test_a_wheel_is_built_and_whole(folder, tmp_path):
+    with zipfile.ZipFile(built(folder, tmp_path)) as archive:
+        names = archive.namelist()
+        entries = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
+        metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
+    files = {path.relative_to(folder / "src") for path in (folder / "src").rglob("*") if path.is_file()}
+    made = re.compile(r"(^|/)(\.|__pycache__/)|\.egg-info/")
+    own = {name for path in files if not made.search(name := path.as_posix())}
+    assert own <= set(names)
+    for group, points in project(folder)["project"].get("entry-points", {}).items():
+        assert f"[{group}]" in entries
+        for name, target in points.items():
+            assert f"{name} = {target}" in entries
+    assert "License-Expression: MIT" in metadata
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_runs_from_any_folder(tmp_path):
+    wheel = built(ROOT, tmp_path)
+    home = tmp_path / "env"
+    # the wheel's requirements come from this environment: what is tried is the wheel, not the network
+    venv.create(home, with_pip=False, symlinks=sys.platform != "win32")
+    scripts = home / ("Scripts" if sys.platform == "win32" else "bin")
+    site = next(home.rglob("site-packages"))
+    others = [path for path in sys.path if path.endswith("site-packages")]
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.namelist():
+            assert not member.startswith(("/", "..")), member
+            archive.extract(member, site)
+    (site / "others.pth").write_text("\n".join(others) + "\n", encoding="utf-8")
+    assert "builtin" in typed(scripts / "python", "plugins", "list", cwd=tmp_path)
+    typed(scripts / "python", "plugins", "new", "source", "stars", cwd=tmp_path)
+    folder = tmp_path / "benchdog-stars"
+    made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert made == set(scaffold.package("source", "stars"))
+
+
+def typed(python: Path, *words: str, cwd: Path) -> str:
+    """Run a command of the Benchdog that an environment holds; give what it prints."""
+    code = "import sys; from benchdog.cli import main; sys.argv[0] = 'benchdog'; main()"
+    done = subprocess.run([python, "-P", "-c", code, *words], capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

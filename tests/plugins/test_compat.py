@@ -1,0 +1,182 @@
+"""The contract's number: what is taken, through which shim, until when, and what is set aside unimported."""
+
+import sys
+
+import pytest
+
+from benchdog import api
+from benchdog.errors import BadUsage
+from benchdog.plugins import Plugins, compat
+from benchdog.plugins.discovery import declared, entries
+from support.in_process import run
+from support.plugin_files import install, offer
+
+TRAINER = """
+from benchdog.api import BadUsage, TrainerInfo, hookimpl
+
+{contract}
+
+@hookimpl
+def benchdog_trainers():
+    return [TrainerInfo(name="mine", summary="A test.", target=":Mine")]
+
+
+class Mine:
+    weighs = True
+
+    def check(self, {arguments}):
+        raise BadUsage(f"{{{steps}}} steps were seen")
+
+    def train(self, session):
+        return session.model
+"""
+OLD = {"arguments": "model, stages, steps, task", "steps": "steps"}
+NEW = {"arguments": "trial", "steps": "trial.steps"}
+QUICK = ("digits", "--model", "linear", "--epochs", 2, "--trainer", "mine")
+
+
+@pytest.mark.parametrize(
+    ("number", "this", "fault", "remedy"),
+    [
+        (1, 1, "", ""),
+        (0, 1, "", ""),  # deprecated: a shim
+        (1, 2, "", ""),
+        (
+            0,
+            2,
+            "is written for contract 0; this Benchdog has contract 2 and takes what is written for 1",
+            "Update x.",
+        ),
+        (2, 1, "is written for contract 2; this Benchdog has contract 1", "Update Benchdog"),
+        ("1", 1, "declares CONTRACT = '1'", "CONTRACT = 1 in x"),
+        (True, 1, "declares CONTRACT = True", "CONTRACT = 1 in x"),
+        (-1, 1, "declares CONTRACT = -1", "CONTRACT = 1 in x"),
+    ],
+)
+def test_which_numbers_are_taken(number, this, fault, remedy):
+    wrong = compat.objection(number, this, "x")
+    assert (wrong is None) == (not fault)
+    if wrong:
+        assert fault in wrong[0]
+        assert remedy in wrong[1]
+
+
+def test_a_shim_is_announced_for_one_contract():
+    assert compat.note(1, 1) == ""
+    assert compat.note(0, 1) == "written for contract 0: works through a shim until contract 2"
+    assert "docs/plugins/contract.md" in compat.advice(0, "x", 1)
+    assert compat.objection(0, 2, "x") is not None
+
+
+def test_an_author_is_warned(tmp_path):
+    file = tmp_path / "old.py"
+    file.write_text(TRAINER.format(contract="CONTRACT = 0", **OLD), encoding="utf-8")
+    with pytest.warns(DeprecationWarning, match="written for contract 0: works through a shim until contract 2"):
+        Plugins.discover([file])
+
+
+@pytest.mark.parametrize(("contract", "form"), [("CONTRACT = 0", OLD), ("CONTRACT = 1", NEW), ("", NEW)])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_trainers_check_is_called_as_its_contract_says(tmp_path, contract, form):
+    (tmp_path / "mine.py").write_text(TRAINER.format(contract=contract, **form), encoding="utf-8")
+    told = run("--plugin", "mine.py", "train", *QUICK, cwd=tmp_path, code=2)
+    assert "40 steps were seen" in told.err
+    told = run("train", *QUICK[:-1], "mine.py:Mine", cwd=tmp_path, code=2)
+    assert "40 steps were seen" in told.err
+
+
+def test_a_check_in_the_old_form_without_its_number_is_told(tmp_path):
+    (tmp_path / "mine.py").write_text(TRAINER.format(contract="CONTRACT = 1", **OLD), encoding="utf-8")
+    told = run("--plugin", "mine.py", "train", *QUICK, cwd=tmp_path, code=2)
+    assert "check can't be called as check(trial)" in told.err
+    assert "check(self, trial)" in told.err
+
+
+def test_a_class_of_ones_own_for_another_contract_is_refused(tmp_path):
+    (tmp_path / "mine.py").write_text(TRAINER.format(contract="CONTRACT = 5", **NEW), encoding="utf-8")
+    with pytest.raises(BadUsage, match=r"mine\.py is written for contract 5"):
+        Plugins.discover().find("trainer", f"{tmp_path / 'mine.py'}:Mine")
+
+
+def test_an_adapted_trainer_keeps_what_it_says_of_itself(tmp_path):
+    class Old:
+        weighs = True
+
+        def check(self, model, stages, steps, task):
+            self.seen = (model, stages, steps, task)
+
+    old = Old()
+    adapted = compat.adapt("trainer", old, 0)
+    adapted.check(api.Trial(model="m", stages=("s",), steps=3, task="t"))
+    assert old.seen == adapted.seen == ("m", ("s",), 3, "t")
+    assert adapted.weighs
+    assert compat.adapt("trainer", old, 1) is old
+    assert compat.adapt("model", old, 0) is old
+    assert not hasattr(compat.adapt("trainer", object(), 0), "check")
+
+
+# --- the number is read, not run
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder on the path."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def test_a_plugin_of_an_unknown_contract_is_not_imported(site, capsys):
+    install(site, "new-net", "from benchdog.api import Unheard\n" + offer("x", contract="CONTRACT: int = 3  # soon"))
+    plugins = Plugins.discover()
+    (fault,) = plugins.faults
+    assert fault.fault == "is written for contract 3; this Benchdog has contract 1."
+    assert "benchdog" in fault.remedy.lower()
+    assert "new_net" not in sys.modules
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("CONTRACT = 3", 3),
+        ("CONTRACT: Final[int] = 3  # text", 3),
+        ("CONTRACT = 1", None),  # a usual one
+        ('"""\nCONTRACT = 3\n"""', None),
+        ('"""\nCONTRACT = 3\n"""\nCONTRACT = 4', 4),
+        ("if True:\n    CONTRACT = 3", None),
+        ("CONTRACT = 3 if x else 4", None),
+        ("CONTRACT = 3\ndef (", None),
+        ("", None),
+    ],
+)
+def test_the_number_is_read_from_the_text(site, text, number):
+    inner = site / "outer" / "inner"
+    inner.mkdir(parents=True)
+    (site / "outer" / "__init__.py").write_text("raise SystemExit('imported')")
+    (inner / "__init__.py").write_text(text)
+    assert declared("outer.inner", (0, 1)) == number
+    assert "outer" not in sys.modules
+
+
+def test_what_is_shipped_declares_a_literal():
+    shipped = [entry for entry in entries() if entry.dist.startswith("benchdog")]
+    assert "benchdog.builtin" in [entry.module for entry in shipped]
+    assert {entry.module: declared(entry.module, ()) for entry in shipped} == {e.module: 1 for e in shipped}
+
+
+def test_what_is_not_there_declares_nothing(site):
+    (site / "space").mkdir()
+    assert [declared(name, (0, 1)) for name in ("no_such", "no_such.part", "json.no_such", "space", "sys")] == [
+        None
+    ] * 5
+
+
+def test_a_package_without_a_number_works_and_is_told_to_its_author(site):
+    install(site, "mute-net", offer("mute", contract=""))
+    plugins = Plugins.discover()
+    assert plugins.faults == []
+    (plugin,) = (each for each in plugins.healthy if each.name == "mute_net")
+    assert compat.note(plugin.contract) == "declares no contract"
+    assert "author of mute-net writes CONTRACT = 1" in compat.advice(plugin.contract, plugin.dist)

@@ -1,0 +1,446 @@
+"""The host of plugins: what is loaded, what is set aside and why, whose name counts."""
+
+import os
+import sys
+import threading
+
+import pytest
+
+from benchdog.errors import BadUsage, NotAvailable
+from benchdog.plugins import Plugins
+from benchdog.plugins.loading import load_file
+from support.plugin_files import install, offer
+
+WITH_EVENTS = """
+import pathlib
+from benchdog.api import hookimpl
+
+CONTRACT = 1
+heard = []
+
+@hookimpl
+def benchdog_step_ended(step, loss):
+    heard.append((step, loss))
+
+@hookimpl
+def benchdog_epoch_ended(metrics):
+    metrics["spoilt"] = 1.0
+    heard.append(dict(metrics))
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder on the path in which distributions can be installed."""
+    monkeypatch.delenv("BENCHDOG_STRICT", raising=False)
+    monkeypatch.setenv("BENCHDOG_PLUGINS", "-tensorboard,-mlflow")
+    folder = tmp_path / "site"
+    folder.mkdir()
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(folder))
+    yield folder
+    for name in set(sys.modules) - before:
+        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def only_fault(plugins):
+    (fault,) = plugins.faults
+    return fault
+
+
+# --- what loads
+
+
+def test_an_installed_plugin_is_found_with_its_owner(place):
+    install(place, "stars-net", offer("stars"), entry="stars")
+    plugins = Plugins.discover()
+    found = plugins.find("model", "stars")
+    assert (found.plugin, found.dist, found.version) == ("stars", "stars-net", "1.2")
+    assert found.info.target == "stars_net:build"
+    assert found.resolve(found.info.target).__name__ == "build"
+    assert plugins.faults == []
+
+
+def test_a_local_file_needs_no_packaging(place, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(offer("mine-net"), encoding="utf-8")
+    plugins = Plugins.discover([file])
+    found = plugins.find("model", "mine-net")
+    assert found.dist == "mine"
+    assert found.resolve(found.info.target) is found.resolve(":build")
+    assert plugins.healthy[-1].components == {"model": ["mine-net"]}
+    assert plugins.healthy[-1].path == str(file)
+
+
+def test_a_local_file_has_the_same_module_name_in_every_process(tmp_path):
+    file = tmp_path / "same.py"
+    file.write_text("value = 1\n", encoding="utf-8")
+    name = load_file(file).__name__
+    assert load_file(file) is sys.modules[name]
+    assert name == load_file(tmp_path / "x" / ".." / "same.py").__name__
+
+
+def test_a_local_file_that_was_edited_is_read_again(tmp_path):
+    file = tmp_path / "edited.py"
+    file.write_text("value = 1\n", encoding="utf-8")
+    assert load_file(file).value == 1
+    file.write_text("value = 22\n", encoding="utf-8")
+    assert load_file(file).value == 22
+
+
+def test_a_file_that_is_missing_is_the_users_mistake(tmp_path):
+    with pytest.raises(BadUsage, match=r"no plugin file .*gone\.py"):
+        Plugins.discover([tmp_path / "gone.py"])
+
+
+# --- what is set aside
+
+
+FAULTS = {
+    "raises at import": ("raise RuntimeError('no luck')", ["RuntimeError: no luck", "import"]),
+    "leaves at import": ("import sys\nsys.exit(3)", ["SystemExit: 3", "import"]),
+    "is no Python": ("def (:", ["SyntaxError", "import"]),
+    "raises in its hook": (
+        "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_models():\n    raise OSError('hm')\n",
+        ["benchdog_models", "OSError: hm"],
+    ),
+    "returns nothing": (
+        "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_models():\n    pass\n",
+        ["benchdog_models", "NoneType"],
+    ),
+    "asks for what the hook doesn't give": (
+        "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_step_ended(step, lost):\n    pass\n",
+        ["lost"],
+    ),
+    "implements a hook that isn't": (
+        "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_model():\n    return []\n",
+        ["benchdog_model", "Did you mean 'benchdog_models'?"],
+    ),
+    "forgets the mark": ("def benchdog_models():\n    return []\n", ["benchdog_models", "@hookimpl"]),
+    "wraps a hook": (
+        "from benchdog.api import hookimpl\n@hookimpl(wrapper=True)\n"
+        "def benchdog_models():\n    yield\n    return []\n",
+        ["wraps benchdog_models"],
+    ),
+    "wraps a hook in the old way": (
+        "from benchdog.api import hookimpl\n@hookimpl(hookwrapper=True)\ndef benchdog_models():\n    yield\n",
+        ["wraps benchdog_models"],
+    ),
+    "has another contract": (offer("x", contract="CONTRACT = 41"), ["contract 41", "contract 1"]),
+    "offers the wrong kind": (
+        "from benchdog.api import SourceInfo, hookimpl\n@hookimpl\ndef benchdog_models():\n"
+        "    return [SourceInfo(name='s', summary='', target='a:b')]\n",
+        ["SourceInfo", "ModelInfo"],
+    ),
+    "offers a name nobody can type": (offer("My Net"), ["'My Net'", "lower-case"]),
+    "offers a target without attribute": (offer("x", more=", options='stars.options'"), ["stars.options"]),
+    "offers a name twice": (
+        offer("x") + "@hookimpl\ndef benchdog_sources():\n    return []\n"
+        "def twice(hook):\n    return hookimpl(lambda: hook() * 2)\n"
+        "benchdog_models = twice(benchdog_models)\n",
+        ["'x'", "twice"],
+    ),
+}
+
+
+@pytest.mark.parametrize("local", [False, True], ids=["installed", "local"])
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_faulty_plugin_is_set_aside_and_the_rest_works(place, tmp_path, capsys, case, local):
+    code, said = FAULTS[case]
+    install(place, "a-good", offer("good"))
+    if local:
+        file = tmp_path / "z_bad.py"
+        file.write_text(code, encoding="utf-8")
+        plugins = Plugins.discover([file])
+    else:
+        plugins = Plugins.discover(install(place, "z-bad", code) and [])
+    fault = only_fault(plugins)
+    assert fault.name == "z_bad"
+    for text in said:
+        assert text in fault.fault
+    assert ("z_bad.py" if local else "z-bad") in fault.remedy
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert "'z_bad'" in lines[0]
+    assert fault.remedy in lines[0]
+    assert {"builtin", "a_good"} <= {p.name for p in plugins.healthy}
+    assert "z_bad" not in {p.name for p in plugins.healthy}
+    assert plugins.find("model", "good").dist == "a-good"
+    assert plugins.find("source", "digits").dist == "benchdog"
+    assert "x" not in plugins.all("model")
+
+
+def test_ctrl_c_while_loading_is_not_a_plugins_fault(place):
+    install(place, "slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        Plugins.discover()
+
+
+def test_strict_raises_instead(place, monkeypatch):
+    install(place, "z-bad", "raise RuntimeError('no luck')")
+    monkeypatch.setenv("BENCHDOG_STRICT", "1")
+    with pytest.raises(RuntimeError, match="no luck"):
+        Plugins.discover()
+
+
+def test_an_allow_list_leaves_the_others_out_unimported(place, monkeypatch):
+    install(place, "net-one", offer("one"), entry="first")
+    install(place, "net-two", offer("two"))
+    install(place, "net-three", "raise RuntimeError('imported')")
+    monkeypatch.setenv("BENCHDOG_PLUGINS", "first, net_two")
+    plugins = Plugins.discover()
+    assert [p.name for p in plugins.healthy] == ["builtin", "first", "net_two"]
+    assert plugins.faults == []
+    assert "net_three" not in sys.modules
+    monkeypatch.setenv("BENCHDOG_PLUGINS", "")
+    assert [p.name for p in Plugins.discover().healthy] == ["builtin"]
+    monkeypatch.setenv("BENCHDOG_PLUGINS", "-net_three, -first")
+    names = {p.name for p in Plugins.discover().healthy}
+    assert {"builtin", "net_two"} <= names
+    assert not {"first", "net_three"} & names
+
+
+def test_broken_metadata_of_somebody_breaks_nothing(place):
+    stray = place / "stray-1.dist-info"
+    stray.mkdir()
+    (stray / "entry_points.txt").write_text("[benchdog]\nstray = stray\n")
+    other = place / "other-1.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Name: other\nVersion: 1\n")
+    (other / "entry_points.txt").write_text("[benchdog]\nnonsense\n[benchdog.commands]\nnonsense\n")
+    install(place, "a-good", offer("good"))
+    plugins = Plugins.discover()
+    assert plugins.find("model", "good").dist == "a-good"
+    from benchdog.cli.plugin_commands import installed_commands
+
+    assert "nonsense" not in installed_commands()
+
+
+# --- names
+
+
+def test_a_builtins_name_stays_its_own_and_both_owners_are_named(place, capsys):
+    install(place, "cnn-net", offer("cnn"))
+    plugins = Plugins.discover()
+    assert plugins.find("model", "cnn").dist == "benchdog"
+    assert plugins.find("model", "benchdog:cnn").dist == "benchdog"
+    assert plugins.find("model", "cnn-net:cnn").dist == "cnn-net"
+    fault = only_fault(plugins)
+    assert fault.name == "cnn_net"
+    assert "benchdog's own" in fault.fault
+    assert "'cnn-net:cnn'" in fault.remedy
+    assert set(plugins.all("model")) > {"cnn", "cnn-net:cnn"}
+    assert "cnn_net" in capsys.readouterr().err
+    assert "cnn_net" in [p.name for p in plugins.healthy]
+
+
+def test_two_strangers_with_one_name_must_be_chosen_between(place):
+    install(place, "net-a", offer("stars"))
+    install(place, "net-b", offer("stars"))
+    plugins = Plugins.discover()
+    with pytest.raises(BadUsage) as caught:
+        plugins.find("model", "stars")
+    assert caught.value.code == 2
+    assert "'net-a:stars'" in caught.value.hint
+    assert "'net-b:stars'" in caught.value.hint
+    assert plugins.find("model", "net-b:stars").dist == "net-b"
+    assert {"stars", "net-b:stars"} <= set(plugins.all("model"))
+
+
+def test_two_plugins_of_one_distribution_can_be_told_apart(place):
+    install(place, "net-a", offer("stars"), entries="[benchdog]\none = net_a\ntwo = net_a_two\n")
+    (place / "net_a_two.py").write_text(offer("stars"), encoding="utf-8")
+    plugins = Plugins.discover()
+    with pytest.raises(BadUsage) as caught:
+        plugins.find("model", "stars")
+    assert "'one:stars'" in caught.value.hint
+    assert "'two:stars'" in caught.value.hint
+    assert plugins.find("model", "two:stars").module == "net_a_two"
+
+
+def test_an_unknown_name_gets_the_nearest_and_the_list():
+    plugins = Plugins.discover()
+    with pytest.raises(BadUsage) as caught:
+        plugins.find("model", "resnt")
+    assert "Did you mean 'resnet'?" in caught.value.hint
+    assert "unet" in caught.value.hint
+
+
+@pytest.mark.parametrize("package", ["no_such_package", "no_such_package.part", "json.no_such_part"])
+def test_what_a_component_requires_is_told_before_it_is_loaded(place, package):
+    more = f", requires=('os', {package!r}), install='pip install that'"
+    install(place, "needy", offer("needy", more=more))
+    with pytest.raises(NotAvailable) as caught:
+        Plugins.discover().find("model", "needy")
+    assert caught.value.code == 3
+    assert package in caught.value.message
+    assert caught.value.hint == "pip install that"
+
+
+def test_code_that_breaks_when_it_is_used_is_told_as_the_components(place):
+    code = (
+        offer("late").replace("target=':build'", "target='late_code:build'").replace('":build"', '"late_code:build"')
+    )
+    install(place, "late", code)
+    (place / "late_code.py").write_text("import no_such_package\n", encoding="utf-8")
+    plugins = Plugins.discover()
+    with pytest.raises(NotAvailable) as caught:
+        plugins.make("model", "late")
+    assert "model 'late' of plugin 'late'" in caught.value.message
+    assert "no_such_package" in caught.value.message
+
+
+def test_options_for_a_component_without_any_are_refused():
+    with pytest.raises(BadUsage, match="'linear' takes no options, so not 'width'"):
+        Plugins.discover().make("model", "linear", {"width": 3})
+
+
+# --- classes of one's own
+
+
+def test_a_class_of_ones_own_by_file_or_by_module(place, tmp_path, monkeypatch):
+    file = tmp_path / "nets.py"
+    file.write_text("class Tiny:\n    class Inner:\n        pass\n\ndef build(): pass\n", encoding="utf-8")
+    plugins = Plugins.discover()
+    found = plugins.find("model", f"{file}:Tiny")
+    assert found.resolve(found.info.target).__name__ == "Tiny"
+    assert plugins.find("model", f"{file}:Tiny.Inner").info.target.endswith(":Tiny.Inner")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert plugins.find("model", "nets.py:Tiny").resolve(found.info.target).__name__ == "Tiny"
+    assert plugins.find("model", "nets:Tiny").info.target == "nets:Tiny"
+    assert plugins.find("model", "collections:OrderedDict").plugin == ""
+    del sys.modules["nets"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("FILE:Tinny", "Did you mean 'Tiny'?"),
+        ("FILE:biuld", "Did you mean 'build'?"),
+        ("FILE:", "Tiny"),
+        ("gone.py:Net", "gone.py"),
+        ("BROKEN:Net", "line 2"),
+        ("no_such_package:Net", "no_such_package"),
+        (":Net", "package"),
+        ("nothing here:Net", "nothing here"),
+        ("broken_here:Net", "ZeroDivisionError"),
+    ],
+)
+def test_a_wrong_reference_is_the_users_mistake(place, tmp_path, name, said):
+    (tmp_path / "nets.py").write_text("class Tiny:\n    pass\n\ndef build(): pass\n", encoding="utf-8")
+    (tmp_path / "broken.py").write_text("\n1 / 0\n", encoding="utf-8")
+    (place / "broken_here.py").write_text("1 / 0\n", encoding="utf-8")
+    name = name.replace("FILE", str(tmp_path / "nets.py")).replace("BROKEN", str(tmp_path / "broken.py"))
+    with pytest.raises(BadUsage) as caught:
+        Plugins.discover().find("model", name)
+    assert said in str(caught.value)
+
+
+# --- events
+
+
+def test_observers_hear_in_order_and_can_spoil_nothing(place):
+    install(place, "ear-a", WITH_EVENTS)
+    install(place, "ear-b", WITH_EVENTS)
+    plugins = Plugins.discover()
+    metrics = {"valid.loss": 0.5}
+    main = threading.current_thread()
+    for step in range(1, 6):
+        plugins.emit("benchdog_step_ended", run=None, step=step, loss=step / 2)
+    plugins.emit("benchdog_epoch_ended", run=None, epoch=1, metrics=metrics)
+    plugins.close()
+    assert main is threading.current_thread()
+    assert metrics == {"valid.loss": 0.5}
+    for ear in ("ear_a", "ear_b"):
+        *steps, last = sys.modules[ear].heard
+        assert steps == [(step, step / 2) for step in range(1, 6)]
+        assert last == {"valid.loss": 0.5, "spoilt": 1.0}
+    assert plugins.faults == []
+
+
+def test_an_observer_that_raises_hears_no_more_and_the_others_do(place, capsys):
+    install(place, "ear-bad", WITH_EVENTS.replace("heard.append((step", "heard.append((1 / 0"))
+    install(place, "ear-good", WITH_EVENTS)
+    plugins = Plugins.discover()
+    for step in range(3):
+        plugins.emit("benchdog_step_ended", run=None, step=step, loss=0.0)
+    plugins.close()
+    fault = only_fault(plugins)
+    assert fault.name == "ear_bad"
+    assert "benchdog_step_ended raised ZeroDivisionError" in fault.fault
+    assert "the run goes on" in fault.remedy
+    assert [step for step, _ in sys.modules["ear_good"].heard] == [0, 1, 2]
+    assert "ear_bad" in capsys.readouterr().err
+
+
+def test_strict_raises_what_an_observer_raised_when_the_run_is_over(place, monkeypatch):
+    install(place, "ear-bad", WITH_EVENTS.replace("heard.append((step", "heard.append((1 / 0"))
+    monkeypatch.setenv("BENCHDOG_STRICT", "1")
+    plugins = Plugins.discover()
+    plugins.emit("benchdog_step_ended", run=None, step=1, loss=0.0)
+    with pytest.raises(ZeroDivisionError):
+        plugins.close()
+
+
+def test_a_slow_observer_cant_hold_a_run_up(place, monkeypatch):
+    from benchdog.plugins import events
+
+    monkeypatch.setattr(events, "CAPACITY", 1000)
+    monkeypatch.setattr(events, "PATIENCE", 0.2)
+    code = "import threading\nwait = threading.Event()\n" + WITH_EVENTS.replace(
+        "heard.append((step", "wait.wait(20), heard.append((step"
+    )
+    install(place, "sleeper", code)
+    plugins = Plugins.discover()
+    for step in range(3000):
+        plugins.emit("benchdog_step_ended", run=None, step=step, loss=0.0)
+    plugins.close()
+    assert plugins._events.dropped > 0
+    assert only_fault(plugins).name == "sleeper"
+    sys.modules["sleeper"].wait.set()
+
+
+def test_events_nobody_listens_to_cost_no_thread():
+    before = set(threading.enumerate())
+    plugins = Plugins.discover()
+    plugins.emit("benchdog_step_ended", run=None, step=1, loss=0.0)
+    assert not set(threading.enumerate()) - before
+    plugins.close()
+
+
+# --- the whole tool
+
+
+def test_every_fault_is_one_line_and_commands_go_on(place, tmp_path, bench):
+    install(place, "z-bad", "raise RuntimeError('no luck\\nat all')")
+    install(place, "net-a", offer("stars"))
+    local = tmp_path / "half.py"
+    local.write_text("import no_such_package\n", encoding="utf-8")
+    env = {"PYTHONPATH": os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    result = bench("--plugin", local, "plugins", "list", "--json", env=env)
+    rows = {row["name"]: row for row in result.json["plugins"]}
+    assert rows["builtin"]["components"]["model"]
+    assert rows["net_a"]["distribution"] == "net-a"
+    lines = result.err.splitlines()
+    assert len(lines) == 2, lines
+    assert any("'z_bad'" in line and "no luck at all" in line and "z-bad" in line for line in lines)
+    assert any("'half'" in line and "no_such_package" in line and "line 1" in line for line in lines)
+
+
+def test_a_file_and_its_copy_are_one_plugin(tmp_path, capsys):
+    text = (
+        "from benchdog.api import ModelInfo, hookimpl\n\n\n@hookimpl\ndef benchdog_models():\n"
+        '    return [ModelInfo(name="own", summary="Mine.", target=":build")]\n'
+    )
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(text + ("# edited\n" if folder == "c" else ""), encoding="utf-8")
+    same = Plugins.discover([tmp_path / "a" / "mine.py", tmp_path / "b" / "mine.py"])
+    assert not same.faults
+    assert same.find("model", "own").plugin == "mine"
+    other = Plugins.discover([tmp_path / "a" / "mine.py", tmp_path / "c" / "mine.py"])
+    (fault,) = other.faults
+    assert str(tmp_path / "a" / "mine.py") in fault.fault
+    assert other.find("model", "own").plugin == "mine"

@@ -1,0 +1,141 @@
+"""Thirty plugins of strangers, three of them bad: nobody waits for these, and they are named."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from support.fresh_process import run
+from support.plugin_files import install, offer
+
+GOOD = 27
+SLEEPER = "import time\n\ntime.sleep({seconds})\n" + offer("sleepy").replace("{", "{{").replace("}", "}}")
+GREEDY = "import torch\n" + offer("greedy-net")
+COMMAND = "def command():\n    print('it shines')\n"
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A folder with 27 good plugins, each with a command, one that raises, one that sleeps, one that loads torch."""
+    for number in range(GOOD):
+        name = f"star_{number:02d}"
+        entries = f"[benchdog]\n{name} = {name}\n[benchdog.commands]\nshine-{number} = {name}_cli:command\n"
+        install(tmp_path, name.replace("_", "-"), offer(f"star-{number}"), entries=entries)
+        (tmp_path / f"{name}_cli.py").write_text(COMMAND, encoding="utf-8")
+    install(tmp_path, "raiser", "raise RuntimeError('no luck')")
+    install(tmp_path, "sleeper", SLEEPER.format(seconds=60))
+    install(tmp_path, "greedy", GREEDY)
+    return tmp_path
+
+
+def strangers(modules):
+    return {name for name in modules if name.startswith(("star_", "raiser", "sleeper", "greedy"))}
+
+
+def test_help_names_their_commands_and_imports_none(site):
+    out, err, modules = run("--help", site=site)
+    assert err == ""
+    assert [f"shine-{number}" for number in range(GOOD) if f"shine-{number} " not in out] == []
+    assert strangers(modules) == set()
+    assert "torch" not in modules
+
+
+def test_a_command_of_a_plugin_imports_that_one_alone(site):
+    out, _, modules = run("shine-3", site=site)
+    assert out == "it shines\n"
+    assert strangers(modules) == {"star_03_cli"}
+
+
+def test_list_names_the_offenders_and_waits_for_none(site, bench):
+    begun = time.monotonic()
+    told = bench("plugins", "list", "--json", env={"PYTHONPATH": str(site)})
+    assert time.monotonic() - begun < 45, "it waited for the sleeper"
+    rows = {row["name"]: row for row in told.json["plugins"]}
+    assert {f"star_{number:02d}" for number in range(GOOD)} <= set(rows)
+    assert {row["state"] for name, row in rows.items() if name.startswith("star")} == {"ok"}
+    assert "RuntimeError: no luck" in rows["raiser"]["fault"]
+    assert "longer than 1 s to import: busy in sleeper.py, line 3." in rows["sleeper"]["fault"]
+    assert (rows["sleeper"]["state"], rows["sleeper"]["loaded"]) == ("warning", False)
+    assert "the author of sleeper" in rows["sleeper"]["remedy"]
+    greedy = rows["greedy"]  # slow because of torch, unless this machine imports that within a second
+    assert "torch" in greedy["loads"] or "loading torch" in greedy["fault"]
+    assert greedy["state"] == "warning"
+    for name in ("raiser", "sleeper"):
+        assert f"plugin {name!r}" in told.err
+
+
+def test_list_shows_commands_and_packages_that_have_nothing_else(site, bench):
+    install(site, "lonely", COMMAND, entries="[benchdog.commands]\nlonely = lonely:command\n")
+    install(site, "stranger", COMMAND + "\nCONTRACT = 7\n", entries="[benchdog.commands]\nodd = stranger:command\n")
+    install(site, "spoilt", COMMAND, entries="[benchdog.commands]\nbroken = spoilt:command\n")
+    (site / "spoilt-1.2.dist-info" / "METADATA").write_text("", encoding="utf-8")
+    rows = {row["name"]: row for row in bench("plugins", "list", "--json", env=patient(site)).json["plugins"]}
+    assert rows["broken"]["version"] == ""
+    assert rows["star_03"]["components"] == {"model": ["star-3"], "command": ["shine-3"]}
+    assert (rows["lonely"]["components"], rows["lonely"]["state"]) == ({"command": ["lonely"]}, "ok")
+    assert (rows["stranger"]["state"], rows["stranger"]["loaded"]) == ("wrong", False)
+    assert "contract 7" in rows["stranger"]["fault"]
+
+
+def patient(site):
+    """Give an environment without the bad ones, so that nothing is waited for."""
+    return {"PYTHONPATH": str(site), "BENCHDOG_PLUGINS": "-raiser,-sleeper,-greedy"}
+
+
+def test_doctor_names_them_too(site, bench):
+    begun = time.monotonic()
+    told = bench("doctor", "--json", env={"PYTHONPATH": str(site)}, code=1)
+    assert time.monotonic() - begun < 55, "it waited for the sleeper"
+    checks = {check["name"]: check for check in told.json["checks"]}
+    assert checks["plugin raiser"]["state"] == "wrong"
+    assert checks["plugin sleeper"]["state"] == checks["plugin greedy"]["state"] == "warning"
+    assert "line 3" in checks["plugin sleeper"]["found"]
+    assert "torch" in checks["plugin greedy"]["found"]
+    assert checks["plugin star_26"]["state"] == "ok"
+
+
+def test_who_works_waits_longer_and_says_for_whom(tmp_path):
+    install(tmp_path, "sleeper", SLEEPER.format(seconds=2))
+    out, err, _ = run("schema", site=tmp_path)
+    assert '"sleepy"' in out
+    assert err == "benchdog: waiting for the plugin in sleeper: busy in sleeper.py, line 3\n"
+
+
+def test_how_long_can_be_said(tmp_path, bench):
+    install(tmp_path, "sleeper", SLEEPER.format(seconds=60))
+    env = {"PYTHONPATH": str(tmp_path), "BENCHDOG_PATIENCE": "0.2"}
+    told = bench("schema", env=env)
+    assert "'sleeper': takes longer than 0.2 s" in told.err
+    assert "BENCHDOG_PATIENCE=60 waits longer" in told.err
+    assert '"sleepy"' not in told.out
+    told = bench("schema", env={**env, "BENCHDOG_PATIENCE": "soon"}, code=2)
+    assert "BENCHDOG_PATIENCE is 'soon'" in told.err
+
+
+def test_a_hook_that_takes_long_is_left_behind_too(tmp_path, bench):
+    hook = offer("sleepy").replace("    return [", "    import time\n    time.sleep(60)\n    return [")
+    install(tmp_path, "sleeper", hook)
+    told = bench("plugins", "list", "--json", env={"PYTHONPATH": str(tmp_path)}).json
+    (row,) = (row for row in told["plugins"] if row["name"] == "sleeper")
+    assert row["fault"] == "takes longer than 1 s to say what it offers: busy in sleeper.py, line 13."
+    assert (row["state"], row["loaded"]) == ("warning", False)
+
+
+def test_what_needs_the_main_thread_gets_it(tmp_path):
+    code = "import signal\nsignal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))\n" + offer("loud")
+    install(tmp_path, "handler", code)
+    out, err, _ = run("plugins", "list", site=tmp_path)
+    assert err == ""
+    assert "models: loud" in out
+
+
+def test_what_a_command_starts_does_without_the_late_one_too(tmp_path, bench):
+    mark = tmp_path / "imported.txt"
+    counting = f"open({str(mark)!r}, 'a').write('once ')\n" + SLEEPER.format(seconds=60)
+    install(tmp_path, "sleeper", counting)
+    env = {"PYTHONPATH": str(tmp_path), "BENCHDOG_PATIENCE": "0.5"}
+    artifact = Path(__file__).parents[1] / "golden" / "format-1" / "finished" / "artifact"
+    told = bench("export", artifact, "--to", "safetensors", "--out", tmp_path / "out", env=env)
+    assert "'sleeper': takes longer than 0.5 s" in told.err
+    assert (tmp_path / "out" / "export.json").is_file()
+    assert mark.read_text(encoding="utf-8") == "once "

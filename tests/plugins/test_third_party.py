@@ -1,0 +1,144 @@
+"""What a stranger wrote is used by name: installed by pip, or as a file beside the recipe."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.command import Result
+from support.in_process import run, same, weights
+from support.thirdparty.package import COMPONENTS, package, recipe, single_file
+from support.thirdparty.venvs import environment, install
+
+ROWS = "x,y\n1.0,0.0\n0.0,-2.1\n"
+
+
+def test_each_component_is_short():
+    for name, text in COMPONENTS.items():
+        lines = [line for line in text.splitlines() if line.strip()]
+        assert len(lines) <= 25, name
+
+
+def test_installed_by_pip(tmp_path):
+    python = environment(tmp_path / "venv")
+    install(python, package(tmp_path / "acme"))
+    (tmp_path / "recipe.toml").write_text(recipe(), encoding="utf-8")
+    (tmp_path / "points.csv").write_text(ROWS, encoding="utf-8")
+
+    def bench(*args: str) -> Result:
+        command = [str(python), "-m", "benchdog", *args]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+        assert "Traceback" not in ended.stderr
+        return Result(ended.stdout, ended.stderr, ended.returncode)
+
+    trained = bench("train", "recipe.toml", "--name", "mine", "--json").lines[-1]
+    assert (trained["source"], trained["model"], trained["trainer"]) == ("rings", "ring-net", "noisy")
+    assert trained["best"]["value"] > 0.95
+    assert bench("export", "mine", "--to", "ring-graph", "--json").json["exporter"] == "ring-graph"
+    exported = bench("predict", EXPORT, "points.csv", "--json").json["answers"]
+    # Nobody without the plugin loses the model: the graph in the artifact needs the model's plugin no more.
+    stored = run("predict", "mine", "points.csv", "--json", cwd=tmp_path).json["answers"]
+    for answers in (exported, stored):
+        assert [row["label"] for row in answers] == ["inner", "outer"]
+    told = run("predict", EXPORT, "points.csv", cwd=tmp_path, code=3).err
+    assert "benchdog-acme" in told
+    assert "pip install benchdog-acme" in told
+
+
+EXPORT = str(Path("runs", "mine", "exports", "ring-graph"))
+
+
+def test_as_a_single_file(tmp_path):
+    file = single_file(tmp_path / "acme.py")
+    (tmp_path / "asked.toml").write_text(recipe(), encoding="utf-8")
+    (tmp_path / "named.toml").write_text(recipe('plugins = ["./acme.py"]'), encoding="utf-8")
+    (tmp_path / "points.csv").write_text(ROWS, encoding="utf-8")
+    run("--plugin", file, "train", "asked.toml", "--name", "asked", "--quiet", cwd=tmp_path)
+    run("train", "named.toml", "--name", "named", "--quiet", cwd=tmp_path)
+    assert same(tmp_path / "runs" / "asked", tmp_path / "runs" / "named")
+    assert (tmp_path / "runs" / "named" / "local" / "acme.py").read_bytes() == file.read_bytes()
+
+    run("--plugin", file, "export", "named", "--to", "ring-graph", cwd=tmp_path)
+    export = tmp_path / "runs" / "named" / "exports" / "ring-graph"
+    for model in ("named", export):
+        told = run("--plugin", file, "predict", model, "points.csv", "--json", cwd=tmp_path).json
+        assert [row["label"] for row in told["answers"]] == ["inner", "outer"]
+    # The file that the recipe named is kept in the run, so the run goes on and repeats without the original.
+    file.unlink()
+    run("train", Path("runs", "named", "recipe.toml"), "--name", "again", "--quiet", cwd=tmp_path)
+    assert same(tmp_path / "runs" / "named", tmp_path / "runs" / "again")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("model", "acme.py:Net"), ("trainer", "acme.py:Plain"), ("source", "acme.py:Rings")]
+)
+def test_a_class_of_ones_own_needs_no_hook(tmp_path, key, value):
+    text = f"{COMPONENTS['source']}\n\n{PLAIN}"
+    (tmp_path / "acme.py").write_text(text.replace("self, options):\n        self.count = options.count", OWN))
+    source = value if key == "source" else "digits"
+    chosen = ["--set", f"{key}={value}"] if key != "source" else ["--set", "source.count=300"]
+    run("train", source, "--epochs", 1, "--quiet", "--name", "own", *chosen, cwd=tmp_path)
+    facts = run("runs", "show", "own", "--json", cwd=tmp_path).json
+    assert "acme.py" in str(facts)
+
+
+def test_a_trainer_may_return_a_module_of_its_own(tmp_path):
+    (tmp_path / "acme.py").write_text(PLAIN, encoding="utf-8")
+    settings = ["--epochs", 1, "--quiet", "--model", "linear"]
+    for name in ("Plain", "Averaged"):
+        run("train", "digits", "--trainer", f"acme.py:{name}", *settings, "--name", name, cwd=tmp_path)
+    plain, averaged = (weights(tmp_path / "runs" / name) for name in ("Plain", "Averaged"))
+    for name, values in plain.items():
+        half = 0.5 if name.startswith("model.") else 1.0
+        np.testing.assert_array_equal(averaged[name], half * values)
+    told = run("train", "digits", "--trainer", "acme.py:Other", *settings, cwd=tmp_path, code=2)
+    assert "returned a Linear with other weights than 'linear'" in told.err
+
+
+OWN = "self, count=100):\n        self.count = count"
+PLAIN = """
+import copy
+
+from torch import nn
+import torch
+
+
+class Net(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.layer = nn.Linear(64, spec.outputs)
+
+    def forward(self, x):
+        return {"score": self.layer(x.flatten(1))}
+
+
+class Plain:
+    def train(self, session):
+        optimiser = torch.optim.SGD(session.model.parameters(), lr=0.1)
+        session.track(optimiser=optimiser)
+        for _ in session.epochs():
+            for batch in session.batches():
+                loss, weight = session.task.loss(session.model(*batch.inputs), batch)
+                session.backward(loss, weight, batch)
+                optimiser.step()
+                optimiser.zero_grad()
+                session.step_done(loss, weight)
+            session.epoch_done(session.evaluate())
+        return session.model
+
+
+class Averaged(Plain):
+    def train(self, session):
+        average = copy.deepcopy(super().train(session))
+        for tensor in average.parameters():
+            tensor.data *= 0.5
+        return average
+
+
+class Other(Plain):
+    def train(self, session):
+        super().train(session)
+        return nn.Linear(3, 3)
+"""

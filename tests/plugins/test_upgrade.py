@@ -1,0 +1,86 @@
+"""Upgrade drill: what was written for the contract before goes on working, what is for another is set aside by name.
+
+Both packages are real: built as wheels, installed by pip into a fresh environment, used as a user does.
+"""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.command import Result
+from support.thirdparty import venvs
+
+PACKAGES = Path(__file__).parents[1] / "support" / "thirdparty"
+NOTE = "written for contract 0: works through a shim until contract 2"
+QUICK = ("train", "digits", "--model", "linear", "--epochs", "2", "--trainer", "veteran")
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory):
+    """Give commands in an environment with a plugin of contract 0 and one of contract 7."""
+    place = tmp_path_factory.mktemp("upgrade")
+    for name in ("veteran", "prophet"):
+        shutil.copytree(PACKAGES / name, place / name)
+    built = venvs.wheels(place / "wheels", place / "veteran", place / "prophet")
+    assert [wheel.name.split("-")[0] for wheel in built] == ["benchdog_prophet", "benchdog_veteran"]
+    python = venvs.environment(place / "venv")
+    venvs.install(python, *built)
+    work = place / "work"
+    work.mkdir()
+
+    def bench(*arguments: str, code: int = 0) -> Result:
+        command = [str(python), "-m", "benchdog", *arguments]
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, encoding="utf-8", timeout=300)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return Result(done.stdout, done.stderr, done.returncode)
+
+    return bench
+
+
+def test_both_are_named_in_the_list(upgraded):
+    told = upgraded("plugins", "list", "--json")
+    rows = {row["name"]: row for row in told.json["plugins"]}
+    veteran, prophet = rows["veteran"], rows["prophet"]
+    assert (veteran["state"], veteran["contract"], veteran["note"]) == ("warning", 0, NOTE)
+    assert veteran["components"] == {"trainer": ["veteran"]}
+    assert "docs/plugins/contract.md" in veteran["remedy"]
+    assert (prophet["state"], prophet["loaded"]) == ("wrong", False)
+    assert prophet["fault"] == "is written for contract 7; this Benchdog has contract 1."
+    assert prophet["remedy"].startswith("Update Benchdog, or take a version of benchdog-prophet")
+    assert NOTE in upgraded("plugins", "list").out
+    assert rows["builtin"]["state"] == "ok"
+
+
+def test_doctor_warns_of_the_one_and_refuses_the_other(upgraded):
+    told = upgraded("doctor", "--json", code=1).json
+    checks = {check["name"]: check for check in told["checks"]}
+    assert checks["plugin veteran"]["state"] == "warning"
+    assert NOTE in checks["plugin veteran"]["found"]
+    assert checks["plugin prophet"]["state"] == "wrong"
+    assert "contract 7" in checks["plugin prophet"]["found"]
+    assert [name for name, check in checks.items() if check["state"] == "wrong"] == ["plugin prophet"]
+
+
+def test_the_old_trainer_is_asked_in_its_old_way(upgraded):
+    told = upgraded(*QUICK, "--set", "trainer.rest=99", code=2)
+    assert "rest is 99; the run has 40 steps, the model 1 parts and 650 weights (accuracy)." in told.err
+
+
+def test_the_old_trainer_trains_and_nobody_is_bothered(upgraded):
+    told = upgraded(*QUICK, "--name", "old", "--json")
+    assert told.lines[-1]["trainer"] == "veteran"
+    assert told.lines[-1]["best"]["value"] > 0.5
+    assert "contract 0" not in told.err
+    assert told.err.count("prophet") <= 2  # one line, with what to do
+
+
+def test_a_command_of_the_unknown_contract_is_refused_and_not_imported(upgraded):
+    assert "foretell" in upgraded("--help").out
+    told = upgraded("foretell", "--json", code=3)
+    assert json.loads(told.out)["error"]["message"] == (
+        "The plugin 'benchdog-prophet' is written for contract 7; this Benchdog has contract 1."
+    )

@@ -1,0 +1,144 @@
+"""What changed under a run: its data, the ends of its files, its facts. It is told, and nothing goes on as if not."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from support.in_process import run, same, stop_at, weights
+
+SETTINGS = ("--target", "kind", "--model", "linear", "--batch-size", 16, "--set", "loop.checkpoint_steps=2",
+            "--set", "source.group=who")  # fmt: skip
+STEPS = 4
+
+
+def table(folder, other=False, scale=1.0):
+    """Write points and their classes; the others are of the opposite class, and divided alike."""
+    draw = np.random.default_rng(3)
+    points = draw.normal(size=(120, 2)).tolist()
+    classes = ["no" if (x > y) is other else "yes" for x, y in points]
+    lines = [f"{i},{x * scale:.5f},{y * scale:.5f},{classes[i]}" for i, (x, y) in enumerate(points)]
+    (folder / "data.csv").write_text("\n".join(["who,a,b,kind", *lines]) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def stopped(tmp_path, monkeypatch):
+    """A folder with data and a run `half` on it, stopped after some steps."""
+    table(tmp_path)
+    with monkeypatch.context() as patched:
+        stop_at(patched, STEPS)
+        words = ("train", "data.csv", *SETTINGS, "--epochs", 3, "--set", "loop.log_every=1", "--name", "half")
+        run(*words, "--quiet", cwd=tmp_path, code=143)
+    return tmp_path
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_run_does_not_go_on_with_other_labels(stopped):
+    table(stopped, other=True)
+    said = run("train", "--resume", "half", "--quiet", cwd=stopped, code=5).err
+    assert "samples of the train split have changed since the training began" in said
+    assert "Bring the old data back, or train anew." in said
+    table(stopped)
+    run("train", "--resume", "half", "--quiet", cwd=stopped)
+
+
+@pytest.mark.parametrize(("schedule", "code"), [("cosine", 2), ("constant", 0)])
+def test_more_epochs_are_another_recipe_where_the_schedule_follows_their_number(
+    tmp_path, monkeypatch, schedule, code
+):
+    table(tmp_path)
+    words = ("train", "data.csv", *SETTINGS, "--epochs", 3, "--set", f"trainer.schedule={schedule}", "--quiet")
+    with monkeypatch.context() as patched:
+        stop_at(patched, STEPS)
+        run(*words, "--name", "half", cwd=tmp_path, code=143)
+    path = tmp_path / "runs" / "half" / "recipe.toml"
+    text = path.read_text(encoding="utf-8")
+    assert "epochs = 3\n" in text
+    path.write_text(text.replace("epochs = 3\n", "epochs = 4\n"), encoding="utf-8")
+    said = run("train", "--resume", "half", "--quiet", cwd=tmp_path, code=code).err
+    assert ("was changed since the checkpoint: loop.epochs" in said) is (code == 2)
+    if not code:
+        run("train", path, "--name", "again", "--quiet", cwd=tmp_path)
+        assert same(path.parent, tmp_path / "runs" / "again")
+
+
+def test_runs_on_other_labels_have_no_mean(tmp_path):
+    table(tmp_path)
+    words = ("train", "data.csv", *SETTINGS, "--epochs", 1, "--name", "many", "--quiet")
+    run(*words, "--repeat", 2, cwd=tmp_path)
+    before = (tmp_path / "runs" / "many.repeats.json").read_bytes()
+    table(tmp_path, other=True)
+    said = run(*words, "--repeat", 3, cwd=tmp_path, code=5).err
+    assert "The data of 'many-seed-2' is not that of 'many-seed-0'" in said
+    assert (tmp_path / "runs" / "many.repeats.json").read_bytes() == before
+
+
+def test_repeated_runs_stay_in_their_folder(tmp_path):
+    table(tmp_path)
+    words = ("train", "data.csv", *SETTINGS, "--epochs", 1, "--repeat", 2, "--quiet")
+    assert "A run can't be named '../x'" in run(*words, "--name", "../x", cwd=tmp_path, code=2).err
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["data.csv"]
+
+
+def test_files_that_lost_their_end_are_gone_on_with(stopped):
+    run("train", "data.csv", *SETTINGS, "--epochs", 3, "--set", "loop.log_every=1", "--name", "whole", cwd=stopped)
+    half, whole = stopped / "runs" / "half", stopped / "runs" / "whole"
+    for name, bytes_less in (("metrics.jsonl", 20), ("losses.f32", 6)):
+        os.truncate(half / name, (half / name).stat().st_size - bytes_less)
+    said = run("train", "--resume", "half", cwd=stopped).err
+    assert "the end of metrics.jsonl was lost" in said
+    assert "the end of losses.f32 was lost" in said
+    assert logged(half)[-3:] != []  # every line is whole
+    losses, others = (np.frombuffer((each / "losses.f32").read_bytes(), "<f4") for each in (half, whole))
+    lost = np.isnan(losses)
+    assert len(losses) == len(others)
+    assert 1 <= lost.sum() <= 2
+    assert losses[~lost].tobytes() == others[~lost].tobytes()  # each at its step's place
+    assert same(half, whole)
+    assert "loss" not in [part["where"] for part in json.loads(run("runs", "why", "half", "whole", "--json",
+                                                                  cwd=stopped).out)["partings"]]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "status"), [("status", ""), ("epochs_done", "finished"), ("best", "finished")])
+def test_facts_that_lack_a_part_are_told(stopped, key, status):
+    path = stopped / "runs" / "half" / "run.json"
+    facts = {**json.loads(path.read_text(encoding="utf-8")), "status": status}
+    del facts[key]
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    said = run("train", "--resume", "half", "--quiet", cwd=stopped, code=5).err
+    assert f"has no '{key}'" in said
+    assert "Traceback" not in said
+
+
+def test_a_log_of_no_lines_does_not_end_a_finished_run_badly(tmp_path):
+    table(tmp_path)
+    run("train", "data.csv", *SETTINGS, "--epochs", 1, "--name", "done", cwd=tmp_path)
+    for damage in (b"\xff\xfe\x00", b"[1]\n", b'{"kind": "epoch"'):
+        (tmp_path / "runs" / "done" / "metrics.jsonl").write_bytes(damage)
+        assert "Traceback" not in run("train", "--resume", "done", cwd=tmp_path).err
+
+
+def test_an_answer_that_is_no_number_is_none(tmp_path):
+    table(tmp_path, scale=0.01)  # so that the largest numbers are infinite in the model's units
+    run("train", "data.csv", *SETTINGS, "--epochs", 1, "--name", "done", "--quiet", cwd=tmp_path)
+    (tmp_path / "new.csv").write_text("a,b\n0.005,0.0025\n1e38,1e38\n", encoding="utf-8")
+    said = run("predict", "done", "new.csv", "--format", "csv", cwd=tmp_path, code=5)
+    assert "the model's answer is not a number" in said.err
+    assert len(said.out.splitlines()) == 2  # the header and the good row
+
+
+def test_no_weight_decay_is_none(tmp_path):
+    table(tmp_path)
+    words = ("train", "data.csv", *SETTINGS, "--epochs", 1, "--set", "trainer.optimiser=AdamW", "--quiet")
+    for name, decay in (("default", None), ("none", 0.0), ("some", 0.01)):
+        more = () if decay is None else ("--set", f"trainer.weight_decay={decay}")
+        run(*words, *more, "--name", name, cwd=tmp_path)
+    default, none, some = (
+        b"".join(value.tobytes() for value in weights(tmp_path / "runs" / name).values())
+        for name in ("default", "none", "some")
+    )
+    assert default == none != some

@@ -1,0 +1,214 @@
+"""Killed without warning, a run goes on as if nothing had been: no file is corrupt, the weights are the same.
+
+The long drill (20 kills in the middle of an epoch, 20 while a checkpoint is written) is slow:
+`pytest -m slow -s tests/runs/test_kill.py` prints its counts.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchdog.runs import state
+from support.in_process import run, same
+from support.thirdparty.package import recipe, single_file
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
+SMALL = """\
+source = "digits"
+model = { name = "cnn", width = 4, hidden = 32, dropout = 0.1 }
+loop = { epochs = 40, batch_size = 32, checkpoint_steps = 7, log_every = 5 }
+"""
+# 4 million parameters with two moments each: 50 MB a checkpoint, written at every step.
+LARGE = """\
+source = "digits"
+model = { name = "mlp", hidden = [2048, 2048] }
+trainer = { name = "supervised", schedule = "cosine" }
+loop = { epochs = 8, batch_size = 64, checkpoint_steps = 1, log_every = 5 }
+"""
+
+
+@dataclass
+class Drill:
+    """A run that is killed again and again."""
+
+    place: Path
+    arguments: list[str]
+    kills: int = 0
+    mid_write: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.place / "runs" / "drilled"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def newest(self) -> int:
+        """Give the step of the newest checkpoint; 0 when there is none."""
+        names = [path.name for path in self.checkpoints.glob("step-*.safetensors")]
+        return max((int(name[5:14]) for name in names), default=0)
+
+    def writing(self) -> bool:
+        """Say whether a checkpoint is half written."""
+        return any(self.checkpoints.glob(".step-*.tmp"))
+
+    def start(self) -> None:
+        """Begin the run, or go on with it."""
+        self.place.mkdir(exist_ok=True)
+        what = ["train", "--resume", "drilled"] if self.folder.exists() else [*self.arguments, "--name", "drilled"]
+        command = [sys.executable, "-m", "benchdog", *what, "--quiet"]
+        self.process = subprocess.Popen(command, cwd=self.place, stderr=subprocess.PIPE)
+
+    def kill(self, when: Callable[[], bool], wait: float = 0.0) -> None:
+        """Kill it `wait` seconds after `when` is true, then look at every file."""
+        assert self.process is not None
+        end = time.monotonic() + 120
+        while not when():
+            assert self.process.poll() is None, self.process.communicate()[1].decode()
+            assert time.monotonic() < end
+        time.sleep(wait)
+        self.process.kill()
+        _, said = self.process.communicate()
+        assert self.process.returncode == -9, "it ended before the kill"
+        assert b"Traceback" not in said, said.decode()
+        self.kills += 1
+        self.mid_write += self.writing()
+        self.look()
+
+    def look(self) -> None:
+        """Read every file that a reader would."""
+        for path in self.checkpoints.glob("*.safetensors"):
+            assert state.read(path)
+        assert json.loads((self.folder / "run.json").read_text())["status"] == "running"
+        path = self.folder / "metrics.jsonl"
+        log = path.read_bytes() if path.exists() else b""
+        for line in log[: log.rfind(b"\n") + 1].splitlines():
+            assert json.loads(line)
+
+    def finish(self) -> None:
+        """Go on to the end; nothing half written is left."""
+        self.process = None
+        run("train", "--resume", "drilled", "--quiet", cwd=self.place)
+        assert json.loads((self.folder / "run.json").read_text())["status"] == "finished"
+        assert not list(self.folder.rglob(".*"))
+        assert not list(self.checkpoints.glob("*.damaged"))
+
+    def mid_epoch(self, progress: int, draw: random.Random) -> None:
+        """Kill it at some moment, not before it got on by some checkpoints."""
+        self.start()
+        begun = self.newest()
+        self.kill(lambda: self.newest() > begun + progress, draw.random() * 0.05)
+
+    def mid_checkpoint(self, draw: random.Random) -> None:
+        """Kill it while a checkpoint is written, not before it got on by one."""
+        self.start()
+        begun = self.newest()
+        self.kill(lambda: self.newest() > begun and self.writing(), draw.random() * 0.02)
+
+
+def log_of(folder: Path) -> list[dict[str, object]]:
+    """Give the metrics log without its times."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "time"} for line in lines]
+
+
+def drill(tmp_path: Path, text: str, *arguments: str) -> tuple[Drill, Path]:
+    """Carry out a recipe undisturbed; give a drill of the same, and the undisturbed run's folder."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    run(*arguments, "train", path, "--name", "whole", "--quiet", cwd=tmp_path)
+    return Drill(tmp_path, [*arguments, "train", str(path)]), tmp_path / "runs" / "whole"
+
+
+def check(drilled: Drill, whole: Path) -> None:
+    assert same(drilled.folder, whole)
+    assert log_of(drilled.folder) == log_of(whole)
+    artifacts = [json.loads((f / "artifact" / "artifact.json").read_text()) for f in (drilled.folder, whole)]
+    assert artifacts[0]["metrics"] == artifacts[1]["metrics"]
+
+
+def test_two_kills(tmp_path):
+    drilled, whole = drill(tmp_path, LARGE.replace("2048", "1024").replace("epochs = 8", "epochs = 1"))
+    drilled.mid_epoch(3, random.Random(0))
+    drilled.mid_checkpoint(random.Random(0))
+    drilled.finish()
+    check(drilled, whole)
+
+
+def test_a_strangers_trainer_is_killed_and_goes_on(tmp_path):
+    # It names in track() what is its own, and has no other line about checkpoints.
+    file = single_file(tmp_path / "acme.py")
+    drilled, whole = drill(tmp_path, recipe(epochs=60), "--plugin", str(file))
+    drilled.mid_epoch(20, random.Random(0))
+    assert json.loads((drilled.folder / "run.json").read_text())["trainer"] == "noisy"
+    drilled.finish()
+    check(drilled, whole)
+
+
+def test_before_the_first_checkpoint_it_begins_again(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        SMALL.replace("40", "2").replace("checkpoint_steps = 7", "checkpoint_steps = 0"), encoding="utf-8"
+    )
+    run("train", path, "--name", "whole", "--quiet", cwd=tmp_path)
+    drilled = Drill(tmp_path, ["train", str(path)])
+    drilled.start()
+    drilled.kill(lambda: (drilled.folder / "recipe.toml").is_file())
+    assert drilled.newest() == 0
+    drilled.finish()
+    check(drilled, tmp_path / "runs" / "whole")
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(SMALL.replace("40", "2"), encoding="utf-8")
+    run("train", path, "--name", "whole", "--quiet", cwd=tmp_path)
+    drilled = Drill(tmp_path, ["train", str(path)])
+    drilled.start()
+    drilled.kill(lambda: drilled.newest() >= 14)
+    newest = max(drilled.checkpoints.glob("step-*"))
+    data = bytearray(newest.read_bytes())
+    data[-100] ^= 1
+    newest.write_bytes(data)
+    run("train", "--resume", "drilled", "--quiet", cwd=tmp_path)
+    assert "passed over" in (drilled.folder / "log.txt").read_text()
+    check(drilled, tmp_path / "runs" / "whole")
+
+
+@pytest.mark.slow
+def test_twenty_kills_in_the_middle_of_an_epoch(tmp_path):
+    draw = random.Random(1)
+    drilled, whole = drill(tmp_path, SMALL)
+    for _ in range(20):
+        drilled.mid_epoch(draw.randrange(20), draw)
+    steps = drilled.newest()
+    drilled.finish()
+    check(drilled, whole)
+    total = json.loads((drilled.folder / "run.json").read_text())["steps_done"]
+    print(f"\nin an epoch: {drilled.kills} kills up to step {steps} of {total}, the same bits at the end")
+
+
+@pytest.mark.slow
+def test_twenty_kills_while_a_checkpoint_is_written(tmp_path):
+    draw = random.Random(2)
+    drilled, whole = drill(tmp_path, LARGE)
+    for _ in range(20):
+        drilled.mid_checkpoint(draw)
+    steps = drilled.newest()
+    drilled.finish()
+    check(drilled, whole)
+    size = sum(path.stat().st_size for path in drilled.checkpoints.glob("step-*")) / 2e6
+    print(
+        f"\nin a write: {drilled.kills} kills up to step {steps}, {drilled.mid_write} left a checkpoint of "
+        f"{size:.0f} MB half written, the same bits at the end"
+    )

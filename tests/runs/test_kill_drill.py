@@ -1,0 +1,23 @@
+"""The kill drill in a short form: all six recipes, killed a few times each."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "kill_drill.py"
+
+
+@pytest.mark.slow
+def test_killed_runs_end_with_the_same_bits():
+    # Each recipe's own number of epochs leaves room for 18 kills; three need less.
+    command = [sys.executable, str(SCRIPT), "--kills", "3", "--epochs", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6
+    assert all(line.endswith("the same bits") for line in lines)
+    assert sum(int(re.split(r" +", line)[1]) for line in lines) >= 12

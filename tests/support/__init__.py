@@ -1,0 +1,1 @@
+"""What the tests share: ways to run commands, small data, plugins and artifacts."""

@@ -1,0 +1,57 @@
+"""Benchdog as a user meets it: `benchdog ...` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support import json_schemas
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed and how it ended."""
+
+    out: str
+    err: str
+    code: int
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """Give the JSON lines of `train --json`: events, the result last."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Bench = Callable[..., Result]
+
+
+def run_bench(
+    *args: object, cwd: Path, env: dict[str, str] | None = None, code: int | None = 0, stdin: str = ""
+) -> Result:
+    """Run `benchdog ...` in a subprocess; `code` is the exit code that it must have, None for any."""
+    full = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:benchdog", **(env or {})}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchdog", *map(str, args)],
+        cwd=cwd,
+        env=full,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    result = Result(done.stdout, done.stderr, done.returncode)
+    assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
+    assert "Traceback" not in result.err, result.err
+    json_schemas.check(args, result.out)
+    return result

@@ -1,0 +1,35 @@
+"""Every command, Benchdog's own and those of the packages under plugins/."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from benchdog import cli
+from benchdog.cli.plugin_commands import installed_commands as foreign
+
+Words = tuple[str, ...]
+
+
+def commands() -> list[Words]:
+    """List every command and subcommand, as words: ("runs", "list")."""
+    shipped = [name for name, (_, dist, _) in foreign().items() if dist.startswith("benchdog-")]
+    return [words for name in (*cli.COMMANDS, *sorted(shipped)) for words in _below((name,))]
+
+
+def _below(words: Words) -> Iterator[Words]:
+    names = getattr(of(words), "commands", None)
+    if names is None:
+        yield words
+    else:
+        for name in names:
+            yield from _below((*words, name))
+
+
+def of(words: Words) -> Any:
+    """Give a command by its words."""
+    command = get_command(cli.app)
+    for word in words:
+        command = command.get_command(typer.Context(command), word)  # type: ignore[attr-defined]
+    return command

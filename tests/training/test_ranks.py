@@ -1,0 +1,239 @@
+"""Two ranks learn what one learns, and stop together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchdog.runs import state
+from support import rank_cases
+from support.accumulation_cases import MIXED
+from support.in_process import run, same, stop_at, weights
+
+MODEL = ["--model", "mlp", "--set", "trainer.optimiser=SGD", "--quiet"]
+SETTINGS = [*MODEL, "--epochs", "40", "--lr", "0.05"]
+TWO = ["--set", "backend.ranks=2"]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of an uninterrupted run on two ranks."""
+    place = tmp_path_factory.mktemp("two")
+    run("train", "digits", *SETTINGS, *TWO, "--name", "two", cwd=place)
+    return place / "runs" / "two"
+
+
+def test_two_ranks_give_the_weights_of_one(tmp_path, two):
+    run("train", "digits", *SETTINGS, "--name", "one", cwd=tmp_path)
+    alone, shared = weights(tmp_path / "runs" / "one"), weights(two)
+    assert alone.keys() == shared.keys()
+    for name, values in alone.items():
+        # 800 steps: the halves' rounding grows, by how much depends on the processor
+        np.testing.assert_allclose(shared[name], values, rtol=1e-3, atol=1e-3, err_msg=name)
+    logs = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (tmp_path / "runs" / "one", two)]
+    epochs = [[json.loads(line) for line in log if '"kind": "epoch"' in line] for log in logs]
+    for mine, others in zip(*epochs, strict=True):
+        assert mine["step"] == others["step"]
+        assert mine["train.loss"] == pytest.approx(others["train.loss"], rel=1e-4)
+    facts = [json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "runs" / "one", two)]
+    assert facts[0]["best"]["epoch"] == facts[1]["best"]["epoch"]
+    assert facts[0]["steps_done"] == facts[1]["steps_done"] == epochs[0][-1]["step"]
+
+
+def test_accumulation_gives_the_weights_of_whole_batches(tmp_path):
+    for name, pieces in (("whole", 1), ("cut", 3)):
+        more = ["--set", f"loop.accumulate={pieces}", "--epochs", 3, "--set", "trainer.optimiser=SGD"]
+        run("train", "digits", "--model", "mlp", "--quiet", *more, "--name", name, cwd=tmp_path)
+    whole, cut = (weights(tmp_path / "runs" / name) for name in ("whole", "cut"))
+    for name, values in whole.items():
+        np.testing.assert_allclose(cut[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[list[Any]]:
+    """Give what each of two ranks found in every case of cut_cases."""
+    place = tmp_path_factory.mktemp("pair")
+    command = [sys.executable, "-m", "support.rank_cases"]
+    ranks = [
+        subprocess.Popen([*command, str(rank), str(place)], cwd=TESTS, stderr=subprocess.PIPE) for rank in (0, 1)
+    ]
+    said = [rank.communicate(timeout=240)[1].decode()[-2000:] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], said
+    return [state.read(place / f"rank-{rank}.safetensors") for rank in (0, 1)]
+
+
+def test_two_ranks_give_the_gradients_losses_and_metrics_of_one(pair):
+    # Odd batches, a batch of one, pieces on top of ranks, weights, ignored codes; valid of 7 samples, or of 1.
+    for (name, kind, pieces), first, second in zip(rank_cases.runs(), *pair, strict=True):
+        assert first["metrics"] == second["metrics"], name
+        for a, b in zip(first["gradients"], second["gradients"], strict=True):
+            assert all(torch.equal(mine, others) for mine, others in zip(a, b, strict=True)), name
+        assert all(torch.equal(a, b) for a, b in zip(first["buffers"], second["buffers"], strict=True)), name
+        if name in MIXED:
+            continue
+        alone = rank_cases.epoch(name, kind, pieces)
+        np.testing.assert_allclose(first["losses"].numpy(), alone.losses, rtol=1e-4, atol=1e-6, err_msg=name)
+        for a, b in zip(first["gradients"], alone.gradients, strict=True):
+            scale = max(float(gradient.abs().max()) for gradient in b)
+            for mine, others in zip(a, b, strict=True):
+                np.testing.assert_allclose(mine, others, rtol=1e-3, atol=1e-6 + 1e-4 * scale, err_msg=name)
+        assert_alike(json.loads(first["metrics"]), json.loads(json.dumps(alone.metrics)), name)
+
+
+def assert_alike(a: Any, b: Any, where: str) -> None:
+    """Compare nested metrics: counts exactly, other numbers to rounding."""
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_alike(a[key], b[key], f"{where}: {key}")
+    elif isinstance(a, list):
+        assert a == b, where
+    else:
+        assert a == pytest.approx(b, rel=1e-5, abs=1e-7, nan_ok=True), where
+
+
+STOPPING = """
+import os, signal
+from benchdog.api import hookimpl
+CONTRACT = 1
+
+@hookimpl
+def benchdog_step_ended(run, step):
+    if step == 14:
+        os.kill(os.getppid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")
+@pytest.mark.parametrize(("before", "after"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow)])
+def test_a_run_goes_on_with_another_number_of_ranks(tmp_path, monkeypatch, before, after):
+    (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")
+    common = ["train", "digits", *MODEL, "--lr", "0.01", "--epochs", 2, "--batch-size", 16,
+              "--set", "loop.log_every=2", "--set", "trainer.average=ema"]  # fmt: skip
+    run(*common, "--name", "whole", cwd=tmp_path)
+    common += ["--set", f"backend.ranks={before}", "--name", "stopped"]
+    if before == 1:
+        with monkeypatch.context() as patched:
+            stop_at(patched, 14)
+            run(*common, cwd=tmp_path, code=143)
+    else:  # an observer of the first rank tells the parent, which both obey
+        command = [sys.executable, "-m", "benchdog", "--plugin", "stop.py", *map(str, common)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+        assert done.returncode == 143, done.stderr.decode()
+    folder, whole = tmp_path / "runs" / "stopped", tmp_path / "runs" / "whole"
+    step = stopped_at(folder)
+    assert step == 14 if before == 1 else 14 <= step < 156  # an observer hears of a step some steps later
+    run("train", "--resume", "stopped", "--set", f"backend.ranks={after}", "--quiet", cwd=tmp_path)
+    alone, shared = weights(whole), weights(folder)
+    for name, values in alone.items():
+        np.testing.assert_allclose(shared[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["status"] == "finished"
+    assert facts["ranks"] == [{"step": 0, "ranks": before}, {"step": step, "ranks": after}]
+    assert facts["best"]["epoch"] == json.loads((whole / "run.json").read_text())["best"]["epoch"]
+    log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {"kind": "ranks", "step": step, "ranks": after} in log
+    assert f"ranks = {after}" in (folder / "recipe.toml").read_text()
+    pair = [[line for line in map(json.loads, f.read_text().splitlines()) if line["kind"] == "epoch"]
+            for f in (folder / "metrics.jsonl", whole / "metrics.jsonl")]  # fmt: skip
+    for mine, others in zip(*pair, strict=True):
+        assert mine["train.loss"] == pytest.approx(others["train.loss"], rel=1e-4)
+        assert mine["valid.loss"] == pytest.approx(others["valid.loss"], rel=1e-4)
+    told = json.loads(run("runs", "why", "whole", "stopped", "--json", cwd=tmp_path).out)["partings"]
+    changed = next(p for p in told if p["what"].startswith("backend.ranks, changed"))
+    assert changed["values"] == ["1", f"{before}, {after} from step {step + 1}"]
+
+
+def stopped_at(folder: Path) -> int:
+    """Give the step of a run's last checkpoint."""
+    return int(sorted((folder / "checkpoints").glob("step-*"))[-1].stem.removeprefix("step-"))
+
+
+def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
+    more = ["--model", "resnet", "--set", "model.width=4", "--set", "loop.log_every=1", "--epochs", 1, "--quiet"]
+    with monkeypatch.context() as patched:
+        stop_at(patched, 3)
+        for mixing in ("refuse", "allow"):
+            setting = f"loop.mixing={mixing}"
+            run("train", "digits", *more, "--set", setting, "--name", mixing, cwd=tmp_path, code=143)
+    two = ["--set", "backend.ranks=2", "--quiet"]
+    recipes = [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
+    told = run("train", "--resume", "refuse", *two, cwd=tmp_path, code=2)
+    assert "can't be cut into pieces on 2 ranks" in told.err
+    # What was allowed is another computation on two ranks than on one.
+    told = run("train", "--resume", "allow", *two, cwd=tmp_path, code=2)
+    assert "changed since the checkpoint: backend.ranks" in told.err
+    for number in ('"two"', "0"):
+        told = run("train", "--resume", "allow", "--set", f"backend.ranks={number}", cwd=tmp_path, code=2)
+        assert "ranks" in told.err
+    told = run("train", "--resume", "allow", "--set", "trainer.lr=1", cwd=tmp_path, code=2)
+    assert "nothing can be changed but --set backend.ranks" in told.err
+    assert recipes == [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
+    run("train", "--resume", "refuse", "--quiet", cwd=tmp_path)
+    assert "ranks" not in json.loads((tmp_path / "runs" / "refuse" / "run.json").read_text())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")
+@pytest.mark.parametrize("whom", ["parent", pytest.param("group", marks=pytest.mark.slow)])
+def test_both_ranks_stop_and_go_on(tmp_path, two, whom):
+    # A shell's Ctrl-C reaches every process of the group, a supervisor's SIGTERM the parent alone.
+    command = [sys.executable, "-m", "benchdog", "train", "digits", *SETTINGS, *TWO, "--name", "stopped"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    folder = tmp_path / "runs" / "stopped"
+    wait_for_epochs(folder, 3, process)
+    if whom == "parent":
+        process.send_signal(signal.SIGTERM)
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (143 if whom == "parent" else 130), said
+    assert "Traceback" not in said
+    assert "--resume" in said
+    assert len(list((folder / "checkpoints").glob("step-*"))) == 1
+    assert not list(folder.rglob("*.tmp"))
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["status"] == "stopped"
+    assert facts["epochs_done"] >= 3
+    if whom == "group":
+        return
+    run("train", "--resume", "stopped", "--quiet", cwd=tmp_path)
+    assert same(folder, two)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
+def test_ranks_dont_outlive_their_parent(tmp_path):
+    settings = [*MODEL, *TWO, "--epochs", "100000", "--name", "killed"]
+    process = subprocess.Popen([sys.executable, "-m", "benchdog", "train", "digits", *settings], cwd=tmp_path)
+    folder = tmp_path / "runs" / "killed"
+    wait_for_epochs(folder, 1, process)
+    process.kill()
+    process.wait()
+    time.sleep(1)
+    length = (folder / "metrics.jsonl").stat().st_size
+    time.sleep(1)
+    assert (folder / "metrics.jsonl").stat().st_size == length
+
+
+def test_a_rank_that_fails_tells_why(tmp_path):
+    told = run("train", "digits", *MODEL, *TWO, "--epochs", 2, "--lr", "1e30", cwd=tmp_path, code=1)
+    assert "The loss is nan at step 2 (epoch 1)" in told.err
+
+
+def wait_for_epochs(folder: Path, count: int, process: subprocess.Popen[Any]) -> None:
+    """Wait until a run has logged so many epochs."""
+    log, end = folder / "metrics.jsonl", time.monotonic() + 120
+    while not log.is_file() or log.read_text().count('"kind": "epoch"') < count:
+        assert process.poll() is None, "it ended too early"
+        assert time.monotonic() < end
+        time.sleep(0.02)

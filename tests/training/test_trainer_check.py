@@ -1,0 +1,167 @@
+"""What a trainer's options can't do is told before a run is made, by every command that would train."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from support.in_process import run
+
+QUICK = ["digits", "--model", "mlp", "--epochs", 2]
+OPTIONS = "trainer.schedule_options"
+AMISS = {
+    "too short": (
+        ["trainer.schedule=one-cycle", f"{OPTIONS}={{ total_steps = 3 }}"],
+        "the run has 40",
+    ),
+    "by epochs": (["trainer.schedule=OneCycleLR", f"{OPTIONS}={{ epochs = 1, steps_per_epoch = 5 }}"], "step 5"),
+    "zero": (["trainer.schedule=StepLR", f"{OPTIONS}={{ step_size = 0 }}"], "'StepLR'"),
+    "text": (["trainer.schedule=StepLR", f"{OPTIONS}={{ step_size = 'a' }}"], "'StepLR'"),
+    "functions": (["trainer.schedule=LambdaLR"], "takes functions or other schedules"),
+    "base": (["trainer.schedule=_LRScheduler"], "only what others are made from"),
+    "mistyped": (["trainer.schedule=cosin"], "Did you mean 'cosine'?"),
+    "long warm-up": (["trainer.warmup=40"], "takes 40 steps, the run has 40"),
+    "sparse": (["trainer.optimiser=SparseAdam"], "sparse gradients"),
+    "both": (["trainer.optimiser_options={ fused = true, foreach = true }"], "trainer.optimiser_options"),
+    "no optimiser": (["trainer.optimiser=os:system"], "derived from torch.optim.optimizer.Optimizer"),
+    "unfit by its path": (["trainer.optimiser=torch.optim.sparse_adam:SparseAdam"], "There is: ASGD, "),
+    "no class but names": (["trainer.optimiser=os:system"], "There is: ASGD, "),
+    "base of optimisers": (["trainer.optimiser=Optimizer"], "only what others are made from"),
+    "no module": (["trainer.optimiser=:Adam"], "can't be imported"),
+    "betas": (["trainer.optimiser_options={ betas = [2, 3] }"], "trainer.optimiser_options"),
+    "negative": (["trainer.schedule=StepLR", f"{OPTIONS}={{ step_size = -1 }}"], "a whole number from 1"),
+    "texts": (["trainer.schedule=MultiStepLR", f"{OPTIONS}={{ milestones = ['a'] }}"], "milestones is 'a'"),
+    "endless warm-up": (["trainer.warmup=inf"], "endlessly many steps, the run has 40"),
+    "no part": (['trainer.freeze=["nope"]'], "no parameter fits 'nope'"),
+    "no layer": (["trainer.lora=2", 'trainer.lora_layers=["nope"]'], "no layer fits 'nope'"),
+}
+
+
+@pytest.mark.parametrize("name", AMISS)
+def test_it_is_told_before_a_run_is_made(tmp_path, name):
+    settings, said = AMISS[name]
+    words = [word for setting in settings for word in ("--set", setting)]
+    for command in (["train", *QUICK], ["plan", *QUICK[:3], "--set", "loop.epochs=2"], ["train", *QUICK, "--smoke"]):
+        told = run(*command, *words, cwd=tmp_path, code=2)
+        assert said in told.err.replace("\n", " ")
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_find_lr_tells_of_optimisers_and_of_rates_that_dont_grow(tmp_path):
+    words = [word for setting in AMISS["both"][0] for word in ("--set", setting)]
+    assert "optimiser_options" in run("find-lr", *QUICK, *words, cwd=tmp_path, code=2).err
+    for last in ("inf", "nan", "1e-9"):
+        assert "can't grow" in run("find-lr", *QUICK, "--to", last, cwd=tmp_path, code=2).err
+
+
+def test_the_private_and_the_unfit_are_not_offered(tmp_path):
+    schedules, optimisers = ("_LRScheduler", "LambdaLR", "SequentialLR"), ("LBFGS", "SparseAdam")
+    for key, gone in (("schedule", schedules), ("optimiser", optimisers)):
+        told = run("train", *QUICK, "--set", f"trainer.{key}=nope", cwd=tmp_path, code=2).err
+        assert "There is: " in told
+        assert not [name for name in gone if f" {name}" in told]
+
+
+def test_a_schedule_of_the_runs_length_is_left_out_of_smoke(tmp_path):
+    told = run("train", *QUICK, "--smoke", "--set", "trainer.schedule=one-cycle", cwd=tmp_path)
+    assert "the net can learn it" in told.err
+
+
+def test_a_strangers_trainer_is_asked_too(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
+    told = run("--plugin", "mine.py", "train", *QUICK, "--trainer", "mine.py:Mine", cwd=tmp_path, code=2)
+    assert "40 steps, 3 parts, loss" in told.err
+    assert not list(tmp_path.glob("runs/*"))
+
+
+MINE = """
+from benchdog.api import BadUsage
+
+
+class Mine:
+    def check(self, trial):
+        raise BadUsage(f"{trial.steps} steps, {len(trial.stages)} parts, {trial.task.better and 'loss'}")
+
+    def train(self, session):
+        return session.model
+"""
+
+
+@pytest.mark.parametrize("padding", [8, 9])
+def test_a_crop_leaves_something_of_the_picture(tmp_path, padding):
+    chain = f'loader.augment=[{{ name = "crop", padding = {padding} }}]'
+    assert (
+        f"by up to {padding} pixels; a side has 8" in run("plan", "digits", "--set", chain, cwd=tmp_path, code=2).err
+    )
+
+
+def test_hints_name_what_can_be_typed(tmp_path):
+    told = run("train", *QUICK, "--set", 'loader.augment=["crp"]', cwd=tmp_path, code=2).err
+    assert "Did you mean 'crop'?" in told
+    assert "--set 'loader.augment=[" in told
+    assert "--augmentation" not in told
+    assert "KiB, MiB, GiB" in run("train", *QUICK, "--memory", "1TB", cwd=tmp_path, code=2).err
+    told = run("train", *QUICK, "--batch-size", "-1", cwd=tmp_path, code=2).err
+    assert "batch_size is -1" in told
+    assert "a whole number from 1" in told
+
+
+def test_an_optimiser_is_tried_on_a_step(tmp_path):
+    for argument in ("differentiable", "capturable"):
+        if argument == "capturable" and torch.accelerator.is_available():
+            continue  # there it can
+        words = ["--set", f"trainer.optimiser_options={{ {argument} = true }}"]
+        for command in ("train", "find-lr"):
+            told = run(command, *QUICK, *words, cwd=tmp_path, code=2).err
+            assert "optimiser 'Adam': " in told
+            assert "trainer.optimiser_options" in told
+    assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize("options", ["", "{ total_steps = 40 }"])
+def test_a_run_whose_schedule_follows_its_length_is_not_resumed_for_more_epochs(tmp_path, options):
+    words = ["--set", "trainer.schedule=one-cycle", *(["--set", f"{OPTIONS}={options}"] if options else [])]
+    run("train", *QUICK, "--name", "mine", *words, "--quiet", cwd=tmp_path)
+    folder = tmp_path / "runs" / "mine"
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps({**facts, "status": "stopped"}), encoding="utf-8")
+    recipe = (folder / "recipe.toml").read_text(encoding="utf-8")
+    assert "epochs = 2\n" in recipe
+    (folder / "recipe.toml").write_text(recipe.replace("epochs = 2\n", "epochs = 4\n"), encoding="utf-8")
+    told = run("train", "--resume", "mine", cwd=tmp_path, code=2).err
+    assert "was changed since the checkpoint: loop.epochs" in told
+
+
+@pytest.mark.parametrize("name", ["mine", "runs/mine", "./runs/mine/"])
+def test_a_run_is_no_source(tmp_path, name):
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    for command in ("find-lr", "plan", "train"):
+        told = run(command, name, cwd=tmp_path, code=2).err
+        assert "is a run" in told
+        assert f"recipe: {Path('runs', 'mine', 'recipe.toml')}" in told
+
+
+def test_a_class_of_ones_own_may_have_the_name_of_an_unfit_one(tmp_path):
+    (tmp_path / "curves.py").write_text(CURVES, encoding="utf-8")
+    words = ["--set", "trainer.schedule=curves:LambdaLR", "--quiet"]
+    sys.path.insert(0, str(tmp_path))
+    try:
+        run("train", *QUICK, *words, "--name", "own", cwd=tmp_path)
+        assert 'schedule = "curves:LambdaLR"' in (tmp_path / "runs/own/recipe.toml").read_text(encoding="utf-8")
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("curves", None)
+
+
+CURVES = """
+from torch.optim import lr_scheduler
+
+
+class LambdaLR(lr_scheduler.LambdaLR):
+    def __init__(self, optimizer):
+        super().__init__(optimizer, lambda epoch: 0.5)
+"""
