@@ -31,11 +31,11 @@ def child(recipe: str, seed: int) -> None:
     """Train once; print seconds and test accuracy."""
     terminal()
     import benchdog.pipeline
-    from benchdog.cli import Shared
+    from benchdog.plugins.context import PluginContext
     from benchdog.recipe.compose import ask
 
     with tempfile.TemporaryDirectory() as place:
-        draft = ask(recipe, {"seed": seed, "backend.name": "cpu"}, [], Shared())
+        draft = ask(recipe, {"seed": seed, "backend.name": "cpu"}, [], PluginContext())
         times = clock()
         run = benchdog.pipeline.train(draft, Path(place))
         command = [sys.executable, "-m", "benchdog", "evaluate", str(run.folder), "--json"]

@@ -73,7 +73,7 @@ def main() -> None:
     import torch
 
     import benchdog.pipeline
-    from benchdog.cli import Shared
+    from benchdog.plugins.context import PluginContext
     from benchdog.recipe.compose import ask
 
     _ = torch, benchdog.pipeline
@@ -83,7 +83,7 @@ def main() -> None:
     given |= {"backend.name": os.environ.get("BACKEND", "cpu")}
     given |= {"loop.batch_size": BATCHES[job], "trainer.lr": 1e-3}
     with tempfile.TemporaryDirectory() as place:
-        draft = ask("", given, [*SETTINGS, *os.environ.get("SET", "").split()], Shared())
+        draft = ask("", given, [*SETTINGS, *os.environ.get("SET", "").split()], PluginContext())
         grown: list[int] = []
         times = clock()
         finish = benchdog.pipeline.finish

@@ -9,11 +9,11 @@ from typing import Any
 
 from benchdog import pipeline
 from benchdog.api import Answer, Raw
-from benchdog.cli import Shared
 from benchdog.deployment.inputs import Unreadable, raws
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.evaluation import evaluate_run, report
 from benchdog.model.load import Opened, open_model
+from benchdog.plugins.context import PluginContext
 from benchdog.recipe.compose import ask
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
@@ -24,7 +24,7 @@ from benchdog.system import paths
 class TrainedRun:
     """A finished run: its metrics, its answers, and itself as a picture in a notebook."""
 
-    def __init__(self, folder: Path, shared: Shared) -> None:
+    def __init__(self, folder: Path, shared: PluginContext) -> None:
         self.folder, self._shared = folder, shared
 
     @cached_property
@@ -115,7 +115,7 @@ def train(
     if model is not None and not isinstance(model, str) and not callable(model):
         raise BadUsage(f"model is {model!r}.", "Give a name, a module, or a class or function that makes one.")
     live = {}
-    shared = Shared(local=[Path(file) for file in plugins])
+    shared = PluginContext(local=[Path(file) for file in plugins])
     if isinstance(model, str):
         given["model.name"] = model
     elif model is not None:
@@ -146,7 +146,7 @@ def load(
     folder = runs.find(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None))
     if not (folder / "artifact").is_dir():
         raise no_artifact(folder.name)
-    return TrainedRun(folder, Shared(local=[Path(file) for file in plugins]))
+    return TrainedRun(folder, PluginContext(local=[Path(file) for file in plugins]))
 
 
 def _readable(raw: Raw | Unreadable) -> Raw:

@@ -94,7 +94,7 @@ def test_an_exit_code_and_its_document(bench: Bench, place, code):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("command", ["plan", "train"])
 def test_a_signal_to_any_command(place, command, number, code):
-    """Before a run has started, and in commands that start none; training/test_stop_and_resume.py has those between steps."""
+    """Before a run has started, and in commands that start none; between steps: training/test_stop_and_resume."""
     (place / "begun").unlink(missing_ok=True)
     process = subprocess.Popen(
         [sys.executable, "-m", "benchdog", *MINE, command, "slow", "--json"],

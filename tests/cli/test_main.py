@@ -10,6 +10,7 @@ import pytest
 
 from benchdog import __version__, cli
 from benchdog.errors import BadUsage, nearest
+from benchdog.plugins.commands import COMMANDS
 from support.commands import commands, of
 from support.in_process import run
 from support.json_schemas import keeps_to
@@ -32,7 +33,7 @@ def test_every_command_has_help_and_json(words, tmp_path):
 
 def test_the_root_lists_every_command_and_its_summary(tmp_path):
     result = run("--help", cwd=tmp_path)
-    for name, summary in cli.COMMANDS.items():
+    for name, summary in COMMANDS.items():
         assert re.search(rf"^\s+{name}\s+{re.escape(summary[:30])}", result.out, re.M), name
     assert run("--version", cwd=tmp_path).out == f"benchdog {__version__}\n"
 

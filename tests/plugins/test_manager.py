@@ -212,7 +212,7 @@ def test_broken_metadata_of_somebody_breaks_nothing(place):
     install(place, "a-good", offer("good"))
     plugins = Plugins.discover()
     assert plugins.find("model", "good").dist == "a-good"
-    from benchdog.cli.plugin_commands import installed_commands
+    from benchdog.plugins.commands import installed_commands
 
     assert "nonsense" not in installed_commands()
 

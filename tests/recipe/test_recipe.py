@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchdog.cli import Shared
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
+from benchdog.plugins.context import PluginContext
 from benchdog.recipe.compose import ask, refuse_code
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.json_schema import _toml, new_recipe, recipe_schema
@@ -65,7 +65,7 @@ def schema(plugins):
 
 @pytest.fixture
 def shared(plugins):
-    return Shared(_plugins=plugins)
+    return PluginContext(_plugins=plugins)
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_csv_or_a_folder_is_a_source(shared, tmp_path, monkeypatch):
 def test_plugin_files_of_a_recipe_are_relative_to_it_and_loaded(write, tmp_path):
     write(PLUGIN.replace("stars", "moons"), "deep/moons.py")
     recipe = write("plugins = ['moons.py']\nsource = 'moons'\n", "deep/recipe.toml")
-    draft = ask(recipe, {}, [], Shared())
+    draft = ask(recipe, {}, [], PluginContext())
     assert draft.part("source").name == "moons"
     assert draft.local == (str(tmp_path / "deep" / "moons.py"),)
 
@@ -187,7 +187,7 @@ def test_code_of_a_recipe_is_not_run_unasked(write, tmp_path):
 
 
 def read_all(path):
-    draft = ask(str(path), {}, [], Shared())
+    draft = ask(str(path), {}, [], PluginContext())
     seed = draft.seed
     for table in ("loop", "loader", "artifact"):
         draft.table(table)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import Column, Field, Raw, Spec, Target
-from benchdog.cli import Shared
+from benchdog.plugins.context import PluginContext
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import flags
 from benchdog.runs import state
@@ -188,7 +188,7 @@ def parts_of(
 ) -> Parts:
     """Settle a run on made-up samples."""
     given = {"model.name": case.model, "backend.name": "cpu", "loop.log_every": 1}
-    draft = Draft(flags({**given, **case.settings, **more}, []), Shared().plugins())
+    draft = Draft(flags({**given, **case.settings, **more}, []), PluginContext().plugins())
     return settle(draft, {"source": Made(case, samples, weights, seed, valid)})
 
 

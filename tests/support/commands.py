@@ -6,16 +6,16 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from benchdog import cli
-from benchdog.cli.plugin_commands import installed_commands as foreign
+from benchdog.cli.root import app
+from benchdog.plugins.commands import COMMANDS, installed_commands
 
 Words = tuple[str, ...]
 
 
 def commands() -> list[Words]:
     """List every command and subcommand, as words: ("runs", "list")."""
-    shipped = [name for name, (_, dist, _) in foreign().items() if dist.startswith("benchdog-")]
-    return [words for name in (*cli.COMMANDS, *sorted(shipped)) for words in _below((name,))]
+    shipped = [name for name, (_, dist, _) in installed_commands().items() if dist.startswith("benchdog-")]
+    return [words for name in (*COMMANDS, *sorted(shipped)) for words in _below((name,))]
 
 
 def _below(words: Words) -> Iterator[Words]:
@@ -29,7 +29,7 @@ def _below(words: Words) -> Iterator[Words]:
 
 def of(words: Words) -> Any:
     """Give a command by its words."""
-    command = get_command(cli.app)
+    command = get_command(app)
     for word in words:
         command = command.get_command(typer.Context(command), word)  # type: ignore[attr-defined]
     return command

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchdog.api import BadUsage
-from benchdog.cli import Shared
+from benchdog.plugins.context import PluginContext
 from benchdog.runs import state
 from benchdog.training.batch_dependence import refuse_mixing
 from benchdog.training.setup import again
@@ -81,7 +81,7 @@ def test_a_weight_is_the_sample_that_many_times_in_a_step(name, samples, seed):
 
 
 def test_every_net_is_cut_here_or_mixes_samples():
-    shipped = {name for name, found in Shared().plugins().all("model").items() if found.dist == "benchdog"}
+    shipped = {name for name, found in PluginContext().plugins().all("model").items() if found.dist == "benchdog"}
     assert {case.model for case in CUTS.values()} | set(MIXING) | {"minilm"} == shipped
 
 

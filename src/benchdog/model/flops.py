@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import torch
@@ -9,20 +10,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchdog.training.setup import Parts
 
-SAMPLES = 2
-"""A batch of one would meet BatchNorm's refusal."""
-
-
-def count(parts: Parts, model: nn.Module) -> dict[str, int | None]:
+def count(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int | None]:
     """Count floating-point operations: {"forward": of a sample's answer, "training": of a sample in a step}.
 
     Products and convolutions count, a multiplication and an addition as two; additions, activations and
     normalisations don't. A training step adds the backward pass. None where the model can't be run so.
     """
     found: dict[str, int | None] = {"forward": None, "training": None}
-    inputs = parts.made_up(SAMPLES)
     training = model.training
     states = {name: value.clone() for name, value in model.state_dict().items()}
     try:
@@ -30,10 +25,10 @@ def count(parts: Parts, model: nn.Module) -> dict[str, int | None]:
         with suppress(RuntimeError, TypeError, ValueError), sdpa_kernel(SDPBackend.MATH):
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 model.eval()(*inputs)
-            found["forward"] = counter.get_total_flops() // SAMPLES
+            found["forward"] = counter.get_total_flops() // len(inputs[0])
             with torch.enable_grad(), FlopCounterMode(display=False) as counter:
                 scalar(model.train()(*inputs)).backward()  # type: ignore[no-untyped-call]
-            found["training"] = counter.get_total_flops() // SAMPLES
+            found["training"] = counter.get_total_flops() // len(inputs[0])
     finally:
         model.zero_grad(set_to_none=True)
         model.load_state_dict(states)  # running means of a BatchNorm

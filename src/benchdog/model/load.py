@@ -17,8 +17,9 @@ from benchdog.data.decode import decoder as decode
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
 from benchdog.model import metadata, samples, training_ranges
 from benchdog.model.export_view import check_shapes
-from benchdog.model.rebuild import WEIGHTS, Rebuilt, check_reference, preprocess_of
+from benchdog.model.rebuild import WEIGHTS, Rebuilt, preprocess_of
 from benchdog.plugins import Plugins
+from benchdog.plugins.trust import check_reference
 from benchdog.plugins.types import Found
 from benchdog.system import files, format_versions, signing
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog.api import Preprocess, Spec
-from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
+from benchdog.errors import BadData, BenchdogError, NotAvailable
+from benchdog.plugins.trust import check_reference
 from benchdog.system import files
 
 if TYPE_CHECKING:
@@ -23,24 +24,6 @@ WEIGHTS = "model.safetensors"
 def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
     """Take the preprocessing that an artifact or export keeps."""
     return Preprocess(decode=meta["preprocess"]["decode"], transform=meta["preprocess"]["transform"])
-
-
-def check_reference(kind: str, name: str, plugins: Plugins, trusted: bool) -> None:
-    """Let a folder choose among plugins, and nothing else: "file.py:Class" in its JSON would be run.
-
-    Raises:
-        Refused: the name is no plugin's, but code, and the folder is not trusted.
-    """
-    known = {
-        each
-        for found in plugins.all(kind).values()
-        for each in (found.info.name, found.where, f"{found.plugin}:{found.info.name}")
-    }
-    if ":" in name and name not in known and not trusted:
-        raise Refused(
-            f"The {kind} {name!r} is code that no plugin offers, and the folder wasn't made on this machine.",
-            "Add --trust if you trust who made it.",
-        )
 
 
 def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bool = False) -> nn.Module:

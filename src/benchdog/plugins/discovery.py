@@ -16,6 +16,8 @@ from benchdog.errors import Failed
 from benchdog.plugins.allowed import allows
 
 BUILTIN = "benchdog"
+HEAVY = ("torch", "numpy", "requests", "rich", "pydantic")
+"""Packages that a plugin's module must not import at its top: every command would wait for them."""
 _NUMBER = re.compile(r"^CONTRACT\b[^=\n]*=[ \t]*(\d+)[ \t]*(?:#.*)?$", re.MULTILINE)
 
 

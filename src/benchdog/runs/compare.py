@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,6 @@ def compare(one: Path, other: Path) -> Compared:
 
 
 def _recipes(one: Path, other: Path) -> Iterator[Parting]:
-    from benchdog.evaluation.report.facts import differences
-
     pair = [inside(read_resolved(folder), folder).to_json() for folder in (one, other)]
     for recipe in pair:
         recipe["plugins"] = [Path(file).name for file in recipe["plugins"]]
@@ -152,3 +150,22 @@ def _weights(one: Path, other: Path) -> Iterator[Parting]:
         a, b = (files.sha256(path)[:12] for path in paths)
         if a != b:
             yield Parting(where="weights", what="the trained model", values=(a, b))
+
+
+def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give a recipe's keys as they are typed on the command line: {"loop.epochs": 5}."""
+    out: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            out.update(flat(value, f"{prefix}{key}."))
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+def differences(recipes: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Give the recipe keys whose values are not all the same; None where a recipe lacks the key."""
+    flattened = [flat(recipe) for recipe in recipes]
+    keys = dict.fromkeys(key for one in flattened for key in one)
+    rows = {key: [one.get(key) for one in flattened] for key in keys}
+    return {key: row for key, row in rows.items() if any(value != row[0] for value in row[1:])}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog.errors import BadData, Refused
-from benchdog.model.rebuild import check_reference
+from benchdog.plugins.trust import check_reference
 from benchdog.recipe.recipe import Recipe, inside, local_files, named_options, named_parts
 from benchdog.system import files, signing
 

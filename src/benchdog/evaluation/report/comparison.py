@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchdog.evaluation.report import figures, sections
-from benchdog.evaluation.report.facts import Facts, differences, mapping
+from benchdog.evaluation.report.facts import Facts, mapping
 from benchdog.evaluation.report.figures import Line
 from benchdog.evaluation.report.html import Html, between, h, join, number, short, table, wording
+from benchdog.runs.compare import differences
 
 
 def final(runs: Sequence[Facts]) -> dict[str, list[float | None]]:

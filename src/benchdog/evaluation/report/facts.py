@@ -227,22 +227,3 @@ def read_repeats(path: Path) -> Facts:
     first = next((str(line["run"]) for line in objects(told.get("runs")) if line.get("run")), "")
     one = read(path.parent / Path(first).name)
     return replace(one, repeats=told, faults=[*faults, *one.faults])
-
-
-def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give a recipe's keys as they are typed on the command line: {"loop.epochs": 5}."""
-    out: dict[str, Any] = {}
-    for key, value in recipe.items():
-        if isinstance(value, dict):
-            out.update(flat(value, f"{prefix}{key}."))
-        else:
-            out[f"{prefix}{key}"] = value
-    return out
-
-
-def differences(recipes: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Give the recipe keys whose values are not all the same; None where a recipe lacks the key."""
-    flattened = [flat(recipe) for recipe in recipes]
-    keys = dict.fromkeys(key for one in flattened for key in one)
-    rows = {key: [one.get(key) for one in flattened] for key in keys}
-    return {key: row for key, row in rows.items() if any(value != row[0] for value in row[1:])}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
-from benchdog.cli import COMMANDS, Root
-from benchdog.cli.plugin_commands import installed_commands
+from typer.main import get_command
+
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
+from benchdog.plugins.commands import COMMANDS, as_app, installed_commands, load_command
+from benchdog.plugins.loading import load_file
 from benchdog.testing.checks import imports
 from benchdog.testing.runner.batch import Bench
 from benchdog.testing.runner.locations import raised, said
@@ -25,14 +27,15 @@ class Trial:
 
     def __init__(self, plugins: Plugins, job: dict[str, Any], bench: Bench) -> None:
         self.name, self.target, self.bench = job["name"], str(job["target"]), bench
+        self.dist = installed_commands().get(self.name, ("", "", ""))[1]
         self.file = bench.local
         self.place = "rename the file" if self.file else 'the left side in [project.entry-points."benchdog.commands"]'
 
     def command(self) -> Any:
         """Give it as the command line gets it."""
         try:
-            given = SimpleNamespace(params={"plugin": [self.file]} if self.file else {})
-            return Root(name="benchdog").get_command(given, self.name)
+            loaded = load_file(Path(self.file)) if self.file else load_command(self.name, self.target, self.dist)
+            return get_command(as_app(loaded, self.name))
         except BenchdogError as error:
             cause = error.__cause__ or error
             raise Fault(f"It can't be loaded: {said(cause)}.", "Mend it.", raised(cause)) from error

@@ -16,7 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog.cli.commands.doctor.checks import HEAVY
+from benchdog.plugins.discovery import HEAVY
 from benchdog.testing.runner import guard
 
 if TYPE_CHECKING:

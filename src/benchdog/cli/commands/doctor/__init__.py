@@ -98,7 +98,7 @@ def installed(requirements: list[str]) -> dict[str, str]:
 
 def slow(plugins: Plugins) -> dict[str, tuple[str, ...]]:
     """Say by plugin what it loads only to be listed; asks only when something heavy was loaded."""
-    from benchdog.cli.commands.doctor.checks import HEAVY
+    from benchdog.plugins.discovery import HEAVY
 
     if not any(name in sys.modules for name in HEAVY):
         return {}

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "warning", "wrong"]
 MIB, GIB = 2**20, 2**30
-HEAVY = ("torch", "numpy", "requests", "rich", "pydantic")
 """What no plugin may load to be listed: each costs every command its start-up time."""
 
 

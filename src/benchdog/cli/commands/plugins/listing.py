@@ -64,7 +64,7 @@ def _short(dist: str) -> str:
 
 def _commands() -> dict[str, dict[str, str]]:
     """List the commands that packages offer and their targets, by package; none is imported."""
-    from benchdog.cli.plugin_commands import installed_commands
+    from benchdog.plugins.commands import installed_commands
 
     found: dict[str, dict[str, str]] = {}
     for name, (target, dist, _) in sorted(installed_commands().items()):
@@ -80,8 +80,8 @@ def _of_commands(dist: str, commands: Mapping[str, str]) -> dict[str, Any]:
     """Give the line of a package that offers nothing but commands, or of which nothing else is loaded."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from benchdog.cli.plugin_commands import refuse
     from benchdog.errors import NotAvailable
+    from benchdog.plugins.commands import refuse
 
     fault = remedy = number = ""
     with suppress(PackageNotFoundError, ValueError):  # metadata that is damaged

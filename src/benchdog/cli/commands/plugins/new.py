@@ -84,9 +84,8 @@ def _refuse_taken(kind: str, name: str, plugins: Plugins, packaged: bool) -> Non
 
 def _owners(kind: str, name: str, plugins: Plugins) -> set[str]:
     """Give the distributions that have such a component or command."""
-    from benchdog.cli import COMMANDS
-    from benchdog.cli.plugin_commands import installed_commands
     from benchdog.plugins import KINDS as COMPONENTS
+    from benchdog.plugins.commands import COMMANDS, installed_commands
     from benchdog.plugins.discovery import BUILTIN
 
     if kind == "command":

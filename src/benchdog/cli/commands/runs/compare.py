@@ -30,6 +30,7 @@ def command(
     from benchdog.errors import BadUsage
     from benchdog.evaluation.report import compare as draw
     from benchdog.evaluation.report import comparison, facts
+    from benchdog.runs.compare import differences
 
     if out is not None and out.suffix.lower() not in (".html", ".png"):
         raise BadUsage(f"{out} is neither a page nor a picture.", "Let its name end in .html or .png.")
@@ -40,7 +41,7 @@ def command(
     names, metrics = [each.name for each in read], comparison.final(read)
     verdict = comparison.verdict(read)
     damage = comparison.damaged(read)
-    differing = None if damage else facts.differences([each.recipe for each in read])
+    differing = None if damage else differences([each.recipe for each in read])
     if out is not None:
         draw(read, out)
     if as_json:

@@ -1,6 +1,7 @@
-"""Commands that other packages offer, read from their installed metadata.
+"""The commands: Benchdog's own by name and summary, those of packages, those of single files.
 
-importlib.metadata would do it, and costs a third of the whole start-up: it brings email and zipfile.
+The commands of packages are read from their installed metadata.
+importlib.metadata would do it, but costs a third of the whole start-up: it brings email and zipfile.
 """
 
 from __future__ import annotations
@@ -8,10 +9,33 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from benchdog.plugins.allowed import allows
 
+if TYPE_CHECKING:
+    from typer import Typer
+
 GROUP = "benchdog.commands"
+COMMANDS = {
+    "train": "Train a model: raw data to an artifact.",
+    "find-lr": "Look for a learning rate that suits.",
+    "evaluate": "Judge a model on held-out samples.",
+    "predict": "Answer for files, folders, a CSV or text.",
+    "export": "Write a model for another runtime, verified.",
+    "eject": "Write a run as one plain PyTorch program.",
+    "plan": "Say what a run would read, build and need.",
+    "runs": "List, show, compare, report and remove runs.",
+    "data": "List, fetch, look at, verify and prune data.",
+    "plugins": "List plugins and what they offer; write one.",
+    "new": "Write a commented recipe.",
+    "doctor": "Check this machine and say what to mend.",
+    "schema": "Print the JSON Schema of a recipe.",
+    "completion": "Complete commands and names in a shell.",
+}
 
 
 def installed_commands() -> dict[str, tuple[str, str, str]]:
@@ -39,6 +63,60 @@ def refuse(module: str, dist: str) -> None:
         number = declared(place, (CONTRACT, CONTRACT - 1))
         if number is not None and (wrong := objection(number, CONTRACT, dist)):
             raise NotAvailable(f"The plugin {dist!r} {wrong[0]}.", wrong[1])
+
+
+def load_command(name: str, target: str, dist: str) -> Any:
+    """Import a package's command: a function, or a module or object that holds `command` or `app`.
+
+    Raises:
+        NotAvailable: it is written for a contract that isn't supported.
+        Failed: its module raises at import.
+    """
+    from benchdog.errors import Failed
+
+    module, _, attribute = target.partition(":")
+    refuse(module, dist)
+    try:
+        loaded = import_module(module)
+    except Exception as error:
+        raise Failed(
+            f"Command {name!r} of plugin {dist!r} raises {type(error).__name__} at import: {error}.",
+            f"Update or uninstall {dist}.",
+        ) from error
+    return getattr(loaded, attribute) if attribute else loaded
+
+
+def as_app(loaded: Any, name: str) -> Typer:
+    """Turn a loaded command into a typer app whose help looks like that of all others."""
+    import typer
+
+    if isinstance(loaded, ModuleType):
+        loaded = loaded.app if hasattr(loaded, "app") else loaded.command
+    if isinstance(loaded, typer.Typer):
+        app = loaded
+    else:
+        app = typer.Typer(add_completion=False)
+        app.command(name)(loaded)
+    app.rich_markup_mode = None
+    return app
+
+
+def command_of_file(ctx: Any, name: str) -> ModuleType | None:
+    """Load the file given with --plugin that is named like the command, if it holds `command` or `app`.
+
+    Raises:
+        BadUsage: the file raises at import.
+    """
+    if getattr(ctx, "resilient_parsing", False):  # somebody is typing: nothing of a local file is run yet
+        return None
+    for file in map(Path, getattr(ctx, "params", {}).get("plugin") or ()):
+        if file.stem.replace("_", "-") == name and file.is_file():
+            from benchdog.plugins.loading import load_file
+
+            loaded = load_file(file)
+            if hasattr(loaded, "command") or hasattr(loaded, "app"):
+                return loaded
+    return None
 
 
 def _metadata_folders() -> Iterator[str]:
