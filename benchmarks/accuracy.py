@@ -32,10 +32,10 @@ def child(recipe: str, seed: int) -> None:
     terminal()
     import benchdog.pipeline
     from benchdog.plugins.context import PluginContext
-    from benchdog.recipe.compose import ask
+    from benchdog.recipe.compose import compose_draft
 
     with tempfile.TemporaryDirectory() as place:
-        draft = ask(recipe, {"seed": seed, "backend.name": "cpu"}, [], PluginContext())
+        draft = compose_draft(recipe, {"seed": seed, "backend.name": "cpu"}, [], PluginContext())
         times = clock()
         run = benchdog.pipeline.train(draft, Path(place))
         command = [sys.executable, "-m", "benchdog", "evaluate", str(run.folder), "--json"]

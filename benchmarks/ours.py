@@ -74,7 +74,7 @@ def main() -> None:
 
     import benchdog.pipeline
     from benchdog.plugins.context import PluginContext
-    from benchdog.recipe.compose import ask
+    from benchdog.recipe.compose import compose_draft
 
     _ = torch, benchdog.pipeline
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -83,7 +83,7 @@ def main() -> None:
     given |= {"backend.name": os.environ.get("BACKEND", "cpu")}
     given |= {"loop.batch_size": BATCHES[job], "trainer.lr": 1e-3}
     with tempfile.TemporaryDirectory() as place:
-        draft = ask("", given, [*SETTINGS, *os.environ.get("SET", "").split()], PluginContext())
+        draft = compose_draft("", given, [*SETTINGS, *os.environ.get("SET", "").split()], PluginContext())
         grown: list[int] = []
         times = clock()
         finish = benchdog.pipeline.finish

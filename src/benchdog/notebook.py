@@ -12,9 +12,9 @@ from benchdog.api import Answer, Raw
 from benchdog.deployment.inputs import Unreadable, raws
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.evaluation import evaluate_run, report
-from benchdog.model.load import Opened, open_model
+from benchdog.model.load import LoadedModel, open_model
 from benchdog.plugins.context import PluginContext
-from benchdog.recipe.compose import ask
+from benchdog.recipe.compose import compose_draft
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
 from benchdog.runs import run as runs
@@ -28,7 +28,7 @@ class TrainedRun:
         self.folder, self._shared = folder, shared
 
     @cached_property
-    def _opened(self) -> Opened:
+    def _opened(self) -> LoadedModel:
         return open_model(self.folder / "artifact", self._shared.plugins())
 
     @property
@@ -121,7 +121,7 @@ def train(
     elif model is not None:
         live["model"] = model
     if isinstance(source, str | Path):
-        draft = ask(str(source), given, [], shared)
+        draft = compose_draft(str(source), given, [], shared)
     else:
         live["source"] = source
         if own := [key for key in given if key.startswith("source.")]:

@@ -27,11 +27,11 @@ from benchdog.runs.run import Run, environment
 from benchdog.system import files, paths
 from benchdog.system.signals import interrupted
 from benchdog.training import launch as ranks
-from benchdog.training.batch_dependence import refuse_mixing
-from benchdog.training.batch_size import make_room, short, smaller_pieces
+from benchdog.training.batch_dependence import refuse_batch_dependence
+from benchdog.training.batch_size import fit_batch_size, short, smaller_pieces
 from benchdog.training.compile import Decision, decide
 from benchdog.training.rank import check_trainer, train_rank
-from benchdog.training.setup import Parts, reopen, settle
+from benchdog.training.setup import Components, reopen, resolve
 
 
 def train(
@@ -55,7 +55,7 @@ def train(
         seconds: a time that the run is to end in; its epochs are set accordingly.
         watcher: sees every epoch, and may end the run early; of a run on one rank.
     """
-    parts = settle(draft, live, runs)
+    parts = resolve(draft, live, runs)
     parts.watcher = watcher
     for note in parts.notes:
         _say(f"note: {note}", quiet)
@@ -103,11 +103,11 @@ def train(
     return run
 
 
-def _prepare(parts: Parts, seconds: float, quiet: bool) -> tuple[int, Decision | None]:
+def _prepare(parts: Components, seconds: float, quiet: bool) -> tuple[int, Decision | None]:
     """Settle what depends on the model: the batch's pieces, compiling; give its parameters' number and the latter."""
     model = parts.build()
-    refuse_mixing(parts, model)
-    if sentence := make_room(parts, model):
+    refuse_batch_dependence(parts, model)
+    if sentence := fit_batch_size(parts, model):
         _say(sentence, quiet)
     decided = decide(parts, model, seconds)
     if decided is not None and decided.told:
@@ -159,7 +159,7 @@ def resume(
         if ranks is not None:
             parts.fit(run.folder)  # what can't go on so is refused before anything is written
         if not isinstance(info, TrainerInfo) or info.uses_model:
-            refuse_mixing(parts)  # the pieces of batches may be others now
+            refuse_batch_dependence(parts)  # the pieces of batches may be others now
         with attended(run, parts):
             if ranks is not None:
                 write_resolved(run.folder, recipe)
@@ -171,7 +171,7 @@ def resume(
 
 
 @contextmanager
-def attended(run: Run, parts: Parts) -> Iterator[None]:
+def attended(run: Run, parts: Components) -> Iterator[None]:
     """Write down how the work in a run ends, whatever happens, and let the run go."""
     plugins, facts = parts.plugins, parts.facts(run)
     try:
@@ -207,7 +207,7 @@ def attended(run: Run, parts: Parts) -> Iterator[None]:
         plugins.close()
 
 
-def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
+def _carry_out(run: Run, parts: Components, quiet: bool) -> None:
     """Train (here, or in several processes), then make and judge the artifact."""
     parts.plugins.emit("benchdog_run_started", run=parts.facts(run))
     world = parts.recipe.ranks
@@ -225,7 +225,7 @@ def _carry_out(run: Run, parts: Parts, quiet: bool) -> None:
     finish(run, parts, trained, module, quiet)
 
 
-def _train_here(run: Run, parts: Parts, quiet: bool) -> tuple[Trained | None, nn.Module]:
+def _train_here(run: Run, parts: Components, quiet: bool) -> tuple[Trained | None, nn.Module]:
     """Train in this process; when the memory ends, go on from the last checkpoint in smaller pieces."""
     while True:
         try:
@@ -239,7 +239,7 @@ def _train_here(run: Run, parts: Parts, quiet: bool) -> tuple[Trained | None, nn
         _say(sentence, quiet)
 
 
-def finish(run: Run, parts: Parts, trained: Trained | None, model: nn.Module, quiet: bool) -> None:
+def finish(run: Run, parts: Components, trained: Trained | None, model: nn.Module, quiet: bool) -> None:
     """Take the best epoch's weights, evaluate them on the valid split, and write artifact and report."""
     recipe, data = parts.recipe, parts.data
     saved = checkpoints.Checkpoints(run.folder / "checkpoints", recipe.loop.keep)
@@ -298,7 +298,7 @@ def agree(best: Mapping[str, Any] | None, metrics: Mapping[str, Any], precision:
         )
 
 
-def _numpy(parts: Parts, model: nn.Module, head: nn.Module) -> Any:
+def _numpy(parts: Components, model: nn.Module, head: nn.Module) -> Any:
     """Make a runner of the parts in memory: decoded numpy in, (answer, score) numpy out."""
     module = Deployed(parts.transform, model, head).eval()
 
@@ -310,7 +310,7 @@ def _numpy(parts: Parts, model: nn.Module, head: nn.Module) -> Any:
     return call
 
 
-def _sentence(parts: Parts, model: str, parameters: int) -> str:
+def _sentence(parts: Components, model: str, parameters: int) -> str:
     sizes = ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in parts.data.sizes().items())
     recipe = parts.recipe
     size = f" ({parameters:,} parameters)" if parameters else ""

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchdog.training.early_stopping import Best, advised
+from benchdog.training.early_stopping import EarlyStopping, advised
 from support.in_process import run
 
 
@@ -66,7 +66,7 @@ def test_the_patience_that_is_advised_keeps_the_best_epoch(dots):
     ],
 )
 def test_advised_patience(values, patience):
-    assert advised(Best("accuracy", "max", 0), values) == patience
+    assert advised(EarlyStopping("accuracy", "max", 0), values) == patience
 
 
 def test_quiet_says_nothing(dots):

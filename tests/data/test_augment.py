@@ -11,7 +11,7 @@ from benchdog.data.augment import Augment
 from benchdog.data.randomness import Draws, draws_of
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import Part
+from benchdog.recipe.recipe import ComponentConfig
 from support.in_process import run, same, weights
 
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ def plugins():
 
 
 def augment(plugins, spec, *parts, seed=0):
-    return Augment([Part(name=n, options=dict(o)) for n, o in parts], spec, seed, plugins)
+    return Augment([ComponentConfig(name=n, options=dict(o)) for n, o in parts], spec, seed, plugins)
 
 
 def pictures(field, count, seed=0):

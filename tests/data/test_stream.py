@@ -12,7 +12,7 @@ from benchdog.data.decode import decoder
 from benchdog.data.stream import Plan, Position, Reader, StreamWorkers, read_stream
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import Loading, Part, Recipe
+from benchdog.recipe.recipe import ComponentConfig, LoaderConfig, Recipe
 from support.in_process import run, same, stop_at
 from support.local_sources import write
 
@@ -133,8 +133,8 @@ def recipe(local, workers):
         "trainer": "supervised",
         "backend": "cpu",
     }
-    loader = Loading(workers=workers, streams=3, shuffle=5)
-    parts = {kind: Part(name=name) for kind, name in names.items()}
+    loader = LoaderConfig(workers=workers, streams=3, shuffle=5)
+    parts = {kind: ComponentConfig(name=name) for kind, name in names.items()}
     return Recipe(plugins=(str(local),), loader=loader, **parts)
 
 

@@ -25,7 +25,7 @@ from benchdog.api import Batch, Column, Field, Spec, Target
 from benchdog.builtin.tasks.classification import Classification
 from benchdog.errors import BadUsage
 from benchdog.evaluation import bootstrap, calibration, thresholds
-from benchdog.evaluation.grad_cam import NO_LAYER, Attention
+from benchdog.evaluation.grad_cam import NO_LAYER, GradCam
 from benchdog.evaluation.intervals import Measuring
 from benchdog.evaluation.per_sample import Recorder, Records
 from benchdog.evaluation.slices import Slicer
@@ -345,7 +345,7 @@ def test_attention_lies_where_the_sign_is():
     net.last.bias.fill_(0)
     picture = np.zeros((1, 1, 12, 12), np.uint8)
     picture[..., 2:4, 8:10] = 200
-    look = Attention(net, (picture,))
+    look = GradCam(net, (picture,))
     assert look.layer == "last"
     heat = look((picture,), 0)
     assert heat.max() == 1
@@ -367,7 +367,7 @@ def test_feature_maps_are_seen_after_normalisation_and_activation():
             score = self.pool(self.body(self.scale(x.float()))).flatten(1)
             return score, score
 
-    assert Attention(Net().eval(), (np.zeros((1, 1, 8, 8), np.uint8),)).layer == "body"
+    assert GradCam(Net().eval(), (np.zeros((1, 1, 8, 8), np.uint8),)).layer == "body"
 
 
 def test_a_network_without_convolutions_has_no_attention():
@@ -376,7 +376,7 @@ def test_a_network_without_convolutions_has_no_attention():
             score = x.float().flatten(1)[:, :2]
             return score, score
 
-    assert Attention(Flat(), (np.zeros((1, 1, 4, 4), np.uint8),)).layer == ""
+    assert GradCam(Flat(), (np.zeros((1, 1, 4, 4), np.uint8),)).layer == ""
 
 
 # --- through the door

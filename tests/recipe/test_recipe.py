@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.plugins.context import PluginContext
-from benchdog.recipe.compose import ask, refuse_code
+from benchdog.recipe.compose import compose_draft, refuse_code
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.json_schema import _toml, new_recipe, recipe_schema
 from benchdog.recipe.layers import SHIPPED
 from benchdog.recipe.recipe import (
-    Keeping,
-    Loading,
-    Loop,
-    Part,
+    ArtifactConfig,
+    ComponentConfig,
+    LoaderConfig,
+    LoopConfig,
     Recipe,
     local_files,
     moved,
@@ -80,7 +80,9 @@ def write(tmp_path):
 
 
 def asked(shared, what, *settings, **flags):
-    return ask(what, {key.replace("__", "."): value for key, value in flags.items()}, list(settings), shared)
+    return compose_draft(
+        what, {key.replace("__", "."): value for key, value in flags.items()}, list(settings), shared
+    )
 
 
 # --- layers
@@ -166,7 +168,7 @@ def test_a_csv_or_a_folder_is_a_source(shared, tmp_path, monkeypatch):
 def test_plugin_files_of_a_recipe_are_relative_to_it_and_loaded(write, tmp_path):
     write(PLUGIN.replace("stars", "moons"), "deep/moons.py")
     recipe = write("plugins = ['moons.py']\nsource = 'moons'\n", "deep/recipe.toml")
-    draft = ask(recipe, {}, [], PluginContext())
+    draft = compose_draft(recipe, {}, [], PluginContext())
     assert draft.part("source").name == "moons"
     assert draft.local == (str(tmp_path / "deep" / "moons.py"),)
 
@@ -187,7 +189,7 @@ def test_code_of_a_recipe_is_not_run_unasked(write, tmp_path):
 
 
 def read_all(path):
-    draft = ask(str(path), {}, [], PluginContext())
+    draft = compose_draft(str(path), {}, [], PluginContext())
     seed = draft.seed
     for table in ("loop", "loader", "artifact"):
         draft.table(table)
@@ -267,15 +269,17 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
-parts = st.builds(Part, name=texts, options=st.dictionaries(texts.filter(lambda k: k != "name"), values, max_size=3))
+parts = st.builds(
+    ComponentConfig, name=texts, options=st.dictionaries(texts.filter(lambda k: k != "name"), values, max_size=3)
+)
 recipes = st.builds(
     Recipe,
     seed=st.integers(0, 2**63 - 1),
     plugins=st.lists(texts, max_size=2).map(tuple),
     **dict.fromkeys(("source", "model", "task", "trainer", "backend"), parts),
-    loop=st.builds(Loop, epochs=st.integers(1), checkpoint_seconds=st.floats(0.001, 1e9)),
-    loader=st.builds(Loading, workers=st.just("auto") | st.integers(0, 99)),
-    artifact=st.builds(Keeping, samples=st.integers(0, 99)),
+    loop=st.builds(LoopConfig, epochs=st.integers(1), checkpoint_seconds=st.floats(0.001, 1e9)),
+    loader=st.builds(LoaderConfig, workers=st.just("auto") | st.integers(0, 99)),
+    artifact=st.builds(ArtifactConfig, samples=st.integers(0, 99)),
 )
 
 
@@ -295,7 +299,7 @@ def test_a_value_is_written_in_one_line(value):
 def test_a_resolved_recipe_on_disk(shared, tmp_path):
     draft = asked(shared, "digits")
     recipe = Recipe(
-        **{kind: Part(name=draft.name(kind)) for kind in ("source", "model", "task", "trainer", "backend")}
+        **{kind: ComponentConfig(name=draft.name(kind)) for kind in ("source", "model", "task", "trainer", "backend")}
     )
     write_resolved(tmp_path, recipe)
     assert read_resolved(tmp_path) == recipe
@@ -306,9 +310,14 @@ def test_a_resolved_recipe_on_disk(shared, tmp_path):
 
 
 def test_local_files_follow_their_copies(tmp_path):
-    plain = Part(name="x")
+    plain = ComponentConfig(name="x")
     recipe = Recipe(
-        source=plain, model=Part(name="/a/net.py:Net"), task=plain, trainer=plain, backend=plain, plugins=("/a/p.py",)
+        source=plain,
+        model=ComponentConfig(name="/a/net.py:Net"),
+        task=plain,
+        trainer=plain,
+        backend=plain,
+        plugins=("/a/p.py",),
     )
     assert local_files(recipe) == ["/a/p.py", "/a/net.py"]
     copied = moved(recipe, {"/a/p.py": "/run/p.py", "/a/net.py": "/run/net.py"})
@@ -401,7 +410,7 @@ def test_a_new_recipe_is_valid_with_its_options_commented_out_and_in(plugins, sh
             assert getattr(draft.table("loop"), key.removeprefix("loop.")) == value
     full = re.sub(r"(?m)^# (?=\w+ = )", "", text)
     assert full.count("\n[") == text.count("\n[")
-    assert set(tomllib.loads(full)["loop"]) == {field.name for field in dataclasses.fields(Loop)}
+    assert set(tomllib.loads(full)["loop"]) == {field.name for field in dataclasses.fields(LoopConfig)}
     schema.validate(tomllib.loads(full))
     assert accepted(shared, write(full)).table("loop") == draft.table("loop")
 

@@ -21,7 +21,7 @@ from benchdog.runs.run import Run
 from benchdog.training.progress import Progress
 from benchdog.training.rank import staged
 from benchdog.training.session import Session
-from benchdog.training.setup import Parts, again, settle
+from benchdog.training.setup import Components, rebuilt, resolve
 
 NAMES = ("one", "two", "three")
 IGNORED = 255
@@ -185,11 +185,11 @@ class Mean(torch.nn.Module):
 
 def parts_of(
     case: Cut, samples: int = 11, weights: str = "none", seed: int = 0, valid: int = 5, **more: Any
-) -> Parts:
+) -> Components:
     """Settle a run on made-up samples."""
     given = {"model.name": case.model, "backend.name": "cpu", "loop.log_every": 1}
     draft = Draft(flags({**given, **case.settings, **more}, []), PluginContext().plugins())
-    return settle(draft, {"source": Made(case, samples, weights, seed, valid)})
+    return resolve(draft, {"source": Made(case, samples, weights, seed, valid)})
 
 
 class Epoch(NamedTuple):
@@ -202,14 +202,14 @@ class Epoch(NamedTuple):
 
 
 def an_epoch(
-    parts: Parts, batch: int, accumulate: int, fitted: Any = None, *, rank: int = 0, world: int = 1
+    parts: Components, batch: int, accumulate: int, fitted: Any = None, *, rank: int = 0, world: int = 1
 ) -> Epoch:
     """Go through an epoch without moving the weights.
 
     `fitted` is what another run has fitted, to be taken in place of one's own.
     """
     loop = replace(parts.recipe.loop, batch_size=batch, accumulate=accumulate)
-    parts = again(replace(parts, recipe=replace(parts.recipe, loop=loop)))
+    parts = rebuilt(replace(parts, recipe=replace(parts.recipe, loop=loop)))
     with TemporaryDirectory() as place:
         run = Run(Path(place), {"name": "made"})
         (run.folder / "checkpoints").mkdir()

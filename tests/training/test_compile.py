@@ -9,11 +9,11 @@ import pytest
 from safetensors import safe_open
 
 from benchdog.plugins.context import PluginContext
-from benchdog.recipe.compose import ask
+from benchdog.recipe.compose import compose_draft
 from benchdog.training import compile
-from benchdog.training.compile import Decision, lasting, programs, weighed
+from benchdog.training.compile import Decision, is_worth_it, lasting, programs
 from benchdog.training.rank import Measurement
-from benchdog.training.setup import settle
+from benchdog.training.setup import resolve
 from support.in_process import run, same, stop_at, weights
 
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64, "--quiet"]
@@ -35,7 +35,7 @@ def compile_of(folder):
     (0.1, 0.2, 30, 10**6, False, "200 ms in place of 100 ms"),
 ])  # fmt: skip
 def test_compiling_must_be_won_back(now, then, first, steps, yes, said):
-    decision = weighed(timed(now), timed(then, first), steps, 2)
+    decision = is_worth_it(timed(now), timed(then, first), steps, 2)
     assert decision.yes == yes
     assert decision.told
     assert said in decision.why
@@ -61,7 +61,7 @@ def test_a_short_run_is_not_compiled_and_the_log_says_why(tmp_path):
 
 def test_programs_are_counted_by_the_sizes_of_pieces():
     def count(*sets):
-        return programs(settle(ask("digits", {"model.name": "linear"}, list(sets), PluginContext())))
+        return programs(resolve(compose_draft("digits", {"model.name": "linear"}, list(sets), PluginContext())))
 
     assert count("loop.batch_size=64") == 2
     assert count("loop.batch_size=1") == 1
@@ -75,7 +75,7 @@ def test_programs_are_counted_by_the_sizes_of_pieces():
 def test_what_auto_tries(monkeypatch, sets, said):
     monkeypatch.setattr(compile, "LONG", 0.0)
     monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
-    parts = settle(ask("digits", {"model.name": "linear"}, [*sets, "loop.epochs=2"], PluginContext()))
+    parts = resolve(compose_draft("digits", {"model.name": "linear"}, [*sets, "loop.epochs=2"], PluginContext()))
     decision = compile.decide(parts, parts.build())
     assert said in decision.why
     assert parts.recipe.trainer.options["compile"] == "no"
@@ -89,7 +89,7 @@ def test_more_samples_are_tried_where_they_may_show_that_a_run_is_short(monkeypa
     monkeypatch.setattr(compile, "most_of_a_step", lambda parts, model, count: seen.append(count) or times[count])
     monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
     one_step = ["loop.epochs=1", "loop.batch_size=5000"]
-    parts = settle(ask("digits", {"model.name": "linear"}, one_step, PluginContext()))
+    parts = resolve(compose_draft("digits", {"model.name": "linear"}, one_step, PluginContext()))
     assert said in compile.decide(parts, parts.build()).why
     assert seen == asked
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from benchdog.api import BadUsage
 from benchdog.plugins.context import PluginContext
 from benchdog.runs import state
-from benchdog.training.batch_dependence import refuse_mixing
-from benchdog.training.setup import again
+from benchdog.training.batch_dependence import refuse_batch_dependence
+from benchdog.training.setup import rebuilt
 from support.accumulation_cases import CUTS, MIXED, MIXING, Listed, a_class, an_epoch, parts_of
 from support.in_process import run, weights
 
@@ -68,7 +68,7 @@ def test_a_weight_is_the_sample_that_many_times_in_a_step(name, samples, seed):
     weighted = parts_of(CUTS[name], samples, "whole", seed)
     train = weighted.source.open()["train"]
     copies = [replace(raw, id=f"{raw.id}-{i}", weight=None) for raw in train for i in range(int(raw.weight))]
-    repeated = again(replace(weighted, source=Listed(weighted.source, copies)))
+    repeated = rebuilt(replace(weighted, source=Listed(weighted.source, copies)))
     with TemporaryDirectory() as place:  # scales and balanced weights are fitted on each sample once
         weighted.fit(Path(place))
         fitted = state.read(Path(place) / "fitted.safetensors")
@@ -108,12 +108,12 @@ def test_what_sees_several_samples_is_named_and_refused(name, cut):
     case = MIXED[name]
     parts = parts_of(case, **cut)
     with pytest.raises(BadUsage, match="can't be cut") as caught:
-        refuse_mixing(parts, parts.build())
+        refuse_batch_dependence(parts, parts.build())
     assert SAID[name] in caught.value.message
     assert ("2 pieces" if "loop.accumulate" in cut else "on 2 ranks") in caught.value.message
     assert 'loop.mixing="allow"' in caught.value.hint
-    refuse_mixing(parts_of(case), parts.build())
-    refuse_mixing(parts_of(case, **cut, **{"loop.mixing": "allow"}), parts.build())
+    refuse_batch_dependence(parts_of(case), parts.build())
+    refuse_batch_dependence(parts_of(case, **cut, **{"loop.mixing": "allow"}), parts.build())
 
 
 @pytest.mark.parametrize("name", ["batch-dice", "embedding", "a mean"])

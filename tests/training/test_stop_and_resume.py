@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from benchdog.runs import state
-from benchdog.training.early_stopping import Best
+from benchdog.training.early_stopping import EarlyStopping
 from support.in_process import run, same, stop_at, weights
 from support.local_sources import write as write_source
 
@@ -137,7 +137,7 @@ def test_a_run_leaves_what_it_promises(place):
 def test_the_artifact_holds_the_best_epochs_weights(place, train, monkeypatch):
     """The second epoch is called the best, so that the best isn't the last."""
     verdicts = iter([True, True, False, False])
-    monkeypatch.setattr(Best, "_is_better", lambda self, value: next(verdicts))
+    monkeypatch.setattr(EarlyStopping, "_is_better", lambda self, value: next(verdicts))
     train("best")
     folder = place / "runs" / "best"
     accuracy = [line["valid.accuracy"] for line in log(folder) if line["kind"] == "epoch"][1]

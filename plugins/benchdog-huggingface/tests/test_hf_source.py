@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from benchdog.api import BadData, BadUsage
 from benchdog.data.fast_path import check_fast_path
-from benchdog.data.splits import Data
+from benchdog.data.splits import DataSplits
 from benchdog_huggingface.options import DataOptions
 from benchdog_huggingface.source import DataSet
 
@@ -32,7 +32,7 @@ def opened(tmp_path):
     def make(path, **options):
         source = DataSet(DataOptions(path=path, **options))
         source.fetch(Cached(tmp_path / "cache"))
-        data = Data.open(source)
+        data = DataSplits.open(source)
         for split in data.splits.values():
             check_fast_path(split)
         return source, data

@@ -21,7 +21,7 @@ from PIL import Image
 from benchdog.api import Answer, Column, Field, Raw, Spec, Target
 from benchdog.builtin.tasks import answers
 from benchdog.data.decode import decoder
-from benchdog.model.load import Opened
+from benchdog.model.load import LoadedModel
 from benchdog_serve.app import Service, build
 
 COLUMNS = (Column(name="acid"), Column(name="colour", kind="category", categories=("red", "white")))
@@ -35,10 +35,10 @@ KLASS = Target(kind="class", classes=("dark", "bright"))
 
 
 class Double:
-    """Stands for benchdog.model.load.Opened: real decoding and real answers, a model that adds up pixels."""
+    """Stands for benchdog.model.load.LoadedModel: real decoding and real answers, a model that adds up pixels."""
 
     kind, exporter = "artifact", ""
-    outside = Opened.outside
+    outside = LoadedModel.outside
     path = Path("runs/double/artifact")
 
     def __init__(self, way: str, *, max_batch: int = 64) -> None:

@@ -76,9 +76,9 @@ def _usage(error: Any, as_json: bool) -> int:
     if getattr(error, "option_name", "") == "--plugin":
         hint = "--plugin goes before the command: benchdog --plugin FILE train ..."
     elif hasattr(error, "possibilities"):  # an option that isn't there
-        from benchdog.cli.command import meant
+        from benchdog.cli.command import suggestion
 
-        if hint := meant(error):
+        if hint := suggestion(error):
             error.possibilities = None
             text = error.format_message()
     _told(text, hint, int(error.exit_code), as_json)
@@ -90,13 +90,13 @@ def _usage(error: Any, as_json: bool) -> int:
 
 def _unforeseen(error: Exception, as_json: bool) -> int:
     """Name the plugin or file whose code failed; a fault of Benchdog's own keeps its traceback."""
-    from benchdog.plugins.error_origin import stranger, the_machine
+    from benchdog.plugins.error_origin import machine_fault, third_party_origin
 
     if os.environ.get("BENCHDOG_STRICT") == "1":
         raise error
-    if found := the_machine(error):
+    if found := machine_fault(error):
         return _fail(*found, as_json)
-    place = stranger(error)
+    place = third_party_origin(error)
     if not place:
         raise error
     text = " ".join(str(error).split())[:500]

@@ -53,13 +53,13 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def usual(app: Typer) -> Typer:
+def with_common_options(app: Typer) -> Typer:
     """Give an app's commands what all commands share; a class of somebody's own stays."""
     for info in app.registered_commands:
         info.cls = Command if info.cls in (None, TyperCommand) else info.cls
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            usual(group.typer_instance)
+            with_common_options(group.typer_instance)
     return app
 
 
@@ -88,7 +88,7 @@ def _refuse_twice(params: list[Any], args: list[str]) -> None:
             raise BadUsage(f"{name} is given twice: {given[name]} and {value}.", "Give it once.")
 
 
-def meant(error: Any) -> str:
+def suggestion(error: Any) -> str:
     """Say which flag or key of the recipe was meant by an option that isn't there; "" when none is alike."""
     from benchdog.recipe.suggestions import OTHERWISE, listed, places
 

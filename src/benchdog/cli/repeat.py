@@ -25,7 +25,7 @@ from benchdog.recipe.recipe import AUTO, Recipe, fixed, read_resolved
 from benchdog.runs import names as naming
 from benchdog.runs.run import Run, check_name
 from benchdog.system import files, format_versions
-from benchdog.training.setup import settle
+from benchdog.training.setup import resolve
 
 SUFFIX = ".repeats.json"
 FRACTIONS = bootstrap.OVER_CLASSES | SHARES | {"micro_f1", "pixel_accuracy", "hamming", "hamming_loss"}
@@ -73,7 +73,7 @@ def repeat(
 
 def _free_name(draft: Draft, runs: Path) -> str:
     """Name the runs by what is trained on what, and a number: that of runs that were stopped, or a new one."""
-    recipe = settle(draft, None, runs).recipe
+    recipe = resolve(draft, None, runs).recipe
     info = draft.plugins.find("trainer", recipe.trainer.name).info
     brought = isinstance(info, TrainerInfo) and not info.uses_model
     data = naming.data_of(draft.plugins.find("source", recipe.source.name).info, recipe.source.options)
@@ -111,7 +111,7 @@ def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> N
 
 def _differing(draft: Draft, stored: Recipe, folder: Path) -> list[str]:
     """List the keys of the recipe that are asked for otherwise than the run was made by."""
-    asked = settle(draft, None, folder.parent).recipe
+    asked = resolve(draft, None, folder.parent).recipe
     was, now = ({**fixed(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, asked))
     if asked.loop.batch_size == AUTO:  # which the run has decided
         was.pop("loop.batch_size"), now.pop("loop.batch_size")

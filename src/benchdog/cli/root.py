@@ -12,7 +12,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from benchdog import __version__
-from benchdog.cli.command import usual
+from benchdog.cli.command import with_common_options
 from benchdog.errors import Stopped, nearest
 from benchdog.plugins.commands import COMMANDS, as_app, command_of_file, installed_commands, load_command
 from benchdog.plugins.context import PluginContext
@@ -41,7 +41,7 @@ class Root(TyperGroup):
             loaded = command_of_file(ctx, cmd_name)
         if loaded is None:
             return None
-        command = get_command(usual(as_app(loaded, cmd_name)))
+        command = get_command(with_common_options(as_app(loaded, cmd_name)))
         command.name = cmd_name
         return command
 

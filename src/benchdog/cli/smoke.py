@@ -14,7 +14,7 @@ from typing import Any
 from benchdog import pipeline
 from benchdog.api import Raw, Split
 from benchdog.data.dataset import Arrays, Samples
-from benchdog.data.splits import Data
+from benchdog.data.splits import DataSplits
 from benchdog.deployment.export import export
 from benchdog.errors import BadUsage
 from benchdog.model.load import open_model
@@ -23,7 +23,7 @@ from benchdog.recipe.recipe import with_options, write_resolved
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.run import Run
 from benchdog.training.rank import check_trainer, train_rank
-from benchdog.training.setup import settle
+from benchdog.training.setup import resolve
 
 SECONDS = 8.0
 """Time given to overfitting the batch."""
@@ -77,7 +77,7 @@ class _Trial:
     """The stages, in their order."""
 
     def __init__(self, draft: Draft, place: Path) -> None:
-        self.parts = settle(draft)
+        self.parts = resolve(draft)
         self.place = place
         self.run: Run | None = None
 
@@ -90,7 +90,9 @@ class _Trial:
         check_trainer(parts, parts.build())
         count = min(len(train), parts.recipe.loop.batch)
         few = Samples(Few(train.split, range(count)), train.spec, train.preprocess)
-        parts.data = Data(parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few))
+        parts.data = DataSplits(
+            parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few)
+        )
         if parts.recipe.trainer.name == "supervised":
             # Its length is the run's, and the stages here have others.
             parts.recipe = with_options(parts.recipe, schedule="constant", schedule_options={}, warmup=0.0)

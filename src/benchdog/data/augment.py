@@ -11,7 +11,7 @@ from torch import Tensor
 from benchdog.api import Augmentation, AugmentationInfo, Spec
 from benchdog.data.randomness import draws_of
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import Part
+from benchdog.recipe.recipe import ComponentConfig
 
 
 class Augment:
@@ -27,7 +27,7 @@ class Augment:
         BadUsage: an unknown name or option, or one that doesn't fit the data.
     """
 
-    def __init__(self, parts: Sequence[Part], spec: Spec, seed: int, plugins: Plugins) -> None:
+    def __init__(self, parts: Sequence[ComponentConfig], spec: Spec, seed: int, plugins: Plugins) -> None:
         self.seed = seed
         self.mixing = ""
         self._steps: list[Augmentation] = []

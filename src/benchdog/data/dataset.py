@@ -19,7 +19,7 @@ from benchdog.data import sample_weights
 from benchdog.data.decode import decoder
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import Part
+from benchdog.recipe.recipe import ComponentConfig
 
 CHUNK = 512
 """Samples decoded at a time when a whole split is read."""
@@ -214,7 +214,7 @@ def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str], igno
         )
 
 
-def ignored_code(plugins: Plugins, task: Part) -> int | None:
+def ignored_code(plugins: Plugins, task: ComponentConfig) -> int | None:
     """Ask a recipe's task for the code in masks that it ignores."""
     code: int | None = getattr(plugins.make("task", task.name, task.options), "ignore", None)
     return code
@@ -272,7 +272,7 @@ def load_resident(samples: Samples) -> Resident:
     return Resident(tuple(store[:-1]), store[-1], weight)
 
 
-def open_source(plugins: Plugins, part: Part) -> Source:
+def open_source(plugins: Plugins, part: ComponentConfig) -> Source:
     """Make a source and let it fetch what it needs into its cache folder."""
     source: Source = plugins.make("source", part.name, part.options)
     fetch = getattr(source, "fetch", None)

@@ -13,18 +13,18 @@ from benchdog.api import Batch, Device, Spec
 from benchdog.data import sample_weights
 from benchdog.data.augment import Augment
 from benchdog.data.dataset import Samples, epoch_order, pieces
-from benchdog.data.splits import Data
+from benchdog.data.splits import DataSplits
 from benchdog.data.stream import Plan, Position, Reader, read_stream
 from benchdog.data.transform.transform import Transform
 from benchdog.data.workers import Loaded
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.recipe.recipe import Loop, Recipe
+from benchdog.recipe.recipe import LoopConfig, Recipe
 
 HELD_OUT, VALUES = 256, 1 << 16
 """Samples that are evaluated at once, and numbers of theirs, where that is more than a training batch."""
 
 
-def held_out_size(loop: Loop, spec: Spec) -> int:
+def held_out_size(loop: LoopConfig, spec: Spec) -> int:
     """Choose how many samples are evaluated at once: more than in training only if they are small."""
     piece = -(-loop.batch // loop.accumulate)
     shapes = [field.shape for field in spec.fields] + [(*spec.target.shape, max(1, spec.classes))]
@@ -33,10 +33,10 @@ def held_out_size(loop: Loop, spec: Spec) -> int:
 
 
 @dataclass(slots=True)
-class Feed:
+class BatchLoader:
     """Batches for a rank: what a session's `batches` yields."""
 
-    data: Data
+    data: DataSplits
     recipe: Recipe
     transform: Transform
     device: Device

@@ -34,7 +34,7 @@ FIT_SAMPLES = 10_000
 
 
 @dataclass(slots=True)
-class Data:
+class DataSplits:
     """The splits of a source, opened once."""
 
     spec: Spec
@@ -47,7 +47,7 @@ class Data:
     _stream_workers: StreamWorkers | None = None
 
     @classmethod
-    def open(cls, source: Source) -> Data:
+    def open(cls, source: Source) -> DataSplits:
         """Open a source's splits; nothing is read yet."""
         spec = source.spec()
         preprocess = preprocess_of(source, spec)

@@ -16,7 +16,7 @@ from benchdog.model import samples
 from benchdog.model.artifact import versions
 from benchdog.model.export_view import View, generated
 from benchdog.model.export_view import inputs as decoded
-from benchdog.model.load import GRAPH, Opened, open_model, runner_of
+from benchdog.model.load import GRAPH, LoadedModel, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS, rebuild
 from benchdog.model.verify import Reference, verify
 from benchdog.plugins import Plugins
@@ -105,7 +105,7 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"verification": lines, "inputs": inputs, "versions": versions()}
 
 
-def _module(opened: Opened, plugins: Plugins) -> nn.Module:
+def _module(opened: LoadedModel, plugins: Plugins) -> nn.Module:
     """Give the artifact's module: built anew by its plugin, else its portable graph."""
     if (opened.path / WEIGHTS).is_file():
         try:
@@ -128,7 +128,7 @@ def _module(opened: Opened, plugins: Plugins) -> nn.Module:
     return Graph(module)
 
 
-def _reference(opened: Opened, plugins: Plugins) -> Reference:
+def _reference(opened: LoadedModel, plugins: Plugins) -> Reference:
     """Give what an export must agree with: the module built anew where possible, else the artifact."""
     if opened.meta.get("runner") or not (opened.path / WEIGHTS).is_file():
         return opened.call

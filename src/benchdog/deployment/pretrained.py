@@ -18,7 +18,7 @@ from benchdog.model.rebuild import build_model
 from benchdog.model.start import pretrained_of
 from benchdog.model.weights import fill, read, renamed
 from benchdog.plugins import Plugins
-from benchdog.plugins.types import Found
+from benchdog.plugins.types import RegisteredComponent
 from benchdog.runs import run
 from benchdog.system import files, paths
 
@@ -26,7 +26,7 @@ FOLDER = "ready-made"
 MAX_BATCH = 64
 
 
-def ready_made(name: str, plugins: Plugins) -> Found | None:
+def ready_made(name: str, plugins: Plugins) -> RegisteredComponent | None:
     """Find the model of that name that its publisher trained; None when there is none."""
     for found in plugins.all("model").values():
         if name in (found.info.name, found.where) and _answers(found):
@@ -61,13 +61,13 @@ def find_run(name: str, runs: Path, plugins_of: Callable[[tuple[str, ...]], Plug
     )
 
 
-def _answers(found: Found) -> bool:
+def _answers(found: RegisteredComponent) -> bool:
     """Say whether a model was trained for a task, and not only to begin from."""
     info = found.info
     return isinstance(info, ModelInfo) and bool(info.pretrained) and bool(found.resolve(info.pretrained).task)
 
 
-def folder(found: Found, plugins: Plugins) -> Path:
+def folder(found: RegisteredComponent, plugins: Plugins) -> Path:
     """Give the folder of a ready-made model's artifact; it is made when it isn't there yet.
 
     Raises:
@@ -114,7 +114,7 @@ def folder(found: Found, plugins: Plugins) -> Path:
     return place
 
 
-def _key(found: Found, file: Path, told: list[object]) -> str:
+def _key(found: RegisteredComponent, file: Path, told: list[object]) -> str:
     """Name the folder after all that the artifact depends on."""
     facts = [files.sha256(file), __version__, found.version, version("torch"), told]
     digest = hashlib.sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()[:16]

@@ -9,12 +9,12 @@ from benchdog.api import Answer, TaskInfo
 from benchdog.errors import BadUsage, nearest
 
 if TYPE_CHECKING:
-    from benchdog.model.load import Opened
+    from benchdog.model.load import LoadedModel
     from benchdog.plugins import Plugins
-    from benchdog.plugins.types import Found
+    from benchdog.plugins.types import RegisteredComponent
 
 
-def told(opened: Opened, plugins: Plugins, given: Mapping[str, Any]) -> Opened:
+def with_request_options(opened: LoadedModel, plugins: Plugins, given: Mapping[str, Any]) -> LoadedModel:
     """Give the model with other options of its task, for what is asked of it now.
 
     Raises:
@@ -33,7 +33,7 @@ def told(opened: Opened, plugins: Plugins, given: Mapping[str, Any]) -> Opened:
     return type(opened)(opened.path, {**opened.meta, "task": {**task, "options": options}}, plugins, opened.trusted)
 
 
-def together(opened: Opened, plugins: Plugins, batches: Iterable[list[Answer]]) -> Iterator[list[Answer]]:
+def together(opened: LoadedModel, plugins: Plugins, batches: Iterable[list[Answer]]) -> Iterator[list[Answer]]:
     """Add to the answers of one question what can be said only of several; these are kept until all are there.
 
     Most tasks say nothing more: their answers come as they are.
@@ -50,7 +50,7 @@ def together(opened: Opened, plugins: Plugins, batches: Iterable[list[Answer]]) 
         yield answers
 
 
-def _task(opened: Opened, plugins: Plugins) -> tuple[Found, TaskInfo]:
+def _task(opened: LoadedModel, plugins: Plugins) -> tuple[RegisteredComponent, TaskInfo]:
     found = plugins.find("task", opened.task_name)
     assert isinstance(found.info, TaskInfo)
     return found, found.info

@@ -17,7 +17,7 @@ from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import sample_weights
 from benchdog.data.dataset import Arrays, Samples
 from benchdog.data.decode.decoder import decode
-from benchdog.data.splits import Data
+from benchdog.data.splits import DataSplits
 from benchdog.data.stream import Plan, Position
 from benchdog.errors import BadUsage
 from benchdog.evaluation import baselines, bootstrap, calibration, slices, thresholds, worst_samples
@@ -26,7 +26,7 @@ from benchdog.evaluation.per_sample import Recorder
 from benchdog.model import training_ranges as ranges
 from benchdog.runs import provenance
 from benchdog.system import files, format_versions
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 PAIRS = 2000
 PIECE = 128
@@ -36,7 +36,7 @@ WEIGHTED = ("loss", "perplexity", "bits_per_byte", "bits_per_character")
 
 
 def decoded(
-    data: Data, split: str, size: int = PIECE, limit: int | None = None
+    data: DataSplits, split: str, size: int = PIECE, limit: int | None = None
 ) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Yield (inputs, target, weight, ids) of a split in its order, decoded; `ids` is a list or a range of positions.
 
@@ -48,7 +48,7 @@ def decoded(
             yield kept
 
 
-def _decoded(data: Data, split: str, size: int, limit: int | None) -> Iterator[tuple[Any, Any, Any, Any]]:
+def _decoded(data: DataSplits, split: str, size: int, limit: int | None) -> Iterator[tuple[Any, Any, Any, Any]]:
     samples = data.splits[split]
     if isinstance(samples, Samples):
         count = len(samples) if limit is None else min(limit, len(samples))
@@ -65,7 +65,7 @@ def _decoded(data: Data, split: str, size: int, limit: int | None) -> Iterator[t
             seen += len(piece.ids)
 
 
-def raw_samples(data: Data, split: str, limit: int) -> Iterator[Raw]:
+def raw_samples(data: DataSplits, split: str, limit: int) -> Iterator[Raw]:
     """Yield raw samples of a split, spread evenly over it when there are more than `limit`."""
     samples = data.splits[split]
     if isinstance(samples, Samples):
@@ -81,7 +81,7 @@ def raw_samples(data: Data, split: str, limit: int) -> Iterator[Raw]:
 def evaluate_module(
     folder: Path,
     call: Call,
-    parts: Parts,
+    parts: Components,
     split: str,
     *,
     module: Callable[[], Any] | None = None,
@@ -95,7 +95,7 @@ def evaluate_module(
         module: gives the torch module behind it, for pictures of where it looks; None when there is none.
         by: cut the samples by this column, by folder or by class, and measure each part.
     """
-    result, tops, measuring, slicer = judge(call, parts.data, split, parts.task, parts.spec, by)
+    result, tops, measuring, slicer = evaluate_split(call, parts.data, split, parts.task, parts.spec, by)
     intervals = measuring.intervals(seed=parts.recipe.seed)
     apart = {name.partition(".")[2]: intervals.pop(name) for name in measuring.calibrated if name in intervals}
     result["intervals"], result["resamples"] = intervals, bootstrap.resamples(len(measuring.records))
@@ -105,7 +105,7 @@ def evaluate_module(
         result["thresholds"] = _thresholds(folder, split, measuring, parts.spec)
     if slicer is not None:
         result["slices"] = slices.table(measuring, slicer, parts.task.monitor, parts.task.better)
-    result |= worst_samples.told(folder, split, tops, call, parts, module)
+    result |= worst_samples.write_worst_samples(folder, split, tops, call, parts, module)
     result["monitor"], result["better"] = parts.task.monitor, parts.task.better
     files.write_json(folder / f"evaluation-{split}.json", result)
     return result
@@ -114,7 +114,7 @@ def evaluate_module(
 Judged = tuple[dict[str, Any], dict[str, worst_samples.Top], Measuring, slices.Slicer | None]
 
 
-def judge(call: Call, data: Data, split: str, task: Task, spec: Spec, by: str = "") -> Judged:
+def evaluate_split(call: Call, data: DataSplits, split: str, task: Task, spec: Spec, by: str = "") -> Judged:
     """Measure a model on a split: its result in JSON form, its worst samples, what more can be measured."""
     if split not in data.splits:
         raise BadUsage(f"The source has no {split} split.", f"It has: {', '.join(data.splits)}.")
@@ -184,7 +184,7 @@ def _thresholds(folder: Path, split: str, measuring: Measuring, spec: Spec) -> l
 
 def _offer(
     tops: dict[str, worst_samples.Top],
-    data: Data,
+    data: DataSplits,
     split: str,
     batch: tuple[Any, Any, Any],
     losses: list[float],
@@ -198,7 +198,7 @@ def _offer(
         tops["worst"].offer(loss, count + i, partial(_sample, data, split, *batch, i))
 
 
-def _sample(data: Data, split: str, inputs: Any, target: Any, ids: Any, i: int) -> worst_samples.Sample:
+def _sample(data: DataSplits, split: str, inputs: Any, target: Any, ids: Any, i: int) -> worst_samples.Sample:
     return tuple(x[i] for x in inputs), target[i], _ids(data, split, [ids[i]])[0]
 
 
@@ -211,7 +211,7 @@ def _losses(task: Task, scores: torch.Tensor, targets: torch.Tensor) -> tuple[li
     return [float(total) for total, _ in pairs], [float(weight) for _, weight in pairs]
 
 
-def _ids(data: Data, split: str, ids: Sequence[Any]) -> list[str]:
+def _ids(data: DataSplits, split: str, ids: Sequence[Any]) -> list[str]:
     samples = data.splits[split]
     return samples.ids(ids) if isinstance(samples, Samples) else [str(each) for each in ids]
 
@@ -225,7 +225,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def training_ranges(data: Data) -> ranges.Ranges:
+def training_ranges(data: DataSplits) -> ranges.Ranges:
     """Measure between what the training split's values lie."""
     measure, split = ranges.Measure(data.spec), data.splits["train"]
     if not isinstance(split, Samples):
@@ -243,7 +243,7 @@ def training_ranges(data: Data) -> ranges.Ranges:
     return measure.ranges()
 
 
-def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, Any]]:
+def measure_baseline(folder: Path, parts: Components, split: str) -> list[dict[str, Any]]:
     """Measure what simple ways reach on the same split and write it beside the evaluation."""
     (train, _), (held_out, by) = _transformed(parts, "train"), _transformed(parts, split)
     lines = baselines.measure(
@@ -263,7 +263,7 @@ def measure_baseline(folder: Path, parts: Parts, split: str) -> list[dict[str, A
     return lines
 
 
-def _transformed(parts: Parts, split: str) -> tuple[Arrays, sample_weights.Weight]:
+def _transformed(parts: Components, split: str) -> tuple[Arrays, sample_weights.Weight]:
     """Take a split, at most BASELINE_SAMPLES of it, through the transform; give its weights too."""
     inputs, targets, weights = [], [], []
     with torch.inference_mode():

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 NO_LAYER = "the model has no convolutional layer whose output is still a picture"
 
 
-class Attention:
+class GradCam:
     """Grad-CAM (Selvaraju et al. 2017) of a module that gives (answer, score (B, classes)) for decoded images.
 
     Args:

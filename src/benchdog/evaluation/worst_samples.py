@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from benchdog.api import Call, Spec, TaskInfo
 from benchdog.errors import BenchdogError
-from benchdog.evaluation.grad_cam import NO_LAYER, Attention
+from benchdog.evaluation.grad_cam import NO_LAYER, GradCam
 from benchdog.evaluation.sample_images import save_attention, save_picture
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 WORST = 12
 
@@ -45,8 +45,8 @@ class Top:
         ]
 
 
-def told(
-    folder: Path, split: str, tops: dict[str, Top], call: Call, parts: Parts, module: Callable[[], Any] | None
+def write_worst_samples(
+    folder: Path, split: str, tops: dict[str, Top], call: Call, parts: Components, module: Callable[[], Any] | None
 ) -> dict[str, Any]:
     """Write the samples' pictures and give, by name, lists of {"id", "loss" or "sure", "answer", "target", ...}.
 
@@ -85,14 +85,14 @@ def told(
     return result
 
 
-def _attention(spec: Spec, sample: Sample | None, module: Callable[[], Any] | None) -> tuple[Attention | None, str]:
+def _attention(spec: Spec, sample: Sample | None, module: Callable[[], Any] | None) -> tuple[GradCam | None, str]:
     """Prepare Grad-CAM for images that are classified; give it, or why there is none."""
     if spec.fields[0].kind != "image" or spec.target.kind != "class" or sample is None:
         return None, ""
     if module is None:
         return None, "what was trained is no torch module"
     try:
-        look = Attention(module(), tuple(x[None] for x in sample[0]))
+        look = GradCam(module(), tuple(x[None] for x in sample[0]))
     except BenchdogError as error:
         return None, f"the model can't be built again: {error.message.rstrip('.')}"
     except Exception as error:  # a stranger's model; the figures don't need it
@@ -101,7 +101,7 @@ def _attention(spec: Spec, sample: Sample | None, module: Callable[[], Any] | No
 
 
 def _seen(
-    folder: Path, path: Path, look: Attention, call: Call, batch: tuple[NDArray[Any], ...], spec: Spec
+    folder: Path, path: Path, look: GradCam, call: Call, batch: tuple[NDArray[Any], ...], spec: Spec
 ) -> str | None:
     """Draw where the network looked for what it answered; None when it was nowhere."""
     code = int(call(*batch)[0][0].argmax())

@@ -17,7 +17,7 @@ from benchdog.api import Preprocess, Raw, Spec, Trained
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable
 from benchdog.model import model_card
 from benchdog.model.export_view import View
-from benchdog.model.load import GRAPH, GRAPH_EXPORTER, Opened, declared_runner, hashes, open_model, runner_of
+from benchdog.model.load import GRAPH, GRAPH_EXPORTER, declared_runner, hashes, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS
 from benchdog.model.samples import covering
 from benchdog.model.samples import write as write_samples
@@ -28,7 +28,7 @@ from benchdog.system import files, format_versions, signing
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Opened", "covering", "open_model", "owner", "save", "versions"]
+__all__ = ["covering", "open_model", "owner", "save", "versions"]
 
 
 def save(

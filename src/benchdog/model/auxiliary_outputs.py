@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchdog.api import Batch, Task
 
 
-class Judged:
+class AuxiliaryLossTask:
     """A task whose loss also takes {"score": ..., "auxiliary": [(share, score), ...]}; all else is the task's own.
 
     An auxiliary score has the score's shape. The loss is the mean of all of them, an auxiliary one counting by
@@ -36,7 +36,7 @@ class Judged:
         return total / shares, weight
 
 
-class Scored(nn.Module):
+class ScoreOnly(nn.Module):
     """A model whose forward gives a dict, reduced to the entry named score; in training auxiliary ones stay."""
 
     def __init__(self, inner: nn.Module) -> None:

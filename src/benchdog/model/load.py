@@ -20,7 +20,7 @@ from benchdog.model.export_view import check_shapes
 from benchdog.model.rebuild import WEIGHTS, Rebuilt, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.plugins.trust import check_reference
-from benchdog.plugins.types import Found
+from benchdog.plugins.types import RegisteredComponent
 from benchdog.system import files, format_versions, signing
 
 GRAPH = "graph.pt2"
@@ -28,7 +28,7 @@ GRAPH_EXPORTER = "torch-export"
 KEYS = ("format", "kind", "task", "spec", "preprocess", "max_batch", "files")
 
 
-class Opened:
+class LoadedModel:
     """An artifact or an export, checked and ready to answer.
 
     Attributes:
@@ -66,7 +66,7 @@ class Opened:
         """Say which parts of a sample, raw and decoded, lie outside what was seen in training."""
         return training_ranges.outside(fields, arrays, self.spec, self.preprocess, self.meta.get("ranges") or {})
 
-    def load(self) -> Opened:
+    def load(self) -> LoadedModel:
         """Load the model now and not at the first call."""
         _ = self._runner
         return self
@@ -145,7 +145,7 @@ def no_number(answer: Answer) -> bool:
     return within(answer.values)
 
 
-def open_model(path: Path, plugins: Plugins, trust: bool = False) -> Opened:
+def open_model(path: Path, plugins: Plugins, trust: bool = False) -> LoadedModel:
     """Open a run's artifact, an artifact's or an export's folder.
 
     Args:
@@ -178,7 +178,7 @@ def open_model(path: Path, plugins: Plugins, trust: bool = False) -> Opened:
     elif meta.get("runner"):
         trained_runner(meta, plugins)
     check_task(meta, plugins)
-    return Opened(folder, meta, plugins, trusted)
+    return LoadedModel(folder, meta, plugins, trusted)
 
 
 def _load_own_files(folder: Path, meta: Mapping[str, Any], plugins: Plugins) -> None:
@@ -262,7 +262,7 @@ def hashes(folder: Path, *but: str) -> dict[str, str]:
     return {name: files.sha256(path) for path in found if (name := path.relative_to(folder).as_posix()) not in but}
 
 
-def exporter_of(meta: Mapping[str, Any], plugins: Plugins) -> Found:
+def exporter_of(meta: Mapping[str, Any], plugins: Plugins) -> RegisteredComponent:
     """Find the exporter of an export; NotAvailable names its plugin and how to get it."""
     return _found("exporter", meta["exporter"], meta.get("plugin") or {}, plugins)
 
@@ -272,7 +272,7 @@ def check_task(meta: Mapping[str, Any], plugins: Plugins) -> None:
     _found("task", meta["task"]["name"], meta["task"].get("plugin") or {}, plugins)
 
 
-def _found(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins) -> Found:
+def _found(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins) -> RegisteredComponent:
     try:
         return plugins.find(kind, name)
     except NotAvailable:
@@ -286,7 +286,7 @@ def _found(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins) -> 
         ) from error
 
 
-def runner_of(found: Found, folder: Path, plugins: Plugins, trusted: bool = False) -> Runner:
+def runner_of(found: RegisteredComponent, folder: Path, plugins: Plugins, trusted: bool = False) -> Runner:
     """Make the runner of an export in a folder."""
     assert isinstance(found.info, ExporterInfo)
     target = found.resolve(found.info.runner)
@@ -294,7 +294,7 @@ def runner_of(found: Found, folder: Path, plugins: Plugins, trusted: bool = Fals
     return runner
 
 
-def declared_runner(target: object, plugins: Plugins) -> Found | None:
+def declared_runner(target: object, plugins: Plugins) -> RegisteredComponent | None:
     """Find the trainer that declares a runner; None when no installed one does."""
     for found in plugins.all("trainer").values():
         if target and isinstance(found.info, TrainerInfo) and found.info.runner == target:

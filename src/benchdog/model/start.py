@@ -11,9 +11,9 @@ from benchdog.api import ModelInfo, Preprocess, Pretrained, Spec
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.model.weights import SUFFIXES, Report
 from benchdog.plugins import Plugins
-from benchdog.plugins.types import Found
+from benchdog.plugins.types import RegisteredComponent
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import Part, Start, absolute
+from benchdog.recipe.recipe import ComponentConfig, StartConfig, absolute
 from benchdog.runs import run
 from benchdog.system import files, paths
 
@@ -51,7 +51,7 @@ class Origin:
         return {n.removeprefix(self.state): t for n, t in read(self.file).items() if n.startswith(self.state)}
 
 
-def pretrained_of(found: Found, values: Mapping[str, Any], plugins: Plugins) -> Pretrained | None:
+def pretrained_of(found: RegisteredComponent, values: Mapping[str, Any], plugins: Plugins) -> Pretrained | None:
     """Make what knows a model as its publisher trained it; None when nobody did."""
     info = found.info
     if not isinstance(info, ModelInfo) or not info.pretrained:
@@ -62,7 +62,7 @@ def pretrained_of(found: Found, values: Mapping[str, Any], plugins: Plugins) -> 
     return made
 
 
-def resolved(draft: Draft, model: Part, spec: Spec, runs: Path | None = None) -> Start:
+def resolved(draft: Draft, model: ComponentConfig, spec: Spec, runs: Path | None = None) -> StartConfig:
     """Decide which file is meant, absolutely; note its SHA-256 and how its inputs are scaled.
 
     Args:
@@ -75,11 +75,11 @@ def resolved(draft: Draft, model: Part, spec: Spec, runs: Path | None = None) ->
         BadUsage: there are no such weights, or they were trained on other fields.
         BadData: a SHA-256 was given, and the file's is another.
     """
-    start: Start = draft.table("start")
+    start: StartConfig = draft.table("start")
     if "start.weights" not in draft.values and getattr(_published(model, draft.plugins), "begins", False):
         start = replace(start, weights=PACKAGE)
     if not start.weights:
-        if start != Start():
+        if start != StartConfig():
             raise BadUsage("[start] has settings, but no weights.", 'Write weights = "package", a run or a file.')
         return start
     given = draft.values.get("start.weights")
@@ -126,7 +126,7 @@ def _absolute(weights: str, base: Path, runs: Path | None) -> str:
     return str(run.find(weights, paths.runs_dir(runs)).absolute())
 
 
-def origin(start: Start, model: Part, plugins: Plugins) -> Origin:
+def origin(start: StartConfig, model: ComponentConfig, plugins: Plugins) -> Origin:
     """Find the weights that a resolved [start] names."""
     mine = tuple(start.rename.items())
     known = _published(model, plugins)
@@ -148,7 +148,7 @@ def origin(start: Start, model: Part, plugins: Plugins) -> Origin:
     return _of_run(place, mine)
 
 
-def _published(model: Part, plugins: Plugins) -> Pretrained | None:
+def _published(model: ComponentConfig, plugins: Plugins) -> Pretrained | None:
     """Find what a plugin knows of a model; a class of one's own, or a live one, is known to nobody."""
     for found in plugins.all("model").values():
         if model.name in (found.info.name, found.where):
@@ -172,12 +172,12 @@ def _of_run(place: Path, rename: tuple[tuple[str, str], ...]) -> Origin:
     return Origin(folder / ARTIFACT_WEIGHTS, rename, "model.", ops, "transform.", f"run {place.name}")
 
 
-def preprocess_for(start: Start, preprocess: Preprocess) -> Preprocess:
+def preprocess_for(start: StartConfig, preprocess: Preprocess) -> Preprocess:
     """Give the data's preprocess, its transform replaced by the one that the weights were trained with."""
     return replace(preprocess, transform={**preprocess.transform, **start.operations})
 
 
-def take_transform(start: Start, transform: nn.Module, model: Part, plugins: Plugins) -> bool:
+def take_transform(start: StartConfig, transform: nn.Module, model: ComponentConfig, plugins: Plugins) -> bool:
     """Let a transform know what it had learnt when the weights were trained; false when nothing is known of that.
 
     Raises:
@@ -197,7 +197,7 @@ def take_transform(start: Start, transform: nn.Module, model: Part, plugins: Plu
     return bool(learnt)
 
 
-def begin(start: Start, net: nn.Module, model: Part, plugins: Plugins) -> Report | None:
+def begin(start: StartConfig, net: nn.Module, model: ComponentConfig, plugins: Plugins) -> Report | None:
     """Put the weights into a model that was just built; None when there are none to begin from.
 
     Raises:

@@ -24,7 +24,7 @@ HINTS = {
 """What to do about the errors that are the machine's or the path's, whatever code meets them."""
 
 
-def the_machine(error: BaseException) -> tuple[str, str, int] | None:
+def machine_fault(error: BaseException) -> tuple[str, str, int] | None:
     """Give message, hint and exit code for an error that isn't any code's fault; None for others."""
     if not isinstance(error, OSError) or error.errno not in HINTS:
         return None
@@ -34,7 +34,7 @@ def the_machine(error: BaseException) -> tuple[str, str, int] | None:
     return f"{name}{said}.", HINTS[error.errno], code
 
 
-def stranger(error: BaseException) -> str:
+def third_party_origin(error: BaseException) -> str:
     """Give the innermost place in a stranger's code ("net.py, line 12, in forward"), "" when there is none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename).resolve()

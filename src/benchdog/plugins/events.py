@@ -25,7 +25,7 @@ NEVER_DROPPED = frozenset(
 GAPS = "The run is whole; what it shows may lack them, unless it reads the run's log."
 
 
-class SetAside(Protocol):
+class DisabledError(Protocol):
     """Tell of a plugin's fault."""
 
     def __call__(self, plugin: str, fault: str, error: BaseException | None, remedy: str = ..., /) -> None: ...
@@ -44,10 +44,10 @@ def _own(fact: Any) -> Any:
     return dict(fact) if isinstance(fact, dict) else fact
 
 
-class Ear:
+class ObserverQueue:
     """One plugin's handlers, what waits for them, and the thread that calls them one after another."""
 
-    def __init__(self, plugin: str, set_aside: SetAside) -> None:
+    def __init__(self, plugin: str, set_aside: DisabledError) -> None:
         self.plugin, self.dropped = plugin, 0
         self._set_aside = set_aside
         self._handlers: dict[str, list[tuple[Callable[..., Any], Sequence[str]]]] = {}
@@ -142,14 +142,14 @@ class Ear:
 class Events:
     """Hands events to the observers that asked for them; never waits, never raises."""
 
-    def __init__(self, set_aside: SetAside) -> None:
+    def __init__(self, set_aside: DisabledError) -> None:
         self._set_aside = set_aside
-        self._ears: dict[str, Ear] = {}
-        self._listening: dict[str, list[Ear]] = {}
+        self._ears: dict[str, ObserverQueue] = {}
+        self._listening: dict[str, list[ObserverQueue]] = {}
 
     def add(self, event: str, plugin: str, function: Callable[..., Any], names: Sequence[str]) -> None:
         """Register a plugin's handler and the arguments that it asks for."""
-        ear = self._ears.setdefault(plugin, Ear(plugin, self._set_aside))
+        ear = self._ears.setdefault(plugin, ObserverQueue(plugin, self._set_aside))
         ear.add(event, function, names)
         listening = self._listening.setdefault(event, [])
         if ear not in listening:
@@ -173,15 +173,15 @@ class Events:
         """Wait for the queues to empty; in the second half of the patience, pass over steps; name who isn't done."""
         now, longest = time.monotonic(), patience()
         ears = list(self._ears.values())
-        _each(ears, Ear.finish)
+        _each(ears, ObserverQueue.finish)
         for ear in ears:
             ear.wait(now + longest / 2)
-        _each((ear for ear in ears if ear.working), Ear.hurry)
+        _each((ear for ear in ears if ear.working), ObserverQueue.hurry)
         for ear in ears:
             ear.wait(now + longest)
-        _each(ears, Ear.leave)
+        _each(ears, ObserverQueue.leave)
 
 
-def _each(ears: Iterable[Ear], do: Callable[[Ear], None]) -> None:
+def _each(ears: Iterable[ObserverQueue], do: Callable[[ObserverQueue], None]) -> None:
     for ear in ears:
         do(ear)

@@ -30,7 +30,7 @@ TOLD = 1.0
 """Seconds of waiting after which a person is told for whom."""
 
 
-class Late(TimeoutError):
+class ImportTimeout(TimeoutError):
     """Something of a plugin's that was left behind: what it was, how long it was waited for, and what it did then."""
 
     def __init__(self, what: str, seconds: float, doing: str) -> None:
@@ -114,7 +114,7 @@ class _Work(threading.Thread):
             print(f"benchdog: waiting for the plugin in {self.module}: {self._doing()}", file=sys.stderr, flush=True)
             self._wait(seconds)
         if self.is_alive():
-            return Late(self.what, seconds, self._doing())
+            return ImportTimeout(self.what, seconds, self._doing())
         if isinstance(self.outcome, ValueError | RuntimeError) and "thread" in str(self.outcome):
             return _outcome(self.function)  # it needs the main thread: a signal's handler, an event loop
         return self.outcome

@@ -14,10 +14,10 @@ from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.plugins import companions
 from benchdog.plugins.compat import objection
 from benchdog.plugins.loading import installed, load_file, said
-from benchdog.plugins.types import Found
+from benchdog.plugins.types import RegisteredComponent
 
 
-def reference(offer: type[api.Component], name: str) -> Found:
+def resolve_reference(offer: type[api.Component], name: str) -> RegisteredComponent:
     """Import "package.module:attribute" or "file.py:attribute" and take it as a component of that kind.
 
     Raises:
@@ -42,7 +42,7 @@ def reference(offer: type[api.Component], name: str) -> Found:
     if kind in ("task", "exporter"):
         more = {"answer": f"{target}.answer"} if kind == "task" else {"runner": f"{target}.Runner"}
     info = offer(name=name, summary="", target=target, **more)
-    return Found(info=info, plugin="", dist=place, version="", module=module, contract=number)
+    return RegisteredComponent(info=info, plugin="", dist=place, version="", module=module, contract=number)
 
 
 def _module(kind: str, name: str, place: str) -> str:
@@ -59,7 +59,7 @@ def _module(kind: str, name: str, place: str) -> str:
     return place
 
 
-def available(found: Found) -> Found:
+def available(found: RegisteredComponent) -> RegisteredComponent:
     """Give a component whose packages are installed; NotAvailable names one that isn't."""
     for package in found.info.requires:
         if not installed(package):

@@ -15,9 +15,9 @@ from benchdog.plugins import compat, hookspecs, import_timeout
 from benchdog.plugins.discovery import BUILTIN, Entry, declared, entries
 from benchdog.plugins.events import Events
 from benchdog.plugins.loading import check, check_hooks, load_file, qualified, said
-from benchdog.plugins.lookup import available, reference, unknown
+from benchdog.plugins.lookup import available, resolve_reference, unknown
 from benchdog.plugins.quarantine import Quarantine, strict
-from benchdog.plugins.types import Fault, Found, Plugin
+from benchdog.plugins.types import Fault, Plugin, RegisteredComponent
 from benchdog.system.json_output import Lines
 
 KINDS: dict[str, type[api.Component]] = {
@@ -45,7 +45,7 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._events = Events(self._quarantine.silence)
         self.lines: Lines | None = None
-        self._found: dict[str, list[Found]] = {kind: [] for kind in KINDS}
+        self._found: dict[str, list[RegisteredComponent]] = {kind: [] for kind in KINDS}
 
     @classmethod
     def discover(cls, local: Sequence[Path | str] = (), patience: float | None = None) -> Plugins:
@@ -125,7 +125,7 @@ class Plugins:
             self._quarantine.refuse(plugin.name, f"{str(error).splitlines()[-1].rstrip('.')}.", remedy, error)
             return
         self.healthy.append(plugin)
-        offered: list[Found] = []
+        offered: list[RegisteredComponent] = []
         for kind in KINDS:
             try:
                 offered += self._collect(plugin, kind)
@@ -141,9 +141,9 @@ class Plugins:
                 if impl.plugin is plugin.module:
                     self._events.add(event, plugin.name, impl.function, impl.argnames)
 
-    def _collect(self, plugin: Plugin, kind: str) -> list[Found]:
+    def _collect(self, plugin: Plugin, kind: str) -> list[RegisteredComponent]:
         """Call one plugin's one hook and look at what it offers."""
-        found: list[Found] = []
+        found: list[RegisteredComponent] = []
         for impl in getattr(self._manager.hook, f"benchdog_{kind}s").get_hookimpls():
             if impl.plugin is not plugin.module:
                 continue
@@ -154,7 +154,7 @@ class Plugins:
                 if any(other.info.name == info.name for other in found):
                     raise ValueError(f"offers {kind} {info.name!r} twice")
                 found.append(
-                    Found(
+                    RegisteredComponent(
                         info=qualified(info, plugin.module.__name__),
                         plugin=plugin.name,
                         dist=plugin.dist,
@@ -170,7 +170,7 @@ class Plugins:
         seconds = None if plugin.path or plugin.dist == BUILTIN else self._patience
         return import_timeout.call(lambda: list(hook()), plugin.module.__name__, seconds)
 
-    def _offer(self, plugin: Plugin, found: Found) -> None:
+    def _offer(self, plugin: Plugin, found: RegisteredComponent) -> None:
         """Take a component in; a built-in's name stays the built-in's."""
         plugin.components.setdefault(found.info.kind, []).append(found.info.name)
         rivals = [other for other in self._found[found.info.kind] if other.info.name == found.info.name]
@@ -191,14 +191,14 @@ class Plugins:
 
     # --- components
 
-    def all(self, kind: str) -> dict[str, Found]:
+    def all(self, kind: str) -> dict[str, RegisteredComponent]:
         """Give the components of a kind by name, built-ins first; hidden ones under "dist:name"."""
-        result: dict[str, Found] = {}
+        result: dict[str, RegisteredComponent] = {}
         for found in self._found[kind]:
             result[found.where if found.info.name in result else found.info.name] = found
         return result
 
-    def find(self, kind: str, name: str) -> Found:
+    def find(self, kind: str, name: str) -> RegisteredComponent:
         """Give the component that a user named.
 
         Raises:
@@ -214,10 +214,10 @@ class Plugins:
         if mine:
             return available(mine[0])
         if ":" in name:
-            return reference(KINDS[kind], name)
+            return resolve_reference(KINDS[kind], name)
         raise unknown(kind, name, self.all(kind))
 
-    def options(self, found: Found, values: Mapping[str, Any]) -> Any:
+    def options(self, found: RegisteredComponent, values: Mapping[str, Any]) -> Any:
         """Validate a component's options; None when it declares none.
 
         Raises:

@@ -29,7 +29,7 @@ class Quarantine:
         """Set a plugin aside for an error; for one that takes too long the fault and the remedy are other ones."""
         if isinstance(error, KeyboardInterrupt) or strict():
             raise error
-        late = isinstance(error, import_timeout.Late)
+        late = isinstance(error, import_timeout.ImportTimeout)
         if late:
             fault = f"{error}."
             remedy = (

@@ -42,7 +42,7 @@ class Plugin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class RegisteredComponent:
     """A component and the plugin that offers it."""
 
     info: api.Component

@@ -56,7 +56,7 @@ def _check_run(what: str, plugins: Plugins) -> None:
             )
 
 
-def ask(what: str, given: Mapping[str, Any], settings: list[str], shared: Discovers) -> Draft:
+def compose_draft(what: str, given: Mapping[str, Any], settings: list[str], shared: Discovers) -> Draft:
     """Merge recipe or source, flags and settings.
 
     Args:

@@ -11,9 +11,9 @@ from benchdog.api import SourceInfo
 from benchdog.errors import BadUsage, nearest
 from benchdog.plugins import Plugins
 from benchdog.plugins.options import describe, to_json, validate
-from benchdog.plugins.types import Found
+from benchdog.plugins.types import RegisteredComponent
 from benchdog.recipe.layers import Given, Layer, local_plugins
-from benchdog.recipe.recipe import AUTO, PARTS, TABLES, Part, absolute, part_of
+from benchdog.recipe.recipe import AUTO, PARTS, TABLES, ComponentConfig, absolute, part_of
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Draft:
             return f"{absolute(place, given.base)}:{attribute}"
         return given.value
 
-    def part(self, kind: str, name: str = "") -> Part:
+    def part(self, kind: str, name: str = "") -> ComponentConfig:
         """Validate a component's options and fill in its defaults."""
         name = name or self.name(kind)
         found = self.plugins.find(kind, name)
@@ -73,7 +73,7 @@ class Draft:
         }
         if kind == "source":
             _refuse_path(found, values)
-        return Part(name=name, options=_settled(found, values, self.plugins))
+        return ComponentConfig(name=name, options=_settled(found, values, self.plugins))
 
     def augment(self) -> tuple[dict[str, Any], ...]:
         """Validate the augmentations and fill in their options' defaults."""
@@ -88,7 +88,7 @@ class Draft:
             part = part_of(item)
             place, colon, attribute = part.name.rpartition(":")
             if given is not None and colon and place.endswith(".py"):
-                part = Part(name=f"{absolute(place, given.base)}:{attribute}", options=part.options)
+                part = ComponentConfig(name=f"{absolute(place, given.base)}:{attribute}", options=part.options)
             found = self.plugins.find("augmentation", part.name)
             values = {key: Given(v, given.by if given else "", Path.cwd()) for key, v in part.options.items()}
             chain.append({"name": part.name, **_settled(found, values, self.plugins)})
@@ -114,7 +114,7 @@ class Draft:
         return local_plugins(self.values)
 
 
-def _refuse_path(found: Found, values: Mapping[str, Given]) -> None:
+def _refuse_path(found: RegisteredComponent, values: Mapping[str, Given]) -> None:
     """Say that a source takes no path, where one is given; not in the words of its options, which may be none."""
     given = values.get("path")
     if (
@@ -129,7 +129,7 @@ def _refuse_path(found: Found, values: Mapping[str, Given]) -> None:
     )
 
 
-def _settled(found: Found, values: Mapping[str, Given], plugins: Plugins) -> dict[str, Any]:
+def _settled(found: RegisteredComponent, values: Mapping[str, Given], plugins: Plugins) -> dict[str, Any]:
     """Make paths absolute, validate, and give the options with all defaults in JSON form."""
     plain = {key: given.value for key, given in values.items()}
     if not found.info.options:

@@ -10,7 +10,7 @@ from benchdog.api import SourceInfo
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
 from benchdog.plugins.options import describe, json_schema
-from benchdog.plugins.types import Found
+from benchdog.plugins.types import RegisteredComponent
 from benchdog.recipe import plugin_tables
 from benchdog.recipe.recipe import PARTS, TABLES
 
@@ -78,7 +78,7 @@ def _part(kind: str, plugins: Plugins) -> dict[str, Any]:
     return {"description": WHAT[kind], "anyOf": ways, "allOf": rules}
 
 
-def _options(found: Found) -> dict[str, Any]:
+def _options(found: RegisteredComponent) -> dict[str, Any]:
     try:
         if found.info.options:
             return json_schema(found.resolve(found.info.options))

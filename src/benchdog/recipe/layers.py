@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BadData, BadUsage, nearest
-from benchdog.recipe.plugin_tables import is_aside
+from benchdog.recipe.plugin_tables import is_plugin_table
 from benchdog.recipe.recipe import PARTS, TABLES, absolute
 
 
@@ -77,7 +77,7 @@ def layer_of(data: Mapping[str, Any], by: str, base: Path) -> Layer:
             layer[f"{key}.name"] = Given(value, by, base)
         elif key in TABLES:
             raise BadUsage(f"{by}: {key} is {value!r}, not a table.", f"Write [{key}], and its keys under it.")
-        elif is_key(key) or not is_aside(key):
+        elif is_key(key) or not is_plugin_table(key):
             layer[key] = Given(value, by, base)
     for key in layer:
         _known(key, by, layer)

@@ -20,7 +20,7 @@ def _entries() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
-def is_aside(table: str) -> bool:
+def is_plugin_table(table: str) -> bool:
     """Say whether a table is some command's own."""
     return table in OURS or table in _entries()
 

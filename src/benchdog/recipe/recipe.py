@@ -29,7 +29,7 @@ Size = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loop:
+class LoopConfig:
     """How long and in which portions."""
 
     epochs: Annotated[int, Doc("Passes over the training split."), Bounds(ge=1)] = 10
@@ -59,7 +59,7 @@ class Loop:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loading:
+class LoaderConfig:
     """How samples reach the loop."""
 
     workers: Annotated[
@@ -76,7 +76,7 @@ class Loading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Keeping:
+class ArtifactConfig:
     """What the artifact holds."""
 
     samples: Annotated[int, Doc("Raw held-out samples kept in the artifact; 0 for private data."), Bounds(ge=0)] = 32
@@ -84,7 +84,7 @@ class Keeping:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Start:
+class StartConfig:
     """The trained weights that training begins from."""
 
     weights: Annotated[
@@ -109,11 +109,16 @@ class Start:
     ] = field(default_factory=dict)
 
 
-TABLES: dict[str, type] = {"start": Start, "loop": Loop, "loader": Loading, "artifact": Keeping}
+TABLES: dict[str, type] = {
+    "start": StartConfig,
+    "loop": LoopConfig,
+    "loader": LoaderConfig,
+    "artifact": ArtifactConfig,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class ComponentConfig:
     """A component by name, with its options in JSON form."""
 
     name: str
@@ -126,18 +131,18 @@ class Recipe:
 
     seed: int = 0
     plugins: tuple[str, ...] = ()
-    source: Part
-    model: Part
-    task: Part
-    trainer: Part
-    backend: Part
-    start: Start = field(default_factory=Start)
-    loop: Loop = field(default_factory=Loop)
-    loader: Loading = field(default_factory=Loading)
-    artifact: Keeping = field(default_factory=Keeping)
+    source: ComponentConfig
+    model: ComponentConfig
+    task: ComponentConfig
+    trainer: ComponentConfig
+    backend: ComponentConfig
+    start: StartConfig = field(default_factory=StartConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+    artifact: ArtifactConfig = field(default_factory=ArtifactConfig)
 
     @property
-    def augment(self) -> tuple[Part, ...]:
+    def augment(self) -> tuple[ComponentConfig, ...]:
         """The augmentations, in their order."""
         return tuple(part_of(item) for item in self.loader.augment)
 
@@ -165,11 +170,11 @@ class Recipe:
         return cls(seed=data["seed"], plugins=tuple(data["plugins"]), **parts, **tables)
 
 
-def part_of(data: str | Mapping[str, Any]) -> Part:
+def part_of(data: str | Mapping[str, Any]) -> ComponentConfig:
     """Take a component's JSON form: its name, or a table of name and options."""
     if isinstance(data, str):
-        return Part(name=data)
-    return Part(name=data["name"], options={k: v for k, v in data.items() if k != "name"})
+        return ComponentConfig(name=data)
+    return ComponentConfig(name=data["name"], options={k: v for k, v in data.items() if k != "name"})
 
 
 def with_options(recipe: Recipe, **options: Any) -> Recipe:

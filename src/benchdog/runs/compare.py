@@ -11,7 +11,7 @@ import numpy as np
 
 from benchdog.data.dataset import epoch_order
 from benchdog.recipe.recipe import inside, read_resolved
-from benchdog.runs.compare_data import Parting, data_partings, names_of
+from benchdog.runs.compare_data import Difference, data_partings, names_of
 from benchdog.runs.metrics_log import LOSSES
 from benchdog.system import files
 
@@ -20,7 +20,7 @@ WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Compared:
+class Comparison:
     """What a comparison found.
 
     Attributes:
@@ -29,12 +29,12 @@ class Compared:
         fault: why the losses say nothing, or too little; "" when they are whole.
     """
 
-    partings: list[Parting]
+    partings: list[Difference]
     same: int
     fault: str = ""
 
 
-def compare(one: Path, other: Path) -> Compared:
+def compare(one: Path, other: Path) -> Comparison:
     """Compare two runs' folders."""
     found = [*_recipes(one, other), *data_partings(one, other), *_code(one, other), *_environments(one, other)]
     found += _orders(one, other)
@@ -45,23 +45,23 @@ def compare(one: Path, other: Path) -> Compared:
     faults = [fault for fault in map(_loss_fault, (one, other)) if fault]
     if not faults and not same and not losses:
         faults = [f"{one.name} and {other.name} have no step of training in common"]
-    return Compared(
+    return Comparison(
         partings=sorted(found, key=lambda parting: not parting.effect),
         same=same,
         fault="; ".join(dict.fromkeys(faults)),
     )
 
 
-def _recipes(one: Path, other: Path) -> Iterator[Parting]:
+def _recipes(one: Path, other: Path) -> Iterator[Difference]:
     pair = [inside(read_resolved(folder), folder).to_json() for folder in (one, other)]
     for recipe in pair:
         recipe["plugins"] = [Path(file).name for file in recipe["plugins"]]
     for key, (a, b) in differences(list(pair)).items():
-        yield Parting(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(WITHOUT_EFFECT))
+        yield Difference(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(WITHOUT_EFFECT))
     facts = [files.read_json(folder / "run.json").get("ranks") for folder in (one, other)]
     if facts[0] != facts[1]:
         told = tuple(_ranks(*each) for each in zip(facts, pair, strict=True))
-        yield Parting(where="recipe", what="backend.ranks, changed while it ran", values=(told[0], told[1]))
+        yield Difference(where="recipe", what="backend.ranks, changed while it ran", values=(told[0], told[1]))
 
 
 def _ranks(changes: list[dict[str, int]] | None, recipe: dict[str, Any]) -> str:
@@ -70,14 +70,14 @@ def _ranks(changes: list[dict[str, int]] | None, recipe: dict[str, Any]) -> str:
     return ", ".join([str(first["ranks"]), *(f"{each['ranks']} from step {each['step'] + 1}" for each in more)])
 
 
-def _code(one: Path, other: Path) -> Iterator[Parting]:
+def _code(one: Path, other: Path) -> Iterator[Difference]:
     pair = [
         {p.name: files.sha256(p)[:12] for p in sorted((folder / "local").glob("*.py"))} for folder in (one, other)
     ]
     yield from _mapped("code", *pair)
 
 
-def _environments(one: Path, other: Path) -> Iterator[Parting]:
+def _environments(one: Path, other: Path) -> Iterator[Difference]:
     pair = [files.read_json(folder / "environment.json") for folder in (one, other)]
     packages = [{"python": e["python"], "benchdog": e["benchdog"], **e["packages"], **e["plugins"]} for e in pair]
     yield from _mapped("packages", *packages)
@@ -85,13 +85,13 @@ def _environments(one: Path, other: Path) -> Iterator[Parting]:
     yield from _mapped("machine", *({key: e.get(key) for key in keys} for e in pair))
 
 
-def _mapped(where: str, a: dict[str, Any], b: dict[str, Any]) -> Iterator[Parting]:
+def _mapped(where: str, a: dict[str, Any], b: dict[str, Any]) -> Iterator[Difference]:
     for key in dict.fromkeys((*a, *b)):
         if a.get(key) != b.get(key):
-            yield Parting(where=where, what=key, values=(str(a.get(key, "-")), str(b.get(key, "-"))))
+            yield Difference(where=where, what=key, values=(str(a.get(key, "-")), str(b.get(key, "-"))))
 
 
-def _orders(one: Path, other: Path) -> Iterator[Parting]:
+def _orders(one: Path, other: Path) -> Iterator[Difference]:
     """Find the first sample of training that isn't the same; the order follows from recipe and size alone."""
     pair = [
         (read_resolved(f), (files.read_json(f / "run.json").get("samples") or {}).get("train")) for f in (one, other)
@@ -107,12 +107,12 @@ def _orders(one: Path, other: Path) -> Iterator[Parting]:
         place = differing[0]
         names = names_of(one, "train")(int(a[place])), names_of(other, "train")(int(b[place]))
         what = f"epoch 1, step {place // sizes[0] + 1}, sample {place % sizes[0] + 1} of its batch"
-        yield Parting(where="order", what=what, values=names)
+        yield Difference(where="order", what=what, values=names)
     elif sizes[0] != sizes[1]:
-        yield Parting(where="order", what="samples of step 1", values=(str(sizes[0]), str(sizes[1])))
+        yield Difference(where="order", what="samples of step 1", values=(str(sizes[0]), str(sizes[1])))
 
 
-def _losses(one: Path, other: Path) -> tuple[list[Parting], int]:
+def _losses(one: Path, other: Path) -> tuple[list[Difference], int]:
     a, b = (_read_losses(folder) for folder in (one, other))
     count = min(len(a), len(b))
     lost = np.isnan(a[:count]) | np.isnan(b[:count])  # by a crash of the machine
@@ -121,7 +121,7 @@ def _losses(one: Path, other: Path) -> tuple[list[Parting], int]:
         return [], count
     step = int(differing[0])
     values = f"{a[step]:.9g}", f"{b[step]:.9g}"
-    return [Parting(where="loss", what=f"step {step + 1}", values=values)], step
+    return [Difference(where="loss", what=f"step {step + 1}", values=values)], step
 
 
 def _read_losses(folder: Path) -> np.ndarray:
@@ -144,12 +144,12 @@ def _loss_fault(folder: Path) -> str:
     return ""
 
 
-def _weights(one: Path, other: Path) -> Iterator[Parting]:
+def _weights(one: Path, other: Path) -> Iterator[Difference]:
     paths = [folder / "artifact" / "model.safetensors" for folder in (one, other)]
     if all(path.is_file() for path in paths):
         a, b = (files.sha256(path)[:12] for path in paths)
         if a != b:
-            yield Parting(where="weights", what="the trained model", values=(a, b))
+            yield Difference(where="weights", what="the trained model", values=(a, b))
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

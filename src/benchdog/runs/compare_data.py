@@ -25,7 +25,7 @@ Place = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parting:
+class Difference:
     """One thing that differs.
 
     Attributes:
@@ -41,22 +41,22 @@ class Parting:
     effect: bool = True
 
 
-def data_partings(one: Path, other: Path) -> Iterator[Parting]:
+def data_partings(one: Path, other: Path) -> Iterator[Difference]:
     """Compare the samples that two runs were given."""
     facts = [files.read_json(folder / "run.json") for folder in (one, other)]
     sizes = [each.get("samples") or {} for each in facts]
     kept = fingerprints.read(one), fingerprints.read(other)
     if sizes[0] != sizes[1]:
-        yield Parting(where="data", what="samples", values=(_sizes(sizes[0]), _sizes(sizes[1])))
+        yield Difference(where="data", what="samples", values=(_sizes(sizes[0]), _sizes(sizes[1])))
         if kept[0] and kept[1]:
             yield from _by_content((one, other), kept)
     else:
         yield from _by_position((one, other), kept)
     if facts[0].get("data") != facts[1].get("data") and not (kept[0] and kept[1]):
-        yield Parting(where="data", what="the samples' ids", values=("", ""))
+        yield Difference(where="data", what="the samples' ids", values=("", ""))
 
 
-def _by_position(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> Iterator[Parting]:
+def _by_position(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> Iterator[Difference]:
     """Compare sample by sample: the division is the same."""
     for split in (name for name in kept[0] if name in kept[1]):
         for part in ("inputs", "target", "weight"):
@@ -68,10 +68,10 @@ def _by_position(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> 
             if differing:
                 first = differing[0]
                 what = f"{part} of {split} sample {names_of(folders[0], split)(first)}{_more(differing)}"
-                yield Parting(where="data", what=what, values=_values(folders, part, a[first], b[first]))
+                yield Difference(where="data", what=what, values=_values(folders, part, a[first], b[first]))
 
 
-def _by_content(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> Iterator[Parting]:
+def _by_content(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> Iterator[Difference]:
     """Compare by what a sample holds: another content may bring it into another split, and all behind it move."""
     weighed = all("weight" in parts for each in kept for parts in each.values())
     a, b = (_places(each, weighed) for each in kept)
@@ -86,12 +86,12 @@ def _by_content(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> I
         named = names_of(folders[0], split)(position), names_of(folders[1], now)(there)
         name = named[1] if named[0].startswith("at ") else named[0]
         what = f"{part} of sample {name}{_more(pairs)}"
-        yield Parting(where="data", what=what, values=(f"{values[0]} ({split})", f"{values[1]} ({now})"))
+        yield Difference(where="data", what=what, values=(f"{values[0]} ({split})", f"{values[1]} ({now})"))
     for folder, places, sign in zip(folders, left, (1, -1), strict=True):
         if places:
             split, position = places[0]
             told = [f"{names_of(folder, split)(position)} ({split}){_more(places)}", "-"][::sign]
-            yield Parting(
+            yield Difference(
                 where="data",
                 what=f"a sample that {folder.name} alone has in train or valid",
                 values=(told[0], told[1]),
@@ -100,7 +100,7 @@ def _by_content(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> I
     if moved:
         (split, position), (now, _) = moved[0]
         what = f"split of sample {names_of(folders[0], split)(position)}{_more(moved)}"
-        yield Parting(where="data", what=what, values=(split, now))
+        yield Difference(where="data", what=what, values=(split, now))
 
 
 def _places(kept: dict[str, Any], weighed: bool) -> dict[tuple[Any, ...], list[Place]]:
@@ -145,13 +145,13 @@ def names_of(folder: Path, split: str) -> Callable[[int], str]:
 def _samples(folder: Path, split: str) -> Samples | None:
     """Open a run's split again; None when its file is gone or was changed since."""
     from benchdog.data.dataset import open_source
-    from benchdog.data.splits import Data
+    from benchdog.data.splits import DataSplits
     from benchdog.plugins import Plugins
     from benchdog.runs.provenance import fingerprint
 
     try:
         recipe: Recipe = read_resolved(folder)
-        data = Data.open(open_source(Plugins.discover(), recipe.source))
+        data = DataSplits.open(open_source(Plugins.discover(), recipe.source))
         kept = files.read_json(folder / "run.json").get("data")
         samples = data.splits[split] if kept in (None, fingerprint(data)) else None
     except (BenchdogError, KeyError):
@@ -179,11 +179,16 @@ def _labelled(folder: Path, mark: torch.Tensor, otherwise: str) -> str:
     target = files.read_json(path).get("spec", {}).get("target", {}) if path.is_file() else {}
     kind, classes = target.get("kind"), list(target.get("classes") or ())
     if kind == "class":
-        found = (fingerprints.prints(np.arange(len(classes), dtype=np.int64)) == mark).nonzero().flatten().tolist()
+        found = (
+            (fingerprints.sample_fingerprints(np.arange(len(classes), dtype=np.int64)) == mark)
+            .nonzero()
+            .flatten()
+            .tolist()
+        )
         return str(classes[found[0]]) if found else otherwise
     if kind == "labels" and 0 < len(classes) <= MOST_LABELS:
         every = (np.arange(2 ** len(classes))[:, None] >> np.arange(len(classes))) & 1
-        found = (fingerprints.prints(every.astype(np.float32)) == mark).nonzero().flatten().tolist()
+        found = (fingerprints.sample_fingerprints(every.astype(np.float32)) == mark).nonzero().flatten().tolist()
         return ", ".join(np.array(classes)[every[found[0]] > 0]) or "none" if found else otherwise
     return otherwise
 

@@ -11,21 +11,21 @@ import numpy as np
 import torch
 
 from benchdog.data.dataset import Resident
-from benchdog.data.splits import Data
+from benchdog.data.splits import DataSplits
 from benchdog.errors import BadData
 from benchdog.runs import state
 
 FILE = "samples.safetensors"
 
 
-def prints(array: np.ndarray) -> torch.Tensor:
+def sample_fingerprints(array: np.ndarray) -> torch.Tensor:
     """Give 64 bits for each row of (N, ...)."""
     rows = np.ascontiguousarray(array).reshape(len(array), -1).view(np.uint8)
     made = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in rows)  # type: ignore[arg-type]
     return torch.frombuffer(bytearray(made), dtype=torch.int64) if made else torch.zeros(0, dtype=torch.int64)
 
 
-def keep(folder: Path, data: Data) -> None:
+def keep(folder: Path, data: DataSplits) -> None:
     """Write the fingerprints of the splits that lie in memory, before anything is moved or transformed.
 
     Raises:
@@ -39,10 +39,10 @@ def keep(folder: Path, data: Data) -> None:
         return
     tree: dict[str, Any] = {}
     for name, split in data.resident.items():
-        inputs = torch.stack([prints(x.numpy()) for x in split.inputs], 1)  # (N, fields)
-        tree[name] = {"inputs": inputs, "target": prints(split.target.numpy())}
+        inputs = torch.stack([sample_fingerprints(x.numpy()) for x in split.inputs], 1)  # (N, fields)
+        tree[name] = {"inputs": inputs, "target": sample_fingerprints(split.target.numpy())}
         if split.weight is not None:
-            tree[name]["weight"] = prints(split.weight.numpy())
+            tree[name]["weight"] = sample_fingerprints(split.weight.numpy())
     state.write(path, tree)
 
 
@@ -56,8 +56,8 @@ def check(folder: Path, splits: Mapping[str, Resident]) -> None:
         if name not in splits:
             continue
         now = {
-            "inputs": torch.stack([prints(x.numpy()) for x in splits[name].inputs], 1),
-            "target": prints(splits[name].target.numpy()),
+            "inputs": torch.stack([sample_fingerprints(x.numpy()) for x in splits[name].inputs], 1),
+            "target": sample_fingerprints(splits[name].target.numpy()),
         }
         if any(was[part].shape != now[part].shape for part in now):
             changed = "Samples"

@@ -106,7 +106,7 @@ class Losses:
         self._weights = list(state["weights"])
 
 
-class Logbook:
+class MetricsLogWriter:
     """The steps' losses on their way from the device to the run's folder.
 
     Args:

@@ -15,7 +15,7 @@ from benchdog.system import files, signing
 
 if TYPE_CHECKING:
     from benchdog.api import Preprocess, Spec
-    from benchdog.data.splits import Data
+    from benchdog.data.splits import DataSplits
     from benchdog.plugins import Plugins
     from benchdog.runs.run import Run
 
@@ -133,7 +133,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def same_samples(run: Run, data: Data) -> None:
+def same_samples(run: Run, data: DataSplits) -> None:
     """See that the samples of a run that goes on are those that it began with, as far as their ids tell.
 
     Raises:
@@ -143,7 +143,7 @@ def same_samples(run: Run, data: Data) -> None:
         raise BadData("The samples have changed since the training began.", "Bring the old data back, or train anew.")
 
 
-def held_out(data: Data, split: str, targets: str) -> str:
+def held_out(data: DataSplits, split: str, targets: str) -> str:
     """Give a mark of the samples that a model was judged on, whatever it saw of them: ids spread over them, targets.
 
     Args:
@@ -156,7 +156,7 @@ def held_out(data: Data, split: str, targets: str) -> str:
     return hashlib.sha256(json.dumps([count, ids, targets]).encode()).hexdigest()[:16]
 
 
-def fingerprint(data: Data) -> str | None:
+def fingerprint(data: DataSplits) -> str | None:
     """Give a hash of the splits' sizes and of ids spread over the training split; None for a stream."""
     train, sizes = data.splits["train"], data.sizes()
     count = sizes["train"]

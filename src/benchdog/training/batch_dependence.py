@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import nn
 
 from benchdog.errors import BadUsage
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 
-def refuse_mixing(parts: Parts, model: nn.Module | None = None) -> None:
+def refuse_batch_dependence(parts: Components, model: nn.Module | None = None) -> None:
     """See that a batch may be cut: then what is computed together mustn't matter.
 
     Args:
@@ -21,7 +21,7 @@ def refuse_mixing(parts: Parts, model: nn.Module | None = None) -> None:
     if recipe.loop.mixing == "allow" or recipe.loop.accumulate * ranks == 1:
         return
     model = model or parts.build()
-    layers = (f"layer {n!r} ({type(m).__name__})" for n, m in model.named_modules() if mixes(m))
+    layers = (f"layer {n!r} ({type(m).__name__})" for n, m in model.named_modules() if depends_on_batch(m))
     loss = "" if getattr(parts.task, "adds_up", True) else f"the loss of task {recipe.task.name!r}"
     augmentation = f"augmentation {parts.augment.mixing!r}" if parts.augment.mixing else ""
     why = next(layers, "") or loss or augmentation
@@ -34,6 +34,6 @@ def refuse_mixing(parts: Parts, model: nn.Module | None = None) -> None:
         )
 
 
-def mixes(module: nn.Module) -> bool:
+def depends_on_batch(module: nn.Module) -> bool:
     """Say whether a layer computes a sample's values from other samples of its batch too."""
     return isinstance(module, nn.modules.batchnorm._BatchNorm) or bool(getattr(module, "mixes_samples", False))

@@ -13,8 +13,8 @@ from benchdog.errors import BadUsage, Failed
 from benchdog.recipe.recipe import AUTO
 from benchdog.system import machine
 from benchdog.system.machine import readable
-from benchdog.training.batch_dependence import refuse_mixing
-from benchdog.training.setup import Parts
+from benchdog.training.batch_dependence import refuse_batch_dependence
+from benchdog.training.setup import Components
 
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KI": 1024, "MI": 1024**2, "GI": 1024**3}
 STATES = 4
@@ -41,7 +41,7 @@ def bytes_of(text: str) -> int:
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 
-def make_room(parts: Parts, model: nn.Module) -> str:
+def fit_batch_size(parts: Components, model: nn.Module) -> str:
     """Set what `auto` and the limit leave open: the batch's size, or its pieces; give a sentence, "" when nothing is.
 
     Raises:
@@ -67,11 +67,11 @@ def make_room(parts: Parts, model: nn.Module) -> str:
     if pieces <= loop.accumulate:
         return ""
     parts.recipe = replace(parts.recipe, loop=replace(loop, accumulate=pieces))
-    refuse_mixing(parts, model)
+    refuse_batch_dependence(parts, model)
     return f"a batch of {loop.batch} in {pieces} pieces: {fitting} samples fit into {readable(limit)}"
 
 
-def needs(parts: Parts, model: nn.Module) -> dict[str, int]:
+def needs(parts: Components, model: nn.Module) -> dict[str, int]:
     """Estimate bytes: states of the parameters, what the backward pass keeps of a batch, decoded data.
 
     `kept` is what it keeps per sample, `piece` how many samples are computed at once.
@@ -91,7 +91,7 @@ def needs(parts: Parts, model: nn.Module) -> dict[str, int]:
     return {"parameters": parameters, "memory": memory, "data": data, "disk": disk, "kept": kept, "piece": piece}
 
 
-def _kept_per_sample(parts: Parts, model: nn.Module) -> int:
+def _kept_per_sample(parts: Components, model: nn.Module) -> int:
     """Count the bytes that autograd saves for the backward pass of one sample, on two made-up ones."""
     inputs = parts.made_up(2)
     known = {p.data_ptr() for p in model.parameters()}
@@ -109,7 +109,7 @@ def _kept_per_sample(parts: Parts, model: nn.Module) -> int:
     return sum(seen.values()) // 2
 
 
-def free(parts: Parts) -> int:
+def free(parts: Components) -> int:
     """Measure the free memory of the backend's hardware."""
     if parts.recipe.backend.name == "cuda" and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
@@ -117,7 +117,7 @@ def free(parts: Parts) -> int:
     return available if available is not None else 4 * 10**9
 
 
-def _fitting(parts: Parts, model: nn.Module, limit: int, wanted: int) -> int:
+def _fitting(parts: Components, model: nn.Module, limit: int, wanted: int) -> int:
     """Give how many of the wanted samples fit, by the model of memory, then by trying."""
     need = needs(parts, model)
     fixed = need["memory"] - need["kept"] * need["piece"]
@@ -134,7 +134,7 @@ def _fitting(parts: Parts, model: nn.Module, limit: int, wanted: int) -> int:
     return count
 
 
-def tried(parts: Parts, model: nn.Module, count: int) -> bool:
+def tried(parts: Components, model: nn.Module, count: int) -> bool:
     """Do one step of a made-up batch on the backend's hardware; say whether the memory was enough."""
     kind = parts.recipe.backend.name
     device = torch.device(kind if kind in ("cuda", "mps") else "cpu")
@@ -163,7 +163,7 @@ def short(error: BaseException) -> bool:
     )
 
 
-def smaller_pieces(parts: Parts, model: nn.Module) -> str:
+def smaller_pieces(parts: Components, model: nn.Module) -> str:
     """After a shortage, cut batches into twice as many pieces; give a sentence about it.
 
     Raises:
@@ -177,7 +177,7 @@ def smaller_pieces(parts: Parts, model: nn.Module) -> str:
     was = parts.recipe
     parts.recipe = replace(was, loop=replace(loop, accumulate=2 * loop.accumulate))
     try:
-        refuse_mixing(parts, model)
+        refuse_batch_dependence(parts, model)
     except BadUsage as error:
         parts.recipe = was
         size = piece // 2

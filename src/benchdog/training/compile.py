@@ -16,7 +16,7 @@ from benchdog.model.flops import scalar
 from benchdog.recipe.recipe import AUTO, with_options
 from benchdog.training.batch_size import short
 from benchdog.training.rank import Measurement, measure_steps, rehearsed
-from benchdog.training.setup import Parts, again
+from benchdog.training.setup import Components, rebuilt
 
 OPTION = "compile"
 TRAINER = "supervised"
@@ -46,7 +46,7 @@ class Decision:
         return f"{'compiled' if self.yes else 'not compiled'}: {self.why}"
 
 
-def decide(parts: Parts, model: nn.Module, seconds: float = 0.0) -> Decision | None:
+def decide(parts: Components, model: nn.Module, seconds: float = 0.0) -> Decision | None:
     """Decide `trainer.compile = "auto"` and write the answer into the recipe; None where nothing is open.
 
     Args:
@@ -62,7 +62,7 @@ def decide(parts: Parts, model: nn.Module, seconds: float = 0.0) -> Decision | N
     return decision
 
 
-def _considered(parts: Parts, model: nn.Module, seconds: float) -> Decision:
+def _considered(parts: Components, model: nn.Module, seconds: float) -> Decision:
     """Ask what costs nothing first."""
     recipe, count = parts.recipe, parts.data.sizes()["train"]
     if count is None:
@@ -87,7 +87,7 @@ def _brief(seconds: float) -> Decision:
     return Decision(False, f"the run takes at most {lasting(seconds)}, too short for it to pay", told=False)
 
 
-def most_of_a_step(parts: Parts, model: nn.Module, samples: int) -> float:
+def most_of_a_step(parts: Components, model: nn.Module, samples: int) -> float:
     """Estimate the seconds of a step from above: some made-up samples take more than their share of a batch.
 
     Counting operations would need torch's compiler, whose import alone takes a second, and a guess of the speed.
@@ -108,9 +108,9 @@ def most_of_a_step(parts: Parts, model: nn.Module, samples: int) -> float:
     return best / samples * parts.recipe.loop.batch
 
 
-def _tried(parts: Parts, steps: int, seconds: float) -> Decision:
+def _tried(parts: Components, steps: int, seconds: float) -> Decision:
     """Time steps as they are; where they are many, compile and time them again."""
-    other = again(parts)
+    other = rebuilt(parts)
     plain, made = with_options(parts.recipe, compile="no"), with_options(parts.recipe, compile="yes")
     other.recipe = made  # whose programs are kept where a run's are
     with rehearsed(other) as given:
@@ -134,10 +134,10 @@ def _tried(parts: Parts, steps: int, seconds: float) -> Decision:
         other.recipe = plain
         later = measure_steps(other, given, SECONDS)
     now = replace(now, quick=min(now.quick, later.quick))  # else another program's work would be taken for a gain
-    return weighed(now, then, left, programs(other))
+    return is_worth_it(now, then, left, programs(other))
 
 
-def weighed(now: Measurement, then: Measurement, steps: int, count: int) -> Decision:
+def is_worth_it(now: Measurement, then: Measurement, steps: int, count: int) -> Decision:
     """Compare what compiling costs with what it wins.
 
     Args:
@@ -156,7 +156,7 @@ def weighed(now: Measurement, then: Measurement, steps: int, count: int) -> Deci
     return Decision(True, f"{times}; {lasting(won)} won, {lasting(cost)} needed for compiling")
 
 
-def programs(parts: Parts) -> int:
+def programs(parts: Components) -> int:
     """Count the sizes of pieces that the training split's batches are computed in."""
     loop, count = parts.recipe.loop, parts.data.sizes()["train"] or 0
     sizes = {min(loop.batch, count), count % loop.batch} - {0}

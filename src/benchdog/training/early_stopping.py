@@ -12,7 +12,7 @@ LEAST = 5
 """The smallest patience that is advised."""
 
 
-class Best:
+class EarlyStopping:
     """Compares epochs by the task's metric; a value that is no number is never better than one that is."""
 
     def __init__(self, metric: str, better: str, patience: int) -> None:
@@ -50,7 +50,7 @@ class Best:
         self.facts, self.worse = state["facts"], state["worse"]
 
 
-def advised(best: Best, values: Sequence[float]) -> int:
+def advised(best: EarlyStopping, values: Sequence[float]) -> int:
     """Give a patience that would have ended a run early and kept its best epoch; 0 when there was little to save.
 
     Args:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import Part, Recipe, with_options
-from benchdog.training.batch_dependence import refuse_mixing
-from benchdog.training.batch_size import make_room
+from benchdog.recipe.recipe import ComponentConfig, Recipe, with_options
+from benchdog.training.batch_dependence import refuse_batch_dependence
+from benchdog.training.batch_size import fit_batch_size
 from benchdog.training.rank import Enough, check_trainer, rehearsed, still, trainer_of
 from benchdog.training.session import Session
-from benchdog.training.setup import settle
+from benchdog.training.setup import resolve
 
 STEPS = 100
 FIRST, LAST = 1e-7, 10.0
@@ -178,10 +178,10 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
             f"find-lr moves the learning rate of the trainer {TRAINER!r}; {draft.name('trainer')!r} sees to its own.",
             f"Leave --trainer out, or try a few rates by hand: benchdog train ... --lr {1e-3:g}",
         )
-    parts = settle(draft)
+    parts = resolve(draft)
     model = parts.build()
-    refuse_mixing(parts, model)
-    notes = [*parts.notes, *filter(None, [make_room(parts, model)])]
+    refuse_batch_dependence(parts, model)
+    notes = [*parts.notes, *filter(None, [fit_batch_size(parts, model)])]
     check_trainer(parts, model)
     base = float(parts.recipe.trainer.options["lr"])
     parts.recipe = alone(parts.recipe)
@@ -204,7 +204,9 @@ def alone(recipe: Recipe) -> Recipe:
     ranks = int(recipe.backend.options.get("ranks", 1))
     one = {**recipe.backend.options, "ranks": 1} if ranks > 1 else recipe.backend.options
     loop = replace(recipe.loop, accumulate=recipe.loop.accumulate * ranks)
-    return replace(with_options(recipe, **PLAIN), backend=Part(name=recipe.backend.name, options=one), loop=loop)
+    return replace(
+        with_options(recipe, **PLAIN), backend=ComponentConfig(name=recipe.backend.name, options=one), loop=loop
+    )
 
 
 def read(rates: Sequence[float], start: float, losses: Sequence[float], ended: str) -> Curve:

@@ -11,9 +11,9 @@ from benchdog.model.flops import count
 from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
 from benchdog.system.machine import memory, readable
-from benchdog.training.batch_size import make_room, needs
+from benchdog.training.batch_size import fit_batch_size, needs
 from benchdog.training.rank import check_trainer
-from benchdog.training.setup import Parts, settle
+from benchdog.training.setup import Components, resolve
 
 SHOWN = 6
 """Columns of each kind that are named; of those left out half as many, since they come with a reason."""
@@ -23,9 +23,9 @@ LONGEST = 24
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     """Settle a draft, build its model, and measure: {"recipe", "lines", "needs", "flops", "notes", "problems"}."""
-    parts = settle(draft, runs=runs)
+    parts = resolve(draft, runs=runs)
     model = parts.build()
-    room = make_room(parts, model)
+    room = fit_batch_size(parts, model)
     needed = needs(parts, model)
     flops = count(model, parts.made_up(2))  # BatchNorm takes no batch of one
     parted = _parts(stages(model))
@@ -72,7 +72,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     }
 
 
-def _columns(parts: Parts) -> str:
+def _columns(parts: Components) -> str:
     """Say of a table which columns are read as what, and which are left out; "" of anything else."""
     found = [column for field in parts.spec.fields for column in field.columns]
     left_out: Mapping[str, str] = getattr(parts.source, "left_out", None) or {}
@@ -98,7 +98,7 @@ def _parts(names: list[str]) -> str:
     return f"{len(names)}: {', '.join(shown)}"
 
 
-def _steps(parts: Parts) -> str:
+def _steps(parts: Components) -> str:
     loop, count = parts.recipe.loop, parts.data.sizes()["train"]
     if count is None:
         return f"{loop.epochs} epochs of a stream, batches of {loop.batch}"
@@ -106,7 +106,7 @@ def _steps(parts: Parts) -> str:
     return f"{each * loop.epochs:,} ({loop.epochs} epochs of {each:,}, batches of {loop.batch})"
 
 
-def _loading(parts: Parts) -> str:
+def _loading(parts: Components) -> str:
     workers = int(parts.recipe.loader.workers)
     if parts.data.fits(parts.recipe.loader.memory):
         return "decoded once, kept in memory"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchdog.api import Backend, Trained, Trainer, Trial
 from benchdog.data import sample_weights
-from benchdog.data.loader import Feed
+from benchdog.data.loader import BatchLoader
 from benchdog.errors import BadUsage, NotAvailable, Stopped
 from benchdog.model.layer_groups import stages
 from benchdog.recipe.recipe import with_options
@@ -30,7 +30,7 @@ from benchdog.system.signals import Signals
 from benchdog.training.diagnose_nan import Replay, diverged
 from benchdog.training.progress import Progress
 from benchdog.training.session import Session
-from benchdog.training.setup import Parts, again, fitted
+from benchdog.training.setup import Components, fitted, rebuilt
 
 MEASURED = 6.0
 """Seconds given to measuring steps."""
@@ -41,7 +41,7 @@ STALL, STALLS = 1.0, 20
 
 
 @contextmanager
-def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[dict[str, Any]]:
+def staged(run: Run, parts: Components, rank: int = 0, world: int = 1) -> Iterator[dict[str, Any]]:
     """Open a rank's hardware, bring the data there, fit what is fitted; yield what a session is made of."""
     recipe = parts.recipe
     if recipe.trainer.options.get("compile") == "yes":  # its programs lie with the user's own files, not in /tmp
@@ -64,7 +64,7 @@ def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[di
             yield {
                 "run": run,
                 "recipe": recipe,
-                "feed": Feed(parts.data, recipe, transform, device, parts.augment),
+                "feed": BatchLoader(parts.data, recipe, transform, device, parts.augment),
                 "task": parts.task,
                 "spec": parts.spec,
                 "plugins": parts.plugins,
@@ -77,7 +77,7 @@ def staged(run: Run, parts: Parts, rank: int = 0, world: int = 1) -> Iterator[di
 
 
 def train_rank(
-    run: Run, parts: Parts, *, rank: int = 0, world: int = 1, quiet: bool = False
+    run: Run, parts: Components, *, rank: int = 0, world: int = 1, quiet: bool = False
 ) -> tuple[Trained | None, nn.Module]:
     """Train on one rank; give what the trainer returned if that is no module, and the session's model."""
     recipe = parts.recipe
@@ -124,7 +124,7 @@ def repeatable(error: RuntimeError, backend: str) -> NotAvailable | None:
     )
 
 
-def trainer_of(parts: Parts) -> Trainer:
+def trainer_of(parts: Components) -> Trainer:
     """Make the recipe's trainer; BadUsage when the data has weights that it doesn't honour."""
     part = parts.recipe.trainer
     trainer: Trainer = parts.plugins.make("trainer", part.name, part.options)
@@ -133,7 +133,7 @@ def trainer_of(parts: Parts) -> Trainer:
     return trainer
 
 
-def check_trainer(parts: Parts, model: nn.Module) -> None:
+def check_trainer(parts: Components, model: nn.Module) -> None:
     """Let the trainer see before a run is made whether its options can work; the model isn't used afterwards."""
     check = getattr(trainer_of(parts), "check", None)
     if check is None:
@@ -210,7 +210,7 @@ class Measured(Session):
 
 
 @contextmanager
-def rehearsed(parts: Parts) -> Iterator[dict[str, Any]]:
+def rehearsed(parts: Components) -> Iterator[dict[str, Any]]:
     """Yield what sessions are made of that leave nothing behind."""
     with TemporaryDirectory() as place:
         run = Run(Path(place), {"name": "rehearsed"})
@@ -219,18 +219,18 @@ def rehearsed(parts: Parts) -> Iterator[dict[str, Any]]:
             yield given
 
 
-def measure(parts: Parts) -> Measurement:
+def measure(parts: Components) -> Measurement:
     """Time steps and an evaluation; nothing of it stays.
 
     Raises:
         BadUsage: the run has too few steps, or no known number of them, or its trainer does none.
     """
-    parts = again(parts)
+    parts = rebuilt(parts)
     with rehearsed(parts) as given:
         return measure_steps(parts, given, MEASURED, judges=True)
 
 
-def measure_steps(parts: Parts, given: Mapping[str, Any], seconds: float, judges: bool = False) -> Measurement:
+def measure_steps(parts: Components, given: Mapping[str, Any], seconds: float, judges: bool = False) -> Measurement:
     """Time steps for so many seconds with what `rehearsed` gave, on data that is there already."""
     session = Measured(model=parts.build(), progress=still(), **given)
     session.judges, session.enough = judges, seconds

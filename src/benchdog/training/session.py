@@ -14,20 +14,20 @@ from torch import Tensor, nn
 
 from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
 from benchdog.data.dataset import Arrays, mix_many
-from benchdog.data.loader import Feed
+from benchdog.data.loader import BatchLoader
 from benchdog.data.randomness import reseeder
 from benchdog.errors import BadUsage, Stopped
-from benchdog.model.auxiliary_outputs import Judged
+from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
 from benchdog.model.layer_groups import stages
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
 from benchdog.runs.checkpoints import Checkpoints
-from benchdog.runs.metrics_log import Logbook
+from benchdog.runs.metrics_log import MetricsLogWriter
 from benchdog.runs.run import Run
 from benchdog.runs.state import snapshot
 from benchdog.system import paths
 from benchdog.system.signals import Signals
-from benchdog.training.early_stopping import Best
+from benchdog.training.early_stopping import EarlyStopping
 from benchdog.training.gather import merged
 from benchdog.training.gradients import Gradients
 from benchdog.training.progress import Progress
@@ -50,7 +50,7 @@ class Session(Standing):
         *,
         run: Run,
         recipe: Recipe,
-        feed: Feed,
+        feed: BatchLoader,
         model: nn.Module,
         task: Task,
         spec: Spec,
@@ -62,7 +62,7 @@ class Session(Standing):
     ) -> None:
         self.run, self.recipe, self.feed, self.plugins, self.facts = run, recipe, feed, plugins, facts
         self.model, self.spec = model, spec
-        self.task: Task = Judged(task)
+        self.task: Task = AuxiliaryLossTask(task)
         self.device: Device = feed.device
         self.transform = feed.transform
         self.seed = recipe.seed
@@ -74,7 +74,7 @@ class Session(Standing):
         self._place_after: dict[str, Any] | None = None
         self._loop = recipe.loop
         self._tracked: dict[str, Any] = {}
-        self._best = Best(task.monitor, task.better, recipe.loop.patience)
+        self._best = EarlyStopping(task.monitor, task.better, recipe.loop.patience)
         self._best_model: Any = None
         self._ids: Any = ()
         self._elapsed = 0.0
@@ -89,7 +89,7 @@ class Session(Standing):
         self._restored = self._restore()
         folder = run.folder if self._leader else None
         log_every, stored = recipe.loop.log_every, self._restored.get("log")
-        self._log = Logbook(folder, log_every, self.device.torch_device, stored)
+        self._log = MetricsLogWriter(folder, log_every, self.device.torch_device, stored)
         for name in self._log.lost():
             self._tell(f"the end of {name} was lost; the weights don't depend on it")
         self._note_ranks()

@@ -16,17 +16,17 @@ from benchdog.data import leakage, sample_weights
 from benchdog.data.augment import Augment
 from benchdog.data.dataset import Samples, ignored_code, mix, open_source
 from benchdog.data.fast_path import check_fast_path
-from benchdog.data.splits import Data, auto_workers
+from benchdog.data.splits import DataSplits, auto_workers
 from benchdog.data.transform.transform import Transform, with_codes
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.model import start
-from benchdog.model.auxiliary_outputs import Scored
+from benchdog.model.auxiliary_outputs import ScoreOnly
 from benchdog.model.export_view import generated
 from benchdog.model.rebuild import build_model
 from benchdog.model.weights import Report
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import AUTO, Part, Recipe, fixed, same_recipe
+from benchdog.recipe.recipe import AUTO, ComponentConfig, Recipe, fixed, same_recipe
 from benchdog.runs import names as naming
 from benchdog.runs import provenance, state
 from benchdog.runs.run import Run
@@ -35,13 +35,13 @@ FITTED = "fitted.safetensors"
 
 
 @dataclass(slots=True)
-class Parts:
+class Components:
     """A recipe's parts, made and fitting each other."""
 
     recipe: Recipe
     plugins: Plugins
     source: Source
-    data: Data
+    data: DataSplits
     task: Task
     spec: Spec
     transform: Transform
@@ -131,13 +131,13 @@ def fitted(folder: Path) -> bool:
     return (folder / FITTED).is_file()
 
 
-def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | None = None) -> Parts:
+def resolve(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | None = None) -> Components:
     """Decide every `auto`, make the parts and see that they fit; `runs` is the folder of runs."""
     live = live or {}
     plugins = draft.plugins
-    part = Part(name=draft.name("source")) if "source" in live else draft.part("source")
+    part = ComponentConfig(name=draft.name("source")) if "source" in live else draft.part("source")
     source = live.get("source") or open_source(plugins, part)
-    data = Data.open(source)
+    data = DataSplits.open(source)
     task_part = draft.part("task", _task_name(draft, data.spec))
     data.ignore(ignored_code(plugins, task_part))
     model_name = draft.name("model")
@@ -148,7 +148,7 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | Non
         loader = replace(loader, workers=0 if live or data.fits(loader.memory) else auto_workers())
     loader = replace(loader, augment=draft.augment(), seed=draft.seed if loader.seed == AUTO else loader.seed)
     trainer = draft.part("trainer")
-    model = Part(name=model_name) if "model" in live else draft.part("model", model_name)
+    model = ComponentConfig(name=model_name) if "model" in live else draft.part("model", model_name)
     recipe = Recipe(
         seed=draft.seed,
         plugins=draft.local,
@@ -169,18 +169,18 @@ def settle(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | Non
     return parts
 
 
-def reopen(recipe: Recipe, plugins: Plugins) -> Parts:
+def reopen(recipe: Recipe, plugins: Plugins) -> Components:
     """Make the parts of a resolved recipe again."""
     source = open_source(plugins, recipe.source)
-    return _open(recipe, plugins, source, Data.open(source), {})
+    return _open(recipe, plugins, source, DataSplits.open(source), {})
 
 
-def again(parts: Parts) -> Parts:
+def rebuilt(parts: Components) -> Components:
     """Make the same parts once more, with data that nobody has touched."""
-    return _open(parts.recipe, parts.plugins, parts.source, Data.open(parts.source), parts.live)
+    return _open(parts.recipe, parts.plugins, parts.source, DataSplits.open(parts.source), parts.live)
 
 
-def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Mapping[str, Any]) -> Parts:
+def _open(recipe: Recipe, plugins: Plugins, source: Source, data: DataSplits, live: Mapping[str, Any]) -> Components:
     task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
     task.check(data.spec)
     if "model" not in live and getattr(plugins.find("model", recipe.model.name).info, "codes", False):
@@ -194,7 +194,7 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: Data, live: Ma
     augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)
     if data.weighted:
         sample_weights.refuse_task(recipe.task.name, task, augment.mixing)
-    return Parts(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), augment, live)
+    return Components(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), augment, live)
 
 
 def _check(recipe: Recipe, plugins: Plugins) -> None:
@@ -254,7 +254,7 @@ def _model_name(info: Any, spec: Spec) -> str:
     return info.models[kind]
 
 
-def _built(part: Part, spec: Spec, plugins: Plugins, live: Any = None) -> Any:
+def _built(part: ComponentConfig, spec: Spec, plugins: Plugins, live: Any = None) -> Any:
     try:
         if live is not None:
             wanted = inspect.signature(live).parameters
@@ -290,7 +290,7 @@ def _tried(model: Any, spec: Spec, name: str, inputs: tuple[torch.Tensor, ...]) 
     finally:
         model.train(training)
     if isinstance(score, dict) and "score" in score:
-        model, score = Scored(model), score["score"]
+        model, score = ScoreOnly(model), score["score"]
     wanted = (2, *spec.output)
     fits = isinstance(score, torch.Tensor) and len(score.shape) == len(wanted)
     if not fits or any(w is not None and w != s for w, s in zip(wanted, score.shape, strict=True)):

@@ -14,10 +14,10 @@ from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe, fixed, same_recipe
 from benchdog.runs.checkpoints import Checkpoints
-from benchdog.runs.metrics_log import Logbook, NotFinite
+from benchdog.runs.metrics_log import MetricsLogWriter, NotFinite
 from benchdog.runs.run import Run
 from benchdog.runs.state import snapshot
-from benchdog.training.early_stopping import Best
+from benchdog.training.early_stopping import EarlyStopping
 
 
 class Standing:
@@ -34,7 +34,7 @@ class Standing:
     _batch: int
     _place: dict[str, Any] | None
     _tracked: dict[str, Any]
-    _best: Best
+    _best: EarlyStopping
     _best_model: Any
     _elapsed: float
     _begun: float
@@ -43,7 +43,7 @@ class Standing:
     _leader: bool
     _checkpoints: Checkpoints
     _restored: dict[str, Any]
-    _log: Logbook
+    _log: MetricsLogWriter
 
     def _restore(self) -> dict[str, Any]:
         """Go back to the newest checkpoint, if there is one."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from benchdog.errors import BadUsage
 from benchdog.training.rank import measure
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 RESERVED = 0.05
@@ -29,7 +29,7 @@ def seconds_of(text: str) -> float:
     return sum(float(number) * UNITS[unit] for number, unit in found)
 
 
-def within(parts: Parts, seconds: float) -> str:
+def within(parts: Components, seconds: float) -> str:
     """Set the epochs of a recipe so that its run ends in time; give a sentence about it.
 
     Raises:

@@ -25,7 +25,7 @@ from benchdog.builtin.models.options import (
 )
 from benchdog.builtin.tasks.segmentation import Segmentation
 from benchdog.data.transform.transform import Deployed, Transform
-from benchdog.model.auxiliary_outputs import Judged
+from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
 
 CLASS = Target(kind="class", classes=("a", "b", "c"))
 
@@ -254,7 +254,7 @@ def test_deep_supervision_judges_coarser_levels_in_training_alone(shape):
     given = model(x)
     assert [share for share, _ in given["auxiliary"]] == [0.5, 0.25]
     assert all(score.shape == given["score"].shape == (2, 3, *shape) for _, score in given["auxiliary"])
-    task, batch = Judged(Segmentation()), Batch((x,), torch.randint(0, 3, (2, *shape)))
+    task, batch = AuxiliaryLossTask(Segmentation()), Batch((x,), torch.randint(0, 3, (2, *shape)))
     total, weight = task.loss(given, batch)
     assert weight == batch.target.numel()
     each = [task.task.loss(score, batch)[0] for score in (given["score"], *(s for _, s in given["auxiliary"]))]

@@ -13,11 +13,11 @@ from benchdog.api import TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError
 from benchdog.plugins.options import describe, validate
 from benchdog.recipe import plugin_tables
-from benchdog.recipe.compose import Discovers, ask
+from benchdog.recipe.compose import Discovers, compose_draft
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import PARTS, TABLES
 from benchdog.runs import names
-from benchdog.training.setup import Parts, settle
+from benchdog.training.setup import Components, resolve
 from benchdog.training.time_budget import seconds_of
 from benchdog_optuna.folder import Folder, find
 from benchdog_optuna.options import Tune
@@ -52,13 +52,13 @@ def begin(
     """
     mine = [text for text in settings if text.startswith(f"{TABLE}.")]
     rest = [text for text in settings if text not in mine]
-    draft = ask(what, given, rest, shared)
+    draft = compose_draft(what, given, rest, shared)
     table = dict(plugin_tables.table_of(Path(what), TABLE)) if what.endswith(".toml") else {}
     tune, space = read({**table, **_own(mine), **own}, searched, what)
     fixed = {key for key, value in given.items() if value is not None} | {t.partition("=")[0].strip() for t in rest}
     if both := [key for key in space if key in fixed]:
         raise BadUsage(f"{both[0]} is both given and searched.", "Leave one of the two out.")
-    parts = settle(draft, None, runs)
+    parts = resolve(draft, None, runs)
     if not space:
         raise BadUsage(
             "There is nothing to search: no [tune.space] in a recipe, and no --space.",
@@ -112,7 +112,7 @@ def _own(settings: list[str]) -> dict[str, Any]:
     return {key.removeprefix(f"{TABLE}."): value for key, value in pairs(settings, "tune.trials=50").items()}
 
 
-def _try(parts: Parts, space: Space) -> None:
+def _try(parts: Components, space: Space) -> None:
     """See that the recipe takes the values of the space: a mistake is told before the first trial."""
     from benchdog_optuna.folder import draft_of
 
@@ -140,7 +140,7 @@ def _look(draft: Draft, key: str, kind: str) -> None:
         assert draft.seed >= 0
 
 
-def numbers(parts: Parts) -> list[str]:
+def numbers(parts: Components) -> list[str]:
     """List the keys of a recipe's model and trainer that hold numbers."""
     found = []
     for kind in ("model", "trainer"):
@@ -152,7 +152,7 @@ def numbers(parts: Parts) -> list[str]:
     return [*found, "loop.batch_size"]
 
 
-def _free_name(parts: Parts, runs: Path) -> str:
+def _free_name(parts: Components, runs: Path) -> str:
     """Name a study by what is trained on what, and a number."""
     recipe = parts.recipe
     info = parts.plugins.find("trainer", recipe.trainer.name).info

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from benchdog import __version__
 from benchdog.api import Answer, Raw
 from benchdog.errors import BadData, BenchdogError
-from benchdog.model.load import NO_NUMBER, Opened, no_number
+from benchdog.model.load import NO_NUMBER, LoadedModel, no_number
 from benchdog_serve import telling
 from benchdog_serve.batching import Batcher, Sample
 from benchdog_serve.faults import Rejected, broken, document, rejected
@@ -59,7 +59,7 @@ class Limits:
 class Service:
     """A model, its queue, and the way from a request to its answers."""
 
-    def __init__(self, opened: Opened, limits: Limits, *, examples: bool = True) -> None:
+    def __init__(self, opened: LoadedModel, limits: Limits, *, examples: bool = True) -> None:
         self.opened = opened
         self.limits = limits
         self.reader = Reader(opened.spec, opened.preprocess, limits.samples)

@@ -15,7 +15,7 @@ from PIL import Image
 from benchdog import __version__
 from benchdog.api import Raw, Spec, words
 from benchdog.evaluation.sample_images import MASK_COLOURS
-from benchdog.model.load import Opened
+from benchdog.model.load import LoadedModel
 from benchdog.system.paths import short_name
 from benchdog_serve.reading import Reader
 
@@ -69,12 +69,12 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-def name_of(opened: Opened) -> str:
+def name_of(opened: LoadedModel) -> str:
     """Give the name that people know a model by: its run's, else its folder's."""
     return str(opened.meta.get("run") or opened.path.resolve().name)
 
 
-def about(opened: Opened, reader: Reader, examples: Sequence[Raw]) -> dict[str, Any]:
+def about(opened: LoadedModel, reader: Reader, examples: Sequence[Raw]) -> dict[str, Any]:
     """Describe the model: what it takes, what it says, how good it was, what it was made with."""
     meta, spec = opened.meta, opened.spec
     return {
@@ -103,7 +103,7 @@ def about(opened: Opened, reader: Reader, examples: Sequence[Raw]) -> dict[str, 
     }
 
 
-def tested(opened: Opened) -> dict[str, Any]:
+def tested(opened: LoadedModel) -> dict[str, Any]:
     """Give the metrics on the test split, where the run's folder around the model holds them."""
     folder = opened.path.resolve().parent
     folder = folder if opened.kind == "artifact" else folder.parent

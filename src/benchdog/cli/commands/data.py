@@ -176,11 +176,11 @@ def prune(
 def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[str, Source]:
     """Make the source that is meant and fetch what it needs."""
     from benchdog.data.dataset import open_source
-    from benchdog.recipe.compose import ask
+    from benchdog.recipe.compose import compose_draft
 
     # The only options here are the source's, so their table needn't be named.
     named = [text if text.startswith("source.") else f"source.{text}" for text in settings or ()]
-    draft = ask(source, {}, named, ctx.obj)
+    draft = compose_draft(source, {}, named, ctx.obj)
     part = draft.part("source")
     return part.name, open_source(draft.plugins, part)
 

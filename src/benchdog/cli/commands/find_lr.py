@@ -42,7 +42,7 @@ def command(
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage, Failed
     from benchdog.evaluation.report.rates import KINDS, draw
-    from benchdog.recipe.compose import ask
+    from benchdog.recipe.compose import compose_draft
 
     if plot is not None and plot.suffix.lower() not in KINDS:
         raise BadUsage(f"{plot} is none of {', '.join(KINDS)}.", "Write --plot lr.html")
@@ -59,7 +59,7 @@ def command(
         "seed": seed,
         "workers": workers,
     }
-    draft = ask(what, asked.by_key(**flags), set_ or [], ctx.obj)
+    draft = compose_draft(what, asked.by_key(**flags), set_ or [], ctx.obj)
     from benchdog.training.lr_finder import find
 
     found, notes = find(draft, steps, first, last)

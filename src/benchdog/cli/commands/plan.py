@@ -27,14 +27,14 @@ def command(
 ) -> None:
     """Say what a run would read, build and need, before anything is spent."""
     from benchdog.cli.output import columns, emit_json, say
-    from benchdog.recipe.compose import ask, refuse_code
+    from benchdog.recipe.compose import compose_draft, refuse_code
     from benchdog.system import paths
     from benchdog.training.plan import plan
 
     if not run_code:
         refuse_code(what, ctx.obj.local)
     given = {"model.name": model, "source.path": data, "source.target": flags.target_of(target)}
-    found = plan(ask(what, given, set_ or [], ctx.obj), paths.runs_dir(runs_dir))
+    found = plan(compose_draft(what, given, set_ or [], ctx.obj), paths.runs_dir(runs_dir))
     if as_json:
         emit_json(found)
         return

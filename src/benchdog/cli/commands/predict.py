@@ -17,7 +17,7 @@ from benchdog.cli.output import emit_json, say
 if TYPE_CHECKING:
     from benchdog.api import Answer
     from benchdog.deployment.inputs import Sample
-    from benchdog.model.load import Opened
+    from benchdog.model.load import LoadedModel
     from benchdog.plugins import Plugins
 
 FORMATS = ("table", "csv", "jsonl")
@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Answer for inputs with a trained model."""
     from benchdog.cli.prediction_writers import Writer, collected, writer
-    from benchdog.deployment.request_options import together, told
+    from benchdog.deployment.request_options import together, with_request_options
     from benchdog.errors import BadUsage, nearest
     from benchdog.model.load import open_model
 
@@ -59,7 +59,7 @@ def command(
         raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
     plugins = ctx.obj.plugins()
     given = pairs(settings or [], "length=500")
-    opened = told(open_model(find(model, runs_dir, plugins), plugins, trust=trust), plugins, given)
+    opened = with_request_options(open_model(find(model, runs_dir, plugins), plugins, trust=trust), plugins, given)
     counts = Counts()
     size, whole = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
     answers = together(opened, plugins, answer(opened, inputs, size, counts, whole))
@@ -133,7 +133,7 @@ def find(model: str, runs_dir: Path | None, plugins: Plugins | None = None) -> P
 
 
 def answer(
-    opened: Opened, arguments: list[str], size: int, counts: Counts, told: bool = False
+    opened: LoadedModel, arguments: list[str], size: int, counts: Counts, with_request_options: bool = False
 ) -> Iterator[list[Answer]]:
     """Yield the answers batch by batch; tell of each unreadable input, and of what lies outside the training's data.
 
@@ -149,15 +149,15 @@ def answer(
             continue
         batch.append(item)
         if len(batch) == size:
-            yield _answered(opened, batch, counts, told)
+            yield _answered(opened, batch, counts, with_request_options)
             batch = []
     if batch:
-        yield _answered(opened, batch, counts, told)
+        yield _answered(opened, batch, counts, with_request_options)
     if counts.outside > WARNED:
         say(f"{counts.outside - WARNED} more lie outside what was seen in training (--json names them all)")
 
 
-def _answered(opened: Opened, batch: list[Sample], counts: Counts, told: bool) -> list[Answer]:
+def _answered(opened: LoadedModel, batch: list[Sample], counts: Counts, with_request_options: bool) -> list[Answer]:
     from benchdog.deployment.inputs import Unreadable
     from benchdog.model.load import NO_NUMBER, no_number
 
@@ -177,7 +177,7 @@ def _answered(opened: Opened, batch: list[Sample], counts: Counts, told: bool) -
             counts.outside += 1
             if counts.outside <= WARNED:
                 say(f"{sample.id}: {'; '.join(line['said'] for line in lines)}")
-    if not told:
+    if not with_request_options:
         return answers
     return [
         replace(each, values={**each.values, "outside": lines}) for each, lines in zip(answers, found, strict=True)

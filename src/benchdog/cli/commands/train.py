@@ -59,7 +59,7 @@ def command(
     from benchdog import pipeline
     from benchdog.cli.output import emit_line, lines, say
     from benchdog.errors import BadUsage
-    from benchdog.recipe.compose import ask
+    from benchdog.recipe.compose import compose_draft
     from benchdog.recipe.layers import flags
     from benchdog.runs import run as runs
     from benchdog.system import paths
@@ -94,7 +94,7 @@ def command(
         ranks = changed["backend.ranks"].value if changed else None
         run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet, trust=trust, ranks=ranks)
     else:
-        draft = ask(what, given, set_ or [], ctx.obj)
+        draft = compose_draft(what, given, set_ or [], ctx.obj)
         if smoke and repeat > 1:
             raise BadUsage("--smoke tries one run, and keeps none.", "Leave --repeat out.")
         if smoke:
@@ -142,7 +142,7 @@ def _best(run: Run) -> Iterator[str]:
     """Tell the best epoch, and how to end sooner when it was an early one of many."""
     from benchdog.evaluation.report import facts
     from benchdog.recipe.recipe import read_resolved
-    from benchdog.training.early_stopping import Best, advised
+    from benchdog.training.early_stopping import EarlyStopping, advised
 
     best = run.facts["best"]
     if not best or run.facts["model"] == run.facts["trainer"]:  # a trainer with a model of its own may have one epoch
@@ -153,7 +153,7 @@ def _best(run: Run) -> Iterator[str]:
         return
     given = (line.get(name) for line in facts.read(run.folder).epochs)
     values = [float(value) if isinstance(value, int | float) else math.nan for value in given]
-    if patience := advised(Best(best["metric"], run.facts["better"], 0), values):
+    if patience := advised(EarlyStopping(best["metric"], run.facts["better"], 0), values):
         yield f"  of {done} epochs: --set loop.patience={patience} would have stopped at epoch {number + patience}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Field, Op, Preprocess, Raw, Spec
-from benchdog.data.decode.errors import Array, Step, Wrong
+from benchdog.data.decode.errors import Array, DecodeError, Step
 from benchdog.data.decode.operations import OPS
 from benchdog.data.decode.text import is_alphabet
 from benchdog.errors import BadData, BadUsage, nearest
@@ -115,14 +115,14 @@ def _field(raw: Raw, field: Field, chain: Sequence[Step]) -> Array:
         for step in chain:
             value = step(value)
         _fits(value, field)
-    except Wrong as wrong:
+    except DecodeError as wrong:
         raise BadData(f"Sample {raw.id!r}: {wrong}.", "Correct or remove it.") from None
     return np.asarray(value)
 
 
 def _fits(value: Any, field: Field) -> None:
     if not isinstance(value, np.ndarray):
-        raise Wrong(f"field {field.name!r} is {type(value).__name__} after decoding, not an array")
+        raise DecodeError(f"field {field.name!r} is {type(value).__name__} after decoding, not an array")
     # A text may be shorter or longer than a training window.
     wanted = [None] if field.kind == "tokens" else list(field.shape)
     same = len(wanted) == value.ndim and all(
@@ -130,7 +130,7 @@ def _fits(value: Any, field: Field) -> None:
     )
     if not same or value.dtype != np.dtype(field.dtype):
         shape = tuple("any" if axis is None else axis for axis in wanted)
-        raise Wrong(
+        raise DecodeError(
             f"field {field.name!r} decodes to {value.dtype} {value.shape}, the spec says {field.dtype} {shape}"
         )
 

@@ -13,7 +13,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Step = Callable[[Any], Any]
 
 
-class Wrong(Exception):
+class DecodeError(Exception):
     """What is wrong with one value, said without the sample's name."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import Op
-from benchdog.data.decode.errors import Array, Step, Wrong, want
+from benchdog.data.decode.errors import Array, DecodeError, Step, want
 from benchdog.data.decode.text import make_tokens
 
 FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -47,7 +47,7 @@ def _image(parameters: Op) -> Step:
         if isinstance(value, np.ndarray):
             return _stored_image(value, 1 if mode == "L" else 3)
         if not isinstance(value, bytes | bytearray | memoryview):
-            raise Wrong(f"an image file's bytes are needed, not {type(value).__name__}")
+            raise DecodeError(f"an image file's bytes are needed, not {type(value).__name__}")
         picture = _flat(_open_image(bytes(value)), mode)
         if height and width and (middle or picture.size != (width, height)):
             box = _middle(picture.size, (width, height), middle) if middle else None
@@ -70,25 +70,27 @@ def _middle(size: tuple[int, int], wanted: tuple[int, int], share: float) -> tup
 def _stored_image(value: Array, channels: int) -> Array:
     value = value[None] if value.ndim == 2 and channels == 1 else value
     if value.ndim != 3 or value.shape[0] != channels or value.dtype != np.uint8:
-        raise Wrong(f"an image array must be uint8 ({channels}, H, W), not {value.dtype} {value.shape}")
+        raise DecodeError(f"an image array must be uint8 ({channels}, H, W), not {value.dtype} {value.shape}")
     return value
 
 
 def _open_image(data: bytes) -> Image.Image:
     if not data:
-        raise Wrong("the file is empty")
+        raise DecodeError("the file is empty")
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         if picture.width * picture.height > PIXELS:
-            raise Wrong(f"{picture.width} x {picture.height} pixels are more than the {PIXELS:,} allowed")
+            raise DecodeError(f"{picture.width} x {picture.height} pixels are more than the {PIXELS:,} allowed")
         picture.load()
-    except Wrong:
+    except DecodeError:
         raise
     except UnidentifiedImageError:
-        raise Wrong(f"it is not an image: it begins with {data[:16]!r} and is none of {', '.join(FORMATS)}") from None
+        raise DecodeError(
+            f"it is not an image: it begins with {data[:16]!r} and is none of {', '.join(FORMATS)}"
+        ) from None
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged files
         text = str(error).strip().rstrip(".") or type(error).__name__
-        raise Wrong(f"the image is damaged: {text}") from None
+        raise DecodeError(f"the image is damaged: {text}") from None
     try:
         return ImageOps.exif_transpose(picture)
     except Exception:  # the pixels are whole; only the note of how the camera was held is not
@@ -100,7 +102,7 @@ def _flat(picture: Image.Image, mode: str) -> Image.Image:
     if picture.mode.startswith("I"):
         picture = _from_16_bit(picture)
     if picture.mode == "F":
-        raise Wrong("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
+        raise DecodeError("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
@@ -113,7 +115,7 @@ def _from_16_bit(picture: Image.Image) -> Image.Image:
     """Scale 0..65535 to 0..255 with rounding; Pillow's own conversion clips at 255."""
     pixels = np.asarray(picture).astype(np.int64)
     if pixels.size and (pixels.min() < 0 or pixels.max() > 65_535):
-        raise Wrong("its pixels have more than 16 bits; save it with 8 or 16")
+        raise DecodeError("its pixels have more than 16 bits; save it with 8 or 16")
     return Image.fromarray(((pixels * 255 + 32_767) // 65_535).astype(np.uint8))
 
 
@@ -136,7 +138,7 @@ def _array(parameters: Op) -> Step:
             want not in (None, have) for want, have in zip(shape, array.shape, strict=True)
         ):
             wanted = tuple("any" if axis is None else axis for axis in shape)
-            raise Wrong(f"its shape is {array.shape}, not {wanted}")
+            raise DecodeError(f"its shape is {array.shape}, not {wanted}")
         return _cast(array, dtype)
 
     return step
@@ -150,23 +152,23 @@ def _loaded(value: Any) -> Array:
         else:
             array = np.asarray(value)
     except (ValueError, TypeError, OverflowError, EOFError, MemoryError) as error:
-        raise Wrong(f"not an array of numbers: {error}") from None
+        raise DecodeError(f"not an array of numbers: {error}") from None
     if array.dtype.kind not in "buif":
-        raise Wrong(f"not an array of numbers but of {array.dtype}")
+        raise DecodeError(f"not an array of numbers but of {array.dtype}")
     return array
 
 
 def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
     """Convert where no value changes beyond the rounding of a float."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise Wrong("it holds NaN or infinity")
+        raise DecodeError("it holds NaN or infinity")
     if array.dtype == dtype:
         return np.ascontiguousarray(array)
     with np.errstate(all="ignore"):
         converted = array.astype(dtype)
     same = np.isfinite(converted).all() if dtype.kind == "f" else np.array_equal(converted, array)
     if not same:
-        raise Wrong(f"its values ({array.min():g} to {array.max():g}) don't fit {dtype}")
+        raise DecodeError(f"its values ({array.min():g} to {array.max():g}) don't fit {dtype}")
     return converted
 
 
@@ -185,18 +187,18 @@ def _row(parameters: Op) -> Step:
 
     def step(value: Any) -> Array:
         if not isinstance(value, Mapping):
-            raise Wrong(f"a row must map columns to values, it is {type(value).__name__}")
+            raise DecodeError(f"a row must map columns to values, it is {type(value).__name__}")
         out = np.empty(len(readers), np.float32)
         for i, (name, read) in enumerate(readers):
             if name not in value:
-                raise Wrong(f"the row has no column {name!r} (it needs {', '.join(names)})")
+                raise DecodeError(f"the row has no column {name!r} (it needs {', '.join(names)})")
             cell = value[name]
             cell = cell.strip() if isinstance(cell, str) else cell
             gone = cell is None or cell != cell or (isinstance(cell, str) and cell.casefold() in missing)
             try:
                 out[i] = read(None if gone else cell)
-            except Wrong as wrong:
-                raise Wrong(f"column {name!r}: {wrong}") from None
+            except DecodeError as wrong:
+                raise DecodeError(f"column {name!r}: {wrong}") from None
         return out
 
     return step
@@ -219,11 +221,11 @@ def _number(cell: Any) -> float:
     try:
         number = float(cell)
     except (TypeError, ValueError, OverflowError):
-        raise Wrong(f"{cell!r} is not a number") from None
+        raise DecodeError(f"{cell!r} is not a number") from None
     if isinstance(cell, str) and "_" in cell:  # float() takes "1_000", no other language's reader does
-        raise Wrong(f"{cell!r} is not a number")
+        raise DecodeError(f"{cell!r} is not a number")
     if not abs(number) <= LARGEST:
-        raise Wrong(f"{cell!r} is not a finite number")
+        raise DecodeError(f"{cell!r} is not a finite number")
     return number
 
 

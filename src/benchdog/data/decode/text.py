@@ -9,7 +9,7 @@ import numpy as np
 
 from benchdog.api import Op, encoder, words
 from benchdog.api.tokens import UNITS, Encode
-from benchdog.data.decode.errors import Array, Step, Wrong, want
+from benchdog.data.decode.errors import Array, DecodeError, Step, want
 
 NEEDED = {"character": "vocabulary", "wordpiece": "vocabulary", "bpe": "merges", "tokenizer": "definition"}
 WHOLE = ("wordpiece", "tokenizer")
@@ -68,9 +68,9 @@ def make_tokens(parameters: Op) -> Step:
         if isinstance(value, np.ndarray):
             return _stored_tokens(value, count + (2 if known else 1) if room else count)
         if not isinstance(value, str):
-            raise Wrong(f"a text is needed, not {type(value).__name__}")
+            raise DecodeError(f"a text is needed, not {type(value).__name__}")
         if not (value.strip() if unit in WHOLE else value):
-            raise Wrong("the text is empty")
+            raise DecodeError("the text is empty")
         if room:
             return _filled(value, room, encode, known)
         try:
@@ -79,7 +79,7 @@ def make_tokens(parameters: Op) -> Step:
             at = value.index(error.args[0])
             few = "".join(list(known)[:SHOWN]) + ("..." if len(known) > SHOWN else "")
             said = f"character {error.args[0]!r} at {at} is not in the vocabulary"
-            raise Wrong(f"{said}: the model knows those of its training text, {few!r}") from None
+            raise DecodeError(f"{said}: the model knows those of its training text, {few!r}") from None
         return np.array(list(codes), np.int64)
 
     return step
@@ -98,7 +98,7 @@ def _filled(text: str, length: int, encode: Encode, known: dict[str, int]) -> Ar
 
 def _stored_tokens(value: Array, count: int) -> Array:
     if value.ndim != 1 or value.dtype.kind not in "iu" or not value.size:
-        raise Wrong(f"tokens must be whole numbers (T,), not {value.dtype} {value.shape}")
+        raise DecodeError(f"tokens must be whole numbers (T,), not {value.dtype} {value.shape}")
     if value.min() < 0 or value.max() >= count:
-        raise Wrong(f"its tokens go from {value.min()} to {value.max()}; there are {count}")
+        raise DecodeError(f"its tokens go from {value.min()} to {value.max()}; there are {count}")
     return value.astype(np.int64)

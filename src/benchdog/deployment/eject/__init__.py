@@ -30,7 +30,7 @@ from benchdog.recipe.recipe import Recipe, local_files, named_parts, read_resolv
 from benchdog.runs import fingerprints, provenance
 from benchdog.runs.run import Run
 from benchdog.system import files
-from benchdog.training.setup import Parts, reopen
+from benchdog.training.setup import Components, reopen
 
 FEW = 4
 """Samples on which the model's text is tried."""
@@ -129,7 +129,7 @@ def _refuse(recipe: Recipe, run: Run, plugins: Plugins) -> None:
         raise _no(run, "; ".join(why))
 
 
-def _written(run: Run, parts: Parts, data: str) -> Ejected:
+def _written(run: Run, parts: Components, data: str) -> Ejected:
     recipe, loop = parts.recipe, parts.recipe.loop
     if parts.data.weighted:
         raise _no(run, "its samples have weights (source.weight)")
@@ -185,7 +185,7 @@ def _title(name: str) -> str:
     return f"# --- {name} " + "-" * (90 - len(name))
 
 
-def _head(run: Run, parts: Parts, data: str, facts: Facts) -> str:
+def _head(run: Run, parts: Components, data: str, facts: Facts) -> str:
     """Write what the program is, and under what circumstances it gives the run's bits."""
     environment = files.read_json(run.folder / "environment.json")
     model, source = (getattr(parts.recipe, kind).name.rpartition(":")[2] for kind in ("model", "source"))
@@ -198,7 +198,7 @@ def _head(run: Run, parts: Parts, data: str, facts: Facts) -> str:
     return f'The run "{run.name}": {parts.recipe.task.name}, {model} on {source}.\n\n{what}'
 
 
-def _resident(parts: Parts, name: str) -> Resident:
+def _resident(parts: Components, name: str) -> Resident:
     samples = parts.data.splits[name]
     assert isinstance(samples, Samples)
     return load_resident(samples)
@@ -219,7 +219,7 @@ def _alone(text: str) -> None:
         raise Unbundled(f"two things in it are named {twice[0]!r}")
 
 
-def _own(parts: Parts) -> tuple[str, ...]:
+def _own(parts: Components) -> tuple[str, ...]:
     """Name what the program can't import: Benchdog, local files, and the plugins of its model and augmentations."""
     names = ["benchdog", *(load_file(Path(file)).__name__ for file in local_files(parts.recipe))]
     kinds = [("model", parts.recipe.model.name), *(("augmentation", part.name) for part in parts.recipe.augment)]
@@ -227,7 +227,7 @@ def _own(parts: Parts) -> tuple[str, ...]:
     return (*names, *{each.module.partition(".")[0] for each in found if each.plugin and each.module})
 
 
-def _facts(run: Run, parts: Parts, train: Resident, few: tuple[torch.Tensor, ...]) -> Facts:
+def _facts(run: Run, parts: Components, train: Resident, few: tuple[torch.Tensor, ...]) -> Facts:
     """See what a training step of the model needs."""
     model = parts.build().train()
     torch.manual_seed(0)
@@ -249,7 +249,7 @@ def _facts(run: Run, parts: Parts, train: Resident, few: tuple[torch.Tensor, ...
     )
 
 
-def _digest(run: Run, parts: Parts) -> str:
+def _digest(run: Run, parts: Components) -> str:
     """Give the hash of the run's weights, by the names that the model has for them."""
     from safetensors.torch import load_file as read
 

@@ -16,7 +16,7 @@ from benchdog.testing.fixtures.small_runs import FORMS, small
 from benchdog.testing.runner import trial as trials
 from benchdog.testing.runner.locations import raised, said
 from benchdog.testing.runner.results import Fault, Skip
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 MOST = 8
 """Largest batch that the small artifact takes."""
@@ -51,7 +51,7 @@ class Trial(trials.Trial):
             self._save(parts, kept)
         return kept
 
-    def _save(self, parts: Parts, place: Path) -> None:
+    def _save(self, parts: Components, place: Path) -> None:
         recipe, data = parts.recipe, parts.data
         valid = data.splits["valid"].split  # type: ignore[union-attr]
         artifact.save(

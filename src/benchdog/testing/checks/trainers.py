@@ -21,7 +21,7 @@ from benchdog.testing.runner import trial as trials
 from benchdog.testing.runner.locations import raised, said
 from benchdog.testing.runner.results import Fault, Skip
 from benchdog.training.rank import check_trainer, staged, still, trainer_of
-from benchdog.training.setup import Parts, again
+from benchdog.training.setup import Components, rebuilt
 
 EPOCHS, SIZE, STOP = 3, 24, 4
 """Epochs, batch size, and the step after which a run is stopped."""
@@ -42,11 +42,11 @@ class Trial(trials.Trial):
         return isinstance(self.info, TrainerInfo) and self.info.resumable
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> Components:
         """The parts of a small run with it."""
         return self.once("parts", self._parts)
 
-    def _parts(self) -> Parts:
+    def _parts(self) -> Components:
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
         told = []
         for form in FORMS:
@@ -73,7 +73,7 @@ class Trial(trials.Trial):
 
     def train(self, plan: Plan, folder: Path | None = None, **loop: int) -> None:
         """Train; in `folder` a stopped run goes on."""
-        parts = again(self.parts)
+        parts = rebuilt(self.parts)
         if loop:
             parts.recipe = replace(parts.recipe, loop=replace(parts.recipe.loop, **loop))  # type: ignore[arg-type]
         run = Run.open(folder) if folder else self._run(parts)
@@ -90,7 +90,7 @@ class Trial(trials.Trial):
         finally:
             run.release()
 
-    def _run(self, parts: Parts) -> Run:
+    def _run(self, parts: Components) -> Run:
         facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
         more = {"monitor": parts.task.monitor, "better": parts.task.better, "samples": parts.data.sizes()}
         run = Run.create(self.bench.folder("run"), "tried", {**facts, **more, "parameters": 0})
@@ -98,7 +98,7 @@ class Trial(trials.Trial):
         self.last = run.folder
         return run
 
-    def _train(self, parts: Parts, session: Tried, plan: Plan) -> None:
+    def _train(self, parts: Components, session: Tried, plan: Plan) -> None:
         trained: Any = trainer_of(parts).train(session)
         plan.ended = True
         if isinstance(trained, nn.Module):

@@ -21,7 +21,7 @@ from benchdog.testing.runner import guard
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
-    from benchdog.plugins.types import Found
+    from benchdog.plugins.types import RegisteredComponent
 
 
 def main() -> None:
@@ -120,7 +120,7 @@ def _offered(plugins: Plugins, entry: str) -> Iterator[tuple[str, str, str]]:
             yield "observer", entry, ""
 
 
-def of_plugin(plugins: Plugins, name: str, dist: str) -> list[Found]:
+def of_plugin(plugins: Plugins, name: str, dist: str) -> list[RegisteredComponent]:
     """List a plugin's components."""
     from benchdog.plugins import KINDS
 

@@ -12,7 +12,7 @@ from benchdog.errors import BenchdogError, NotAvailable
 from benchdog.plugins import Plugins
 from benchdog.plugins.loading import installed
 from benchdog.plugins.options import describe, to_json
-from benchdog.plugins.types import Found
+from benchdog.plugins.types import RegisteredComponent
 from benchdog.testing.runner.batch import Bench
 from benchdog.testing.runner.locations import raised, said, shown, stands
 from benchdog.testing.runner.results import Fault, Skip
@@ -27,7 +27,7 @@ class Trial:
         bench: what it is tried with.
     """
 
-    def __init__(self, plugins: Plugins, found: Found, given: Mapping[str, Any], bench: Bench) -> None:
+    def __init__(self, plugins: Plugins, found: RegisteredComponent, given: Mapping[str, Any], bench: Bench) -> None:
         self.plugins, self.found, self.info = plugins, found, found.info
         self.kind, self.name = found.info.kind, found.info.name
         self.given, self.bench = dict(given), bench

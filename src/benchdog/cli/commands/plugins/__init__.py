@@ -17,7 +17,7 @@ from benchdog.cli.output import columns, emit_json, say
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
-    from benchdog.plugins.types import Found, Plugin
+    from benchdog.plugins.types import Plugin, RegisteredComponent
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -84,7 +84,7 @@ def _health(row: dict[str, Any]) -> str:
     return f"slow: loads {', '.join(row['loads'])}" if row["loads"] else "healthy"
 
 
-def _components(plugins: Plugins, name: str) -> list[Found]:
+def _components(plugins: Plugins, name: str) -> list[RegisteredComponent]:
     """Find the components of that name, of whatever kind."""
     from benchdog.plugins import KINDS
 
@@ -102,7 +102,7 @@ def _names(plugins: Plugins) -> set[str]:
     return {plugin.name for plugin in plugins.healthy} | {name for kind in KINDS for name in plugins.all(kind)}
 
 
-def about(found: Found) -> dict[str, Any]:
+def about(found: RegisteredComponent) -> dict[str, Any]:
     """Describe a component without importing its target."""
     from benchdog.cli.commands.doctor import present
 
@@ -122,7 +122,7 @@ def about(found: Found) -> dict[str, Any]:
     }
 
 
-def options_of(found: Found) -> list[dict[str, Any]]:
+def options_of(found: RegisteredComponent) -> list[dict[str, Any]]:
     """List the options of a component: name, type, default, doc, bounds."""
     if not found.info.options:
         return []

@@ -15,7 +15,7 @@ from benchdog.deployment.eject.chapters.recording import Attributes, is_plain
 from benchdog.deployment.eject.chapters.writing import call, indented, joined
 from benchdog.deployment.eject.literals import is_literal, literal
 from benchdog.deployment.eject.prune import attributes, sweep
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 DRAWS_OF = '''def draws_of(batch: Tensor, epoch: int, salt: int) -> Draws:
     """Give the random numbers of a batch's samples in an epoch."""
@@ -27,7 +27,7 @@ UNTYPED = re.compile(r": (Field|Spec|Column)\b(?=[,)])")
 """A parameter's type that a plain program doesn't know."""
 
 
-def write_augmentation(parts: Parts, own: tuple[str, ...]) -> tuple[str, set[str]]:
+def write_augmentation(parts: Components, own: tuple[str, ...]) -> tuple[str, set[str]]:
     """Write the augmentations, and give the imports that they need.
 
     Raises:

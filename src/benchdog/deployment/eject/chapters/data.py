@@ -16,7 +16,7 @@ from benchdog.data.transform.operations import Identity, Normalise, Scale, Stand
 from benchdog.data.transform.transform import steps_of
 from benchdog.deployment.eject.bundle import Unbundled
 from benchdog.deployment.eject.chapters.writing import indented, listing, tensor
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Inputs:
         return what if split in self.ready or not self.changes else f"transform({what})"
 
 
-def describe(parts: Parts, splits: dict[str, Resident]) -> Inputs:
+def describe(parts: Components, splits: dict[str, Resident]) -> Inputs:
     """See how the run treats its data."""
     names = [re.sub(r"\W", "_", field.name) for field in parts.spec.fields]
     if "target" in names or len(set(names)) < len(names):
@@ -65,7 +65,7 @@ def describe(parts: Parts, splits: dict[str, Resident]) -> Inputs:
     return Inputs(tuple(names), frozenset(ready), changes)
 
 
-def write_data(parts: Parts, inputs: Inputs, file: str, splits: dict[str, Resident]) -> str:
+def write_data(parts: Components, inputs: Inputs, file: str, splits: dict[str, Resident]) -> str:
     """Write the transform and the function that reads a split."""
     text = ""
     if inputs.changes:

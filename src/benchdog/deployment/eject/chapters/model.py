@@ -17,7 +17,7 @@ from benchdog.deployment.eject.chapters.recording import Recorded, always, attri
 from benchdog.deployment.eject.chapters.writing import WIDTH, call, imports_for, joined
 from benchdog.deployment.eject.literals import is_literal, literal
 from benchdog.deployment.eject.prune import sweep
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 
 class Written:
@@ -34,7 +34,7 @@ class Written:
         return space["model"]
 
 
-def write_model(parts: Parts, own: tuple[str, ...], inputs: tuple[Tensor, ...]) -> Written:
+def write_model(parts: Components, own: tuple[str, ...], inputs: tuple[Tensor, ...]) -> Written:
     """Write the model down, and see that what was written is the same, bit for bit.
 
     Args:
@@ -95,7 +95,7 @@ def _equal(a: Any, b: Any) -> bool:
 # --- a model as an expression of its modules -------------------------------------------------------
 
 
-def _by_classes(parts: Parts, own: tuple[str, ...], model: nn.Module, recorded: Recorded) -> Written:
+def _by_classes(parts: Components, own: tuple[str, ...], model: nn.Module, recorded: Recorded) -> Written:
     bundle = Bundle(own)
     bundle.known = known_of(model, recorded, bundle)
     imports: set[str] = set()
@@ -193,7 +193,7 @@ def finished(bundle: Bundle, expression: str, imports: set[str], model: nn.Modul
 # --- a model as its author builds it ---------------------------------------------------------------
 
 
-def _by_builder(parts: Parts, own: tuple[str, ...], model: nn.Module, recorded: Recorded) -> Written:
+def _by_builder(parts: Components, own: tuple[str, ...], model: nn.Module, recorded: Recorded) -> Written:
     part = parts.recipe.model
     found = parts.plugins.find("model", part.name)
     build = found.resolve(found.info.target)

@@ -11,7 +11,7 @@ import torch
 from benchdog.deployment.eject.bundle import Unbundled
 from benchdog.deployment.eject.chapters.data import Inputs
 from benchdog.deployment.eject.chapters.writing import indented, listing, number
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Judge:
     helper: str = ""
 
 
-def write_task(parts: Parts, inputs: Inputs, held_out: int) -> tuple[str, Judge]:
+def write_task(parts: Components, inputs: Inputs, held_out: int) -> tuple[str, Judge]:
     """Write loss and evaluation.
 
     Raises:
@@ -84,12 +84,12 @@ def _metrics(more: str) -> str:
     )
 
 
-def _codes(parts: Parts) -> str:
+def _codes(parts: Components) -> str:
     """Give how class codes are made what torch wants: nothing is to do where they are int64."""
     return "target" if parts.spec.target.dtype == "int64" else "target.long()"
 
 
-def _classification(parts: Parts) -> Judge:
+def _classification(parts: Components) -> Judge:
     task: Any = parts.task
     options = task.options
     values, smoothing = _weights(task), options.label_smoothing
@@ -158,7 +158,7 @@ def _class_weights(values: torch.Tensor) -> str:
     return listing([number(v) for v in values.tolist()], "CLASS_WEIGHTS = torch.tensor([", "])")
 
 
-def _multi_label(parts: Parts) -> Judge:
+def _multi_label(parts: Components) -> Judge:
     positive = parts.task.state().get("pos_weight")  # type: ignore[attr-defined]
     more = ", pos_weight=POSITIVE" if positive else ""
     listed = []
@@ -180,7 +180,7 @@ def _multi_label(parts: Parts) -> Judge:
     )
 
 
-def _regression(parts: Parts) -> Judge:
+def _regression(parts: Components) -> Judge:
     task: Any = parts.task
     name = task.options.loss
     losses = {"mse": ("mse_loss", "squared"), "mae": ("l1_loss", "absolute"), "huber": ("huber_loss", "Huber's")}
@@ -204,7 +204,7 @@ def _regression(parts: Parts) -> Judge:
     )
 
 
-def _segmentation(parts: Parts) -> Judge:
+def _segmentation(parts: Components) -> Judge:
     task: Any = parts.task
     options = task.options
     if options.ignore is not None:
@@ -269,7 +269,7 @@ def _dice(loss: str, codes: str) -> tuple[str, str]:
     return "\n".join(lines), said
 
 
-def _next_token(parts: Parts) -> Judge:
+def _next_token(parts: Components) -> Judge:
     return Judge(
         "the cross-entropy summed over all tokens, and how many tokens that is",
         "tokens = target.flatten()\n"
@@ -280,7 +280,7 @@ def _next_token(parts: Parts) -> Judge:
     )
 
 
-WRITERS: dict[str, Callable[[Parts], Judge]] = {
+WRITERS: dict[str, Callable[[Components], Judge]] = {
     "classification": _classification,
     "multi-label": _multi_label,
     "regression": _regression,

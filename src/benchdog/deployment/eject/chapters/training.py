@@ -11,7 +11,7 @@ from benchdog.deployment.eject.bundle import Unbundled
 from benchdog.deployment.eject.chapters.data import Inputs, in_pieces
 from benchdog.deployment.eject.chapters.task import Judge
 from benchdog.deployment.eject.chapters.writing import indented
-from benchdog.training.setup import Parts
+from benchdog.training.setup import Components
 
 MIX = '''def mix(seed: int, number: int, salt: int) -> int:
     """Give well-mixed bits for each pair of a seed and a number: every epoch and step has a seed of its own."""
@@ -52,7 +52,7 @@ class Facts:
 class Training:
     """Writes the loop of one run."""
 
-    def __init__(self, parts: Parts, inputs: Inputs, judge: Judge, facts: Facts) -> None:
+    def __init__(self, parts: Components, inputs: Inputs, judge: Judge, facts: Facts) -> None:
         self.parts, self.inputs, self.judge, self.facts = parts, inputs, judge, facts
         self.options: Any = parts.plugins.options(
             parts.plugins.find("trainer", parts.recipe.trainer.name), parts.recipe.trainer.options
