@@ -112,7 +112,7 @@ MIXED = {
     "unet of batches": mask("unet", **{"model.norm": "batch", "model.width": 4}),
     "batch-dice": mask("unet", **{"task.loss": "batch-dice", "model.width": 4}),
     "embedding": a_class("mlp", "table", **{"task.name": "embedding"}),
-    "a mean": numbers("mlp", "table", **{"task.loss": "cut_cases:Mean"}),
+    "a mean": numbers("mlp", "table", **{"task.loss": "support.accumulation_cases:Mean"}),
 }
 
 

@@ -1,4 +1,4 @@
-"""One rank of two that go through every case of cut_cases: `python rank_cases.py RANK FOLDER`."""
+"""One rank of two that go through every case of accumulation_cases: `python -m support.rank_cases RANK FOLDER`."""
 
 from __future__ import annotations
 

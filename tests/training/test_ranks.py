@@ -62,7 +62,7 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> list[list[Any]]:
-    """Give what each of two ranks found in every case of cut_cases."""
+    """Give what each of two ranks found in every case of accumulation_cases."""
     place = tmp_path_factory.mktemp("pair")
     command = [sys.executable, "-m", "support.rank_cases"]
     ranks = [

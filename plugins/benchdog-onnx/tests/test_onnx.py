@@ -110,7 +110,7 @@ def test_what_the_graph_means_lies_beside_it(exported):
 def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plugins):
     script = (
         "import json, sys; from pathlib import Path\n"
-        "from benchdog.model.load import open_model; from benchdog import samples\n"
+        "from benchdog.model.load import open_model; from benchdog.model import samples\n"
         "from benchdog.plugins import Plugins\n"
         "opened = open_model(Path(sys.argv[1]), Plugins.discover())\n"
         "answers = opened.answers(samples.read(Path(sys.argv[2])))\n"
