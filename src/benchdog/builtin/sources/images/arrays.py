@@ -28,6 +28,10 @@ class ImageSplit:
         """Give one sample as a PNG file."""
         return Raw(id=self.ids[i], fields={"input": png(self.images[i])}, target=self.targets[i])
 
+    def id(self, i: int) -> str:
+        """Return the id of a sample, without encoding its image."""
+        return self.ids[i]
+
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
         """Give ((B, C, H, W),) and (B,)."""
         return (self.images[indices],), self.targets[indices]

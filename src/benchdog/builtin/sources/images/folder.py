@@ -244,6 +244,10 @@ class PictureSplit:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def id(self, i: int) -> str:
+        """Return the id of a sample, without reading its file."""
+        return self.pictures[i].path
+
     def raw(self, i: int) -> Raw:
         """Read one file."""
         name = self.pictures[i].path

@@ -237,6 +237,10 @@ class RowSplit:
     def __len__(self) -> int:
         return len(self.at)
 
+    def id(self, i: int) -> str:
+        """Return the id of a row: the line of the file that it stands in."""
+        return f"line-{self.lines[i]}"
+
     def raw(self, i: int) -> Raw:
         """Give a row as the file has it."""
         features, row = self.features, int(self.at[i])
@@ -248,7 +252,7 @@ class RowSplit:
             else:
                 cells[column.name] = features.texts[column.name][row]
         weight = None if self.weights is None else float(self.weights[i])
-        return Raw(id=f"line-{self.lines[i]}", fields={"input": cells}, target=self.targets[i], weight=weight)
+        return Raw(id=self.id(i), fields={"input": cells}, target=self.targets[i], weight=weight)
 
     def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
         """Give ((B, columns),) float32, the targets (B,) or (B, targets), and the weights (B,) if there are some."""
