@@ -1,6 +1,6 @@
-"""Make every mistake of tests/support/bad_input.py and print docs/errors.md.
+"""Make every mistake of tests/support/bad_input.py and print docs/reference/errors.md.
 
-python scripts/bad_input_table.py > docs/errors.md
+python scripts/bad_input_table.py > docs/reference/errors.md
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write docs/plugins/hooks.md from the docstrings of the hooks and descriptors.
+"""Write docs/reference/hooks.md from the docstrings of the hooks and descriptors.
 
 `python scripts/hook_reference.py` writes; with `--check` it exits with 1 when the page is an old one.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from benchdog import api
 from benchdog.plugins import KINDS, hookspecs
 
-PAGE = Path(__file__).parents[1] / "docs" / "plugins" / "hooks.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "hooks.md"
 HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
 OFFERS = {f"benchdog_{kind}s": kind for kind in KINDS}
 
@@ -35,7 +35,7 @@ def page() -> str:
         "## Hooks that offer something\n",
         *map(hook, offering),
         "## Events\n",
-        "Observers hear them on rank 0, off the training's thread: [An observer](observer.md).\n",
+        "Observers hear them on rank 0, off the training's thread: [An observer](../guides/plugins/observer.md).\n",
         *map(hook, hearing),
         "## What is handed over\n",
         "What the hooks return and the events tell. All fields are given by name.\n",
@@ -58,7 +58,8 @@ def hook(name: str) -> str:
     code = "\n".join(each.source.rstrip() for each in example.examples)
     lines += ["```python", code, "```", ""]
     if name in OFFERS:
-        lines += [f"A page with a whole plugin: [{OFFERS[name].capitalize()}]({OFFERS[name]}.md).", ""]
+        kind = OFFERS[name]
+        lines += [f"A page with a whole plugin: [{kind.capitalize()}](../guides/plugins/{kind}.md).", ""]
     return "\n".join(lines)
 
 
@@ -93,7 +94,7 @@ def main() -> int:
         return 0
     if PAGE.read_text(encoding="utf-8") == text:
         return 0
-    print("docs/plugins/hooks.md is an old one: python scripts/hook_reference.py", file=sys.stderr)
+    print("docs/reference/hooks.md is an old one: python scripts/hook_reference.py", file=sys.stderr)
     return 1
 
 

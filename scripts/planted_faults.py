@@ -1,4 +1,4 @@
-"""Write the table of planted faults into docs/plugins/conformance.md: what the kit really says of each.
+"""Write the table of planted faults into docs/reference/conformance.md: what the kit really says of each.
 
     python scripts/planted_faults.py
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "plugins" / "conformance.md"
+PAGE = ROOT / "docs" / "reference" / "conformance.md"
 BEGIN, END = "<!-- planted: begin -->", "<!-- planted: end -->"
 sys.path.insert(0, str(ROOT / "tests"))
 

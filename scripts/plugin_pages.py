@@ -1,4 +1,4 @@
-"""Write examples/plugins from the templates, and the code of docs/plugins and of the README from these examples.
+"""Write examples/plugins from the templates, and from these the code of docs/guides/plugins and of the README.
 
 `python scripts/plugin_pages.py` writes; with `--check` it says what differs and exits with 1.
 """
@@ -14,7 +14,7 @@ from benchdog.plugins import scaffold
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "plugins"
-PAGES = ROOT / "docs" / "plugins"
+PAGES = ROOT / "docs" / "guides" / "plugins"
 NAMES = {
     "source": "stars",
     "model": "tiny-net",

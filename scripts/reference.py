@@ -149,9 +149,9 @@ def cell(value: object) -> str:
 
 PARTS_OF_PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "help": ("README.md", help_text),
-    "commands": ("docs/commands.md", commands),
-    "host tables": ("docs/recipe.md", host_tables),
-    "recipe": ("docs/reference.md", recipe),
+    "commands": ("docs/reference/commands.md", commands),
+    "host tables": ("docs/reference/configuration.md", host_tables),
+    "recipe": ("docs/reference/configuration.md", recipe),
 }
 
 

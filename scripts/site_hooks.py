@@ -24,7 +24,8 @@ MARK = re.compile(rf"(?ms)^<!-- (?:{KEYS})\b.*?-->\n")
 FILE = re.compile(r"<!-- file: (\S+) -->\n(?:<!--[^\n]*\n)*$")
 """Stands above a block that is a file: its name is shown."""
 FIRST = ("source", "model", "task", "augmentation", "trainer", "exporter", "backend", "command", "observer")
-"""The order of the pages in plugins/: as in the tour."""
+"""The order of the pages in guides/plugins/: as in the tour."""
+TOUR = "tutorials/tour.md"
 
 
 def on_config(config: Any) -> Any:
@@ -57,9 +58,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def figure(page: str) -> str:
     """Give figure 1.2 as part of the page: coloured by the site's style sheet, each box a link into the tour."""
-    svg = (DOCS / "figure.svg").read_text(encoding="utf-8")
+    svg = (DOCS / "assets" / "figure.svg").read_text(encoding="utf-8")
     svg = re.sub(r"<style>.*?</style>", "", svg, flags=re.DOTALL)
-    tour = "" if page == "tour.md" else "tour.html"
+    tour = "" if page == TOUR else Path(os.path.relpath(TOUR, Path(page).parent)).with_suffix(".html").as_posix()
 
     def linked(box: re.Match[str]) -> str:
         slug = re.sub(r"[^a-z]+", "-", box[2].lower())

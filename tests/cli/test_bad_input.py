@@ -37,7 +37,7 @@ def test_a_mistake_is_told(case: Case, tmp_path: Path):
 
 
 def test_the_documentation_has_each_of_them():
-    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| (.+?) \| ([0-5]) \| ", page, re.MULTILINE))
     assert told == {case.name: str(case.code) for case in CASES}
 

@@ -1,4 +1,4 @@
-"""The examples of docs/automation.md, run as they stand."""
+"""The examples of docs/guides/automation.md, run as they stand."""
 
 import json
 import os

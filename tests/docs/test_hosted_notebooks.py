@@ -17,7 +17,7 @@ from PIL import Image
 import benchdog
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "guides" / "notebooks.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -17,7 +17,7 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     from nbclient import NotebookClient
 
     monkeypatch.setenv("BENCHDOG_RUNS", str(tmp_path / "runs"))
-    notebook = nbformat.read(DOCS / "notebook.ipynb", 4)
+    notebook = nbformat.read(DOCS / "tutorials" / "notebook.ipynb", 4)
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]

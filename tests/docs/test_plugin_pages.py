@@ -1,4 +1,4 @@
-"""The plugins of docs/plugins and examples/plugins: what `plugins new` writes, healthy, and shown as it is."""
+"""The plugins of docs/guides/plugins and examples/plugins: what `plugins new` writes, healthy, and shown as it is."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def test_pages_and_examples_are_as_they_would_be_written(script):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_has_a_page_with_the_whole_of_its_example(kind):
-    text = (ROOT / "docs" / "plugins" / f"{kind}.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "plugins" / f"{kind}.md").read_text(encoding="utf-8")
     shown = [line.split()[2] for line in text.splitlines() if line.startswith("<!-- file: ")]
     (single,) = (name for name in shown if "/" not in name)
     (folder,) = {name.partition("/")[0] for name in shown if "/" in name}
@@ -50,7 +50,7 @@ def test_a_kind_has_a_page_with_the_whole_of_its_example(kind):
     code = {p.relative_to(EXAMPLES).as_posix() for p in (EXAMPLES / folder).rglob("*.py") if p.stat().st_size}
     hooks = {f"{folder}/src/{folder.replace('-', '_')}/__init__.py"} if kind == "command" else set()
     assert code - hooks <= set(shown)
-    assert f"({kind}.md)" in (ROOT / "docs" / "plugins" / "index.md").read_text(encoding="utf-8")
+    assert f"({kind}.md)" in (ROOT / "docs" / "guides" / "plugins" / "index.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("name", "component"), COMPONENTS.items())

@@ -81,21 +81,21 @@ def test_links_within_the_site_lead_somewhere(site):
 
 
 def test_each_box_of_the_figure_leads_into_the_tour(site):
-    tour = (site / "tour.html").read_text(encoding="utf-8")
+    tour = (site / "tutorials" / "tour.html").read_text(encoding="utf-8")
     boxes = re.findall(r'<a href="#([a-z-]+)"><rect', tour)
     assert len(boxes) == 12
     assert [box for box in boxes if f'id="{box}"' not in tour] == []
-    assert f'<a href="tour.html#{boxes[0]}"><rect' in (site / "index.html").read_text(encoding="utf-8")
+    assert f'<a href="tutorials/tour.html#{boxes[0]}"><rect' in (site / "index.html").read_text(encoding="utf-8")
 
 
 def test_what_is_not_in_the_site_is_named_and_not_linked(site):
-    page = (site / "training.html").read_text(encoding="utf-8")
+    page = (site / "guides" / "training.html").read_text(encoding="utf-8")
     assert "<code>src/benchdog/builtin/trainers/supervised.py</code>" in page
     assert 'href="../src' not in page
 
 
 def test_a_block_that_is_a_file_shows_its_name(site):
-    page = (site / "plugins" / "source.html").read_text(encoding="utf-8")
+    page = (site / "guides" / "plugins" / "source.html").read_text(encoding="utf-8")
     assert '<span class="filename">benchdog-stars/src/benchdog_stars/source.py</span>' in page
 
 
@@ -108,12 +108,12 @@ def test_comments_for_the_tests_are_not_published(site):
 def test_a_browser_reads_it_and_asks_nobody_else(address, tmp_path, dark):
     with Browser(tmp_path / "profile", dark=dark) as browser:
         browser.send("Emulation.setDeviceMetricsOverride", width=400, height=900, deviceScaleFactor=1, mobile=True)
-        browser.open(f"{address}/tour.html")
+        browser.open(f"{address}/tutorials/tour.html")
         assert browser.run("document.body.dataset.mdColorScheme") == ("slate" if dark else "default")
         assert browser.run("document.querySelectorAll('.figure svg a').length") >= 8
         # what is too wide is moved within itself, the page isn't
         assert browser.run("document.documentElement.scrollWidth") <= 400
-        for page in ("index", "recipe", "commands", "reference", "errors", "guides/my-table"):
+        for page in ("index", "guides/recipe", "reference/configuration", "reference/errors", "tutorials/tables"):
             browser.open(f"{address}/{page}.html")
             assert browser.run("document.documentElement.scrollWidth") <= 400, page
         asked = {url.split("/")[2] for url in browser.requested() if url.startswith("http")}
@@ -142,7 +142,7 @@ def test_a_broken_link_breaks_the_build(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("mkdocs.yml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, tmp_path)
-    with (tmp_path / "docs" / "eject.md").open("a", encoding="utf-8") as page:
+    with (tmp_path / "docs" / "guides" / "eject.md").open("a", encoding="utf-8") as page:
         page.write("\n[nowhere](nowhere.md)\n")
     argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False)

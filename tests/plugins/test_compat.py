@@ -64,7 +64,7 @@ def test_which_numbers_are_taken(number, this, fault, remedy):
 def test_a_shim_is_announced_for_one_contract():
     assert compat.note(1, 1) == ""
     assert compat.note(0, 1) == "written for contract 0: works through a shim until contract 2"
-    assert "docs/plugins/contract.md" in compat.advice(0, "x", 1)
+    assert "docs/reference/contract.md" in compat.advice(0, "x", 1)
     assert compat.objection(0, 2, "x") is not None
 
 

@@ -33,8 +33,8 @@ def test_every_hook_has_an_example_that_runs(name):
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_every_hook_is_documented(name):
-    text = (ROOT / "docs" / "plugins" / "hooks.md").read_text(encoding="utf-8")
-    assert f"### {name}\n" in text, f"{name} isn't in docs/plugins/hooks.md: python scripts/hook_reference.py"
+    text = (ROOT / "docs" / "reference" / "hooks.md").read_text(encoding="utf-8")
+    assert f"### {name}\n" in text, f"{name} isn't in docs/reference/hooks.md: python scripts/hook_reference.py"
 
 
 @pytest.mark.parametrize("name", HOOKS)

@@ -47,7 +47,7 @@ def test_both_are_named_in_the_list(upgraded):
     veteran, prophet = rows["veteran"], rows["prophet"]
     assert (veteran["state"], veteran["contract"], veteran["note"]) == ("warning", 0, NOTE)
     assert veteran["components"] == {"trainer": ["veteran"]}
-    assert "docs/plugins/contract.md" in veteran["remedy"]
+    assert "docs/reference/contract.md" in veteran["remedy"]
     assert (prophet["state"], prophet["loaded"]) == ("wrong", False)
     assert prophet["fault"] == "is written for contract 7; this Benchdog has contract 1."
     assert prophet["remedy"].startswith("Update Benchdog, or take a version of benchdog-prophet")

@@ -1,6 +1,6 @@
 """Every mistake that Benchdog has an answer to: how to make it, how the command ends, what it says.
 
-`python scripts/bad_input_table.py` makes each of them and prints them as the table of docs/errors.md.
+`python scripts/bad_input_table.py` makes each of them and prints them as the table of docs/reference/errors.md.
 """
 
 import contextlib

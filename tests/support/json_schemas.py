@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"
 
 
 @cache

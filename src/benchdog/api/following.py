@@ -11,8 +11,8 @@ from typing import Any
 class MetricsLog:
     """The lines of a run's `metrics.jsonl`, each given once.
 
-    An event says that there may be more; what the lines hold is in docs/formats.md. Whoever reads them here in place
-    of an event's arguments has every line: after a kill, with several ranks, when the queue of events was full.
+    An event says that there may be more; what the lines hold is in docs/reference/formats.md. Whoever reads them here
+    in place of an event's arguments has every line: after a kill, with several ranks, when the queue was full.
     """
 
     def __init__(self, run: str | Path) -> None:

@@ -42,7 +42,7 @@ def advice(number: int | None, whose: str, this: int = api.CONTRACT) -> str:
     """Say what to do about that note."""
     if number is None:
         return f"The author of {whose} writes CONTRACT = {this} beside its hooks."
-    return f"Update {whose}, or tell its author of docs/plugins/contract.md." if number != this else ""
+    return f"Update {whose}, or tell its author of docs/reference/contract.md." if number != this else ""
 
 
 def warn(module: ModuleType, number: int | None) -> None:

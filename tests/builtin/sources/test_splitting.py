@@ -10,7 +10,7 @@ import pytest
 
 from support.in_process import run
 
-PAGE = (Path(__file__).parents[3] / "docs" / "recipe.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "explanation" / "splits.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^benchdog (train shop\.csv .+)$", PAGE, re.MULTILINE)
 
 

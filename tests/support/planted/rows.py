@@ -1,4 +1,4 @@
-"""Lines of the table of planted faults in docs/plugins/conformance.md."""
+"""Lines of the table of planted faults in docs/reference/conformance.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "plugins" / "conformance.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "conformance.md"
 
 
 def row(name: str, result: dict[str, Any]) -> str:

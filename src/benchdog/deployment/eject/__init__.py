@@ -102,7 +102,7 @@ def check(
 def _no(run: Run, why: str) -> BadUsage:
     return BadUsage(
         f"Run {run.name!r} can't be ejected: {why}.",
-        "docs/eject.md says what can be. For the weights alone: benchdog export RUN --to safetensors",
+        "docs/guides/eject.md says what can be. For the weights alone: benchdog export RUN --to safetensors",
     )
 
 

@@ -117,7 +117,7 @@ def hooks(told: dict[str, Any]) -> str:
     if told["note"]:
         raise Fault(
             f"The plugin is {told['note']}.",
-            f"Change what docs/plugins/contract.md lists, then write CONTRACT = {CONTRACT}.",
+            f"Change what docs/reference/contract.md lists, then write CONTRACT = {CONTRACT}.",
             told.get("module", ""),
         )
     for part in told["parts"]:
@@ -134,9 +134,9 @@ def _remedy(fault: str) -> str:
     """Say what mends a plugin that the host refuses."""
     remedies = {
         "without @hookimpl": "Write @hookimpl above it: from benchdog.api import hookimpl.",
-        "is no hook": "Rename it: docs/plugins/hooks.md lists all hooks.",
+        "is no hook": "Rename it: docs/reference/hooks.md lists all hooks.",
         "declared in the hookimpl": "A hook takes some or all of the arguments that its specification names, "
-        "no others: see docs/plugins/hooks.md.",
+        "no others: see docs/reference/hooks.md.",
         "written for contract": f"Read what changed, then write CONTRACT = {CONTRACT}.",
         "wraps": "Leave out wrapper and hookwrapper.",
         "not iterable": "A hook returns a list, even an empty one.",
