@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchdog.api import Column, Field, Spec, Target
 from benchdog.data.augment import Augment
-from benchdog.data.randomness import Draws, draws_of
+from benchdog.data.randomness import Draws, sample_draws
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig
@@ -57,13 +57,15 @@ def test_draws_are_uniform_normal_and_their_own():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 500), st.permutations(range(12)), st.integers(1, 11))
 def test_a_samples_draws_depend_on_seed_epoch_and_sample_alone(seed, epoch, order, cut):
-    whole = draws_of(range(12), seed, epoch, 0, CPU).uniform(4)
-    pieces = [draws_of(torch.tensor(piece), seed, epoch, 0, CPU).uniform(4) for piece in (order[:cut], order[cut:])]
+    whole = sample_draws(range(12), seed, epoch, 0, CPU).uniform(4)
+    pieces = [
+        sample_draws(torch.tensor(piece), seed, epoch, 0, CPU).uniform(4) for piece in (order[:cut], order[cut:])
+    ]
     assert torch.equal(torch.cat(pieces), whole[order])
-    assert not torch.equal(whole, draws_of(range(12), seed, epoch + 1, 0, CPU).uniform(4))
-    assert not torch.equal(whole, draws_of(range(12), seed + 1, epoch, 0, CPU).uniform(4))
-    assert not torch.equal(whole, draws_of(range(12), seed, epoch, 1, CPU).uniform(4))
-    named = draws_of([f"s{i}" for i in range(12)], seed, epoch, 0, CPU).uniform(4)
+    assert not torch.equal(whole, sample_draws(range(12), seed, epoch + 1, 0, CPU).uniform(4))
+    assert not torch.equal(whole, sample_draws(range(12), seed + 1, epoch, 0, CPU).uniform(4))
+    assert not torch.equal(whole, sample_draws(range(12), seed, epoch, 1, CPU).uniform(4))
+    named = sample_draws([f"s{i}" for i in range(12)], seed, epoch, 0, CPU).uniform(4)
     assert len(torch.unique(named)) == named.numel()
 
 

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from benchdog.api import Field, Raw, Spec, Target
 from benchdog.data import dataset
-from benchdog.data.dataset import Samples, content_of, epoch_order, mix, open_splits, pieces
+from benchdog.data.dataset import Samples, content_of, open_splits
 from benchdog.data.decode import decoder
 from benchdog.data.fast_path import check_fast_path
+from benchdog.data.randomness import derive_seed
+from benchdog.data.sampler import epoch_order, micro_batches
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from support.in_process import run, same
@@ -32,7 +34,7 @@ def test_an_epoch_has_every_position_once_in_an_order_of_its_own(samples, seed, 
 @given(seed=st.integers(0, 2**63 - 1), salt=st.integers(0, 2**32 - 1))
 def test_seeds_are_mixed_in_their_low_bits_too(seed, salt):
     """Torch's generator on the CPU looks at 32 bits of a seed."""
-    made = [mix(seed, number, salt) for number in range(50)]
+    made = [derive_seed(seed, number, salt) for number in range(50)]
     assert all(0 <= value < 2**63 for value in made)
     assert len({value & 0xFFFFFFFF for value in made}) == 50
 
@@ -40,7 +42,7 @@ def test_seeds_are_mixed_in_their_low_bits_too(seed, salt):
 @given(size=st.integers(1, 200), world=st.integers(1, 9), accumulate=st.integers(1, 9))
 def test_pieces_cover_a_batch_once_and_none_is_empty(size, world, accumulate):
     batch = torch.arange(size)
-    cut = [pieces(batch, rank, world, accumulate) for rank in range(world)]
+    cut = [micro_batches(batch, rank, world, accumulate) for rank in range(world)]
     flat = [piece for of_rank in cut for piece in of_rank]
     assert all(len(piece) for piece in flat)
     assert all(1 <= len(of_rank) <= accumulate for of_rank in cut)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchdog.api import Field, Spec, Target
-from benchdog.model.export_view import generated
+from benchdog.data.synthetic import generate_inputs
 from benchdog.model.verify import class_axis, verify
 
 
@@ -87,6 +87,6 @@ def test_made_up_inputs_keep_to_the_spec():
         Field(kind="image", shape=(1, 4, None), dtype="uint8", range=(10, 20)),
         Field(kind="tokens", shape=(None,), dtype="int64", range=(0, 5)),
     )
-    image, tokens = generated(Spec(fields=fields, target=Target(kind="class")), 50)
+    image, tokens = generate_inputs(Spec(fields=fields, target=Target(kind="class")), 50)
     assert (image.shape, image.dtype, image.min(), image.max()) == ((50, 1, 4, 8), np.uint8, 10, 20)
     assert (tokens.shape, tokens.dtype, tokens.min(), tokens.max()) == ((50, 8), np.int64, 0, 5)

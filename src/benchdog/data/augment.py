@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import Augmentation, AugmentationInfo, Spec
-from benchdog.data.randomness import draws_of
+from benchdog.data.randomness import sample_draws
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig
 
@@ -48,5 +48,5 @@ class Augment:
     ) -> tuple[tuple[Tensor, ...], Tensor]:
         """Change a batch that lies on its device as it was decoded; `ids` are its samples'."""
         for number, step in enumerate(self._steps):
-            inputs, target = step.apply(inputs, target, draws_of(ids, self.seed, epoch, number, inputs[0].device))
+            inputs, target = step.apply(inputs, target, sample_draws(ids, self.seed, epoch, number, inputs[0].device))
         return inputs, target

@@ -29,47 +29,6 @@ Weighted = tuple[tuple[np.ndarray, ...], np.ndarray, sample_weights.Weight]
 """Inputs, target, and the samples' weights or None."""
 
 
-def mix(seed: int, number: int, salt: int = 0) -> int:
-    """Give 63 well-mixed bits for (seed, number): torch's CPU generator uses only the low 32 of a seed."""
-    z = (seed + 0x9E3779B97F4A7C15 * (number + 1) + (salt << 32)) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return (z ^ (z >> 31)) & 0x7FFFFFFFFFFFFFFF
-
-
-def mix_many(seed: int, first: int, count: int) -> list[int]:
-    """Give mix(seed, number) for `count` numbers from `first`, at a tenth of the price each."""
-    with np.errstate(over="ignore"):
-        z = np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + np.uint64(0x9E3779B97F4A7C15) * np.arange(
-            first + 1, first + count + 1, dtype=np.uint64
-        )
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = (z ^ (z >> np.uint64(31))) & np.uint64(0x7FFFFFFFFFFFFFFF)
-    return [int(value) for value in z.tolist()]
-
-
-def epoch_order(samples: int, seed: int, epoch: int) -> Tensor:
-    """Permute the positions of the training split for an epoch."""
-    return torch.randperm(samples, generator=torch.Generator().manual_seed(mix(seed, epoch, salt=1)))
-
-
-def pieces(batch: Tensor, rank: int, world: int, accumulate: int) -> list[Tensor]:
-    """Cut a global batch of positions into this rank's pieces.
-
-    A batch that is too small to give each rank a sample goes whole to every rank: the sums of loss and
-    weight are then both multiplied by the number of ranks, and their ratio stays.
-    """
-    if world > 1 and len(batch) >= world:
-        batch = batch.tensor_split(world)[rank]
-    if accumulate == 1:
-        return [batch]
-    return list(batch.tensor_split(min(accumulate, len(batch))))
-
-
-# --- splits ----------------------------------------------------------------------------------------
-
-
 class Listed:
     """A split given as a plain list of samples."""
 

@@ -12,7 +12,8 @@ import torch
 from benchdog.api import Batch, Device, Spec
 from benchdog.data import sample_weights
 from benchdog.data.augment import Augment
-from benchdog.data.dataset import Samples, epoch_order, pieces
+from benchdog.data.dataset import Samples
+from benchdog.data.sampler import epoch_order, micro_batches
 from benchdog.data.splits import DataSplits
 from benchdog.data.stream import Plan, Position, Reader, read_stream
 from benchdog.data.transform.transform import Transform
@@ -70,7 +71,7 @@ class BatchLoader:
         """Yield this rank's pieces of batches, and whether each is its batch's last."""
         loop, device = self.recipe.loop, self.device
         for batch in batches:
-            cut = pieces(batch, device.rank, device.world, loop.accumulate)
+            cut = micro_batches(batch, device.rank, device.world, loop.accumulate)
             for piece in cut:
                 yield piece, piece is cut[-1]
 
@@ -130,7 +131,7 @@ class BatchLoader:
         position = Position.from_json(place) if place else Position.start(loader.streams)
         read = read_stream(reader, plan, position, self.data.stream_workers("train", self.recipe))
         for piece, after in read:
-            cut = pieces(torch.arange(len(piece.ids)), self.device.rank, self.device.world, loop.accumulate)
+            cut = micro_batches(torch.arange(len(piece.ids)), self.device.rank, self.device.world, loop.accumulate)
             for part in cut:
                 ids = [piece.ids[i] for i in part.tolist()]
                 yield self._move(piece.part(part), ids, part is cut[-1], "train", epoch), after.to_json()

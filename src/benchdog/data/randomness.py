@@ -14,10 +14,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchdog.data.dataset import mix
-
 STEP = 0x9E3779B97F4A7C15
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+def derive_seed(seed: int, number: int, salt: int = 0) -> int:
+    """Give 63 well-mixed bits for (seed, number): torch's CPU generator uses only the low 32 of a seed."""
+    z = (seed + 0x9E3779B97F4A7C15 * (number + 1) + (salt << 32)) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (z ^ (z >> 31)) & 0x7FFFFFFFFFFFFFFF
+
+
+def derive_seeds(seed: int, first: int, count: int) -> list[int]:
+    """Give mix(seed, number) for `count` numbers from `first`, at a tenth of the price each."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + np.uint64(0x9E3779B97F4A7C15) * np.arange(
+            first + 1, first + count + 1, dtype=np.uint64
+        )
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = (z ^ (z >> np.uint64(31))) & np.uint64(0x7FFFFFFFFFFFFFFF)
+    return [int(value) for value in z.tolist()]
 
 
 def _signed(value: int) -> int:
@@ -31,7 +49,7 @@ def _down(z: Tensor, bits: int) -> Tensor:
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def hashed(z: Tensor) -> Tensor:
+def splitmix(z: Tensor) -> Tensor:
     """Mix the bits of int64 numbers (splitmix64's last step)."""
     z = (z ^ _down(z, 30)) * _signed(FIRST)
     z = (z ^ _down(z, 27)) * _signed(SECOND)
@@ -77,7 +95,7 @@ class Draws:
         count = math.prod(shape)
         number = torch.arange(self._used + 1, self._used + count + 1, device=self.keys.device)
         self._used += count
-        bits = hashed(self.keys[:, None] + number * _signed(STEP))
+        bits = splitmix(self.keys[:, None] + number * _signed(STEP))
         return (_down(bits, 40).float() / (1 << 24)).view(len(self.keys), *shape)
 
     def normal(self, *shape: int) -> Tensor:
@@ -86,7 +104,7 @@ class Draws:
         return radius * torch.cos(2 * math.pi * self.uniform(*shape))
 
 
-def draws_of(ids: Any, seed: int, epoch: int, salt: int, device: torch.device) -> Draws:
+def sample_draws(ids: Any, seed: int, epoch: int, salt: int, device: torch.device) -> Draws:
     """Give a batch's draws.
 
     Args:
@@ -97,8 +115,8 @@ def draws_of(ids: Any, seed: int, epoch: int, salt: int, device: torch.device) -
         device: where they are needed.
     """
     numbers = _numbers(ids)
-    base = _signed(mix(seed, epoch, salt=100 + salt))
-    return Draws(hashed(hashed(numbers.to(device) * _signed(STEP)) + base))
+    base = _signed(derive_seed(seed, epoch, salt=100 + salt))
+    return Draws(splitmix(splitmix(numbers.to(device) * _signed(STEP)) + base))
 
 
 def _numbers(ids: Any) -> Tensor:

@@ -21,8 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
 from benchdog.data import sample_weights
-from benchdog.data.dataset import Samples, check_codes, ignored_code, mix, open_source, open_splits, preprocess_of
+from benchdog.data.dataset import Samples, check_codes, ignored_code, open_source, open_splits, preprocess_of
 from benchdog.data.decode import decoder
+from benchdog.data.randomness import derive_seed
 from benchdog.data.workers import calm
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
@@ -101,7 +102,7 @@ def shards_of(stream: Stream, plan: Plan) -> list[list[Shard]]:
     shards = list(stream.shards())
     order = list(range(len(shards)))
     if plan.training:
-        generator = torch.Generator().manual_seed(mix(plan.seed, plan.epoch, salt=2))
+        generator = torch.Generator().manual_seed(derive_seed(plan.seed, plan.epoch, salt=2))
         order = torch.randperm(len(shards), generator=generator).tolist()
     return [[shards[i] for i in order[k :: plan.streams]] for k in range(plan.streams)]
 
@@ -123,7 +124,7 @@ def walk(stream: Stream, shards: Sequence[Shard], place: Place, plan: Plan) -> I
 def _block_order(size: int, shard: str, offset: int, plan: Plan) -> list[int]:
     if not plan.training:
         return list(range(size))
-    seed = mix(mix(plan.seed, plan.epoch, salt=3), offset, salt=crc32(shard.encode()))
+    seed = derive_seed(derive_seed(plan.seed, plan.epoch, salt=3), offset, salt=crc32(shard.encode()))
     order: list[int] = torch.randperm(size, generator=torch.Generator().manual_seed(seed)).tolist()
     return order
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchdog.data.synthetic import generate_inputs
 from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, Refused
 from benchdog.model import samples
 from benchdog.model.artifact import versions
-from benchdog.model.export_view import View, generated
+from benchdog.model.export_view import View
 from benchdog.model.export_view import inputs as decoded
 from benchdog.model.load import GRAPH, LoadedModel, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS, rebuild
@@ -82,7 +83,7 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
     plugins = Plugins.discover(request["local"])
     opened = open_model(Path(request["source"]), plugins, request["trust"])
     raws = samples.read(opened.path)
-    arrays = decoded(opened.spec, opened.preprocess, raws) if raws else generated(opened.spec, 32)
+    arrays = decoded(opened.spec, opened.preprocess, raws) if raws else generate_inputs(opened.spec, 32)
     found = plugins.find("exporter", request["exporter"])
     try:
         runner = runner_of(found, Path(request["folder"]), plugins, True)

@@ -10,12 +10,11 @@ import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
 from benchdog.data.decode.decoder import decode, stack
-from benchdog.errors import BadData, BenchdogError, Failed
+from benchdog.data.synthetic import cycled_rows, generate_inputs
+from benchdog.errors import BenchdogError, Failed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-FREE = 8  # length of a free axis in generated inputs, where neither spec nor samples say any
 
 
 class View:
@@ -55,7 +54,7 @@ class View:
         """Give n decoded samples, repeated where there are fewer: tensors (n, ...) in the spec's order."""
         import torch
 
-        return tuple(torch.from_numpy(x) for x in take(self._inputs, n))
+        return tuple(torch.from_numpy(x) for x in cycled_rows(self._inputs, n))
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """Give the decoded samples themselves: (samples, ...) per field."""
@@ -109,58 +108,6 @@ def inputs(spec: Spec, preprocess: Preprocess, raws: Sequence[Raw]) -> tuple[np.
     """Decode the samples that have the first one's shape; generate eight when there are none."""
     decoded = [decode(raw, spec, preprocess) for raw in raws]
     if not decoded:
-        return generated(spec, 8)
+        return generate_inputs(spec, 8)
     shapes = [tuple(x.shape for x in sample) for sample in decoded]
     return stack([sample for sample, shape in zip(decoded, shapes, strict=True) if shape == shapes[0]])
-
-
-def generated(spec: Spec, n: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Draw n inputs within the spec's ranges: (n, ...) per field, free axes of length 8."""
-    draw = np.random.default_rng(seed)
-    arrays = []
-    for field in spec.fields:
-        shape = (n, *(FREE if length is None else length for length in field.shape))
-        dtype = np.dtype(field.dtype)
-        if field.kind == "table" and field.columns:
-            array = np.empty(shape, dtype)
-            for i, column in enumerate(field.columns):
-                codes = len(column.categories) + 1
-                array[:, i] = draw.integers(codes, size=n) if column.categories else draw.normal(size=n)
-        else:
-            codes = len(spec.target.classes) - 1 if spec.target.kind == "next-token" else 1
-            low, high = field.range or ((0, max(codes, 1)) if dtype.kind in "iu" else (-1, 1))
-            whole = dtype.kind in "iub"
-            array = (
-                draw.integers(int(low), int(high), shape, endpoint=True) if whole else draw.uniform(low, high, shape)
-            )
-        arrays.append(array.astype(dtype))
-    return tuple(arrays)
-
-
-def take(arrays: tuple[np.ndarray, ...], n: int, start: int = 0) -> tuple[np.ndarray, ...]:
-    """Take n rows from `start`, beginning again at the end."""
-    return tuple(x[(start + np.arange(n)) % len(x)] for x in arrays)
-
-
-def check_shapes(arrays: Sequence[np.ndarray], spec: Spec) -> None:
-    """Refuse inputs that a model with this spec doesn't take.
-
-    Raises:
-        BadData: another number of inputs, another type, another shape.
-    """
-    if len(arrays) != len(spec.fields):
-        raise BadData(f"The model takes {len(spec.fields)} inputs, not {len(arrays)}.")
-    for x, field in zip(arrays, spec.fields, strict=True):
-        shape = x.shape[1:]
-        longest = [length if field.kind == "tokens" else None for length in field.shape]
-        fits = len(shape) == len(field.shape) and all(
-            want is None or have == want or (most is not None and 0 < have <= most)
-            for have, want, most in zip(shape, field.shape, longest, strict=True)
-        )
-        if not fits or x.dtype != np.dtype(field.dtype) or not all(shape):
-            wanted = " x ".join("any" if length is None else str(length) for length in field.shape)
-            raise BadData(
-                f"Input {field.name!r} is {' x '.join(map(str, shape))} {x.dtype}; "
-                f"the model takes {wanted} {field.dtype}.",
-                "Decode samples with the model's own preprocessing.",
-            )

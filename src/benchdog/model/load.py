@@ -14,9 +14,9 @@ import numpy as np
 
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
 from benchdog.data.decode import decoder as decode
+from benchdog.data.synthetic import check_shapes
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
 from benchdog.model import metadata, samples, training_ranges
-from benchdog.model.export_view import check_shapes
 from benchdog.model.rebuild import WEIGHTS, Rebuilt, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.plugins.trust import check_reference

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Runner, Spec
-from benchdog.model.export_view import take
+from benchdog.data.synthetic import cycled_rows
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-3
 SINGLES = 8  # samples that are run one by one at batch 1
@@ -37,7 +37,7 @@ def verify(
         calls = min(SINGLES, len(arrays[0])) if size == 1 else 1
         parts = []
         for call in range(calls):
-            given, length = _cropped(take(arrays, size, call * size), spec, place)
+            given, length = _cropped(cycled_rows(arrays, size, call * size), spec, place)
             parts.append(_compare(runner, reference, given, spec, max_batch))
             if parts[-1].get("why"):
                 break

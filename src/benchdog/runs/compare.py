@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.data.dataset import epoch_order
+from benchdog.data.sampler import epoch_order
 from benchdog.recipe.recipe import inside, read_resolved
 from benchdog.runs.compare_data import Difference, data_partings, names_of
 from benchdog.runs.metrics_log import LOSSES

@@ -10,7 +10,7 @@ from math import inf
 import torch
 from torch import nn
 
-from benchdog.data.dataset import pieces
+from benchdog.data.sampler import micro_batches
 from benchdog.errors import BadUsage, NotAvailable
 from benchdog.model.flops import scalar
 from benchdog.recipe.recipe import AUTO, with_options
@@ -160,7 +160,7 @@ def programs(parts: Components) -> int:
     """Count the sizes of pieces that the training split's batches are computed in."""
     loop, count = parts.recipe.loop, parts.data.sizes()["train"] or 0
     sizes = {min(loop.batch, count), count % loop.batch} - {0}
-    return len({len(piece) for size in sizes for piece in pieces(torch.arange(size), 0, 1, loop.accumulate)})
+    return len({len(piece) for size in sizes for piece in micro_batches(torch.arange(size), 0, 1, loop.accumulate)})
 
 
 def lasting(seconds: float) -> str:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
-from benchdog.data.dataset import Arrays, mix_many
+from benchdog.data.dataset import Arrays
 from benchdog.data.loader import BatchLoader
-from benchdog.data.randomness import reseeder
+from benchdog.data.randomness import derive_seeds, reseeder
 from benchdog.errors import BadUsage, Stopped
 from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
 from benchdog.model.layer_groups import stages
@@ -125,7 +125,7 @@ class Session(Standing):
         """Yield the seeds of the steps from here on; each depends on the run's seed, the rank and the step."""
         first = self.step
         while True:
-            yield from mix_many(self.seed + (self.device.rank << 40), first, SEEDS)
+            yield from derive_seeds(self.seed + (self.device.rank << 40), first, SEEDS)
             first += SEEDS
 
     def _unless_stopped(self, batches: Iterator[Read]) -> Iterator[Read]:

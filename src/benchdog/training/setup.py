@@ -14,14 +14,15 @@ from torch import nn
 from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo, Watcher
 from benchdog.data import leakage, sample_weights
 from benchdog.data.augment import Augment
-from benchdog.data.dataset import Samples, ignored_code, mix, open_source
+from benchdog.data.dataset import Samples, ignored_code, open_source
 from benchdog.data.fast_path import check_fast_path
+from benchdog.data.randomness import derive_seed
 from benchdog.data.splits import DataSplits, auto_workers
+from benchdog.data.synthetic import generate_inputs
 from benchdog.data.transform.transform import Transform, with_codes
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.model import start
 from benchdog.model.auxiliary_outputs import ScoreOnly
-from benchdog.model.export_view import generated
 from benchdog.model.rebuild import build_model
 from benchdog.model.weights import Report
 from benchdog.plugins import Plugins
@@ -82,7 +83,7 @@ class Components:
 
     def build(self) -> nn.Module:
         """Build the model from the data's spec, its weights drawn from the seed, then those that it begins from."""
-        torch.manual_seed(mix(self.recipe.seed, 0, salt=4))
+        torch.manual_seed(derive_seed(self.recipe.seed, 0, salt=4))
         spec = self.transform.spec(self.spec)
         part = self.recipe.model
         model = self.live.get("model")
@@ -95,7 +96,7 @@ class Components:
     def made_up(self, count: int) -> tuple[torch.Tensor, ...]:
         """Draw samples as the model gets them: on the processor, wherever the transform is."""
         device = next(self.transform.buffers(), torch.empty(0)).device
-        inputs = (torch.from_numpy(x).to(device) for x in generated(self.spec, count))
+        inputs = (torch.from_numpy(x).to(device) for x in generate_inputs(self.spec, count))
         return tuple(x.cpu() for x in self.transform(*inputs))
 
     def fit(self, folder: Path, going_on: bool = True) -> None:

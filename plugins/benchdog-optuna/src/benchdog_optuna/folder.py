@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from benchdog import __version__
-from benchdog.data.dataset import mix
+from benchdog.data.randomness import derive_seed
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
@@ -150,7 +150,7 @@ class Folder:
         """Make what chooses a trial's values: of the seed and its number, so that a stop changes nothing."""
         import optuna
 
-        seed = mix(int(self.about["seed"]), number, salt=9) % 2**32
+        seed = derive_seed(int(self.about["seed"]), number, salt=9) % 2**32
         if self.about["sampler"] == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         return optuna.samplers.TPESampler(

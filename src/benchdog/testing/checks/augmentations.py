@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchdog.api import AugmentationInfo, Spec
-from benchdog.data.randomness import draws_of
+from benchdog.data.randomness import sample_draws
 from benchdog.errors import BenchdogError
 from benchdog.testing.checks.comparing import shaken, states
 from benchdog.testing.fixtures.data_kinds import ROWS, kinds, refused
@@ -36,7 +36,7 @@ class Case:
         """Change a batch, or some of its samples, as training would in one place of one epoch."""
         ids = list(range(ROWS)) if rows is None else rows
         inputs = tuple(x[ids].clone() for x in self.inputs)
-        draws = draws_of(ids, 3, 1, 0, torch.device("cpu"))
+        draws = sample_draws(ids, 3, 1, 0, torch.device("cpu"))
         with torch.no_grad():
             given, target = self.step.apply(inputs, self.target[ids].clone(), draws)
         return tuple(given), target
@@ -125,7 +125,7 @@ def pure(trial: Trial) -> str:
     """See that it doesn't change what it gets."""
     for case in trial.cases:
         inputs, target = tuple(x.clone() for x in case.inputs), case.target.clone()
-        drawn = draws_of(list(range(ROWS)), 3, 1, 0, torch.device("cpu"))
+        drawn = sample_draws(list(range(ROWS)), 3, 1, 0, torch.device("cpu"))
         with torch.no_grad():
             trial.guarded("apply()", case.step.apply, inputs, target, drawn)
         pairs = [*zip(inputs, case.inputs, strict=True), (target, case.target)]

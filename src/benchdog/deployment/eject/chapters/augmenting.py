@@ -17,10 +17,10 @@ from benchdog.deployment.eject.literals import is_literal, literal
 from benchdog.deployment.eject.prune import attributes, sweep
 from benchdog.training.setup import Components
 
-DRAWS_OF = '''def draws_of(batch: Tensor, epoch: int, salt: int) -> Draws:
+DRAWS_OF = '''def sample_draws(batch: Tensor, epoch: int, salt: int) -> Draws:
     """Give the random numbers of a batch's samples in an epoch."""
     base = _signed(mix({seed}, epoch, salt=100 + salt))
-    return Draws(hashed(hashed(batch * _signed(STEP)) + base))'''
+    return Draws(splitmix(splitmix(batch * _signed(STEP)) + base))'''
 
 
 UNTYPED = re.compile(r": (Field|Spec|Column)\b(?=[,)])")
@@ -56,12 +56,12 @@ def write_augmentation(parts: Components, own: tuple[str, ...]) -> tuple[str, se
     """Change training samples at random; what happens to a sample depends on seed, epoch and position alone."""
     inputs = {given}
     for number, change in enumerate([{changes}]):
-        inputs, y = change.apply(inputs, y, draws_of(batch, epoch, number))
+        inputs, y = change.apply(inputs, y, sample_draws(batch, epoch, number))
     return {back}, y'''
     sweep(bundle.texts, augment)
     main = joined([draws_of, *bundle.texts.values(), augment])
     numbers.uses(randomness, main)
-    for name in ("draws_of", "mix"):
+    for name in ("sample_draws", "mix"):
         numbers.texts.pop(name, None)
     sweep(numbers.texts, main)
     imports = {line for line in numbers.imports() | bundle.imports() if "SimpleNamespace" not in line}

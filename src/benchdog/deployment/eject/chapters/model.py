@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.data.dataset import mix
+from benchdog.data.randomness import derive_seed
 from benchdog.deployment.eject.bundle import Bundle, Unbundled, source_of
 from benchdog.deployment.eject.chapters.parameters import trimmed
 from benchdog.deployment.eject.chapters.recording import Recorded, always, attributes_of, is_plain, maker, record
@@ -53,7 +53,7 @@ def write_model(parts: Components, own: tuple[str, ...], inputs: tuple[Tensor, .
             why = why or str(error)
             continue
         try:
-            torch.manual_seed(mix(parts.recipe.seed, 0, salt=4))
+            torch.manual_seed(derive_seed(parts.recipe.seed, 0, salt=4))
             if same(written.build(), model, inputs):
                 return written
             why = why or "built from its source alone it is another"
