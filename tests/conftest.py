@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.command import Bench, Result, run_bench
+from support.in_process import run
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background; children would inherit it
@@ -50,19 +51,29 @@ def _at_home(home: Path) -> None:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """Run commands in a fresh working folder (tmp_path), where runs/ appears."""
+    """Run commands in this process, in a fresh working folder (tmp_path), where runs/ appears."""
 
-    def run(*args: object, cwd: Path | None = None, **more: Any) -> Result:
+    def in_folder(*args: object, cwd: Path | None = None, **more: Any) -> Result:
+        return run(*args, cwd=cwd or tmp_path, **more)
+
+    return in_folder
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Bench:
+    """Run commands in processes of their own, where the process is the point: its start, signals, environment."""
+
+    def in_folder(*args: object, cwd: Path | None = None, **more: Any) -> Result:
         return run_bench(*args, cwd=cwd or tmp_path, **more)
 
-    return run
+    return in_folder
 
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
     """Give a finished run on the bundled digits; read it, don't change it."""
     place = tmp_path_factory.mktemp("digits")
-    run_bench("train", "digits", "--epochs", 4, "--name", "digits", "--quiet", cwd=place)
+    run("train", "digits", "--epochs", 4, "--name", "digits", "--quiet", cwd=place)
     return place / "runs" / "digits"
 
 

@@ -78,9 +78,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
 
 
 @pytest.mark.parametrize("code", TABLE)
-def test_an_exit_code_and_its_document(bench: Bench, place, code):
+def test_an_exit_code_and_its_document(process: Bench, place, code):
     with FileLock(place / "runs" / "held" / "lock"):
-        result = bench(*TABLE[code], "--json", "--quiet", cwd=place, code=code)
+        result = process(*TABLE[code], "--json", "--quiet", cwd=place, code=code)
     if code == 0:
         assert result.err == ""
         return

@@ -219,12 +219,12 @@ def test_a_finished_run_is_left_alone(digits_run):
     assert "Run 'digits' is finished already; nothing to do." in said.err
 
 
-def test_train_through_a_real_process(digits_run, bench, tmp_path):
+def test_train_through_a_real_process(digits_run, process, tmp_path):
     """One real process each way: a result on stdout, talk on stderr."""
-    result = bench("train", "--resume", digits_run)
+    result = process("train", "--resume", digits_run)
     assert result.out.strip() == str(digits_run)
     assert str(digits_run / "artifact") in result.err
-    result = bench("train", "digits", "--modle", "cnn", "--json", code=2)
+    result = process("train", "digits", "--modle", "cnn", "--json", code=2)
     assert json.loads(result.out)["error"]["code"] == 2
     assert "--modle" in result.err
 

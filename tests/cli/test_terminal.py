@@ -54,20 +54,20 @@ def test_no_bar_where_none_is_wanted_or_can_be_drawn(tmp_path, more, env):
     assert ("epoch 1/1" in shown) == (not more)
 
 
-def test_no_bar_without_a_terminal(bench: Bench):
-    result = bench(*QUICK)
+def test_no_bar_without_a_terminal(process: Bench):
+    result = process(*QUICK)
     assert "\r" not in result.err
     assert "epoch 1/1" in result.err
 
 
 @pytest.mark.parametrize("args", [("runs", "rm", "digits"), ("data", "prune", "digits")], ids=" ".join)
-def test_a_question_is_asked_on_a_terminal_alone(bench: Bench, tmp_path, digits_run, args):
+def test_a_question_is_asked_on_a_terminal_alone(process: Bench, tmp_path, digits_run, args):
     shutil.copytree(digits_run, tmp_path / "runs" / "digits")
     env = {"BENCHDOG_CACHE": str(tmp_path / "cache")}
     kept = [tmp_path / "runs" / "digits" / "run.json", tmp_path / "cache" / "digits" / "data"]
     kept[1].parent.mkdir(parents=True)
     kept[1].write_text("x", encoding="utf-8")
-    assert "--yes" in bench(*args, env=env, stdin="y\n", code=2).err
+    assert "--yes" in process(*args, env=env, stdin="y\n", code=2).err
     code, shown = on_terminal(*args, cwd=tmp_path, typed="n\n", **env)
     assert (code, "Nothing was removed." in shown) == (0, True)
     assert all(path.is_file() for path in kept)

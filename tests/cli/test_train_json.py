@@ -61,10 +61,10 @@ def told(lines: list[dict[str, object]], event: str) -> list[dict[str, object]]:
     return [{k: v for k, v in line.items() if k not in ("format", "event", "run")} for line in given]
 
 
-def test_whatever_prints_the_lines_are_all_there_and_alone(bench: Bench, tmp_path):
+def test_whatever_prints_the_lines_are_all_there_and_alone(process: Bench, tmp_path):
     (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
     words = ("--plugin", "noisy.py", "train", "digits", "--model", "noisy", "--epochs", 2, "--name", "mine")
-    result = bench(*words, "--set", "loop.log_every=3", "--set", "loop.checkpoint_epochs=1", "--json", "--quiet")
+    result = process(*words, "--set", "loop.log_every=3", "--set", "loop.checkpoint_epochs=1", "--json", "--quiet")
     for noise in NOISES:
         assert f"noise {noise}" in result.err
     folder = tmp_path / "runs" / "mine"
@@ -109,8 +109,8 @@ def test_a_failure_is_told_and_ends_the_lines(tmp_path):
     assert events[-1]["error"] == last["error"]["message"]
 
 
-def test_ranks_tell_through_the_process_that_started_them(bench: Bench, tmp_path):
-    result = bench(*QUICK, "--epochs", 2, "--set", "backend.ranks=2", "--name", "two", "--json")
+def test_ranks_tell_through_the_process_that_started_them(process: Bench, tmp_path):
+    result = process(*QUICK, "--epochs", 2, "--set", "backend.ranks=2", "--name", "two", "--json")
     folder = tmp_path / "runs" / "two"
     for event, kind in (("step_ended", "step"), ("epoch_ended", "epoch")):
         assert told(result.lines, event) == logged(folder, kind) != []

@@ -413,13 +413,13 @@ def test_events_nobody_listens_to_cost_no_thread():
 # --- the whole tool
 
 
-def test_every_fault_is_one_line_and_commands_go_on(place, tmp_path, bench):
+def test_every_fault_is_one_line_and_commands_go_on(place, tmp_path, process):
     install(place, "z-bad", "raise RuntimeError('no luck\\nat all')")
     install(place, "net-a", offer("stars"))
     local = tmp_path / "half.py"
     local.write_text("import no_such_package\n", encoding="utf-8")
     env = {"PYTHONPATH": os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])])}
-    result = bench("--plugin", local, "plugins", "list", "--json", env=env)
+    result = process("--plugin", local, "plugins", "list", "--json", env=env)
     rows = {row["name"]: row for row in result.json["plugins"]}
     assert rows["builtin"]["components"]["model"]
     assert rows["net_a"]["distribution"] == "net-a"

@@ -46,9 +46,9 @@ def test_a_command_of_a_plugin_imports_that_one_alone(site):
     assert strangers(modules) == {"star_03_cli"}
 
 
-def test_list_names_the_offenders_and_waits_for_none(site, bench):
+def test_list_names_the_offenders_and_waits_for_none(site, process):
     begun = time.monotonic()
-    told = bench("plugins", "list", "--json", env={"PYTHONPATH": str(site)})
+    told = process("plugins", "list", "--json", env={"PYTHONPATH": str(site)})
     assert time.monotonic() - begun < 45, "it waited for the sleeper"
     rows = {row["name"]: row for row in told.json["plugins"]}
     assert {f"star_{number:02d}" for number in range(GOOD)} <= set(rows)
@@ -64,12 +64,12 @@ def test_list_names_the_offenders_and_waits_for_none(site, bench):
         assert f"plugin {name!r}" in told.err
 
 
-def test_list_shows_commands_and_packages_that_have_nothing_else(site, bench):
+def test_list_shows_commands_and_packages_that_have_nothing_else(site, process):
     install(site, "lonely", COMMAND, entries="[benchdog.commands]\nlonely = lonely:command\n")
     install(site, "stranger", COMMAND + "\nCONTRACT = 7\n", entries="[benchdog.commands]\nodd = stranger:command\n")
     install(site, "spoilt", COMMAND, entries="[benchdog.commands]\nbroken = spoilt:command\n")
     (site / "spoilt-1.2.dist-info" / "METADATA").write_text("", encoding="utf-8")
-    rows = {row["name"]: row for row in bench("plugins", "list", "--json", env=patient(site)).json["plugins"]}
+    rows = {row["name"]: row for row in process("plugins", "list", "--json", env=patient(site)).json["plugins"]}
     assert rows["broken"]["version"] == ""
     assert rows["star_03"]["components"] == {"model": ["star-3"], "command": ["shine-3"]}
     assert (rows["lonely"]["components"], rows["lonely"]["state"]) == ({"command": ["lonely"]}, "ok")
@@ -82,9 +82,9 @@ def patient(site):
     return {"PYTHONPATH": str(site), "BENCHDOG_PLUGINS": "-raiser,-sleeper,-greedy"}
 
 
-def test_doctor_names_them_too(site, bench):
+def test_doctor_names_them_too(site, process):
     begun = time.monotonic()
-    told = bench("doctor", "--json", env={"PYTHONPATH": str(site)}, code=1)
+    told = process("doctor", "--json", env={"PYTHONPATH": str(site)}, code=1)
     assert time.monotonic() - begun < 55, "it waited for the sleeper"
     checks = {check["name"]: check for check in told.json["checks"]}
     assert checks["plugin raiser"]["state"] == "wrong"
@@ -101,21 +101,21 @@ def test_who_works_waits_longer_and_says_for_whom(tmp_path):
     assert err == "benchdog: waiting for the plugin in sleeper: busy in sleeper.py, line 3\n"
 
 
-def test_how_long_can_be_said(tmp_path, bench):
+def test_how_long_can_be_said(tmp_path, process):
     install(tmp_path, "sleeper", SLEEPER.format(seconds=60))
     env = {"PYTHONPATH": str(tmp_path), "BENCHDOG_PATIENCE": "0.2"}
-    told = bench("schema", env=env)
+    told = process("schema", env=env)
     assert "'sleeper': takes longer than 0.2 s" in told.err
     assert "BENCHDOG_PATIENCE=60 waits longer" in told.err
     assert '"sleepy"' not in told.out
-    told = bench("schema", env={**env, "BENCHDOG_PATIENCE": "soon"}, code=2)
+    told = process("schema", env={**env, "BENCHDOG_PATIENCE": "soon"}, code=2)
     assert "BENCHDOG_PATIENCE is 'soon'" in told.err
 
 
-def test_a_hook_that_takes_long_is_left_behind_too(tmp_path, bench):
+def test_a_hook_that_takes_long_is_left_behind_too(tmp_path, process):
     hook = offer("sleepy").replace("    return [", "    import time\n    time.sleep(60)\n    return [")
     install(tmp_path, "sleeper", hook)
-    told = bench("plugins", "list", "--json", env={"PYTHONPATH": str(tmp_path)}).json
+    told = process("plugins", "list", "--json", env={"PYTHONPATH": str(tmp_path)}).json
     (row,) = (row for row in told["plugins"] if row["name"] == "sleeper")
     assert row["fault"] == "takes longer than 1 s to say what it offers: busy in sleeper.py, line 13."
     assert (row["state"], row["loaded"]) == ("warning", False)
@@ -129,13 +129,13 @@ def test_what_needs_the_main_thread_gets_it(tmp_path):
     assert "models: loud" in out
 
 
-def test_what_a_command_starts_does_without_the_late_one_too(tmp_path, bench):
+def test_what_a_command_starts_does_without_the_late_one_too(tmp_path, process):
     mark = tmp_path / "imported.txt"
     counting = f"open({str(mark)!r}, 'a').write('once ')\n" + SLEEPER.format(seconds=60)
     install(tmp_path, "sleeper", counting)
     env = {"PYTHONPATH": str(tmp_path), "BENCHDOG_PATIENCE": "0.5"}
     artifact = Path(__file__).parents[1] / "golden" / "format-1" / "finished" / "artifact"
-    told = bench("export", artifact, "--to", "safetensors", "--out", tmp_path / "out", env=env)
+    told = process("export", artifact, "--to", "safetensors", "--out", tmp_path / "out", env=env)
     assert "'sleeper': takes longer than 0.5 s" in told.err
     assert (tmp_path / "out" / "export.json").is_file()
     assert mark.read_text(encoding="utf-8") == "once "

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import signal
 import sys
 from pathlib import Path
@@ -18,12 +19,22 @@ from support import json_schemas
 from support.command import Result
 
 
-def run(*args: object, cwd: Path, code: int | None = 0) -> Result:
-    """Run a command in `cwd`; what raises anything but its exit code raises here, so no traceback passes."""
+def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+    """Run a command in `cwd`; what raises anything but its exit code raises here, so no traceback passes.
+
+    Args:
+        args: the words after `benchdog`.
+        cwd: the working folder.
+        code: the exit code that it must have; None for any.
+        env: environment variables to change. What Python itself reads at its start (PYTHONPATH ...) needs `run_bench`.
+        stdin: what is typed.
+    """
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(cwd),
+        mock.patch.dict(os.environ, env or {}),
         mock.patch.object(sys, "argv", ["benchdog", *map(str, args)]),
+        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

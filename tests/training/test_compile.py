@@ -180,8 +180,8 @@ def test_auto_tries_in_a_long_run_and_writes_its_answer_down(tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_without_a_compiler_auto_says_no_and_yes_is_an_error(bench, tmp_path):
+def test_without_a_compiler_auto_says_no_and_yes_is_an_error(process, tmp_path):
     alone = {"PATH": str(tmp_path / "nowhere"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "made"), "CXX": "no-such"}
-    said = bench("train", *SMALL, *YES, "--epochs", 1, env=alone, code=3).err
+    said = process("train", *SMALL, *YES, "--epochs", 1, env=alone, code=3).err
     assert "can't be compiled: InvalidCxxCompiler" in said
     assert 'trainer.compile = "no"' in said

@@ -36,8 +36,8 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "t.csv"
 
 
-def test_the_command_in_a_process_of_its_own(bench: Any) -> None:
-    assert "digits" in bench("data", "list").out
+def test_the_command_in_a_process_of_its_own(process: Any) -> None:
+    assert "digits" in process("data", "list").out
 
 
 def test_list(data: Any, cached: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 
 @pytest.fixture
-def told(bench):
-    return bench("doctor", "--json").json
+def told(process):
+    return process("doctor", "--json").json
 
 
 def test_everything_is_looked_at(told):
@@ -41,9 +41,9 @@ def test_people_read_a_line_a_check(bench):
     assert "Nothing is wrong" in result.err
 
 
-def test_a_broken_torch_is_told_and_exits_1(bench, tmp_path):
+def test_a_broken_torch_is_told_and_exits_1(process, tmp_path):
     (tmp_path / "torch.py").write_text("import os\nos._exit(132)\n", encoding="utf-8")
-    result = bench("doctor", "--json", code=1, env={"PYTHONPATH": str(tmp_path)})
+    result = process("doctor", "--json", code=1, env={"PYTHONPATH": str(tmp_path)})
     (check,) = (check for check in result.json["checks"] if check["name"] == "torch")
     assert check["state"] == "wrong"
     assert "force-reinstall" in check["remedy"]
@@ -68,9 +68,9 @@ def test_a_broken_plugin_is_wrong_but_the_rest_is_told(bench, tmp_path):
     assert any(check["name"] == "torch" for check in result.json["checks"])
 
 
-def test_a_package_that_is_missing_is_a_finding(bench, tmp_path):
+def test_a_package_that_is_missing_is_a_finding(process, tmp_path):
     (tmp_path / "pluggy.py").write_text("raise ImportError('no pluggy')\n", encoding="utf-8")
-    result = bench("doctor", "--json", code=1, env={"PYTHONPATH": str(tmp_path)})
+    result = process("doctor", "--json", code=1, env={"PYTHONPATH": str(tmp_path)})
     states = {check["name"]: check["state"] for check in result.json["checks"]}
     assert states["plugins"] == "wrong"
     assert states["torch"] == "ok"
