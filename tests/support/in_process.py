@@ -26,7 +26,7 @@ def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | No
         args: the words after `benchdog`.
         cwd: the working folder.
         code: the exit code that it must have; None for any.
-        env: environment variables to change. What Python itself reads at its start (PYTHONPATH ...) needs `run_bench`.
+        env: environment variables to change; those that Python reads at its start (PYTHONPATH) need `run_bench`.
         stdin: what is typed.
     """
     out, err = io.StringIO(), io.StringIO()
