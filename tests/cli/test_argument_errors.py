@@ -186,7 +186,7 @@ def test_eject_into_a_folder_that_takes_no_file(place):
 @pytest.mark.parametrize("command", ["eject", "evaluate"])
 def test_the_name_of_a_model_is_no_run(place, command):
     said = run(command, "efficientnet-lite0", cwd=place, code=2).err
-    assert "'efficientnet-lite0' is a model, and this takes a run" in said
+    assert "'efficientnet-lite0' is a model; this command takes a run" in said
     assert "first" in said
     assert "benchdog predict efficientnet-lite0" in said
     assert "There is no run 'nobody'" in run(command, "nobody", cwd=place, code=2).err

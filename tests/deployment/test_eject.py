@@ -197,7 +197,6 @@ SLOW = {
             "trainer.weight_decay=0.01", "--set", "trainer.schedule=linear"],
     "rotary": ["text.txt", "--model", "gpt", "--set", "source.length=16", "--set", "model.width=16", "--set",
                "model.positions=rotary", "--set", "model.tied=true", "--set", "loop.accumulate=2"],
-    "lite": ["digits", "--model", "efficientnet-lite0", "--set", "loop.batch_size=256"],
     "pairs": ["--plugin", "two.py", "pairs", "--model", "linear", "--set", "trainer.average=ema"],
     "pairs-late": ["--plugin", "two.py", "pairs", "--model", "mlp", "--set", "loop.accumulate=2", "--set",
                    'loader.augment=["noise"]', "--set", "model.dropout=0.1"],

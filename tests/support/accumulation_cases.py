@@ -35,7 +35,6 @@ FIELDS = {
     "volume": Field(kind="volume", shape=(1, 8, 8, 8), dtype="uint8", range=(0, 255)),
     "table": Field(kind="table", shape=(3,), dtype="float32", columns=COLUMNS),
     "tokens": Field(kind="tokens", shape=(6,), dtype="int64", range=(0, 2)),
-    "pieces": Field(kind="tokens", shape=(6,), dtype="int64", range=(0, 30_521)),
 }
 
 
@@ -104,7 +103,6 @@ CUTS: dict[str, Cut] = {
 
 MIXING = {
     "resnet": a_class("resnet", "image", **{"model.width": 4}),
-    "efficientnet-lite0": a_class("efficientnet-lite0", "image"),
 }
 """Nets that mix samples whatever their options."""
 MIXED = {

@@ -29,7 +29,7 @@ def epoch(name: str, weights: str, accumulate: int, rank: int = 0, world: int = 
 def runs() -> list[tuple[str, str, int]]:
     """List (case, weights, pieces): what goes with ranks, in turns."""
     cut = [(name, ("none", "any", "whole")[i % 3], 1 + i % 2) for i, name in enumerate(CUTS)]
-    return [*cut, *((name, "none", 1) for name in MIXED if name != "efficientnet-lite0")]
+    return [*cut, *((name, "none", 1) for name in MIXED)]
 
 
 def main(rank: int, folder: Path) -> None:

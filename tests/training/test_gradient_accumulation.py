@@ -15,7 +15,7 @@ from benchdog.plugins.context import PluginContext
 from benchdog.runs import state
 from benchdog.training.batch_dependence import refuse_batch_dependence
 from benchdog.training.setup import rebuilt
-from support.accumulation_cases import CUTS, MIXED, MIXING, Listed, a_class, an_epoch, parts_of
+from support.accumulation_cases import CUTS, MIXED, MIXING, Listed, an_epoch, parts_of
 from support.in_process import run, weights
 
 MODEL = ["--model", "mlp", "--set", "model.hidden=[24]", "--quiet"]
@@ -82,16 +82,7 @@ def test_a_weight_is_the_sample_that_many_times_in_a_step(name, samples, seed):
 
 def test_every_net_is_cut_here_or_mixes_samples():
     shipped = {name for name, found in PluginContext().plugins().all("model").items() if found.dist == "benchdog"}
-    assert {case.model for case in CUTS.values()} | set(MIXING) | {"minilm"} == shipped
-
-
-@pytest.mark.slow
-def test_the_sentence_encoder_is_cut_too():
-    parts = parts_of(a_class("minilm", "pieces", **{"model.dropout": 0.0}), 5, "any")
-    whole, cut = an_epoch(parts, 5, 1), an_epoch(parts, 5, 2)
-    np.testing.assert_allclose(cut[1], whole[1], rtol=1e-4)
-    for a, b in zip(cut[0][0], whole[0][0], strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-5)
+    assert {case.model for case in CUTS.values()} | set(MIXING) == shipped
 
 
 SAID = {

@@ -1,4 +1,4 @@
-"""A real folder of transformers: MiniLM's, which Benchdog has a model of its own for. Both give the same."""
+"""A published folder of transformers: MiniLM's. The models `hf` and `minilm` agree on it."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,12 +7,10 @@ import pytest
 import torch
 
 from benchdog.api import Field, Spec, Target, encoder
-from benchdog.builtin.models import minilm
-from benchdog.builtin.models.options import MiniLMOptions
 from benchdog.model.weights import fill, read, renamed
-from benchdog_huggingface import tokenizer
+from benchdog_huggingface import minilm, tokenizer
 from benchdog_huggingface.model import build
-from benchdog_huggingface.options import ModelOptions
+from benchdog_huggingface.options import MiniLMOptions, ModelOptions
 from benchdog_huggingface.weights import FolderWeights
 
 SPEC = find_spec(minilm.PACKAGE)
@@ -34,7 +32,7 @@ def test_the_tokenizer_gives_the_same_word_pieces(folder):
 
 
 def test_the_network_gives_the_same_vectors(folder):
-    field = Field(kind="tokens", shape=(LENGTH,), dtype="int64", range=(0, minilm.WORDS - 1))
+    field = Field(kind="tokens", shape=(LENGTH,), dtype="int64", range=(0, minilm.VOCABULARY - 1))
     spec = Spec(fields=(field,), target=Target(kind="class", classes=("a", "b"))).with_output(2)
     options = ModelOptions(path=folder, head="mean")
     theirs, ours = build(spec, options).eval(), minilm.build(spec, MiniLMOptions()).eval()

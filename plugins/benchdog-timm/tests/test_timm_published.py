@@ -1,16 +1,15 @@
-"""Published weights in a file with names of its own: timm's network gives what Benchdog's own gives with them."""
+"""Published weights in a file with names of its own: timm's network equals the model efficientnet-lite0 with them."""
 
 from importlib.util import find_spec
 
 import pytest
 import torch
 
-from benchdog.api import Field, Spec, Target
-from benchdog.builtin.models import efficientnet, imagenet
-from benchdog.builtin.models.options import EfficientNetOptions
+from benchdog.api import Field, Spec, Target, packaged_file
 from benchdog.model.weights import fill, read, renamed
+from benchdog_timm import efficientnet, imagenet
 from benchdog_timm.model import build
-from benchdog_timm.options import Options
+from benchdog_timm.options import EfficientNetOptions, Options
 
 pytestmark = [
     pytest.mark.slow,
@@ -42,7 +41,7 @@ def test_timms_network_of_a_files_weights_is_the_published_one():
     field = Field(kind="image", shape=(3, side, side), dtype="uint8", range=(0, 255))
     target = Target(kind="class", classes=tuple(map(str, range(1000))))
     spec = Spec(fields=(field,), target=target).with_output(1000)
-    tensors = read(imagenet.installed(*imagenet.WEIGHTS, "The weights are"))
+    tensors = read(packaged_file(*imagenet.WEIGHTS, "The weights are"))
     timms = build(spec, Options(net="tf_efficientnet_lite0")).eval()
     ours = efficientnet.build(spec, EfficientNetOptions()).eval()
     report = fill(timms, renamed(tensors, rules()), head=True)

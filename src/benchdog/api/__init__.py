@@ -41,6 +41,7 @@ from benchdog.api.data import (
     split_of,
 )
 from benchdog.api.following import MetricsLog
+from benchdog.api.packaged_files import packaged_file
 from benchdog.api.protocols import (
     ArtifactView,
     Augmentation,
@@ -82,7 +83,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Trial", "Watcher", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device",
     "Backend", "RunFacts", "MetricsLog",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
-    "encoder", "encoder_of_many", "pieces", "words", "spellings",
+    "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
 ]  # fmt: skip
 
 CONTRACT: Final = 1

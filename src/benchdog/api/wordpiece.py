@@ -1,4 +1,8 @@
-"""Texts as the pieces of words that BERT's vocabularies hold: lower case, accents off, the longest piece first."""
+"""BERT's WordPiece tokenization: lower case, accents stripped, the longest piece first. Standard library only.
+
+The decode operation `tokens` with unit "wordpiece" runs it. It is part of the core and not of benchdog-huggingface,
+because artifacts and exports that hold this operation predict without any plugin and without the library tokenizers.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from benchdog.api.data import Op
 from benchdog.errors import BadUsage
 
-FILL, UNKNOWN, FIRST, LAST = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 LONGEST = 100
 """Characters of a word; a longer one is unknown."""
 HAN = (
@@ -19,18 +23,18 @@ HAN = (
 
 
 def encoder(parameters: Op) -> Callable[[str], list[int]]:
-    """Give the function from a text to its codes: `length` of them, filled up with 0, or all.
+    """Return the function from a text to its codes: `length` of them, padded with 0, or all.
 
     Raises:
-        BadUsage: the vocabulary lacks a mark, or the filler isn't its first word.
+        BadUsage: the vocabulary lacks a special token, or the padding token isn't its first word.
     """
     vocabulary: Sequence[str] = parameters["vocabulary"]
     codes = {word: i for i, word in enumerate(vocabulary)}
-    lacking = [mark for mark in (FILL, UNKNOWN, FIRST, LAST) if mark not in codes]
-    if lacking or codes[FILL] != 0 or len(codes) != len(vocabulary):
+    lacking = [token for token in (PAD, UNKNOWN, START, END) if token not in codes]
+    if lacking or codes[PAD] != 0 or len(codes) != len(vocabulary):
         fault = f"it lacks {', '.join(lacking)}" if lacking else "words occur twice, or [PAD] is not the first"
         raise BadUsage(
-            f"The vocabulary is none of word pieces: {fault}.",
+            f"The vocabulary is not one of word pieces: {fault}.",
             "It is a list of different words that begins with [PAD] and has [UNK], [CLS] and [SEP].",
         )
     length = parameters.get("length")
@@ -41,20 +45,21 @@ def encoder(parameters: Op) -> Callable[[str], list[int]]:
         inner = [code for word in words(text) for code in pieces(word, codes)]
         if length is not None:
             inner = inner[: length - 2]
-        row = [codes[FIRST], *inner, codes[LAST]]
+        row = [codes[START], *inner, codes[END]]
         return row + [0] * ((length or 0) - len(row))
 
     return encode
 
 
 def words(text: str) -> Iterator[str]:
-    """Cut a text at blanks; punctuation and Han characters are words of their own."""
+    """Split a text at white space; punctuation and Han characters are words of their own."""
     clean = "".join(_cleaned(character) for character in text)
     for word in clean.split():
+        # Accents go before lower case, as in BERT: the reverse order differs for "İ".
         plain = "".join(c for c in unicodedata.normalize("NFD", word) if unicodedata.category(c) != "Mn").lower()
         begin = 0
         for i, character in enumerate(plain):
-            if _punctuation(character):
+            if _is_punctuation(character):
                 if begin < i:
                     yield plain[begin:i]
                 yield character
@@ -64,23 +69,23 @@ def words(text: str) -> Iterator[str]:
 
 
 def pieces(word: str, codes: Mapping[str, int]) -> list[int]:
-    """Cut a word into the longest pieces that the vocabulary has, from its beginning on."""
-    found: list[int] = []
+    """Split a word into the longest pieces that the vocabulary has, from its beginning; all or [UNK]."""
+    result: list[int] = []
     begin = 0
     while begin < len(word) <= LONGEST:
         for end in range(len(word), begin, -1):
             code = codes.get(word[begin:end] if begin == 0 else f"##{word[begin:end]}")
             if code is not None:
-                found.append(code)
+                result.append(code)
                 begin = end
                 break
         else:
             return [codes[UNKNOWN]]
-    return found if len(word) <= LONGEST else [codes[UNKNOWN]]
+    return result if len(word) <= LONGEST else [codes[UNKNOWN]]
 
 
 def _cleaned(character: str) -> str:
-    """Give what becomes of a character: a blank, nothing, itself, or itself between blanks."""
+    """Return what a character becomes: a blank, nothing, itself, or itself between blanks."""
     point = ord(character)
     if character in "\t\n\r" or unicodedata.category(character) == "Zs":
         return " "
@@ -91,7 +96,8 @@ def _cleaned(character: str) -> str:
     return character
 
 
-def _punctuation(character: str) -> bool:
+def _is_punctuation(character: str) -> bool:
     point = ord(character)
+    # ASCII symbols such as $ and ^ count, though Unicode has them in other categories.
     ascii_marks = 33 <= point <= 47 or 58 <= point <= 64 or 91 <= point <= 96 or 123 <= point <= 126
     return ascii_marks or unicodedata.category(character).startswith("P")

@@ -96,20 +96,6 @@ def benchdog_models() -> list[ModelInfo]:
             options=f"{options}:ResnetOptions",
         ),
         ModelInfo(
-            name="efficientnet-lite0",
-            summary="A small, quick net for pictures; has weights trained on ImageNet.",
-            target=f"{here}.efficientnet:build",
-            options=f"{options}:EfficientNetOptions",
-            pretrained=f"{here}.imagenet:EfficientNetLite0Weights",
-        ),
-        ModelInfo(
-            name="minilm",
-            summary="A small BERT for texts in word pieces; has weights of a sentence encoder.",
-            target=f"{here}.minilm:build",
-            options=f"{options}:MiniLMOptions",
-            pretrained=f"{here}.minilm:MiniLMWeights",
-        ),
-        ModelInfo(
             name="unet",
             summary="A U-Net for masks in two or three dimensions.",
             target=f"{here}.unet:build",

@@ -1,4 +1,4 @@
-"""Models that answer without a run: an artifact made once from published weights, in the cache."""
+"""Pretrained models that predict without a run: artifacts made once from published weights, in the cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchdog.model import artifact
 from benchdog.model.rebuild import build_model
 from benchdog.model.start import pretrained_of
 from benchdog.model.weights import fill, read, renamed
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, companions
 from benchdog.plugins.types import RegisteredComponent
 from benchdog.runs import run
 from benchdog.system import files, paths
@@ -27,20 +27,26 @@ MAX_BATCH = 64
 
 
 def ready_made(name: str, plugins: Plugins) -> RegisteredComponent | None:
-    """Find the model of that name that its publisher trained; None when there is none."""
-    for found in plugins.all("model").values():
-        if name in (found.info.name, found.where) and _answers(found):
-            return found
+    """Return the pretrained model of that name; None when there is none.
+
+    Raises:
+        NotAvailable: the model comes with a package that isn't installed; the hint says how to get it.
+    """
+    for model in plugins.all("model").values():
+        if name in (model.info.name, model.where) and _has_task(model):
+            return model
+    if package := companions.absent("model", name):
+        raise companions.missing(f"The model {name!r}", package)
     return None
 
 
 def names(plugins: Plugins) -> list[str]:
-    """List the models that answer without a run."""
-    return [name for name, found in plugins.all("model").items() if _answers(found)]
+    """List the models that predict without a run."""
+    return [name for name, model in plugins.all("model").items() if _has_task(model)]
 
 
 def find_run(name: str, runs: Path, plugins_of: Callable[[tuple[str, ...]], Plugins]) -> Path:
-    """Give the folder of a run, as `run.find` does; the name of a model is told apart from an unknown one.
+    """Return the folder of a run, as `run.find` does, with a hint of its own where the name is a model's.
 
     Raises:
         BadUsage: there is no such run.
@@ -53,38 +59,38 @@ def find_run(name: str, runs: Path, plugins_of: Callable[[tuple[str, ...]], Plug
     if name not in models and name not in {found.where for found in models.values()}:
         raise missing
     known = [path.name for path in run.runs(runs)]
-    there = f"There is: {', '.join(known)}." if known else "There is none yet."
-    answers = " Answer with it as it is: benchdog predict NAME FILES." if name in names(plugins_of(())) else ""
+    runs_line = f"Runs: {', '.join(known)}." if known else "There are no runs yet."
+    predict = f" Or predict with it as it is: benchdog predict {name} FILES." if name in names(plugins_of(())) else ""
     raise BadUsage(
-        f"{name!r} is a model, and this takes a run: a model that was trained here.",
-        f"{there} Make one: benchdog train SOURCE --model {name}.{answers.replace('NAME', name)}",
+        f"{name!r} is a model; this command takes a run.",
+        f"{runs_line} Train one: benchdog train SOURCE --model {name}.{predict}",
     )
 
 
-def _answers(found: RegisteredComponent) -> bool:
-    """Say whether a model was trained for a task, and not only to begin from."""
-    info = found.info
-    return isinstance(info, ModelInfo) and bool(info.pretrained) and bool(found.resolve(info.pretrained).task)
+def _has_task(model: RegisteredComponent) -> bool:
+    """Whether a model's published weights were trained for a task, and not only to fine-tune."""
+    info = model.info
+    return isinstance(info, ModelInfo) and bool(info.pretrained) and bool(model.resolve(info.pretrained).task)
 
 
-def folder(found: RegisteredComponent, plugins: Plugins) -> Path:
-    """Give the folder of a ready-made model's artifact; it is made when it isn't there yet.
+def folder(model: RegisteredComponent, plugins: Plugins) -> Path:
+    """Return the folder of a pretrained model's artifact, which is made when it isn't in the cache yet.
 
     Raises:
-        NotAvailable: a package with weights or names isn't installed; says how to get it.
+        NotAvailable: a package with weights or names isn't installed; the hint says how to get it.
         BadData: the weights don't fit the model.
     """
     from benchdog.data.transform.transform import Transform
 
-    pretrained = pretrained_of(found, {}, plugins)
+    pretrained = pretrained_of(model, {}, plugins)
     assert pretrained is not None
-    options = {"name": found.where if found.dist != "benchdog" else found.info.name, "options": {}}
+    options = {"name": model.where if model.dist != "benchdog" else model.info.name, "options": {}}
     file = pretrained.weights()
     preprocess, spec = pretrained.preprocess(), pretrained.spec()
     task: Task = plugins.make("task", pretrained.task)
     task.check(spec)
     spec = spec.with_output(*task.output(spec))
-    place = paths.cache_dir() / FOLDER / _key(found, file, [spec.to_json(), preprocess.decode, preprocess.transform])
+    place = paths.cache_dir() / FOLDER / _key(model, file, [spec.to_json(), preprocess.decode, preprocess.transform])
     with files.saving(place):
         place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.parent / f".{place.name}.lock"):
@@ -94,7 +100,7 @@ def folder(found: RegisteredComponent, plugins: Plugins) -> Path:
         net = build_model(options, transform.spec(spec), plugins).eval()
         report = fill(net, renamed(read(file), pretrained.rename), head=True)
         if report.fresh or report.unused:
-            raise BadData(f"{file} is not what {found.info.name!r} was trained to: {report.sentence()}.")
+            raise BadData(f"{file} does not fit {model.info.name!r}: {report.sentence()}.")
         artifact.save(
             place / "artifact",
             trained=net,
@@ -107,15 +113,15 @@ def folder(found: RegisteredComponent, plugins: Plugins) -> Path:
             model=options,
             metrics={},
             samples=[],
-            run=found.info.name,
+            run=model.info.name,
             max_batch=MAX_BATCH,
             plugins=plugins,
         )
     return place
 
 
-def _key(found: RegisteredComponent, file: Path, told: list[object]) -> str:
-    """Name the folder after all that the artifact depends on."""
-    facts = [files.sha256(file), __version__, found.version, version("torch"), told]
+def _key(model: RegisteredComponent, file: Path, data: list[object]) -> str:
+    """Return a folder name with the hash of all that the artifact depends on."""
+    facts = [files.sha256(file), __version__, model.version, version("torch"), data]
     digest = hashlib.sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()[:16]
-    return f"{''.join(c if c.isalnum() or c in '-_' else '-' for c in found.info.name)}-{digest}"
+    return f"{''.join(c if c.isalnum() or c in '-_' else '-' for c in model.info.name)}-{digest}"

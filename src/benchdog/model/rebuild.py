@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog.api import Preprocess, Spec
 from benchdog.errors import BadData, BenchdogError, NotAvailable
+from benchdog.plugins import companions
 from benchdog.plugins.trust import check_reference
 from benchdog.system import files
 
@@ -57,8 +58,10 @@ def build_model(model: Mapping[str, Any], spec: Spec, plugins: Plugins) -> nn.Mo
         found = plugins.find("model", model["name"])
     except BenchdogError as error:
         owner = model.get("plugin") or {}
-        if not owner.get("dist"):
-            raise  # a class of the user's own: what is wrong with it was just said
+        # A class of the user's own: the error says what is wrong with it. Or a model that has moved to another
+        # package since: artifacts of then name the package that offered it, the error the one that does now.
+        if not owner.get("dist") or companions.absent("model", model["name"]):
+            raise
         raise NotAvailable(
             f"The model {model['name']!r} of plugin {owner.get('dist', 'unknown')!r} is not installed.",
             f"{owner.get('install') or 'Install that plugin'}, or name its file: --plugin FILE.",

@@ -9,12 +9,12 @@ from pathlib import Path
 from benchdog.errors import NotAvailable
 
 PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
-    "benchdog-huggingface": (("source", "hf"), ("model", "hf")),
+    "benchdog-huggingface": (("source", "hf"), ("model", "hf"), ("model", "minilm")),
     "benchdog-onnx": (("exporter", "onnx"),),
     "benchdog-optuna": (("command", "tune"),),
     "benchdog-serve": (("command", "serve"),),
     "benchdog-sklearn": (("trainer", "scikit-learn"),),
-    "benchdog-timm": (("model", "timm"),),
+    "benchdog-timm": (("model", "timm"), ("model", "efficientnet-lite0")),
 }
 """Components and commands by package, as (kind, name); a test compares them with the packages."""
 

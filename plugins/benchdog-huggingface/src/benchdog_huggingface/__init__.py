@@ -25,7 +25,7 @@ def benchdog_sources() -> list[SourceInfo]:
 
 @hookimpl
 def benchdog_models() -> list[ModelInfo]:
-    """Offer transformers models; their weights lie in the same folder."""
+    """Return transformers models, whose weights are in the same folder, and a sentence encoder."""
     return [
         ModelInfo(
             name="hf",
@@ -35,5 +35,13 @@ def benchdog_models() -> list[ModelInfo]:
             requires=("transformers",),
             install="pip install benchdog-huggingface",
             pretrained="benchdog_huggingface.weights:FolderWeights",
-        )
+        ),
+        ModelInfo(
+            name="minilm",
+            summary="A small BERT for texts in word pieces; has weights of a sentence encoder.",
+            target="benchdog_huggingface.minilm:build",
+            options="benchdog_huggingface.options:MiniLMOptions",
+            install="pip install benchdog-huggingface",
+            pretrained="benchdog_huggingface.minilm:MiniLMWeights",
+        ),
     ]

@@ -84,6 +84,13 @@ class ModelOptions:
         object.__setattr__(self, "config", json.dumps({FROM: str(self.path), FIRST: first, **read_config(self.path)}))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MiniLMOptions:
+    """Options of the model `minilm`."""
+
+    dropout: Annotated[float, Doc("Share of values dropped in training."), Bounds(ge=0, lt=1)] = 0.1
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Read what a folder's config.json says of the network.
 

@@ -1,4 +1,4 @@
-"""timm for Benchdog: its networks for images by name, and weights of them from a file."""
+"""timm's networks for images by name, and EfficientNet-Lite0 with its published ImageNet weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_models() -> list[ModelInfo]:
-    """Offer timm's networks; which one is an option."""
+    """Return timm's networks (which one is an option), and one that is pretrained."""
     return [
         ModelInfo(
             name="timm",
@@ -19,5 +19,13 @@ def benchdog_models() -> list[ModelInfo]:
             requires=("timm", "torchvision"),
             install="pip install benchdog-timm",
             pretrained="benchdog_timm.weights:Published",
-        )
+        ),
+        ModelInfo(
+            name="efficientnet-lite0",
+            summary="A small, fast network for images; has weights trained on ImageNet.",
+            target="benchdog_timm.efficientnet:build",
+            options="benchdog_timm.options:EfficientNetOptions",
+            install="pip install benchdog-timm",
+            pretrained="benchdog_timm.imagenet:EfficientNetLite0Weights",
+        ),
     ]

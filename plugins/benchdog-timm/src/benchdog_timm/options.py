@@ -1,4 +1,4 @@
-"""Options of the model `timm`."""
+"""Options of the models."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ class Options:
     ] = ""
     dropout: Annotated[float, Doc("Share of values dropped before the last layer."), Bounds(ge=0, lt=1)] = 0.0
     drop_path: Annotated[float, Doc("Share of residual branches dropped in training."), Bounds(ge=0, lt=1)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EfficientNetOptions:
+    """Options of the model `efficientnet-lite0`."""
+
+    dropout: Annotated[float, Doc("Share of values dropped before the last layer."), Bounds(ge=0, lt=1)] = 0.2

