@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from benchdog.api import Field, Raw, Spec, Target
 from benchdog.data import dataset
 from benchdog.data.dataset import Samples, content_of, open_splits
-from benchdog.data.decode import decoder
+from benchdog.data.decode.decoder import default_preprocess
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.randomness import derive_seed
 from benchdog.data.sampler import epoch_order, micro_batches
@@ -139,7 +139,7 @@ def table(split, classes=("a", "b", "c"), kind="class", dtype="int64", shape=())
         fields=(Field(kind="table", shape=(4,), dtype="float32"),),
         target=Target(kind=kind, classes=classes, dtype=dtype, shape=shape),
     )
-    return Samples(split, spec, decoder.default(spec))
+    return Samples(split, spec, default_preprocess(spec))
 
 
 def listed(*targets):
@@ -177,7 +177,7 @@ def test_a_split_in_memory_is_the_split(monkeypatch):
     assert len(resident) == 50
     assert np.array_equal(resident.inputs[0].numpy(), inputs[0])
     assert np.array_equal(resident.target.numpy(), target)
-    assert dataset.sample_bytes(samples) == 4 * 4 + 8
+    assert samples.sample_bytes == 4 * 4 + 8
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def local(tmp_path_factory):
 def opened(local, wrong, split="train"):
     source = Plugins.discover([local]).make("source", "positions", {"wrong": wrong})
     spec = source.spec()
-    return Samples(open_splits(source)[split], spec, decoder.default(spec))
+    return Samples(open_splits(source)[split], spec, default_preprocess(spec))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchdog.api import Field, Raw, Shard, Spec, Target
-from benchdog.data.decode import decoder
+from benchdog.data.decode.decoder import default_preprocess
 from benchdog.data.stream import Plan, Position, Reader, StreamWorkers, read_stream
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
@@ -38,7 +38,7 @@ class Shards:
 
 
 def read(lengths, plan, position=None):
-    reader = Reader(Shards(lengths), SPEC, decoder.default(SPEC))
+    reader = Reader(Shards(lengths), SPEC, default_preprocess(SPEC))
     return list(read_stream(reader, plan, position or Position.start(plan.streams)))
 
 
@@ -84,9 +84,9 @@ def test_from_any_position_the_rest_is_the_same(lengths, plan, data):
 def test_readers_of_some_streams_give_what_one_reader_of_all_gives(lengths, plan, workers):
     """What the workers do, without processes: each reads its own streams."""
     position = Position.start(plan.streams)
-    alone = list(Reader(Shards(lengths), SPEC, decoder.default(SPEC)).read(plan, position, range(plan.streams)))
+    alone = list(Reader(Shards(lengths), SPEC, default_preprocess(SPEC)).read(plan, position, range(plan.streams)))
     hands = [
-        Reader(Shards(lengths), SPEC, decoder.default(SPEC)).read(plan, position, range(w, plan.streams, workers))
+        Reader(Shards(lengths), SPEC, default_preprocess(SPEC)).read(plan, position, range(w, plan.streams, workers))
         for w in range(min(workers, plan.streams))
     ]
     assert [p.ids for p in alone] == [next(hands[p.stream % len(hands)]).ids for p in alone]
@@ -107,7 +107,7 @@ def test_training_shuffles_shards_and_samples_anew_in_each_epoch():
 def test_a_resume_reads_from_the_block_on_and_not_from_the_beginning():
     plan = Plan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
     shards = Shards([100])
-    reader = Reader(shards, SPEC, decoder.default(SPEC))
+    reader = Reader(shards, SPEC, default_preprocess(SPEC))
     got = list(read_stream(reader, plan, Position([(0, 50, 4)])))
     assert got[0][0].ids == [f"s0/{i}" for i in range(54, 58)]
     assert shards.reads == [("s0", 50)]
@@ -142,7 +142,7 @@ def test_spawned_workers_read_the_same_samples_as_none(local):
     """A proof of the contract: real processes, which open the source by themselves."""
     source = Plugins.discover([local]).make("source", "streamed", {})
     spec = source.spec()
-    reader = Reader(source.open()["train"], spec, decoder.default(spec))
+    reader = Reader(source.open()["train"], spec, default_preprocess(spec))
     workers = StreamWorkers(recipe(local, 2).to_json(), "train", 2, 3)
     for epoch in (1, 2):  # the same processes serve every epoch
         plan = Plan(streams=3, batch_size=4, shuffle=5, seed=1, epoch=epoch, training=True)
@@ -191,6 +191,6 @@ def test_a_spec_that_lies_is_told(tmp_path):
             return iter([Raw(id="odd", fields={"input": [1.0, 2.0]}, target=1.0)])
 
     plan = Plan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
-    reader = Reader(Wrong([1]), SPEC, decoder.default(SPEC))
+    reader = Reader(Wrong([1]), SPEC, default_preprocess(SPEC))
     with pytest.raises(BadData, match="odd"):
         list(read_stream(reader, plan, Position.start(1)))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchdog.api import Column, Field, Preprocess, Spec, Target
-from benchdog.data.decode.decoder import default
+from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.deployment.inputs import Sample, Unreadable, raws, samples
 from support import small_artifact
 
@@ -39,7 +39,11 @@ SCAN = Spec(fields=(Field(kind="volume", shape=(1, 2, 2, 2), dtype="int16"),), t
 
 def read(arguments: list[object], spec: Spec, notes: list[str] | None = None) -> list[Sample | Unreadable]:
     return list(
-        samples([str(a) for a in arguments], spec, default(spec), (notes if notes is not None else []).append)
+        samples(
+            [str(a) for a in arguments],
+            Decoder(spec, default_preprocess(spec)),
+            (notes if notes is not None else []).append,
+        )
     )
 
 
@@ -76,7 +80,7 @@ def test_each_input_that_cannot_be_read_is_told(tmp_path):
     assert "the file is empty" in why["empty.png"]
     assert "damaged" in why["torn.png"]
     assert why["gone.png"] == "there is no such file"
-    assert "holds no .png" in why["nothing"]
+    assert "holds no .bmp, .gif" in why["nothing"]
     assert why["*.gif"] == "no file fits this pattern"
 
 
@@ -173,7 +177,7 @@ def test_a_model_of_several_inputs_takes_a_table_of_paths(tmp_path):
 
 def test_nothing_is_read_ahead(tmp_path):
     first = picture(tmp_path / "1.png")
-    stream = raws([str(first), str(tmp_path / "2.png")], IMAGE, default(IMAGE))
+    stream = raws([str(first), str(tmp_path / "2.png")], IMAGE, default_preprocess(IMAGE))
     assert next(stream).id == str(first)
     picture(tmp_path / "2.png")
     assert next(stream).fields["input"].startswith(b"\x89PNG")
@@ -184,7 +188,7 @@ def test_nothing_is_read_ahead(tmp_path):
 def test_no_table_makes_it_fail(tmp_path, content):
     path = tmp_path / "any.csv"
     path.write_bytes(b"age,fare,port\n" + content)
-    for item in samples([str(path)], TABLE, default(TABLE)):
+    for item in samples([str(path)], Decoder(TABLE, default_preprocess(TABLE))):
         assert item.id.startswith(str(path))
 
 

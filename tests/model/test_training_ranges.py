@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchdog.api import Column, Field, Raw, Spec, Target
-from benchdog.data.decode.decoder import decode, default
+from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.model import training_ranges
 from support.in_process import run
 
@@ -30,8 +30,8 @@ def measured(rows, spec=TABLE):
 
 
 def judged(row, seen):
-    how = default(TABLE)
-    (x,) = decode(Raw(id="r", fields={"input": row}), TABLE, how)
+    how = default_preprocess(TABLE)
+    (x,) = Decoder(TABLE, how)(Raw(id="r", fields={"input": row}))
     return [line["said"] for line in training_ranges.outside({"input": row}, (x,), TABLE, how, seen)]
 
 
@@ -72,10 +72,10 @@ def png(value, size=(20, 10)):
 def test_pictures_are_compared_by_brightness_and_size():
     field = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 255))
     spec = Spec(fields=(field,), target=Target(kind="class", classes=("a", "b")))
-    how = default(spec)
+    how = default_preprocess(spec)
 
     def decoded(raw):
-        return decode(raw, spec, how)
+        return Decoder(spec, how)(raw)
 
     raws = [Raw(id=str(i), fields={"input": png(value)}) for i, value in enumerate((60, 80, 100))]
     measure = training_ranges.Measure(spec)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchdog.api import Field, Raw, Spec, Target
-from benchdog.data.decode.decoder import decode, default, stack
+from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.data.transform.transform import Transform
 from benchdog.model import artifact
 from benchdog.model.rebuild import build_model
@@ -42,11 +42,11 @@ def save(folder: Path, plugins: Plugins, model: str = "linear", keep: int = 12, 
         target=Target(kind="class", name="animal", classes=CLASSES),
     )
     raws = pictures()
-    preprocess = default(spec)
+    preprocess = default_preprocess(spec)
     task = plugins.make("task", "classification", {})
     spec = spec.with_output(*task.output(spec))
     transform = Transform(preprocess, spec)
-    (inputs,) = stack([decode(raw, spec, preprocess) for raw in raws])
+    (inputs,) = Decoder(spec, preprocess).batch(raws)
     transform.fit([(torch.from_numpy(inputs),)])
     torch.manual_seed(0)
     built = build_model({"name": model, "options": {}}, transform.spec(spec), plugins)

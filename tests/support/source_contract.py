@@ -15,7 +15,7 @@ def check_source(source: Any, sizes: dict[str, int] | None = None) -> Spec:
     """Check a source: three splits, and batches that equal decoded raw samples."""
     spec, splits = source.spec(), source.open()
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
-    preprocess = source.preprocess(spec) if hasattr(source, "preprocess") else decoder.default(spec)
+    preprocess = source.preprocess(spec) if hasattr(source, "preprocess") else decoder.default_preprocess(spec)
     assert json.loads(json.dumps(preprocess.decode)) == dict(preprocess.decode)
     assert list(splits) == ["train", "valid", "test"]
     if sizes is not None:
@@ -25,7 +25,7 @@ def check_source(source: Any, sizes: dict[str, int] | None = None) -> Spec:
         assert len(split)
         at = np.unique(np.linspace(0, len(split) - 1, 20).astype(int))
         raws = [split.raw(int(i)) for i in at]
-        slow = decoder.stack([decoder.decode(raw, spec, preprocess) for raw in raws])
+        slow = decoder.Decoder(spec, preprocess).batch(raws)
         targets = np.stack([raw.target for raw in raws])
         assert targets.dtype == spec.target.dtype
         assert targets.shape[1:] == spec.target.shape

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from benchdog.api import Field, Raw, Spec, Target
-from benchdog.data.decode.decoder import default
+from benchdog.data.decode.decoder import default_preprocess
 from benchdog.data.transform.transform import Transform
 from benchdog.deployment import export
 from benchdog.errors import BadData, BadUsage
@@ -48,7 +48,7 @@ def plugins() -> Plugins:
 def save(folder: Path, plugins: Plugins, spec: Spec, task: str, model: str, raws: list[Raw]) -> Path:
     judge = plugins.make("task", task, {})
     spec = spec.with_output(*judge.output(spec))
-    transform = Transform(default(spec), spec)
+    transform = Transform(default_preprocess(spec), spec)
     torch.manual_seed(0)
     artifact.save(
         folder,
@@ -56,7 +56,7 @@ def save(folder: Path, plugins: Plugins, spec: Spec, task: str, model: str, raws
         transform=transform,
         head=judge.head(spec),
         spec=spec,
-        preprocess=default(spec),
+        preprocess=default_preprocess(spec),
         recipe={},
         task={"name": task, "options": {}},
         model={"name": model, "options": {}},

@@ -53,7 +53,7 @@ class Double:
             fields = (Field(kind="image", shape=(1, 4, 4), dtype="uint8", name="left"),)
             fields += (Field(kind="audio", shape=(1, 3), dtype="float32", name="sound"),)
         self.spec = Spec(fields=fields, target=target, output=(2,))
-        self.preprocess = decoder.default(self.spec)
+        self.preprocess = decoder.default_preprocess(self.spec)
         self.max_batch = max_batch
         self.task_name = {"mask": "segmentation", "tokens": "next-token"}.get(way, "classification")
         self.meta: dict[str, Any] = {"run": "double", "metrics": {"accuracy": 0.5, "loss": float("nan")}}

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchdog.api import BadUsage, Field, NotAvailable, Raw, Spec, Target, packaged_files
-from benchdog.data.decode import decoder
+from benchdog.data.decode.decoder import Decoder
 from benchdog.data.transform.transform import Transform
 from benchdog.model.layer_groups import stages
 from benchdog.model.weights import fill, read, renamed
@@ -136,7 +136,7 @@ def test_photographs_are_classified_correctly():
     photos = Path(find_spec("sklearn").origin).parent / "datasets" / "images"
     for photo, name in (("china.jpg", "palace"), ("flower.jpg", "daisy")):
         raw = Raw(id=photo, fields={"input": (photos / photo).read_bytes()})
-        (pixels,) = decoder.stack([decoder.decode(raw, spec, preprocess)])
+        (pixels,) = Decoder(spec, preprocess).batch([raw])
         with torch.inference_mode():
             score = net(*transform(torch.from_numpy(pixels)))[0].softmax(0)
         assert spec.target.classes[int(score.argmax())] == name

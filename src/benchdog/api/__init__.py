@@ -41,6 +41,7 @@ from benchdog.api.data import (
     split_of,
 )
 from benchdog.api.following import MetricsLog
+from benchdog.api.image_formats import IMAGE_FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, ImageFormat
 from benchdog.api.packaged_files import packaged_file
 from benchdog.api.protocols import (
     ArtifactView,
@@ -84,6 +85,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Backend", "RunFacts", "MetricsLog",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
+    "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS",
 ]  # fmt: skip
 
 CONTRACT: Final = 1

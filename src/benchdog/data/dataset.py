@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchdog.api import Preprocess, Raw, Source, Spec, Split, Stream, split_of
 from benchdog.data import sample_weights
-from benchdog.data.decode import decoder
+from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig
@@ -99,9 +99,20 @@ class Samples:
         return len(self.split)
 
     @cached_property
+    def decoder(self) -> Decoder:
+        """The operations that decode a raw sample; checked at the first use, which a fast path never makes."""
+        return Decoder(self.spec, self.preprocess)
+
+    @cached_property
     def weighted(self) -> bool:
         """Whether its samples have weights: as the first one, so all."""
         return len(self) > 0 and self.split.raw(0).weight is not None
+
+    @cached_property
+    def sample_bytes(self) -> int:
+        """Bytes of the first sample, decoded."""
+        inputs, target = self.batch([0])
+        return sum(x.nbytes for x in inputs) + target.nbytes
 
     def batch(self, indices: Sequence[int]) -> Arrays:
         """Decode and stack: inputs each (B, ...) in the spec's order, target (B, ...)."""
@@ -121,7 +132,7 @@ class Samples:
     def slow_read(self, indices: Sequence[int]) -> Weighted:
         """Do what `read` does by way of `raw`, without the source's fast path."""
         raws = [self.split.raw(int(i)) for i in indices]
-        inputs = decoder.stack([decoder.decode(raw, self.spec, self.preprocess) for raw in raws])
+        inputs = self.decoder.batch(raws)
         weight = sample_weights.of_raws(raws)
         if (weight is None) is self.weighted:
             raise BadData(f"Samples {raws[0].id} and {self.split.raw(0).id}: one of them has a weight, one has none.")
@@ -196,12 +207,6 @@ class Resident:
         return tuple([x[rows] for x in self.inputs]), self.target[rows], weight
 
 
-def sample_bytes(samples: Samples) -> int:
-    """Measure a decoded sample's size."""
-    inputs, target = samples.batch([0])
-    return sum(x.nbytes for x in inputs) + target.nbytes
-
-
 def load_resident(samples: Samples) -> Resident:
     """Decode a whole split into memory, a chunk at a time, on a few threads; or take the source's own arrays."""
     whole = getattr(samples.split, "whole", None)
@@ -245,4 +250,4 @@ def open_source(plugins: Plugins, part: ComponentConfig) -> Source:
 def preprocess_of(source: Source, spec: Spec) -> Preprocess:
     """Ask the source for its pre-processing, else let the fields' kinds decide."""
     own = getattr(source, "preprocess", None)
-    return own(spec) if own is not None else decoder.default(spec)
+    return own(spec) if own is not None else default_preprocess(spec)

@@ -19,7 +19,6 @@ from benchdog.data.dataset import (
     load_resident,
     open_splits,
     preprocess_of,
-    sample_bytes,
 )
 from benchdog.data.stream import Plan, Position, Reader, StreamWorkers
 from benchdog.data.transform.transform import Transform
@@ -85,7 +84,7 @@ class DataSplits:
 
     def fits(self, megabytes: int) -> bool:
         """Say whether all positional splits fit, decoded, into this many MiB."""
-        total = sum(sample_bytes(s) * len(s) for s in self.splits.values() if isinstance(s, Samples) and len(s))
+        total = sum(s.sample_bytes * len(s) for s in self.splits.values() if isinstance(s, Samples) and len(s))
         return total <= megabytes * 2**20 and all(isinstance(s, Samples) for s in self.splits.values())
 
     def load(self, name: str) -> None:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
 from benchdog.data import sample_weights
 from benchdog.data.dataset import Samples, check_codes, ignored_code, open_source, open_splits, preprocess_of
-from benchdog.data.decode import decoder
+from benchdog.data.decode.decoder import Decoder
 from benchdog.data.randomness import derive_seed
 from benchdog.data.workers import calm
 from benchdog.plugins import Plugins
@@ -137,6 +137,11 @@ class Reader:
         self.ignore: int | None = None
 
     @cached_property
+    def decoder(self) -> Decoder:
+        """The operations that decode a raw sample."""
+        return Decoder(self.spec, self.preprocess)
+
+    @cached_property
     def weighted(self) -> bool:
         """Whether its samples have weights: as the first one, so all."""
         raws = (raw for shard in self.stream.shards() for raw in self.stream.read(shard, 0))
@@ -158,7 +163,7 @@ class Reader:
     def _piece(self, k: int, raws: list[Raw], place: Place | None) -> Piece:
         if not raws:
             return Piece(k, (), torch.empty(0), [], None)
-        inputs = decoder.stack([decoder.decode(raw, self.spec, self.preprocess) for raw in raws])
+        inputs = self.decoder.batch(raws)
         target = Samples.stack_targets(self, raws)  # type: ignore[arg-type]
         check_codes(target, self.spec, lambda row: raws[row].id, self.ignore)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)

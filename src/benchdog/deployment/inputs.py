@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Preprocess, Raw, Spec
-from benchdog.data.decode import decoder
+from benchdog.api import IMAGE_SUFFIXES, Preprocess, Raw, Spec
+from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import BadData
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 ARRAYS = (".npy",)
 TABLES = (".csv", ".tsv")
 TEXTS = (".txt",)
-SUFFIXES = {"image": IMAGES, "array": ARRAYS, "row": TABLES, "tokens": TEXTS}
+SUFFIXES = {"image": IMAGE_SUFFIXES, "array": ARRAYS, "row": TABLES, "tokens": TEXTS}
 FILES = ("image", "array")
 """Kinds of which a sample is a file."""
 NAMED = (*TEXTS, *TABLES, ".json")
@@ -52,7 +51,7 @@ def silent(text: str) -> None:
 
 
 def samples(
-    arguments: Sequence[str], spec: Spec, preprocess: Preprocess, note: Callable[[str], None] = silent
+    arguments: Sequence[str], decoder: Decoder, note: Callable[[str], None] = silent
 ) -> Iterator[Sample | Unreadable]:
     """Read and decode what the arguments name, in their order; nothing is read ahead.
 
@@ -62,12 +61,12 @@ def samples(
             tables with a column per input: a path from the table's folder, or a text.
         note: told of what is left out without harm, such as columns that the model doesn't use.
     """
-    for raw in raws(arguments, spec, preprocess, note):
+    for raw in raws(arguments, decoder.spec, decoder.preprocess, note):
         if isinstance(raw, Unreadable):
             yield raw
             continue
         try:
-            yield Sample(raw.id, decoder.decode(raw, spec, preprocess), raw.fields)
+            yield Sample(raw.id, decoder(raw), raw.fields)
         except BadData as error:
             yield Unreadable(raw.id, error.message.removeprefix(f"Sample {raw.id!r}: ").rstrip("."))
 

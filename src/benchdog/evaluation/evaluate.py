@@ -16,7 +16,6 @@ import torch
 from benchdog.api import Batch, Call, Raw, Spec, Task
 from benchdog.data import sample_weights
 from benchdog.data.dataset import Arrays, Samples
-from benchdog.data.decode.decoder import decode
 from benchdog.data.splits import DataSplits
 from benchdog.data.stream import Plan, Position
 from benchdog.errors import BadUsage
@@ -236,7 +235,7 @@ def training_ranges(data: DataSplits) -> ranges.Ranges:
     if any(field.kind == "image" for field in data.spec.fields):
         for place in positions:  # one by one: they may differ in size, and the raw ones say how large they were
             raw = split.split.raw(place)
-            measure.add(tuple(x[None] for x in decode(raw, data.spec, data.preprocess)), [raw])
+            measure.add(tuple(x[None] for x in split.decoder(raw)), [raw])
         return measure.ranges()
     for i in range(0, len(positions), PIECE):
         measure.add(split.batch(positions[i : i + PIECE])[0])

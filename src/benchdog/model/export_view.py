@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
-from benchdog.data.decode.decoder import decode, stack
+from benchdog.data.decode.decoder import Decoder, stack
 from benchdog.data.synthetic import cycled_rows, generate_inputs
 from benchdog.errors import BenchdogError, Failed
 
@@ -106,8 +106,9 @@ class View:
 
 def inputs(spec: Spec, preprocess: Preprocess, raws: Sequence[Raw]) -> tuple[np.ndarray, ...]:
     """Decode the samples that have the first one's shape; generate eight when there are none."""
-    decoded = [decode(raw, spec, preprocess) for raw in raws]
-    if not decoded:
+    if not raws:
         return generate_inputs(spec, 8)
+    decoder = Decoder(spec, preprocess)
+    decoded = [decoder(raw) for raw in raws]
     shapes = [tuple(x.shape for x in sample) for sample in decoded]
     return stack([sample for sample, shape in zip(decoded, shapes, strict=True) if shape == shapes[0]])

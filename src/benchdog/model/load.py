@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
-from benchdog.data.decode import decoder as decode
+from benchdog.data.decode.decoder import Decoder, stack
 from benchdog.data.synthetic import check_shapes
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
 from benchdog.model import metadata, samples, training_ranges
@@ -62,6 +62,11 @@ class LoadedModel:
             return runner_of(self._plugins.find("exporter", GRAPH_EXPORTER), self.path, self._plugins)
         return Rebuilt(self.path, self.meta, self._plugins, self.trusted)
 
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Decodes raw samples into what the model takes."""
+        return Decoder(self.spec, self.preprocess)
+
     def outside(self, fields: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[dict[str, str]]:
         """Say which parts of a sample, raw and decoded, lie outside what was seen in training."""
         return training_ranges.outside(fields, arrays, self.spec, self.preprocess, self.meta.get("ranges") or {})
@@ -77,7 +82,7 @@ class LoadedModel:
 
     def decode(self, raws: Sequence[Raw]) -> tuple[np.ndarray, ...]:
         """Decode raw samples into one array (B, ...) per input; BadData names the sample that can't be."""
-        return decode.stack([decode.decode(raw, self.spec, self.preprocess) for raw in raws])
+        return self.decoder.batch(raws)
 
     def call(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run decoded inputs (B, ...), in pieces of `max_batch`: give (answer, score), batch first."""
@@ -100,7 +105,7 @@ class LoadedModel:
 
     def answers(self, raws: Sequence[Raw]) -> list[Answer]:
         """Answer for raw samples, in their order; samples of different shapes are run apart."""
-        decoded = [decode.decode(raw, self.spec, self.preprocess) for raw in raws]
+        decoded = [self.decoder(raw) for raw in raws]
         return self.answers_to(decoded, [raw.id for raw in raws])
 
     def answers_to(self, decoded: Sequence[tuple[np.ndarray, ...]], ids: Sequence[str]) -> list[Answer]:
@@ -111,7 +116,7 @@ class LoadedModel:
             groups[tuple(x.shape for x in arrays)].append(place)
         found: dict[int, Answer] = {}
         for places in groups.values():
-            inputs = decode.stack([decoded[place] for place in places])
+            inputs = stack([decoded[place] for place in places])
             for place, answer in zip(places, function(self.call, inputs, self.spec, options), strict=True):
                 found[place] = replace(answer, id=ids[place])
         return [found[place] for place in range(len(decoded))]

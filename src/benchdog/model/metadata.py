@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Preprocess, Spec
-from benchdog.data.decode import decoder
+from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import BadData, BenchdogError
 from benchdog.model import training_ranges
 
@@ -113,7 +113,7 @@ def _data(meta: dict[str, Any]) -> None:
             ok = isinstance(ops, list) and all(isinstance(op, dict) and isinstance(op.get("op"), str) for op in ops)
             _want(ok, f"preprocess.{part} of {name!r} is no list of operations")
             _want(name in [field.name for field in spec.fields], f"preprocess.{part} names no field {name!r}")
-    decoder.decoder(spec, Preprocess(decode=preprocess["decode"], transform=preprocess["transform"]))
+    Decoder(spec, Preprocess(decode=preprocess["decode"], transform=preprocess["transform"]))
 
 
 def _texts(owner: str, *values: Any) -> None:

@@ -10,22 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Raw
+from benchdog.api import IMAGE_FORMATS, Raw
 from benchdog.errors import BadData
 from benchdog.system import files
 
 FOLDER = "samples"
 INDEX = "samples/index.json"
-SUFFIXES = {
-    b"\x89PNG": ".png",
-    b"\xff\xd8\xff": ".jpg",
-    b"GIF8": ".gif",
-    b"BM": ".bmp",
-    b"RIFF": ".webp",
-    b"II*\0": ".tif",
-    b"MM\0*": ".tif",
-    b"\x93NUMPY": ".npy",
-}
+SUFFIXES = {signature: each.suffixes[0] for each in IMAGE_FORMATS for signature in each.signatures}
+SUFFIXES[b"\x93NUMPY"] = ".npy"
 
 
 def covering(raws: Iterable[Raw], count: int) -> list[Raw]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchdog.data.dataset import Samples, sample_bytes
+from benchdog.data.dataset import Samples
 from benchdog.errors import BadUsage, Failed
 from benchdog.recipe.recipe import AUTO
 from benchdog.system import machine
@@ -85,7 +85,7 @@ def needs(parts: Components, model: nn.Module) -> dict[str, int]:
     if recipe.loader.workers == 0:
         for samples in parts.data.splits.values():
             if isinstance(samples, Samples) and len(samples):
-                data += sample_bytes(samples) * len(samples)
+                data += samples.sample_bytes * len(samples)
     disk = weights * (3 * (recipe.loop.keep + 1) + 3) + 5 * 2**20
     memory = weights * STATES + kept * piece + data
     return {"parameters": parameters, "memory": memory, "data": data, "disk": disk, "kept": kept, "piece": piece}

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchdog.api import Column, Field, Preprocess, Raw, Spec, Target
 from benchdog.data.decode import operations
-from benchdog.data.decode.decoder import decode, decoder, default, stack
+from benchdog.data.decode.decoder import Decoder, default_preprocess, stack
 from benchdog.errors import BadData, BadUsage
 
 CLASS = Target(kind="class", classes=("a", "b"))
@@ -29,7 +29,7 @@ def with_op(field: Field, op: dict[str, Any], target: Target = CLASS) -> tuple[S
 
 
 def one(value: Any, spec: Spec, preprocess: Preprocess | None = None) -> np.ndarray:
-    (array,) = decode(Raw(id="the sample", fields={"input": value}), spec, preprocess or default(spec))
+    (array,) = Decoder(spec, preprocess or default_preprocess(spec))(Raw(id="the sample", fields={"input": value}))
     return array
 
 
@@ -94,7 +94,7 @@ def test_a_program_in_postscript_is_no_image() -> None:
 
 
 def test_a_decompression_bomb_is_refused_before_it_unpacks() -> None:
-    side = 1 + math.isqrt(operations.PIXELS)
+    side = 1 + math.isqrt(operations.MAX_PIXELS)
     data = encoded(Image.new("1", (side, side)))
     assert len(data) < 100_000
     with pytest.raises(BadData, match="pixels"):
@@ -237,7 +237,7 @@ def test_missing_cells() -> None:
         row = one({"age": gap, "town": gap}, TABLE)
         assert math.isnan(row[0])
         assert row[1] == 0
-    op = {**default(TABLE).decode["input"][0], "missing": ["", "NA"]}
+    op = {**default_preprocess(TABLE).decode["input"][0], "missing": ["", "NA"]}
     row = one({"age": "na", "town": "Na"}, TABLE, Preprocess(decode={"input": [op]}, transform={}))
     assert math.isnan(row[0])
     assert row[1] == 0
@@ -315,24 +315,24 @@ FIELD = Field(kind="image", shape=(1, 2, 2), dtype="uint8")
 def test_an_unknown_operation_or_parameter_is_refused(op: dict[str, Any], why: str) -> None:
     spec, preprocess = with_op(FIELD, op)
     with pytest.raises(BadUsage, match=why):
-        decoder(spec, preprocess)
+        Decoder(spec, preprocess)
 
 
 def test_the_nearest_name_is_offered() -> None:
     spec, preprocess = with_op(FIELD, {"op": "imag"})
     with pytest.raises(BadUsage) as caught:
-        decoder(spec, preprocess)
+        Decoder(spec, preprocess)
     assert "'image'" in caught.value.hint
     with pytest.raises(BadUsage, match="unknown field 'inputs'"):
-        decoder(spec, Preprocess(decode={"inputs": [{"op": "image", "mode": "L"}]}, transform={}))
+        Decoder(spec, Preprocess(decode={"inputs": [{"op": "image", "mode": "L"}]}, transform={}))
     with pytest.raises(BadUsage, match="says nothing"):
-        decoder(spec, Preprocess(decode={}, transform={}))
+        Decoder(spec, Preprocess(decode={}, transform={}))
 
 
 def test_a_sample_without_a_field() -> None:
     spec = image_spec()
     with pytest.raises(BadData, match="no field 'input'"):
-        decode(Raw(id="x", fields={"image": b""}), spec, default(spec))
+        Decoder(spec, default_preprocess(spec))(Raw(id="x", fields={"image": b""}))
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_a_sample_without_a_field() -> None:
 )
 def test_the_default_of_every_kind_decodes_its_own_form_and_is_json(field: Field) -> None:
     spec = Spec(fields=(field,), target=CLASS)
-    preprocess = default(spec)
+    preprocess = default_preprocess(spec)
     for ops in (preprocess.decode, preprocess.transform):
         assert json.loads(json.dumps(ops)) == ops
     shape = tuple(5 if axis is None else axis for axis in field.shape)
@@ -364,7 +364,7 @@ def test_fields_come_in_the_order_of_the_spec() -> None:
     a, b = Field(kind="tokens", shape=(2,), dtype="int64", name="a"), image_spec(1, 2, 2).fields[0]
     spec = Spec(fields=(a, b), target=CLASS)
     raw = Raw(id="x", fields={"input": np.zeros((1, 2, 2), np.uint8), "a": [1, 2]})
-    first, second = decode(raw, spec, default(spec))
+    first, second = Decoder(spec, default_preprocess(spec))(raw)
     assert first.tolist() == [1, 2]
     assert second.shape == (1, 2, 2)
     stacked = stack([(first, second)] * 3)

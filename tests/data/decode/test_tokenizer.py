@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from benchdog.api import BadData, BadUsage, Field, NotAvailable, Preprocess, Raw, Spec, Target, encoder_of_many, words
-from benchdog.data.decode import decoder
+from benchdog.data.decode.decoder import Decoder
 
 VOCABULARY = ("<s>", "<pad>", "</s>", "<unk>", "sea", "wood", "town")
 LENGTH = 6
@@ -36,7 +36,7 @@ def decoded(op, value):
     field = Field(kind="tokens", shape=(LENGTH,), dtype="int64", name="text")
     spec = Spec(fields=(field,), target=Target(kind="class", classes=("a", "b")))
     how = Preprocess(decode={"text": [op]}, transform={"text": [{"op": "identity"}]})
-    return decoder.decoder(spec, how)(Raw(id="one", fields={"text": value}))[0]
+    return Decoder(spec, how)(Raw(id="one", fields={"text": value}))[0]
 
 
 def test_a_text_is_cut_and_filled_up_its_marks_stay(made):

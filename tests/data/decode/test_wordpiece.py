@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchdog.api import BadData, BadUsage, Field, NotAvailable, Preprocess, Raw, Spec, Target, packaged_file
 from benchdog.api.wordpiece import encoder, pieces, words
-from benchdog.data.decode import decoder
+from benchdog.data.decode.decoder import Decoder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "cafe", "!", "##s", "東"]
 # Two libraries know two versions of Unicode: these blocks are old enough for both.
@@ -62,13 +62,13 @@ def test_texts_are_decoded_and_invalid_operations_refused():
     field = Field(kind="tokens", shape=(8,), dtype="int64", range=(0, 30_521))
     spec = Spec(fields=(field,), target=Target(kind="class", classes=("a", "b"))).with_output(2)
     preprocess = Preprocess(decode={"input": [op(length=8)]}, transform={})
-    assert decoder.decode(Raw(id="a", fields={"input": "café"}), spec, preprocess)[0].tolist() == [2, 7, 3, *[0] * 5]
+    assert Decoder(spec, preprocess)(Raw(id="a", fields={"input": "café"}))[0].tolist() == [2, 7, 3, *[0] * 5]
     with pytest.raises(BadData, match="empty"):
-        decoder.decode(Raw(id="a", fields={"input": " "}), spec, preprocess)
+        Decoder(spec, preprocess)(Raw(id="a", fields={"input": " "}))
     for wrong, message in ((op(length=1), "from 2"), (op(vocabulary=WORDS[1:]), "lacks .PAD"),
                            (op(unit="word"), "unit"), (op(vocabulary=[*WORDS, "un"]), "twice")):  # fmt: skip
         with pytest.raises(BadUsage, match=message):
-            decoder.decoder(spec, Preprocess(decode={"input": [wrong]}, transform={}))
+            Decoder(spec, Preprocess(decode={"input": [wrong]}, transform={}))
 
 
 def test_packaged_file_names_what_to_install():

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from benchdog.api import Field, Preprocess, Raw, Spec
-from benchdog.data.decode.decoder import decoder
+from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import nearest
 from benchdog_serve.batching import Sample
 from benchdog_serve.faults import Rejected
@@ -44,7 +44,7 @@ class Reader:
         self.way = str(self.first[self.name]["op"]) if len(self.first) == 1 else "several"
         self.keys = KEYS.get(self.way, ("instances",))
         self.types = _types(self.way)
-        self._decode = decoder(spec, preprocess)
+        self._decode = Decoder(spec, preprocess)
 
     def decode(self, raws: Sequence[Raw]) -> list[Sample]:
         """Decode samples one by one: BadData names the one that can't be."""

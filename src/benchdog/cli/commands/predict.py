@@ -142,7 +142,7 @@ def answer(
     from benchdog.deployment.inputs import Unreadable, samples
 
     batch: list[Sample] = []
-    for item in samples(arguments, opened.spec, opened.preprocess, say):
+    for item in samples(arguments, opened.decoder, say):
         if isinstance(item, Unreadable):
             counts.bad.append(item)
             say(f"{item.id}: {item.why}")

@@ -6,7 +6,7 @@ them. NumPy and Pillow, no torch: predict and serve decode without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from benchdog.errors import BadData, BadUsage, nearest
 # --- preprocess ------------------------------------------------------------------------------------
 
 
-def default(spec: Spec) -> Preprocess:
+def default_preprocess(spec: Spec) -> Preprocess:
     """Give the usual preprocess of a spec: what each field's kind needs."""
     return Preprocess(
         decode={field.name: [_default_decode(field, spec)] for field in spec.fields},
@@ -51,38 +51,37 @@ def _default_transform(field: Field) -> Op:
 # --- decoding --------------------------------------------------------------------------------------
 
 
-def decoder(spec: Spec, preprocess: Preprocess) -> Callable[[Raw], tuple[Array, ...]]:
-    """Check a preprocess and give the function that decodes one sample with it.
+class Decoder:
+    """Decodes samples by the operations of a preprocess, which are checked once.
 
     Raises:
-        BadUsage: an unknown operation, an unknown, missing or senseless parameter, a field without any.
+        BadUsage: an operation or parameter that is unknown or invalid, a parameter that is missing, a field
+            without operations.
     """
-    names = [field.name for field in spec.fields]
-    for name in preprocess.decode:
-        if name not in names:
-            raise BadUsage(f"preprocess.decode names the unknown field {name!r}.", nearest(name, names))
-    chains = [_chain(field, preprocess.decode.get(field.name, ())) for field in spec.fields]
 
-    def decode_one(raw: Raw) -> tuple[Array, ...]:
-        return tuple(_field(raw, field, chain) for field, chain in zip(spec.fields, chains, strict=True))
+    def __init__(self, spec: Spec, preprocess: Preprocess) -> None:
+        self.spec, self.preprocess = spec, preprocess
+        names = [field.name for field in spec.fields]
+        for name in preprocess.decode:
+            if name not in names:
+                raise BadUsage(f"preprocess.decode names the unknown field {name!r}.", nearest(name, names))
+        self._chains = [_chain(field, preprocess.decode.get(field.name, ())) for field in spec.fields]
 
-    return decode_one
+    def __call__(self, raw: Raw) -> tuple[Array, ...]:
+        """Decode one sample: an array per field, in the spec's order, shape and storage type.
 
+        Raises:
+            BadData: the value is damaged or doesn't match the spec; the message names the sample.
+        """
+        return tuple(_field(raw, field, chain) for field, chain in zip(self.spec.fields, self._chains, strict=True))
 
-_last: tuple[Spec, Preprocess, Callable[[Raw], tuple[Array, ...]]] | None = None
+    def batch(self, raws: Sequence[Raw]) -> tuple[Array, ...]:
+        """Decode and stack samples: one array (B, ...) per field.
 
-
-def decode(raw: Raw, spec: Spec, preprocess: Preprocess) -> tuple[Array, ...]:
-    """Decode one sample: an array per field, in the spec's order, shape and storage type.
-
-    Raises:
-        BadData: the value is damaged or not what the spec says; the message names the sample.
-    """
-    global _last
-    last = _last  # one assignment below, so a thread sees a whole triple
-    if last is None or last[0] is not spec or last[1] is not preprocess:
-        last = _last = (spec, preprocess, decoder(spec, preprocess))
-    return last[2](raw)
+        Raises:
+            BadData: a sample is damaged, or shapes differ.
+        """
+        return stack([self(raw) for raw in raws])
 
 
 def stack(samples: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:

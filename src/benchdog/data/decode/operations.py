@@ -14,15 +14,11 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchdog.api import Op
+from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op
 from benchdog.data.decode.errors import Array, DecodeError, Step, want
 from benchdog.data.decode.text import make_tokens
 
-FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-"""What an image may be. Pillow knows more, among them EPS, which runs a program to draw it."""
-PIXELS: Final = 80_000_000
-"""More than this in one image is refused before it is unpacked: a small file can hold gigabytes."""
-
+FORMATS: Final = tuple(each.name for each in IMAGE_FORMATS)
 RESAMPLING: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGEST: Final = float(np.finfo(np.float32).max)
 
@@ -79,8 +75,8 @@ def _open_image(data: bytes) -> Image.Image:
         raise DecodeError("the file is empty")
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        if picture.width * picture.height > PIXELS:
-            raise DecodeError(f"{picture.width} x {picture.height} pixels are more than the {PIXELS:,} allowed")
+        if picture.width * picture.height > MAX_PIXELS:
+            raise DecodeError(f"{picture.width} x {picture.height} pixels are more than the {MAX_PIXELS:,} allowed")
         picture.load()
     except DecodeError:
         raise

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
 from benchdog.data.dataset import check_codes
-from benchdog.data.decode.decoder import decode
+from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import BenchdogError
 from benchdog.testing.runner.results import Fault
 
@@ -14,7 +14,7 @@ from benchdog.testing.runner.results import Fault
 def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -> None:
     """See that one sample is what the spec says."""
     try:
-        arrays = decode(raw, spec, preprocess)
+        arrays = Decoder(spec, preprocess)(raw)
     except BenchdogError as error:
         raise Fault(
             f"The spec disagrees with {split}: {error.message}", "Mend spec() or the samples.", where

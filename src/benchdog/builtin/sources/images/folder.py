@@ -9,17 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from statistics import median
 
-from benchdog.api import BadData, BadUsage, Cache, Field, Preprocess, Raw, Spec, Target
+from benchdog.api import IMAGE_SUFFIXES, BadData, BadUsage, Cache, Field, Preprocess, Raw, Spec, Target
 from benchdog.builtin.sources.images.inspection import Finding, inspect
 from benchdog.builtin.sources.images.listing import Picture, listed, rarest, target_of, targets_of
 from benchdog.builtin.sources.messages import existing, few, natural
 from benchdog.builtin.sources.options import ImageFolderOptions
 from benchdog.builtin.sources.splitting import SPLITS, divide, seen
 
-ENDINGS = (
-    ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
-    ".webp",
-)  # fmt: skip
 GIVEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 """Folders that divide the files already."""
 LARGEST = 256
@@ -103,7 +99,7 @@ class ImageFolder:
         empty: list[str] = []
         for top, split in tops:
             beside = _loose(top)
-            loose = [p.name for p in beside if p.suffix.lower() in ENDINGS]
+            loose = [p.name for p in beside if p.suffix.lower() in IMAGE_SUFFIXES]
             others += [p.relative_to(self.folder).as_posix() for p in beside]
             if loose:
                 loose.sort(key=natural)
@@ -115,7 +111,7 @@ class ImageFolder:
                 before = len(pictures)
                 for path in _files(folder):
                     name = path.relative_to(self.folder).as_posix()
-                    if path.suffix.lower() in ENDINGS:
+                    if path.suffix.lower() in IMAGE_SUFFIXES:
                         pictures.append(Picture(path=name, labels=(folder.name,), split=split))
                     else:
                         others.append(name)
@@ -130,7 +126,7 @@ class ImageFolder:
             if names:
                 self.notes.append(f"{what}: {len(names):,} ({few(names, len(names))}).")
         if not pictures:
-            endings = ", ".join(ENDINGS)
+            endings = ", ".join(IMAGE_SUFFIXES)
             raise BadData(f"{self.folder} has no images in class folders.", f"Files must end in {endings}.")
         return pictures
 

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from benchdog.api import IMAGE_FORMATS, MAX_PIXELS
+
 FORMAT = 1
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-"""Those that the decode operation `image` reads."""
-PIXELS = 80_000_000
-"""Its limit, too."""
+FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +80,8 @@ def _decode(data: bytes) -> dict[str, Any]:
     pages, peak = 1, -1
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        if picture.width * picture.height > PIXELS:
-            raise _UnusableError(f"{picture.width} x {picture.height} pixels are more than {PIXELS:,}")
+        if picture.width * picture.height > MAX_PIXELS:
+            raise _UnusableError(f"{picture.width} x {picture.height} pixels are more than {MAX_PIXELS:,}")
         if picture.format == "TIFF":
             with suppress(Exception):  # a damaged page behind the first
                 pages = int(getattr(picture, "n_frames", 1))

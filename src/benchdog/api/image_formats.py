@@ -1,0 +1,37 @@
+"""Image file formats that are read everywhere: by sources, `predict`, `serve` and the decode operation `image`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFormat:
+    """A file format.
+
+    name: Pillow's name of its decoder.
+    suffixes: lower case; the first is the one that files get which are written.
+    signatures: bytes that a file begins with; () where they are too short to tell the format from other data.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    signatures: tuple[bytes, ...]
+
+
+IMAGE_FORMATS: Final = (
+    ImageFormat(name="PNG", suffixes=(".png",), signatures=(b"\x89PNG",)),
+    ImageFormat(name="JPEG", suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"), signatures=(b"\xff\xd8\xff",)),
+    ImageFormat(name="GIF", suffixes=(".gif",), signatures=(b"GIF8",)),
+    ImageFormat(name="BMP", suffixes=(".bmp",), signatures=(b"BM",)),
+    ImageFormat(name="TIFF", suffixes=(".tif", ".tiff"), signatures=(b"II*\0", b"MM\0*")),
+    ImageFormat(name="WEBP", suffixes=(".webp",), signatures=(b"RIFF",)),
+    ImageFormat(name="PPM", suffixes=(".ppm", ".pgm", ".pbm", ".pnm"), signatures=()),
+)
+"""Pillow knows more, among them EPS, which runs a program to draw it."""
+
+IMAGE_SUFFIXES: Final = tuple(sorted(suffix for each in IMAGE_FORMATS for suffix in each.suffixes))
+
+MAX_PIXELS: Final = 80_000_000
+"""More than this in one image is refused before it is decoded: a small file can hold gigabytes."""
