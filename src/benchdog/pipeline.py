@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog.api import Backend, Trained, TrainerInfo, Watcher
+from benchdog.api import Backend, LaunchingBackend, Trained, TrainerInfo, Watcher
 from benchdog.data import leakage
 from benchdog.data.transform.transform import Deployed
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
@@ -198,9 +198,9 @@ def attended(run: Run, parts: Components) -> Iterator[None]:
         else:
             plugins.emit("benchdog_run_failed", run=facts, error=text)
         if isinstance(error, KeyboardInterrupt):
-            info = plugins.find("trainer", parts.recipe.trainer.name).info
             code = getattr(error, "code", 130)
-            raise interrupted(run.folder, getattr(info, "resumable", True), code) from None
+            info = plugins.info(TrainerInfo, parts.recipe.trainer.name)
+            raise interrupted(run.folder, info.resumable, code) from None
         raise
     finally:
         run.release()
@@ -216,8 +216,9 @@ def _carry_out(run: Run, parts: Components, quiet: bool) -> None:
     else:
         parts.fit(run.folder)
         backend: Backend = parts.plugins.make("backend", parts.recipe.backend.name, parts.recipe.backend.options)
+        own = backend.launch if isinstance(backend, LaunchingBackend) else None
         try:
-            ranks.launch(run, world, quiet, getattr(backend, "launch", None), parts.plugins.lines)
+            ranks.launch(run, world, quiet, own, parts.plugins.lines)
         finally:
             run.facts = Run.open(run.folder).facts  # rank 0 has written what was done
         trained, module = None, parts.build()

@@ -42,6 +42,27 @@ from benchdog.api.data import (
 )
 from benchdog.api.following import MetricsLog
 from benchdog.api.image_formats import IMAGE_FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, ImageFormat
+from benchdog.api.optional import (
+    ArraySplit,
+    BaselineTask,
+    BatchSplit,
+    CheckedTrainer,
+    DownloadedSource,
+    FittedTask,
+    IndexedSplit,
+    InvertibleHeadTask,
+    LaunchingBackend,
+    LayerDefaults,
+    PreprocessedSource,
+    PretrainedDefaults,
+    RunnerDefaults,
+    SampleLossTask,
+    SourceDefaults,
+    SplitDefaults,
+    TaskDefaults,
+    TrainerDefaults,
+    with_defaults,
+)
 from benchdog.api.packaged_files import packaged_file
 from benchdog.api.protocols import (
     ArtifactView,
@@ -83,6 +104,10 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
     "Trial", "Watcher", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device",
     "Backend", "RunFacts", "MetricsLog",
+    "FittedTask", "SampleLossTask", "InvertibleHeadTask", "BaselineTask", "DownloadedSource", "PreprocessedSource",
+    "BatchSplit", "ArraySplit", "IndexedSplit", "CheckedTrainer", "LaunchingBackend",
+    "TaskDefaults", "SourceDefaults", "SplitDefaults", "TrainerDefaults", "LayerDefaults", "PretrainedDefaults",
+    "RunnerDefaults", "with_defaults",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
     "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS",

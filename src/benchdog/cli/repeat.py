@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchdog import pipeline
-from benchdog.api import TrainerInfo
+from benchdog.api import SourceInfo, TrainerInfo
 from benchdog.errors import BadData, BadUsage
 from benchdog.evaluation import bootstrap, evaluate_run
 from benchdog.evaluation.intervals import SHARES
@@ -76,7 +76,7 @@ def _free_name(draft: Draft, runs: Path) -> str:
     recipe = resolve(draft, None, runs).recipe
     info = draft.plugins.find("trainer", recipe.trainer.name).info
     brought = isinstance(info, TrainerInfo) and not info.uses_model
-    data = naming.data_of(draft.plugins.find("source", recipe.source.name).info, recipe.source.options)
+    data = naming.data_of(draft.plugins.info(SourceInfo, recipe.source.name), recipe.source.options)
     stem = naming.stem(recipe.source.name, (recipe.trainer if brought else recipe.model).name, data)
     for number in itertools.count(1):
         name = f"{stem}-repeated-{number}"

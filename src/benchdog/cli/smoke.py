@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchdog import pipeline
-from benchdog.api import Raw, Split
-from benchdog.data.dataset import Arrays, Samples
+from benchdog.api import BatchSplit, Raw, Split
+from benchdog.data.dataset import Samples
 from benchdog.data.splits import DataSplits
 from benchdog.deployment.export import export
 from benchdog.errors import BadUsage
@@ -37,18 +37,14 @@ class Few:
 
     def __init__(self, split: Split, positions: Sequence[int]) -> None:
         self._split, self._positions = split, positions
-        if hasattr(split, "batch"):
-            self.batch = self._batch
+        if isinstance(split, BatchSplit):
+            self.batch = lambda indices: split.batch([positions[i] for i in indices])
 
     def __len__(self) -> int:
         return len(self._positions)
 
     def raw(self, i: int, /) -> Raw:
         return self._split.raw(self._positions[i])
-
-    def _batch(self, indices: Sequence[int]) -> Arrays:
-        result: Arrays = self._split.batch([self._positions[i] for i in indices])  # type: ignore[attr-defined]
-        return result
 
 
 def try_all(

@@ -14,7 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchdog.api import Preprocess, Raw, Source, Spec, Split, Stream, split_of
+from benchdog.api import (
+    ArraySplit,
+    BatchSplit,
+    DownloadedSource,
+    IndexedSplit,
+    Preprocess,
+    PreprocessedSource,
+    Raw,
+    Source,
+    Spec,
+    Split,
+    Stream,
+    TaskDefaults,
+    split_of,
+    with_defaults,
+)
 from benchdog.data import sample_weights
 from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.errors import BadData
@@ -93,7 +108,7 @@ class Samples:
     def __init__(self, split: Split, spec: Spec, preprocess: Preprocess) -> None:
         self.split, self.spec, self.preprocess = split, spec, preprocess
         self.ignore: int | None = None
-        self._fast = getattr(split, "batch", None)
+        self._fast = split.batch if isinstance(split, BatchSplit) else None
 
     def __len__(self) -> int:
         return len(self.split)
@@ -154,8 +169,9 @@ class Samples:
 
     def ids(self, indices: Sequence[int]) -> list[str]:
         """Give the ids of samples."""
-        name = getattr(self.split, "id", None) or (lambda i: self.split.raw(i).id)
-        return [name(int(i)) for i in indices]
+        if isinstance(self.split, IndexedSplit):
+            return [self.split.id(int(i)) for i in indices]
+        return [self.split.raw(int(i)).id for i in indices]
 
 
 def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str], ignore: int | None = None) -> None:
@@ -186,8 +202,7 @@ def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str], igno
 
 def ignored_code(plugins: Plugins, task: ComponentConfig) -> int | None:
     """Ask a recipe's task for the code in masks that it ignores."""
-    code: int | None = getattr(plugins.make("task", task.name, task.options), "ignore", None)
-    return code
+    return with_defaults(plugins.make("task", task.name, task.options), TaskDefaults).ignore
 
 
 @dataclass(slots=True)
@@ -209,9 +224,8 @@ class Resident:
 
 def load_resident(samples: Samples) -> Resident:
     """Decode a whole split into memory, a chunk at a time, on a few threads; or take the source's own arrays."""
-    whole = getattr(samples.split, "whole", None)
-    if whole is not None:
-        inputs, target, *more = whole()
+    if isinstance(samples.split, ArraySplit):
+        inputs, target, *more = samples.split.whole()
         check_codes(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
         given = samples.checked(more, len(samples), lambda row: row)
         tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in (*inputs, target)]
@@ -239,15 +253,13 @@ def load_resident(samples: Samples) -> Resident:
 def open_source(plugins: Plugins, part: ComponentConfig) -> Source:
     """Make a source and let it fetch what it needs into its cache folder."""
     source: Source = plugins.make("source", part.name, part.options)
-    fetch = getattr(source, "fetch", None)
-    if fetch is not None:
+    if isinstance(source, DownloadedSource):
         from benchdog.data.download import SourceCache
 
-        fetch(SourceCache(part.name))
+        source.fetch(SourceCache(part.name))
     return source
 
 
 def preprocess_of(source: Source, spec: Spec) -> Preprocess:
     """Ask the source for its pre-processing, else let the fields' kinds decide."""
-    own = getattr(source, "preprocess", None)
-    return own(spec) if own is not None else default_preprocess(spec)
+    return source.preprocess(spec) if isinstance(source, PreprocessedSource) else default_preprocess(spec)

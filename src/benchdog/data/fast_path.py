@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchdog.api import ArraySplit, BatchSplit
 from benchdog.data.dataset import Samples, Weighted
 from benchdog.data.sample_weights import Weight
 from benchdog.errors import BadData
@@ -18,7 +19,7 @@ def check_fast_path(samples: Samples, count: int = 8) -> None:
     Raises:
         BadData: they differ.
     """
-    if getattr(samples.split, "batch", None) is None or not len(samples):
+    if not isinstance(samples.split, BatchSplit) or not len(samples):
         return
     positions = sorted({round(i * (len(samples) - 1) / max(1, count - 1)) for i in range(count)})
     fast, slow = samples.read(positions), samples.slow_read(positions)
@@ -37,8 +38,8 @@ def check_fast_path(samples: Samples, count: int = 8) -> None:
         raise BadData("The source's batch() gives other targets than its raw().", "Mend the source.")
     if not _alike(fast[2], slow[2]):
         raise BadData("The source's batch() gives other weights than its raw().", "Mend the source.")
-    whole = getattr(samples.split, "whole", None)
-    if whole is not None and not _same(whole(), fast, positions, len(samples)):
+    split = samples.split
+    if isinstance(split, ArraySplit) and not _same(split.whole(), fast, positions, len(samples)):
         raise BadData("The source's whole() gives other samples than its batch().", "Mend the source.")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchdog.api import Source, SourceDefaults, with_defaults
+
 WHERE = {"valid": "train: validation", "test": "train or valid: the test"}
 
 
-def seen(source: Any) -> dict[str, int]:
+def seen(source: Source) -> dict[str, int]:
     """Give, by split, how many of its samples a source has found in those before it too; only splits with some."""
-    counts = getattr(source, "seen", None)
+    counts = with_defaults(source, SourceDefaults).seen
     return {split: int(count) for split, count in counts.items() if count} if isinstance(counts, Mapping) else {}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from benchdog.api import Raw
+from benchdog.api import Raw, TaskDefaults, TrainerDefaults, with_defaults
 from benchdog.errors import BadData, BadUsage
 
 if TYPE_CHECKING:
@@ -78,9 +78,10 @@ def refuse_task(name: str, task: Task, mixing: str) -> None:
     Raises:
         BadUsage: one doesn't, or doesn't say so.
     """
-    if not getattr(task, "adds_up", True):
+    declared = with_defaults(task, TaskDefaults)
+    if not declared.adds_up:
         _refuse(f"the loss of task {name!r}, as it is set, is taken of a batch as a whole")
-    if not getattr(task, "weighs", False):
+    if not declared.weighs:
         _refuse(f"the task {name!r} doesn't say that it honours them (weighs = True)")
     if mixing:
         _refuse(f"the augmentation {mixing!r} blends samples, each of which has one of its own")
@@ -88,7 +89,7 @@ def refuse_task(name: str, task: Task, mixing: str) -> None:
 
 def refuse_trainer(name: str, trainer: Trainer) -> None:
     """See that the trainer honours weights."""
-    if not getattr(trainer, "weighs", False):
+    if not with_defaults(trainer, TrainerDefaults).weighs:
         _refuse(f"the trainer {name!r}, as it is set, doesn't say that it honours them (weighs = True)")
 
 

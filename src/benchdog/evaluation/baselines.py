@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchdog.api import Batch, Spec, Task
+from benchdog.api import BaselineTask, Batch, InvertibleHeadTask, Spec, Task
 from benchdog.evaluation import linear_models
 
 Arrays = tuple[tuple[NDArray[Any], ...], NDArray[Any]]
@@ -67,7 +67,7 @@ def measure(
     if not len(train[1]) or not len(held_out[1]):
         return []
     makers = {"class": _classes, "labels": _labels, "number": _numbers, "mask": _masks, "next-token": _tokens}
-    own = getattr(task, "baselines", None)
+    own = task.baselines if isinstance(task, BaselineTask) else None
     if own is None and spec.target.kind not in makers:
         return []
     drawn = _draw(train, limit, seed)
@@ -130,13 +130,12 @@ def _batch(target: NDArray[Any], spec: Spec, by: NDArray[Any] | None, rows: slic
 
 def _classes(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
     """Offer the training split's frequencies, and a linear model."""
-    made = getattr(task, "score_of", None)
+    made = task.score_of if isinstance(task, InvertibleHeadTask) else None
     if made is None and spec.output not in ((), (spec.classes,)):
         return  # nobody says how scores come from probabilities
 
     def score(logs: Tensor) -> Tensor:
-        scored: Tensor = logs if made is None else made(logs.exp())
-        return scored
+        return logs if made is None else made(logs.exp())
 
     counts = np.bincount(train[1].astype(np.int64), minlength=spec.classes)
     yield "majority class", _constant(score(_log_shares(counts).unsqueeze(0))[0])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog.api import Batch, Call, Raw, Spec, Task
+from benchdog.api import Batch, Call, Raw, SampleLossTask, SourceDefaults, Spec, Task, with_defaults
 from benchdog.data import sample_weights
 from benchdog.data.dataset import Arrays, Samples
 from benchdog.data.splits import DataSplits
@@ -203,8 +203,8 @@ def _sample(data: DataSplits, split: str, inputs: Any, target: Any, ids: Any, i:
 
 def _losses(task: Task, scores: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], list[float]]:
     """Give each sample's own loss and weight; a task whose samples are judged by each other says them itself."""
-    if (own := getattr(task, "losses", None)) is not None:
-        losses = own(scores, Batch((), targets)).tolist()
+    if isinstance(task, SampleLossTask):
+        losses = task.losses(scores, Batch((), targets)).tolist()
         return losses, [1.0] * len(losses)
     pairs = [task.loss(scores[i : i + 1], Batch((), targets[i : i + 1])) for i in range(len(scores))]
     return [float(total) for total, _ in pairs], [float(weight) for _, weight in pairs]
@@ -250,7 +250,7 @@ def measure_baseline(folder: Path, parts: Components, split: str) -> list[dict[s
         held_out,
         parts.transform.spec(parts.spec),
         parts.task,
-        time_order=bool(getattr(parts.source, "time_order", False)),
+        time_order=bool(with_defaults(parts.source, SourceDefaults).time_order),
         limit=BASELINE_SAMPLES,
         seed=parts.recipe.seed,
         by=by,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from benchdog import __version__
-from benchdog.api import Preprocess, Raw, Spec, Trained
+from benchdog.api import Preprocess, Raw, Spec, Trained, TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable
 from benchdog.model import model_card
 from benchdog.model.export_view import View
@@ -113,7 +113,7 @@ def _check_runner(trained: Trained, recipe: Mapping[str, Any], plugins: Plugins)
     """See that the trainer declares the runner of what it returned: no other would be opened."""
     name = (recipe.get("trainer") or {}).get("name")
     declared = declared_runner(trained.runner, plugins)
-    if declared is None or (name and getattr(plugins.find("trainer", name).info, "runner", "") != trained.runner):
+    if declared is None or (name and plugins.info(TrainerInfo, name).runner != trained.runner):
         raise BadUsage(
             f"The trainer {name or 'of this model'!r} returned something that is run by {trained.runner!r}, "
             "which it doesn't declare.",

@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Answer, ExporterInfo, Preprocess, Raw, Runner, Spec, TaskInfo, TrainerInfo
+from benchdog.api import (
+    Answer,
+    ExporterInfo,
+    Preprocess,
+    Raw,
+    Runner,
+    RunnerDefaults,
+    Spec,
+    TaskInfo,
+    TrainerInfo,
+    with_defaults,
+)
 from benchdog.data.decode.decoder import Decoder, stack
 from benchdog.data.synthetic import check_shapes
 from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
@@ -78,7 +89,7 @@ class LoadedModel:
 
     def graph(self) -> Any:
         """Give the torch module of the portable graph, for exporters; None when there is none."""
-        return getattr(self._runner, "module", None)
+        return with_defaults(self._runner, RunnerDefaults).module
 
     def decode(self, raws: Sequence[Raw]) -> tuple[np.ndarray, ...]:
         """Decode raw samples into one array (B, ...) per input; BadData names the sample that can't be."""

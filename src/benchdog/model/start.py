@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog.api import ModelInfo, Preprocess, Pretrained, Spec
+from benchdog.api import ModelInfo, Preprocess, Pretrained, PretrainedDefaults, Spec, with_defaults
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.model.weights import SUFFIXES, Report
 from benchdog.plugins import Plugins
@@ -76,8 +76,9 @@ def resolved(draft: Draft, model: ComponentConfig, spec: Spec, runs: Path | None
         BadData: a SHA-256 was given, and the file's is another.
     """
     start: StartConfig = draft.table("start")
-    if "start.weights" not in draft.values and getattr(_published(model, draft.plugins), "begins", False):
-        start = replace(start, weights=PACKAGE)
+    if "start.weights" not in draft.values:
+        published = with_defaults(_published(model, draft.plugins), PretrainedDefaults)
+        start = replace(start, weights=PACKAGE) if published.begins else start
     if not start.weights:
         if start != StartConfig():
             raise BadUsage("[start] has settings, but no weights.", 'Write weights = "package", a run or a file.')
@@ -132,7 +133,8 @@ def origin(start: StartConfig, model: ComponentConfig, plugins: Plugins) -> Orig
     known = _published(model, plugins)
     if start.weights == PACKAGE:
         if known is None:
-            others = [n for n, f in plugins.all("model").items() if getattr(f.info, "pretrained", "")]
+            models = plugins.all("model").items()
+            others = [n for n, f in models if isinstance(f.info, ModelInfo) and f.info.pretrained]
             raise BadUsage(
                 f"No package has weights for the model {model.name!r}.",
                 f"There are some for: {', '.join(others) or 'none'}. Or name a run, or a file of weights.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -32,6 +32,9 @@ KINDS: dict[str, type[api.Component]] = {
         api.AugmentationInfo,
     )
 }
+
+
+Info = TypeVar("Info", bound=api.Component)
 
 
 class Plugins:
@@ -216,6 +219,12 @@ class Plugins:
         if ":" in name:
             return resolve_reference(KINDS[kind], name)
         raise unknown(kind, name, self.all(kind))
+
+    def info(self, offer: type[Info], name: str) -> Info:
+        """Return the descriptor of the component that a user named; raises what `find` raises."""
+        info = self.find(offer.kind, name).info
+        assert isinstance(info, offer)
+        return info
 
     def options(self, found: RegisteredComponent, values: Mapping[str, Any]) -> Any:
         """Validate a component's options; None when it declares none.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 
+from benchdog.api import SourceInfo
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
 from benchdog.recipe.layers import Layer, UnknownKey, recipe_keys
@@ -101,6 +102,6 @@ def _chosen(layers: list[Layer], plugins: Plugins) -> dict[str, str]:
     given = {key: str(item.value) for layer in layers for key, item in layer.items()}
     names = {kind: given[f"{kind}.name"] for kind in PARTS if f"{kind}.name" in given}
     source = plugins.all("source").get(names.get("source", ""))
-    defaults = getattr(source.info, "defaults", {}) if source else {}
+    defaults = source.info.defaults if source and isinstance(source.info, SourceInfo) else {}
     names = {**{kind: str(defaults[f"{kind}.name"]) for kind in PARTS if f"{kind}.name" in defaults}, **names}
     return {"trainer": "supervised", **names}

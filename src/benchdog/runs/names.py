@@ -6,7 +6,10 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchdog.api import SourceInfo
 
 LONGEST = 80
 """Bytes of each of the two that are used: together less than a file's name may have."""
@@ -24,9 +27,9 @@ def stem(source: str, model: str, data: Path | None = None) -> str:
     return "-".join([named or _safe(source.rpartition(":")[2]) or "run", _safe(model.rpartition(":")[2])])
 
 
-def data_of(info: Any, options: Mapping[str, Any]) -> Path | None:
+def data_of(info: SourceInfo, options: Mapping[str, Any]) -> Path | None:
     """Give the path of the data that names the runs of a source; None where the source's own name does."""
-    value = options.get(getattr(info, "named_by", ""))
+    value = options.get(info.named_by)
     return Path(str(value)) if value else None
 
 

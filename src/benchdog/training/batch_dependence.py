@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from benchdog.api import LayerDefaults, TaskDefaults, with_defaults
 from benchdog.errors import BadUsage
 from benchdog.training.setup import Components
 
@@ -22,7 +23,7 @@ def refuse_batch_dependence(parts: Components, model: nn.Module | None = None) -
         return
     model = model or parts.build()
     layers = (f"layer {n!r} ({type(m).__name__})" for n, m in model.named_modules() if depends_on_batch(m))
-    loss = "" if getattr(parts.task, "adds_up", True) else f"the loss of task {recipe.task.name!r}"
+    loss = "" if with_defaults(parts.task, TaskDefaults).adds_up else f"the loss of task {recipe.task.name!r}"
     augmentation = f"augmentation {parts.augment.mixing!r}" if parts.augment.mixing else ""
     why = next(layers, "") or loss or augmentation
     if why:
@@ -36,4 +37,4 @@ def refuse_batch_dependence(parts: Components, model: nn.Module | None = None) -
 
 def depends_on_batch(module: nn.Module) -> bool:
     """Say whether a layer computes a sample's values from other samples of its batch too."""
-    return isinstance(module, nn.modules.batchnorm._BatchNorm) or bool(getattr(module, "mixes_samples", False))
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) or with_defaults(module, LayerDefaults).mixes_samples

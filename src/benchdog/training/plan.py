@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchdog.api import SourceDefaults, with_defaults
 from benchdog.model.flops import count
 from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
@@ -75,7 +76,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
 def _columns(parts: Components) -> str:
     """Say of a table which columns are read as what, and which are left out; "" of anything else."""
     found = [column for field in parts.spec.fields for column in field.columns]
-    left_out: Mapping[str, str] = getattr(parts.source, "left_out", None) or {}
+    left_out = with_defaults(parts.source, SourceDefaults).left_out
     numbers = [_brief(column.name) for column in found if column.kind == "number"]
     categories = [f"{_brief(c.name)} ({len(c.categories)})" for c in found if c.kind == "category"]
     gone = [f"{_brief(name)} ({why.partition(';')[0]})" for name, why in left_out.items()]

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog.api import Backend, Trained, Trainer, Trial
+from benchdog.api import Backend, CheckedTrainer, Trained, Trainer, Trial
 from benchdog.data import sample_weights
 from benchdog.data.loader import BatchLoader
 from benchdog.errors import BadUsage, NotAvailable, Stopped
@@ -135,20 +135,20 @@ def trainer_of(parts: Components) -> Trainer:
 
 def check_trainer(parts: Components, model: nn.Module) -> None:
     """Let the trainer see before a run is made whether its options can work; the model isn't used afterwards."""
-    check = getattr(trainer_of(parts), "check", None)
-    if check is None:
+    trainer = trainer_of(parts)
+    if not isinstance(trainer, CheckedTrainer):
         return
     count, loop = parts.data.sizes()["train"], parts.recipe.loop
     steps = None if count is None else -(-count // loop.batch) * loop.epochs
     trial = Trial(model=model, stages=stages(model), steps=steps, task=parts.task)
     try:
-        signature(check).bind(trial)
+        signature(trainer.check).bind(trial)
     except TypeError as error:
         raise BadUsage(
             f"Trainer {parts.recipe.trainer.name!r}: its check can't be called as check(trial): {error}.",
             "Its author writes check(self, trial); trial has model, stages, steps and task.",
         ) from None
-    check(trial)
+    trainer.check(trial)
 
 
 def still() -> Progress:

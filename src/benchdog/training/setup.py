@@ -11,7 +11,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchdog.api import Backend, RunFacts, Source, Spec, Task, TaskInfo, Watcher
+from benchdog.api import (
+    Backend,
+    FittedTask,
+    ModelInfo,
+    RunFacts,
+    Source,
+    SourceDefaults,
+    SourceInfo,
+    Spec,
+    Task,
+    TaskDefaults,
+    TaskInfo,
+    Watcher,
+    with_defaults,
+)
 from benchdog.data import leakage, sample_weights
 from benchdog.data.augment import Augment
 from benchdog.data.dataset import Samples, ignored_code, open_source
@@ -54,7 +68,8 @@ class Components:
     @property
     def notes(self) -> list[str]:
         """What is to be known of held-out samples, what the source says of its data, the task of its targets."""
-        return [*self.shared, *getattr(self.source, "notes", []), *getattr(self.task, "notes", [])]
+        source, task = with_defaults(self.source, SourceDefaults), with_defaults(self.task, TaskDefaults)
+        return [*self.shared, *source.notes, *task.notes]
 
     @property
     def named_by(self) -> Path | None:
@@ -62,7 +77,7 @@ class Components:
         part = self.recipe.source
         if "source" in self.live:
             return None
-        return naming.data_of(self.plugins.find("source", part.name).info, part.options)
+        return naming.data_of(self.plugins.info(SourceInfo, part.name), part.options)
 
     @property
     def shared(self) -> list[str]:
@@ -108,7 +123,7 @@ class Components:
         """
         stored = folder / FITTED
         now = provenance.described(self.spec, self.data.preprocess, self.data.sizes())
-        fit_task = getattr(self.task, "fit", None)
+        task = self.task
         if fitted(folder):
             tree = state.read(stored)
             if going_on:
@@ -116,14 +131,15 @@ class Components:
             if "data" in tree:
                 provenance.same_data(tree["data"], now, sizes=going_on)
             self.transform.load_state_dict(tree["transform"])
-            if fit_task is not None:
-                self.task.restore(tree["task"])  # type: ignore[attr-defined]
+            if isinstance(task, FittedTask):
+                task.restore(tree["task"])
             return
         if not start.take_transform(self.recipe.start, self.transform, self.recipe.model, self.plugins):
             self.transform.fit(inputs for inputs, _ in self.data.chunks("train"))
-        if fit_task is not None:
-            fit_task(target for _, target in self.data.chunks("train"))
-        tree = {"transform": self.transform.state_dict(), "task": self.task.state() if fit_task else {}}  # type: ignore[attr-defined]
+        if isinstance(task, FittedTask):
+            task.fit(target for _, target in self.data.chunks("train"))
+        fitted_task = task.state() if isinstance(task, FittedTask) else {}
+        tree = {"transform": self.transform.state_dict(), "task": fitted_task}
         state.write(stored, {**tree, "data": now, "recipe": fixed(self.recipe, folder)})
 
 
@@ -183,12 +199,17 @@ def rebuilt(parts: Components) -> Components:
 
 def _open(recipe: Recipe, plugins: Plugins, source: Source, data: DataSplits, live: Mapping[str, Any]) -> Components:
     task: Task = plugins.make("task", recipe.task.name, recipe.task.options)
+    if hasattr(task, "fit") and not isinstance(task, FittedTask):
+        raise BadUsage(
+            f"Task {recipe.task.name!r} has fit(), but not all of fit(), state() and restore().",
+            "Its author must implement the three of them: see FittedTask in benchdog.api.",
+        )
     task.check(data.spec)
-    if "model" not in live and getattr(plugins.find("model", recipe.model.name).info, "codes", False):
+    if "model" not in live and plugins.info(ModelInfo, recipe.model.name).codes:
         data.preprocess = with_codes(data.preprocess)
     data.preprocess = start.preprocess_for(recipe.start, data.preprocess)
     spec = data.spec.with_output(*task.output(data.spec))
-    data.ignore(getattr(task, "ignore", None))
+    data.ignore(with_defaults(task, TaskDefaults).ignore)
     for split in data.splits.values():
         if isinstance(split, Samples):
             check_fast_path(split)
@@ -241,7 +262,9 @@ def _task_name(draft: Draft, spec: Spec) -> str:
     if name != AUTO:
         return name
     tasks = draft.plugins.all("task")
-    fitting = [n for n, found in tasks.items() if spec.target.kind in getattr(found.info, "targets", ())]
+    fitting = [
+        n for n, found in tasks.items() if isinstance(found.info, TaskInfo) and spec.target.kind in found.info.targets
+    ]
     if not fitting:
         raise BadUsage(f"No task answers targets of kind {spec.target.kind!r}.", nearest("", tasks))
     return fitting[0]

@@ -81,7 +81,7 @@ def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fal
 @app.command("info")
 def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
     """Show what a source holds: its fields, its target, its splits, and what was noticed."""
-    from benchdog.api import Split
+    from benchdog.api import SourceDefaults, Split, with_defaults
     from benchdog.data import leakage
     from benchdog.data.dataset import open_splits
 
@@ -89,7 +89,7 @@ def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fals
     spec, splits = made.spec(), open_splits(made)
     sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
     counts = {split: _counts(it, spec) for split, it in splits.items()}
-    notes = [*leakage.sentences(leakage.seen(made), sizes), *getattr(made, "notes", ())]
+    notes = [*leakage.sentences(leakage.seen(made), sizes), *with_defaults(made, SourceDefaults).notes]
     if as_json:
         emit_json({
             "source": name, "spec": spec.to_json(), "samples": sizes, "targets": counts,
@@ -217,7 +217,9 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
 def _targets(split: Split) -> Any:
     import numpy as np
 
-    at_once = getattr(split, "targets", None)
+    from benchdog.api import SplitDefaults, with_defaults
+
+    at_once = with_defaults(split, SplitDefaults).targets
     if at_once is not None:
         return np.asarray(at_once)
     if len(split) > COUNTED:

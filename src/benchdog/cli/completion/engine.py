@@ -131,10 +131,12 @@ def runs(ctx: Any, incomplete: str) -> list[Offer]:
 
 def models(ctx: Any, incomplete: str) -> list[Offer]:
     """Offer the runs, and the models that answer without one."""
+    from benchdog.api import ModelInfo
+
     ready = [
         (name, found.info.summary)
         for name, found in _plugins().all("model").items()
-        if getattr(found.info, "pretrained", "")
+        if isinstance(found.info, ModelInfo) and found.info.pretrained
     ]
     return [*runs(ctx, incomplete), *ready]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchdog.api import TaskDefaults, with_defaults
 from benchdog.testing.checks.scoring import ALL, Case, near, short
 from benchdog.testing.runner.results import Fault
 
@@ -25,7 +26,7 @@ def meter(trial: Trial) -> str:
         for name, pieces in (("in pieces", [[[0], [1, 2], [3, 4, 5]]]), ("merged", [[[0, 1, 2]], [[3, 4, 5]]])):
             said_now = _merged(trial, task, case, pieces)
             for key, value in whole.items():
-                loose = key == "loss" and getattr(task, "adds_up", True) is False
+                loose = key == "loss" and not with_defaults(task, TaskDefaults).adds_up
                 if not loose and not near(value, said_now.get(key)):
                     raise Fault(
                         f"For {case.what} the metric {key!r} is {short(value)} for a whole split, and "

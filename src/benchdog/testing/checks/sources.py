@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Preprocess, Spec, Split
+from benchdog.api import BatchSplit, DownloadedSource, Preprocess, Spec, Split
 from benchdog.data.dataset import Samples, content_of, open_splits, preprocess_of
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.sample_weights import of_raws
@@ -87,14 +87,13 @@ class Trial(trials.Trial):
             raise Fault(f"Opening it raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
 
     def _fetch(self, source: Any) -> None:
-        fetch = getattr(source, "fetch", None)
-        if fetch is None:
+        if not isinstance(source, DownloadedSource):
             return
         from benchdog.data.download import SourceCache
 
         before = len(guard.tried)
         try:
-            fetch(SourceCache(self.name))
+            source.fetch(SourceCache(self.name))
         except Exception:
             if len(guard.tried) > before:
                 del guard.tried[before:]
@@ -178,7 +177,7 @@ def owns(trial: Trial) -> str:
         given = raws(split)
         kept = copy.deepcopy(given)
         raws(split, 2 * LOOKED_AT)
-        if isinstance(split, Split) and hasattr(split, "batch") and len(split) > 1:
+        if isinstance(split, BatchSplit) and len(split) > 1:
             first = split.batch([0])
             before = copy.deepcopy(first)
             split.batch([len(split) - 1])
@@ -201,7 +200,7 @@ def fast_path(trial: Trial) -> str:
     """See that batch() and whole() give what decoded raw samples are."""
     opened, seen = trial.opened, []
     for name, split in opened.splits.items():
-        if not isinstance(split, Split) or getattr(split, "batch", None) is None:
+        if not isinstance(split, BatchSplit):
             continue
         seen.append(name)
         try:

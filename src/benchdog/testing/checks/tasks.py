@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.api import Batch, Spec, Target
+from benchdog.api import Batch, FittedTask, Spec, Target, TaskDefaults, with_defaults
 from benchdog.errors import BenchdogError
 from benchdog.testing.checks.answers import answer
 from benchdog.testing.checks.comparing import shaken, states
@@ -66,9 +66,8 @@ class Trial(trials.Trial):
         """Make the task, checked and fitted."""
         task = self.make(self.values)
         task.check(spec)
-        fit = getattr(task, "fit", None)
-        if fit is not None:
-            fit(iter([self.targets[spec.target][:4], self.targets[spec.target][2:]]))
+        if isinstance(task, FittedTask):
+            task.fit(iter([self.targets[spec.target][:4], self.targets[spec.target][2:]]))
         return task
 
     def _case(self, kind: Kind) -> Case:
@@ -125,7 +124,7 @@ def adds_up(trial: Trial) -> str:
     declared = []
     for case in trial.cases:
         task = case.make()
-        if getattr(task, "adds_up", True) is False:
+        if not with_defaults(task, TaskDefaults).adds_up:
             declared.append(case.what)
             continue
         whole, parts = case.loss(task, ALL), [case.loss(task, rows) for rows in (ALL[:1], ALL[1:3], ALL[3:])]
@@ -205,7 +204,8 @@ def weights(trial: Trial) -> str:
     seen = 0
     for case in trial.cases:
         task = case.make()
-        if not getattr(task, "weighs", False) or getattr(task, "adds_up", True) is False:
+        declared = with_defaults(task, TaskDefaults)
+        if not declared.weighs or not declared.adds_up:
             continue
         seen += 1
         plain, ones = case.loss(task, ALL), case.loss(task, ALL, torch.ones(ROWS))
@@ -250,6 +250,12 @@ def keeps(trial: Trial) -> str:
         task = case.make()
         if not hasattr(task, "fit"):
             return "fits nothing"
+        if not isinstance(task, FittedTask):
+            raise Fault(
+                "It has fit(), but not all of fit(), state() and restore().",
+                "Write the three of them: see FittedTask in benchdog.api.",
+                trial.where,
+            )
         state = trial.guarded("state() in JSON", _through_json, task)
         again = trial.make(trial.values)
         again.check(case.spec)

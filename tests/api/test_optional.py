@@ -1,0 +1,131 @@
+"""Optional members: recognized where a component has them, with defaults where it hasn't."""
+
+import doctest
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from benchdog import api
+from benchdog.api import optional
+from benchdog.builtin.tasks.classification import Classification
+from benchdog.errors import BadUsage
+from support.in_process import run
+
+METHODS = (
+    api.FittedTask,
+    api.SampleLossTask,
+    api.InvertibleHeadTask,
+    api.BaselineTask,
+    api.DownloadedSource,
+    api.PreprocessedSource,
+    api.BatchSplit,
+    api.ArraySplit,
+    api.IndexedSplit,
+    api.CheckedTrainer,
+    api.LaunchingBackend,
+)
+
+
+class Plain:
+    """A split with the required members alone."""
+
+    def __len__(self):
+        return 3
+
+    def raw(self, i):
+        return api.Raw(id=str(i), fields={}, target=i)
+
+
+class Batched(Plain):
+    def batch(self, indices):
+        return (np.asarray(indices, np.float32),), np.asarray(indices)
+
+
+def test_examples_of_the_module_run():
+    assert doctest.testmod(optional).failed == 0
+
+
+def test_every_optional_member_is_public():
+    defined = {n for n, v in vars(optional).items() if getattr(v, "__module__", "") == optional.__name__}
+    assert defined - {"Attributes"} <= set(api.__all__)
+
+
+@pytest.mark.parametrize("protocol", METHODS)
+def test_component_with_required_members_alone_has_no_optional_method(protocol):
+    assert not isinstance(Plain(), protocol)
+
+
+def test_method_is_recognized():
+    assert isinstance(Batched(), api.BatchSplit)
+    assert not isinstance(Batched(), api.ArraySplit)
+
+
+def test_method_set_to_none_is_absent():
+    class Unbatched(Batched):
+        batch = None
+
+    assert not isinstance(Unbatched(), api.BatchSplit)
+
+
+def test_missing_attributes_have_defaults():
+    task = api.with_defaults(object(), api.TaskDefaults)
+    assert (task.weighs, task.adds_up, task.ignore, task.notes) == (False, True, None, ())
+    assert api.with_defaults(None, api.PretrainedDefaults).begins is False
+    assert api.with_defaults(Plain(), api.SplitDefaults).targets is None
+
+
+def test_present_attributes_are_read_when_asked_for():
+    task = SimpleNamespace(adds_up=True)
+    assert api.with_defaults(task, api.TaskDefaults).adds_up
+    task.adds_up = False
+    assert not api.with_defaults(task, api.TaskDefaults).adds_up
+    assert api.TaskDefaults.adds_up
+
+
+def test_subclass_of_the_defaults_is_read_as_it_is():
+    class Weighted(api.TaskDefaults):
+        weighs = True
+
+    task = Weighted()
+    assert api.with_defaults(task, api.TaskDefaults) is task
+    assert task.weighs
+    assert task.adds_up
+
+
+def test_builtin_task_has_the_members_that_it_documents():
+    task = Classification()
+    assert isinstance(task, api.FittedTask)
+    assert not isinstance(task, api.SampleLossTask)
+    assert api.with_defaults(task, api.TaskDefaults).weighs
+
+
+def test_layer_declares_that_it_mixes_samples():
+    layer = torch.nn.Linear(2, 2)
+    assert not api.with_defaults(layer, api.LayerDefaults).mixes_samples
+    layer.mixes_samples = True
+    assert api.with_defaults(layer, api.LayerDefaults).mixes_samples
+
+
+def test_task_with_fit_but_no_state_is_refused(tmp_path):
+    (tmp_path / "half.py").write_text(
+        "from benchdog.builtin.tasks.classification import Classification\n"
+        "class Half(Classification):\n"
+        "    state = restore = None\n",
+        encoding="utf-8",
+    )
+    result = run(
+        "train",
+        "digits",
+        "--task",
+        "half.py:Half",
+        "--model",
+        "linear",
+        "--epochs",
+        1,
+        cwd=tmp_path,
+        code=BadUsage.code,
+    )
+    assert "has fit(), but not all of fit(), state() and restore()" in result.err
+    assert "FittedTask" in result.err
