@@ -53,3 +53,19 @@ def test_the_navigation_names_each_page_once():
     folders = [page.relative_to(DOCS).as_posix() for folder in spread for page in folder.glob("*.md")]
     outside = {"changelog.md", "contributing.md"}
     assert sorted(named) == sorted(outside | {page.relative_to(DOCS).as_posix() for page in PAGES} - set(folders))
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "CONTRIBUTING.md", DOCS / "explanation" / "how-a-run-flows.md"], ids=lambda p: p.name
+)
+def test_files_and_functions_named_by_a_page_exist(page):
+    named = re.findall(r"`((?:[\w.-]+/)*[\w-]+\.py)(?::(\w+))?`", page.read_text(encoding="utf-8"))
+    assert named
+    missing = []
+    for path, name in named:
+        file = next((base / path for base in (ROOT, ROOT / "src" / "benchdog") if (base / path).is_file()), None)
+        if file is None or (
+            name and not re.search(rf"^(?:def|class) {name}\b", file.read_text("utf-8"), re.MULTILINE)
+        ):
+            missing.append(f"{path}:{name}")
+    assert missing == []
