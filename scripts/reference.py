@@ -148,7 +148,7 @@ def cell(value: object) -> str:
 
 
 PARTS_OF_PAGES: dict[str, tuple[str, Callable[[], str]]] = {
-    "help": ("README.md", help_text),
+    "help": ("docs/reference/commands.md", help_text),
     "commands": ("docs/reference/commands.md", commands),
     "host tables": ("docs/reference/configuration.md", host_tables),
     "recipe": ("docs/reference/configuration.md", recipe),

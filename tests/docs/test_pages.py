@@ -39,11 +39,11 @@ def test_help_commands_and_keys_are_the_programs():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_readme_shows_the_help_that_is_printed(bench):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_reference_shows_the_help_that_is_printed(bench):
+    page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
     own = ",".join(folder.name for folder in (ROOT / "plugins").iterdir())
     printed = bench("--help", env={"COLUMNS": "80", "BENCHDOG_PLUGINS": own}).out
-    assert f"$ benchdog --help\n{printed.rstrip()}\n```" in readme
+    assert f"$ benchdog --help\n{printed.rstrip()}\n```" in page
 
 
 def test_the_navigation_names_each_page_once():
