@@ -21,7 +21,8 @@ from benchdog.evaluation import report
 from benchdog.evaluation.evaluate import evaluate_module, measure_baseline, raw_samples, training_ranges
 from benchdog.model import artifact
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import local_files, moved, read_resolved, with_ranks, write_resolved
+from benchdog.recipe.recipe import with_ranks
+from benchdog.recipe.resolved import local_files, read_resolved, relocate, write_resolved
 from benchdog.runs import checkpoints, provenance
 from benchdog.runs.run import Run, environment
 from benchdog.system import files, paths
@@ -87,7 +88,7 @@ def train(
         parts.named_by,
     )
     with attended(run, parts):
-        parts.recipe = recipe = moved(recipe, run.keep_files(local_files(recipe)))
+        parts.recipe = recipe = relocate(recipe, run.keep_files(local_files(recipe)))
         write_resolved(run.folder, recipe)
         run.save(machine=provenance.mark(run, recipe), data=provenance.fingerprint(parts.data))
         _say(f"run {paths.short(run.folder)}: {_sentence(parts, names['model'], parameters)}", quiet)

@@ -15,21 +15,13 @@ from hypothesis import strategies as st
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.plugins.context import PluginContext
+from benchdog.recipe.commented import _toml, new_recipe
 from benchdog.recipe.compose import compose_draft, refuse_code
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.json_schema import _toml, new_recipe, recipe_schema
+from benchdog.recipe.json_schema import recipe_schema
 from benchdog.recipe.layers import SHIPPED
-from benchdog.recipe.recipe import (
-    ArtifactConfig,
-    ComponentConfig,
-    LoaderConfig,
-    LoopConfig,
-    Recipe,
-    local_files,
-    moved,
-    read_resolved,
-    write_resolved,
-)
+from benchdog.recipe.recipe import ArtifactConfig, ComponentConfig, LoaderConfig, LoopConfig, Recipe
+from benchdog.recipe.resolved import local_files, read_resolved, relocate, write_resolved
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -320,7 +312,7 @@ def test_local_files_follow_their_copies(tmp_path):
         plugins=("/a/p.py",),
     )
     assert local_files(recipe) == ["/a/p.py", "/a/net.py"]
-    copied = moved(recipe, {"/a/p.py": "/run/p.py", "/a/net.py": "/run/net.py"})
+    copied = relocate(recipe, {"/a/p.py": "/run/p.py", "/a/net.py": "/run/net.py"})
     assert copied.model.name == "/run/net.py:Net"
     assert copied.plugins == ("/run/p.py",)
     assert replace(copied, model=recipe.model, plugins=recipe.plugins) == recipe

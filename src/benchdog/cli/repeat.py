@@ -21,7 +21,8 @@ from benchdog.evaluation.report.facts import read
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given
-from benchdog.recipe.recipe import AUTO, Recipe, fixed, read_resolved
+from benchdog.recipe.recipe import AUTO, Recipe
+from benchdog.recipe.resolved import read_resolved, resume_invariants
 from benchdog.runs import names as naming
 from benchdog.runs.run import Run, check_name
 from benchdog.system import files, format_versions
@@ -112,7 +113,9 @@ def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> N
 def _differing(draft: Draft, stored: Recipe, folder: Path) -> list[str]:
     """List the keys of the recipe that are asked for otherwise than the run was made by."""
     asked = resolve(draft, None, folder.parent).recipe
-    was, now = ({**fixed(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, asked))
+    was, now = (
+        {**resume_invariants(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, asked)
+    )
     if asked.loop.batch_size == AUTO:  # which the run has decided
         was.pop("loop.batch_size"), now.pop("loop.batch_size")
     if asked.trainer.options.get("compile") == AUTO:  # and this

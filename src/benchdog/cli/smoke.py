@@ -19,7 +19,8 @@ from benchdog.deployment.export import export
 from benchdog.errors import BadUsage
 from benchdog.model.load import open_model
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import with_options, write_resolved
+from benchdog.recipe.recipe import with_options
+from benchdog.recipe.resolved import write_resolved
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.run import Run
 from benchdog.training.rank import check_trainer, train_rank

@@ -13,7 +13,7 @@ from benchdog.evaluation.evaluate import evaluate_module, measure_baseline
 from benchdog.model.load import open_model
 from benchdog.model.rebuild import rebuild
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import read_resolved
+from benchdog.recipe.resolved import read_resolved
 from benchdog.runs import provenance
 from benchdog.runs.run import Run
 from benchdog.training.setup import reopen

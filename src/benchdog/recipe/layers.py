@@ -50,11 +50,16 @@ def shipped_text(name: str) -> str:
     return found[name].read_text(encoding="utf-8")
 
 
-def read_toml(path: Path) -> Layer:
-    """Read a recipe file as a layer; unknown tables are refused. A bare name may be that of a shipped one."""
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Parse a recipe file; a bare name may be that of a shipped recipe.
+
+    Raises:
+        BadUsage: there is no such file, or it isn't TOML.
+        BadData: it can't be read.
+    """
     path = shipped(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadUsage(
             f"There is no recipe {path}.",
@@ -64,7 +69,12 @@ def read_toml(path: Path) -> Layer:
         raise BadData(f"{path} can't be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadUsage(f"{path} is not TOML: {error}.") from None
-    return layer_of(data, str(path), path.resolve().parent)
+
+
+def read_toml(path: Path) -> Layer:
+    """Read a recipe file as a layer; unknown tables are refused."""
+    path = shipped(path)
+    return layer_of(parse_toml(path), str(path), path.resolve().parent)
 
 
 def layer_of(data: Mapping[str, Any], by: str, base: Path) -> Layer:

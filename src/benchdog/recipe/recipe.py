@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,9 +12,7 @@ import tomli_w
 from pydantic import Field
 
 from benchdog.api import Bounds, Doc
-from benchdog.errors import BadData, BadUsage
 from benchdog.plugins.options import to_json, validate
-from benchdog.system import files
 
 PARTS = ("source", "model", "task", "trainer", "backend")
 AUTO = "auto"
@@ -159,7 +155,7 @@ class Recipe:
 
     def to_toml(self) -> str:
         """Give the recipe as TOML text; options that are None are left out."""
-        return tomli_w.dumps(_without_none(self.to_json()))
+        return tomli_w.dumps(without_none(self.to_json()))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
@@ -178,86 +174,15 @@ def part_of(data: str | Mapping[str, Any]) -> ComponentConfig:
 
 
 def with_options(recipe: Recipe, **options: Any) -> Recipe:
-    """Give the recipe with some of its trainer's options as told."""
+    """Return the recipe with other values for some of its trainer's options."""
     return replace(recipe, trainer=replace(recipe.trainer, options={**recipe.trainer.options, **options}))
 
 
-def same_recipe(was: Mapping[str, Any] | None, recipe: Recipe, folder: Path) -> None:
-    """See that a run goes on by the recipe that it began with; more epochs are the same where nothing follows them.
-
-    Args:
-        was: what `fixed` gave then; None when nobody wrote it down.
-
-    Raises:
-        BadUsage: keys differ; names them.
-    """
-    now = fixed(recipe, folder)
-    if was is not None and "loop.epochs" not in was:  # nothing followed it, or an older version didn't keep it
-        now.pop("loop.epochs", None)
-    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)] if was is not None else []
-    if keys:
-        raise BadUsage(
-            f"recipe.toml was changed since the checkpoint: {', '.join(keys)}.",
-            f"Change it back, or begin anew: benchdog train {folder / 'recipe.toml'}",
-        )
-
-
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
+    """Return nested tables and lists without the keys whose value is None, which TOML can't hold."""
     if isinstance(value, Mapping):
-        return {k: _without_none(v) for k, v in value.items() if v is not None}
-    return [_without_none(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def read_resolved(folder: Path) -> Recipe:
-    """Read the recipe that a run was carried out by."""
-    path = folder / "recipe.toml"
-    try:
-        recipe = Recipe.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
-        return moved(recipe, {file: absolute(file, folder) for file in local_files(recipe)})
-    except FileNotFoundError:
-        raise BadData(
-            f"{path} is missing.", "The run was killed before it began, or its folder is damaged."
-        ) from None
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise BadData(f"{path} can't be read: {error}.", "The run's folder is damaged.") from None
-
-
-def write_resolved(folder: Path, recipe: Recipe) -> None:
-    """Write a run's resolved recipe; files in its folder are named from there, so that the folder can be moved."""
-    files.write_text(folder / "recipe.toml", inside(recipe, folder).to_toml())
-
-
-def inside(recipe: Recipe, folder: Path) -> Recipe:
-    """Name the local files that lie in a folder from there."""
-    base = folder.resolve()
-    places = {file: Path(file).resolve() for file in local_files(recipe)}
-    mine = {file: place for file, place in places.items() if place.is_relative_to(base)}
-    return moved(recipe, {file: place.relative_to(base).as_posix() for file, place in mine.items()})
-
-
-def fixed(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Give what may not change while a run goes on, by key: {"seed": 0, "trainer.lr": 0.001, ...}."""
-    named = _without_none(inside(recipe, folder).to_json())
-    told = {"seed": named["seed"]}
-    for kind in ("source", "model", "task", "trainer"):
-        told |= {f"{kind}.{key}": value for key, value in named[kind].items()}
-    if named["start"]["weights"]:
-        told |= {f"start.{key}": value for key, value in named["start"].items()}
-    if _follows_length(recipe.trainer.options):
-        told["loop.epochs"] = named["loop"]["epochs"]
-    told["loop.batch_size"] = named["loop"]["batch_size"]
-    if named["loop"]["mixing"] == "allow":  # else pieces are the same mathematics, and may change
-        told["loop.accumulate"] = named["loop"]["accumulate"]
-        told |= {"backend.ranks": recipe.ranks} if recipe.ranks > 1 else {}
-    told |= {f"loader.{key}": named["loader"][key] for key in ("augment", "seed")}
-    plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
-    return plain
-
-
-def _follows_length(options: Mapping[str, Any]) -> bool:
-    """Say whether steps depend on how many there will be: a schedule, a warm-up by share, swa."""
-    scheduled = options.get("schedule", "constant") not in ("constant", "plateau")
-    return scheduled or 0 < float(options.get("warmup") or 0) < 1 or options.get("average") == "swa"
+        return {k: without_none(v) for k, v in value.items() if v is not None}
+    return [without_none(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def with_ranks(recipe: Recipe, ranks: int) -> Recipe:
@@ -266,44 +191,6 @@ def with_ranks(recipe: Recipe, ranks: int) -> Recipe:
     return replace(recipe, backend=replace(recipe.backend, options=options))
 
 
-def moved(recipe: Recipe, kept: Mapping[str, str]) -> Recipe:
-    """Point local plugin files and `file.py:Class` names at their copies."""
-
-    def name(text: str) -> str:
-        place, colon, attribute = text.rpartition(":")
-        return f"{kept[place]}:{attribute}" if colon and place in kept else text
-
-    parts = {kind: replace(part, name=name(part.name)) for kind in PARTS for part in [getattr(recipe, kind)]}
-    augment = tuple({"name": name(part.name), **part.options} for part in recipe.augment)
-    loader = replace(recipe.loader, augment=augment)
-    plugins = tuple(kept.get(file, file) for file in recipe.plugins)
-    return replace(recipe, plugins=plugins, loader=loader, **parts)
-
-
-def local_files(recipe: Recipe) -> list[str]:
-    """List every local Python file that a recipe names."""
-    names = [name.rpartition(":")[0] for _, name in named_parts(recipe)]
-    return [*recipe.plugins, *(place for place in names if place.endswith(".py"))]
-
-
-def named_parts(recipe: Recipe) -> list[tuple[str, str]]:
-    """List (kind, name) of every component that a recipe names."""
-    return [
-        *((kind, getattr(recipe, kind).name) for kind in PARTS),
-        *(("augmentation", part.name) for part in recipe.augment),
-    ]
-
-
-def named_options(recipe: Recipe) -> list[tuple[str, str]]:
-    """List (key, value) of every option that names code: ("task.criterion", "my.losses:Mine")."""
-    return [
-        (f"{kind}.{key}", value)
-        for kind in ("model", "task", "trainer")
-        for key, value in getattr(recipe, kind).options.items()
-        if isinstance(value, str) and CODE.fullmatch(value)
-    ]
-
-
 def absolute(path: str, base: Path) -> str:
-    """Give the absolute form of a path that is meant from `base`."""
+    """Return a path made absolute; a relative one is relative to `base`."""
     return str((base / Path(path).expanduser()).resolve())

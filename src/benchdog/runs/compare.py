@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.data.sampler import epoch_order
-from benchdog.recipe.recipe import inside, read_resolved
+from benchdog.recipe.resolved import read_resolved, relative_to_folder
 from benchdog.runs.compare_data import Difference, data_partings, names_of
 from benchdog.runs.metrics_log import LOSSES
 from benchdog.system import files
@@ -53,7 +53,7 @@ def compare(one: Path, other: Path) -> Comparison:
 
 
 def _recipes(one: Path, other: Path) -> Iterator[Difference]:
-    pair = [inside(read_resolved(folder), folder).to_json() for folder in (one, other)]
+    pair = [relative_to_folder(read_resolved(folder), folder).to_json() for folder in (one, other)]
     for recipe in pair:
         recipe["plugins"] = [Path(file).name for file in recipe["plugins"]]
     for key, (a, b) in differences(list(pair)).items():

@@ -14,7 +14,8 @@ import torch
 
 from benchdog.data.dataset import Samples
 from benchdog.errors import BenchdogError
-from benchdog.recipe.recipe import Recipe, read_resolved
+from benchdog.recipe.recipe import Recipe
+from benchdog.recipe.resolved import read_resolved
 from benchdog.runs import fingerprints
 from benchdog.system import files
 

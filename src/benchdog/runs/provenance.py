@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog.errors import BadData, Refused
 from benchdog.plugins.trust import check_reference
-from benchdog.recipe.recipe import Recipe, inside, local_files, named_options, named_parts
+from benchdog.recipe.recipe import Recipe
+from benchdog.recipe.resolved import local_files, named_components, options_naming_code, relative_to_folder
 from benchdog.system import files, signing
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def plugins_of_run(
             "Add --trust if you trust who made it.",
         )
     plugins = plugins_of(recipe.plugins)
-    for kind, name in named_parts(recipe):
+    for kind, name in named_components(recipe):
         check_reference(kind, name, plugins, trusted)
-    if (named := named_options(recipe)) and not trusted:
+    if (named := options_naming_code(recipe)) and not trusted:
         raise Refused(
             "{} = {!r} is code that no plugin offers, and the run wasn't made on this machine.".format(*named[0]),
             "Add --trust if you trust who made it.",
@@ -63,13 +64,14 @@ def plugins_of_run(
 
 def _code(run: Run, recipe: Recipe) -> dict[str, Any]:
     """Describe a run's own code: its files, and the classes that it and its options name."""
-    named = inside(recipe, run.folder)
+    named = relative_to_folder(recipe, run.folder)
     pairs = zip(local_files(named), local_files(recipe), strict=True)
     return {
         "run": run.facts.get("name"),
         "created": run.facts.get("created"),
         "files": {name: files.sha256(Path(file)) if Path(file).is_file() else "" for name, file in pairs},
-        "names": {kind: name for kind, name in named_parts(named) if ":" in name} | dict(named_options(named)),
+        "names": {kind: name for kind, name in named_components(named) if ":" in name}
+        | dict(options_naming_code(named)),
     }
 
 

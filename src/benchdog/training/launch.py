@@ -130,7 +130,7 @@ def _judge(run: Run, codes: list[int], number: int) -> None:
 def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
     """Carry out one rank of a run."""
     from benchdog.plugins import Plugins
-    from benchdog.recipe.recipe import read_resolved
+    from benchdog.recipe.resolved import read_resolved
     from benchdog.training.rank import train_rank
     from benchdog.training.setup import reopen
 

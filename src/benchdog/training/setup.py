@@ -41,7 +41,8 @@ from benchdog.model.rebuild import build_model
 from benchdog.model.weights import Report
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import AUTO, ComponentConfig, Recipe, fixed, same_recipe
+from benchdog.recipe.recipe import AUTO, ComponentConfig, Recipe
+from benchdog.recipe.resolved import check_unchanged, resume_invariants
 from benchdog.runs import names as naming
 from benchdog.runs import provenance, state
 from benchdog.runs.run import Run
@@ -127,7 +128,7 @@ class Components:
         if fitted(folder):
             tree = state.read(stored)
             if going_on:
-                same_recipe(tree.get("recipe"), self.recipe, folder)
+                check_unchanged(tree.get("recipe"), self.recipe, folder)
             if "data" in tree:
                 provenance.same_data(tree["data"], now, sizes=going_on)
             self.transform.load_state_dict(tree["transform"])
@@ -140,7 +141,7 @@ class Components:
             task.fit(target for _, target in self.data.chunks("train"))
         fitted_task = task.state() if isinstance(task, FittedTask) else {}
         tree = {"transform": self.transform.state_dict(), "task": fitted_task}
-        state.write(stored, {**tree, "data": now, "recipe": fixed(self.recipe, folder)})
+        state.write(stored, {**tree, "data": now, "recipe": resume_invariants(self.recipe, folder)})
 
 
 def fitted(folder: Path) -> bool:

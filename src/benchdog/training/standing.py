@@ -12,7 +12,8 @@ from torch import nn
 from benchdog.api import Device, RunFacts
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import Recipe, fixed, same_recipe
+from benchdog.recipe.recipe import Recipe
+from benchdog.recipe.resolved import check_unchanged, resume_invariants
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.metrics_log import MetricsLogWriter, NotFinite
 from benchdog.runs.run import Run
@@ -56,7 +57,7 @@ class Standing:
                 again = f"benchdog train {self.run.folder / 'recipe.toml'}"
                 raise BadData(f"All {len(passed)} checkpoints of this run are damaged.", f"Begin again: {again}")
             return {}
-        same_recipe(stored.get("recipe"), self.recipe, self.run.folder)
+        check_unchanged(stored.get("recipe"), self.recipe, self.run.folder)
         self.epoch, self.step, self._batch = stored["epoch"], stored["step"], stored["batch"]
         self._place, self._elapsed = stored["place"], stored["elapsed"]
         self._ranks = list(stored.get("ranks", self._ranks))
@@ -101,7 +102,7 @@ class Standing:
             if not bool(parameter.isfinite().all()):
                 raise NotFinite(self.step, f"The weight {name!r} is not a finite number")
         tree = {
-            "recipe": fixed(self.recipe, self.run.folder),
+            "recipe": resume_invariants(self.recipe, self.run.folder),
             "epoch": self.epoch,
             "step": self.step,
             "batch": self._batch,

@@ -15,6 +15,7 @@ from benchdog.plugins.options import describe, validate
 from benchdog.recipe import plugin_tables
 from benchdog.recipe.compose import Discovers, compose_draft
 from benchdog.recipe.draft import Draft
+from benchdog.recipe.layers import parse_toml
 from benchdog.recipe.recipe import PARTS, TABLES
 from benchdog.runs import names
 from benchdog.training.setup import Components, resolve
@@ -53,7 +54,7 @@ def begin(
     mine = [text for text in settings if text.startswith(f"{TABLE}.")]
     rest = [text for text in settings if text not in mine]
     draft = compose_draft(what, given, rest, shared)
-    table = dict(plugin_tables.table_of(Path(what), TABLE)) if what.endswith(".toml") else {}
+    table = dict(plugin_tables.table_of(parse_toml(Path(what)), TABLE, what)) if what.endswith(".toml") else {}
     tune, space = read({**table, **_own(mine), **own}, searched, what)
     fixed = {key for key, value in given.items() if value is not None} | {t.partition("=")[0].strip() for t in rest}
     if both := [key for key in space if key in fixed]:

@@ -16,7 +16,8 @@ from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, Layer, layer_of
-from benchdog.recipe.recipe import Recipe, inside, local_files, moved, read_resolved, write_resolved
+from benchdog.recipe.recipe import Recipe
+from benchdog.recipe.resolved import local_files, read_resolved, relative_to_folder, relocate, write_resolved
 from benchdog.runs import provenance
 from benchdog.runs.run import Run
 from benchdog.system import files
@@ -71,7 +72,7 @@ class Folder:
             "seconds": 0.0,
         }
         keeper = Run(path, about)
-        recipe = moved(recipe, keeper.keep_files(local_files(recipe)))
+        recipe = relocate(recipe, keeper.keep_files(local_files(recipe)))
         write_resolved(path, recipe)
         about["machine"] = provenance.mark(keeper, recipe)
         made = cls(path, about, space, recipe)
@@ -179,7 +180,7 @@ class Folder:
 
     def write_best(self, trial: FrozenTrial) -> Path:
         """Write the best trial's recipe where `benchdog train` finds all that it names."""
-        recipe = inside(read_resolved(self.run_of(trial.number)), self.path)
+        recipe = relative_to_folder(read_resolved(self.run_of(trial.number)), self.path)
         told = f"# Trial {trial.number} of study {self.name}: valid.{self.monitor} {trial.value:.6g}\n"
         files.write_text(self.path / BEST, told + recipe.to_toml())
         return self.path / BEST

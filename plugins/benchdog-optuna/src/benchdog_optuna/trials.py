@@ -15,7 +15,7 @@ from benchdog import pipeline
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.evaluation.report.facts import read
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import read_resolved
+from benchdog.recipe.resolved import read_resolved
 from benchdog.runs.run import Run
 from benchdog.system import files
 from benchdog_optuna.folder import LEFT, Folder, trial_of

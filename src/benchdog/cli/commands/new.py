@@ -42,8 +42,9 @@ def command(
 
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage
+    from benchdog.recipe.commented import new_recipe
     from benchdog.recipe.compose import source_layer
-    from benchdog.recipe.json_schema import new_recipe, recipe_schema
+    from benchdog.recipe.json_schema import recipe_schema
     from benchdog.recipe.layers import shipped_text
     from benchdog.system import files
 

@@ -141,7 +141,7 @@ def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
 def _best(run: Run) -> Iterator[str]:
     """Tell the best epoch, and how to end sooner when it was an early one of many."""
     from benchdog.evaluation.report import facts
-    from benchdog.recipe.recipe import read_resolved
+    from benchdog.recipe.resolved import read_resolved
     from benchdog.training.early_stopping import EarlyStopping, advised
 
     best = run.facts["best"]

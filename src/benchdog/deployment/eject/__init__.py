@@ -26,7 +26,8 @@ from benchdog.deployment.eject.chapters.writing import imports_for, indented, pa
 from benchdog.errors import BadData, BadUsage, Failed, no_artifact
 from benchdog.plugins import Plugins
 from benchdog.plugins.loading import load_file
-from benchdog.recipe.recipe import Recipe, local_files, named_parts, read_resolved
+from benchdog.recipe.recipe import Recipe
+from benchdog.recipe.resolved import local_files, named_components, read_resolved
 from benchdog.runs import fingerprints, provenance
 from benchdog.runs.run import Run
 from benchdog.system import files
@@ -109,7 +110,7 @@ def _no(run: Run, why: str) -> BadUsage:
 def _refuse(recipe: Recipe, run: Run, plugins: Plugins) -> None:
     """Look at what can be seen from the recipe alone."""
     options = recipe.trainer.options
-    live = [n for k, n in named_parts(recipe) if ":" not in n and n not in plugins.all(k)]
+    live = [n for k, n in named_components(recipe) if ":" not in n and n not in plugins.all(k)]
     frozen = [k for k in ("freeze", "freeze_parts", "unfreeze", "unfreeze_every") if options.get(k)]
     reasons = {
         f"its trainer is {recipe.trainer.name!r}, and only the loop of 'supervised' is known": recipe.trainer.name

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchdog.api import TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, Stopped
-from benchdog.recipe.recipe import write_resolved
+from benchdog.recipe.resolved import write_resolved
 from benchdog.runs.run import Run
 from benchdog.testing.checks.comparing import shaken
 from benchdog.testing.fixtures.session import SPARE, EndlessError, Plan, Tried
