@@ -17,7 +17,7 @@ COMMANDS = re.findall(r"^benchdog (train shop\.csv .+)$", PAGE, re.MULTILINE)
 @pytest.fixture
 def shop(tmp_path):
     draw = np.random.default_rng(0)
-    lines = ["id,size,colour,price,sold"]
+    lines = ["id,size,color,price,sold"]
     for i in range(200):
         size = draw.normal()
         lines.append(f"no{i % 150},{size:.3f},{draw.choice(['red', 'blue'])},{2 * size:.3f},{draw.normal():.3f}")
@@ -37,8 +37,8 @@ def test_a_column_keeps_the_division_where_columns_are_dropped(shop):
         words = shlex.split(command)
         names.append(words[words.index("--name") + 1])
         run(*words, "--model", "linear", "--epochs", 1, "--quiet", cwd=shop)
-    assert names == ["all", "without-colour"]
-    assert divided(shop, "all") == divided(shop, "without-colour")
+    assert names == ["all", "without-color"]
+    assert divided(shop, "all") == divided(shop, "without-color")
     other = [*shlex.split(COMMANDS[0]), "--model", "linear", "--epochs", 1, "--quiet"]
     other[other.index("price")], other[other.index("all")] = "sold", "sold"
     run(*other, cwd=shop)
@@ -49,6 +49,6 @@ def test_without_one_the_content_that_is_learnt_from_divides(shop):
     quick = ("--target", "price", "--model", "linear", "--epochs", 1, "--quiet")
     run("train", "shop.csv", *quick, "--name", "all", cwd=shop)
     run("train", "shop.csv", *quick, "--name", "again", cwd=shop)
-    run("train", "shop.csv", *quick, "--set", 'source.drop=["colour"]', "--name", "less", cwd=shop)
+    run("train", "shop.csv", *quick, "--set", 'source.drop=["color"]', "--name", "less", cwd=shop)
     assert divided(shop, "all") == divided(shop, "again")
     assert divided(shop, "all") != divided(shop, "less")

@@ -1,4 +1,4 @@
-"""Files that a reader of the documentation is taken to have: tables, pictures, texts, small and made up."""
+"""Sample files for the documentation: small synthetic tables, images and texts."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ def _rows(place: Path, header: str, rows: list[list[object]]) -> None:
 
 
 def wines(place: Path) -> None:
-    """A table with numbers, a category and a gap; the last column is a mark from 4 to 7."""
+    """Write a table with numbers, a category and missing values; the last column is a grade from 4 to 7."""
     draw = random.Random(1)
     rows: list[list[object]] = []
     for _ in range(240):
         quality = draw.randint(4, 7)
         alcohol = round(7 + quality / 2 + draw.gauss(0, 0.4), 2)
         rows.append([alcohol, round(draw.uniform(2.8, 3.8), 2), draw.choice(["red", "white", ""]), quality])
-    _rows(place, "alcohol,acid,colour,quality", rows)
+    _rows(place, "alcohol,acid,color,quality", rows)
 
 
 def shop(place: Path) -> None:
-    """A table with an id, a price and a number sold."""
+    """Write a table with an id, a price and a number sold."""
     draw = random.Random(2)
     rows: list[list[object]] = []
     for number in range(240):
-        size, colour = draw.randint(1, 9), draw.choice(["red", "blue"])
-        price = round(2 * size + (3 if colour == "red" else 0) + draw.gauss(0, 0.5), 2)
-        rows.append([f"s{number:03}", size, colour, price, draw.randint(0, 40)])
-    _rows(place, "id,size,colour,price,sold", rows)
+        size, color = draw.randint(1, 9), draw.choice(["red", "blue"])
+        price = round(2 * size + (3 if color == "red" else 0) + draw.gauss(0, 0.5), 2)
+        rows.append([f"s{number:03}", size, color, price, draw.randint(0, 40)])
+    _rows(place, "id,size,color,price,sold", rows)
 
 
 def survey(place: Path) -> None:
-    """Answers with a weight for each row."""
+    """Write survey answers with a weight for each row."""
     draw = random.Random(3)
     rows: list[list[object]] = []
     for _ in range(240):
@@ -49,7 +49,7 @@ def survey(place: Path) -> None:
 
 
 def films(place: Path) -> None:
-    """A table with three labels, of which several may be true."""
+    """Write a multi-label table with three labels."""
     draw = random.Random(4)
     rows: list[list[object]] = []
     for _ in range(240):
@@ -59,7 +59,7 @@ def films(place: Path) -> None:
 
 
 def bikes(place: Path) -> None:
-    """A table with two numbers to answer."""
+    """Write a table with two numeric targets."""
     draw = random.Random(5)
     rows: list[list[object]] = []
     for _ in range(240):
@@ -69,7 +69,7 @@ def bikes(place: Path) -> None:
 
 
 def talk(place: Path) -> None:
-    """Sentences with a mood."""
+    """Write sentences labeled with a mood."""
     draw = random.Random(6)
     rows: list[list[object]] = []
     for _ in range(240):
@@ -81,7 +81,7 @@ def talk(place: Path) -> None:
 
 
 def novel(place: Path) -> None:
-    """A text of 8,000 characters with a grammar of a kind."""
+    """Write a text of 8,000 characters from a simple grammar."""
     draw = random.Random(7)
     text = ""
     while len(text) < 8_000:
@@ -90,7 +90,7 @@ def novel(place: Path) -> None:
 
 
 def photos(place: Path) -> None:
-    """A folder with a folder per class: circles and crosses in colour."""
+    """Write a folder per class: colored circles and crosses."""
     from PIL import Image, ImageDraw
 
     draw = random.Random(8)
@@ -108,7 +108,7 @@ def photos(place: Path) -> None:
 
 
 def photo(place: Path) -> None:
-    """One picture, in colour."""
+    """Write one color image."""
     from PIL import Image
 
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def photo(place: Path) -> None:
 
 
 def tagged(place: Path) -> None:
-    """Pictures with several labels each, in labels.csv."""
+    """Write images with several labels each, in labels.csv."""
     photos(place)
     draw = random.Random(9)
     rows: list[list[object]] = []
@@ -127,7 +127,7 @@ def tagged(place: Path) -> None:
 
 
 def nets(place: Path) -> None:
-    """A file with a model in it."""
+    """Write a file with a model."""
     text = """from torch import nn
 
 
@@ -139,7 +139,7 @@ class Net(nn.Sequential):
 
 
 def plugin(place: Path) -> None:
-    """A plugin with a model in it."""
+    """Write a plugin with a model."""
     text = """from benchdog.api import ModelInfo, hookimpl
 
 CONTRACT = 1
@@ -159,7 +159,7 @@ def build(spec):
 
 
 def digit(place: Path) -> None:
-    """One of the digits that come with Benchdog, as a picture."""
+    """Write one of the bundled digits as an image file."""
     from benchdog.builtin.sources.images.digits import Digits, DigitsOptions
 
     place.write_bytes(Digits(DigitsOptions()).open()["test"].raw(0).fields["input"])
@@ -174,7 +174,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "talk.csv": talk,
     "novel.txt": novel,
     "my-photos": photos,
-    "pictures": tagged,
+    "tagged": tagged,
     "photo.jpg": photo,
     "digit.png": digit,
     "my_nets.py": nets,
@@ -183,7 +183,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 
 
 def make(name: str, folder: Path) -> None:
-    """Make a file or folder of that name."""
+    """Create the file or folder of that name."""
     place = folder / name.rstrip("/")
     if not place.exists():
         MAKERS[name.rstrip("/")](place)
