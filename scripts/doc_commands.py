@@ -1,10 +1,10 @@
-"""Do what pages of the documentation say, as their test does; write what is printed into them when asked.
+"""Run the commands of documentation pages as their test does; optionally write the output into the pages.
 
-    python scripts/doc_commands.py [PAGE ...]           run them, say what differs
-    python scripts/doc_commands.py --write PAGE ...     run them, and put the real output into the pages
-    python scripts/doc_commands.py --list               say which blocks are run and which aren't, and why
+    python scripts/doc_commands.py [PAGE ...]           run them, report differences
+    python scripts/doc_commands.py --write PAGE ...     run them, and write the real output into the pages
+    python scripts/doc_commands.py --list               list which blocks run, which do not, and why
 
-The comments that pages hold for it: tests/support/docs/pages.py.
+The comments in pages: tests/support/docs/pages.py.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from support.docs.reader import Done, read
 
 
 def written(page: Path, done: list[Done]) -> str:
-    """Give the page with the output that was printed."""
+    """Return the page with the real output."""
     lines = page.read_text(encoding="utf-8").splitlines()
     for each in reversed(done):
-        said = each.block.output
-        if said is None or each.block.otherwise:
+        shown = each.block.output
+        if shown is None or each.block.otherwise:
             continue
-        end = said.line + len(said.text.splitlines())
-        lines[said.line : end] = shortened(said.text, each.printed).splitlines()
+        end = shown.line + len(shown.text.splitlines())
+        lines[shown.line : end] = shortened(shown.text, each.printed).splitlines()
     return "\n".join(lines) + "\n"
 
 
 def listed() -> None:
-    """Print the command blocks by page, and why some aren't run."""
+    """Print the command blocks by page, and why some are not run."""
     ran, kept = 0, 0
     for page in pages():
         for block in blocks(page):

@@ -1,6 +1,6 @@
 """Write examples/plugins from the templates, and from these the code of docs/guides/plugins and of the README.
 
-`python scripts/plugin_pages.py` writes; with `--check` it says what differs and exits with 1.
+`python scripts/plugin_pages.py` writes; with `--check` it lists what differs and exits with 1.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def examples() -> Iterator[tuple[Path, str]]:
 
 
 def pages() -> Iterator[tuple[Path, str]]:
-    """Yield the pages with the code that belongs on them."""
+    """Yield the pages with their current code."""
     for page in (ROOT / "README.md", *sorted(PAGES.glob("*.md"))):
         yield page, BLOCK.sub(_filled, page.read_text(encoding="utf-8"))
 
 
 def _filled(block: re.Match[str]) -> str:
-    """Put an example's file into a block; a block of another name stays as it is."""
+    """Fill a block with an example's file; blocks of other names stay."""
     file = EXAMPLES / block[2]
     return block[1] + file.read_text(encoding="utf-8") + block[4] if file.is_file() else block[0]
 
 
 def differing() -> list[Path]:
-    """Give the files that aren't what they would be written as, and those that nothing would write."""
+    """Return the files that are out of date, and those that are not generated."""
     made = dict(examples())
     wrong = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     wrong += [path for path in _there() if path not in made]
@@ -60,7 +60,7 @@ def differing() -> list[Path]:
 
 
 def _there() -> Iterator[Path]:
-    """Yield the files under examples/plugins that are no tool's leavings."""
+    """Yield the files under examples/plugins, without build artifacts."""
     for path in EXAMPLES.rglob("*"):
         parts = path.relative_to(EXAMPLES).parts
         left = any(p == "__pycache__" or p.endswith((".egg-info", "_cache")) or p in ("build", "dist") for p in parts)

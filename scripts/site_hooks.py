@@ -1,4 +1,4 @@
-"""What the site needs beyond MkDocs: pages from outside docs/, folders as navigation, a figure in its colours.
+"""MkDocs hooks: pages from outside docs/, folders in the navigation, the figure in the site's colors.
 
 MkDocs calls the functions `on_...` (hooks in mkdocs.yml).
 """
@@ -16,33 +16,33 @@ from mkdocs.structure.files import File
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 ELSEWHERE = {"contributing.md": ROOT / "CONTRIBUTING.md", "changelog.md": ROOT / "CHANGELOG.md"}
-"""Pages of the site that lie at the repository's top."""
+"""Pages in the repository's root."""
 SAME = {path: name for name, path in ELSEWHERE.items()} | {ROOT / "README.md": "index.md"}
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)]*)?\)")
 KEYS = "not run|run|first|given|trained with|ends with|output|server|file|made by|end"
 MARK = re.compile(rf"(?ms)^<!-- (?:{KEYS})\b.*?-->\n")
 FILE = re.compile(r"<!-- file: (\S+) -->\n(?:<!--[^\n]*\n)*$")
-"""Stands above a block that is a file: its name is shown."""
+"""Comment above a block that is a file: its name is shown."""
 FIRST = ("source", "model", "task", "augmentation", "trainer", "exporter", "backend", "command", "observer")
-"""The order of the pages in guides/plugins/: as in the tour."""
+"""Order of the pages in guides/plugins/, as in the tour."""
 TOUR = "tutorials/tour.md"
 
 
 def on_config(config: Any) -> Any:
-    """Replace a folder in the navigation by its pages."""
+    """Replace folders in the navigation by their pages."""
     config["nav"] = _spread(config["nav"])
     return config
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that lie outside docs/."""
+    """Add the pages outside docs/."""
     for name, path in ELSEWHERE.items():
         files.append(File.generated(config, name, content=path.read_text(encoding="utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Drop comments for the tests, mend links that leave docs/, draw the figure into the page."""
+    """Drop test comments, rewrite links that leave docs/, inline the figure."""
     name = page.file.src_uri
     here = ELSEWHERE.get(name, DOCS / name).parent
     shown = (DOCS / name).parent
@@ -57,7 +57,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def figure(page: str) -> str:
-    """Give figure 1.2 as part of the page: coloured by the site's style sheet, each box a link into the tour."""
+    """Return the figure as inline SVG, colored by the site's style sheet, each box linked to the tour."""
     svg = (DOCS / "assets" / "figure.svg").read_text(encoding="utf-8")
     svg = re.sub(r"<style>.*?</style>", "", svg, flags=re.DOTALL)
     tour = "" if page == TOUR else Path(os.path.relpath(TOUR, Path(page).parent)).with_suffix(".html").as_posix()
@@ -88,7 +88,7 @@ def _in_order(names: Iterable[str]) -> list[str]:
 
 
 def _link(link: re.Match[str], here: Path, shown: Path) -> str:
-    """Point to where the target is in the site; what isn't in the site is named, not linked."""
+    """Rewrite a link for the site; a target outside the site is named, not linked."""
     text, target, anchor = link[1], link[2], link[3] or ""
     if re.match(r"[a-z]+:", target):
         return link[0]

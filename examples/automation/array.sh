@@ -6,9 +6,9 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --signal=B:TERM@120
-# The same recipe under several seeds, a task of the array each: sbatch array.sh
-# Two minutes before its time is up, or when it must give way, a task is told to stop: the run writes a checkpoint and
-# ends with 143, the task is queued again, and the run goes on where it was.
+# The same recipe with several seeds, an array task each: sbatch array.sh
+# Two minutes before its time limit, or on preemption, a task receives SIGTERM: the run writes a checkpoint and ends with
+# 143, the task is requeued, and the run resumes.
 set -u
 name="seed-$SLURM_ARRAY_TASK_ID"
 export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"

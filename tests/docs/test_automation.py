@@ -1,4 +1,4 @@
-"""The examples of docs/guides/automation.md, run as they stand."""
+"""Examples of docs/guides/automation.md, run unchanged."""
 
 import json
 import os
@@ -24,12 +24,12 @@ needs_make = pytest.mark.skipif(os.name != "posix" or shutil.which("make") is No
 
 @pytest.fixture
 def place(tmp_path):
-    """Give a copy of the examples."""
+    """Return a copy of the examples."""
     return Path(shutil.copytree(EXAMPLES, tmp_path / "project"))
 
 
 def done(command, place, code=0, **env):
-    """Run a program where `python` and `benchdog` are this environment's; give stdout and stderr."""
+    """Run a program with this environment's `python` and `benchdog`; return stdout and stderr."""
     full = {**os.environ, "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1", **env}
     ended = subprocess.run(command, cwd=place, env=full, capture_output=True, text=True, timeout=300)
     assert ended.returncode == code, ended.stdout + ended.stderr
@@ -42,7 +42,7 @@ def status(place, name):
 
 @needs_make
 @pytest.mark.slow
-def test_the_makefile_makes_what_is_missing(place):
+def test_makefile_builds_missing_targets_only(place):
     done(["make"], place)
     assert json.loads((place / "digits.metrics.json").read_text(encoding="utf-8"))["metrics"]["accuracy"] > 0.8
     assert (place / "runs" / "digits" / "exports" / "torch-export" / "export.json").is_file()
@@ -50,22 +50,22 @@ def test_the_makefile_makes_what_is_missing(place):
     shutil.rmtree(place / "runs" / "digits" / "artifact")  # a run that was stopped looks like this
     facts = place / "runs" / "digits" / "run.json"
     facts.write_text(facts.read_text(encoding="utf-8").replace('"finished"', '"stopped"'), encoding="utf-8")
-    said = done(["make"], place)
-    assert "--resume digits" in said
+    output = done(["make"], place)
+    assert "--resume digits" in output
     assert status(place, "digits") == "finished"
     done(["make", "clean"], place)
     assert not (place / "runs" / "digits").exists()
 
 
 @needs_make
-def test_the_makefile_can_be_read(place):
-    said = done(["make", "--dry-run", "NAME=mine"], place)
-    assert [word in said for word in ("--name mine", "evaluate mine", "export mine")] == [True] * 3
+def test_makefile_dry_run_names_every_command(place):
+    output = done(["make", "--dry-run", "NAME=mine"], place)
+    assert all(word in output for word in ("--name mine", "evaluate mine", "export mine"))
 
 
 @needs_bash
 @pytest.mark.slow
-def test_the_steps_of_the_workflow_in_their_order(place, tmp_path):
+def test_workflow_steps_run_in_order(place, tmp_path):
     env = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "PIP_NO_INDEX": "1"}
     for step in STEPS:
         done(["bash", "-eo", "pipefail", "-c", step["run"]], place, **env)
@@ -81,33 +81,33 @@ def test_the_steps_of_the_workflow_in_their_order(place, tmp_path):
     done(["bash", "-eo", "pipefail", "-c", gate], place, code=1)
 
 
-def test_the_workflow_installs_before_it_works():
+def test_workflow_installs_first():
     assert STEPS[0]["run"] == "python -m pip install benchdog"
     assert all("benchdog" in step["run"] or "metrics.json" in step["run"] for step in STEPS)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(SNAKEMAKE is None or os.name != "posix", reason="Snakemake is not installed: `make snakemake`")
-def test_snakemake_runs_the_seeds_and_compares_them(place):
+def test_snakemake_trains_and_compares_seeds(place):
     command = [SNAKEMAKE, "--cores", "2"]
     assert "5 of 5 steps (100%) done" in done(command, place, HOME=str(place))
     for seed in range(3):
-        told = json.loads((place / "judged" / f"seed-{seed}.json").read_text(encoding="utf-8"))
-        assert told["run"] == f"seed-{seed}"
-        assert told["metrics"]["accuracy"] > 0.8
+        metrics = json.loads((place / "evaluated" / f"seed-{seed}.json").read_text(encoding="utf-8"))
+        assert metrics["run"] == f"seed-{seed}"
+        assert metrics["metrics"]["accuracy"] > 0.8
     assert "seed-2" in (place / "compared.html").read_text(encoding="utf-8")
     assert "Nothing to be done" in done(command, place, HOME=str(place))
 
 
 @needs_bash
-def test_the_array_can_be_read(place):
+def test_array_script_parses(place):
     done(["bash", "-n", "array.sh"], place)
 
 
 @needs_bash
 @pytest.mark.slow
-def test_a_task_of_the_array_gives_way_and_goes_on(place):
-    """Slurm is played: its variables, its signal, and a scontrol that writes down what it is told."""
+def test_array_task_requeues_and_resumes(place):
+    """Slurm is simulated: its variables, its signal, and a scontrol that logs its arguments."""
     recipe = place / "recipe.toml"
     recipe.write_text(recipe.read_text(encoding="utf-8").replace("epochs = 5", "epochs = 400"), encoding="utf-8")
     (place / "bin").mkdir()

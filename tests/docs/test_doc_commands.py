@@ -1,4 +1,4 @@
-"""Every command of the documentation is run, page by page, as a reader would; what isn't run says why."""
+"""Every command of the documentation, run page by page as a reader would; exceptions state a reason."""
 
 import shutil
 import sys
@@ -13,7 +13,7 @@ from support.docs.reader import Done, read
 
 PAGES = pages()
 NOT_RUN = 12
-"""How many blocks may stay unrun: a new one is a decision."""
+"""Maximum number of blocks that are not run."""
 
 
 def name_of(page: Path) -> str:
@@ -25,11 +25,11 @@ def commands(page: Path) -> list[Block]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_commands_stand_where_they_are_found(page):
+def test_commands_are_in_sh_blocks(page):
     assert loose(page) == [], "put commands into ```sh blocks, so that a test runs them"
 
 
-def test_few_blocks_are_not_run_and_each_says_why():
+def test_blocks_not_run_are_few_and_give_a_reason():
     kept = {f"{name_of(page)}:{block.line}": block.why_not for page in PAGES for block in commands(page)}
     kept = {where: why for where, why in kept.items() if why}
     assert all(len(why.split()) > 3 for why in kept.values()), kept
@@ -40,7 +40,7 @@ def test_few_blocks_are_not_run_and_each_says_why():
 def done(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Path, Future[list[Done]]]]:
-    """Read the pages whose tests were chosen, two at a time, those of many commands first."""
+    """Run the pages of the selected tests, two at a time, longest first."""
     chosen = {each.callspec.params["page"] for each in request.session.items if "done" in each.fixturenames}
     order = sorted(chosen, key=lambda page: -sum(block.text.count("\n") + 1 for block in commands(page)))
     with ThreadPoolExecutor(2) as readers:
@@ -50,7 +50,7 @@ def done(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32" or not shutil.which("bash"), reason="the pages' commands are a shell's")
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of)
-def test_a_page_does_what_it_says(page, done):
+def test_page_commands_print_what_the_page_shows(page, done):
     ran = done[page].result()
     for each in ran:
         what = "not run: " if each.block.why_not else ""
@@ -95,7 +95,7 @@ x = 1
 """
 
 
-def test_a_page_is_read_with_its_comments(tmp_path):
+def test_blocks_parse_with_their_comments(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(PAGE, encoding="utf-8")
     train, other, sleep, file = blocks(page)
@@ -109,7 +109,7 @@ def test_a_page_is_read_with_its_comments(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "printed", "fault"),
+    ("shown", "printed", "fault"),
     [
         ("loss 0.71", "loss  0.69\n", ""),
         ("loss 0.71", "lost 0.71", "the page says 'loss 0', printed is ['lost 0']"),
@@ -127,17 +127,17 @@ def test_a_page_is_read_with_its_comments(tmp_path):
         ("best: epoch 3", "best: epoch 3\n  of 9 epochs: --set loop.patience=2 would have stopped", ""),
     ],
 )
-def test_an_output_is_compared_but_for_its_numbers(said, printed, fault):
-    assert differs(said, printed) == fault
+def test_output_comparison_ignores_numbers(shown, printed, fault):
+    assert differs(shown, printed) == fault
 
 
-def test_a_shortened_output_stays_short():
+def test_shortened_output_keeps_its_gaps():
     assert shortened("a 1\n...\nd 1", "a 2\nb 2\nc 2\nd 2\n") == "a 2\n...\nd 2"
     assert shortened("...\nc", "a\nb\nc\n") == "...\nc"
     assert shortened("x", "a\nb\n") == "a\nb"
 
 
-def test_commands_outside_a_block_are_found(tmp_path):
+def test_commands_outside_blocks_are_reported(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("Do:\n\n    benchdog train digits\n\n```\n$ benchdog runs list\n```\n", encoding="utf-8")
     assert loose(page) == ["    benchdog train digits", "$ benchdog runs list"]

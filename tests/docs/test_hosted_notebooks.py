@@ -1,4 +1,4 @@
-"""The page for hosted notebooks: its cells run one after another, its install lines in a Python that runs already."""
+"""Notebook guide: its cells run in order, its install lines in a running Python."""
 
 import os
 import re
@@ -23,7 +23,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """Give a working folder with a drive on which photos lie."""
+    """Return a working directory with a mounted drive that holds photos."""
     rng = np.random.default_rng(0)
     for number in range(40):
         folder = tmp_path / "made" / ("dark" if number % 2 else "bright")
@@ -34,12 +34,12 @@ def host(tmp_path, monkeypatch):
     shutil.make_archive(str(tmp_path / "drive" / "photos"), "zip", tmp_path / "made")
     monkeypatch.chdir(tmp_path)
     for name in ("BENCHDOG_RUNS", "BENCHDOG_CACHE"):
-        monkeypatch.setenv(name, "")  # so that what the page sets is undone
+        monkeypatch.setenv(name, "")  # restores what the page sets
         monkeypatch.delenv(name)
     return tmp_path
 
 
-def test_its_cells_run_in_their_order(host):
+def test_cells_run_in_order(host):
     names: dict = {}
     for language, text in BLOCKS:
         if language != "python":
@@ -70,10 +70,10 @@ INSTALL = """
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the lines are a POSIX shell's, as hosts have it")
-def test_its_install_lines_work_in_a_running_python(tmp_path):
+def test_install_lines_work_in_a_running_python(tmp_path):
     home = tmp_path / "host"
     venv.create(home, with_pip=False)
-    # the host's packages: this environment's, but for Benchdog, which lies there as links alone
+    # the host's packages are this environment's, except Benchdog, which is installed there as links
     site = next(home.rglob("site-packages"))
     here = [path for path in sys.path if path.endswith("site-packages")]
     (site / "others.pth").write_text("\n".join(here), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a person opens: the notebook runs from top to bottom, the report shows itself in a browser."""
+"""The notebook runs top to bottom; the report renders in a browser."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @pytest.mark.slow
-def test_the_notebook_runs(tmp_path, monkeypatch):
+def test_notebook_runs(tmp_path, monkeypatch):
     import nbformat
     from nbclient import NotebookClient
 
@@ -22,20 +22,20 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output for output in shown if output.output_type == "error"]
-    assert any("text/html" in output.get("data", {}) for output in shown), "the run shows itself"
+    assert any("text/html" in output.get("data", {}) for output in shown), "a run has an HTML representation"
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no browser here")
-def test_the_report_shows_itself_in_a_browser(digits_run, tmp_path):
+def test_report_renders_in_a_browser(digits_run, tmp_path):
     flags = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--dump-dom"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         flags.append("--no-sandbox")
     page = (digits_run / "report.html").resolve().as_uri()
     command = [CHROMIUM, *flags, f"--user-data-dir={tmp_path / 'profile'}", page]
-    told = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
-    assert told.returncode == 0, told.stderr
-    assert "named correctly" in told.stdout
-    assert "<svg" in told.stdout
-    assert "http://" not in told.stdout.replace("http://www.w3.org/", "")
+    rendered = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
+    assert rendered.returncode == 0, rendered.stderr
+    assert "named correctly" in rendered.stdout
+    assert "<svg" in rendered.stdout
+    assert "http://" not in rendered.stdout.replace("http://www.w3.org/", "")

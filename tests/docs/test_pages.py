@@ -1,4 +1,4 @@
-"""The pages of the documentation: blocks that can be read, links that lead somewhere, tables that are true."""
+"""Documentation pages: blocks that parse, links that resolve, generated parts that are current."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ PAGES = sorted(DOCS.rglob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
-def test_every_block_can_be_read(page):
+def test_code_blocks_parse(page):
     for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "python":
             assert compile(text, page.name, "exec")
@@ -26,12 +26,12 @@ def test_every_block_can_be_read(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
-def test_links_lead_somewhere(page):
+def test_links_resolve(page):
     for target in re.findall(r"]\(([^)#]+)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), target
 
 
-def test_help_commands_and_keys_are_the_programs():
+def test_generated_reference_is_current():
     argv = [sys.executable, ROOT / "scripts" / "reference.py", "--check"]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode == 3:
@@ -39,14 +39,14 @@ def test_help_commands_and_keys_are_the_programs():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_reference_shows_the_help_that_is_printed(bench):
+def test_reference_shows_the_printed_help(bench):
     page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
     own = ",".join(folder.name for folder in (ROOT / "plugins").iterdir())
     printed = bench("--help", env={"COLUMNS": "80", "BENCHDOG_PLUGINS": own}).out
     assert f"$ benchdog --help\n{printed.rstrip()}\n```" in page
 
 
-def test_the_navigation_names_each_page_once():
+def test_navigation_names_each_page_once():
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     named = re.findall(r"[\w/-]+\.md$", nav, re.MULTILINE)
     spread = (DOCS / "guides" / "plugins", DOCS / "decisions")
@@ -58,7 +58,7 @@ def test_the_navigation_names_each_page_once():
 @pytest.mark.parametrize(
     "page", [ROOT / "CONTRIBUTING.md", DOCS / "explanation" / "how-a-run-flows.md"], ids=lambda p: p.name
 )
-def test_files_and_functions_named_by_a_page_exist(page):
+def test_files_and_functions_named_on_pages_exist(page):
     named = re.findall(r"`((?:[\w.-]+/)*[\w-]+\.py)(?::(\w+))?`", page.read_text(encoding="utf-8"))
     assert named
     missing = []

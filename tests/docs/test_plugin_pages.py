@@ -1,4 +1,4 @@
-"""The plugins of docs/guides/plugins and examples/plugins: what `plugins new` writes, healthy, and shown as it is."""
+"""Example plugins: what `plugins new` writes, conformant, and shown unchanged in docs/guides/plugins."""
 
 import subprocess
 import sys
@@ -29,19 +29,19 @@ SPEC = Spec(
 
 
 def load(name: str) -> Plugins:
-    """Load a single file as a user does."""
+    """Load a single plugin file."""
     return Plugins.discover(local=[EXAMPLES / name])
 
 
 @pytest.mark.parametrize("script", ["plugin_pages.py", "hook_reference.py"])
-def test_pages_and_examples_are_as_they_would_be_written(script):
+def test_pages_and_examples_are_current(script):
     argv = [sys.executable, ROOT / "scripts" / script, "--check"]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_has_a_page_with_the_whole_of_its_example(kind):
+def test_plugin_page_shows_its_whole_example(kind):
     text = (ROOT / "docs" / "guides" / "plugins" / f"{kind}.md").read_text(encoding="utf-8")
     shown = [line.split()[2] for line in text.splitlines() if line.startswith("<!-- file: ")]
     (single,) = (name for name in shown if "/" not in name)
@@ -54,23 +54,23 @@ def test_a_kind_has_a_page_with_the_whole_of_its_example(kind):
 
 
 @pytest.mark.parametrize(("name", "component"), COMPONENTS.items())
-def test_every_single_file_is_a_healthy_plugin(name, component):
+def test_single_file_plugin_loads_without_faults(name, component):
     host = load(name)
     assert host.faults == []
-    found = host.find(*component)
-    assert callable(found.resolve(found.info.target))
+    registered = host.find(*component)
+    assert callable(registered.resolve(registered.info.target))
     if component[0] != "model":
         assert host.make(*component)
 
 
-def test_the_model_fits_its_spec():
+def test_example_model_matches_its_spec():
     import torch
 
-    found = load("tiny_net.py").find("model", "tiny-net")
-    assert found.resolve(found.info.target)(SPEC, None)(torch.zeros(4, 2)).shape == (4, 2)
+    registered = load("tiny_net.py").find("model", "tiny-net")
+    assert registered.resolve(registered.info.target)(SPEC, None)(torch.zeros(4, 2)).shape == (4, 2)
 
 
-def test_the_source_gives_what_its_spec_says():
+def test_example_source_matches_its_spec():
     source = load("stars.py").make("source", "stars")
     samples = source.open()
     assert len({sample.id for sample in samples}) == len(samples) == 600
@@ -79,7 +79,7 @@ def test_the_source_gives_what_its_spec_says():
     assert {sample.target for sample in samples} == set(range(source.spec().classes))
 
 
-def test_the_task_has_a_loss_of_its_own():
+def test_example_task_computes_the_brier_loss():
     import torch
 
     task = load("brier.py").make("task", "brier")
@@ -92,7 +92,7 @@ def test_the_task_has_a_loss_of_its_own():
     assert float(shares) == pytest.approx(float(loss))
 
 
-def test_the_backend_steps():
+def test_example_backend_steps():
     import torch
 
     threads = torch.get_num_threads()
@@ -108,7 +108,7 @@ def test_the_backend_steps():
         torch.set_deterministic_debug_mode("default")
 
 
-def test_the_observer_writes_its_line(tmp_path):
+def test_example_observer_writes_its_line(tmp_path):
     host = load("diary.py")
     facts = RunFacts(name="r", folder=str(tmp_path), source="s", model="m", task="t", epochs=1)
     host.emit("benchdog_run_ended", run=facts, metrics={"accuracy": 1.0})

@@ -1,4 +1,4 @@
-"""The documentation as a site: built strictly, whole in itself, read and searched in a browser without a network."""
+"""Documentation site: built strictly, self-contained, searchable in a browser without a network."""
 
 import functools
 import http.server
@@ -38,7 +38,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
-    """Serve the site to this machine."""
+    """Serve the site on localhost."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -51,24 +51,24 @@ def address(site: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_every_page_is_in_the_site(site):
+def test_site_contains_every_page(site):
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     missing = [page for page in pages if not (site / page).exists()]
     assert missing == []
     assert "Unreleased" in (site / "changelog.html").read_text(encoding="utf-8")
 
 
-def test_nothing_is_loaded_from_elsewhere(site):
-    found = {}
+def test_site_loads_nothing_external(site):
+    external = {}
     for path in site.rglob("*"):
         if path.suffix in (".html", ".css", ".svg"):
             hits = [match[0] for match in LOADED.finditer(path.read_text(encoding="utf-8"))]
             if hits:
-                found[path.relative_to(site)] = hits
-    assert found == {}
+                external[path.relative_to(site)] = hits
+    assert external == {}
 
 
-def test_links_within_the_site_lead_somewhere(site):
+def test_site_links_resolve(site):
     lost = []
     for page in site.rglob("*.html"):
         if page.name == "404.html":
@@ -80,7 +80,7 @@ def test_links_within_the_site_lead_somewhere(site):
     assert lost == []
 
 
-def test_each_box_of_the_figure_leads_into_the_tour(site):
+def test_figure_boxes_link_to_the_tour(site):
     tour = (site / "tutorials" / "tour.html").read_text(encoding="utf-8")
     boxes = re.findall(r'<a href="#([a-z-]+)"><rect', tour)
     assert len(boxes) == 12
@@ -88,30 +88,30 @@ def test_each_box_of_the_figure_leads_into_the_tour(site):
     assert f'<a href="tutorials/tour.html#{boxes[0]}"><rect' in (site / "index.html").read_text(encoding="utf-8")
 
 
-def test_what_is_not_in_the_site_is_named_and_not_linked(site):
+def test_files_outside_the_site_are_named_not_linked(site):
     page = (site / "guides" / "training.html").read_text(encoding="utf-8")
     assert "<code>src/benchdog/builtin/trainers/supervised.py</code>" in page
     assert 'href="../src' not in page
 
 
-def test_a_block_that_is_a_file_shows_its_name(site):
+def test_file_blocks_show_their_name(site):
     page = (site / "guides" / "plugins" / "source.html").read_text(encoding="utf-8")
     assert '<span class="filename">benchdog-stars/src/benchdog_stars/source.py</span>' in page
 
 
-def test_comments_for_the_tests_are_not_published(site):
+def test_test_comments_are_not_published(site):
     assert [page for page in site.rglob("*.html") if "<!-- not run" in page.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no browser here")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_browser_reads_it_and_asks_nobody_else(address, tmp_path, dark):
+def test_browser_renders_it_and_requests_nothing_external(address, tmp_path, dark):
     with Browser(tmp_path / "profile", dark=dark) as browser:
         browser.send("Emulation.setDeviceMetricsOverride", width=400, height=900, deviceScaleFactor=1, mobile=True)
         browser.open(f"{address}/tutorials/tour.html")
         assert browser.run("document.body.dataset.mdColorScheme") == ("slate" if dark else "default")
         assert browser.run("document.querySelectorAll('.figure svg a').length") >= 8
-        # what is too wide is moved within itself, the page isn't
+        # wide content scrolls within itself, the page does not
         assert browser.run("document.documentElement.scrollWidth") <= 400
         for page in ("index", "guides/recipe", "reference/configuration", "reference/errors", "tutorials/tables"):
             browser.open(f"{address}/{page}.html")
@@ -137,7 +137,7 @@ def test_search_works_without_a_network(address, site, tmp_path, way):
         assert browser.complaints() == []
 
 
-def test_a_broken_link_breaks_the_build(tmp_path):
+def test_broken_link_fails_the_build(tmp_path):
     for name in ("docs", "scripts"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("mkdocs.yml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"):

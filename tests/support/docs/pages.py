@@ -1,20 +1,19 @@
-"""The commands of a page of the documentation, as blocks that a reader types one after another.
+"""Command blocks of a documentation page.
 
-A ```sh block is a command block. What a test does otherwise than the reader stands above it as a comment, which a
-reader of the Markdown sees:
+A ```sh block is a command block. Deviations of the test from the reader are comments above it:
 
-    <!-- not run: why -->             the block can't be run here
-    <!-- run: SHELL -->               this is run in its place
-    <!-- first: SHELL -->             this is run before it: what a reader has done already
-    <!-- given: wines.csv photos/ --> files that a reader has (doc_givens.py makes them)
-    <!-- trained with: FLAGS -->      `benchdog train` gets these flags too: a shorter training
-    <!-- ends with: 2 -->             the exit code that the block ends with
-    <!-- output: why -->              what is printed isn't compared
-    <!-- server -->                   it serves until the page ends
+    <!-- not run: why -->             the block is not run
+    <!-- run: SHELL -->               runs this instead
+    <!-- first: SHELL -->             runs this first: what a reader has already done
+    <!-- given: wines.csv photos/ --> files that a reader has (sample_files.py makes them)
+    <!-- trained with: FLAGS -->      adds flags to `benchdog train`: a shorter training
+    <!-- ends with: 2 -->             the block's exit code
+    <!-- output: why -->              the output is not compared
+    <!-- server -->                   runs until the page ends
 
-A ```text block that follows at once is what the block prints: numbers aside, it is compared line by line, and a
-line of `...` stands for lines that are left out. A block whose first line is `# name.py`, or that has the comment
-`<!-- file: name -->` above it, is a file that the reader writes.
+A ```text block directly after it is its output: compared line by line without numbers; a line of `...` stands for
+omitted lines. A block whose first line is `# name.py`, or with the comment `<!-- file: name -->` above it, is a file
+that the reader writes.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ KEYS = ("not run", "run", "first", "given", "trained with", "ends with", "output
 FENCE = re.compile(r"^```(\w*)\s*$")
 MARK = re.compile(r"^<!-- ([a-z ]+?)(?:: (.*?))? ?-->$", re.DOTALL)
 CHANCE = re.compile(r"  of \d+ epochs: --set loop|\s*[\d.]*\s*\|[ *^s]*$|\s*\+\+?-[-+s]*$|\s*(1e-?\d+\s*)+$")
-"""Lines that another processor may print otherwise: advice about the best epoch, a curve drawn in text."""
+"""Lines that depend on the processor: advice about the best epoch, text plots."""
 NAMED = re.compile(r'^(?:# |""")([\w./-]+\.(?:py|toml|csv|txt))\b')
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A fenced block: its language, its text, the comments above it, and what it prints according to the page."""
+    """A fenced block: language, text, comments above it, and the output shown on the page."""
 
     line: int
     language: str
@@ -45,23 +44,23 @@ class Block:
 
     @property
     def why_not(self) -> str:
-        """Why it isn't run; empty if it is."""
+        """Reason for not running it; empty if it runs."""
         return " ".join(self.marks.get("not run", []))
 
     @property
     def file(self) -> str:
-        """The name of the file that the block is, or nothing."""
+        """Name of the file that the block defines, or an empty string."""
         named = NAMED.match(self.text)
         return self.marks["file"][0] if "file" in self.marks else named[1] if named and self.language != "sh" else ""
 
     @property
     def otherwise(self) -> bool:
-        """Whether something else is printed than the page says."""
+        """Whether the output differs from the page by design."""
         return bool({"run", "trained with", "output"} & set(self.marks))
 
     @property
     def typed(self) -> str:
-        """What a test types in place of the reader."""
+        """Commands as the test runs them."""
         text = "\n".join(self.marks.get("run", [self.text]))
         for flags in self.marks.get("trained with", []):
             text = re.sub(r"(?m)^(benchdog(?: --plugin \S+)* train)(?! --resume)\b", rf"\1 {flags}", text)
@@ -69,34 +68,34 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Give every page: the README and what lies under docs/."""
+    """Return every page: the README and docs/."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path) -> list[Block]:
-    """Give a page's fenced blocks in their order; a block of output belongs to the one before it."""
-    found: list[Block] = []
+    """Return a page's fenced blocks in order; an output block is attached to its command block."""
+    parsed: list[Block] = []
     ended = -1  # the line after the last block of commands, as long as nothing else was read
     for at, after, block in _fenced(page.read_text(encoding="utf-8").splitlines()):
-        if block.language == "text" and at == ended and found[-1].output is None:
-            found[-1] = Block(**{**vars(found[-1]), "output": block})
+        if block.language == "text" and at == ended and parsed[-1].output is None:
+            parsed[-1] = Block(**{**vars(parsed[-1]), "output": block})
         else:
-            found.append(block)
+            parsed.append(block)
         ended = after if block.language == "sh" else -1
-    return found
+    return parsed
 
 
 def _fenced(lines: list[str]) -> Iterator[tuple[int, int, Block]]:
-    """Give each block with the lines at which what belongs to it begins and after which it ends."""
+    """Yield each block with its first line, comments included, and the line after it."""
     marks: dict[str, list[str]] = {}
     at = start = 0  # `start`: where the text before a block ended
     while at < len(lines):
         line = lines[at]
         if line.startswith("<!--"):
             end = next(i for i in range(at, len(lines)) if lines[i].endswith("-->"))
-            said = MARK.match("\n".join(lines[at : end + 1]))
-            if said and said[1] in KEYS:
-                marks.setdefault(said[1], []).append(said[2] or "")
+            mark = MARK.match("\n".join(lines[at : end + 1]))
+            if mark and mark[1] in KEYS:
+                marks.setdefault(mark[1], []).append(mark[2] or "")
             at = end + 1
         elif fence := FENCE.match(line):
             end = next(i for i in range(at + 1, len(lines)) if lines[i].strip() == "```")
@@ -110,16 +109,19 @@ def _fenced(lines: list[str]) -> Iterator[tuple[int, int, Block]]:
 
 
 def loose(page: Path) -> list[str]:
-    """Give commands that stand in no ```sh block, where no test would find them."""
+    """Return commands outside ```sh blocks, which no test would run."""
     text = page.read_text(encoding="utf-8")
     outside = re.sub(r"(?ms)^```\w*\n.*?^```$", "", text)
-    found = re.findall(r"(?m)^    (?:\$ )?(?:benchdog|python|pip|conda|make) .*$", outside)
+    indented = re.findall(r"(?m)^    (?:\$ )?(?:benchdog|python|pip|conda|make) .*$", outside)
     unnamed = [block.text for block in blocks(page) if block.language == ""]
-    return [*found, *(line for text in unnamed for line in text.splitlines() if re.match(r"(\$ )?benchdog ", line))]
+    return [
+        *indented,
+        *(line for text in unnamed for line in text.splitlines() if re.match(r"(\$ )?benchdog ", line)),
+    ]
 
 
 def plain(text: str) -> list[str]:
-    """Give the lines of an output without what may differ: numbers, hashes, widths."""
+    """Return the lines of an output without numbers, hashes and column widths."""
     lines = []
     for line in text.strip().splitlines():
         if CHANCE.match(line):
@@ -128,18 +130,18 @@ def plain(text: str) -> list[str]:
         line = re.sub(r"-{3,}", "---", line)
         line = re.sub(r"[-+]?\d(?:[\d.,:]*\d)?(e[-+]?\d+)?", "0", line)
         line = line.replace(" (0 to 0)", "")  # a perfect score has no interval
-        lines.append(" ".join(line.split()).removesuffix(" *"))  # the mark of a best epoch: chance on other hardware
+        lines.append(" ".join(line.split()).removesuffix(" *"))  # the mark of a best epoch depends on the hardware
     return lines
 
 
-def differs(said: str, printed: str) -> str:
-    """Compare a page's output with the real one; say what isn't as the page says, or nothing.
+def differs(shown: str, printed: str) -> str:
+    """Return how the real output differs from the page's, or an empty string.
 
-    Lines may change places where none is left out between them: what is sorted by a number is sorted by chance.
+    Lines between gaps may be in any order: what is sorted by a number is sorted by chance.
     """
     real, at = plain(printed), 0
     parts: list[list[str]] = [[]]
-    for line in plain(said):
+    for line in plain(shown):
         if line == "...":
             parts.append([])
         else:
@@ -157,10 +159,10 @@ def differs(said: str, printed: str) -> str:
     return f"printed is also {real[at:]}" if len(parts) == 1 and at < len(real) else ""
 
 
-def shortened(said: str, printed: str) -> str:
-    """Give the real output with as many lines left out at `...` as the page leaves out."""
+def shortened(shown: str, printed: str) -> str:
+    """Return the real output with the same lines omitted at `...` as on the page."""
     real = [line.rstrip() for line in printed.strip("\n").splitlines()]
-    parts = [part.strip("\n").splitlines() for part in re.split(r"(?m)^\.\.\.$", said)]
+    parts = [part.strip("\n").splitlines() for part in re.split(r"(?m)^\.\.\.$", shown)]
     if len(parts) == 1:
         return "\n".join(real)
     head, tail = real[: len(parts[0])], real[len(real) - len(parts[-1]) :] if parts[-1] else []
@@ -169,6 +171,6 @@ def shortened(said: str, printed: str) -> str:
 
 
 def _like(line: str, real: list[str]) -> int:
-    """Find the line that begins as this one does."""
+    """Return the index of the line with the same beginning."""
     begin = plain(line)[0].split()[:2] if line.strip() else []
     return next(i for i, other in enumerate(real) if other.strip() and plain(other)[0].split()[:2] == begin)

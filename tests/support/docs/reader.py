@@ -1,4 +1,4 @@
-"""A reader who types what a page says: in an empty folder, with an empty home, block after block."""
+"""Runs a page's blocks in order, in an empty folder with an empty home."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from support.docs import sample_files
 from support.docs.pages import Block, blocks, differs
 
 PATIENCE = 1800.0
-"""Seconds that a block may take."""
+"""Seconds until a block times out."""
 MEANT = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What became of a block."""
+    """Result of a block."""
 
     block: Block
     printed: str = ""
@@ -33,7 +33,7 @@ class Done:
 
 
 class Reader:
-    """Types a page's blocks in `folder`; what it starts ends with it."""
+    """Runs blocks in `folder`; stops its servers on close."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "work"
@@ -58,7 +58,7 @@ class Reader:
         self.ports: dict[str, int] = {}
 
     def do(self, block: Block) -> Done:
-        """Write a file or run a block of commands, and compare what it prints with what the page says."""
+        """Write a file or run commands, and compare the output with the page."""
         for name in " ".join(block.marks.get("given", [])).split():
             sample_files.make(name, self.folder)
         if block.file:
@@ -81,7 +81,7 @@ class Reader:
         return Done(block=block, printed=printed, fault=fault, seconds=time.monotonic() - began)
 
     def close(self) -> None:
-        """End the servers as Ctrl-C does."""
+        """Stop the servers as Ctrl-C does."""
         for server in self.servers:
             os.killpg(server.pid, signal.SIGINT)
             server.wait(timeout=30)
@@ -102,7 +102,7 @@ class Reader:
         return done.returncode, printed
 
     def _serve(self, block: Block) -> Done:
-        """Start a server on a free port in place of the one that the page says, and wait until it answers."""
+        """Start a server on a free port instead of the page's, and wait until it responds."""
         meant = MEANT.search(block.output.text if block.output else "")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -130,7 +130,7 @@ class Reader:
 
 
 def read(page: Path, folder: Path, stop: bool = True) -> list[Done]:
-    """Do all that a page says; `stop` at the first block that doesn't do what the page promises."""
+    """Run a page's blocks; `stop` at the first fault."""
     reader = Reader(folder)
     done: list[Done] = []
     try:

@@ -74,10 +74,10 @@ def talk(place: Path) -> None:
     rows: list[list[object]] = []
     for _ in range(240):
         mood = draw.choice(["glad", "cross"])
-        said = [draw.choice(THINGS + DEEDS) for _ in range(6)]
-        said.insert(draw.randrange(6), "splendid" if mood == "glad" else "awful")
-        rows.append([" ".join(said), mood])
-    _rows(place, "said,mood", rows)
+        words = [draw.choice(THINGS + DEEDS) for _ in range(6)]
+        words.insert(draw.randrange(6), "splendid" if mood == "glad" else "awful")
+        rows.append([" ".join(words), mood])
+    _rows(place, "sentence,mood", rows)
 
 
 def novel(place: Path) -> None:
