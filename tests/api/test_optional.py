@@ -49,7 +49,7 @@ def test_examples_of_the_module_run():
 
 def test_every_optional_member_is_public():
     defined = {n for n, v in vars(optional).items() if getattr(v, "__module__", "") == optional.__name__}
-    assert defined - {"Attributes"} <= set(api.__all__)
+    assert {n for n in defined if n[0] != "_"} - {"Attributes"} <= set(api.__all__)
 
 
 @pytest.mark.parametrize("protocol", METHODS)
@@ -63,10 +63,31 @@ def test_method_is_recognized():
 
 
 def test_method_set_to_none_is_absent():
-    class Unbatched(Batched):
-        batch = None
+    split = Batched()
+    split.batch = None
+    assert not isinstance(split, api.BatchSplit)
 
-    assert not isinstance(Unbatched(), api.BatchSplit)
+
+def test_wrapper_that_delegates_has_what_it_wraps():
+    class Wrapper:
+        def __init__(self, split):
+            self.split = split
+
+        def __getattr__(self, name):
+            return getattr(self.split, name)
+
+    assert isinstance(Wrapper(Batched()), api.BatchSplit)
+    assert not isinstance(Wrapper(Plain()), api.BatchSplit)
+
+
+def test_subclass_of_a_protocol_is_an_ordinary_class():
+    class Mine(api.BatchSplit):
+        def batch(self, indices):
+            return (), np.asarray(indices)
+
+    assert isinstance(Mine(), Mine)
+    assert isinstance(Mine(), api.BatchSplit)
+    assert not isinstance(Batched(), Mine)
 
 
 def test_missing_attributes_have_defaults():

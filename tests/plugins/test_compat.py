@@ -44,7 +44,7 @@ QUICK = ("digits", "--model", "linear", "--epochs", 2, "--trainer", "mine")
         (
             0,
             2,
-            "is written for contract 0; this Benchdog has contract 2 and takes what is written for 1",
+            "is written for contract 0; this Benchdog has contract 2 and supports plugins written for 1",
             "Update x.",
         ),
         (2, 1, "is written for contract 2; this Benchdog has contract 1", "Update Benchdog"),
@@ -179,4 +179,4 @@ def test_a_package_without_a_number_works_and_is_told_to_its_author(site):
     assert plugins.faults == []
     (plugin,) = (each for each in plugins.healthy if each.name == "mute_net")
     assert compat.note(plugin.contract) == "declares no contract"
-    assert "author of mute-net writes CONTRACT = 1" in compat.advice(plugin.contract, plugin.dist)
+    assert "author of mute-net must write CONTRACT = 1" in compat.advice(plugin.contract, plugin.dist)

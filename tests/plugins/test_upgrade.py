@@ -50,7 +50,7 @@ def test_both_are_named_in_the_list(upgraded):
     assert "docs/reference/contract.md" in veteran["remedy"]
     assert (prophet["state"], prophet["loaded"]) == ("wrong", False)
     assert prophet["fault"] == "is written for contract 7; this Benchdog has contract 1."
-    assert prophet["remedy"].startswith("Update Benchdog, or take a version of benchdog-prophet")
+    assert prophet["remedy"].startswith("Update Benchdog, or install a version of benchdog-prophet")
     assert NOTE in upgraded("plugins", "list").out
     assert rows["builtin"]["state"] == "ok"
 

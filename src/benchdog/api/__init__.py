@@ -93,6 +93,7 @@ from benchdog.errors import (
     Failed,
     NotAvailable,
     Refused,
+    Stopped,
     nearest,
 )
 
@@ -108,7 +109,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "BatchSplit", "ArraySplit", "IndexedSplit", "CheckedTrainer", "LaunchingBackend",
     "TaskDefaults", "SourceDefaults", "SplitDefaults", "TrainerDefaults", "LayerDefaults", "PretrainedDefaults",
     "RunnerDefaults", "with_defaults",
-    "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "split_of", "nearest",
+    "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "Stopped", "split_of", "nearest",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
     "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS",
 ]  # fmt: skip

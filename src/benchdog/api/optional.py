@@ -7,6 +7,7 @@ an attribute is read by `with_defaults(task, TaskDefaults)`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
@@ -40,6 +41,20 @@ def with_defaults(component: object, defaults: type[Attributes]) -> Attributes:
     return values
 
 
+class _ByLookup(type(Protocol)):  # type: ignore[misc]
+    """The metaclass of the sub-protocols: `isinstance` asks whether the object has their methods.
+
+    A plain runtime-checkable protocol looks at classes without calling `__getattr__` (from Python 3.12 on), and so
+    would not see what a wrapper passes on; it also takes a method for present that an instance has set to None.
+    """
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if not cls._is_protocol:  # a plugin's class that inherits from a sub-protocol
+            return bool(super().__instancecheck__(instance))
+        methods = (name for name, value in vars(cls).items() if inspect.isfunction(value) and name[0] != "_")
+        return all(callable(getattr(instance, name, None)) for name in methods)
+
+
 # --- tasks
 
 
@@ -60,7 +75,7 @@ class TaskDefaults:
 
 
 @runtime_checkable
-class FittedTask(Task, Protocol):
+class FittedTask(Task, Protocol, metaclass=_ByLookup):
     """A task that learns something from the training targets before the first step: class weights, a scale."""
 
     def fit(self, targets: Iterable[Tensor], /) -> None:
@@ -77,7 +92,7 @@ class FittedTask(Task, Protocol):
 
 
 @runtime_checkable
-class SampleLossTask(Task, Protocol):
+class SampleLossTask(Task, Protocol, metaclass=_ByLookup):
     """A task that computes per-sample losses itself, since a sample's loss depends on others of its batch."""
 
     def losses(self, score: Tensor, batch: Batch, /) -> Tensor:
@@ -86,7 +101,7 @@ class SampleLossTask(Task, Protocol):
 
 
 @runtime_checkable
-class InvertibleHeadTask(Task, Protocol):
+class InvertibleHeadTask(Task, Protocol, metaclass=_ByLookup):
     """A task whose head has an inverse; baselines that predict probabilities are then scored like a model."""
 
     def score_of(self, probabilities: Tensor, /) -> Tensor:
@@ -95,7 +110,7 @@ class InvertibleHeadTask(Task, Protocol):
 
 
 @runtime_checkable
-class BaselineTask(Task, Protocol):
+class BaselineTask(Task, Protocol, metaclass=_ByLookup):
     """A task that is compared with baselines of its own instead of Benchdog's."""
 
     def baselines(self, inputs: tuple[np.ndarray, ...], /) -> Mapping[str, Callable[[Any], Tensor]]:
@@ -128,7 +143,7 @@ class SourceDefaults:
 
 
 @runtime_checkable
-class DownloadedSource(Source, Protocol):
+class DownloadedSource(Source, Protocol, metaclass=_ByLookup):
     """A source with files to download. Nothing else of a source may use the network."""
 
     def fetch(self, cache: Cache, /) -> None:
@@ -137,7 +152,7 @@ class DownloadedSource(Source, Protocol):
 
 
 @runtime_checkable
-class PreprocessedSource(Source, Protocol):
+class PreprocessedSource(Source, Protocol, metaclass=_ByLookup):
     """A source that decides how raw values become tensors; without it the kind of each field does."""
 
     def preprocess(self, spec: Spec, /) -> Preprocess:
@@ -153,7 +168,7 @@ class SplitDefaults:
 
 
 @runtime_checkable
-class BatchSplit(Split, Protocol):
+class BatchSplit(Split, Protocol, metaclass=_ByLookup):
     """A split with a fast path: many samples at once. It is compared with decoded `raw` samples before training."""
 
     def batch(self, indices: Sequence[int], /) -> tuple[Any, ...]:
@@ -166,7 +181,7 @@ class BatchSplit(Split, Protocol):
 
 
 @runtime_checkable
-class ArraySplit(Split, Protocol):
+class ArraySplit(Split, Protocol, metaclass=_ByLookup):
     """A split that is in memory already, decoded."""
 
     def whole(self) -> tuple[Any, ...]:
@@ -175,7 +190,7 @@ class ArraySplit(Split, Protocol):
 
 
 @runtime_checkable
-class IndexedSplit(Split, Protocol):
+class IndexedSplit(Split, Protocol, metaclass=_ByLookup):
     """A split that knows the ids of its samples without reading them."""
 
     def id(self, i: int, /) -> str:
@@ -195,7 +210,7 @@ class TrainerDefaults:
 
 
 @runtime_checkable
-class CheckedTrainer(Trainer, Protocol):
+class CheckedTrainer(Trainer, Protocol, metaclass=_ByLookup):
     """A trainer that checks its options against the run before the run's folder is made."""
 
     def check(self, trial: Trial, /) -> None:
@@ -220,7 +235,7 @@ class PretrainedDefaults:
 
 
 @runtime_checkable
-class LaunchingBackend(Backend, Protocol):
+class LaunchingBackend(Backend, Protocol, metaclass=_ByLookup):
     """A backend that starts the processes of several ranks itself, by a cluster's launcher say."""
 
     def launch(self, argv: list[str], world: int, /) -> int:
