@@ -83,7 +83,7 @@ def train(
             "better": parts.task.better,
             "parameters": parameters,
             "samples": parts.data.sizes(),
-            "seen": leakage.seen(parts.source),
+            "seen": leakage.overlap_counts(parts.source),
         },
         parts.named_by,
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchdog.api import Field, Raw, Spec, Target
 from benchdog.data import dataset
-from benchdog.data.dataset import Samples, content_of, open_splits
+from benchdog.data.dataset import DecodedSplit, content_bytes, open_splits
 from benchdog.data.decode.decoder import default_preprocess
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.randomness import derive_seed
@@ -95,16 +95,16 @@ def test_a_list_is_divided_by_content_whatever_its_order(values, random):
     where = {}
     for name, ids in first.items():
         for i in ids:
-            assert where.setdefault(content_of(raw(i, values[int(i)])), name) == name, "duplicates are torn apart"
+            assert where.setdefault(content_bytes(raw(i, values[int(i)])), name) == name, "duplicates are torn apart"
 
 
 def test_content_is_the_fields_alone_and_all_of_them():
     a = Raw(id="1", fields={"x": b"1", "y": np.array([1.0])}, target=0)
     b = Raw(id="2", fields={"y": np.array([1.0]), "x": b"1"}, target=1)
-    assert content_of(a) == content_of(b)
-    assert content_of(a) != content_of(Raw(id="1", fields={"x": b"1", "y": np.array([1])}))
-    assert content_of(a) != content_of(Raw(id="1", fields={"x": b"1", "y": np.array([[1.0]])}))
-    assert content_of(raw(1, {"a": 1, "b": None})) == content_of(raw(2, {"b": None, "a": 1}))
+    assert content_bytes(a) == content_bytes(b)
+    assert content_bytes(a) != content_bytes(Raw(id="1", fields={"x": b"1", "y": np.array([1])}))
+    assert content_bytes(a) != content_bytes(Raw(id="1", fields={"x": b"1", "y": np.array([[1.0]])}))
+    assert content_bytes(raw(1, {"a": 1, "b": None})) == content_bytes(raw(2, {"b": None, "a": 1}))
 
 
 def test_shares_are_about_15_percent_and_a_seed_gives_another_division():
@@ -139,12 +139,14 @@ def table(split, classes=("a", "b", "c"), kind="class", dtype="int64", shape=())
         fields=(Field(kind="table", shape=(4,), dtype="float32"),),
         target=Target(kind=kind, classes=classes, dtype=dtype, shape=shape),
     )
-    return Samples(split, spec, default_preprocess(spec))
+    return DecodedSplit(split, spec, default_preprocess(spec))
 
 
 def listed(*targets):
     rng = np.random.default_rng(0)
-    return dataset.Listed([raw(f"row {i}", rng.normal(size=4).astype("float32"), t) for i, t in enumerate(targets)])
+    return dataset.ListSplit(
+        [raw(f"row {i}", rng.normal(size=4).astype("float32"), t) for i, t in enumerate(targets)]
+    )
 
 
 @pytest.mark.parametrize("code", [-1, 3, 255])
@@ -172,7 +174,7 @@ def test_targets_that_dont_stack_name_their_samples():
 def test_a_split_in_memory_is_the_split(monkeypatch):
     monkeypatch.setattr(dataset, "CHUNK", 7)
     samples = table(listed(*(i % 3 for i in range(50))))
-    resident = dataset.load_resident(samples)
+    resident = dataset.load_into_memory(samples)
     inputs, target = samples.batch(range(50))
     assert len(resident) == 50
     assert np.array_equal(resident.inputs[0].numpy(), inputs[0])
@@ -188,7 +190,7 @@ def local(tmp_path_factory):
 def opened(local, wrong, split="train"):
     source = Plugins.discover([local]).make("source", "positions", {"wrong": wrong})
     spec = source.spec()
-    return Samples(open_splits(source)[split], spec, default_preprocess(spec))
+    return DecodedSplit(open_splits(source)[split], spec, default_preprocess(spec))
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ def test_a_fast_path_that_differs_is_found(local, wrong, said):
 def test_a_fast_path_that_agrees_is_used(local):
     samples = opened(local, "fast")
     assert check_fast_path(samples) is None
-    fast, slow = samples.read([3, 1, 4]), samples.slow_read([3, 1, 4])
+    fast, slow = samples.read([3, 1, 4]), samples.read_raw([3, 1, 4])
     assert np.array_equal(fast[0][0], slow[0][0])
     assert np.array_equal(fast[1], slow[1])
 

@@ -87,7 +87,7 @@ def test_a_file_is_fetched_once_and_noted(server: Server, folder: Path) -> None:
     assert (folder / "demo" / "data.bin.sha256").read_text() == f"{HASH}  data.bin\n"
     assert SourceCache("demo").download(server.url, sha256=HASH) == path
     assert server.requests == [None]
-    assert download.check(folder / "demo") == {"data.bin": True}
+    assert download.verify(folder / "demo") == {"data.bin": True}
     assert not list(folder.rglob("*.part"))
 
 
@@ -210,7 +210,7 @@ def test_a_cache_that_can_not_be_written_names_the_variable(tmp_path: Path, monk
         SourceCache("demo")
     assert "BENCHDOG_CACHE" in caught.value.hint
     assert str(tmp_path / "file") in caught.value.message
-    assert download.cached() == {}
+    assert download.cached_sizes() == {}
 
 
 def test_sizes_checks_and_removal(folder: Path, tmp_path: Path) -> None:
@@ -218,10 +218,10 @@ def test_sizes_checks_and_removal(folder: Path, tmp_path: Path) -> None:
     (one / "data").write_bytes(b"1234")
     (one / "data.sha256").write_text(f"{hashlib.sha256(b'1234').hexdigest()}  data\n")
     (one / "gone.sha256").write_text("00  gone\n")
-    assert download.check(one) == {"data": True, "gone": False}
+    assert download.verify(one) == {"data": True, "gone": False}
     (one / "data").write_bytes(b"4321")
-    assert download.check(one) == {"data": False, "gone": False}
-    assert download.cached() == {"one": download.size(one)}
+    assert download.verify(one) == {"data": False, "gone": False}
+    assert download.cached_sizes() == {"one": download.size(one)}
     assert download.remove(one) > 4
     assert not one.exists()
     assert download.remove(one) == 0

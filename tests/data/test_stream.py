@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchdog.api import Field, Raw, Shard, Spec, Target
 from benchdog.data.decode.decoder import default_preprocess
-from benchdog.data.stream import Plan, Position, Reader, StreamWorkers, read_stream
+from benchdog.data.stream import EpochPlan, StreamPosition, StreamReader, StreamWorkers, read_stream
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig, LoaderConfig, Recipe
@@ -38,12 +38,12 @@ class Shards:
 
 
 def read(lengths, plan, position=None):
-    reader = Reader(Shards(lengths), SPEC, default_preprocess(SPEC))
-    return list(read_stream(reader, plan, position or Position.start(plan.streams)))
+    reader = StreamReader(Shards(lengths), SPEC, default_preprocess(SPEC))
+    return list(read_stream(reader, plan, position or StreamPosition.start(plan.streams)))
 
 
 plans = st.builds(
-    Plan,
+    EpochPlan,
     streams=st.integers(1, 5),
     batch_size=st.integers(1, 7),
     shuffle=st.integers(1, 9),
@@ -74,7 +74,7 @@ def test_from_any_position_the_rest_is_the_same(lengths, plan, data):
         return
     stop = data.draw(st.integers(0, len(whole) - 1))
     stored = json.loads(json.dumps(whole[stop][1].to_json()))
-    rest = read(lengths, plan, Position.from_json(stored))
+    rest = read(lengths, plan, StreamPosition.from_json(stored))
     assert [(p.stream, p.ids) for p, _ in rest] == [(p.stream, p.ids) for p, _ in whole[stop + 1 :]]
     assert [after.to_json() for _, after in rest] == [after.to_json() for _, after in whole[stop + 1 :]]
 
@@ -83,10 +83,14 @@ def test_from_any_position_the_rest_is_the_same(lengths, plan, data):
 @given(lengths=lengths_of_shards, plan=plans, workers=st.integers(1, 6))
 def test_readers_of_some_streams_give_what_one_reader_of_all_gives(lengths, plan, workers):
     """What the workers do, without processes: each reads its own streams."""
-    position = Position.start(plan.streams)
-    alone = list(Reader(Shards(lengths), SPEC, default_preprocess(SPEC)).read(plan, position, range(plan.streams)))
+    position = StreamPosition.start(plan.streams)
+    alone = list(
+        StreamReader(Shards(lengths), SPEC, default_preprocess(SPEC)).read(plan, position, range(plan.streams))
+    )
     hands = [
-        Reader(Shards(lengths), SPEC, default_preprocess(SPEC)).read(plan, position, range(w, plan.streams, workers))
+        StreamReader(Shards(lengths), SPEC, default_preprocess(SPEC)).read(
+            plan, position, range(w, plan.streams, workers)
+        )
         for w in range(min(workers, plan.streams))
     ]
     assert [p.ids for p in alone] == [next(hands[p.stream % len(hands)]).ids for p in alone]
@@ -95,7 +99,7 @@ def test_readers_of_some_streams_give_what_one_reader_of_all_gives(lengths, plan
 def test_training_shuffles_shards_and_samples_anew_in_each_epoch():
     plan = {"streams": 2, "batch_size": 4, "shuffle": 16, "seed": 3}
     orders = [
-        [i for piece, _ in read([30, 30, 30], Plan(epoch=epoch, training=training, **plan)) for i in piece.ids]
+        [i for piece, _ in read([30, 30, 30], EpochPlan(epoch=epoch, training=training, **plan)) for i in piece.ids]
         for epoch, training in [(0, True), (1, True), (0, True), (0, False)]
     ]
     assert orders[0] == orders[2]
@@ -105,10 +109,10 @@ def test_training_shuffles_shards_and_samples_anew_in_each_epoch():
 
 
 def test_a_resume_reads_from_the_block_on_and_not_from_the_beginning():
-    plan = Plan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
+    plan = EpochPlan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
     shards = Shards([100])
-    reader = Reader(shards, SPEC, default_preprocess(SPEC))
-    got = list(read_stream(reader, plan, Position([(0, 50, 4)])))
+    reader = StreamReader(shards, SPEC, default_preprocess(SPEC))
+    got = list(read_stream(reader, plan, StreamPosition([(0, 50, 4)])))
     assert got[0][0].ids == [f"s0/{i}" for i in range(54, 58)]
     assert shards.reads == [("s0", 50)]
 
@@ -142,12 +146,12 @@ def test_spawned_workers_read_the_same_samples_as_none(local):
     """A proof of the contract: real processes, which open the source by themselves."""
     source = Plugins.discover([local]).make("source", "streamed", {})
     spec = source.spec()
-    reader = Reader(source.open()["train"], spec, default_preprocess(spec))
+    reader = StreamReader(source.open()["train"], spec, default_preprocess(spec))
     workers = StreamWorkers(recipe(local, 2).to_json(), "train", 2, 3)
     for epoch in (1, 2):  # the same processes serve every epoch
-        plan = Plan(streams=3, batch_size=4, shuffle=5, seed=1, epoch=epoch, training=True)
-        alone = list(read_stream(reader, plan, Position.start(3)))
-        helped = list(read_stream(reader, plan, Position.start(3), workers))
+        plan = EpochPlan(streams=3, batch_size=4, shuffle=5, seed=1, epoch=epoch, training=True)
+        alone = list(read_stream(reader, plan, StreamPosition.start(3)))
+        helped = list(read_stream(reader, plan, StreamPosition.start(3), workers))
         assert [(p.stream, p.ids) for p, _ in helped] == [(p.stream, p.ids) for p, _ in alone]
         assert sum(len(p.ids) for p, _ in alone) == 70
         for (a, after_a), (b, after_b) in zip(alone, helped, strict=True):
@@ -190,7 +194,7 @@ def test_a_spec_that_lies_is_told(tmp_path):
         def read(self, shard, start):
             return iter([Raw(id="odd", fields={"input": [1.0, 2.0]}, target=1.0)])
 
-    plan = Plan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
-    reader = Reader(Wrong([1]), SPEC, default_preprocess(SPEC))
+    plan = EpochPlan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
+    reader = StreamReader(Wrong([1]), SPEC, default_preprocess(SPEC))
     with pytest.raises(BadData, match="odd"):
-        list(read_stream(reader, plan, Position.start(1)))
+        list(read_stream(reader, plan, StreamPosition.start(1)))

@@ -217,16 +217,16 @@ def test_the_middle_has_the_wanted_shape_and_lies_inside(width, height, share):
     ({"op": "normalise", "mean": [1.0]}, "deviation = None"),
 ])  # fmt: skip
 def test_normalise_refuses(op, said):
-    from benchdog.data.transform.operations import make
+    from benchdog.data.transform.operations import build_step
 
     with pytest.raises(BadUsage) as told:
-        make(op, COLOR)
+        build_step(op, COLOR)
     assert said in f"{told.value.message} {told.value.hint}"
 
 
 def test_normalise_is_what_it_says():
-    from benchdog.data.transform.operations import make
+    from benchdog.data.transform.operations import build_step
 
-    step = make({"op": "normalise", "mean": [1.0, 2.0, 3.0], "deviation": [2.0]}, COLOR)
+    step = build_step({"op": "normalise", "mean": [1.0, 2.0, 3.0], "deviation": [2.0]}, COLOR)
     x = torch.arange(12, dtype=torch.uint8).reshape(1, 3, 2, 2)
     assert torch.allclose(step(x), (x.float() - torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1)) / 2)

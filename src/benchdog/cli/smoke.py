@@ -13,7 +13,7 @@ from typing import Any
 
 from benchdog import pipeline
 from benchdog.api import BatchSplit, Raw, Split
-from benchdog.data.dataset import Samples
+from benchdog.data.dataset import DecodedSplit
 from benchdog.data.splits import DataSplits
 from benchdog.deployment.export import export
 from benchdog.errors import BadUsage
@@ -82,11 +82,11 @@ class _Trial:
         """Train one step on one batch."""
         parts = self.parts
         train = parts.data.splits["train"]
-        if not isinstance(train, Samples):
+        if not isinstance(train, DecodedSplit):
             raise BadUsage("--smoke needs a source with positions; this one is a stream.", "Train a short run.")
         check_trainer(parts, parts.build())
         count = min(len(train), parts.recipe.loop.batch)
-        few = Samples(Few(train.split, range(count)), train.spec, train.preprocess)
+        few = DecodedSplit(Few(train.split, range(count)), train.spec, train.preprocess)
         parts.data = DataSplits(
             parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few)
         )
@@ -155,7 +155,7 @@ class _Trial:
         assert self.run is not None
         opened = open_model(self.run.folder / "artifact", self.parts.plugins)
         train = self.parts.data.splits["train"]
-        assert isinstance(train, Samples)
+        assert isinstance(train, DecodedSplit)
         raw = train.split.raw(0)
         values = opened.answers([raw])[0].values
         shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in values.items()}

@@ -1,4 +1,4 @@
-"""From a source's splits to batches: decoded, in a fixed order, whatever the number of workers or ranks."""
+"""Map-style datasets: a source's splits as decoded, stacked arrays by position."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ CHUNK = 512
 """Samples decoded at a time when a whole split is read."""
 
 Arrays = tuple[tuple[np.ndarray, ...], np.ndarray]
-Weighted = tuple[tuple[np.ndarray, ...], np.ndarray, sample_weights.Weight]
-"""Inputs, target, and the samples' weights or None."""
+WeightedArrays = tuple[tuple[np.ndarray, ...], np.ndarray, sample_weights.Weight]
+"""Inputs each (B, ...), target (B, ...), and sample weights (B,) or None."""
 
 
-class Listed:
-    """A split given as a plain list of samples."""
+class ListSplit:
+    """A split over a list of samples."""
 
     def __init__(self, raws: Sequence[Raw]) -> None:
         self._raws = raws
@@ -57,52 +57,52 @@ class Listed:
         return self._raws[i]
 
 
-def content_of(raw: Raw) -> bytes:
-    """Give the bytes that decide which split a sample belongs to."""
+def content_bytes(raw: Raw) -> bytes:
+    """Return the bytes that identify a sample, which decide its split."""
 
-    def plain(value: Any) -> bytes:
+    def encode(value: Any) -> bytes:
         if isinstance(value, bytes):
             return value
         if isinstance(value, np.ndarray):
             return str((value.dtype.str, value.shape)).encode() + value.tobytes()
         return json.dumps(value, sort_keys=True, default=str).encode()
 
-    return b"\0".join(plain(raw.fields[name]) for name in sorted(raw.fields))
+    return b"\0".join(encode(raw.fields[name]) for name in sorted(raw.fields))
 
 
 def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
-    """Open a source: train and valid (and test) by name. One plain list is split by content hash.
+    """Open a source's train, valid and test splits by name. A plain list is split by content hash.
 
     Raises:
-        BadData: a split that is needed is missing or empty.
+        BadData: train or valid is missing or empty, or a split has another name.
     """
     opened = source.open()
     if not isinstance(opened, Mapping):
         parts: dict[str, list[Raw]] = {"train": [], "valid": [], "test": []}
         for raw in opened:
-            parts[split_of(content_of(raw), seed=seed)].append(raw)
+            parts[split_of(content_bytes(raw), seed=seed)].append(raw)
         opened = parts
     splits: dict[str, Split | Stream] = {}
     for name, split in opened.items():
         if name not in ("train", "valid", "test"):
             raise BadData(f"The source has a split {name!r}; a split is train, valid or test.")
-        splits[name] = Listed(split) if isinstance(split, list | tuple) else split  # type: ignore[assignment]
+        splits[name] = ListSplit(split) if isinstance(split, list | tuple) else split  # type: ignore[assignment]
     for name in ("train", "valid"):
         needed = splits.get(name)
         if needed is None or (isinstance(needed, Split) and len(needed) == 0):
             total = sum(len(s) for s in splits.values() if isinstance(s, Split))
             raise BadData(
                 f"The source's {name} split has no samples ({total} in all).",
-                "Training needs a train and a valid split: give more data, or other shares.",
+                "Training needs a train and a valid split: provide more data, or change the shares.",
             )
     return splits
 
 
-class Samples:
-    """A split that gives decoded, stacked samples by position.
+class DecodedSplit:
+    """A map-style dataset: decodes and stacks samples by position.
 
     Attributes:
-        ignore: a code in masks that is no class, and allowed all the same.
+        ignore: a target value of masks or tokens that isn't a class but is allowed (ignore_index).
     """
 
     def __init__(self, split: Split, spec: Spec, preprocess: Preprocess) -> None:
@@ -120,72 +120,88 @@ class Samples:
 
     @cached_property
     def weighted(self) -> bool:
-        """Whether its samples have weights: as the first one, so all."""
+        """Whether its samples have weights: all do if the first one does."""
         return len(self) > 0 and self.split.raw(0).weight is not None
 
     @cached_property
     def sample_bytes(self) -> int:
-        """Bytes of the first sample, decoded."""
+        """Size of the first sample in bytes, decoded."""
         inputs, target = self.batch([0])
         return sum(x.nbytes for x in inputs) + target.nbytes
 
     def batch(self, indices: Sequence[int]) -> Arrays:
-        """Decode and stack: inputs each (B, ...) in the spec's order, target (B, ...)."""
+        """Return inputs, each (B, ...) in the spec's order, and target (B, ...)."""
         inputs, target, _ = self.read(indices)
         return inputs, target
 
-    def read(self, indices: Sequence[int]) -> Weighted:
-        """Give what `batch` gives, and the samples' weights."""
+    def read(self, indices: Sequence[int]) -> WeightedArrays:
+        """Return what `batch` does, and the sample weights (B,) or None.
+
+        Raises:
+            BadData: a sample can't be decoded, a target isn't a class, or only some samples have weights.
+        """
         if self._fast is not None:
             inputs, target, *more = self._fast(indices)
-            target, weight = np.asarray(target), self.checked(more, len(indices), lambda row: int(indices[row]))
+            target, weight = np.asarray(target), self.check_weights(more, len(indices), lambda row: int(indices[row]))
         else:
-            inputs, target, weight = self.slow_read(indices)
-        check_codes(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
+            inputs, target, weight = self.read_raw(indices)
+        check_targets(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
         return inputs, target, weight
 
-    def slow_read(self, indices: Sequence[int]) -> Weighted:
-        """Do what `read` does by way of `raw`, without the source's fast path."""
+    def read_raw(self, indices: Sequence[int]) -> WeightedArrays:
+        """Read as `read` does, through `raw` instead of the source's fast path."""
         raws = [self.split.raw(int(i)) for i in indices]
         inputs = self.decoder.batch(raws)
-        weight = sample_weights.of_raws(raws)
+        weight = sample_weights.stack_weights(raws)
         if (weight is None) is self.weighted:
-            raise BadData(f"Samples {raws[0].id} and {self.split.raw(0).id}: one of them has a weight, one has none.")
-        return inputs, self.stack_targets(raws), weight
+            raise BadData(f"Samples {raws[0].id} and {self.split.raw(0).id}: only one of them has a weight.")
+        return inputs, stack_targets(raws, self.spec), weight
 
-    def checked(self, more: Sequence[Any], count: int, place: Callable[[int], int]) -> sample_weights.Weight:
-        """Look at the weights that a fast path gave, if it gave any; `place` gives a row's position."""
+    def check_weights(self, more: Sequence[Any], count: int, place: Callable[[int], int]) -> sample_weights.Weight:
+        """Validate the weights of a fast path, if it returned any; `place` maps a row to its position."""
         if not more or more[0] is None:
             return None
-        return sample_weights.checked(more[0], count, lambda row: self.split.raw(place(row)).id)
-
-    def stack_targets(self, raws: Sequence[Raw]) -> np.ndarray:
-        """Stack targets in the spec's type."""
-        dtype = np.dtype(self.spec.target.dtype)
-        try:
-            return np.stack([np.asarray(raw.target, dtype=dtype) for raw in raws])
-        except (TypeError, ValueError) as error:
-            raise BadData(f"A target among samples {raws[0].id} ... {raws[-1].id} doesn't fit: {error}.") from None
+        return sample_weights.check_weights(more[0], count, lambda row: self.split.raw(place(row)).id)
 
     def ids(self, indices: Sequence[int]) -> list[str]:
-        """Give the ids of samples."""
+        """Return the ids of samples."""
         if isinstance(self.split, IndexedSplit):
             return [self.split.id(int(i)) for i in indices]
         return [self.split.raw(int(i)).id for i in indices]
 
 
-def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str], ignore: int | None = None) -> None:
-    """Refuse class codes that don't exist: some losses would leave them out in silence.
+def stack_targets(raws: Sequence[Raw], spec: Spec) -> np.ndarray:
+    """Return the targets (B, ...) in the spec's dtype.
+
+    Raises:
+        BadData: one can't be converted, or their shapes differ.
+    """
+    dtype = np.dtype(spec.target.dtype)
+    try:
+        return np.stack([np.asarray(raw.target, dtype=dtype) for raw in raws])
+    except (TypeError, ValueError) as error:
+        raise BadData(
+            f"A target among samples {raws[0].id} ... {raws[-1].id} doesn't match the spec: {error}."
+        ) from None
+
+
+def check_targets(target: np.ndarray, spec: Spec, name: Callable[[int], str], ignore: int | None = None) -> None:
+    """Check that targets are valid class indices: some losses silently skip others.
 
     Args:
         target: of samples (B, ...).
-        name: gives the id of a row.
-        ignore: a code in masks, or among tokens, that the task ignores.
+        name: returns the id of a row, for the message.
+        ignore: a target value of masks or tokens that the task ignores.
+
+    Raises:
+        BadData: a label is neither 0 nor 1, or a class index is out of range.
     """
     classes = spec.classes
     if spec.target.kind == "labels" and not ((target == 0) | (target == 1)).all():
         row = int(np.flatnonzero(((target != 0) & (target != 1)).reshape(len(target), -1).any(1))[0])
-        raise BadData(f"Sample {name(row)} has a label that is neither 0 nor 1.", "1 says that it is true.")
+        raise BadData(
+            f"Sample {name(row)} has a label that is neither 0 nor 1.", "A label is 1 where it applies, else 0."
+        )
     if not classes or not target.size or spec.target.kind not in ("class", "mask", "next-token"):
         return
     if ignore is not None and spec.target.kind != "class":
@@ -193,21 +209,21 @@ def check_codes(target: np.ndarray, spec: Spec, name: Callable[[int], str], igno
     if target.min() < 0 or target.max() >= classes:
         flat = target.reshape(len(target), -1)
         row = int(np.flatnonzero((flat.min(1) < 0) | (flat.max(1) >= classes))[0])
-        hint = "" if spec.target.kind == "class" else ", or the code that the task ignores"
+        hint = "" if spec.target.kind == "class" else ", or the value that the task ignores"
         raise BadData(
             f"Sample {name(row)} has a target outside the {classes} classes.",
-            f"Targets are codes from 0 to classes - 1{hint}.",
+            f"Targets are class indices from 0 to classes - 1{hint}.",
         )
 
 
-def ignored_code(plugins: Plugins, task: ComponentConfig) -> int | None:
-    """Ask a recipe's task for the code in masks that it ignores."""
+def ignored_class(plugins: Plugins, task: ComponentConfig) -> int | None:
+    """Return the target value that a recipe's task ignores, or None."""
     return with_defaults(plugins.make("task", task.name, task.options), TaskDefaults).ignore
 
 
 @dataclass(slots=True)
-class Resident:
-    """A split that lies decoded in memory: inputs each (N, ...), target (N, ...), weights (N,) or None."""
+class InMemorySplit:
+    """A decoded split in memory: inputs each (N, ...), target (N, ...), weights (N,) or None."""
 
     inputs: tuple[Tensor, ...]
     target: Tensor
@@ -217,19 +233,19 @@ class Resident:
         return len(self.target)
 
     def part(self, rows: slice) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
-        """Give some of its samples: inputs, target, weights."""
+        """Return inputs, target and weights of a slice."""
         weight = None if self.weight is None else self.weight[rows]
         return tuple([x[rows] for x in self.inputs]), self.target[rows], weight
 
 
-def load_resident(samples: Samples) -> Resident:
-    """Decode a whole split into memory, a chunk at a time, on a few threads; or take the source's own arrays."""
+def load_into_memory(samples: DecodedSplit) -> InMemorySplit:
+    """Decode a whole split into memory in chunks on up to four threads, or take the source's own arrays (`whole`)."""
     if isinstance(samples.split, ArraySplit):
         inputs, target, *more = samples.split.whole()
-        check_codes(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
-        given = samples.checked(more, len(samples), lambda row: row)
+        check_targets(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
+        given = samples.check_weights(more, len(samples), lambda row: row)
         tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in (*inputs, target)]
-        return Resident(tuple(tensors[:-1]), tensors[-1], None if given is None else torch.tensor(given))
+        return InMemorySplit(tuple(tensors[:-1]), tensors[-1], None if given is None else torch.tensor(given))
     n = len(samples)
     chunks = [range(i, min(n, i + CHUNK)) for i in range(0, n, CHUNK)]
     inputs, target, first = samples.read([0])
@@ -241,17 +257,17 @@ def load_resident(samples: Samples) -> Resident:
         for out, array in zip(store, (*arrays, targets), strict=True):
             out[chunk.start : chunk.stop] = torch.from_numpy(np.ascontiguousarray(array))
         if (weight is None) is not (weights is None):
-            raise BadData("The source's batch() gives weights for some samples only.", "Mend the source.")
+            raise BadData("The source's batch() returns weights for only some samples.", "Fix the source.")
         if weight is not None:
             weight[chunk.start : chunk.stop] = torch.from_numpy(weights)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         list(pool.map(fill, chunks))
-    return Resident(tuple(store[:-1]), store[-1], weight)
+    return InMemorySplit(tuple(store[:-1]), store[-1], weight)
 
 
 def open_source(plugins: Plugins, part: ComponentConfig) -> Source:
-    """Make a source and let it fetch what it needs into its cache folder."""
+    """Instantiate a source and let it download what it needs into its cache folder."""
     source: Source = plugins.make("source", part.name, part.options)
     if isinstance(source, DownloadedSource):
         from benchdog.data.download import SourceCache
@@ -261,5 +277,5 @@ def open_source(plugins: Plugins, part: ComponentConfig) -> Source:
 
 
 def preprocess_of(source: Source, spec: Spec) -> Preprocess:
-    """Ask the source for its pre-processing, else let the fields' kinds decide."""
+    """Return the source's own preprocess, or the default of its fields' kinds."""
     return source.preprocess(spec) if isinstance(source, PreprocessedSource) else default_preprocess(spec)

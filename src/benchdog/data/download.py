@@ -72,7 +72,7 @@ class SourceCache:
                 self._fetch(url, part, sha256)
                 with files.saving(path):
                     part.replace(path)
-                _note(path, sha256)
+                _record_hash(path, sha256)
         finally:
             lock.release()
         return path
@@ -81,11 +81,11 @@ class SourceCache:
         """Say whether the file is here; one that was put here by hand is checked and noted."""
         if not path.is_file():
             return False
-        if noted_hash(path) == sha256:
+        if recorded_hash(path) == sha256:
             return True
         if files.sha256(path) != sha256:
             return False
-        _note(path, sha256)
+        _record_hash(path, sha256)
         return True
 
     def _fetch(self, url: str, part: Path, sha256: str) -> None:
@@ -123,7 +123,7 @@ def folder_name(source: str) -> str:
     return f"{plain[:80] or 'source'}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
 
-def cached() -> dict[str, int]:
+def cached_sizes() -> dict[str, int]:
     """Give the bytes that each folder of the cache holds."""
     try:
         folders = sorted(p for p in cache_dir().iterdir() if p.is_dir())
@@ -144,10 +144,10 @@ def size(folder: Path) -> int:
     return total
 
 
-def check(folder: Path) -> dict[str, bool]:
+def verify(folder: Path) -> dict[str, bool]:
     """Hash each download of a folder again: {name: is what it was}."""
     marks = sorted(folder.glob("*.sha256"))
-    pairs = [(mark.with_suffix(""), noted_hash(mark.with_suffix(""))) for mark in marks]
+    pairs = [(mark.with_suffix(""), recorded_hash(mark.with_suffix(""))) for mark in marks]
     return {path.name: path.is_file() and files.sha256(path) == noted for path, noted in pairs}
 
 
@@ -162,7 +162,7 @@ def remove(folder: Path) -> int:
     return freed
 
 
-def noted_hash(path: Path) -> str:
+def recorded_hash(path: Path) -> str:
     """Give the hash that was checked when `path` was downloaded; "" when there is no note."""
     try:
         return path.with_name(f"{path.name}.sha256").read_text(encoding="utf-8").split()[0]
@@ -170,7 +170,7 @@ def noted_hash(path: Path) -> str:
         return ""
 
 
-def _note(path: Path, sha256: str) -> None:
+def _record_hash(path: Path, sha256: str) -> None:
     files.write_text(path.with_name(f"{path.name}.sha256"), f"{sha256}  {path.name}\n")
 
 

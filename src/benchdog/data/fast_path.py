@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import ArraySplit, BatchSplit
-from benchdog.data.dataset import Samples, Weighted
+from benchdog.data.dataset import DecodedSplit, WeightedArrays
 from benchdog.data.sample_weights import Weight
 from benchdog.errors import BadData
 
 
-def check_fast_path(samples: Samples, count: int = 8) -> None:
+def check_fast_path(samples: DecodedSplit, count: int = 8) -> None:
     """Compare a source's fast path with decoded raws on a few samples, first and last among them.
 
     Raises:
@@ -22,7 +22,7 @@ def check_fast_path(samples: Samples, count: int = 8) -> None:
     if not isinstance(samples.split, BatchSplit) or not len(samples):
         return
     positions = sorted({round(i * (len(samples) - 1) / max(1, count - 1)) for i in range(count)})
-    fast, slow = samples.read(positions), samples.slow_read(positions)
+    fast, slow = samples.read(positions), samples.read_raw(positions)
     if not isinstance(fast[0], tuple) or len(fast[0]) != len(slow[0]):
         raise BadData(
             f"The source's batch() doesn't give a tuple of {len(slow[0])} arrays, one per field, before the target.",
@@ -48,7 +48,7 @@ def _alike(a: Weight, b: Weight) -> bool:
     return a is b if a is None or b is None else np.array_equal(a, b)
 
 
-def _same(whole: Sequence[Any], batch: Weighted, positions: list[int], count: int) -> bool:
+def _same(whole: Sequence[Any], batch: WeightedArrays, positions: list[int], count: int) -> bool:
     """Say whether whole arrays hold a batch at its positions."""
     inputs, target, *more = whole
     weight = np.asarray(more[0], np.float32) if more and more[0] is not None else None

@@ -10,13 +10,13 @@ from benchdog.api import Source, SourceDefaults, with_defaults
 WHERE = {"valid": "train: validation", "test": "train or valid: the test"}
 
 
-def seen(source: Source) -> dict[str, int]:
+def overlap_counts(source: Source) -> dict[str, int]:
     """Give, by split, how many of its samples a source has found in those before it too; only splits with some."""
     counts = with_defaults(source, SourceDefaults).seen
     return {split: int(count) for split, count in counts.items() if count} if isinstance(counts, Mapping) else {}
 
 
-def sentences(counts: Mapping[str, Any], sizes: Mapping[str, int | None]) -> list[str]:
+def overlap_warnings(counts: Mapping[str, Any], sizes: Mapping[str, int | None]) -> list[str]:
     """Say it for people."""
     return [
         f"{counts[split]:,} of {sizes.get(split) or 0:,} {split} samples are also in {where} looks better than it is."

@@ -1,4 +1,4 @@
-"""What a session's `batches` yields: a rank's pieces of batches, on its device, from any position on."""
+"""The batch loader of one rank: micro-batches on its device, from any position of an epoch."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import torch
 from benchdog.api import Batch, Device, Spec
 from benchdog.data import sample_weights
 from benchdog.data.augment import Augment
-from benchdog.data.dataset import Samples
+from benchdog.data.dataset import DecodedSplit
 from benchdog.data.sampler import epoch_order, micro_batches
 from benchdog.data.splits import DataSplits
-from benchdog.data.stream import Plan, Position, Reader, read_stream
+from benchdog.data.stream import EpochPlan, StreamPosition, StreamReader, read_stream
 from benchdog.data.transform.transform import Transform
-from benchdog.data.workers import Loaded
+from benchdog.data.workers import LoadedBatch
 from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.recipe.recipe import LoopConfig, Recipe
 
-HELD_OUT, VALUES = 256, 1 << 16
-"""Samples that are evaluated at once, and numbers of theirs, where that is more than a training batch."""
+MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES = 256, 1 << 16
+"""Largest evaluation batch, in samples and in numbers, unless a training batch is larger."""
 
 
-def held_out_size(loop: LoopConfig, spec: Spec) -> int:
-    """Choose how many samples are evaluated at once: more than in training only if they are small."""
-    piece = -(-loop.batch // loop.accumulate)
+def evaluation_batch_size(loop: LoopConfig, spec: Spec) -> int:
+    """Return the evaluation batch size: up to four training micro-batches where samples are small."""
+    micro_batch = -(-loop.batch // loop.accumulate)
     shapes = [field.shape for field in spec.fields] + [(*spec.target.shape, max(1, spec.classes))]
-    values = sum(math.prod(axis or VALUES for axis in shape) for shape in shapes)
-    return max(piece, min(4 * piece, HELD_OUT, VALUES // values))
+    values = sum(math.prod(axis or MAX_EVALUATION_VALUES for axis in shape) for shape in shapes)
+    return max(micro_batch, min(4 * micro_batch, MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES // values))
 
 
 @dataclass(slots=True)
 class BatchLoader:
-    """Batches for a rank: what a session's `batches` yields."""
+    """Batches for a rank, transformed and on its device: what `Session.batches` yields."""
 
     data: DataSplits
     recipe: Recipe
@@ -45,41 +45,46 @@ class BatchLoader:
 
     @property
     def seed(self) -> int:
-        """What decides order and augmentation."""
+        """Seed of the sampler and of augmentation."""
         return int(self.recipe.loader.seed)
 
     def steps_per_epoch(self) -> int | None:
-        """Count the steps of an epoch; None for a stream."""
+        """Return the optimizer steps per epoch; None for a stream."""
         split = self.data.splits["train"]
-        if not isinstance(split, Samples):
+        if not isinstance(split, DecodedSplit):
             return None
         return -(-len(split) // self.recipe.loop.batch)
 
     def train(self, epoch: int, done: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
-        """Yield the pieces of an epoch's batches from batch `done` (or a stream's place) on."""
+        """Yield the micro-batches of an epoch, skipping `done` batches, or from a stream's saved position.
+
+        Each comes with what a checkpoint needs to resume behind it; None for splits with positions.
+        """
         split = self.data.splits["train"]
-        if not isinstance(split, Samples):
+        if not isinstance(split, DecodedSplit):
             return self._streamed(split, epoch, place)
         order = epoch_order(len(split), self.seed, epoch)
         batches = torch.split(order, self.recipe.loop.batch)[done:]
-        if "train" not in self.data.resident:
+        if "train" not in self.data.in_memory:
             return self._loaded(batches, epoch)
-        plain = self.device.world == 1 and self.recipe.loop.accumulate == 1
-        return self._shuffled(batches) if plain and "train" in self.data.ready else self._gathered(batches, epoch)
+        whole_batches = self.device.world == 1 and self.recipe.loop.accumulate == 1
+        if whole_batches and "train" in self.data.transformed:
+            return self._shuffled(batches)
+        return self._gathered(batches, epoch)
 
-    def _cut(self, batches: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, bool]]:
-        """Yield this rank's pieces of batches, and whether each is its batch's last."""
+    def _micro_batches(self, batches: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, bool]]:
+        """Yield this rank's micro-batches as positions, and whether each is the last of its batch."""
         loop, device = self.recipe.loop, self.device
         for batch in batches:
-            cut = micro_batches(batch, device.rank, device.world, loop.accumulate)
-            for piece in cut:
-                yield piece, piece is cut[-1]
+            parts = micro_batches(batch, device.rank, device.world, loop.accumulate)
+            for positions in parts:
+                yield positions, positions is parts[-1]
 
     def _shuffled(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[Batch, None]]:
-        """Put small data in the epoch's order once; batches are then views of it."""
+        """Shuffle small data once per epoch; batches are then views, with no gather per step."""
         if not batches:
             return
-        data, size = self.data.resident["train"], self.recipe.loop.batch
+        data, size = self.data.in_memory["train"], self.recipe.loop.batch
         order = torch.cat(list(batches)).to(data.target.device)
         columns = [torch.split(x.index_select(0, order), size) for x in (*data.inputs, data.target)]
         weights = [None] * len(batches) if data.weight is None else torch.split(data.weight[order], size)
@@ -87,40 +92,43 @@ class BatchLoader:
             yield Batch(tuple(inputs), target, ids, True, weight), None
 
     def _gathered(self, batches: Sequence[torch.Tensor], epoch: int) -> Iterator[tuple[Batch, None]]:
-        """Pick batches out of the tensors in memory."""
-        data, ready = self.data.resident["train"], "train" in self.data.ready
-        elsewhere = data.target.device.type != "cpu"
-        for piece, last in self._cut(batches):
-            index = piece.to(data.target.device) if elsewhere else piece
+        """Gather batches from the tensors in memory."""
+        data, ready = self.data.in_memory["train"], "train" in self.data.transformed
+        device = data.target.device
+        for positions, last in self._micro_batches(batches):
+            index = positions if device.type == "cpu" else positions.to(device)
             inputs = tuple([x.index_select(0, index) for x in data.inputs])
             target = data.target.index_select(0, index)
             weight = None if data.weight is None else data.weight.index_select(0, index)
             if self.augment:
-                inputs, target = self.augment(inputs, target, piece, epoch)
+                inputs, target = self.augment(inputs, target, positions, epoch)
             if not ready:
                 inputs = self.transform(*inputs)
-            yield Batch(inputs, target, piece, last, weight), None
+            yield Batch(inputs, target, positions, last, weight), None
 
     def _loaded(self, batches: Sequence[torch.Tensor], epoch: int) -> Iterator[tuple[Batch, None]]:
-        """Have batches read and decoded, by workers if there are any."""
-        cut = list(self._cut(batches))
-        loaded = self.data.workers("train", self.recipe).read([piece.tolist() for piece, _ in cut])
-        for batch, (ids, last) in zip(loaded, cut, strict=True):
+        """Read and decode batches, in worker processes where the recipe has some."""
+        parts = list(self._micro_batches(batches))
+        loaded = self.data.workers("train", self.recipe).read([positions.tolist() for positions, _ in parts])
+        for batch, (ids, last) in zip(loaded, parts, strict=True):
             yield self._move(batch, ids, last, "train", epoch), None
 
-    def _move(self, batch: Loaded, ids: Any, last: bool, split: str, epoch: int | None = None) -> Batch:
-        """Bring a batch onto the device and transform it, augmented before when an epoch of training is given."""
+    def _move(self, batch: LoadedBatch, ids: Any, last: bool, split: str, epoch: int | None = None) -> Batch:
+        """Move a decoded batch to the device, augment it when `epoch` is given, and transform it."""
         inputs, target, weight = batch
         if (weight is not None) is not self.data.splits[split].weighted:
-            raise BadData(f"Some samples of the {split} split have a weight, some have none.", "Give each one.")
+            raise BadData(f"Only some samples of the {split} split have a weight.", "Give each of them one.")
         moved, target = tuple(self.device.put(x) for x in inputs), self.device.put(target)
         if self.augment and epoch is not None:
             moved, target = self.augment(moved, target, ids, epoch)
         return Batch(self.transform(*moved), target, ids, last, None if weight is None else self.device.put(weight))
 
-    def _streamed(self, reader: Reader, epoch: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
+    def _streamed(
+        self, reader: StreamReader, epoch: int, place: dict[str, Any] | None
+    ) -> Iterator[tuple[Batch, Any]]:
+        """Yield micro-batches of a stream, each with the position behind its batch, as JSON."""
         loop, loader = self.recipe.loop, self.recipe.loader
-        plan = Plan(
+        plan = EpochPlan(
             streams=loader.streams,
             batch_size=loop.batch,
             shuffle=loader.shuffle,
@@ -128,52 +136,51 @@ class BatchLoader:
             epoch=epoch,
             training=True,
         )
-        position = Position.from_json(place) if place else Position.start(loader.streams)
-        read = read_stream(reader, plan, position, self.data.stream_workers("train", self.recipe))
-        for piece, after in read:
-            cut = micro_batches(torch.arange(len(piece.ids)), self.device.rank, self.device.world, loop.accumulate)
-            for part in cut:
-                ids = [piece.ids[i] for i in part.tolist()]
-                yield self._move(piece.part(part), ids, part is cut[-1], "train", epoch), after.to_json()
+        position = StreamPosition.from_json(place) if place else StreamPosition.start(loader.streams)
+        batches = read_stream(reader, plan, position, self.data.stream_workers("train", self.recipe))
+        for batch, after in batches:
+            parts = micro_batches(torch.arange(len(batch.ids)), self.device.rank, self.device.world, loop.accumulate)
+            for rows in parts:
+                ids = [batch.ids[i] for i in rows.tolist()]
+                yield self._move(batch.part(rows), ids, rows is parts[-1], "train", epoch), after.to_json()
 
     def held_out(self, name: str, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """Yield a split in its own order, or one rank's part of it: parts are disjoint, and all of it together.
+        """Yield a split in its own order, sharded over ranks without overlap.
 
-        Samples of weight 0 are left out, as from a loss.
+        Samples of weight 0 are skipped, as they are in a loss.
         """
         if name not in self.data.splits:
             raise BadUsage(f"There is no {name!r} split.", nearest(name, self.data.splits))
         for batch in self._held_out(name, rank, world):
             if batch.weight is not None:
-                batch.inputs, batch.target, batch.weight, batch.ids = sample_weights.present(
+                batch.inputs, batch.target, batch.weight, batch.ids = sample_weights.drop_zero_weights(
                     batch.inputs, batch.target, batch.weight, batch.ids
                 )
             if len(batch.target):
                 yield batch
 
     def _held_out(self, name: str, rank: int, world: int) -> Iterator[Batch]:
-        split, size = self.data.splits[name], held_out_size(self.recipe.loop, self.data.spec)
-        if isinstance(split, Reader):
-            plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
-            for piece in split.read(plan, Position.start(1), [0]):
-                mine = _share(len(piece.ids), rank, world)
-                if mine:
-                    yield self._move(piece.part(mine), piece.ids[mine.start : mine.stop], True, name)
+        split, size = self.data.splits[name], evaluation_batch_size(self.recipe.loop, self.data.spec)
+        if isinstance(split, StreamReader):
+            plan = EpochPlan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
+            for read in split.read(plan, StreamPosition.start(1), [0]):
+                rows = _rank_range(len(read.ids), rank, world)
+                if rows:
+                    yield self._move(read.part(rows), read.ids[rows.start : rows.stop], True, name)
             return
-        mine = _share(len(split), rank, world)
-        starts = range(mine.start, mine.stop, size)
-        places = [range(start, min(start + size, mine.stop)) for start in starts]
-        if name in self.data.resident:
-            data, ready = self.data.resident[name], name in self.data.ready
-            for ids in places:
+        rows = _rank_range(len(split), rank, world)
+        batches = [range(start, min(start + size, rows.stop)) for start in range(rows.start, rows.stop, size)]
+        if name in self.data.in_memory:
+            data, ready = self.data.in_memory[name], name in self.data.transformed
+            for ids in batches:
                 inputs, target, weight = data.part(slice(ids.start, ids.stop))
                 yield Batch(inputs if ready else self.transform(*inputs), target, ids, True, weight)
         else:
-            loaded = self.data.workers(name, self.recipe).read([list(ids) for ids in places])
-            for batch, ids in zip(loaded, places, strict=True):
+            loaded = self.data.workers(name, self.recipe).read([list(ids) for ids in batches])
+            for batch, ids in zip(loaded, batches, strict=True):
                 yield self._move(batch, ids, True, name)
 
 
-def _share(count: int, rank: int, world: int) -> range:
-    """Give a rank's positions among so many: one after the other, so that ranks in order give the split's order."""
+def _rank_range(count: int, rank: int, world: int) -> range:
+    """Return a rank's contiguous share of `count` positions: ranks in order give the split's order."""
     return range(count * rank // world, count * (rank + 1) // world)

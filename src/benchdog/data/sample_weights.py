@@ -17,7 +17,7 @@ Weight = np.ndarray | None
 """(B,) float32, or None where all samples count the same."""
 
 
-def of_raws(raws: Sequence[Raw]) -> Weight:
+def stack_weights(raws: Sequence[Raw]) -> Weight:
     """Stack the weights of samples.
 
     Raises:
@@ -28,10 +28,10 @@ def of_raws(raws: Sequence[Raw]) -> Weight:
         return None
     if without:
         raise BadData(f"Sample {without[0]} has no weight, others have one.", "Give all samples of a split one.")
-    return checked([raw.weight for raw in raws], len(raws), lambda row: raws[row].id)
+    return check_weights([raw.weight for raw in raws], len(raws), lambda row: raws[row].id)
 
 
-def checked(values: Any, count: int, name: Callable[[int], str]) -> np.ndarray:
+def check_weights(values: Any, count: int, name: Callable[[int], str]) -> np.ndarray:
     """Give weights as (count,) float32.
 
     Args:
@@ -53,7 +53,7 @@ def checked(values: Any, count: int, name: Callable[[int], str]) -> np.ndarray:
     return weight
 
 
-def present(inputs: Any, target: Any, weight: Any, ids: Any = ()) -> tuple[Any, Any, Any, Any]:
+def drop_zero_weights(inputs: Any, target: Any, weight: Any, ids: Any = ()) -> tuple[Any, Any, Any, Any]:
     """Give a batch without the samples of weight 0, which are as good as absent; arrays or tensors.
 
     Args:
@@ -69,7 +69,7 @@ def present(inputs: Any, target: Any, weight: Any, ids: Any = ()) -> tuple[Any, 
     return tuple(x[rows] for x in inputs), target[rows], weight[rows], kept
 
 
-def refuse_task(name: str, task: Task, mixing: str) -> None:
+def check_task(name: str, task: Task, mixing: str) -> None:
     """See that the task, and what is done to batches before it, honours weights.
 
     Args:
@@ -87,7 +87,7 @@ def refuse_task(name: str, task: Task, mixing: str) -> None:
         _refuse(f"the augmentation {mixing!r} blends samples, each of which has one of its own")
 
 
-def refuse_trainer(name: str, trainer: Trainer) -> None:
+def check_trainer(name: str, trainer: Trainer) -> None:
     """See that the trainer honours weights."""
     if not with_defaults(trainer, TrainerDefaults).weighs:
         _refuse(f"the trainer {name!r}, as it is set, doesn't say that it honours them (weighs = True)")

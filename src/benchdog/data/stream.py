@@ -1,7 +1,7 @@
-"""Batches from shards: K logical streams, each shuffled in blocks, merged in one order that workers can't change.
+"""Sharded streams: K logical streams, each with a shuffle buffer, merged in an order that workers don't affect.
 
-A position says, for each logical stream, which of its shards is read, where the block begins, and how many
-of the block's samples are gone; and which stream is next. It is plain data: a checkpoint keeps it.
+A position holds for each logical stream which of its shards is being read, where the shuffle block begins and how
+many of the block's samples are consumed; and which stream is next. It is plain data, kept in checkpoints.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
 from benchdog.data import sample_weights
-from benchdog.data.dataset import Samples, check_codes, ignored_code, open_source, open_splits, preprocess_of
+from benchdog.data.dataset import check_targets, ignored_class, open_source, open_splits, preprocess_of, stack_targets
 from benchdog.data.decode.decoder import Decoder
 from benchdog.data.randomness import derive_seed
-from benchdog.data.workers import calm
+from benchdog.data.workers import init_worker
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
 
-Place = tuple[int, int, int]
-"""(shard of the logical stream, first sample of the block, samples of the block that are gone)."""
+ShardCursor = tuple[int, int, int]
+"""(shard of the logical stream, first sample of the shuffle block, consumed samples of the block)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """How a stream is read in an epoch."""
+class EpochPlan:
+    """How a stream is read in an epoch: `shuffle` is the buffer size, in samples."""
 
     streams: int
     batch_size: int
@@ -45,33 +45,33 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Position:
-    """Where the merged stream stands: a place for each logical stream, None for one that is at its end."""
+class StreamPosition:
+    """A position in the merged stream: a cursor per logical stream, None where it is exhausted."""
 
-    places: list[Place | None]
+    places: list[ShardCursor | None]
     next: int = 0
 
     @classmethod
-    def start(cls, streams: int) -> Position:
-        """Give the beginning of an epoch."""
+    def start(cls, streams: int) -> StreamPosition:
+        """Return the beginning of an epoch."""
         return cls([(0, 0, 0)] * streams)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that checkpoints keep."""
+        """Return the JSON form that checkpoints keep."""
         return {"places": [None if p is None else list(p) for p in self.places], "next": self.next}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Position:
-        """Take the form that checkpoints keep."""
+    def from_json(cls, data: dict[str, Any]) -> StreamPosition:
+        """Restore a position from its JSON form."""
         return cls([None if p is None else (p[0], p[1], p[2]) for p in data["places"]], data["next"])
 
-    def after(self, k: int, place: Place | None) -> Position:
-        """Give the position after a batch (or the end) of stream k."""
+    def advanced(self, k: int, place: ShardCursor | None) -> StreamPosition:
+        """Return the position behind a batch (or the end) of stream k."""
         places = [place if i == k else p for i, p in enumerate(self.places)]
-        return Position(places, (k + 1) % len(places))
+        return StreamPosition(places, (k + 1) % len(places))
 
-    def turn(self) -> int | None:
-        """Say which stream is next; None at the end."""
+    def next_stream(self) -> int | None:
+        """Return the stream to read from next, round-robin; None at the end of the epoch."""
         for step in range(len(self.places)):
             k = (self.next + step) % len(self.places)
             if self.places[k] is not None:
@@ -80,25 +80,25 @@ class Position:
 
 
 @dataclass(slots=True)
-class Piece:
-    """What a logical stream gives at its turn: a batch, or its end (`ids` empty)."""
+class StreamBatch:
+    """A batch of a logical stream, or its end (`ids` empty); `place` is the cursor behind it."""
 
     stream: int
     inputs: tuple[Tensor, ...]
     target: Tensor
     ids: list[str]
-    place: Place | None
+    place: ShardCursor | None
     weight: Tensor | None = None
 
     def part(self, rows: range | Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
-        """Give some of its samples: inputs, target, weights."""
+        """Return inputs, target and weights of some rows."""
         at = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
         weight = None if self.weight is None else self.weight[at]
         return tuple(x[at] for x in self.inputs), self.target[at], weight
 
 
-def shards_of(stream: Stream, plan: Plan) -> list[list[Shard]]:
-    """Deal the shards out to the logical streams, in an order of the epoch's own when training."""
+def assign_shards(stream: Stream, plan: EpochPlan) -> list[list[Shard]]:
+    """Distribute the shards over the logical streams, shuffled per epoch when training."""
     shards = list(stream.shards())
     order = list(range(len(shards)))
     if plan.training:
@@ -107,21 +107,25 @@ def shards_of(stream: Stream, plan: Plan) -> list[list[Shard]]:
     return [[shards[i] for i in order[k :: plan.streams]] for k in range(plan.streams)]
 
 
-def walk(stream: Stream, shards: Sequence[Shard], place: Place, plan: Plan) -> Iterator[tuple[Raw, Place]]:
-    """Yield the samples of a logical stream from a place on, each with the place behind it."""
-    first, offset, gone = place
+def read_shards(
+    stream: Stream, shards: Sequence[Shard], cursor: ShardCursor, plan: EpochPlan
+) -> Iterator[tuple[Raw, ShardCursor]]:
+    """Yield the samples of a logical stream from a cursor on, each with the cursor behind it."""
+    first, offset, consumed = cursor
     for number in range(first, len(shards)):
         reader = iter(stream.read(shards[number], offset))
         while block := list(islice(reader, plan.shuffle)):
-            for i, j in enumerate(_block_order(len(block), shards[number].name, offset, plan)[gone:], start=gone):
+            order = _block_order(len(block), shards[number].name, offset, plan)
+            for i, j in enumerate(order[consumed:], start=consumed):
                 yield block[j], (number, offset, i + 1)
-            offset, gone = offset + len(block), 0
+            offset, consumed = offset + len(block), 0
             if len(block) < plan.shuffle:
                 break
         offset = 0
 
 
-def _block_order(size: int, shard: str, offset: int, plan: Plan) -> list[int]:
+def _block_order(size: int, shard: str, offset: int, plan: EpochPlan) -> list[int]:
+    # Seeded by shard and offset: a resumed run shuffles a block alike without reading the blocks before it.
     if not plan.training:
         return list(range(size))
     seed = derive_seed(derive_seed(plan.seed, plan.epoch, salt=3), offset, salt=crc32(shard.encode()))
@@ -129,8 +133,8 @@ def _block_order(size: int, shard: str, offset: int, plan: Plan) -> list[int]:
     return order
 
 
-class Reader:
-    """Reads some of the logical streams, at their turns."""
+class StreamReader:
+    """Reads and decodes logical streams in the merged order."""
 
     def __init__(self, stream: Stream, spec: Spec, preprocess: Preprocess) -> None:
         self.stream, self.spec, self.preprocess = stream, spec, preprocess
@@ -143,49 +147,49 @@ class Reader:
 
     @cached_property
     def weighted(self) -> bool:
-        """Whether its samples have weights: as the first one, so all."""
+        """Whether its samples have weights: all do if the first one does."""
         raws = (raw for shard in self.stream.shards() for raw in self.stream.read(shard, 0))
         first = next(raws, None)
         return first is not None and first.weight is not None
 
-    def read(self, plan: Plan, position: Position, mine: Sequence[int]) -> Iterator[Piece]:
-        """Yield pieces of the streams in `mine`, in the order in which the merged stream wants them."""
-        shards = shards_of(self.stream, plan)
-        places = [p if k in mine else None for k, p in enumerate(position.places)]
-        position = Position(places, position.next)
-        walks = {k: walk(self.stream, shards[k], p, plan) for k, p in enumerate(places) if p is not None}
-        while (k := position.turn()) is not None:
-            got = list(islice(walks[k], plan.batch_size))
-            piece = self._piece(k, [raw for raw, _ in got], got[-1][1] if got else None)
-            position = position.after(k, piece.place)
-            yield piece
+    def read(self, plan: EpochPlan, position: StreamPosition, streams: Sequence[int]) -> Iterator[StreamBatch]:
+        """Yield batches of the given logical streams, in the order of the merged stream."""
+        shards = assign_shards(self.stream, plan)
+        places = [p if k in streams else None for k, p in enumerate(position.places)]
+        position = StreamPosition(places, position.next)
+        readers = {k: read_shards(self.stream, shards[k], p, plan) for k, p in enumerate(places) if p is not None}
+        while (k := position.next_stream()) is not None:
+            samples = list(islice(readers[k], plan.batch_size))
+            batch = self._collate(k, [raw for raw, _ in samples], samples[-1][1] if samples else None)
+            position = position.advanced(k, batch.place)
+            yield batch
 
-    def _piece(self, k: int, raws: list[Raw], place: Place | None) -> Piece:
+    def _collate(self, k: int, raws: list[Raw], place: ShardCursor | None) -> StreamBatch:
         if not raws:
-            return Piece(k, (), torch.empty(0), [], None)
+            return StreamBatch(k, (), torch.empty(0), [], None)
         inputs = self.decoder.batch(raws)
-        target = Samples.stack_targets(self, raws)  # type: ignore[arg-type]
-        check_codes(target, self.spec, lambda row: raws[row].id, self.ignore)
+        target = stack_targets(raws, self.spec)
+        check_targets(target, self.spec, lambda row: raws[row].id, self.ignore)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
-        given = sample_weights.of_raws(raws)
+        given = sample_weights.stack_weights(raws)
         weight = None if given is None else torch.from_numpy(given)
-        return Piece(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place, weight)
+        return StreamBatch(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place, weight)
 
 
-class _Turns(Dataset[Piece | None]):
-    """One worker's logical streams, rebuilt in its process: each request is for the next piece of them."""
+class _StreamDataset(Dataset[StreamBatch | None]):
+    """A worker's logical streams, reopened in its process; each request is for their next batch."""
 
-    def __init__(self, recipe: dict[str, Any], split: str, mine: list[int]) -> None:
-        self.recipe, self.split, self.mine = recipe, split, mine
-        self._reader: Reader | None = None
-        self._pieces: Iterator[Piece] = iter(())
+    def __init__(self, recipe: dict[str, Any], split: str, streams: list[int]) -> None:
+        self.recipe, self.split, self.streams = recipe, split, streams
+        self._reader: StreamReader | None = None
+        self._batches: Iterator[StreamBatch] = iter(())
 
-    def __getitem__(self, start: tuple[Plan, Position] | None) -> Piece | None:
+    def __getitem__(self, start: tuple[EpochPlan, StreamPosition] | None) -> StreamBatch | None:
         if start is not None:
-            self._pieces = self._open().read(*start, self.mine)
-        return next(self._pieces, None)
+            self._batches = self._open().read(*start, self.streams)
+        return next(self._batches, None)
 
-    def _open(self) -> Reader:
+    def _open(self) -> StreamReader:
         if self._reader is None:
             resolved = Recipe.from_json(self.recipe)
             plugins = Plugins.discover(resolved.plugins)
@@ -193,54 +197,54 @@ class _Turns(Dataset[Piece | None]):
             spec = source.spec()
             split = open_splits(source)[self.split]
             assert isinstance(split, Stream)
-            self._reader = Reader(split, spec, preprocess_of(source, spec))
-            self._reader.ignore = ignored_code(plugins, resolved.task)
+            self._reader = StreamReader(split, spec, preprocess_of(source, spec))
+            self._reader.ignore = ignored_class(plugins, resolved.task)
         return self._reader
 
 
 class _Requests:
-    """What a worker is asked: where an epoch begins, then for piece after piece."""
+    """A worker's sampler: the epoch's plan and start position first, then None for each further batch."""
 
-    start: tuple[Plan, Position] | None = None
+    start: tuple[EpochPlan, StreamPosition] | None = None
 
-    def __iter__(self) -> Iterator[tuple[Plan, Position] | None]:
+    def __iter__(self) -> Iterator[tuple[EpochPlan, StreamPosition] | None]:
         yield self.start
         while True:
             yield None
 
 
 class StreamWorkers:
-    """Processes that read logical streams ahead of the loop; they stay from epoch to epoch."""
+    """Persistent worker processes that prefetch logical streams."""
 
     def __init__(self, recipe: dict[str, Any], split: str, workers: int, streams: int) -> None:
         self._requests = _Requests()
         self._loaders = [
             DataLoader(
-                _Turns(recipe, split, list(range(w, streams, workers))),
+                _StreamDataset(recipe, split, list(range(w, streams, workers))),
                 batch_size=None,
                 sampler=self._requests,
                 num_workers=1,
                 multiprocessing_context=os.environ.get("BENCHDOG_START", "spawn"),
                 persistent_workers=True,
-                worker_init_fn=calm,
+                worker_init_fn=init_worker,
             )
             for w in range(min(workers, streams))
         ]
 
-    def read(self, plan: Plan, position: Position) -> list[Iterator[Piece]]:
-        """Begin at a position; give an iterator for each worker."""
+    def read(self, plan: EpochPlan, position: StreamPosition) -> list[Iterator[StreamBatch]]:
+        """Start an epoch at a position; return one iterator per worker."""
         self._requests.start = (plan, position)
         return [iter(loader) for loader in self._loaders]
 
 
 def read_stream(
-    reader: Reader, plan: Plan, position: Position, workers: StreamWorkers | None = None
-) -> Iterator[tuple[Piece, Position]]:
-    """Yield batches and the position behind each; the same ones for every number of workers."""
+    reader: StreamReader, plan: EpochPlan, position: StreamPosition, workers: StreamWorkers | None = None
+) -> Iterator[tuple[StreamBatch, StreamPosition]]:
+    """Yield batches and the position behind each, independent of the number of workers."""
     sources = workers.read(plan, position) if workers else [reader.read(plan, position, range(plan.streams))]
-    while (k := position.turn()) is not None:
-        piece = next(sources[k % len(sources)])
-        assert piece.stream == k, "logical streams came out of order"
-        position = position.after(k, piece.place)
-        if piece.ids:
-            yield piece, position
+    while (k := position.next_stream()) is not None:
+        batch = next(sources[k % len(sources)])
+        assert batch.stream == k, "logical streams came out of order"
+        position = position.advanced(k, batch.place)
+        if batch.ids:
+            yield batch, position

@@ -1,4 +1,4 @@
-"""Processes that read and decode ahead of the loop; each opens the source for itself, from the recipe."""
+"""DataLoader workers: processes that prefetch and decode; each reopens the source from the recipe."""
 
 from __future__ import annotations
 
@@ -17,57 +17,59 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Split
-from benchdog.data.dataset import Samples, ignored_code, open_source, open_splits, preprocess_of
+from benchdog.data.dataset import DecodedSplit, ignored_class, open_source, open_splits, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
 
-LAST = -100
-"""The priority of what a worker does after all else."""
+RUN_LAST = -100
+"""Priority of the finalizer that a worker runs last."""
 GRACE = 10.0
-"""Seconds that a worker stays after SIGTERM, for the loop to finish its step."""
+"""Seconds that a worker stays alive after SIGTERM, so that the training loop can finish its step."""
 
-Loaded = tuple[tuple[Tensor, ...], Tensor, Tensor | None]
-"""Inputs, target, weights or None."""
+LoadedBatch = tuple[tuple[Tensor, ...], Tensor, Tensor | None]
+"""Inputs (each (B, ...)), target (B, ...), and weights (B,) or None."""
 
 
-class Rebuilt(Dataset[Any]):
-    """A split that every worker process opens for itself from the recipe: nothing live is pickled."""
+class WorkerDataset(Dataset[Any]):
+    """A map-style dataset over lists of positions, pickled as its recipe: each worker reopens the source."""
 
-    def __init__(self, recipe: dict[str, Any], split: str, live: Samples | None = None) -> None:
+    def __init__(self, recipe: dict[str, Any], split: str, live: DecodedSplit | None = None) -> None:
         self.recipe, self.name = recipe, split
         self._samples = live
 
     def __getstate__(self) -> dict[str, Any]:
         return {"recipe": self.recipe, "name": self.name, "_samples": None}
 
-    def samples(self) -> Samples:
-        """Open the split once in this process."""
+    def samples(self) -> DecodedSplit:
+        """Return the split, opened once per process."""
         if self._samples is None:
-            self._samples = reopen(self.recipe)[self.name]
+            self._samples = reopen_splits(self.recipe)[self.name]
         return self._samples
 
-    def __getitem__(self, indices: list[int]) -> Loaded:
+    def __getitem__(self, indices: list[int]) -> LoadedBatch:
         inputs, target, weight = self.samples().read(indices)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
         return tensors, torch.from_numpy(target), None if weight is None else torch.from_numpy(weight)
 
 
-def reopen(recipe: dict[str, Any]) -> dict[str, Samples]:
-    """Open the positional splits of a resolved recipe."""
+def reopen_splits(recipe: dict[str, Any]) -> dict[str, DecodedSplit]:
+    """Open the map-style splits of a resolved recipe."""
     resolved = Recipe.from_json(recipe)
     plugins = Plugins.discover(resolved.plugins)
     source = open_source(plugins, resolved.source)
     spec = source.spec()
     splits = open_splits(source)
     preprocess = preprocess_of(source, spec)
-    found = {name: Samples(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)}
-    for samples in found.values():
-        samples.ignore = ignored_code(plugins, resolved.task)
-    return found
+    decoded = {
+        name: DecodedSplit(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)
+    }
+    for samples in decoded.values():
+        samples.ignore = ignored_class(plugins, resolved.task)
+    return decoded
 
 
-class _Positions:
-    """What a loader is to read, changed from epoch to epoch while its workers live."""
+class _BatchSampler:
+    """A batch sampler whose batches are replaced each epoch while the workers persist."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -79,8 +81,11 @@ class _Positions:
         return len(self.batches)
 
 
-def calm(_: int) -> None:
-    """Let a worker outlive a signal to the whole group, which the loop obeys after its step, but not the loop."""
+def init_worker(_: int) -> None:
+    """Make a worker survive signals to the process group until the training loop ends; it never outlives the loop.
+
+    The loop itself handles SIGINT and SIGTERM after its step, and still needs batches until then.
+    """
 
     def leave_later(*_: Any) -> None:
         timer = threading.Timer(GRACE, os._exit, (0,))
@@ -89,20 +94,20 @@ def calm(_: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave_later)
-    util.Finalize(None, leave, exitpriority=LAST)
-    threading.Thread(target=follow, daemon=True).start()
+    util.Finalize(None, exit_quietly, exitpriority=RUN_LAST)
+    threading.Thread(target=exit_with_parent, daemon=True).start()
 
 
-def leave() -> None:
-    """End at once, if not by an error: Python would take this process's threads apart, and can abort over that."""
+def exit_quietly() -> None:
+    """Exit without interpreter shutdown unless an error is raised: tearing down torch's threads can abort."""
     if sys.exc_info()[0] is None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(0)
 
 
-def follow() -> None:
-    """End with the parent: one that was killed can't say so, and a full queue would hold its worker for ever."""
+def exit_with_parent() -> None:
+    """Exit when the parent does: after a SIGKILL of it a full queue would block the worker forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -110,11 +115,11 @@ def follow() -> None:
 
 
 class Workers:
-    """Batches of decoded samples at given positions, read ahead by worker processes."""
+    """A DataLoader with persistent workers that reads decoded batches at given positions."""
 
-    def __init__(self, dataset: Rebuilt, workers: int, pin: bool) -> None:
-        self._positions = _Positions()
-        # Spawned: a fork would copy the locks of torch's running threads, and no system offers spawn alone.
+    def __init__(self, dataset: WorkerDataset, workers: int, pin: bool) -> None:
+        self._positions = _BatchSampler()
+        # spawn: a fork would copy the locks of torch's running threads, and Windows and macOS lack it.
         context = os.environ.get("BENCHDOG_START", "spawn") if workers else None
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
@@ -123,11 +128,11 @@ class Workers:
             num_workers=workers,
             multiprocessing_context=context,
             persistent_workers=workers > 0,
-            worker_init_fn=calm,
+            worker_init_fn=init_worker,
             pin_memory=pin,
         )
 
-    def read(self, batches: list[list[int]]) -> Iterator[Loaded]:
-        """Yield (inputs, target, weight) for each list of positions, in order."""
+    def read(self, batches: list[list[int]]) -> Iterator[LoadedBatch]:
+        """Yield inputs, target and weights for each list of positions, in order."""
         self._positions.batches = batches
         yield from self._loader

@@ -15,9 +15,9 @@ import torch
 
 from benchdog.api import Batch, Call, Raw, SampleLossTask, SourceDefaults, Spec, Task, with_defaults
 from benchdog.data import sample_weights
-from benchdog.data.dataset import Arrays, Samples
+from benchdog.data.dataset import Arrays, DecodedSplit
 from benchdog.data.splits import DataSplits
-from benchdog.data.stream import Plan, Position
+from benchdog.data.stream import EpochPlan, StreamPosition
 from benchdog.errors import BadUsage
 from benchdog.evaluation import baselines, bootstrap, calibration, slices, thresholds, worst_samples
 from benchdog.evaluation.intervals import Measuring
@@ -42,22 +42,22 @@ def decoded(
     Samples of weight 0 are left out; `weight` is None where samples have none.
     """
     for batch in _decoded(data, split, size, limit):
-        kept = sample_weights.present(*batch)
+        kept = sample_weights.drop_zero_weights(*batch)
         if len(kept[1]):
             yield kept
 
 
 def _decoded(data: DataSplits, split: str, size: int, limit: int | None) -> Iterator[tuple[Any, Any, Any, Any]]:
     samples = data.splits[split]
-    if isinstance(samples, Samples):
+    if isinstance(samples, DecodedSplit):
         count = len(samples) if limit is None else min(limit, len(samples))
         for i in range(0, count, size):
             positions = range(i, min(count, i + size))
             yield (*samples.read(list(positions)), positions)
         return
-    plan = Plan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
+    plan = EpochPlan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
     seen = 0
-    for piece in samples.read(plan, Position.start(1), [0]):
+    for piece in samples.read(plan, StreamPosition.start(1), [0]):
         if piece.ids and (limit is None or seen < limit):
             weight = None if piece.weight is None else piece.weight.numpy()
             yield tuple(x.numpy() for x in piece.inputs), piece.target.numpy(), weight, piece.ids
@@ -67,7 +67,7 @@ def _decoded(data: DataSplits, split: str, size: int, limit: int | None) -> Iter
 def raw_samples(data: DataSplits, split: str, limit: int) -> Iterator[Raw]:
     """Yield raw samples of a split, spread evenly over it when there are more than `limit`."""
     samples = data.splits[split]
-    if isinstance(samples, Samples):
+    if isinstance(samples, DecodedSplit):
         count = min(limit, len(samples))
         for i in range(count):
             yield samples.split.raw(i * len(samples) // count)
@@ -212,7 +212,7 @@ def _losses(task: Task, scores: torch.Tensor, targets: torch.Tensor) -> tuple[li
 
 def _ids(data: DataSplits, split: str, ids: Sequence[Any]) -> list[str]:
     samples = data.splits[split]
-    return samples.ids(ids) if isinstance(samples, Samples) else [str(each) for each in ids]
+    return samples.ids(ids) if isinstance(samples, DecodedSplit) else [str(each) for each in ids]
 
 
 def _finite(value: Any) -> Any:
@@ -227,7 +227,7 @@ def _finite(value: Any) -> Any:
 def training_ranges(data: DataSplits) -> ranges.Ranges:
     """Measure between what the training split's values lie."""
     measure, split = ranges.Measure(data.spec), data.splits["train"]
-    if not isinstance(split, Samples):
+    if not isinstance(split, DecodedSplit):
         for inputs, *_ in decoded(data, "train", limit=ranges.PICTURES):
             measure.add(inputs)
         return measure.ranges()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog.data.dataset import Samples
+from benchdog.data.dataset import DecodedSplit
 from benchdog.errors import BenchdogError
 from benchdog.recipe.recipe import Recipe
 from benchdog.recipe.resolved import read_resolved
@@ -143,7 +143,7 @@ def names_of(folder: Path, split: str) -> Callable[[int], str]:
     return name
 
 
-def _samples(folder: Path, split: str) -> Samples | None:
+def _samples(folder: Path, split: str) -> DecodedSplit | None:
     """Open a run's split again; None when its file is gone or was changed since."""
     from benchdog.data.dataset import open_source
     from benchdog.data.splits import DataSplits
@@ -157,7 +157,7 @@ def _samples(folder: Path, split: str) -> Samples | None:
         samples = data.splits[split] if kept in (None, fingerprint(data)) else None
     except (BenchdogError, KeyError):
         return None
-    return samples if isinstance(samples, Samples) else None
+    return samples if isinstance(samples, DecodedSplit) else None
 
 
 def _more(found: Sequence[Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchdog.data.dataset import Resident
+from benchdog.data.dataset import InMemorySplit
 from benchdog.data.splits import DataSplits
 from benchdog.errors import BadData
 from benchdog.runs import state
@@ -32,13 +32,13 @@ def keep(folder: Path, data: DataSplits) -> None:
         BadData: the run has some, of other samples.
     """
     path = folder / FILE
-    if not data.resident or data.settled:
+    if not data.in_memory or data.on_device:
         return
     if path.is_file():
-        check(folder, data.resident)
+        check(folder, data.in_memory)
         return
     tree: dict[str, Any] = {}
-    for name, split in data.resident.items():
+    for name, split in data.in_memory.items():
         inputs = torch.stack([sample_fingerprints(x.numpy()) for x in split.inputs], 1)  # (N, fields)
         tree[name] = {"inputs": inputs, "target": sample_fingerprints(split.target.numpy())}
         if split.weight is not None:
@@ -46,7 +46,7 @@ def keep(folder: Path, data: DataSplits) -> None:
     state.write(path, tree)
 
 
-def check(folder: Path, splits: Mapping[str, Resident]) -> None:
+def check(folder: Path, splits: Mapping[str, InMemorySplit]) -> None:
     """See that each sample is what it was, as far as the run kept fingerprints.
 
     Raises:

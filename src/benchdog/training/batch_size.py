@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchdog.data.dataset import Samples
+from benchdog.data.dataset import DecodedSplit
 from benchdog.errors import BadUsage, Failed
 from benchdog.recipe.recipe import AUTO
 from benchdog.system import machine
@@ -84,7 +84,7 @@ def needs(parts: Components, model: nn.Module) -> dict[str, int]:
     data = 0
     if recipe.loader.workers == 0:
         for samples in parts.data.splits.values():
-            if isinstance(samples, Samples) and len(samples):
+            if isinstance(samples, DecodedSplit) and len(samples):
                 data += samples.sample_bytes * len(samples)
     disk = weights * (3 * (recipe.loop.keep + 1) + 3) + 5 * 2**20
     memory = weights * STATES + kept * piece + data

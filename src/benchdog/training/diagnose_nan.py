@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Batch, Trainer
-from benchdog.data.dataset import Samples
+from benchdog.data.dataset import DecodedSplit
 from benchdog.errors import Failed, Stopped
 from benchdog.runs.metrics_log import NotFinite
 from benchdog.training.session import Session
@@ -101,7 +101,7 @@ class Replay(Session):
 
     def _names(self, ids: list[Any]) -> list[str]:
         split = self.feed.data.splits["train"]
-        return split.ids([int(i) for i in ids]) if isinstance(split, Samples) else [str(i) for i in ids]
+        return split.ids([int(i) for i in ids]) if isinstance(split, DecodedSplit) else [str(i) for i in ids]
 
 
 def diverged(

@@ -59,7 +59,7 @@ def staged(run: Run, parts: Components, rank: int = 0, world: int = 1) -> Iterat
                 provenance.same_samples(run, parts.data)
             fingerprints.keep(run.folder, parts.data)
         transform = parts.transform.to(device.torch_device)
-        parts.data.settle(transform, device, raw=("train",) if parts.augment else ())
+        parts.data.to_device(transform, device, raw=("train",) if parts.augment else ())
         with Signals() as signals:
             yield {
                 "run": run,
@@ -129,7 +129,7 @@ def trainer_of(parts: Components) -> Trainer:
     part = parts.recipe.trainer
     trainer: Trainer = parts.plugins.make("trainer", part.name, part.options)
     if parts.data.weighted:
-        sample_weights.refuse_trainer(part.name, trainer)
+        sample_weights.check_trainer(part.name, trainer)
     return trainer
 
 

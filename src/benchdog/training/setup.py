@@ -28,12 +28,12 @@ from benchdog.api import (
 )
 from benchdog.data import leakage, sample_weights
 from benchdog.data.augment import Augment
-from benchdog.data.dataset import Samples, ignored_code, open_source
+from benchdog.data.dataset import DecodedSplit, ignored_class, open_source
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.randomness import derive_seed
 from benchdog.data.splits import DataSplits, auto_workers
 from benchdog.data.synthetic import generate_inputs
-from benchdog.data.transform.transform import Transform, with_codes
+from benchdog.data.transform.transform import Transform, with_category_codes
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.model import start
 from benchdog.model.auxiliary_outputs import ScoreOnly
@@ -83,7 +83,7 @@ class Components:
     @property
     def shared(self) -> list[str]:
         """Sentences about held-out samples that were seen in training."""
-        return leakage.sentences(leakage.seen(self.source), self.data.sizes())
+        return leakage.overlap_warnings(leakage.overlap_counts(self.source), self.data.sizes())
 
     def facts(self, run: Run) -> RunFacts:
         """Say which run this is, for events."""
@@ -157,7 +157,7 @@ def resolve(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | No
     source = live.get("source") or open_source(plugins, part)
     data = DataSplits.open(source)
     task_part = draft.part("task", _task_name(draft, data.spec))
-    data.ignore(ignored_code(plugins, task_part))
+    data.ignore(ignored_class(plugins, task_part))
     model_name = draft.name("model")
     if model_name == AUTO and "model" not in live:
         model_name = _model_name(plugins.find("task", task_part.name).info, data.spec)
@@ -183,7 +183,7 @@ def resolve(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | No
     _check(recipe, plugins)
     parts = _open(recipe, plugins, source, data, live)
     if data.weighted:
-        sample_weights.refuse_trainer(trainer.name, plugins.make("trainer", trainer.name, trainer.options))
+        sample_weights.check_trainer(trainer.name, plugins.make("trainer", trainer.name, trainer.options))
     return parts
 
 
@@ -207,16 +207,16 @@ def _open(recipe: Recipe, plugins: Plugins, source: Source, data: DataSplits, li
         )
     task.check(data.spec)
     if "model" not in live and plugins.info(ModelInfo, recipe.model.name).codes:
-        data.preprocess = with_codes(data.preprocess)
+        data.preprocess = with_category_codes(data.preprocess)
     data.preprocess = start.preprocess_for(recipe.start, data.preprocess)
     spec = data.spec.with_output(*task.output(data.spec))
     data.ignore(with_defaults(task, TaskDefaults).ignore)
     for split in data.splits.values():
-        if isinstance(split, Samples):
+        if isinstance(split, DecodedSplit):
             check_fast_path(split)
     augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)
     if data.weighted:
-        sample_weights.refuse_task(recipe.task.name, task, augment.mixing)
+        sample_weights.check_task(recipe.task.name, task, augment.mixing)
     return Components(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), augment, live)
 
 

@@ -173,7 +173,7 @@ def test_files_are_decoded_once_while_they_stay_the_same(
     pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[int] = []
-    real = inspection._decode
+    real = inspection._image_properties
     monkeypatch.setattr(inspection, "_decode", lambda data: decoded.append(len(data)) or real(data))
 
     class Cache:

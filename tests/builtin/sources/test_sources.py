@@ -13,8 +13,8 @@ from benchdog.builtin.sources import options as given
 from benchdog.builtin.sources.images.digits import Digits
 from benchdog.builtin.sources.images.fashion_mnist import FILES, SYSTEM, FashionMnist
 from benchdog.builtin.sources.images.shapes import Shapes
-from benchdog.builtin.sources.messages import few, natural
-from benchdog.builtin.sources.splitting import divide
+from benchdog.builtin.sources.messages import natural_key, shortened
+from benchdog.builtin.sources.splitting import split_by_content
 
 Check = Callable[..., Spec]
 
@@ -25,7 +25,7 @@ Check = Callable[..., Spec]
 def test_equal_contents_stay_together_and_every_label_is_everywhere() -> None:
     contents = [str(i % 40).encode() for i in range(120)]
     labels = [i % 40 % 4 for i in range(120)]
-    parts = divide(contents, labels, valid=0.1, test=0.1, seed=0)
+    parts = split_by_content(contents, labels, valid=0.1, test=0.1, seed=0)
     assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(120))
     seen = {name: {contents[i] for i in at} for name, at in parts.items()}
     assert not seen["train"] & seen["valid"]
@@ -36,24 +36,24 @@ def test_equal_contents_stay_together_and_every_label_is_everywhere() -> None:
 
 def test_new_samples_do_not_move_old_ones() -> None:
     contents = [str(i).encode() for i in range(400)]
-    few_, many = (divide(contents[:n], [0] * n, valid=0.2, test=0.2, seed=0) for n in (200, 400))
+    few_, many = (split_by_content(contents[:n], [0] * n, valid=0.2, test=0.2, seed=0) for n in (200, 400))
     assert all(set(few_[name]) <= set(many[name]) for name in few_)
-    other = divide(contents, [0] * 400, valid=0.2, test=0.2, seed=1)
+    other = split_by_content(contents, [0] * 400, valid=0.2, test=0.2, seed=1)
     assert set(other["test"]) != set(many["test"])
 
 
 def test_a_label_of_few_contents_is_in_train_first() -> None:
-    parts = divide([b"a", b"b"], [0, 0], valid=0.9, test=0.05, seed=0)
+    parts = split_by_content([b"a", b"b"], [0, 0], valid=0.9, test=0.05, seed=0)
     assert len(parts["train"]) == len(parts["valid"]) == 1
-    assert not len(divide([b"a"] * 5, [0] * 5, valid=0, test=0, seed=0)["test"])
+    assert not len(split_by_content([b"a"] * 5, [0] * 5, valid=0, test=0, seed=0)["test"])
     with pytest.raises(BadUsage, match="nothing to train"):
-        divide([b"a"], [0], valid=0.5, test=0.5, seed=0)
+        split_by_content([b"a"], [0], valid=0.5, test=0.5, seed=0)
 
 
 def test_words() -> None:
-    assert sorted(["10", "9", "a2", "a10", "B1", ""], key=natural) == ["", "9", "10", "a2", "a10", "B1"]
-    assert few([1, 2, 3], 3) == "1, 2, 3"
-    assert few(range(9), 9, 2) == "0, 1 and 7 more"
+    assert sorted(["10", "9", "a2", "a10", "B1", ""], key=natural_key) == ["", "9", "10", "a2", "a10", "B1"]
+    assert shortened([1, 2, 3], 3) == "1, 2, 3"
+    assert shortened(range(9), 9, 2) == "0, 1 and 7 more"
 
 
 # --- digits and fashion-mnist ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions
 from benchdog.builtin.sources.table.csv import Csv
 from benchdog.builtin.tasks.options import SegmentationOptions
 from benchdog.builtin.tasks.segmentation import Segmentation
-from benchdog.data.dataset import check_codes
+from benchdog.data.dataset import check_targets
 from benchdog.evaluation import baselines
 from benchdog.model import model_card
 from benchdog.model.verify import verify
@@ -198,16 +198,16 @@ def test_codes_that_are_ignored_are_allowed_in_masks_alone():
         target=Target(kind="mask", classes=("a", "b"), shape=(2, 2)),
     )
     mask = np.array([[[0, 1], [255, 255]]])
-    check_codes(mask, masks, str, 255)
+    check_targets(mask, masks, str, 255)
     for target, code in ((mask, None), (mask, 254), (mask - 1, 254)):
         with pytest.raises(BadData, match="Sample 0 has a target outside the 2 classes"):
-            check_codes(target, masks, str, code)
+            check_targets(target, masks, str, code)
     with pytest.raises(BadData, match="outside"):
-        check_codes(np.array([1, 255]), ordinal().spec, str, 255)
+        check_targets(np.array([1, 255]), ordinal().spec, str, 255)
     spec = labels().spec
-    check_codes(np.eye(4, dtype=np.float32), spec, str)
+    check_targets(np.eye(4, dtype=np.float32), spec, str)
     with pytest.raises(BadData, match="Sample 1 has a label that is neither 0 nor 1"):
-        check_codes(np.array([[0, 1, 0, 0], [0, 0.5, 0, 0]], np.float32), spec, str)
+        check_targets(np.array([[0, 1, 0, 0], [0, 0.5, 0, 0]], np.float32), spec, str)
 
 
 def test_baselines_speak_for_every_target():

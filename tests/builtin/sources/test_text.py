@@ -231,19 +231,23 @@ def test_byte_pairs_are_learnt_from_the_training_split_alone(novel):
 
 
 def test_the_librarys_merges_become_codes():
-    assert byte_pairs.as_codes([["t", "h"], ["th", "e"], "Ġ the", ["Ã", "©"]]) == [
+    assert byte_pairs.merges_as_codes([["t", "h"], ["th", "e"], "Ġ the", ["Ã", "©"]]) == [
         [116, 104],
         [256, 101],
         [32, 257],
         [195, 169],
     ]
     # A second way to a token adds none.
-    assert byte_pairs.as_codes([["a", "b"], ["ab", "c"], ["b", "c"], ["a", "bc"]]) == [[97, 98], [256, 99], [98, 99]]
-    assert sorted(set(byte_pairs.signs())) == sorted(byte_pairs.signs())
+    assert byte_pairs.merges_as_codes([["a", "b"], ["ab", "c"], ["b", "c"], ["a", "bc"]]) == [
+        [97, 98],
+        [256, 99],
+        [98, 99],
+    ]
+    assert sorted(set(byte_pairs.printable_bytes())) == sorted(byte_pairs.printable_bytes())
 
 
 def test_without_the_library_byte_pairs_are_not_available(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
     with pytest.raises(NotAvailable, match="not installed") as caught:
-        byte_pairs.learn(["a text"], 300)
+        byte_pairs.train_bpe(["a text"], 300)
     assert "pip install tokenizers" in caught.value.hint

@@ -15,7 +15,7 @@ Batch = tuple[tuple[Tensor, ...], Tensor]
 AXES = {"horizontal": -1, "vertical": -2, "depth": -3}
 
 
-class Moving:
+class GeometricAugmentation:
     """What all of them share: the fields that are pictures move, and so does the target if it is a mask."""
 
     name = ""
@@ -49,7 +49,7 @@ class Moving:
         raise NotImplementedError
 
 
-class Flip(Moving):
+class Flip(GeometricAugmentation):
     """Mirror each sample along each axis with a probability of its own."""
 
     name = "flip"
@@ -71,7 +71,7 @@ class Flip(Moving):
         return x
 
 
-class Crop(Moving):
+class Crop(GeometricAugmentation):
     """Move each sample by whole pixels; what comes in from outside is 0."""
 
     name = "crop"
@@ -102,7 +102,7 @@ class Crop(Moving):
         return x
 
 
-class Affine(Moving):
+class Affine(GeometricAugmentation):
     """Turn, move, scale and shear each sample; a volume is turned about its depth axis and moved along all three."""
 
     name = "affine"

@@ -36,7 +36,7 @@ class AffineOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ColourOptions:
+class ColorOptions:
     """Options of `colour`: each a share of change up or down."""
 
     brightness: Annotated[float, Doc("Change of all values, as a share."), Bounds(ge=0, le=1)] = 0.2

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from benchdog.api import BadUsage, Draws, Field, Spec
-from benchdog.builtin.augmentations.options import ColourOptions, CutOutOptions, NoiseOptions
+from benchdog.builtin.augmentations.options import ColorOptions, CutOutOptions, NoiseOptions
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
-PICTURES = ("image", "volume")
+IMAGE_KINDS = ("image", "volume")
 
 
-def back(values: Tensor, like: Tensor, field: Field) -> Tensor:
+def to_storage_type(values: Tensor, like: Tensor, field: Field) -> Tensor:
     """Give float values in the storage type again, within the field's range."""
     low, high = field.range or (None, None)
     if not like.is_floating_point():
@@ -22,11 +22,11 @@ def back(values: Tensor, like: Tensor, field: Field) -> Tensor:
     return (values if low is None else values.clamp(low, high)).to(like.dtype)
 
 
-class Values:
+class ValueAugmentation:
     """What they share: which fields they change."""
 
     name = ""
-    kinds: tuple[str, ...] = PICTURES
+    kinds: tuple[str, ...] = IMAGE_KINDS
     fields: tuple[Field, ...] = ()
 
     def check(self, spec: Spec) -> None:
@@ -46,12 +46,12 @@ class Values:
         raise NotImplementedError
 
 
-class Colour(Values):
+class Color(ValueAugmentation):
     """Change each picture's brightness, contrast and, with three channels, saturation."""
 
     name = "colour"
 
-    def __init__(self, options: ColourOptions) -> None:
+    def __init__(self, options: ColorOptions) -> None:
         self.options = options
 
     def change(self, x: Tensor, field: Field, draws: Draws) -> Tensor:
@@ -65,10 +65,10 @@ class Colour(Values):
             grey = (values * values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, *[1] * (x.ndim - 2))).sum(1, True)
             values = grey + (values - grey) * by[2]
         mean = values.flatten(1).mean(1).view(shape)
-        return back(mean + (values - mean) * by[1], x, field)
+        return to_storage_type(mean + (values - mean) * by[1], x, field)
 
 
-class Noise(Values):
+class Noise(ValueAugmentation):
     """Add normal noise to every value; gaps in a table stay gaps, codes of categories stay what they are."""
 
     name = "noise"
@@ -82,10 +82,10 @@ class Noise(Values):
         noise = draws.normal(*x.shape[1:]) * (self.options.std * width)
         if field.columns:
             noise = noise * noise.new_tensor([float(not column.categories) for column in field.columns])
-        return back(x.float() + noise, x, field)
+        return to_storage_type(x.float() + noise, x, field)
 
 
-class CutOut(Values):
+class CutOut(ValueAugmentation):
     """Blank a square somewhere in each picture with its lowest value (arXiv:1708.04552)."""
 
     name = "cut-out"

@@ -11,27 +11,27 @@ from pathlib import Path
 from benchdog.api import BadData, BadUsage
 
 
-def natural(name: str) -> tuple[list[str | int], str]:
+def natural_key(name: str) -> tuple[list[str | int], str]:
     """Give a sort key by which 2 comes before 10."""
     # split with a group alternates text, digits, text ..., so texts and numbers never meet
     parts = enumerate(re.split(r"([0-9]+)", name))
     return [int(part) if i % 2 else part.casefold() for i, part in parts], name
 
 
-def few(items: Iterable[object], total: int, most: int = 5) -> str:
+def shortened(items: Iterable[object], total: int, most: int = 5) -> str:
     """List the first of `total` items: "3, 7, 9 and 14 more"."""
     text = ", ".join(str(item) for item in islice(items, most))
     return f"{text} and {total - most:,} more" if total > most else text
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """Say which known name is nearest to a word, and which there are."""
     names = list(known)
     close = get_close_matches(word, names, n=1, cutoff=0.5)
     return (f"Did you mean {close[0]!r}? " if close else "") + f"There is: {', '.join(names)}."
 
 
-def existing(path: Path | None, source: str, what: str) -> Path:
+def existing_path(path: Path | None, source: str, what: str) -> Path:
     """Give a path that a source needs: BadUsage when it isn't given, BadData when nothing is there."""
     if path is None:
         raise BadUsage(

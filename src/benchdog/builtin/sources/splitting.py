@@ -14,7 +14,7 @@ from benchdog.api import BadUsage, split_of
 SPLITS = ("train", "valid", "test")
 
 
-def divide(
+def split_by_content(
     contents: Sequence[bytes], labels: Sequence[Any], *, valid: float, test: float, seed: int
 ) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
     """Give the positions of each split: equal contents stay together, each label is in every split.
@@ -31,12 +31,12 @@ def divide(
         of_label.setdefault(label, set()).add(content)
     wanted = [split for split, share in zip(SPLITS, (1, valid, test), strict=True) if share]
     for label in sorted(of_label):
-        _complete(place, of_label[label], wanted)
+        _cover_splits(place, of_label[label], wanted)
     names = np.array([place[content] for content in contents])
     return {split: np.flatnonzero(names == split) for split in SPLITS}
 
 
-def seen(contents: Any, parts: Mapping[str, Iterable[Any]]) -> dict[str, int]:
+def count_overlap(contents: Any, parts: Mapping[str, Iterable[Any]]) -> dict[str, int]:
     """Count the valid samples whose content is in train too, and the test samples whose is in train or valid.
 
     Args:
@@ -55,7 +55,7 @@ def seen(contents: Any, parts: Mapping[str, Iterable[Any]]) -> dict[str, int]:
     return {split: count for split, count in counts.items() if count}
 
 
-def _complete(place: dict[bytes, str], contents: set[bytes], wanted: Sequence[str]) -> None:
+def _cover_splits(place: dict[bytes, str], contents: set[bytes], wanted: Sequence[str]) -> None:
     """Move contents of one label until each wanted split, the first ones first, has one."""
     count = Counter(place[content] for content in contents)
     if all(count[split] for split in wanted):

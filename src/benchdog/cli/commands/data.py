@@ -12,7 +12,7 @@ from benchdog.system.machine import readable
 
 if TYPE_CHECKING:
     from benchdog.api import Source, Spec, Split
-    from benchdog.data.dataset import Samples
+    from benchdog.data.dataset import DecodedSplit
 
 COUNTED = 20_000
 """Samples up to which targets are counted one by one, for a source that doesn't give them at once."""
@@ -44,7 +44,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     from benchdog.data import download
     from benchdog.system.paths import cache_dir
 
-    held = download.cached()
+    held = download.cached_sizes()
     rows = [
         {
             "name": name, "summary": found.info.summary, "plugin": found.plugin,
@@ -89,7 +89,10 @@ def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fals
     spec, splits = made.spec(), open_splits(made)
     sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
     counts = {split: _counts(it, spec) for split, it in splits.items()}
-    notes = [*leakage.sentences(leakage.seen(made), sizes), *with_defaults(made, SourceDefaults).notes]
+    notes = [
+        *leakage.overlap_warnings(leakage.overlap_counts(made), sizes),
+        *with_defaults(made, SourceDefaults).notes,
+    ]
     if as_json:
         emit_json({
             "source": name, "spec": spec.to_json(), "samples": sizes, "targets": counts,
@@ -107,13 +110,13 @@ def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fa
     """Hash downloads again, and compare the fast path with decoded samples."""
     from benchdog.api import BadData, Split
     from benchdog.data import download
-    from benchdog.data.dataset import Samples, open_splits, preprocess_of
+    from benchdog.data.dataset import DecodedSplit, open_splits, preprocess_of
     from benchdog.data.fast_path import check_fast_path
     from benchdog.system.paths import cache_dir
 
     name, made = _open(ctx, source, set_)
     folder = cache_dir() / download.folder_name(name)
-    files = download.check(folder)
+    files = download.verify(folder)
     wrong = [file for file, ok in files.items() if not ok]
     if wrong:
         raise BadData(
@@ -125,7 +128,7 @@ def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fa
     compared: dict[str, int] = {}
     for split, it in open_splits(made).items():
         if isinstance(it, Split) and len(it):
-            samples = Samples(it, spec, preprocess)
+            samples = DecodedSplit(it, spec, preprocess)
             compared[split] = _decode_some(samples)
             check_fast_path(samples, SAMPLED)
     if as_json:
@@ -154,7 +157,7 @@ def prune(
     from benchdog.errors import BadUsage, nearest
     from benchdog.system.paths import cache_dir
 
-    held = download.cached()
+    held = download.cached_sizes()
     named = download.folder_name(source) if source else ""
     if named and named not in held and source not in ctx.obj.plugins().all("source"):
         raise BadUsage(f"The cache holds nothing of {source!r}.", nearest(source, held))
@@ -185,10 +188,10 @@ def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[
     return part.name, open_source(draft.plugins, part)
 
 
-def _decode_some(samples: Samples) -> int:
+def _decode_some(samples: DecodedSplit) -> int:
     """Decode samples spread over a split, also where there is no fast path to compare with."""
     positions = sorted({round(i * (len(samples) - 1) / (SAMPLED - 1)) for i in range(SAMPLED)})
-    samples.slow_read(positions)
+    samples.read_raw(positions)
     return len(positions)
 
 

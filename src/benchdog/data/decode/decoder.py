@@ -14,7 +14,7 @@ import numpy as np
 from benchdog.api import Field, Op, Preprocess, Raw, Spec
 from benchdog.data.decode.errors import Array, DecodeError, Step
 from benchdog.data.decode.operations import OPS
-from benchdog.data.decode.text import is_alphabet
+from benchdog.data.decode.text import is_character_vocabulary
 from benchdog.errors import BadData, BadUsage, nearest
 
 # --- preprocess ------------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ def _default_decode(field: Field, spec: Spec) -> Op:
     if field.kind == "table" and field.columns:
         columns = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in field.columns]
         return {"op": "row", "columns": columns}
-    if field.kind == "tokens" and spec.target.kind == "next-token" and is_alphabet(spec.target.classes):
+    if field.kind == "tokens" and spec.target.kind == "next-token" and is_character_vocabulary(spec.target.classes):
         return {"op": "tokens", "vocabulary": list(spec.target.classes)}
     return {"op": "array", "dtype": field.dtype, "shape": list(field.shape)}
 

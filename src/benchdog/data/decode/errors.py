@@ -17,7 +17,7 @@ class DecodeError(Exception):
     """What is wrong with one value, said without the sample's name."""
 
 
-def want(ok: bool, op: str, key: str, value: Any, wanted: str) -> None:
+def require(ok: bool, op: str, key: str, value: Any, wanted: str) -> None:
     """Refuse a parameter of an operation unless it is `ok`."""
     if not ok:
         raise BadUsage(f"Decode operation {op!r}: {key} must be {wanted}, not {value!r}.")

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op
-from benchdog.data.decode.errors import Array, DecodeError, Step, want
+from benchdog.data.decode.errors import Array, DecodeError, Step, require
 from benchdog.data.decode.text import make_tokens
 
 FORMATS: Final = tuple(each.name for each in IMAGE_FORMATS)
@@ -29,15 +29,15 @@ LARGEST: Final = float(np.finfo(np.float32).max)
 def _image(parameters: Op) -> Step:
     """Give the step from an image file's bytes, or an array in storage form, to uint8 (C, H, W)."""
     mode, height, width = parameters["mode"], parameters.get("height"), parameters.get("width")
-    want(mode in ("L", "RGB"), "image", "mode", mode, "'L' or 'RGB'")
+    require(mode in ("L", "RGB"), "image", "mode", mode, "'L' or 'RGB'")
     for key, value in (("height", height), ("width", width)):
         ok = value is None or (type(value) is int and 0 < value <= 65_535)
-        want(ok, "image", key, value, "a number of pixels or null")
-    want((height is None) == (width is None), "image", "width", width, "given with height, or neither")
+        require(ok, "image", key, value, "a number of pixels or null")
+    require((height is None) == (width is None), "image", "width", width, "given with height, or neither")
     middle, resample = parameters.get("middle"), parameters.get("resample", "bilinear")
     ok = middle is None or (type(middle) in (int, float) and 0 < middle <= 1 and height is not None)
-    want(ok, "image", "middle", middle, "a share of the shorter side, above 0 to 1, with height and width")
-    want(resample in RESAMPLING, "image", "resample", resample, f"one of {', '.join(RESAMPLING)}")
+    require(ok, "image", "middle", middle, "a share of the shorter side, above 0 to 1, with height and width")
+    require(resample in RESAMPLING, "image", "resample", resample, f"one of {', '.join(RESAMPLING)}")
 
     def step(value: Any) -> Array:
         if isinstance(value, np.ndarray):
@@ -56,9 +56,9 @@ def _image(parameters: Op) -> Step:
 
 def _middle(size: tuple[int, int], wanted: tuple[int, int], share: float) -> tuple[float, float, float, float]:
     """Give the box in a picture's middle that has the wanted shape and this share of the most that fits."""
-    scale = share * min(have / want for have, want in zip(size, wanted, strict=True))
+    scale = share * min(have / require for have, require in zip(size, wanted, strict=True))
     (left, width), (top, height) = (
-        ((have - want * scale) / 2, want * scale) for have, want in zip(size, wanted, strict=True)
+        ((have - require * scale) / 2, require * scale) for have, require in zip(size, wanted, strict=True)
     )
     return left, top, left + width, top + height
 
@@ -122,16 +122,16 @@ def _array(parameters: Op) -> Step:
     """Give the step from an array, a nested list or a .npy file's bytes to an array of one dtype."""
     shape = parameters["shape"]
     ok = isinstance(shape, list | tuple) and all(a is None or (type(a) is int and a >= 0) for a in shape)
-    want(ok, "array", "shape", shape, "a list of lengths, null for a free one")
+    require(ok, "array", "shape", shape, "a list of lengths, null for a free one")
     dtype: np.dtype[Any] = np.dtype(object)
     with suppress(TypeError):
         dtype = np.dtype(parameters["dtype"])
-    want(dtype.kind in "buif", "array", "dtype", parameters["dtype"], "a number's dtype such as 'uint8'")
+    require(dtype.kind in "buif", "array", "dtype", parameters["dtype"], "a number's dtype such as 'uint8'")
 
     def step(value: Any) -> Array:
         array = _loaded(value)
         if array.ndim != len(shape) or any(
-            want not in (None, have) for want, have in zip(shape, array.shape, strict=True)
+            require not in (None, have) for require, have in zip(shape, array.shape, strict=True)
         ):
             wanted = tuple("any" if axis is None else axis for axis in shape)
             raise DecodeError(f"its shape is {array.shape}, not {wanted}")
@@ -175,8 +175,8 @@ def _row(parameters: Op) -> Step:
     """Give the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not)."""
     columns, words = parameters["columns"], parameters.get("missing", [""])
     ok = isinstance(columns, list | tuple) and len(columns) > 0 and all(isinstance(c, Mapping) for c in columns)
-    want(ok, "row", "columns", columns, "a list of columns")
-    want(isinstance(words, list | tuple), "row", "missing", words, "a list of words")
+    require(ok, "row", "columns", columns, "a list of columns")
+    require(isinstance(words, list | tuple), "row", "missing", words, "a list of words")
     missing = {str(word).strip().casefold() for word in words}
     readers = [(str(column.get("name", "")), _cell(column)) for column in columns]
     names = [name for name, _ in readers]
@@ -202,9 +202,9 @@ def _row(parameters: Op) -> Step:
 
 def _cell(column: Mapping[str, Any]) -> Callable[[Any], float]:
     extra = set(column) - {"name", "kind", "categories"}
-    want(not extra, "row", "columns", sorted(extra), "of name, kind and categories")
+    require(not extra, "row", "columns", sorted(extra), "of name, kind and categories")
     kind, categories = column.get("kind", "number"), column.get("categories", ())
-    want(kind in ("number", "category"), "row", "kind", kind, "'number' or 'category'")
+    require(kind in ("number", "category"), "row", "kind", kind, "'number' or 'category'")
     if kind == "number":
         return _number
     codes = {str(category): i for i, category in enumerate(categories, 1)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchdog.api import Op, encoder, words
 from benchdog.api.tokens import UNITS, Encode
-from benchdog.data.decode.errors import Array, DecodeError, Step, want
+from benchdog.data.decode.errors import Array, DecodeError, Step, require
 
 NEEDED = {"character": "vocabulary", "wordpiece": "vocabulary", "bpe": "merges", "tokenizer": "definition"}
 WHOLE = ("wordpiece", "tokenizer")
@@ -18,7 +18,7 @@ SHOWN = 40
 """Characters of a vocabulary that a message shows."""
 
 
-def is_alphabet(words: Sequence[str]) -> bool:
+def is_character_vocabulary(words: Sequence[str]) -> bool:
     """Say whether the words are different single characters."""
     return len(words) > 0 and len(set(words)) == len(words) and all(len(word) == 1 for word in words)
 
@@ -32,30 +32,30 @@ def make_tokens(parameters: Op) -> Step:
     says whether codes begin at 0 or 1.
     """
     unit, length = parameters.get("unit", "character"), parameters.get("length")
-    want(unit in UNITS, "tokens", "unit", unit, f"one of {', '.join(UNITS)}")
+    require(unit in UNITS, "tokens", "unit", unit, f"one of {', '.join(UNITS)}")
     needed = NEEDED.get(unit)
     for key in ("vocabulary", "merges", "definition"):
         value = parameters.get(key)
         wanted = f"given with unit {unit!r}" if key == needed else f"left out with unit {unit!r}"
-        want((value is not None) == (key == needed), "tokens", key, value, wanted)
+        require((value is not None) == (key == needed), "tokens", key, value, wanted)
     count = 256
     if needed == "vocabulary":
         vocabulary = parameters["vocabulary"]
         ok = isinstance(vocabulary, list | tuple)
         if unit == "character":
-            ok = ok and is_alphabet([str(word) for word in vocabulary])
+            ok = ok and is_character_vocabulary([str(word) for word in vocabulary])
         what = "single characters" if unit == "character" else "word pieces"
-        want(ok, "tokens", "vocabulary", vocabulary, f"a list of different {what}")
+        require(ok, "tokens", "vocabulary", vocabulary, f"a list of different {what}")
         count = len(vocabulary)
     if unit == "bpe":
         merges = parameters["merges"]
         ok = isinstance(merges, list | tuple) and all(isinstance(merge, list | tuple) for merge in merges)
-        want(ok, "tokens", "merges", merges, "a list of pairs of codes")
+        require(ok, "tokens", "merges", merges, "a list of pairs of codes")
         count += len(merges)
-    want(length is None or (type(length) is int and length > 0), "tokens", "length", length, "a number of tokens")
+    require(length is None or (type(length) is int and length > 0), "tokens", "length", length, "a number of tokens")
     first = parameters.get("first", 1)
-    want(type(first) is int and first in (0, 1), "tokens", "first", first, "0 or 1")
-    want("first" not in parameters or unit == "tokenizer", "tokens", "first", first, "left out with this unit")
+    require(type(first) is int and first in (0, 1), "tokens", "first", first, "0 or 1")
+    require("first" not in parameters or unit == "tokenizer", "tokens", "first", first, "left out with this unit")
     if unit == "tokenizer":
         count = len(words(parameters)) + first
     encode = encoder({**parameters, "unit": unit})

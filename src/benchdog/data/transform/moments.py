@@ -25,7 +25,7 @@ class Moments:
             return
         x = x.detach().cpu()
         if x.dtype == torch.uint8:
-            self.merge(*of_bytes(x))
+            self.merge(*byte_moments(x))
             return
         values = x.double().movedim(1, 0).reshape(x.shape[1], -1)  # (channels, values)
         there = ~values.isnan() if skip_nan else torch.ones_like(values, dtype=torch.bool)
@@ -57,7 +57,7 @@ class Moments:
         return torch.where((self.low >= self.high) | (spread <= resolved), 1.0, spread)
 
 
-def of_bytes(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def byte_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Give the moments of uint8 values from their histogram: exact, and five times as fast."""
     rows = [torch.bincount(channel.reshape(-1), minlength=256) for channel in x.movedim(1, 0)]
     table = torch.stack(rows).double()  # (channels, 256)

@@ -26,13 +26,13 @@ class Step(nn.Module):
         """Describe this operation's output."""
         return replace(field, dtype="float32", range=None)
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Forget what was gathered."""
 
-    def gather(self, x: Tensor) -> None:
+    def update(self, x: Tensor) -> None:
         """Add up one stacked batch (B, ...)."""
 
-    def finish(self) -> None:
+    def finalize(self) -> None:
         """Turn what was gathered into buffers; BadData when it can't be."""
 
 
@@ -68,7 +68,7 @@ class Scale(Step):
         return torch.addcmul(self.shift, x.float(), self.scale)
 
 
-class Normalise(Step):
+class Normalize(Step):
     """Take a mean from each channel and divide by a deviation, both given: those that weights were trained with."""
 
     scale: Tensor
@@ -85,7 +85,7 @@ class Normalise(Step):
         return torch.addcmul(self.shift, x.float(), self.scale)
 
 
-class Standardise(Step):
+class Standardize(Step):
     """Give each channel mean 0 and standard deviation 1; a constant channel becomes 0."""
 
     fitted = True
@@ -104,13 +104,13 @@ class Standardise(Step):
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(self.shift, x.float(), self.scale)
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         self.moments = Moments(self.scale.shape[0])
 
-    def gather(self, x: Tensor) -> None:
+    def update(self, x: Tensor) -> None:
         self.moments.add(x)
 
-    def finish(self) -> None:
+    def finalize(self) -> None:
         mean, scale = self.moments.mean, self.moments.deviation().reciprocal()
         check_finite(self.name, mean, scale)
         self.scale.copy_(scale.view_as(self.scale))
@@ -177,13 +177,13 @@ class Table(Step):
             parts.append(codes if self.as_codes else (codes == self.codes).float())
         return torch.cat(parts, 1)
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         self.moments = Moments(len(self.numbers))
 
-    def gather(self, x: Tensor) -> None:
+    def update(self, x: Tensor) -> None:
         self.moments.add(x.index_select(1, self.numbers), skip_nan=True)
 
-    def finish(self) -> None:
+    def finalize(self) -> None:
         mean, scale = self.moments.mean, self.moments.deviation().reciprocal()
         check_finite(", ".join(c.name for c in self.columns if c.kind == "number"), mean, scale)
         self.mean.copy_(mean)
@@ -202,19 +202,19 @@ def check_finite(name: str, *values: Tensor) -> None:
 # --- from names to modules -------------------------------------------------------------------------
 
 
-def make(op: Op, field: Field) -> Step:
+def build_step(op: Op, field: Field) -> Step:
     """Build one operation; BadUsage names what is unknown or ill typed."""
     name = op.get("op") if isinstance(op, Mapping) else op
-    if not isinstance(op, Mapping) or name not in MAKERS:
-        raise BadUsage(f"The transform of {field.name!r} has no operation {name!r}.", nearest(str(name), MAKERS))
-    maker, allowed = MAKERS[name]
+    if not isinstance(op, Mapping) or name not in OPERATIONS:
+        raise BadUsage(f"The transform of {field.name!r} has no operation {name!r}.", nearest(str(name), OPERATIONS))
+    maker, allowed = OPERATIONS[name]
     for key in op:
         if key != "op" and key not in allowed:
             raise BadUsage(f"The operation {name!r} has no parameter {key!r}.", nearest(key, allowed))
     return maker(op, field)
 
 
-def make_standardise(op: Op, field: Field) -> Step:
+def build_standardize(op: Op, field: Field) -> Step:
     """Build {"op": "standardise", "axes": "channel"}."""
     axes = op.get("axes", "channel")
     if axes != "channel":
@@ -224,10 +224,10 @@ def make_standardise(op: Op, field: Field) -> Step:
             f"The operation 'standardise' needs channels; {field.name!r} is {field.kind} of {field.shape}.",
             "Use 'identity' for tokens; give other fields a fixed first axis.",
         )
-    return Standardise(field)
+    return Standardize(field)
 
 
-def make_scale(op: Op, field: Field) -> Step:
+def build_scale(op: Op, field: Field) -> Step:
     """Build {"op": "scale", "low": 0, "high": 255}."""
     low, high = number(op, "low"), number(op, "high")
     if not low < high:
@@ -237,7 +237,7 @@ def make_scale(op: Op, field: Field) -> Step:
     return Scale(low, high)
 
 
-def make_normalise(op: Op, field: Field) -> Step:
+def build_normalize(op: Op, field: Field) -> Step:
     """Build {"op": "normalise", "mean": [127.0], "deviation": [128.0]}: a number per channel, or one for all."""
     if field.kind == "tokens" or not field.shape:
         raise BadUsage(f"The operation 'normalise' can't change {field.name!r}: codes of tokens aren't quantities.")
@@ -254,10 +254,10 @@ def make_normalise(op: Op, field: Field) -> Step:
     mean, deviation = (values * (longest // len(values)) for values in given.values())
     if min(deviation) <= 0:
         raise BadUsage(f"The operation 'normalise' has deviation = {deviation}.", "Deviations are above 0.")
-    return Normalise(mean, deviation, len(field.shape))
+    return Normalize(mean, deviation, len(field.shape))
 
 
-def make_table(op: Op, field: Field) -> Step:
+def build_table(op: Op, field: Field) -> Step:
     """Build {"op": "table", "missing": ["age"], "categories": "codes"}; columns without names are all numbers."""
     width = field.shape[0] if len(field.shape) == 1 else None
     columns = field.columns or tuple(Column(name=f"{field.name} {i + 1}") for i in range(width or 0))
@@ -280,7 +280,7 @@ def make_table(op: Op, field: Field) -> Step:
     return Table(columns, tuple(dict.fromkeys(missing)), how == "codes")
 
 
-def make_identity(op: Op, field: Field) -> Step:
+def build_identity(op: Op, field: Field) -> Step:
     """Build {"op": "identity"}."""
     return Identity(field)
 
@@ -293,11 +293,11 @@ def number(op: Op, key: str) -> float:
     return float(value)
 
 
-Maker = Callable[[Op, Field], Step]
-MAKERS: Mapping[Any, tuple[Maker, tuple[str, ...]]] = {
-    "standardise": (make_standardise, ("axes",)),
-    "scale": (make_scale, ("low", "high")),
-    "table": (make_table, ("missing", "categories")),
-    "normalise": (make_normalise, ("mean", "deviation")),
-    "identity": (make_identity, ()),
+Builder = Callable[[Op, Field], Step]
+OPERATIONS: Mapping[Any, tuple[Builder, tuple[str, ...]]] = {
+    "standardise": (build_standardize, ("axes",)),
+    "scale": (build_scale, ("low", "high")),
+    "table": (build_table, ("missing", "categories")),
+    "normalise": (build_normalize, ("mean", "deviation")),
+    "identity": (build_identity, ()),
 }

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Field, Op, Preprocess, Spec
-from benchdog.data.transform.operations import Step, make
+from benchdog.data.transform.operations import Step, build_step
 from benchdog.errors import BadData, BadUsage, nearest
 
 __all__ = ["Deployed", "Transform"]
@@ -35,7 +35,9 @@ class Transform(nn.Module):
         for name in preprocess.transform:
             if name not in known:
                 raise BadUsage(f"The transform names a field {name!r}.", nearest(name, known))
-        self.fields = nn.ModuleList(chain(field, preprocess.transform.get(field.name, ())) for field in spec.fields)
+        self.fields = nn.ModuleList(
+            build_steps(field, preprocess.transform.get(field.name, ())) for field in spec.fields
+        )
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(steps(x) for steps, x in zip(self.fields, inputs, strict=True))
@@ -65,7 +67,7 @@ class Transform(nn.Module):
         if not learners:
             return
         for _, _, step in learners:
-            step.begin()
+            step.reset()
         samples = 0
         for inputs in batches:
             samples += len(inputs[0])
@@ -73,11 +75,11 @@ class Transform(nn.Module):
                 x = inputs[i]
                 for earlier in before:
                     x = earlier(x)
-                step.gather(x)
+                step.update(x)
         if not samples:
             raise BadData("The training split has no sample.", "The transform is fitted on it: give it some.")
         for _, _, step in learners:
-            step.finish()
+            step.finalize()
 
 
 class Deployed(nn.Module):
@@ -95,7 +97,7 @@ class Deployed(nn.Module):
         return self.head(score), score
 
 
-def with_codes(preprocess: Preprocess) -> Preprocess:
+def with_category_codes(preprocess: Preprocess) -> Preprocess:
     """Let tables keep their categories as codes, for a model that asks for them; artifacts keep it so."""
     transform = {
         name: [{**op, "categories": "codes"} if op.get("op") == "table" else op for op in ops]
@@ -104,11 +106,11 @@ def with_codes(preprocess: Preprocess) -> Preprocess:
     return replace(preprocess, transform=transform)
 
 
-def chain(field: Field, ops: Sequence[Op]) -> nn.Sequential:
+def build_steps(field: Field, ops: Sequence[Op]) -> nn.Sequential:
     """Build a field's operations in their order."""
     steps: list[Step] = []
     for op in ops or ({"op": "identity"},):
-        step = make(op, field)
+        step = build_step(op, field)
         if step.fitted and any(earlier.fitted for earlier in steps):
             raise BadUsage(
                 f"The transform of {field.name!r} has two operations that learn from the data.",

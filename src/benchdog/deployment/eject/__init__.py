@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchdog.data.dataset import Resident, Samples, load_resident
-from benchdog.data.loader import held_out_size
+from benchdog.data.dataset import DecodedSplit, InMemorySplit, load_into_memory
+from benchdog.data.loader import evaluation_batch_size
 from benchdog.deployment.eject.bundle import Unbundled, defined
 from benchdog.deployment.eject.chapters.augmenting import write_augmentation
 from benchdog.deployment.eject.chapters.data import describe, write_data
@@ -140,7 +140,7 @@ def _written(run: Run, parts: Components, data: str) -> Ejected:
     own = _own(parts)
     few = tuple(parts.transform(*(x[:FEW] for x in splits["train"].inputs)))
     model = write_model(parts, own, few)
-    task, judge = write_task(parts, inputs, held_out_size(loop, parts.spec))
+    task, judge = write_task(parts, inputs, evaluation_batch_size(loop, parts.spec))
     facts = _facts(run, parts, splits["train"], few)
     training = Training(parts, inputs, judge, facts).text()
     augmentation, more = write_augmentation(parts, own)
@@ -199,10 +199,10 @@ def _head(run: Run, parts: Components, data: str, facts: Facts) -> str:
     return f'The run "{run.name}": {parts.recipe.task.name}, {model} on {source}.\n\n{what}'
 
 
-def _resident(parts: Components, name: str) -> Resident:
+def _resident(parts: Components, name: str) -> InMemorySplit:
     samples = parts.data.splits[name]
-    assert isinstance(samples, Samples)
-    return load_resident(samples)
+    assert isinstance(samples, DecodedSplit)
+    return load_into_memory(samples)
 
 
 def _alone(text: str) -> None:
@@ -228,7 +228,7 @@ def _own(parts: Components) -> tuple[str, ...]:
     return (*names, *{each.module.partition(".")[0] for each in found if each.plugin and each.module})
 
 
-def _facts(run: Run, parts: Components, train: Resident, few: tuple[torch.Tensor, ...]) -> Facts:
+def _facts(run: Run, parts: Components, train: InMemorySplit, few: tuple[torch.Tensor, ...]) -> Facts:
     """See what a training step of the model needs."""
     model = parts.build().train()
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from benchdog.data.leakage import sentences
+from benchdog.data.leakage import overlap_warnings
 from benchdog.evaluation.report import confusion, figures
 from benchdog.evaluation.report.facts import Facts, Json, mapping, objects
 from benchdog.evaluation.report.figures import Line
@@ -59,7 +59,7 @@ def shared(facts: Facts) -> Html:
         {split: n for split, n in mapping(facts.run.get(key)).items() if isinstance(n, int)}
         for key in ("seen", "samples")
     )
-    told = sentences(counts, sizes)
+    told = overlap_warnings(counts, sizes)
     return h("p", h("strong", " ".join(told)), cls="banner") if told else NOTHING
 
 

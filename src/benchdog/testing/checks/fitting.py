@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
-from benchdog.data.dataset import check_codes
+from benchdog.data.dataset import check_targets
 from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import BenchdogError
 from benchdog.testing.runner.results import Fault
@@ -39,7 +39,7 @@ def _target(spec: Spec, split: str, raw: Raw, where: str) -> None:
     try:
         given = np.asarray(raw.target)
         value = np.asarray(raw.target, dtype=np.dtype(said_of.dtype))
-        check_codes(value[None], spec, lambda _: raw.id)
+        check_targets(value[None], spec, lambda _: raw.id)
     except BenchdogError as error:
         raise Fault(f"The spec disagrees with {split}: {error.message}", remedy, where) from None
     except (TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import ModelInfo, Spec
-from benchdog.data.transform.transform import Transform, with_codes
+from benchdog.data.transform.transform import Transform, with_category_codes
 from benchdog.errors import BenchdogError
 from benchdog.model.rebuild import build_model
 from benchdog.testing.checks.comparing import shaken, states
@@ -105,7 +105,7 @@ class Trial(trials.Trial):
         """Prepare inputs as training would."""
         preprocess = kind.preprocess
         if isinstance(self.info, ModelInfo) and self.info.codes:
-            preprocess = with_codes(preprocess)
+            preprocess = with_category_codes(preprocess)
         transform = Transform(preprocess, spec)
         transform.fit([kind.inputs])
         inner = transform.spec(spec)

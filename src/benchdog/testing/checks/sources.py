@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BatchSplit, DownloadedSource, Preprocess, Spec, Split
-from benchdog.data.dataset import Samples, content_of, open_splits, preprocess_of
+from benchdog.data.dataset import DecodedSplit, content_bytes, open_splits, preprocess_of
 from benchdog.data.fast_path import check_fast_path
-from benchdog.data.sample_weights import of_raws
+from benchdog.data.sample_weights import stack_weights
 from benchdog.errors import BenchdogError
 from benchdog.testing.checks.comparing import LOOKED_AT, differing, raws, same, shaken, states
 from benchdog.testing.checks.fitting import fits
@@ -130,7 +130,7 @@ def spec(trial: Trial) -> str:
                 f"Samples of {name} have the ids {ids[:3]}.", "Give each one a text of its own: Raw(id=...).", where
             )
         try:
-            of_raws(samples)
+            stack_weights(samples)
         except BenchdogError as error:
             raise Fault(
                 f"The weights of {name}: {error.message}", error.hint or "Mend Raw(weight=...).", where
@@ -204,7 +204,7 @@ def fast_path(trial: Trial) -> str:
             continue
         seen.append(name)
         try:
-            check_fast_path(Samples(split, opened.spec, opened.preprocess))
+            check_fast_path(DecodedSplit(split, opened.spec, opened.preprocess))
         except BenchdogError as error:
             raise Fault(f"{name}: {error.message}", error.hint or "Mend the source.", stands(type(split))) from None
     if not seen:
@@ -261,7 +261,7 @@ def digest(trial: Trial) -> dict[str, str]:
     for name, split in trial.opened.splits.items():
         print_ = hashlib.sha256()
         for raw in raws(split):
-            print_.update(repr((raw.id, raw.target, raw.weight)).encode() + content_of(raw))
+            print_.update(repr((raw.id, raw.target, raw.weight)).encode() + content_bytes(raw))
         told[name] = print_.hexdigest()
     return told
 

@@ -9,7 +9,7 @@ import numpy as np
 from benchdog.api import Field, Spec, Target
 from benchdog.builtin.sources.images.arrays import ImageSplit
 from benchdog.builtin.sources.options import DigitsOptions
-from benchdog.builtin.sources.splitting import divide
+from benchdog.builtin.sources.splitting import split_by_content
 
 
 class Digits:
@@ -32,7 +32,7 @@ class Digits:
             images, labels = stored["images"], stored["labels"].astype(np.int64)
         pixels = ((images.astype(np.uint16) * 255 + 8) // 16).astype(np.uint8)[:, None]
         options = self.options
-        parts = divide(
+        parts = split_by_content(
             [image.tobytes() for image in images], labels.tolist(),
             valid=options.valid, test=options.test, seed=options.split_seed,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from benchdog.api import BadData, BadUsage, Cache, Field, Spec, Target
 from benchdog.builtin.sources.images.arrays import ImageSplit
 from benchdog.builtin.sources.options import FashionMnistOptions
-from benchdog.builtin.sources.splitting import divide
+from benchdog.builtin.sources.splitting import split_by_content
 
 HOST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 FILES = {
@@ -58,7 +58,7 @@ class FashionMnist:
         """Load all of it, 55 MB."""
         options = self.options
         images, labels = self._part("train", options.limit or None)
-        parts = divide(
+        parts = split_by_content(
             [image.tobytes() for image in images], labels.tolist(),
             valid=options.valid, test=0, seed=options.split_seed,
         )  # fmt: skip

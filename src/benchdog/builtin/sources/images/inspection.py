@@ -23,7 +23,7 @@ FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class ImageInfo:
     """What a file is: its size in pixels as it is shown, and what is wrong with it, if anything.
 
     `peak` is the largest value of 16-bit pixels, -1 where they have fewer bits; `pages` are those of a TIFF.
@@ -40,30 +40,32 @@ class Finding:
     fault: str = ""
 
 
-def inspect(folder: Path, names: Sequence[str], cache: Path | None) -> dict[str, Finding]:
+def inspect(folder: Path, names: Sequence[str], cache: Path | None) -> dict[str, ImageInfo]:
     """Decode each file, but for those whose size and time are what an earlier inspection saw."""
     place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
     index = cache / f"inspected-{place}.json" if cache else None
     known = _read(index)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        findings = dict(zip(names, pool.map(lambda name: _look(folder / name, known.get(name)), names), strict=True))
+        findings = dict(
+            zip(names, pool.map(lambda name: _inspect_file(folder / name, known.get(name)), names), strict=True)
+        )
     if index and any(known.get(name) is not finding for name, finding in findings.items()):
         _write(index, known | findings)
     return findings
 
 
-def _look(path: Path, known: Finding | None) -> Finding:
+def _inspect_file(path: Path, known: ImageInfo | None) -> ImageInfo:
     try:
         seen = path.stat()
         if known and (known.modified, known.bytes) == (seen.st_mtime_ns, seen.st_size):
             return known
         data = path.read_bytes()
     except OSError as error:
-        return Finding(modified=0, bytes=-1, fault=f"can't be read: {error.strerror or error}")
+        return ImageInfo(modified=0, bytes=-1, fault=f"can't be read: {error.strerror or error}")
     sha256 = hashlib.sha256(data).hexdigest()
-    finding = Finding(modified=seen.st_mtime_ns, bytes=seen.st_size, sha256=sha256)
+    finding = ImageInfo(modified=seen.st_mtime_ns, bytes=seen.st_size, sha256=sha256)
     try:
-        return replace(finding, **_decode(data))
+        return replace(finding, **_image_properties(data))
     except _UnusableError as error:
         return replace(finding, fault=str(error))
 
@@ -72,7 +74,7 @@ class _UnusableError(Exception):
     """Why a file can't be used."""
 
 
-def _decode(data: bytes) -> dict[str, Any]:
+def _image_properties(data: bytes) -> dict[str, Any]:
     """Decode an image; give what is known of a Finding."""
     if not data:
         raise _UnusableError("the file is empty")
@@ -115,7 +117,7 @@ def _is_grey(picture: Image.Image) -> bool:
     return True
 
 
-def _read(index: Path | None) -> dict[str, Finding]:
+def _read(index: Path | None) -> dict[str, ImageInfo]:
     """Read an earlier inspection; one that is damaged or of another form is made again."""
     if index is None:
         return {}
@@ -123,12 +125,12 @@ def _read(index: Path | None) -> dict[str, Finding]:
         stored = json.loads(index.read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
             return {}
-        return {name: Finding(**finding) for name, finding in stored["files"].items()}
+        return {name: ImageInfo(**finding) for name, finding in stored["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def _write(index: Path, findings: dict[str, Finding]) -> None:
+def _write(index: Path, findings: dict[str, ImageInfo]) -> None:
     """Keep an inspection; where that can't be done the next one takes longer, nothing else."""
     text = json.dumps({"format": FORMAT, "files": {name: asdict(f) for name, f in findings.items()}})
     aside = index.with_name(f".{index.name}.{os.getpid()}.tmp")

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, Target
-from benchdog.builtin.sources.messages import existing, few
+from benchdog.builtin.sources.messages import existing_path, shortened
 from benchdog.builtin.sources.table.reader import read
-from benchdog.builtin.sources.table.weights import check_apart, weights_of, without_weightless
+from benchdog.builtin.sources.table.weights import check_weight_column, drop_zero_weight_rows, weights_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
+class LabeledImage:
     """A file: its path relative to the folder, its class or labels, the split that a folder gives it or ""."""
 
     path: str
@@ -31,7 +31,9 @@ class Picture:
         return ";".join(self.labels)
 
 
-def listed(labels: Path | None, folder: Path, separator: str, weight: str, notes: list[str]) -> list[Picture]:
+def read_labels_file(
+    labels: Path | None, folder: Path, separator: str, weight: str, notes: list[str]
+) -> list[LabeledImage]:
     """Read the CSV of paths and labels; every listed file must be there.
 
     Args:
@@ -39,43 +41,43 @@ def listed(labels: Path | None, folder: Path, separator: str, weight: str, notes
         weight: the column with what each image counts; "" for none. Images of weight 0 are left out.
         notes: what a person is told.
     """
-    file = existing(labels, "image-folder", "a CSV file of labels")
+    file = existing_path(labels, "image-folder", "a CSV file of labels")
     table = read(file)
-    check_apart(weight, ("path", "label"))
+    check_weight_column(weight, ("path", "label"))
     for column in ("path", "label", *filter(None, [weight])):
         if column not in table.columns:
             raise BadData(
                 f"{file} has no column {column!r} but {', '.join(table.columns)}.",
                 f"Its first line must be: path,label{weight and ','}{weight}",
             )
-    table = without_weightless(table, weight, notes)
+    table = drop_zero_weight_rows(table, weight, notes)
     rows = list(zip(table.lines, table.columns["path"], table.columns["label"], strict=True))
     missing = [f"{path} (line {line})" for line, path, _ in rows if not (folder / path).is_file()]
     if missing:
-        shown = few(missing, len(missing), 20)
+        shown = shortened(missing, len(missing), 20)
         raise BadData(f"{file} lists files that aren't in {folder}: {shown}.", "Correct the paths.")
     unlabelled = [line for line, _, label in rows if not label]
     if unlabelled and not separator:
-        raise BadData(f"{file} has no label in line {few(unlabelled, len(unlabelled))}.")
+        raise BadData(f"{file} has no label in line {shortened(unlabelled, len(unlabelled))}.")
     twice = [path for path, n in Counter(path for _, path, _ in rows).items() if n > 1]
     if twice:
-        raise BadData(f"{file} lists files more than once: {few(twice, len(twice))}.")
+        raise BadData(f"{file} lists files more than once: {shortened(twice, len(twice))}.")
     weights = weights_of(table, weight)
     counts = [None] * len(rows) if weights is None else weights.tolist()
     return [
-        Picture(path=PurePosixPath(path).as_posix(), labels=_parted(label, separator), weight=count)
+        LabeledImage(path=PurePosixPath(path).as_posix(), labels=_split_labels(label, separator), weight=count)
         for (_, path, label), count in zip(rows, counts, strict=True)
     ]
 
 
-def _parted(cell: str, separator: str) -> tuple[str, ...]:
+def _split_labels(cell: str, separator: str) -> tuple[str, ...]:
     """Give the labels of a cell, each once."""
     if not separator:
         return (cell,)
     return tuple(dict.fromkeys(part.strip() for part in cell.split(separator) if part.strip()))
 
 
-def rarest(pictures: Sequence[Picture]) -> list[str]:
+def rarest_labels(pictures: Sequence[LabeledImage]) -> list[str]:
     """Give the rarest label of each, "" for none: a division by it leaves few labels out of a split."""
     counts = Counter(label for picture in pictures for label in picture.labels)
     return [min(picture.labels, key=lambda label: (counts[label], label), default="") for picture in pictures]
@@ -88,7 +90,7 @@ def target_of(classes: tuple[str, ...], several: bool) -> Target:
     return Target(kind="class", name="class", classes=classes)
 
 
-def targets_of(pictures: Sequence[Picture], target: Target) -> np.ndarray[Any, np.dtype[Any]]:
+def targets_of(pictures: Sequence[LabeledImage], target: Target) -> np.ndarray[Any, np.dtype[Any]]:
     """Give codes (N,) int64, or rows (N, labels) float32 of 0 and 1."""
     codes = {label: code for code, label in enumerate(target.classes)}
     if target.kind == "class":

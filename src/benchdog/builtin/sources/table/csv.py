@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Raw, Spec
-from benchdog.builtin.sources.messages import existing, meant
+from benchdog.builtin.sources.messages import existing_path, suggest
 from benchdog.builtin.sources.options import CsvOptions
-from benchdog.builtin.sources.splitting import SPLITS, divide, seen
-from benchdog.builtin.sources.table.features import Features, choose, leaks
+from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_by_content
+from benchdog.builtin.sources.table.features import Features, select_features, target_leaks
 from benchdog.builtin.sources.table.reader import (
     MISSING,
     Table,
@@ -23,8 +23,14 @@ from benchdog.builtin.sources.table.reader import (
     same_cells,
     times,
 )
-from benchdog.builtin.sources.table.targets import Answers, read_targets, with_targets
-from benchdog.builtin.sources.table.weights import Weights, beside, check_apart, weights_of, without_weightless
+from benchdog.builtin.sources.table.targets import TargetColumns, read_targets, with_targets
+from benchdog.builtin.sources.table.weights import (
+    Weights,
+    batch_tuple,
+    check_weight_column,
+    drop_zero_weight_rows,
+    weights_of,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,7 +41,7 @@ class _Loaded:
     features: Features
     columns: tuple[Column, ...]
     values: Array
-    answers: Answers
+    answers: TargetColumns
     weights: Weights | None
     parts: dict[str, Array]
 
@@ -81,9 +87,9 @@ class Csv:
 
     def _read(self) -> _Loaded:
         options = self.options
-        table = read(existing(options.path, "csv", "a CSV file"), options.separator)
+        table = read(existing_path(options.path, "csv", "a CSV file"), options.separator)
         self._check_names(table)
-        table = without_weightless(table, options.weight, self.notes)
+        table = drop_zero_weight_rows(table, options.weight, self.notes)
         table = with_targets(table, self._names, options, self.notes)
         cells = [table.columns[name] for name in self._names]
         answers = read_targets(table, self._names, options, self.notes)
@@ -91,7 +97,7 @@ class Csv:
         if options.time and numbers(table.columns[options.time]) is None:
             gone.add(options.time)
         candidates = [name for name in table.columns if name not in gone]
-        features = choose(table, candidates, options.categories, options.drop, self.notes)
+        features = select_features(table, candidates, options.categories, options.drop, self.notes)
         self.left_out = {**self._unlearnt(gone - {*self._names}), **features.left_out}
         if not features.order:
             raise BadData(
@@ -100,7 +106,7 @@ class Csv:
             )
         contents = features.contents(["\x1f".join(row) for row in zip(*map(same_cells, cells), strict=True)])
         parts = self._parts(table, contents, answers.groups())
-        self.seen = seen(contents, parts)
+        self.seen = count_overlap(contents, parts)
         columns = features.columns(parts["train"])
         self._note_leaks(features, answers, cells)
         self._note_classes(answers, parts)
@@ -147,11 +153,13 @@ class Csv:
         for option, names in named.items():
             for name in names:
                 if name and name not in table.columns:
-                    hint = meant(name, table.columns)
+                    hint = suggest(name, table.columns)
                     if option == "target" and set(parts := name.split(",")) <= {*table.columns}:
                         hint = f"For several: {' '.join(f'--target {part}' for part in parts)}"
                     raise BadUsage(f"{table.path} has no column {name!r} ({option}).", hint)
-        check_apart(options.weight, (*self._names, *options.drop, *options.categories, options.group, options.time))
+        check_weight_column(
+            options.weight, (*self._names, *options.drop, *options.categories, options.group, options.time)
+        )
         for at, name in enumerate(self._names):
             if name in {options.group, options.time, *options.drop, *self._names[:at]}:
                 raise BadUsage(f"The target {name!r} is also named by target, drop, group or time.", "Name it once.")
@@ -167,7 +175,9 @@ class Csv:
                     b"row:" + content if is_missing(cell) else cell.encode()
                     for cell, content in zip(same_cells(table.columns[options.group]), contents, strict=True)
                 ]
-            parts = divide(keys, labels.tolist(), valid=options.valid, test=options.test, seed=options.split_seed)
+            parts = split_by_content(
+                keys, labels.tolist(), valid=options.valid, test=options.test, seed=options.split_seed
+            )
         empty = [name for name in SPLITS if not len(parts[name])]
         if empty:
             by = options.group or options.time
@@ -194,14 +204,14 @@ class Csv:
             "test": np.flatnonzero(moments >= late),
         }
 
-    def _note_leaks(self, features: Features, answers: Answers, cells: Sequence[Sequence[str]]) -> None:
+    def _note_leaks(self, features: Features, answers: TargetColumns, cells: Sequence[Sequence[str]]) -> None:
         """Note what gives a target away; what is said of the columns alone is said once."""
         columns = answers.values.reshape(len(answers.values), -1).T.astype(float)
         for name, values, texts in zip(self._names, columns, cells, strict=True):
-            found = leaks(features, name, values, texts if answers.classes else None)
+            found = target_leaks(features, name, values, texts if answers.classes else None)
             self.notes += [note for note in found if note not in self.notes]
 
-    def _note_classes(self, answers: Answers, parts: dict[str, Array]) -> None:
+    def _note_classes(self, answers: TargetColumns, parts: dict[str, Array]) -> None:
         """Note which class, or which true label, a split lacks."""
         names, values = answers.target.classes, answers.values
         if answers.target.kind == "number":
@@ -257,8 +267,8 @@ class RowSplit:
     def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
         """Give ((B, columns),) float32, the targets (B,) or (B, targets), and the weights (B,) if there are some."""
         weights = None if self.weights is None else self.weights[indices]
-        return beside(self.values[indices], self.targets[indices], weights)
+        return batch_tuple(self.values[indices], self.targets[indices], weights)
 
     def whole(self) -> tuple[Any, ...]:
         """Give all of them, uncopied."""
-        return beside(self.values, self.targets, self.weights)
+        return batch_tuple(self.values, self.targets, self.weights)

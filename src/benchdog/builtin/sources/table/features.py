@@ -12,20 +12,20 @@ import numpy as np
 
 from benchdog.api import Column
 from benchdog.builtin.sources.table.reader import (
-    MOST,
+    MAX_CATEGORIES,
     Numbers,
     Table,
     check_finite,
     check_typos,
-    coarse,
+    float32_collisions,
     has_comma,
     is_missing,
+    non_numeric_cells,
     numbers,
     same_numbers,
-    strays,
 )
 
-SEEN: Final = 2
+MIN_CATEGORY_COUNT: Final = 2
 """A category that fewer training rows have is treated like one never seen."""
 ALMOST: Final = 0.95
 """What holds in this share of the rows is taken to be meant for all of them."""
@@ -58,7 +58,7 @@ class Features:
                 described.append(Column(name=name))
                 continue
             counts = Counter(self.texts[name][i] for i in train)
-            known = sorted(text for text, n in counts.items() if text is not None and n >= SEEN)
+            known = sorted(text for text, n in counts.items() if text is not None and n >= MIN_CATEGORY_COUNT)
             described.append(Column(name=name, kind="category", categories=tuple(known)))
         return tuple(described)
 
@@ -80,7 +80,7 @@ class Features:
         return len(self.numbers[first] if first in self.numbers else self.texts[first])
 
 
-def choose(
+def select_features(
     table: Table, candidates: Sequence[str], categories: Sequence[str], drop: Sequence[str], notes: list[str]
 ) -> Features:
     """Take the columns that can help; each that is left out gets a note that says why.
@@ -95,7 +95,7 @@ def choose(
         if values is not None:
             check_finite(table, name, values)
         why = _useless_number(values) if values is not None else _useless_text(cells)
-        odd = strays(table, name) if values is None and name not in categories else ""
+        odd = non_numeric_cells(table, name) if values is None and name not in categories else ""
         if why and odd and not has_comma(cells):
             left_out = json.dumps([*drop, name], ensure_ascii=False)
             check_typos(table, name, "column", f", leave empty what isn't known, or: --set 'source.drop={left_out}'")
@@ -105,7 +105,7 @@ def choose(
             continue
         if odd:
             notes.append(f"Column {name!r}: {odd}; it is taken as categories. Correct them or leave them empty.")
-        if values is not None and (lost := coarse(values)):
+        if values is not None and (lost := float32_collisions(values)):
             notes.append(f"Column {name!r} can't be told apart in float32 ({lost}): subtract a start value.")
         features.order.append(name)
         if values is not None:
@@ -135,13 +135,13 @@ def _useless_text(cells: Sequence[str]) -> str:
         return "its numbers have a decimal comma; write them with a point"
     if len(different) == len(present) > 2:
         return "its texts are all different, like an id"
-    if len(different) > MOST:
+    if len(different) > MAX_CATEGORIES:
         more = "; if equal ones belong together, name it as group" if len(different) < len(present) else ""
-        return f"it has {len(different):,} different texts, more than {MOST}{more}"
+        return f"it has {len(different):,} different texts, more than {MAX_CATEGORIES}{more}"
     return ""
 
 
-def leaks(features: Features, target: str, answer: Numbers, labels: Sequence[str] | None) -> list[str]:
+def target_leaks(features: Features, target: str, answer: Numbers, labels: Sequence[str] | None) -> list[str]:
     """Note columns that give the target away, and columns that say the same.
 
     Args:
@@ -168,7 +168,7 @@ def leaks(features: Features, target: str, answer: Numbers, labels: Sequence[str
             f"{names} add up to the target {target!r} in {rows}: leave them out (drop) unless they are "
             "known before the target is."
         )
-    return notes + _twins(features)
+    return notes + _duplicate_columns(features)
 
 
 def _codes(features: Features, name: str) -> Numbers:
@@ -205,7 +205,7 @@ def _sum_parts(columns: Mapping[str, Numbers], answer: Numbers) -> tuple[list[st
     return ([names[i] for i in chosen], share) if len(chosen) > 1 and share >= ALMOST else ([], share)
 
 
-def _twins(features: Features) -> list[str]:
+def _duplicate_columns(features: Features) -> list[str]:
     seen: dict[bytes, str] = {}
     notes = []
     for name in features.order:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchdog.api import BadData, BadUsage
-from benchdog.builtin.sources.messages import few, read_text
+from benchdog.builtin.sources.messages import read_text, shortened
 
 ABSENT: Final = ("", "na", "n/a", "nan", "null", "?")
 """What stands for an absent value, in any case of letters, wherever it is."""
@@ -23,7 +23,7 @@ MISSING: Final = (*ABSENT, "none", "nil", "-", "#n/a")
 """What does so in a column to learn from, or among numbers; a class may well be called none."""
 MOSTLY: Final = 0.8
 """A column with this share of numbers is taken to be meant as one of numbers."""
-MOST: Final = 100
+MAX_CATEGORIES: Final = 100
 """A column of more different texts holds no categories."""
 TYPOS: Final = 20
 """So many cells of a column of numbers, and no more, may be typing errors."""
@@ -56,7 +56,7 @@ def read(path: Path, separator: str = "auto") -> Table:
     text = read_text(path)
     if not text.strip():
         raise BadData(f"{path} is empty.", "Give a file with a line of column names and rows below.")
-    mark = _mark(path, text, separator)
+    mark = _detect_separator(path, text, separator)
     reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=mark != " ")
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -77,7 +77,7 @@ def read(path: Path, separator: str = "auto") -> Table:
     return Table(path=path, columns=dict(zip(header, cells, strict=True)), lines=lines[1:])
 
 
-def _mark(path: Path, text: str, separator: str) -> str:
+def _detect_separator(path: Path, text: str, separator: str) -> str:
     """Give the separator: the one that cuts the first rows into the most columns of one number."""
     named = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
     if named != "auto":
@@ -122,7 +122,7 @@ def _check_widths(path: Path, rows: list[list[str]], lines: list[int]) -> None:
     width = len(rows[0])
     ragged = [(line, len(row)) for line, row in zip(lines, rows, strict=True) if len(row) != width]
     if ragged:
-        shown = few((f"line {line} has {n}" for line, n in ragged), len(ragged))
+        shown = shortened((f"line {line} has {n}" for line, n in ragged), len(ragged))
         raise BadData(
             f"{path}: there are {width} columns, but {shown}.",
             "Is a cell with a separator in it missing its quotation marks?",
@@ -175,7 +175,7 @@ def has_comma(cells: Sequence[str]) -> bool:
     return any("," in cell for cell in present) and all(re.fullmatch(r"[+-]?\d+(,\d+)?", cell) for cell in present)
 
 
-def strays(table: Table, name: str) -> str:
+def non_numeric_cells(table: Table, name: str) -> str:
     """Say which cells keep a column of texts from being one of numbers; "" when it is far from one."""
     present = [
         (line, cell)
@@ -200,7 +200,7 @@ def check_typos(table: Table, name: str, what: str, remedy: str) -> None:
     wrong = [i for i, cell in enumerate(cells) if not is_missing(cell) and not is_number(cell)]
     present = sum(not is_missing(cell) for cell in cells)
     if 0 < len(wrong) <= min(TYPOS, TYPO_SHARE * present):
-        shown = few((f"line {table.lines[i]} ({cells[i]!r})" for i in wrong), len(wrong))
+        shown = shortened((f"line {table.lines[i]} ({cells[i]!r})" for i in wrong), len(wrong))
         are = "is" if len(wrong) == 1 else "are"
         raise BadData(
             f"{table.path}: {what} {name!r} holds numbers, but {len(wrong)} of {present:,} cells {are} no number: "
@@ -209,7 +209,7 @@ def check_typos(table: Table, name: str, what: str, remedy: str) -> None:
         )
 
 
-def coarse(values: Numbers) -> str:
+def float32_collisions(values: Numbers) -> str:
     """Say that numbers run together in float32, of which a model learns; "" when they don't."""
     ordered = np.sort(values[~np.isnan(values)])
     different, left = (1 + np.count_nonzero(np.diff(x)) for x in (ordered, ordered.astype(np.float32)))
@@ -223,7 +223,7 @@ def check_finite(table: Table, name: str, values: Numbers) -> None:
     with np.errstate(invalid="ignore"):
         wrong = np.flatnonzero(np.abs(values) > float(np.finfo(np.float32).max))
     if len(wrong):
-        shown = few((f"line {table.lines[i]} ({table.columns[name][i]})" for i in wrong), len(wrong))
+        shown = shortened((f"line {table.lines[i]} ({table.columns[name][i]})" for i in wrong), len(wrong))
         raise BadData(
             f"{table.path}: column {name!r} is not finite in {shown}.",
             "Correct the cells, or leave them empty: missing values are allowed.",
@@ -235,7 +235,7 @@ def times(table: Table, name: str) -> np.ndarray[Any, np.dtype[Any]]:
     cells = table.columns[name]
     absent = [line for line, cell in zip(table.lines, cells, strict=True) if is_missing(cell)]
     if absent:
-        raise BadData(f"{table.path}: the time {name!r} is missing in line {few(absent, len(absent))}.")
+        raise BadData(f"{table.path}: the time {name!r} is missing in line {shortened(absent, len(absent))}.")
     values = numbers(cells)
     if values is not None:
         check_finite(table, name, values)

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage, Target
-from benchdog.builtin.sources.messages import few, natural
+from benchdog.builtin.sources.messages import natural_key, shortened
 from benchdog.builtin.sources.options import CsvOptions
 from benchdog.builtin.sources.table.reader import (
     ABSENT,
+    MAX_CATEGORIES,
     MISSING,
-    MOST,
     Numbers,
     Table,
     check_finite,
     check_typos,
-    coarse,
+    float32_collisions,
     has_comma,
+    non_numeric_cells,
     numbers,
-    strays,
 )
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -33,7 +33,7 @@ MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answers:
+class TargetColumns:
     """The targets of all rows: codes (rows,), numbers (rows,) or (rows, columns), labels (rows, columns)."""
 
     values: Array
@@ -69,7 +69,7 @@ def _with_target(table: Table, name: str, options: CsvOptions, notes: list[str])
     if options.target_missing == "refuse":
         raise BadData(
             f"{table.path}: the target {name!r} is missing in {len(absent):,} of {len(cells):,} "
-            f"rows: line {few(absent, len(absent))}.",
+            f"rows: line {shortened(absent, len(absent))}.",
             'Fill it in, or leave those rows out: --set source.target_missing="drop".',
         )
     if len(absent) == len(cells):
@@ -78,7 +78,7 @@ def _with_target(table: Table, name: str, options: CsvOptions, notes: list[str])
     return table.keep([not is_gone for is_gone in gone])
 
 
-def read_targets(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> Answers:
+def read_targets(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> TargetColumns:
     """Read one column as a class or a number, several as labels or numbers.
 
     Raises:
@@ -90,11 +90,11 @@ def read_targets(table: Table, names: Sequence[str], options: CsvOptions, notes:
     (name,) = names
     values, classes = _single(table, name, options, notes)
     if classes:
-        return Answers(values=values, target=Target(kind="class", name=name, classes=classes))
-    return Answers(values=values, target=Target(kind="number", name=name, dtype="float32"))
+        return TargetColumns(values=values, target=Target(kind="class", name=name, classes=classes))
+    return TargetColumns(values=values, target=Target(kind="number", name=name, dtype="float32"))
 
 
-def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> Answers:
+def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> TargetColumns:
     """Read columns of numbers; where all are 0 or 1 they are labels, unless the option says otherwise."""
     if options.kind == "class":
         raise BadUsage(
@@ -110,19 +110,21 @@ def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: lis
             notes.append(f'{text} are 0 or 1 and taken for labels; for numbers: --set source.kind="number".')
     if kind == "labels" and odd:
         wrong = np.flatnonzero(~np.isin(columns[names.index(odd[0])], (0, 1)))
-        lines = few((table.lines[row] for row in wrong), len(wrong))
+        lines = shortened((table.lines[row] for row in wrong), len(wrong))
         raise BadData(
             f"{table.path}: the label {odd[0]!r} is neither 0 nor 1 in line {lines}.",
             'Correct the cells; for numbers: --set source.kind="number".',
         )
     if kind == "number":
-        notes += [_coarse(name, values) for name, values in zip(names, columns, strict=True) if coarse(values)]
+        notes += [
+            _coarse(name, values) for name, values in zip(names, columns, strict=True) if float32_collisions(values)
+        ]
     else:
         for name, values in zip(names, columns, strict=True):
             if len(np.unique(values)) < 2:
                 raise BadData(f"{table.path}: the label {name!r} is {values[0]:.0f} in every row.", "Leave it out.")
     target = Target(kind=kind, name=", ".join(names), classes=tuple(names), shape=(len(names),), dtype="float32")
-    return Answers(values=np.stack(columns, 1).astype(np.float32), target=target)
+    return TargetColumns(values=np.stack(columns, 1).astype(np.float32), target=target)
 
 
 def _numbers(table: Table, name: str) -> Numbers:
@@ -132,7 +134,7 @@ def _numbers(table: Table, name: str) -> Numbers:
         cells = table.columns[name]
         wrong = [f"{line} ({cell})" for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
         raise BadData(
-            f"{table.path}: the target {name!r} is no number in line {few(wrong, len(wrong))}.",
+            f"{table.path}: the target {name!r} is no number in line {shortened(wrong, len(wrong))}.",
             "Correct the cells, empty them and add --set source.target_missing=drop, or: --set source.kind=class.",
         )
     check_finite(table, name, values)
@@ -140,7 +142,7 @@ def _numbers(table: Table, name: str) -> Numbers:
 
 
 def _coarse(name: str, values: Numbers) -> str:
-    return f"{name!r} can't be told apart in float32 ({coarse(values)}): subtract a start value."
+    return f"{name!r} can't be told apart in float32 ({float32_collisions(values)}): subtract a start value."
 
 
 def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> tuple[Array, tuple[str, ...]]:
@@ -151,7 +153,7 @@ def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> t
         values = None
     if kind == "auto" and values is None and has_comma(cells):
         raise BadData(
-            f"{table.path}: the target {name!r} has a decimal comma: {strays(table, name)}.",
+            f"{table.path}: the target {name!r} has a decimal comma: {non_numeric_cells(table, name)}.",
             'Write numbers with a point; if they are classes: --set source.kind="class".',
         )
     if values is not None:
@@ -160,7 +162,7 @@ def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> t
         different = len(np.unique(values))
         many = not whole or different > min(MOST_INTEGERS, len(values) // 3)
         if kind == "number" or (kind == "auto" and many):
-            if coarse(values):
+            if float32_collisions(values):
                 notes.append(_coarse(name, values))
             return values.astype(np.float32), ()
         if kind == "auto" and different > 2:
@@ -170,11 +172,11 @@ def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> t
             )
         as_text = np.abs(values).max() >= 2**53 or any(re.match(r"[+-]?0\d", cell) for cell in cells)
         cells = [f"{value + 0:.0f}" for value in values] if whole and not as_text else cells  # + 0: no "-0"
-    elif kind == "auto" and (odd := strays(table, name)):
+    elif kind == "auto" and (odd := non_numeric_cells(table, name)):
         notes.append(f"{name!r} is taken for classes: {odd}.")
-    if kind == "auto" and values is None and len(set(cells)) > min(MOST, len(cells) // 2):
+    if kind == "auto" and values is None and len(set(cells)) > min(MAX_CATEGORIES, len(cells) // 2):
         check_typos(table, name, "the target", ', or empty it and add: --set source.target_missing="drop"')
-    classes = sorted(set(cells), key=natural if values is None else lambda cell: (float(cell), cell))
+    classes = sorted(set(cells), key=natural_key if values is None else lambda cell: (float(cell), cell))
     if not 2 <= len(classes) <= MOST_CLASSES or (values is None and len(classes) > len(cells) // 2):
         raise BadData(
             f"{table.path}: the target {name!r} has {len(classes):,} different values in "

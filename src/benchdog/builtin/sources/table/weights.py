@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage
-from benchdog.builtin.sources.messages import few
+from benchdog.builtin.sources.messages import shortened
 from benchdog.builtin.sources.table.reader import Table, is_missing, is_number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def without_weightless(table: Table, name: str, notes: list[str]) -> Table:
+def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
     """Leave out the rows of weight 0, where a column of weights is named.
 
     Raises:
@@ -34,7 +34,7 @@ def without_weightless(table: Table, name: str, notes: list[str]) -> Table:
             found = zip(table.lines, cells, wrong, strict=True)
             lines = [f"{line} ({cell})" if cell else str(line) for line, cell, is_wrong in found if is_wrong]
             raise BadData(
-                f"{table.path}: the weight {name!r} {fault} in line {few(lines, len(lines))}.",
+                f"{table.path}: the weight {name!r} {fault} in line {shortened(lines, len(lines))}.",
                 "Give each row a number, 0 or more; 0 leaves it out.",
             )
     there = [float(cell) > 0 for cell in cells]
@@ -53,12 +53,12 @@ def weights_of(table: Table, name: str) -> Weights | None:
     return np.array([float(cell) for cell in table.columns[name]], np.float32) if name else None
 
 
-def beside(inputs: Array, target: Array, weights: Weights | None) -> tuple[Any, ...]:
+def batch_tuple(inputs: Array, target: Array, weights: Weights | None) -> tuple[Any, ...]:
     """Give a batch in the fast path's form: ((inputs,), target), with weights where there are some."""
     return ((inputs,), target) if weights is None else ((inputs,), target, weights)
 
 
-def check_apart(name: str, others: Iterable[str]) -> None:
+def check_weight_column(name: str, others: Iterable[str]) -> None:
     """See that a column of weights is nothing else besides."""
     if name and name in others:
         raise BadUsage(f"The weight {name!r} is also named by another option.", "Name it once.")

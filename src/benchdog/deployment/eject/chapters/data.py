@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from benchdog.api import Field
-from benchdog.data.dataset import CHUNK, Resident
-from benchdog.data.splits import SMALL
-from benchdog.data.transform.operations import Identity, Normalise, Scale, Standardise, Table
+from benchdog.data.dataset import CHUNK, InMemorySplit
+from benchdog.data.splits import TRANSFORM_ONCE_BYTES
+from benchdog.data.transform.operations import Identity, Normalize, Scale, Standardize, Table
 from benchdog.data.transform.transform import steps_of
 from benchdog.deployment.eject.bundle import Unbundled
 from benchdog.deployment.eject.chapters.writing import indented, listing, tensor
@@ -53,19 +53,19 @@ class Inputs:
         return what if split in self.ready or not self.changes else f"transform({what})"
 
 
-def describe(parts: Components, splits: dict[str, Resident]) -> Inputs:
+def describe(parts: Components, splits: dict[str, InMemorySplit]) -> Inputs:
     """See how the run treats its data."""
     names = [re.sub(r"\W", "_", field.name) for field in parts.spec.fields]
     if "target" in names or len(set(names)) < len(names):
         names = [f"input{i}" for i in range(len(names))]
     small = parts.data.fits(parts.recipe.loader.memory)
-    ready = {n for n, s in splits.items() if small and sum(x.numel() * 4 for x in s.inputs) <= SMALL}
+    ready = {n for n, s in splits.items() if small and sum(x.numel() * 4 for x in s.inputs) <= TRANSFORM_ONCE_BYTES}
     ready -= {"train"} if parts.augment else set()
     changes = any(not (isinstance(s, Identity) and s.keep) for f in parts.transform.fields for s in steps_of(f))
     return Inputs(tuple(names), frozenset(ready), changes)
 
 
-def write_data(parts: Components, inputs: Inputs, file: str, splits: dict[str, Resident]) -> str:
+def write_data(parts: Components, inputs: Inputs, file: str, splits: dict[str, InMemorySplit]) -> str:
     """Write the transform and the function that reads a split."""
     text = ""
     if inputs.changes:
@@ -159,7 +159,7 @@ def _standardise(step: Any, field: Field) -> tuple[str, str, str]:
         learnt = f"# the training split's mean is {means[0]:.4g}, its deviation {deviations[0]:.4g}"
     else:
         learnt = "# of each channel: 1 / deviation, and -mean / deviation, of the training split"
-    if isinstance(step, Normalise):
+    if isinstance(step, Normalize):
         learnt = learnt.replace("the training split's mean", "the mean").replace(", of the training split", "")
     constants = f"{learnt}\nSCALE = {tensor(step.scale)}\nSHIFT = {tensor(step.shift)}"
     return constants, "Give each channel mean 0 and deviation 1.", "torch.addcmul(SHIFT, x.float(), SCALE)"
@@ -212,7 +212,7 @@ def _column_list(name: str, places: list[int], names: list[str]) -> str:
 WRITERS: dict[type[nn.Module], Writer] = {
     Identity: _identity,
     Scale: _scale,
-    Standardise: _standardise,
-    Normalise: _standardise,
+    Standardize: _standardise,
+    Normalize: _standardise,
     Table: _table,
 }
