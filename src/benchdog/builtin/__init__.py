@@ -292,8 +292,8 @@ def benchdog_augmentations() -> list[AugmentationInfo]:
         AugmentationInfo(
             name="colour",
             summary="Change brightness, contrast and saturation.",
-            target=f"{here}.values:Colour",
-            options=f"{options}:ColourOptions",
+            target=f"{here}.values:Color",
+            options=f"{options}:ColorOptions",
         ),
         AugmentationInfo(
             name="noise",

@@ -174,7 +174,7 @@ def test_files_are_decoded_once_while_they_stay_the_same(
 ) -> None:
     decoded: list[int] = []
     real = inspection._image_properties
-    monkeypatch.setattr(inspection, "_decode", lambda data: decoded.append(len(data)) or real(data))
+    monkeypatch.setattr(inspection, "_image_properties", lambda data: decoded.append(len(data)) or real(data))
 
     class Cache:
         folder = tmp_path / "cache"

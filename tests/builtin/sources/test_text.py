@@ -108,7 +108,7 @@ def test_characters_in_order(novel):
 
 @pytest.mark.parametrize("unit", ["byte", "bpe"])
 def test_bytes_and_byte_pairs(novel, unit, monkeypatch):
-    monkeypatch.setattr("benchdog.builtin.sources.texts.text.learn", lambda texts, vocabulary: MERGES)
+    monkeypatch.setattr("benchdog.builtin.sources.texts.text.train_bpe", lambda texts, vocabulary: MERGES)
     source = text(novel, unit=unit)
     spec = check_source(source)
     assert spec.classes == (256 if unit == "byte" else 261)
