@@ -57,7 +57,7 @@ class TrainedRun:
 
     def evaluate(self, split: str = "test", by: str = "") -> dict[str, Any]:
         """Judge the model on held-out samples, and parts of them `by` a column; the report is written anew."""
-        return evaluate_run.evaluate(self.folder, split, self._shared.plugins, by=by)
+        return dict(evaluate_run.evaluate(self.folder, split, self._shared.plugins, by=by))
 
     def samples(self) -> list[Raw]:
         """Give the raw held-out samples that the artifact keeps."""

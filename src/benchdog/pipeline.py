@@ -18,7 +18,8 @@ from benchdog.data import leakage
 from benchdog.data.transform.transform import Deployed
 from benchdog.errors import BadUsage, BenchdogError, Failed, Refused, Stopped
 from benchdog.evaluation import report
-from benchdog.evaluation.evaluate import evaluate_module, measure_baseline, raw_samples, training_ranges
+from benchdog.evaluation.batches import raw_samples, training_ranges
+from benchdog.evaluation.evaluate import evaluate_module, measure_baseline
 from benchdog.model import artifact
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import with_ranks

@@ -14,19 +14,34 @@ from scipy import stats
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
+    cohen_kappa_score,
     f1_score,
+    jaccard_score,
     precision_recall_curve,
     r2_score,
     roc_auc_score,
 )
 from torch import nn
 
-from benchdog.api import Batch, Column, Field, Spec, Target
+from benchdog.api import Batch, Column, Field, MetricSet, Spec, Target
 from benchdog.builtin.tasks.classification import Classification
+from benchdog.builtin.tasks.metrics import definitions
+from benchdog.builtin.tasks.metrics.per_sample import (
+    CLASS_METRICS,
+    LABEL_METRICS,
+    MASK_METRICS,
+    NUMBER_METRICS,
+    ORDINAL_METRICS,
+    TOKEN_METRICS,
+    MaskStatistics,
+    NumberStatistics,
+    RankStatistics,
+    TokenStatistics,
+)
 from benchdog.errors import BadUsage
 from benchdog.evaluation import bootstrap, calibration, thresholds
 from benchdog.evaluation.grad_cam import NO_LAYER, GradCam
-from benchdog.evaluation.intervals import Measuring
+from benchdog.evaluation.intervals import Measuring, metrics_of
 from benchdog.evaluation.per_sample import Recorder, Records
 from benchdog.evaluation.slices import Slicer
 from support.in_process import run
@@ -48,8 +63,8 @@ def answered(n=400, count=3, seed=0):
     return share.astype(np.float32), score, target
 
 
-def recorded(spec, answer, score, target, loss=None):
-    recorder = Recorder(spec)
+def recorded(spec, answer, score, target, loss=None, task=None):
+    recorder = Recorder(spec, metrics_of(task, spec))
     for rows in np.array_split(np.arange(len(target)), 3):
         given_loss = np.ones(len(rows)) if loss is None else loss[rows]
         recorder.add(answer[rows], score[rows], target[rows], given_loss, np.ones(len(rows)))
@@ -67,10 +82,10 @@ def test_records_give_what_the_meter_gives(count):
     meter.add(torch.from_numpy(score), Batch((), torch.from_numpy(target)))
     loss = -np.log(answer[np.arange(len(target)), target])
     records = recorded(spec, answer, score, target, loss).records()
-    measuring = Measuring.of(records, task, spec, meter.value())
-    assert set(measuring.exact) == {"loss", "accuracy", "macro_f1", "roc_auc"}
+    measuring = Measuring.of(records, task, spec, task.metrics(spec), meter.value())
+    assert {metric.name for metric in measuring.exact} == {"loss", "accuracy", "macro_f1", "roc_auc"}
     assert measuring.metered == ()
-    point = bootstrap.point(records)
+    point = bootstrap.point(records, CLASS_METRICS)
     assert point["macro_f1"] == pytest.approx(f1_score(target, score.argmax(1), average="macro"))
 
 
@@ -78,7 +93,7 @@ def test_records_give_what_the_meter_gives(count):
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3)), min_size=2, max_size=30))
 def test_ranks_under_weights_are_those_of_repeated_samples(samples):
     score, so, weight = (np.array(column) for column in zip(*samples, strict=True))
-    area, precision = bootstrap.ranked(score.astype(float), so, weight[:, None].astype(np.float32))
+    area, precision = definitions.rank_metrics(score.astype(float), so, weight[:, None].astype(np.float32))
     score, so = np.repeat(score, weight), np.repeat(so, weight)
     if so.all() or not so.any():
         assert not np.isfinite(area[0])
@@ -87,25 +102,56 @@ def test_ranks_under_weights_are_those_of_repeated_samples(samples):
     assert precision[0] == pytest.approx(average_precision_score(so, score))
 
 
+def records_of(per_sample, *arrays):
+    """Record samples, each of loss 1, by statistics that are given."""
+    recorder = Recorder(
+        Spec(fields=(IMAGE,), target=Target(kind="own")), MetricSet(metrics=(), per_sample=per_sample)
+    )
+    recorder.add(*arrays, np.ones(len(arrays[0])), np.ones(len(arrays[0])))
+    return recorder.records()
+
+
 def test_numbers_masks_and_tokens_by_weight_are_those_of_repeated_samples():
     draw = np.random.default_rng(1)
     true = draw.normal(1e6, 2, (50, 2))
-    said = true + draw.normal(size=(50, 2))
+    predicted = true + draw.normal(size=(50, 2))
     rows = draw.integers(0, 50, 50)
     weights = np.bincount(rows, minlength=50)[:, None].astype(np.float32)
-    base = {"loss": np.ones(50), "weight": np.ones(50)}
-    records = Records(kind="number", columns={**base, "said": said, "true": true})
-    values = bootstrap.weighted(records, weights)
-    assert values["r2"][0] == pytest.approx(r2_score(true[rows], said[rows]))
-    assert values["mae"][0] == pytest.approx(np.abs(true - said)[rows].mean())
-    assert values["rmse"][0] == pytest.approx(np.sqrt(np.square(true - said)[rows].mean(0)).mean())
-    counts = draw.integers(1, 9, (50, 3))
-    masks = Records(kind="mask", columns={**base, "right": counts, "rows": counts + 2, "called": counts + 1})
-    right = counts[rows].sum(0)
-    iou = right / (right + 3 * 50)
-    assert bootstrap.weighted(masks, weights)["iou"][0] == pytest.approx(iou[1:].mean())
-    tokens = Records(kind="next-token", columns={**base, "right": counts[:, 0], "tokens": np.full(50, 9)})
-    assert bootstrap.weighted(tokens, weights)["accuracy"][0] == pytest.approx(right[0] / 450)
+
+    def values(metrics, per_sample, *arrays):
+        records = records_of(per_sample, *arrays)
+        return bootstrap.evaluate_metrics(metrics, records.statistics(weights))
+
+    numbers = values(NUMBER_METRICS, NumberStatistics(), predicted, predicted, true)
+    assert numbers["r2"][0] == pytest.approx(r2_score(true[rows], predicted[rows]))
+    assert numbers["mae"][0] == pytest.approx(np.abs(true - predicted)[rows].mean())
+    assert numbers["rmse"][0] == pytest.approx(np.sqrt(np.square(true - predicted)[rows].mean(0)).mean())
+    masks, answers = draw.integers(0, 4, (2, 50, 3, 4)).astype(np.uint8)
+    assert values(MASK_METRICS, MaskStatistics(4), answers, answers, masks)["iou"][0] == pytest.approx(
+        jaccard_score(masks[rows].ravel(), answers[rows].ravel(), labels=[1, 2, 3], average="macro")
+    )
+    kept = masks[rows] != 3
+    ignoring = values(MASK_METRICS, MaskStatistics(3, ignore=3), answers % 3, answers, masks)
+    iou = jaccard_score(masks[rows][kept], (answers % 3)[rows][kept], labels=[1, 2], average="macro")
+    assert ignoring["iou"][0] == pytest.approx(iou)
+    score, tokens = draw.normal(size=(50, 9, 5)), draw.integers(0, 5, (50, 9))
+    right = (score.argmax(-1) == tokens)[rows]
+    assert values(TOKEN_METRICS, TokenStatistics(5), score, score, tokens)["accuracy"][0] == pytest.approx(
+        right.mean()
+    )
+
+
+def test_ranks_by_weight_are_those_of_repeated_samples():
+    draw = np.random.default_rng(3)
+    ranks, codes, rows = [2, 0, 1], draw.integers(0, 3, 60), draw.integers(0, 60, 60)
+    predicted = draw.integers(0, 3, 60)
+    records = records_of(RankStatistics(ranks, lambda score: predicted), codes, codes, codes)
+    weights = np.bincount(rows, minlength=60)[:, None].astype(np.float32)
+    values = bootstrap.evaluate_metrics(ORDINAL_METRICS, records.statistics(weights))
+    actual = np.array(ranks)[codes]
+    kappa = cohen_kappa_score(actual[rows], predicted[rows], weights="quadratic")
+    assert values["quadratic_kappa"][0] == pytest.approx(kappa)
+    assert values["mae"][0] == pytest.approx(np.abs(actual - predicted)[rows].mean())
 
 
 def test_labels_are_measured_as_scikit_learn_does():
@@ -114,7 +160,8 @@ def test_labels_are_measured_as_scikit_learn_does():
     score = draw.normal(size=(300, 4)) + 1.5 * truth - 0.5
     answer = (1 / (1 + np.exp(-score))).astype(np.float32)
     spec = Spec(fields=(IMAGE,), target=Target(kind="labels", classes=tuple("abcd"), shape=(4,), dtype="float32"))
-    point = bootstrap.point(recorded(spec, answer, score, truth.astype(np.float32)).records())
+    records = recorded(spec, answer, score, truth.astype(np.float32)).records()
+    point = bootstrap.point(records, (*LABEL_METRICS, *calibration.METRICS))
     assert point["micro_f1"] == pytest.approx(f1_score(truth, answer >= 0.5, average="micro"))
     assert point["macro_f1"] == pytest.approx(f1_score(truth, answer >= 0.5, average="macro"))
     assert point["roc_auc"] == pytest.approx(roc_auc_score(truth, answer))
@@ -130,12 +177,13 @@ def test_an_interval_is_that_of_theory():
     n, share = 400, 0.8
     right = np.arange(n) < share * n
     columns = {"loss": np.where(right, 0.1, 2.0), "weight": np.ones(n)}
-    columns |= {"answered": np.zeros(n, np.int64), "target": (~right).astype(np.int64)}
-    replicas = bootstrap.bootstrap(Records(kind="class", columns=columns))
+    columns |= {"right": np.where(right, 0, 2), "support": (~right).astype(np.int64)}
+    records = Records(columns=columns, codes={"right": 2, "support": 2})
+    replicas = bootstrap.bootstrap(records, CLASS_METRICS)
     low, high = bootstrap.interval(replicas["accuracy"])
     half = 1.96 * np.sqrt(share * (1 - share) / n)
     assert (low, high) == (pytest.approx(share - half, abs=0.006), pytest.approx(share + half, abs=0.006))
-    again = bootstrap.bootstrap(Records(kind="class", columns=columns))
+    again = bootstrap.bootstrap(records, CLASS_METRICS)
     assert all(np.array_equal(replicas[name], again[name]) for name in replicas)
 
 
@@ -146,7 +194,9 @@ def test_all_right_is_no_certainty():
     meter = task.meter(spec)
     meter.add(torch.from_numpy(score), Batch((), torch.from_numpy(target)))
     loss = -np.log(answer[np.arange(len(target)), target])
-    found = Measuring.of(recorded(spec, answer, score, target, loss).records(), task, spec, meter.value()).intervals()
+    found = Measuring.of(
+        recorded(spec, answer, score, target, loss).records(), task, spec, task.metrics(spec), meter.value()
+    ).intervals()
     assert found["accuracy"] == pytest.approx([0.025 ** (1 / 11), 1.0])
     assert stats.binomtest(11, 11).proportion_ci(0.95).low == pytest.approx(found["accuracy"][0])
     assert "macro_f1" not in found
@@ -157,9 +207,9 @@ def test_ten_thousand_samples_take_less_than_two_seconds():
     answer, score, target = answered(10_000, 10)
     records = recorded(classes(10), answer, score, target).records()
     begun = time.process_time()
-    values = bootstrap.bootstrap(records)
+    values = bootstrap.bootstrap(records, CLASS_METRICS)
     assert time.process_time() - begun < 2
-    assert len(values["roc_auc"]) == bootstrap.resamples(10_000) == 500
+    assert len(values["roc_auc"]) == bootstrap.resample_count(10_000) == 500
 
 
 def test_what_is_often_no_number_has_no_interval():
@@ -174,7 +224,7 @@ def test_a_mean_over_classes_has_an_interval_around_it_where_one_is_rare():
     said[-1] = 0
     score = np.eye(3, dtype=np.float32)[said] * 2 + draw.normal(0, 0.1, (301, 3)).astype(np.float32)
     records = recorded(classes(3), score, score, target, np.ones(301)).records()
-    replicas, whole = bootstrap.bootstrap(records), bootstrap.point(records)
+    replicas, whole = bootstrap.bootstrap(records, CLASS_METRICS), bootstrap.point(records, CLASS_METRICS)
     assert len(replicas["accuracy"]) == 1000
     assert 500 < len(replicas["macro_f1"]) < 750  # those that drew the one sample: 63 %
     low, high = bootstrap.interval(replicas["macro_f1"])
@@ -182,7 +232,7 @@ def test_a_mean_over_classes_has_an_interval_around_it_where_one_is_rare():
     assert high - low < 0.1  # and not up to that of two classes, half as much again
     rare = np.r_[np.zeros(20, np.int64), 1 + np.arange(20)]  # no resample has all of these
     score = np.eye(21, dtype=np.float32)[rare]
-    replicas = bootstrap.bootstrap(recorded(classes(21), score, score, rare, np.ones(40)).records())
+    replicas = bootstrap.bootstrap(recorded(classes(21), score, score, rare, np.ones(40)).records(), CLASS_METRICS)
     assert bootstrap.interval(replicas["macro_f1"]) is None
     assert bootstrap.interval(replicas["accuracy"]) is not None
 
@@ -203,7 +253,9 @@ def test_a_metric_of_a_strangers_is_resampled_through_its_meter():
     meter = task.meter(spec)
     meter.add(torch.from_numpy(score), Batch((), torch.from_numpy(target)))
     loss = -np.log(answer[np.arange(len(target)), target])
-    measuring = Measuring.of(recorded(spec, answer, score, target, loss).records(), task, spec, meter.value())
+    measuring = Measuring.of(
+        recorded(spec, answer, score, target, loss).records(), task, spec, task.metrics(spec), meter.value()
+    )
     assert measuring.metered == ("odd",)
     found = measuring.intervals()
     assert found["odd"] == pytest.approx(np.square(found["accuracy"]), abs=0.03)
@@ -216,8 +268,9 @@ def test_a_metric_of_a_strangers_is_resampled_through_its_meter():
 def test_calibration_by_hand():
     chance = np.array([[0.95], [0.95], [0.95], [0.35]])
     truth = np.array([[True], [True], [False], [True]])
-    told = calibration.per_sample(chance, truth, np.square(chance - truth).sum(1))
-    summary = calibration.summary(told["bins"], told["squared"].sum(), told["judged"].sum())
+    squared = np.square(chance - truth).sum(1)
+    counted = calibration.per_sample(calibration.Statements(chance=chance, truth=truth, squared=squared))
+    summary = calibration.summary(counted["bins"], squared.sum(), counted["statements"].sum())
     assert summary["ece"] == pytest.approx((3 * abs(2 / 3 - 0.95) + abs(1 - 0.35)) / 4)
     assert [(line["count"], line["said"], line["true"]) for line in summary["curve"]] == [
         (1, pytest.approx(0.35), 1.0),
@@ -230,7 +283,8 @@ def test_the_brier_score_is_scikit_learns(count):
     answer, score, target = answered(count=count)
     recorder = recorded(classes(count), answer, score, target)
     records = recorder.records()
-    told = calibration.summary(recorder.bins(), records["squared"].sum(), records["judged"].sum())
+    sums = (records[f"calibration.{name}"].sum() for name in ("squared", "statements"))
+    told = calibration.summary(recorder.bins(), *sums)
     shares = answer.astype(np.float64)
     shares /= shares.sum(1, keepdims=True)
     wanted = brier_score_loss(target, shares[:, 1]) if count == 2 else brier_score_loss(target, shares)
@@ -242,7 +296,7 @@ def test_answers_that_are_no_probabilities_are_not_judged_as_such():
     _, score, target = answered()
     recorder = recorded(classes(3), score, score, target)
     assert recorder.bins() is None
-    assert "gap" not in recorder.records()
+    assert "calibration.gap" not in recorder.records()
 
 
 @settings(max_examples=50, deadline=None)
@@ -316,7 +370,7 @@ def test_folders_and_classes():
     assert cut("class", pictures, classes(2), np.array([0, 1, 1])) == {"0": [0], "1": [1, 2]}
     with pytest.raises(BadUsage, match="have no folder"):
         cut("folder", pictures, classes(2), np.array([0, 1, 1]), ["x", "y", "z"])
-    with pytest.raises(BadUsage, match="can't be cut by 'agee'") as caught:
+    with pytest.raises(BadUsage, match="can't be sliced by 'agee'") as caught:
         Slicer(TABLE, "agee")
     assert "Did you mean 'age'?" in caught.value.hint
 

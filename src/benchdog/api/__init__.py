@@ -42,6 +42,7 @@ from benchdog.api.data import (
 )
 from benchdog.api.following import MetricsLog
 from benchdog.api.image_formats import IMAGE_FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, ImageFormat
+from benchdog.api.metrics import MeasuredTask, Metric, MetricSet, SampleStatistics, Statistics, compute_metrics
 from benchdog.api.optional import (
     ArraySplit,
     BaselineTask,
@@ -110,6 +111,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "TaskDefaults", "SourceDefaults", "SplitDefaults", "TrainerDefaults", "LayerDefaults", "PretrainedDefaults",
     "RunnerDefaults", "with_defaults",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "Stopped", "split_of", "nearest",
+    "Metric", "MetricSet", "SampleStatistics", "Statistics", "MeasuredTask", "compute_metrics",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
     "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS",
 ]  # fmt: skip

@@ -14,9 +14,9 @@ import numpy as np
 
 from benchdog import pipeline
 from benchdog.api import SourceInfo, TrainerInfo
+from benchdog.builtin.tasks.metrics.definitions import CATALOG
 from benchdog.errors import BadData, BadUsage
-from benchdog.evaluation import bootstrap, evaluate_run
-from benchdog.evaluation.intervals import SHARES
+from benchdog.evaluation import evaluate_run
 from benchdog.evaluation.report.facts import read
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
@@ -29,7 +29,7 @@ from benchdog.system import files, format_versions
 from benchdog.training.setup import resolve
 
 SUFFIX = ".repeats.json"
-FRACTIONS = bootstrap.OVER_CLASSES | SHARES | {"micro_f1", "pixel_accuracy", "hamming", "hamming_loss"}
+FRACTIONS = {metric.name for metric in CATALOG.values() if metric.range == (0, 1)}
 """Metrics between 0 and 1."""
 
 Discover = Callable[[tuple[str, ...]], Plugins]

@@ -1,15 +1,15 @@
-"""Judge a finished run on a split of its source."""
+"""Evaluation of a finished run on a split of its source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchdog.errors import no_artifact
 from benchdog.evaluation import report
 from benchdog.evaluation.evaluate import evaluate_module, measure_baseline
+from benchdog.evaluation.results import RunEvaluation
 from benchdog.model.load import open_model
 from benchdog.model.rebuild import rebuild
 from benchdog.plugins import Plugins
@@ -25,17 +25,17 @@ def evaluate(
     plugins_of: Callable[[tuple[str, ...]], Plugins],
     trust: bool = False,
     by: str = "",
-) -> dict[str, Any]:
-    """Measure a run's artifact on a split, write evaluation-<split>.json and the report, and give the result.
+) -> RunEvaluation:
+    """Evaluate a run's artifact on a split; write evaluation-<split>.json and the report.
 
     Args:
-        by: measure parts of the split too: by a column, "folder" or "class".
+        by: also compute per-slice metrics: by a column, "folder" or "class".
 
     Raises:
-        BadUsage: the run has no artifact, its source no such split, or its samples can't be cut by that.
-        BadData: the source gives other data than the run was trained on.
-        Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
-        Failed: another process works in the run.
+        BadUsage: the run has no artifact, its source no such split, or its samples can't be sliced by that.
+        BadData: the source's data isn't what the run was trained on.
+        Refused: the run contains code that doesn't come from this machine, and `trust` is false.
+        Failed: another process is using the run.
     """
     run = Run.open(folder)
     run.hold()

@@ -1,4 +1,4 @@
-"""Where a convolutional network looks: Grad-CAM of its last feature maps, found by themselves."""
+"""Grad-CAM of a convolutional network's last feature maps, which are detected automatically."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-NO_LAYER = "the model has no convolutional layer whose output is still a picture"
+NO_LAYER = "the model has no convolutional layer with two-dimensional feature maps"
 
 
 class GradCam:
-    """Grad-CAM (Selvaraju et al. 2017) of a module that gives (answer, score (B, classes)) for decoded images.
+    """Grad-CAM (Selvaraju et al. 2017) of a module that returns (prediction, score (B, classes)) for decoded images.
 
     Args:
         module: in evaluation mode, on the CPU.
-        example: decoded inputs, (1, ...) each, by which the layer is found.
+        example: decoded inputs, (1, ...) each, by which the layer is detected.
 
     Attributes:
-        layer: the name of the module that gives the last feature maps; "" when there is none.
+        layer: the name of the module that outputs the last feature maps; "" when there is none.
     """
 
     def __init__(self, module: nn.Module, example: Sequence[NDArray[Any]]) -> None:
@@ -31,15 +31,15 @@ class GradCam:
         self.layer = _last_layer(module, _tensors(example))
 
     def __call__(self, inputs: Sequence[NDArray[Any]], code: int) -> NDArray[np.float32]:
-        """Give (H, W), 0 to 1: how much each place spoke for the class `code` of one sample, inputs (1, ...).
+        """Compute the heat map (H, W), 0 to 1, of the class `code` for one sample, inputs (1, ...).
 
-        All 0 when nothing did.
+        All 0 where no feature map has a positive influence.
         """
         tensors = _tensors(inputs)
-        with torch.enable_grad(), _watched(self.module.get_submodule(self.layer)) as seen:
+        with torch.enable_grad(), _recorded(self.module.get_submodule(self.layer)) as outputs:
             score = self.module(*tensors)[1]
-            (slope,) = torch.autograd.grad(score[0, code], seen[-1])
-        map_ = (slope.mean((2, 3), keepdim=True) * seen[-1].detach()).sum(1, keepdim=True).relu()
+            (gradient,) = torch.autograd.grad(score[0, code], outputs[-1])
+        map_ = (gradient.mean((2, 3), keepdim=True) * outputs[-1].detach()).sum(1, keepdim=True).relu()
         map_ = F.interpolate(map_, tensors[0].shape[-2:], mode="bilinear", align_corners=False)[0, 0]
         top = float(map_.max())
         heat: NDArray[np.float32] = (map_ / top if top > 0 else map_).numpy().astype(np.float32)
@@ -51,29 +51,29 @@ def _tensors(inputs: Sequence[NDArray[Any]]) -> list[Tensor]:
 
 
 @contextmanager
-def _watched(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Note a layer's outputs, and begin the graph of gradients there: the weights need none."""
-    seen: list[Tensor] = []
+def _recorded(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Record a layer's outputs, and start the autograd graph there: the weights need no gradients."""
+    outputs: list[Tensor] = []
 
     def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        seen.append(output.detach().requires_grad_())
-        return seen[-1].clone()  # an activation may work in place, which a leaf refuses
+        outputs.append(output.detach().requires_grad_())
+        return outputs[-1].clone()  # an activation may work in place, which a leaf refuses
 
     handle = layer.register_forward_hook(hook)
     try:
-        yield seen
+        yield outputs
     finally:
         handle.remove()
 
 
 def _last_layer(module: nn.Module, inputs: list[Tensor]) -> str:
-    """Run the module once and see which part, from the first convolution on, last gave maps of several places.
+    """Run the module once; return the last layer, from the first convolution on, that outputs two-dimensional maps.
 
-    That is after a normalisation and an activation: before them a map's sign says nothing about what was seen.
+    That is after a normalization and an activation: before them the sign of a map means nothing.
     """
     last = ""
 
-    def noting(name: str) -> Any:
+    def hook_of(name: str) -> Any:
         def hook(layer: nn.Module, _inputs: Any, output: Any) -> None:
             nonlocal last
             if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-1] * output.shape[-2] > 1:
@@ -81,7 +81,7 @@ def _last_layer(module: nn.Module, inputs: list[Tensor]) -> str:
 
         return hook
 
-    handles = [layer.register_forward_hook(noting(name)) for name, layer in module.named_modules() if name]
+    handles = [layer.register_forward_hook(hook_of(name)) for name, layer in module.named_modules() if name]
     try:
         with torch.no_grad():
             module(*inputs)

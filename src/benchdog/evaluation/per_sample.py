@@ -1,16 +1,17 @@
-"""What an evaluation keeps of each sample, so that metrics can be had of any part of a split, or of a resample."""
+"""Per-sample records of an evaluation: the metrics of any part of a split, or of a resample, follow from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchdog.api import Spec
+from benchdog.api import MetricSet, SampleStatistics, Spec, Statistics
 from benchdog.evaluation import calibration
+from benchdog.evaluation.batches import PredictedBatch
 
 Array = NDArray[Any]
 
@@ -23,15 +24,20 @@ class Records:
     """Columns of a split, a row per sample, in its order.
 
     Always there: loss and weight (N,), float64. Where samples have weights: by (N,), which loss and weight are
-    multiplied by. For classes: answered and target (N,). For numbers: said and true
-    (N, targets), float64. For masks: right, rows and called (N, classes), pixel counts. For tokens: right and
-    tokens (N,). Where answers are probabilities: gap (N, bins), squared and judged (N,), as
-    `calibration.per_sample` gives them. For two classes and for labels: chance (N, K), and truth, whether each
-    is so. As long as they are few: score and goal, what the task's own meter takes.
+    multiplied by. Where predictions are probabilities: calibration.gap (N, bins), calibration.squared and
+    calibration.statements (N,). For two classes and for labels: chance (N, K), and truth, whether each is so. As long
+    as they are few: score and goal, what the task's own meter takes. And the statistics of the task's metrics.
+
+    Attributes:
+        sums: names of the columns that add up over samples.
+        codes: those that are class codes, with the number of classes.
+        kept: those that metrics get as they are.
     """
 
-    kind: str
     columns: Mapping[str, Array]
+    sums: frozenset[str] = frozenset({"loss", "weight"})
+    codes: Mapping[str, int] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.columns["loss"])
@@ -43,8 +49,47 @@ class Records:
         return self.columns[name]
 
     def take(self, rows: Array) -> Records:
-        """Give some of the samples."""
-        return Records(kind=self.kind, columns={name: column[rows] for name, column in self.columns.items()})
+        """Select some of the samples."""
+        return replace(self, columns={name: column[rows] for name, column in self.columns.items()})
+
+    def statistics(self, weights: Array) -> Statistics:
+        """Return the statistics under weights (N, R): see `benchdog.api.Statistics`."""
+        counted = {
+            name: _count_codes(weights, self.columns[name], size)
+            for name, size in self.codes.items()
+            if name in self.columns
+        }
+        return {
+            **{name: _weighted_sum(weights, self.columns[name]) for name in self.sums & self.columns.keys()},
+            **counted,
+            **{name: self.columns[name] for name in self.kept & self.columns.keys()},
+            "weights": weights,
+            "samples": weights.sum(0, dtype=np.float64),
+        }
+
+
+def _weighted_sum(weights: Array, column: Array) -> Array:
+    """Add up a column (N, ...) under the weights: (R, ...). What isn't finite counts wherever it was drawn."""
+    column = np.asarray(column, np.float64)
+    bad = ~np.isfinite(column)
+    if not bad.any():
+        return np.asarray(weights.T.astype(np.float64) @ column)
+    total = weights.T.astype(np.float64) @ np.where(bad, 0.0, column)
+    return np.asarray(np.where(weights.T @ bad.astype(np.float32) > 0, np.nan, total))
+
+
+def _count_codes(weights: Array, codes: Array, size: int) -> Array:
+    """Add up the weights by code: (R, size). Codes from `size` on count nowhere.
+
+    One pass over sorted codes; a product with one-hot rows would cost as much for each class.
+    """
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    known = ordered[starts] < size
+    out = np.zeros((size, weights.shape[1]))
+    out[ordered[starts][known]] = np.add.reduceat(weights[order], starts, axis=0)[known]
+    return out.T
 
 
 @dataclass(slots=True)
@@ -52,140 +97,81 @@ class Recorder:
     """Gathers records batch by batch."""
 
     spec: Spec
-    _pieces: dict[str, list[Array]] = field(default_factory=dict)
+    metrics: MetricSet
+    _chunks: dict[str, list[Array]] = field(default_factory=dict)
     _dropped: set[str] = field(default_factory=set)
     _sizes: dict[str, int] = field(default_factory=dict)
+    _sums: set[str] = field(default_factory=lambda: {"loss", "weight"})
+    _codes: dict[str, int] = field(default_factory=dict)
+    _kept: set[str] = field(default_factory=set)
+    _batches: int = 0
+
+    def collect(self, batch: PredictedBatch) -> None:
+        """Record a batch of an evaluation."""
+        self.add(batch.prediction, batch.score, batch.target, batch.losses, batch.loss_weights, batch.weight)
 
     def add(
         self,
-        answer: Array,
+        prediction: Array,
         score: Array,
         target: Array,
         loss: Sequence[float],
         weight: Sequence[float],
         by: Array | None = None,
     ) -> None:
-        """Take in a batch: what the model answered and scored, the truth, each sample's loss and weight.
+        """Record a batch: predictions and scores, targets, each sample's loss and weight.
 
         `by` is how much each sample's loss counts, where they have weights.
         """
         share = 1.0 if by is None else by.astype(np.float64)
         self._keep("loss", np.asarray(loss, np.float64) * share)
         self._keep("weight", np.asarray(weight, np.float64) * share)
-        self._keep("by", by, KEPT)
-        self._keep("score", np.asarray(score, np.float32), KEPT)
-        self._keep("goal", target, KEPT)
-        found = _KINDS.get(self.spec.target.kind, _nothing)(answer, score, target, self.spec)
-        for name in ("answered", "target", "said", "true", "right", "rows", "called", "tokens"):
-            self._keep(name, found.get(name), KEPT)
-        told = {}
-        if "chance" in found:
-            told = calibration.per_sample(found["chance"], found["truth"], found.get("squared"))
-        for name in ("gap", "squared", "judged", "bins"):
-            self._keep(name, told.get(name), KEPT)
-        for name, column in (("chance", found.get("curve")), ("truth", found.get("curve_truth"))):
-            self._keep(name, column, KEPT)
+        found: dict[str, Array | None] = {
+            "by": by,
+            "score": np.asarray(score, np.float32),
+            "goal": target,
+            **self._statistics(self.metrics.per_sample(prediction, score, target, by)),
+        }
+        statements = calibration.statements(prediction, score, target, self.spec)
+        if statements is not None:
+            binned = calibration.per_sample(statements)
+            found |= {f"calibration.{name}": column for name, column in binned.items()}
+            found |= {"chance": statements.curve, "truth": statements.curve_truth}
+            self._sums |= {f"calibration.{name}" for name in ("gap", "squared", "statements")}
+        # A column that a batch lacks is dropped as a whole.
+        for name in {**self._sizes, **found}:
+            if name not in ("loss", "weight"):
+                self._keep(name, found.get(name), KEPT, late=self._batches > 0)
+        self._batches += 1
 
-    def _keep(self, name: str, column: Array | None, most: int = 0) -> None:
-        """Add a piece to a column; one that a batch lacks, or that grows too large, is dropped as a whole."""
+    def _statistics(self, found: SampleStatistics) -> dict[str, Array]:
+        """Note of which sort each column is, and return all of them."""
+        self._sums |= found.sums.keys()
+        self._codes |= {name: size for name, (_, size) in found.codes.items()}
+        self._kept |= found.kept.keys()
+        return {**found.sums, **{name: codes for name, (codes, _) in found.codes.items()}, **found.kept}
+
+    def _keep(self, name: str, column: Array | None, most: int = 0, late: bool = False) -> None:
+        """Add a chunk to a column; one that a batch lacks, or that grows too large, is dropped."""
         if name in self._dropped:
             return
+        late = late and name not in self._chunks
         self._sizes[name] = self._sizes.get(name, 0) + (column.size if column is not None else 0)
-        if column is None or (most and self._sizes[name] > most):
+        if column is None or late or (most and self._sizes[name] > most):
             self._dropped.add(name)
-            self._pieces.pop(name, None)
+            self._chunks.pop(name, None)
         else:
-            self._pieces.setdefault(name, []).append(np.array(column))  # a copy: a runner may use its buffer again
+            self._chunks.setdefault(name, []).append(np.array(column))  # a copy: a runner may use its buffer again
 
     def records(self) -> Records:
-        """Give what was gathered; columns whose samples differ in shape are left out."""
+        """Return what was gathered; columns whose samples differ in shape are left out."""
         columns = {name: np.zeros(0) for name in ("loss", "weight")}
-        for name, pieces in self._pieces.items():
-            if len({piece.shape[1:] for piece in pieces}) == 1 and name != "bins":
-                columns[name] = np.concatenate(pieces)
-        return Records(kind=self.spec.target.kind, columns=columns)
+        for name, chunks in self._chunks.items():
+            if len({chunk.shape[1:] for chunk in chunks}) == 1 and name != "calibration.bins":
+                columns[name] = np.concatenate(chunks)
+        return Records(columns=columns, sums=frozenset(self._sums), codes=self._codes, kept=frozenset(self._kept))
 
     def bins(self) -> Array | None:
-        """Give the calibration's bins, added up: (3, bins) as `calibration.per_sample` counts them."""
-        pieces = self._pieces.get("bins")
-        return np.sum(pieces, axis=0) if pieces else None
-
-
-# --- by kind of target -----------------------------------------------------------------------------
-
-
-def _nothing(answer: Array, score: Array, target: Array, spec: Spec) -> dict[str, Array]:
-    return {}
-
-
-def _class(answer: Array, score: Array, target: Array, spec: Spec) -> dict[str, Array]:
-    classes = spec.classes
-    if target.ndim != 1 or answer.shape != (len(target), classes):
-        return {}
-    answered = (score if score.shape == answer.shape else answer).argmax(1)
-    found = {"answered": answered, "target": target.astype(np.int64)}
-    if calibration.are_shares(answer):
-        rows = np.arange(len(target))
-        found["chance"] = answer[rows, answered][:, None]
-        found["truth"] = (answered == target)[:, None]
-        truth = np.zeros(answer.shape, np.float64)
-        truth[rows, target] = 1
-        squared = np.square(answer - truth).sum(1)
-        found["squared"] = squared / 2 if classes == 2 else squared
-        if classes == 2:
-            found["curve"], found["curve_truth"] = answer[:, 1:].astype(np.float32), (target == 1)[:, None]
-    return found
-
-
-def _labels(answer: Array, score: Array, target: Array, spec: Spec) -> dict[str, Array]:
-    if answer.ndim != 2 or answer.shape != target.shape or not calibration.in_range(answer):
-        return {}
-    truth = target > 0.5
-    return {
-        "chance": answer,
-        "truth": truth,
-        "squared": np.square(answer - truth).sum(1),
-        "curve": answer.astype(np.float32),
-        "curve_truth": truth,
-    }
-
-
-def _number(answer: Array, score: Array, target: Array, spec: Spec) -> dict[str, Array]:
-    said = np.asarray(answer, np.float64).reshape(len(target), -1)
-    true = np.asarray(target, np.float64).reshape(len(target), -1)
-    return {"said": said, "true": true} if said.shape == true.shape else {}
-
-
-def _mask(answer: Array, score: Array, target: Array, spec: Spec) -> dict[str, Array]:
-    if answer.shape != target.shape or answer.dtype.kind not in "ui":
-        return {}
-    classes, count = spec.classes, len(target)
-    sample = np.arange(count)[:, None] * classes
-
-    def counted(codes: Array, these: Array | None = None) -> Array:
-        places = codes.reshape(count, -1).astype(np.int64) + sample
-        chosen = places.ravel() if these is None else places[these.reshape(count, -1)]
-        return np.bincount(chosen, minlength=count * classes).reshape(count, classes)
-
-    if target.size and (target.min() < 0 or max(target.max(), answer.max()) >= classes):
-        return {}  # pixels that don't count: the task's own affair
-    return {"right": counted(target, answer == target), "rows": counted(target), "called": counted(answer)}
-
-
-def _tokens(answer: Array, score: Array, target: Array, spec: Spec) -> dict[str, Array]:
-    if score.ndim != 3 or score.shape[:2] != target.shape or answer.shape != score.shape:
-        return {}
-    if target.size and (target.min() < 0 or target.max() >= spec.classes):
-        return {}  # tokens that don't count: the task's own affair
-    said = score.argmax(-1)
-    hit = said == target
-    found = {"right": hit.sum(1), "tokens": np.full(len(target), target.shape[1])}
-    if calibration.are_shares(answer):
-        found["chance"] = np.take_along_axis(answer, said[..., None], -1)[..., 0]
-        found["truth"] = hit
-        right = np.take_along_axis(answer, target[..., None].astype(np.int64), -1)[..., 0]
-        found["squared"] = (np.square(answer).sum(-1) - 2 * right + 1).sum(1)
-    return found
-
-
-_KINDS = {"class": _class, "labels": _labels, "number": _number, "mask": _mask, "next-token": _tokens}
+        """Return the calibration's bins, added up: (3, bins) as `calibration.per_sample` counts them."""
+        chunks = self._chunks.get("calibration.bins")
+        return np.sum(chunks, axis=0) if chunks else None

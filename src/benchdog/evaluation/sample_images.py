@@ -1,4 +1,4 @@
-"""Samples as small PNG files: what the report's gallery of mistakes shows."""
+"""Images of samples, as small PNG files for the report: images, masks, heat maps."""
 
 from __future__ import annotations
 
@@ -16,63 +16,63 @@ if TYPE_CHECKING:
 
     from benchdog.api import Field
 
-MASK_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
-"""Tints of the mask classes 1, 2, ... (class 0 stays bare); told apart by colour-blind eyes too."""
+MASK_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
+"""Tints of the mask classes 1, 2, ... (class 0 stays untinted), distinguishable with color blindness."""
 
 SMALLEST = 160  # pixels of the longer side: an 8 x 8 digit must be visible
 LARGEST = 640
 
 
-def save_picture(
+def save_sample(
     array: NDArray[Any],
     field: Field,
     path: Path,
     mask: NDArray[Any] | None = None,
-    answer: NDArray[Any] | None = None,
+    predicted: NDArray[Any] | None = None,
 ) -> bool:
-    """Write a decoded sample as a PNG file and say whether its kind can be drawn.
+    """Write a decoded sample as a PNG file; return whether its kind can be drawn.
 
     Args:
         array: one sample in its storage type: image (C, H, W) or volume (C, D, H, W).
         field: the sample's field; its `range` fixes black and white, else the dtype or the values do.
         path: the PNG file.
-        mask: the true classes, (H, W) or (D, H, W): drawn as a second panel.
-        answer: the answered classes, shaped like `mask`: drawn as a third panel.
+        mask: the actual classes, (H, W) or (D, H, W): drawn as a second panel.
+        predicted: the predicted classes, shaped like `mask`: drawn as a third panel.
     """
     array = np.asarray(array)
-    masks = [np.asarray(m) for m in (mask, answer) if m is not None]
+    masks = [np.asarray(m) for m in (mask, predicted) if m is not None]
     if field.kind == "volume" and array.ndim == 4:
-        place = _telling_slice(array.shape[1], masks)
-        array = array[:, place]
-        masks = [m[place] if m.ndim == 3 else m for m in masks]
+        depth = _most_wrong_slice(array.shape[1], masks)
+        array = array[:, depth]
+        masks = [m[depth] if m.ndim == 3 else m for m in masks]
     if field.kind not in ("image", "volume") or array.ndim != 3 or 0 in array.shape:
         return False
-    grey_or_rgb = _pixels(array, field)
-    panels = [grey_or_rgb, *(_tinted(grey_or_rgb, m) for m in masks if m.shape == array.shape[1:])]
+    pixels = _pixels(array, field)
+    panels = [pixels, *(_tinted(pixels, m) for m in masks if m.shape == array.shape[1:])]
     buffer = io.BytesIO()
-    _side_by_side([_fitting(panel) for panel in panels]).save(buffer, format="PNG", optimize=True)
+    _side_by_side([_resized(panel) for panel in panels]).save(buffer, format="PNG", optimize=True)
     files.write_bytes(path, buffer.getvalue())
     return True
 
 
 def save_attention(array: NDArray[Any], field: Field, heat: NDArray[Any], path: Path) -> None:
-    """Write an image (C, H, W) as a PNG file with `heat` (H, W), 0 to 1, glowing over its grey."""
-    picture = _fitting(_pixels(array, field)).convert("L")
+    """Write an image (C, H, W) as a PNG file, gray, with a heat map (H, W), 0 to 1, laid over it."""
+    image = _resized(_pixels(array, field)).convert("L")
     warm = Image.fromarray(np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8)).resize(
-        picture.size, Image.Resampling.BICUBIC
+        image.size, Image.Resampling.BICUBIC
     )
-    grey = np.asarray(picture, np.float64)[..., None] * 0.8
+    gray = np.asarray(image, np.float64)[..., None] * 0.8
     share = np.asarray(warm, np.float64)[..., None] / 255 * 0.75
     # From dark red over orange to yellow, so that the hottest places are the lightest too.
-    colour = np.concatenate([170 + 85 * share / 0.75, 40 + 170 * share / 0.75, 20 + 20 * share], axis=2)
-    mixed = Image.fromarray(np.rint((1 - share) * grey + share * colour).astype(np.uint8))
+    color = np.concatenate([170 + 85 * share / 0.75, 40 + 170 * share / 0.75, 20 + 20 * share], axis=2)
+    mixed = Image.fromarray(np.rint((1 - share) * gray + share * color).astype(np.uint8))
     buffer = io.BytesIO()
     mixed.save(buffer, format="PNG", optimize=True)
     files.write_bytes(path, buffer.getvalue())
 
 
-def _telling_slice(depth: int, masks: list[NDArray[Any]]) -> int:
-    """Choose the slice where truth and answer differ most; the middle one when there's nothing to see."""
+def _most_wrong_slice(depth: int, masks: list[NDArray[Any]]) -> int:
+    """Choose the slice where target and prediction differ most; the middle one where they don't."""
     middle = depth // 2
     if len(masks) < 2 or any(m.ndim != 3 or m.shape != masks[0].shape for m in masks):
         return middle
@@ -81,7 +81,7 @@ def _telling_slice(depth: int, masks: list[NDArray[Any]]) -> int:
 
 
 def _pixels(array: NDArray[Any], field: Field) -> NDArray[np.uint8]:
-    """Bring (C, H, W) of any storage type to (H, W, 3) bytes."""
+    """Convert (C, H, W) of any storage type to (H, W, 3) bytes."""
     values = array[:3] if array.shape[0] >= 3 else array[:1]
     if values.dtype == np.uint8 and field.range in (None, (0, 255)):
         scaled = values
@@ -96,25 +96,25 @@ def _pixels(array: NDArray[Any], field: Field) -> NDArray[np.uint8]:
 
 
 def _tinted(pixels: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:
-    """Lay the classes' colours over a picture (H, W, 3), half transparent."""
-    colours = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in MASK_COLOURS], np.float64)
+    """Blend the classes' colors into an image (H, W, 3)."""
+    colors = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in MASK_COLORS], np.float64)
     codes = mask.astype(np.int64)
-    labelled = codes > 0
+    labeled = codes > 0
     out = pixels.astype(np.float64)
-    out[labelled] = 0.45 * out[labelled] + 0.55 * colours[(codes[labelled] - 1) % len(colours)]
+    out[labeled] = 0.45 * out[labeled] + 0.55 * colors[(codes[labeled] - 1) % len(colors)]
     return out.astype(np.uint8)
 
 
-def _fitting(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Enlarge a small picture by whole pixels, shrink a large one."""
+def _resized(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Enlarge a small image by whole pixels, shrink a large one."""
     longer = max(pixels.shape[:2])
     if longer < SMALLEST:
         times = -(-SMALLEST // longer)
         pixels = pixels.repeat(times, axis=0).repeat(times, axis=1)
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     if longer > LARGEST:
-        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
-    return picture
+        image.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
+    return image
 
 
 def _side_by_side(panels: list[Image.Image]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""How good a model is on parts of a split: by a column, by the folder, by the class."""
+"""Per-slice metrics: parts of a split by column, folder or class."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 
 from benchdog.api import Spec
 from benchdog.errors import BadUsage, nearest
+from benchdog.evaluation.batches import PredictedBatch
 from benchdog.evaluation.intervals import Measuring
+from benchdog.evaluation.results import Slice, Slices
 
 Array = NDArray[Any]
 FEW = 8
-"""A column of numbers with at most as many different values is cut by value, else by quartile."""
+"""A column of numbers with at most as many different values is sliced by value, else by quartile."""
 MOST = 200
-"""More slices than this are nobody's to read."""
-ACROSS = frozenset({"macro_f1", "roc_auc"})
-"""Metrics that compare classes, and so say nothing of one class alone."""
-NONE = "(missing)"
+"""The most slices that are reported."""
+MISSING = "(missing)"
 UNKNOWN = "(missing or never seen)"
 
 
 @dataclass(slots=True)
 class Slicer:
-    """Notes which part each sample belongs to, batch by batch.
+    """Records which slice each sample belongs to, batch by batch.
 
     Raises:
-        BadUsage: the data can't be cut that way; says which ways there are.
+        BadUsage: the data can't be sliced that way; the hint lists what it can be sliced by.
     """
 
     spec: Spec
@@ -43,27 +43,30 @@ class Slicer:
             return
         if self.by == target.name or (target.kind != "class" and self.by in target.classes):
             raise BadUsage(
-                f"{self.by!r} is what the model answers, not a column that it sees: the samples aren't cut by it.",
+                f"{self.by!r} is what the model predicts, not one of its inputs: samples can't be sliced by it.",
                 f"By the true class: --by class. {nearest('', ways)}" if "class" in ways else nearest("", ways),
             )
-        raise BadUsage(f"The samples can't be cut by {self.by!r}.", nearest(self.by, ways))
+        raise BadUsage(f"Samples can't be sliced by {self.by!r}.", nearest(self.by, ways))
 
     def _ways(self) -> list[str]:
         columns = [column.name for f in self.spec.fields if f.kind == "table" for column in f.columns]
         own = ["class"] if self.spec.target.kind in ("class", "labels") else []
         return [*columns, *(way for way in (*own, "folder") if way not in columns)]
 
+    def collect(self, batch: PredictedBatch) -> None:
+        self.add(batch.inputs, batch.target, batch.ids)
+
     def add(self, inputs: tuple[Array, ...], target: Array, ids: Callable[[], Sequence[str]]) -> None:
-        """Take in a batch: decoded inputs, targets, and what gives the ids, which can mean reading files."""
+        """Record a batch: decoded inputs, targets, and a function that returns ids, which can mean reading files."""
         for f, x in zip(self.spec.fields, inputs, strict=True):
             names = [column.name for column in f.columns] if f.kind == "table" else []
-            if self.by in names:  # a column goes before a way of that name
+            if self.by in names:  # a column takes precedence over "class" and "folder"
                 self._keys.append(np.array(x[:, names.index(self.by)], np.float64))
                 return
         self._keys.append(np.array(target) if self.by == "class" else [_folder(name) for name in ids()])
 
     def slices(self) -> list[tuple[str, Array]]:
-        """Give each part's name and the positions of its samples; a part is never empty."""
+        """Return each slice's name and the positions of its samples; no slice is empty."""
         for f in self.spec.fields:
             for column in f.columns if f.kind == "table" else ():
                 if column.name == self.by:
@@ -73,22 +76,23 @@ class Slicer:
             return _classes(np.concatenate(self._keys), self.spec.target.classes)
         folders = np.array([name for keys in self._keys for name in keys])
         if not any(folders):
-            raise BadUsage(
-                "The samples' names have no folder.", nearest("", [w for w in self._ways() if w != "folder"])
-            )
+            raise BadUsage("The sample ids have no folder.", nearest("", [w for w in self._ways() if w != "folder"]))
         return [(str(name) or ".", np.flatnonzero(folders == name)) for name in np.unique(folders)]
 
 
-def table(measuring: Measuring, slicer: Slicer, monitor: str, better: str) -> dict[str, Any]:
-    """Measure every slice: {"by": ..., "slices": [{"slice", "samples", "metrics", "intervals"}]}, worst first."""
+def table(measuring: Measuring, slicer: Slicer, monitor: str, better: str) -> Slices:
+    """Measure every slice, worst first."""
     slices = slicer.slices()
     if len(slices) > MOST:
-        raise BadUsage(f"{slicer.by!r} cuts the samples into {len(slices)} parts.", f"At most {MOST} can be read.")
-    lines: list[dict[str, Any]] = []
+        raise BadUsage(
+            f"{slicer.by!r} has {len(slices)} slices.", f"At most {MOST} are reported: slice by something coarser."
+        )
+    lines: list[Slice] = []
+    over_classes = {metric.name for metric in measuring.exact if metric.over_classes}
     for name, rows in slices:
         metrics, intervals = measuring.values(rows), measuring.intervals(rows)
         if slicer.by == "class":
-            metrics = {key: value for key, value in metrics.items() if key not in ACROSS}
+            metrics = {key: value for key, value in metrics.items() if key not in over_classes}
         pairs = {key: pair for key, pair in intervals.items() if key in metrics}
         lines.append({"slice": name, "samples": len(rows), "metrics": metrics, "intervals": pairs})
     sign = -1 if better == "min" else 1
@@ -102,7 +106,7 @@ def _folder(name: str) -> str:
 
 
 def _classes(target: Array, names: Sequence[str]) -> list[tuple[str, Array]]:
-    if target.ndim == 2:  # labels: a sample is in the slice of each that is true of it
+    if target.ndim == 2:  # labels: a sample is in the slice of each of its labels
         found = [(name, np.flatnonzero(target[:, k] > 0.5)) for k, name in enumerate(names)]
         found.append(("(none)", np.flatnonzero(~(target > 0.5).any(1))))
     else:
@@ -116,7 +120,7 @@ def _categories(values: Array, names: Sequence[str]) -> list[tuple[str, Array]]:
 
 
 def _numbers(values: Array) -> list[tuple[str, Array]]:
-    """Cut by value where there are few, else into quartiles; values that are equal stay together."""
+    """Slice by value where there are few, else into quartiles; equal values stay together."""
     known = values[~np.isnan(values)]
     different = np.unique(known)
     if len(different) <= FEW:
@@ -129,5 +133,5 @@ def _numbers(values: Array) -> list[tuple[str, Array]]:
             rows = np.flatnonzero((place == i) & ~np.isnan(values))
             if len(rows):
                 found.append((f"{values[rows].min():.4g} to {values[rows].max():.4g}", rows))
-    gone = np.flatnonzero(np.isnan(values))
-    return [*found, *([(NONE, gone)] if len(gone) else [])]
+    missing = np.flatnonzero(np.isnan(values))
+    return [*found, *([(MISSING, missing)] if len(missing) else [])]

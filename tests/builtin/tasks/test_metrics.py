@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchdog.api import Answer, Batch
 from benchdog.builtin.tasks import answers
-from benchdog.builtin.tasks.metrics import core
+from benchdog.builtin.tasks.metrics import meters
 from benchdog.builtin.tasks.options import EmbeddingOptions, LabelsOptions, OrdinalOptions
 from benchdog.builtin.tasks.ordinal import Ordinal
 from support.task_cases import CASES, IGNORED, MIXED, labels, ordinal, segmentation, spec_of
@@ -102,7 +102,7 @@ def test_label_metrics_are_scikit_learns(seed, n, k, coarse, rare):
 
 
 def test_above_the_limit_what_is_ranked_is_left_out(monkeypatch):
-    monkeypatch.setattr(core, "RANKED", 40)
+    monkeypatch.setattr(meters, "RANKED", 40)
     case = labels()
     task = case.task()
     score, target = case.scores(12, 0), case.targets(12, 0)

@@ -14,7 +14,7 @@ from torch import nn
 from benchdog.api import BadData, BadUsage, Batch, Field, Spec, Target
 from benchdog.builtin.tasks.classification import Classification
 from benchdog.builtin.tasks.language import NextToken
-from benchdog.builtin.tasks.metrics import core
+from benchdog.builtin.tasks.metrics import meters
 from benchdog.builtin.tasks.options import NextTokenOptions, RegressionOptions
 from benchdog.builtin.tasks.regression import Regression
 from benchdog.builtin.tasks.segmentation import Segmentation
@@ -182,7 +182,7 @@ def test_the_area_is_exact_where_float32_probabilities_would_all_be_1():
 
 
 def test_above_the_limit_the_area_is_left_out_and_memory_freed(monkeypatch):
-    monkeypatch.setattr(core, "RANKED", 20)
+    monkeypatch.setattr(meters, "RANKED", 20)
     spec = spec_of("class", classes=LETTERS)
     score, target = draw("classification", 6)
     meter = Classification().meter(spec)

@@ -17,7 +17,7 @@ from benchdog.evaluation import report
 from benchdog.evaluation.report import confusion, facts, figures
 from benchdog.evaluation.report.headline import headline
 from benchdog.evaluation.report.html import Html, h, percent, seconds, short
-from benchdog.evaluation.sample_images import save_picture
+from benchdog.evaluation.sample_images import save_sample
 
 EVIL = "<script>alert(1)</script>\"'&$x$"
 DIGIT = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 16))
@@ -47,7 +47,7 @@ def write_run(folder, *, classes=("cat", "dog"), accuracy=0.9, linear=0.8, sampl
         {"name": "majority class", "metrics": {"accuracy": 0.5, "loss": 0.7}},
         {"name": "linear model", "metrics": {"accuracy": linear, "loss": 0.5}},
     ]
-    save_picture(np.arange(64, dtype=np.uint8).reshape(1, 8, 8) % 17, DIGIT, folder / "worst/0.png")
+    save_sample(np.arange(64, dtype=np.uint8).reshape(1, 8, 8) % 17, DIGIT, folder / "worst/0.png")
     worst = [
         {"id": f"{word}-7", "loss": 3.2, "answer": {"label": classes[0], "probability": 0.98},
          "target": classes[1], "picture": "worst/0.png"}
@@ -302,7 +302,7 @@ def test_masks_are_shown_beside_the_picture(tmp_path):
     field = Field(kind="image", shape=(3, 16, 16), dtype="uint8")
     mask, answer = np.zeros((2, 16, 16), np.int64)
     mask[4:8], answer[5:9] = 1, 1
-    save_picture(np.zeros((3, 16, 16), np.uint8), field, tmp_path / "worst/0.png", mask, answer)
+    save_sample(np.zeros((3, 16, 16), np.uint8), field, tmp_path / "worst/0.png", mask, answer)
     worst = [{"id": "s", "loss": 1.0, "picture": "worst/0.png", "answer": {"classes": {"disc": 0.2}}, "target": None}]
     put(tmp_path, "evaluation-test.json", {"metrics": {"iou": 0.5}, "target": {"kind": "mask"},
                                            "classes": ["background", "disc"], "worst": worst})  # fmt: skip
@@ -424,7 +424,7 @@ def opened(path):
 
 def test_a_small_digit_is_enlarged_by_whole_pixels(tmp_path):
     array = (np.arange(64) % 17).reshape(1, 8, 8).astype(np.uint8)
-    assert save_picture(array, DIGIT, tmp_path / "d.png")
+    assert save_sample(array, DIGIT, tmp_path / "d.png")
     pixels, _ = opened(tmp_path / "d.png")
     assert pixels.shape == (160, 160, 3)
     assert np.array_equal(pixels[::20, ::20, 0], np.rint(array[0] / 16 * 255))
@@ -433,7 +433,7 @@ def test_a_small_digit_is_enlarged_by_whole_pixels(tmp_path):
 def test_colours_stay_and_large_pictures_shrink(tmp_path):
     array = np.zeros((3, 900, 1200), np.uint8)
     array[0] = 200
-    assert save_picture(array, Field(kind="image", shape=array.shape, dtype="uint8"), tmp_path / "c.png")
+    assert save_sample(array, Field(kind="image", shape=array.shape, dtype="uint8"), tmp_path / "c.png")
     pixels, _ = opened(tmp_path / "c.png")
     assert pixels.shape == (480, 640, 3)
     assert (pixels == [200, 0, 0]).all()
@@ -443,7 +443,7 @@ def test_colours_stay_and_large_pictures_shrink(tmp_path):
 def test_floats_of_any_channels_are_stretched_over_what_is_seen(tmp_path, channels):
     array = np.random.default_rng(0).normal(size=(channels, 5, 7)).astype(np.float32)
     array[0, 0, 0] = np.nan
-    assert save_picture(array, Field(kind="image", shape=array.shape, dtype="float32"), tmp_path / "f.png")
+    assert save_sample(array, Field(kind="image", shape=array.shape, dtype="float32"), tmp_path / "f.png")
     pixels, _ = opened(tmp_path / "f.png")
     assert pixels.max() == 255
     assert pixels.min() == 0
@@ -453,11 +453,11 @@ def test_a_volume_shows_the_slice_with_most_mistakes_else_the_middle(tmp_path):
     array = np.zeros((1, 5, 8, 8), np.float32)
     array[:, 2], array[:, 4] = 0.5, 1.0
     field = Field(kind="volume", shape=array.shape, dtype="float32", range=(0, 1))
-    assert save_picture(array, field, tmp_path / "v.png")
+    assert save_sample(array, field, tmp_path / "v.png")
     assert (opened(tmp_path / "v.png")[0] == 128).all()
     mask, answer = np.zeros((2, 5, 8, 8), np.uint8)
     answer[4, 0, 0] = 1
-    assert save_picture(array, field, tmp_path / "w.png", mask=mask, answer=answer)
+    assert save_sample(array, field, tmp_path / "w.png", mask=mask, answer=answer)
     pixels, mode = opened(tmp_path / "w.png")
     assert mode == "RGBA"
     assert (pixels[:, :160] == 255).all()
@@ -466,7 +466,7 @@ def test_a_volume_shows_the_slice_with_most_mistakes_else_the_middle(tmp_path):
 
 @pytest.mark.parametrize("kind", ["table", "tokens", "audio"])
 def test_what_is_no_picture_is_not_drawn(tmp_path, kind):
-    assert not save_picture(np.zeros((1, 3)), Field(kind=kind, shape=(1, 3), dtype="float32"), tmp_path / "x.png")
+    assert not save_sample(np.zeros((1, 3)), Field(kind=kind, shape=(1, 3), dtype="float32"), tmp_path / "x.png")
     assert not (tmp_path / "x.png").exists()
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchdog import __version__
 from benchdog.api import Raw, Spec, words
-from benchdog.evaluation.sample_images import MASK_COLOURS
+from benchdog.evaluation.sample_images import MASK_COLORS
 from benchdog.model.load import LoadedModel
 from benchdog.system.paths import short_name
 from benchdog_serve.reading import Reader
@@ -53,7 +53,7 @@ def mask(codes: Array) -> str | list[str]:
 
 def colour(code: int) -> str:
     """Give the colour of a class; class 0 is drawn transparent."""
-    return MASK_COLOURS[(code - 1) % len(MASK_COLOURS)] if code else "#000000"
+    return MASK_COLORS[(code - 1) % len(MASK_COLORS)] if code else "#000000"
 
 
 def plain(value: Any) -> Any:

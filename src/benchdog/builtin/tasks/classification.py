@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from benchdog.api import BadUsage, Batch, Meter, Spec
+from benchdog.api import BadUsage, Batch, Meter, MetricSet, Spec
 from benchdog.builtin.tasks.losses.class_weights import Balanced, ClassWeights
 from benchdog.builtin.tasks.losses.classes import ClassLoss, CrossEntropy, PerClass, focal_terms
 from benchdog.builtin.tasks.losses.named import CODES, ROWS, Criterion, NamedLoss
-from benchdog.builtin.tasks.metrics.core import ClassMeter
+from benchdog.builtin.tasks.metrics.meters import ClassMeter
+from benchdog.builtin.tasks.metrics.per_sample import CLASS_METRICS, ClassStatistics
 from benchdog.builtin.tasks.options import ClassificationOptions
 
 
@@ -72,3 +73,6 @@ class Classification(Balanced):
 
     def meter(self, spec: Spec) -> Meter:
         return ClassMeter(self.loss, spec.target.classes)
+
+    def metrics(self, spec: Spec) -> MetricSet:
+        return MetricSet(metrics=CLASS_METRICS, per_sample=ClassStatistics(spec.classes))

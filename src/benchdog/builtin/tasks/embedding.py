@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchdog.api import BadUsage, Batch, Meter, Spec
-from benchdog.builtin.tasks.metrics.retrieval import NeighbourMeter
+from benchdog.api import BadUsage, Batch, Meter, MetricSet, SampleStatistics, Spec
+from benchdog.builtin.tasks.metrics.per_sample import EMBEDDING_METRICS
+from benchdog.builtin.tasks.metrics.retrieval import NeighborMeter
 from benchdog.builtin.tasks.options import EmbeddingOptions
 
 
@@ -76,7 +77,10 @@ class Embedding:
         return lost, total > 0
 
     def meter(self, spec: Spec) -> Meter:
-        return NeighbourMeter(self.loss)
+        return NeighborMeter(self.loss)
+
+    def metrics(self, spec: Spec) -> MetricSet:
+        return MetricSet(metrics=EMBEDDING_METRICS, per_sample=lambda *arrays: SampleStatistics())
 
     def baselines(self, inputs: tuple[Any, ...]) -> dict[str, Callable[[tuple[Any, ...]], Tensor]]:
         """Offer the inputs as they are: the vector of all their values."""

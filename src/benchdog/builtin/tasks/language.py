@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchdog.api import BadUsage, Batch, Meter, Spec, spellings
+from benchdog.api import BadUsage, Batch, Meter, MetricSet, Spec, spellings
 from benchdog.builtin.tasks.losses.class_weights import ClassWeights
 from benchdog.builtin.tasks.losses.classes import CrossEntropy
-from benchdog.builtin.tasks.metrics.tokens import TokenMeter
+from benchdog.builtin.tasks.metrics.per_sample import TOKEN_METRICS, TokenStatistics
+from benchdog.builtin.tasks.metrics.tokens import TokenMeter, sizes_of
 from benchdog.builtin.tasks.options import NextTokenOptions
 
 
@@ -57,3 +58,7 @@ class NextToken:
 
     def meter(self, spec: Spec) -> Meter:
         return TokenMeter(self.loss, spellings(spec.target), self.ignore)
+
+    def metrics(self, spec: Spec) -> MetricSet:
+        sizes = sizes_of(spellings(spec.target))
+        return MetricSet(metrics=TOKEN_METRICS, per_sample=TokenStatistics(spec.classes, self.ignore, sizes))

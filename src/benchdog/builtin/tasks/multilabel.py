@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
+from benchdog.api import BadData, BadUsage, Batch, Meter, MetricSet, Spec
 from benchdog.builtin.tasks.losses.classes import summed
 from benchdog.builtin.tasks.metrics.multilabel import LabelMeter
+from benchdog.builtin.tasks.metrics.per_sample import LABEL_METRICS, label_statistics
 from benchdog.builtin.tasks.options import LabelsOptions
 
 
@@ -85,3 +86,6 @@ class MultiLabel:
 
     def meter(self, spec: Spec) -> Meter:
         return LabelMeter(self.loss, spec.target.classes)
+
+    def metrics(self, spec: Spec) -> MetricSet:
+        return MetricSet(metrics=LABEL_METRICS, per_sample=label_statistics)

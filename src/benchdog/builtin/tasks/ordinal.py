@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
+from benchdog.api import BadData, BadUsage, Batch, Meter, MetricSet, Spec
 from benchdog.builtin.tasks.class_order import ranks_of
 from benchdog.builtin.tasks.losses.class_weights import ClassWeights
 from benchdog.builtin.tasks.losses.classes import PerClass, Summed, is_soft, summed, weight_of
 from benchdog.builtin.tasks.metrics.ordinal import RankMeter
+from benchdog.builtin.tasks.metrics.per_sample import ORDINAL_METRICS, RankStatistics
 from benchdog.builtin.tasks.options import OrdinalOptions
 
 
@@ -154,6 +156,15 @@ class Ordinal:
     def meter(self, spec: Spec) -> Meter:
         ranks = self._ranks or ranks_of(spec.target.classes, self.options.order)[0]
         return RankMeter(self.loss, spec.target.classes, ranks, lambda score: self._on(score)[0](score))
+
+    def metrics(self, spec: Spec) -> MetricSet:
+        ranks = self._ranks or ranks_of(spec.target.classes, self.options.order)[0]
+
+        def rank_of(score: np.ndarray) -> np.ndarray:
+            levels = torch.tensor(score)
+            return np.asarray((self._on(levels)[0](levels) > 0).sum(1))
+
+        return MetricSet(metrics=ORDINAL_METRICS, per_sample=RankStatistics(ranks, rank_of))
 
     def score_of(self, answer: Tensor) -> Tensor:
         """Give the score (B, classes - 1) from which the head makes these probabilities (B, classes)."""

@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchdog.api import BadData, BadUsage, Batch, Meter, Spec
+from benchdog.api import BadData, BadUsage, Batch, Meter, MetricSet, Spec
 from benchdog.builtin.tasks.answers import target_names
 from benchdog.builtin.tasks.losses.classes import summed
 from benchdog.builtin.tasks.losses.named import NUMBERS, Criterion, each
-from benchdog.builtin.tasks.metrics.core import NumberMeter
+from benchdog.builtin.tasks.metrics.meters import NumberMeter
+from benchdog.builtin.tasks.metrics.per_sample import NUMBER_METRICS, NumberStatistics
 from benchdog.builtin.tasks.options import RegressionOptions
 
 EACH: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
@@ -144,3 +145,6 @@ class Regression:
     def meter(self, spec: Spec) -> Meter:
         names = target_names(spec)
         return NumberMeter(self.loss, names, self.mean.expand(len(names)), self.std.expand(len(names)))
+
+    def metrics(self, spec: Spec) -> MetricSet:
+        return MetricSet(metrics=NUMBER_METRICS, per_sample=NumberStatistics(self.mean.numpy()))

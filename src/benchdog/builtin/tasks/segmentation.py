@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchdog.api import BadUsage, Batch, Meter, Spec
+from benchdog.api import BadUsage, Batch, Meter, MetricSet, Spec
 from benchdog.builtin.tasks.losses.class_weights import Balanced, ClassWeights
 from benchdog.builtin.tasks.losses.classes import ClassLoss, CrossEntropy, PerClass, focal_terms
 from benchdog.builtin.tasks.losses.dice import Dice, DiceAndCrossEntropy
-from benchdog.builtin.tasks.metrics.core import MaskMeter
+from benchdog.builtin.tasks.metrics.meters import MaskMeter
+from benchdog.builtin.tasks.metrics.per_sample import MASK_METRICS, MaskStatistics
 from benchdog.builtin.tasks.options import SegmentationOptions
 
 
@@ -101,3 +102,6 @@ class Segmentation(Balanced):
 
     def meter(self, spec: Spec) -> Meter:
         return MaskMeter(self.loss, spec.target.classes, self.ignore)
+
+    def metrics(self, spec: Spec) -> MetricSet:
+        return MetricSet(metrics=MASK_METRICS, per_sample=MaskStatistics(spec.classes, self.ignore))

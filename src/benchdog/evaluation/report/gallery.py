@@ -9,7 +9,7 @@ from typing import Any
 from benchdog.evaluation.report import judged
 from benchdog.evaluation.report.facts import Facts, Json, objects
 from benchdog.evaluation.report.html import NOTHING, Html, h, join, number, percent, short, table
-from benchdog.evaluation.sample_images import MASK_COLOURS
+from benchdog.evaluation.sample_images import MASK_COLORS
 
 PICTURE_BYTES = 4_000_000
 
@@ -131,7 +131,7 @@ def _worst_table(entries: list[Json], classes: list[Any]) -> Html:
 
 
 def _mask_legend(classes: list[Any]) -> Html:
-    colours = [(str(name), MASK_COLOURS[i % len(MASK_COLOURS)]) for i, name in enumerate(classes[1:])]
+    colours = [(str(name), MASK_COLORS[i % len(MASK_COLORS)]) for i, name in enumerate(classes[1:])]
     swatches = (join(h("b", cls="box", style=f"background:{colour}"), name) for name, colour in colours)
     return h("div", *(h("span", swatch) for swatch in swatches), cls="legend")
 

@@ -5,28 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from benchdog.api import Batch
-from benchdog.builtin.tasks.metrics.core import Loss, Sums, by_class, count_answers, ratio, square
+from benchdog.api import Batch, Metric
+from benchdog.builtin.tasks.metrics.meters import Loss, SumMeter, class_table, count_predictions, counts, square
+from benchdog.builtin.tasks.metrics.per_sample import ORDINAL_METRICS
+
+Array = NDArray[Any]
 
 
-class RankMeter(Sums):
-    """Metrics of levels (B, classes - 1) against class codes (B,).
+class RankMeter(SumMeter):
+    """Metrics of levels (B, classes - 1) against class codes (B,); also confusion and per_class.
 
-    The answered rank is the number of levels above 0: the median. value() gives loss, accuracy, mae (in ranks),
-    quadratic_kappa (1 is agreement, 0 what chance gives), confusion and per_class.
+    The predicted rank is the number of levels above 0: the median.
 
     Args:
         ranks: of the class codes.
-        levels: gives the levels of a score.
+        levels: returns the levels of a score.
     """
 
     def __init__(
-        self, loss: Loss, classes: Sequence[str], ranks: Sequence[int], levels: Callable[[Tensor], Tensor]
+        self,
+        loss: Loss,
+        classes: Sequence[str],
+        ranks: Sequence[int],
+        levels: Callable[[Tensor], Tensor],
+        metrics: Sequence[Metric] = ORDINAL_METRICS,
     ) -> None:
-        super().__init__(loss, confusion=torch.zeros(len(classes) ** 2, dtype=torch.int64))
+        super().__init__(loss, metrics, confusion=torch.zeros(len(classes) ** 2, dtype=torch.int64))
         self.classes, self.ranks, self.levels = classes, torch.tensor(ranks), levels
 
     @torch.no_grad()
@@ -34,28 +43,25 @@ class RankMeter(Sums):
         self.add_loss(score, batch)
         rank = (self.levels(score) > 0).sum(1)
         codes = self.ranks.argsort().to(score.device)
-        count_answers(self.sums["confusion"], codes[rank], batch.target, len(self.classes))
+        count_predictions(self.sums["confusion"], codes[rank], batch.target, len(self.classes))
+
+    def statistics(self) -> dict[str, Array]:
+        order = self.ranks.argsort().numpy()
+        table = square(self.numpy("confusion"), len(self.classes))[np.ix_(order, order)]
+        places = np.arange(len(order))
+        distance = np.abs(places[:, None] - places)
+        return {
+            **super().statistics(),
+            **counts(table, len(order)),
+            "samples": table.sum(keepdims=True)[0],
+            "distance": (table * distance).sum(keepdims=True)[0],
+            "squared_distance": (table * distance**2).sum(keepdims=True)[0],
+        }
 
     def value(self) -> dict[str, Any]:
-        table = square(self.sums["confusion"], len(self.classes))
-        right, rows, columns = table.diagonal(), table.sum(1), table.sum(0)
-        ranks = self.ranks.double()
-        apart = (ranks.unsqueeze(1) - ranks).abs()
-        count = table.sum()
-        chance = (rows.unsqueeze(1) * columns / count.clamp(min=1) * apart.square()).sum()
-        missed = (table * apart.square()).sum()
+        confusion = self.numpy("confusion")
         return {
-            "loss": self.mean_loss(),
-            "accuracy": float(ratio(right.sum(), count)),
-            "mae": float((table * apart).sum() / count) if count else float("nan"),
-            # All of one class, and named so: agreement.
-            "quadratic_kappa": float(1 - missed / chance) if chance > 0 else float(missed == 0),
-            "confusion": table.long().tolist(),
-            "per_class": by_class(
-                self.classes,
-                precision=ratio(right, columns),
-                recall=ratio(right, rows),
-                f1=ratio(2 * right, rows + columns),
-                support=rows,
-            ),
+            **self.scalars(self.statistics()),
+            "confusion": square(confusion, len(self.classes)).astype(int).tolist(),
+            "per_class": class_table(self.classes, counts(confusion, len(self.classes))),
         }
