@@ -1,7 +1,7 @@
-"""Everything that a plugin's author imports: hook marker, descriptors, data types, protocols, errors.
+"""The plugin API: hook marker, descriptors, data types, protocols of components, errors.
 
-Standard library and pluggy only, so that a plugin's hook module costs nothing at start-up. Tensors
-appear in annotations alone. Shapes are per sample unless a leading B says batch.
+Standard library and pluggy only, so that importing a plugin's hook module costs nothing at start-up. Tensors appear
+in annotations alone. Shapes are per sample unless they start with B, the batch axis.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
 ]  # fmt: skip
 
 CONTRACT: Final = 1
-"""The number of this contract. A plugin declares the one that it was written for as a literal, `CONTRACT = 1`."""
+"""The version of this API. A plugin declares the one that it was written for as a literal, `CONTRACT = 1`."""
 
 hookimpl = pluggy.HookimplMarker("benchdog")
 hookspec = pluggy.HookspecMarker("benchdog")

@@ -1,4 +1,4 @@
-"""Options and descriptors: how a plugin says what it offers."""
+"""Descriptors of components and annotations of their options: how a plugin registers what it offers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """The one-line documentation of an option: `Annotated[int, Doc("Layers.")]`."""
+    """One-line documentation of an option: `Annotated[int, Doc("Layers.")]`."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """The values that a numeric option may take: `Annotated[float, Doc("..."), Bounds(gt=0)]`."""
+    """Bounds of a numeric option: `Annotated[float, Doc("..."), Bounds(gt=0)]`."""
 
     ge: float | None = None
     gt: float | None = None
@@ -26,12 +26,17 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Component:
-    """A named part that a plugin offers.
+    """Descriptor of a component that a plugin registers.
 
-    `target` and `options` are strings ("package.module:attribute"; a leading ":" means the module of
-    the hook itself), so that listing components imports nothing of what they need. `options` names a
-    stdlib dataclass in a module that imports nothing heavy. `requires` holds import names that must be
-    installed for the component to work; `install` says how to get them.
+    Attributes:
+        name: lower case; what users type.
+        summary: one line for lists and help.
+        target: the class or function, as a string "package.module:attribute", so that listing components imports
+            nothing of theirs; a leading ":" means the module of the hook itself.
+        options: the component's options, a stdlib dataclass, as a string likewise; its module must import nothing
+            heavy. "" for a component without options.
+        requires: import names of packages that must be installed for the component to work.
+        install: how to install them.
     """
 
     name: str
@@ -45,9 +50,11 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceInfo(Component):
-    """Offer a data source. `defaults` are recipe keys that suit it: {"loop.epochs": 5}.
+    """Descriptor of a data source.
 
-    `named_by` is the option whose file or folder names a run ("path": wines-mlp-1), else the source's name does.
+    Attributes:
+        defaults: recipe keys with values that suit the data: {"loop.epochs": 5}.
+        named_by: the option whose file or folder names a run ("path": wines-mlp-1); "" for the source's name.
     """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -57,11 +64,13 @@ class SourceInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInfo(Component):
-    """Offer a model: a function or class called as `build(spec, options)`.
+    """Descriptor of a model: a function or class, called as `build(spec, options)`, that returns an `nn.Module`.
 
-    `codes` asks for the categories of a table as codes 0 to n, 0 for missing, in place of a column for each.
-    `pretrained` names a class (see `Pretrained`), made as `Target(options)`, that knows the model as its publisher
-    trained it: then `predict NAME` answers without a run, and `[start] weights = "package"` begins from there.
+    Attributes:
+        codes: whether a table's categories come as integer codes 0 to n (0: missing or unseen), for an embedding,
+            instead of one-hot columns.
+        pretrained: a `Pretrained`, called as `Target(options)`, that has the published weights: `predict NAME` then
+            works without training, and `[start] weights = "package"` fine-tunes them.
     """
 
     codes: bool = False
@@ -71,12 +80,16 @@ class ModelInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskInfo(Component):
-    """Offer a task.
+    """Descriptor of a task.
 
-    `targets` are the target kinds that it is chosen for; `models` its default model by field kind;
-    `answer` a function `(call, inputs, spec, options) -> list[Answer]` in a module without torch. `together` is
-    a function `(answers, spec, options) -> list[Answer]` there that adds what can be said only of several inputs
-    asked for at once: how they lie to each other. `asked` are the options that may be given anew with a question.
+    Attributes:
+        answer: the predict function, `(call, inputs, spec, options) -> list[Answer]`, in a module without torch. It
+            turns the arrays that `call(*inputs)` returns into predictions, one per sample.
+        together: a function `(answers, spec, options) -> list[Answer]` there; it adds what can be predicted for
+            several inputs only, such as their similarities. "" for none.
+        asked: options that a user may override at prediction time (`predict --set length=500`).
+        targets: the kinds of target that the task is the default for.
+        models: the default model by field kind: {"image": "cnn"}.
     """
 
     answer: str
@@ -89,7 +102,7 @@ class TaskInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AugmentationInfo(Component):
-    """Offer an augmentation. `mixes` says that it blends samples of a batch with each other."""
+    """Descriptor of an augmentation. `mixes`: whether it blends samples of a batch with each other, as mixup does."""
 
     mixes: bool = False
     kind: ClassVar[str] = "augmentation"
@@ -97,10 +110,13 @@ class AugmentationInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerInfo(Component):
-    """Offer a trainer.
+    """Descriptor of a trainer.
 
-    `resumable` is false for one that can't go on after a stop; `uses_model` for one that brings its own model.
-    `runner` is the runner of what it returns when that is no torch module; no other class is taken for it.
+    Attributes:
+        resumable: whether a stopped run can be resumed.
+        uses_model: whether it trains the recipe's model; false for one with a model of its own.
+        runner: the `Runner` of the `Trained` that it returns, if that is not a torch module. No other class is
+            loaded for it, whatever an artifact names.
     """
 
     resumable: bool = True
@@ -111,7 +127,13 @@ class TrainerInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExporterInfo(Component):
-    """Offer an exporter. `runner` executes the export; `program` says that the format can run code."""
+    """Descriptor of an exporter.
+
+    Attributes:
+        runner: the `Runner` that executes the export.
+        program: whether loading the format can run code; such an export is loaded only if it was made on this
+            machine, or with --trust.
+    """
 
     runner: str
     program: bool = False
@@ -120,6 +142,6 @@ class ExporterInfo(Component):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackendInfo(Component):
-    """Offer hardware."""
+    """Descriptor of a backend: hardware to train on."""
 
     kind: ClassVar[str] = "backend"

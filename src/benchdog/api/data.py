@@ -1,4 +1,4 @@
-"""What data is: specs, samples, batches, and the sources that give them. Shapes are per sample."""
+"""Data types: specs, samples, batches, predictions, and the protocols of sources. Shapes are per sample."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 Op = Mapping[str, Any]
-"""A named operation with JSON parameters: {"op": "image", "mode": "L", "height": 28, "width": 28}."""
+"""A preprocessing operation with JSON parameters: {"op": "image", "mode": "L", "height": 28, "width": 28}."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column of a table: numbers, or a category (codes 1..n; 0 is missing or never seen)."""
+    """A column of a table: kind "number", or "category" (codes 1 to n; 0 for missing or unseen values)."""
 
     name: str
     kind: str = "number"
@@ -27,11 +27,16 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """An input of a sample, as it is after decoding, in its storage type.
+    """An input of a sample after decoding, in its storage type.
 
-    kind: image (C, H, W), volume (C, D, H, W), table (columns,), tokens (T,), audio (C, T). Where the target is
-    no next token, the token 0 only fills up a text that is shorter than T.
-    A free axis is None. dtype is numpy's name; range the smallest and largest storage value.
+    Attributes:
+        kind: image (C, H, W), volume (C, D, H, W), table (columns,), tokens (T,) or audio (C, T). Unless the target
+            is "next-token", token 0 is padding.
+        shape: None for an axis of variable length.
+        dtype: numpy's name of the storage type, such as "uint8".
+        name: key of the input in `Raw.fields`.
+        range: smallest and largest value of the storage type, if it has any.
+        columns: of a table.
     """
 
     kind: str
@@ -44,9 +49,16 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What is to be answered: kind is class, labels, number, mask, next-token, or a plugin's own word.
+    """What is to be predicted.
 
-    The classes of next-token are the tokens: texts, or with `spelling` "hex" their bytes, "c3a9".
+    Attributes:
+        kind: "class", "labels" (multi-label), "number", "mask", "next-token", or a plugin's own.
+        name: of the column or the file that it comes from.
+        classes: class names; of "labels" the labels, of "number" names of several values, of "next-token" the
+            vocabulary.
+        shape: of one target; () for a class or a single number. None for an axis of variable length.
+        dtype: numpy's name of the type.
+        spelling: "text", or "hex" where `classes` are the bytes of tokens: "c3a9".
     """
 
     kind: str
@@ -59,7 +71,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spec:
-    """What a source yields and (`output`, filled in by the task) the shape of a model's score."""
+    """Inputs and target of a source's samples, and `output`, the shape of a model's score, filled in by the task."""
 
     fields: tuple[Field, ...]
     target: Target
@@ -67,31 +79,31 @@ class Spec:
 
     @property
     def channels(self) -> int:
-        """Channels of the first field: its leading axis."""
+        """Channels of the first field: its first axis; 0 if that has variable length."""
         return self.fields[0].shape[0] or 0
 
     @property
     def size(self) -> tuple[int | None, ...]:
-        """The first field's axes after the channels: (H, W) of an image."""
+        """Axes of the first field after the channels: (H, W) for an image."""
         return self.fields[0].shape[1:]
 
     @property
     def classes(self) -> int:
-        """Number of classes; 0 when the target has none."""
+        """Number of classes; 0 if the target has none."""
         return len(self.target.classes)
 
     @property
     def outputs(self) -> int:
-        """Length of the score's leading axis: classes, or values to predict."""
+        """Length of the score's first axis: number of classes, or of values to predict; 0 before it is known."""
         return (self.output[0] or 0) if self.output else 0
 
     def to_json(self) -> dict[str, Any]:
-        """Give the JSON form that artifacts and exports keep."""
+        """Return the JSON form that artifacts and exports store."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Spec:
-        """Rebuild a spec from its JSON form."""
+        """Build a spec from its JSON form."""
 
         def deep(value: Any) -> Any:
             return tuple(map(deep, value)) if isinstance(value, list | tuple) else value
@@ -107,16 +119,18 @@ class Spec:
         return cls(fields=fields, target=target, output=deep(data["output"]))
 
     def with_output(self, *shape: int | None) -> Spec:
-        """Give this spec with the score's shape filled in."""
+        """Return a copy with `shape`, per sample, as the shape of the score."""
         return replace(self, output=shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocess:
-    """The way from raw bytes to the model's input, per field, as named operations.
+    """Preprocessing from raw bytes to the model's input: named operations, per field.
 
-    decode runs on the CPU in numpy (see benchdog.data.decode.decoder); transform inside the model's graph (see
-    benchdog.data.transform.transform), fitted once on the training split before the first step.
+    Attributes:
+        decode: run on the CPU in numpy, in worker processes (benchdog.data.decode).
+        transform: run in the model's graph (benchdog.data.transform); fitted once, on the training split, before
+            the first step.
     """
 
     decode: Mapping[str, Sequence[Op]]
@@ -125,9 +139,13 @@ class Preprocess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Raw:
-    """A sample as it lies in the source: bytes or rows by field name. `target` is ready to stack.
+    """An undecoded sample.
 
-    `weight` is how much its loss counts, 0 or more; all samples of a split have one, or none has.
+    Attributes:
+        id: unique in its split, such as a path or "row 12".
+        fields: raw value by field name: bytes of an image file, a mapping (table row), a text, or a numpy array.
+        target: in the spec's shape, ready to be stacked; None if it is unknown.
+        weight: factor of the sample's loss, 0 or more. Either all samples of a split have one or none has.
     """
 
     id: str
@@ -138,11 +156,14 @@ class Raw:
 
 @dataclass(slots=True)
 class Batch:
-    """Stacked samples: inputs in the spec's order, each (B, ...); target (B, ...).
+    """A batch, or one micro-batch of it.
 
-    `ids` are sample ids, or positions in their split. `last` is false for all but the final piece of
-    a batch that was cut for gradient accumulation. `weight` (B,) float32 is how much each sample's loss
-    counts; None when all count the same.
+    Attributes:
+        inputs: (B, ...) per field, in the spec's order.
+        target: (B, ...).
+        ids: sample ids, or positions in the split.
+        last: whether it is the last micro-batch of its batch: with gradient accumulation the optimizer steps then.
+        weight: sample weights, (B,) float32; None if all samples count the same.
     """
 
     inputs: tuple[Tensor, ...]
@@ -154,7 +175,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said about one sample: {"label": "7", "probability": 0.98, ...}; JSON but for arrays."""
+    """The prediction for one sample: {"label": "7", "probability": 0.98, ...}, in JSON's types and numpy arrays."""
 
     values: Mapping[str, Any]
     id: str = ""
@@ -162,7 +183,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shard:
-    """A part of a stream that can be read on its own from any offset."""
+    """A part of a stream that can be read from any offset; `samples` is their number if it is known."""
 
     name: str
     samples: int | None = None
@@ -170,65 +191,78 @@ class Shard:
 
 @runtime_checkable
 class Split(Protocol):
-    """Samples by position.
+    """A map-style data set: samples by position.
 
-    May also have `batch(indices) -> (inputs, target)`, numpy arrays, inputs a tuple in the spec's
-    order: the fast path, which must equal stacking decoded raws (that is checked). With `whole()` it gives
-    the arrays of all its samples as they lie in memory; they are read and never changed. Where samples have
-    weights, both give (inputs, target, weight), weight (B,).
+    Optional members: `BatchSplit`, `ArraySplit`, `IndexedSplit`, `SplitDefaults`.
     """
 
     def __len__(self) -> int: ...
 
-    def raw(self, i: int, /) -> Raw: ...
+    def raw(self, i: int, /) -> Raw:
+        """Return sample i, the same one each time."""
+        ...
 
 
 @runtime_checkable
 class Stream(Protocol):
-    """Samples in shards, for data that doesn't fit or has no positions."""
+    """An iterable-style data set in shards, for data that doesn't fit into memory or has no positions."""
 
-    def shards(self) -> Sequence[Shard]: ...
+    def shards(self) -> Sequence[Shard]:
+        """Return the shards, the same ones in the same order each time."""
+        ...
 
-    def read(self, shard: Shard, start: int, /) -> Iterator[Raw]: ...
+    def read(self, shard: Shard, start: int, /) -> Iterator[Raw]:
+        """Yield a shard's samples from number `start` on: a resumed run skips those that it has seen."""
+        ...
 
 
 Splits = Mapping[str, "Split | Stream | Sequence[Raw]"]
-"""train, valid and test. A source may also return one list of Raw: it is split by content hash."""
+"""Splits by name: train, valid and test. A source may also return one list of Raw, which is split by content hash."""
 
 
 class Cache(Protocol):
-    """A source's own folder under the user's cache folder."""
+    """A source's folder in the download cache."""
 
     folder: Path
 
     def download(self, url: str, *, sha256: str, name: str = "") -> Path:
-        """Fetch a file once: resumed, checked, locked, with a progress bar."""
+        """Download a file unless it is there; resumes, shows progress, and locks it against other processes.
+
+        Args:
+            url: where it is.
+            sha256: hex digest of the contents.
+            name: file name in the cache; "" for that of the URL.
+
+        Raises:
+            BadData: the contents have another digest.
+            Failed: the download failed.
+        """
         ...
 
 
 class Source(Protocol):
-    """Where data comes from; made as `Target(options)`, or `Target()` when it declares no options.
+    """A data source; called as `Target(options)`, or `Target()` if its descriptor names no options.
 
-    May also have `fetch(cache)`, the only place that uses the network, always called before `open`,
-    `preprocess(spec) -> Preprocess` (else the field's kind decides), `notes`, a list of sentences that a
-    person is told, `time_order`, true when samples follow each other in time, and `seen`, where
-    the division was given: how many samples of valid lie in train too, and of test in train or valid. It is told
-    wherever figures of that split are. A table's may have `left_out`, why it leaves out which columns, for `plan`.
+    Optional members: `DownloadedSource`, `PreprocessedSource`, `SourceDefaults`.
     """
 
-    def spec(self) -> Spec: ...
+    def spec(self) -> Spec:
+        """Return what samples are after decoding. Raises BadData or BadUsage where the data doesn't say."""
+        ...
 
-    def open(self) -> Splits | Sequence[Raw]: ...
+    def open(self) -> Splits | Sequence[Raw]:
+        """Return the splits, or all samples in one list. Every process that loads data calls it."""
+        ...
 
 
 def split_of(content: bytes, *, valid: float = 0.15, test: float = 0.15, seed: int = 0) -> str:
-    """Say which split a sample belongs to by its content, so that duplicates stay together.
+    """Return the split ("train", "valid" or "test") of a sample by a hash of its content: duplicates stay together.
 
     Args:
-        content: what identifies the sample, or the group that mustn't be torn apart.
+        content: the sample's bytes, or those of its group if the samples of a group must stay together.
         valid: share of the validation split, 0 to 1.
         test: share of the test split, 0 to 1.
-        seed: another number gives another division.
+        seed: of the hash; another one splits differently.
     """
     key = seed.to_bytes(8, "little", signed=True)
     place = int.from_bytes(hashlib.blake2b(content, digest_size=8, key=key).digest(), "big") / 2**64

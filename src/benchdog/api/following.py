@@ -1,4 +1,4 @@
-"""A run's metrics log, read while it grows: for observers that must not lose a line when events are dropped."""
+"""Tail of a run's metrics log, for observers that must not lose a line when events are dropped."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class MetricsLog:
-    """The lines of a run's `metrics.jsonl`, each given once.
+    """The lines of a run's `metrics.jsonl`, each returned once; docs/reference/formats.md lists their keys.
 
-    An event says that there may be more; what the lines hold is in docs/reference/formats.md. Whoever reads them here
-    in place of an event's arguments has every line: after a kill, with several ranks, when the queue was full.
+    Read it in an event handler instead of the event's arguments to miss no line: after a kill, with several ranks,
+    or when the queue of events was full.
     """
 
     def __init__(self, run: str | Path) -> None:
@@ -20,7 +20,7 @@ class MetricsLog:
         self._at = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Yield the lines that were added since; half a line at the end waits for its other half."""
+        """Yield the lines added since the last call; an incomplete line at the end is left for the next one."""
         try:
             file = self._path.open("rb")
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the parts of a run look like to each other: task, hardware, session, trainer, exporter, runner."""
+"""Protocols of components: augmentation, task, backend, session, trainer, exporter, runner."""
 
 from __future__ import annotations
 
@@ -16,82 +16,105 @@ if TYPE_CHECKING:
 
 
 class Draws(Protocol):
-    """A batch's random numbers: row b belongs to sample b, whatever the batch. Each call gives fresh ones."""
+    """Random numbers for a batch: row b depends on sample b, not on the batch. Each call draws new ones."""
 
     def uniform(self, *shape: int) -> Tensor:
-        """Draw from [0, 1): (B, *shape) float32 on the batch's device."""
+        """Return samples of the uniform distribution on [0, 1): (B, *shape) float32, on the batch's device."""
         ...
 
     def normal(self, *shape: int) -> Tensor:
-        """Draw from the standard normal distribution: (B, *shape) float32."""
+        """Return samples of the standard normal distribution: (B, *shape) float32, on the batch's device."""
         ...
 
 
 class Augmentation(Protocol):
-    """Changes training batches at random; made as `Target(options)`.
+    """Random changes of training batches; called as `Target(options)`."""
 
-    `check` raises BadUsage when the spec doesn't fit, and is called once, first. `apply` gets a batch on its device
-    as it was decoded, in storage types, and gives new tensors of the same shapes and types (a target may become
-    a mix of one-hot rows); what moves a picture moves its mask. It must not change what it gets.
-    """
+    def check(self, spec: Spec, /) -> None:
+        """Raise BadUsage if the data doesn't suit. Called once, before `apply`."""
+        ...
 
-    def check(self, spec: Spec, /) -> None: ...
+    def apply(self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws, /) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Return an augmented batch, in new tensors of the same shapes and types.
 
-    def apply(
-        self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws, /
-    ) -> tuple[tuple[Tensor, ...], Tensor]: ...
+        Args:
+            inputs: (B, ...) per field, as decoded, in storage types, on the batch's device.
+            target: (B, ...). What moves an image must move its mask. Class codes (B,) may become one-hot rows that
+                are blended, (B, classes).
+            draws: the only source of randomness to use.
+        """
+        ...
 
 
 class Meter(Protocol):
-    """Adds up what the metrics need; two meters merge through their state."""
+    """Accumulated metrics over batches; partial results of several ranks are merged through `state`."""
 
-    def add(self, score: Tensor, batch: Batch, /) -> None: ...
+    def add(self, score: Tensor, batch: Batch, /) -> None:
+        """Add a batch, its scores (B, ...)."""
+        ...
 
-    def state(self) -> dict[str, Tensor]: ...
+    def state(self) -> dict[str, Tensor]:
+        """Return what `merge` of another meter takes: sums and counts."""
+        ...
 
-    def merge(self, state: Mapping[str, Tensor], /) -> None: ...
+    def merge(self, state: Mapping[str, Tensor], /) -> None:
+        """Add the batches of another meter, which returned `state`."""
+        ...
 
-    def value(self) -> dict[str, Any]: ...
+    def value(self) -> dict[str, Any]:
+        """Return the metrics by name; numbers get confidence intervals, and `monitor` is one of them."""
+        ...
 
 
 class Task(Protocol):
-    """What is learnt; made as `Target(options)`.
+    """What a model is trained for: head, loss, metrics; called as `Target(options)`.
 
-    `monitor` is the validation metric that chooses the best epoch, `better` is "max" or "min".
-    `check` raises BadUsage when the spec doesn't fit. `output` is the shape of the score that a model
-    must give per sample. `head` maps the score (B, ...) to the answer, inside the graph. `loss` gives
-    the sum over the batch and its weight (a number, or a tensor without gradient).
+    A model returns a score (B, ...) (logits, say); the head turns it into the prediction (probabilities).
+    Optional members: `FittedTask`, `SampleLossTask`, `InvertibleHeadTask`, `BaselineTask`, `TaskDefaults`.
 
-    May also have `fit(targets)`, called once with the training split's targets piece by piece before the
-    first step, and then `state() -> dict` and `restore(state)` in JSON form, which keep what was learnt; and
-
-    - `weighs`, true when `loss` honours `batch.weight`: it gives the sum of weight x loss, and of weight x what
-      counts; without it, data with weights is refused, as it is where `adds_up` is false;
-    - `adds_up`, false when the loss of a batch isn't the sum of its pieces' losses: batches are then not cut;
-    - `ignore`, a code in masks, or among tokens to guess, that is no class and is allowed all the same;
-    - `notes`, sentences that a person is told;
-    - `losses(score, batch) -> (B,)`, each sample's loss where it depends on the others beside it;
-    - `score_of(probabilities)`, the score (B, ...) of which the head makes these (B, classes), for the baselines;
-    - `baselines(inputs) -> {name: function}` in place of Benchdog's: each gives scores for arrays like `inputs`.
+    Attributes:
+        monitor: the validation metric by which the best epoch is chosen.
+        better: "max" or "min".
     """
 
     monitor: str
     better: str
 
-    def check(self, spec: Spec, /) -> None: ...
+    def check(self, spec: Spec, /) -> None:
+        """Raise BadUsage if the target doesn't suit. Called before all else."""
+        ...
 
-    def output(self, spec: Spec, /) -> tuple[int | None, ...]: ...
+    def output(self, spec: Spec, /) -> tuple[int | None, ...]:
+        """Return the shape of the score that a model must return, per sample; None for an axis of variable length."""
+        ...
 
-    def head(self, spec: Spec, /) -> nn.Module: ...
+    def head(self, spec: Spec, /) -> nn.Module:
+        """Return the module from scores (B, ...) to predictions (B, ...); it is part of every exported graph."""
+        ...
 
-    def loss(self, score: Tensor, batch: Batch, /) -> tuple[Tensor, float | Tensor]: ...
+    def loss(self, score: Tensor, batch: Batch, /) -> tuple[Tensor, float | Tensor]:
+        """Return the sum of the batch's losses, a scalar, and its weight: the number of samples or terms.
 
-    def meter(self, spec: Spec, /) -> Meter: ...
+        The trainer divides by the weight of the whole batch, over all micro-batches and ranks, so both give the same
+        gradients as a single batch. The weight has no gradient.
+        """
+        ...
+
+    def meter(self, spec: Spec, /) -> Meter:
+        """Return a new, empty meter."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """What a backend found: `why` says what is missing, or names the hardware."""
+    """Whether a backend works on this machine.
+
+    Attributes:
+        available: whether it does.
+        why: what is missing, or the name of the hardware.
+        devices: how many there are.
+        precisions: what `precision` in a recipe may be.
+    """
 
     available: bool
     why: str
@@ -100,47 +123,75 @@ class Probe:
 
 
 class Device(Protocol):
-    """One rank's hardware. `sum_` adds a tensor over the ranks in place."""
+    """The hardware of one rank."""
 
     torch_device: Any
     rank: int
     world: int
 
-    def prepare(self, model: nn.Module, /) -> nn.Module: ...
-
-    def put(self, tensor: Tensor, /) -> Tensor: ...
-
-    def autocast(self) -> AbstractContextManager[Any]: ...
-
-    def backward(self, loss: Tensor, scale: Tensor, /) -> None: ...
-
-    def step(self, optimiser: Any, limit: Callable[[], Any] | None = None, /) -> None:
-        """Let the optimiser step; `limit` is called before, when the gradients have their true size."""
+    def prepare(self, model: nn.Module, /) -> nn.Module:
+        """Return the model on the device, ready for training."""
         ...
 
-    def sum_(self, tensor: Tensor, /) -> Tensor: ...
+    def put(self, tensor: Tensor, /) -> Tensor:
+        """Return the tensor on the device."""
+        ...
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context for forward passes and losses: mixed precision, if the options ask for it."""
+        ...
 
-    def load_state_dict(self, state: dict[str, Any], /) -> None: ...
+    def backward(self, loss: Tensor, scale: Tensor, /) -> None:
+        """Add the gradients of loss x scale; a backend with a gradient scaler applies it, too."""
+        ...
 
-    def close(self) -> None: ...
+    def step(self, optimizer: Any, limit: Callable[[], Any] | None = None, /) -> None:
+        """Step the optimizer. `limit`, gradient clipping say, is called before, on unscaled gradients."""
+        ...
+
+    def sum_(self, tensor: Tensor, /) -> Tensor:
+        """Sum a tensor over all ranks, in place (all-reduce)."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold, such as the state of a gradient scaler."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Restore what `state_dict` returned."""
+        ...
+
+    def close(self) -> None:
+        """Release the hardware; leave the process group."""
+        ...
 
 
 class Backend(Protocol):
-    """Hardware; made as `Target(options)`.
+    """Hardware to train on; called as `Target(options)`. Optional members: `LaunchingBackend`."""
 
-    May also have `launch(argv, world) -> int`, which starts the ranks and waits; the host starts
-    processes on this machine for one that doesn't.
-    """
+    def probe(self) -> Probe:
+        """Return whether the hardware can be used, and its name or what is missing."""
+        ...
 
-    def probe(self) -> Probe: ...
-
-    def open(self, rank: int, world: int, /) -> Device: ...
+    def open(self, rank: int, world: int, /) -> Device:
+        """Open the device of one rank (from 0) of `world`, and join the process group."""
+        ...
 
 
 class Session(Protocol):
-    """What a trainer works with. Checkpoints, exact resume, events and signals come with it."""
+    """A training session, as a trainer sees it: data, progress, metrics. Checkpoints, resume and signals are its.
+
+    Attributes:
+        model: the model; `device.prepare` moves it to the device.
+        task: its `loss` also takes a dict with auxiliary scores, where the model returns one.
+        spec: of the batches, after the transform.
+        device: the hardware of this rank.
+        epoch: index of the current epoch, from 0.
+        step: optimizer steps done.
+        seed: of the run.
+        total_epochs: the most epochs.
+        total_steps: the most steps; None for a stream of unknown length.
+    """
 
     model: nn.Module
     task: Task
@@ -154,55 +205,67 @@ class Session(Protocol):
 
     @property
     def stages(self) -> Sequence[str]:
-        """Names of the model's parts that have parameters, from the input up; the last is its head."""
+        """Names of the model's layer groups with parameters, from the input up; the last is the head."""
         ...
 
     def track(self, **stateful: Any) -> None:
-        """Name what a resume needs (state_dict/load_state_dict); on a resume it is restored here."""
+        """Add objects with state_dict() and load_state_dict() to every checkpoint; a resumed run restores them here.
+
+        Name the optimizer `optimizer`: its learning rate is logged, and `find-lr` sets it.
+        """
         ...
 
     def epochs(self) -> Iterator[int]:
-        """Yield the epochs that are left, until the last or until `should_stop`."""
+        """Yield the epochs that remain, until the last one or until `should_stop`."""
         ...
 
     def batches(self, split: str = "train", /) -> Iterator[Batch]:
-        """Yield batches on the device, transformed; train goes on where a stopped run was."""
+        """Yield a split's micro-batches, transformed, on the device; "train" starts where a resumed run was."""
         ...
 
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
-        """Add the gradient of sum/weight, the weight taken over the whole batch of all ranks."""
+        """Add the gradients of a micro-batch's loss, divided by the weight of the whole batch over all ranks."""
         ...
 
     def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
-        """Count a step: log, checkpoint, notice signals."""
+        """Count a step: log the loss (a sum) per weight, write a checkpoint if it is due, handle signals.
+
+        Raises:
+            Stopped: after Ctrl-C or SIGTERM, when the checkpoint is written. Let it pass.
+        """
         ...
 
     def arrays(self, split: str, /) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        """Give a whole split decoded, in its order: inputs each (N, ...), target (N, ...)."""
+        """Return a whole split, decoded, in its order: inputs (N, ...) per field, target (N, ...)."""
         ...
 
     def weights(self, split: str, /) -> np.ndarray | None:
-        """Give the weights (N,) of a split's samples, in the order of `arrays`; None when they have none."""
+        """Return the sample weights of a split, (N,) in the order of `arrays`; None if it has none."""
         ...
 
     def evaluate(self, split: str = "valid", model: nn.Module | None = None, /) -> dict[str, Any]:
-        """Run the model, or another like it, over a split without gradients and give the task's metrics."""
+        """Return the task's metrics on a split, without gradients; `model` replaces the session's, an average say."""
         ...
 
     def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
-        """Close an epoch: log its metrics, keep the best weights (of `model` if given), stop early."""
+        """Close an epoch: log its metrics, keep the best weights (`model`'s if given), check early stopping."""
         ...
 
     @property
-    def should_stop(self) -> bool: ...
+    def should_stop(self) -> bool:
+        """Whether to end before the last epoch: early stopping, a pruned trial."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """What a run would be, before it is made.
+    """A planned run, for a trainer to check its options against.
 
-    `stages` are the model's parts (see `Session.stages`), `steps` how many there will be, None for a stream. The
-    model isn't used afterwards.
+    Attributes:
+        model: the built model; it isn't used afterwards.
+        stages: its layer groups (see `Session.stages`).
+        steps: number of steps; None for a stream of unknown length.
+        task: the task.
     """
 
     model: nn.Module
@@ -212,95 +275,124 @@ class Trial:
 
 
 class Watcher(Protocol):
-    """Looks at a run's epochs while it goes on, and may end it early: `tune` prunes by one.
+    """A callback of the caller (`pipeline.train(..., watcher=...)`) that may end a run early: `tune` prunes by it.
 
-    Given by the caller (`pipeline.train(..., watcher=...)`), no plugin's; asked on the loop's thread, on the only
-    rank. A run that it ends is a finished run: its best epoch counts, artifact and report are made.
+    Not a component of plugins. It is called in the training loop's thread, of the only rank. A run that it ends is
+    complete: the best epoch counts, model and report are written.
     """
 
     reason: str
-    """Why the run is to end before its last epoch; "" lets it go on."""
+    """Why the run is to end before the last epoch; "" to continue."""
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float], /) -> None:
-        """See an epoch: its number from 1, its scalar metrics by name ("valid.accuracy")."""
+        """Receive an epoch, numbered from 1, and its scalar metrics by name ("valid.accuracy")."""
         ...
 
 
 class Trainer(Protocol):
-    """How it is learnt; made as `Target(options)`. Returns the trained module, or a `Trained`.
+    """A training loop; called as `Target(options)`. Optional members: `CheckedTrainer`, `TrainerDefaults`."""
 
-    May also have `weighs`, true when it honours the weights of samples: by taking its loss from the task's `loss`,
-    which gets them with the batch, or by `session.weights`. Without it, data with weights is refused. And a method
-    `check(trial)`, asked before a run is made: it raises BadUsage for options that can't work in a run like that
-    `Trial`.
-    """
-
-    def train(self, session: Session, /) -> nn.Module | Trained: ...
+    def train(self, session: Session, /) -> nn.Module | Trained:
+        """Train until `session.epochs()` ends; return the trained module, or a `Trained`."""
+        ...
 
 
 @runtime_checkable
 class Trained(Protocol):
-    """Something trained that is no torch module: stores itself as data and names its runner."""
+    """A trained model that is not a torch module, such as an estimator of another library.
+
+    Attributes:
+        runner: what loads it, "package.module:attribute"; its trainer's descriptor must name the same.
+    """
 
     runner: str
 
-    def save(self, folder: Path, /) -> None: ...
+    def save(self, folder: Path, /) -> None:
+        """Write it into an empty folder, as data: loading must not run code from there."""
+        ...
 
-    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return predictions and scores, (B, ...) each, for decoded inputs (B, ...)."""
+        ...
 
 
 class Pretrained(Protocol):
-    """A model as its publisher trained it; made as `Target(options)`, or `Target()` when the model has no options.
+    """A model with published weights; called as `Target(options)`, or `Target()` for a model without options.
 
-    `rename` are (regular expression, replacement) pairs that make the model's names of the file's; `transform` are
-    the operations that its input was trained with. `weights` gives a .safetensors, .pth or .pt file; `spec` what
-    it was trained on, its classes named. Both raise NotAvailable when a package is missing. `task` is the task that
-    it answers as; "" for weights that are only there to begin from.
+    Optional members: `PretrainedDefaults`. `weights` and `spec` raise NotAvailable if a package is missing.
 
-    May also have `begins`, true where a recipe that says nothing of [start] begins from these weights: those of a
-    model whose options name the folder that they lie in. Who doesn't want them writes start.weights = "".
+    Attributes:
+        task: the task that it predicts for; "" for weights that are only there to be fine-tuned.
+        rename: (regular expression, replacement) pairs that turn the model's parameter names into the file's.
+        transform: the operations that its inputs were transformed with.
     """
 
     task: str
     rename: Sequence[tuple[str, str]]
     transform: Sequence[Op]
 
-    def weights(self) -> Path: ...
+    def weights(self) -> Path:
+        """Return the path of a .safetensors, .pth or .pt file."""
+        ...
 
-    def preprocess(self) -> Preprocess: ...
+    def preprocess(self) -> Preprocess:
+        """Return the preprocessing of its inputs."""
+        ...
 
-    def spec(self) -> Spec: ...
+    def spec(self) -> Spec:
+        """Return what it was trained on, with class names."""
+        ...
 
 
 class Runner(Protocol):
-    """Executes an export: made as `Target(folder)`; decoded numpy in, (answer, score) numpy out."""
+    """What executes an export; called as `Target(folder)`. Optional members: `RunnerDefaults`."""
 
-    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return predictions and scores, (B, ...) each, for decoded inputs (B, ...)."""
+        ...
 
 
 class ArtifactView(Protocol):
-    """What an exporter sees of an artifact. The module gives (answer, score) for decoded inputs."""
+    """A trained model, as exporters see it.
+
+    Attributes:
+        folder: the artifact's folder.
+        spec: of the decoded inputs.
+        max_batch: the largest batch that the export must run.
+    """
 
     folder: Path
     spec: Spec
     max_batch: int
 
-    def module(self) -> nn.Module: ...
+    def module(self) -> nn.Module:
+        """Return the module from decoded inputs (B, ...) to (prediction, score): transform, model and head."""
+        ...
 
-    def program(self) -> Any: ...
+    def program(self) -> Any:
+        """Return the module as a `torch.export.ExportedProgram`; batch and variable axes are dynamic.
 
-    def example(self, n: int, /) -> tuple[Tensor, ...]: ...
+        Raises:
+            Failed: torch.export can't capture the model.
+        """
+        ...
+
+    def example(self, n: int, /) -> tuple[Tensor, ...]:
+        """Return n decoded samples, (n, ...) per field."""
+        ...
 
 
 class Exporter(Protocol):
-    """Writes an export's files into an empty folder; made as `Target(options)`."""
+    """A writer of another model format; called as `Target(options)`."""
 
-    def export(self, artifact: ArtifactView, folder: Path, /) -> None: ...
+    def export(self, artifact: ArtifactView, folder: Path, /) -> None:
+        """Write the export's files into an empty folder. It is then loaded and compared with the model."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFacts:
-    """Which run an event speaks of."""
+    """The run that an event belongs to."""
 
     name: str
     folder: str
@@ -311,4 +403,4 @@ class RunFacts:
 
 
 Call = Callable[..., "tuple[np.ndarray, np.ndarray]"]
-"""Any runner's call, as the answer functions get it."""
+"""Decoded inputs (B, ...) to (predictions, scores): a runner, as predict functions get it."""

@@ -105,7 +105,7 @@ class Rising(Session):
     def track(self, **stateful: Any) -> None:
         """Take hold of the optimiser; parts of the model that learn slower than others keep their share."""
         super().track(**stateful)
-        self._groups = stateful["optimiser"].param_groups
+        self._groups = stateful["optimizer" if "optimizer" in stateful else "optimiser"].param_groups
         self._shares = [float(group["lr"]) / self.base for group in self._groups]
         self._move(self.rates[0])
 

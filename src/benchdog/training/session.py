@@ -244,7 +244,7 @@ class Session(Standing):
 
     def _rate(self) -> dict[str, float]:
         """Give the learning rate of a tracked optimiser."""
-        groups = getattr(self._tracked.get("optimiser"), "param_groups", None)
+        groups = getattr(self._tracked.get("optimizer", self._tracked.get("optimiser")), "param_groups", None)
         return {"lr": float(max(group["lr"] for group in groups))} if groups else {}
 
     def _stop(self) -> None:
