@@ -208,7 +208,7 @@ def test_a_fast_path_that_differs_is_found(local, wrong, said):
     with pytest.raises(BadData) as caught:
         check_fast_path(opened(local, wrong))
     assert said in caught.value.message
-    assert "end the source" in caught.value.hint
+    assert "Fix the source" in caught.value.hint
 
 
 def test_a_fast_path_that_agrees_is_used(local):

@@ -186,9 +186,9 @@ def test_what_does_not_honour_weights_is_refused(place):
         "class Plain:\n    def train(self, session):\n        return session.model\n", encoding="utf-8"
     )
     for more, said in (
-        (["--task", "embedding"], "the loss of task 'embedding', as it is set, is taken of a batch as a whole"),
-        (["--set", 'loader.augment=["mix-up"]'], "the augmentation 'mix-up' blends samples"),
-        (["--trainer", "plain.py:Plain"], "doesn't say that it honours them (weighs = True)"),
+        (["--task", "embedding"], "the loss of task 'embedding', as configured, depends on the batch as a whole"),
+        (["--set", 'loader.augment=["mix-up"]'], "the augmentation 'mix-up' mixes samples"),
+        (["--trainer", "plain.py:Plain"], "doesn't declare that it supports them (weighs = True)"),
     ):
         told = train(place, "refused", *COUNT, *more, code=2)
         assert "The samples have weights, but" in told.err
@@ -219,7 +219,7 @@ def test_a_task_of_ones_own_says_that_it_honours_weights(place):
     (place / "tasks.py").write_text(TASKS, encoding="utf-8")
     plugin = ["--plugin", "tasks.py", *TRAIN, "--set", "source.path=t.csv"]
     told = run(*plugin, *COUNT, "--task", "silent", cwd=place, code=2)
-    assert "the task 'silent' doesn't say that it honours them (weighs = True)" in told.err
+    assert "the task 'silent' doesn't declare that it supports them (weighs = True)" in told.err
     run(*plugin, *COUNT, "--task", "good", "--name", "good", cwd=place)
     run(*plugin, "--task", "silent", "--name", "silent", cwd=place)  # without weights it is as good as any
     train(place, "own", *COUNT)

@@ -186,7 +186,7 @@ def test_a_code_out_of_range_in_a_stream_names_the_sample(local, tmp_path):
 @pytest.mark.parametrize("shards", [0, 1])
 def test_a_stream_without_samples_is_bad_data(local, tmp_path, shards):
     said = run("--plugin", local, *TRAIN, *SMALL, "--set", f"source.shards={shards}", cwd=tmp_path, code=5)
-    assert "training split has no sample" in said.err
+    assert "training split is empty" in said.err
 
 
 def test_a_spec_that_lies_is_told(tmp_path):

@@ -1,4 +1,4 @@
-"""Augmentation: training batches are changed at random, between decoding and the transform; masks follow."""
+"""The augmentation pipeline: random changes of training batches between decoding and the transform."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from benchdog.recipe.recipe import ComponentConfig
 
 
 class Augment:
-    """A recipe's augmentations, one after the other.
+    """The augmentations of a recipe, applied in order.
 
     Args:
-        parts: which, with their options.
+        parts: their names and options.
         spec: of the decoded data.
-        seed: the loader's.
-        plugins: where they are found.
+        seed: the loader's seed.
+        plugins: where they are registered.
 
     Raises:
-        BadUsage: an unknown name or option, or one that doesn't fit the data.
+        BadUsage: an unknown name or option, or one that doesn't fit the spec.
     """
 
     def __init__(self, parts: Sequence[ComponentConfig], spec: Spec, seed: int, plugins: Plugins) -> None:
@@ -46,7 +46,7 @@ class Augment:
     def __call__(
         self, inputs: tuple[Tensor, ...], target: Tensor, ids: Any, epoch: int
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Change a batch that lies on its device as it was decoded; `ids` are its samples'."""
+        """Augment a decoded batch on its device; `ids` are sample ids or positions, which seed the random numbers."""
         for number, step in enumerate(self._steps):
             inputs, target = step.apply(inputs, target, sample_draws(ids, self.seed, epoch, number, inputs[0].device))
         return inputs, target

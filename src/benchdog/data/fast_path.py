@@ -1,4 +1,4 @@
-"""A source's fast path, batch() and whole(), compared with its raw samples: one that lies is refused."""
+"""Consistency check of a source's fast path, batch() and whole(), with its raw samples."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from benchdog.errors import BadData
 
 
 def check_fast_path(samples: DecodedSplit, count: int = 8) -> None:
-    """Compare a source's fast path with decoded raws on a few samples, first and last among them.
+    """Compare a source's fast path with its decoded raw samples at `count` positions, the first and last included.
 
     Raises:
-        BadData: they differ.
+        BadData: arrays, dtypes, targets or weights differ.
     """
     if not isinstance(samples.split, BatchSplit) or not len(samples):
         return
@@ -25,35 +25,35 @@ def check_fast_path(samples: DecodedSplit, count: int = 8) -> None:
     fast, slow = samples.read(positions), samples.read_raw(positions)
     if not isinstance(fast[0], tuple) or len(fast[0]) != len(slow[0]):
         raise BadData(
-            f"The source's batch() doesn't give a tuple of {len(slow[0])} arrays, one per field, before the target.",
-            "Mend the source: return (inputs, target), inputs a tuple in the spec's order.",
+            f"The source's batch() returns no tuple of {len(slow[0])} arrays, one per field, before the target.",
+            "Fix the source: return (inputs, target), inputs a tuple in the spec's order.",
         )
     for field, a, b in zip(samples.spec.fields, fast[0], slow[0], strict=True):
         if a.dtype != b.dtype or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
             raise BadData(
-                f"The source's batch() gives another {field.name} than its raw() decoded.",
-                "Mend the source: both must give the same arrays and types.",
+                f"The source's batch() returns another {field.name} than its raw() decoded.",
+                "Fix the source: both must return the same arrays and dtypes.",
             )
     if fast[1].dtype != slow[1].dtype or not np.array_equal(fast[1], slow[1], equal_nan=slow[1].dtype.kind == "f"):
-        raise BadData("The source's batch() gives other targets than its raw().", "Mend the source.")
-    if not _alike(fast[2], slow[2]):
-        raise BadData("The source's batch() gives other weights than its raw().", "Mend the source.")
+        raise BadData("The source's batch() returns other targets than its raw().", "Fix the source.")
+    if not _equal_weights(fast[2], slow[2]):
+        raise BadData("The source's batch() returns other weights than its raw().", "Fix the source.")
     split = samples.split
-    if isinstance(split, ArraySplit) and not _same(split.whole(), fast, positions, len(samples)):
-        raise BadData("The source's whole() gives other samples than its batch().", "Mend the source.")
+    if isinstance(split, ArraySplit) and not _contains(split.whole(), fast, positions, len(samples)):
+        raise BadData("The source's whole() returns other samples than its batch().", "Fix the source.")
 
 
-def _alike(a: Weight, b: Weight) -> bool:
-    """Say whether weights are the same."""
+def _equal_weights(a: Weight, b: Weight) -> bool:
+    """Whether two sets of weights are equal."""
     return a is b if a is None or b is None else np.array_equal(a, b)
 
 
-def _same(whole: Sequence[Any], batch: WeightedArrays, positions: list[int], count: int) -> bool:
-    """Say whether whole arrays hold a batch at its positions."""
+def _contains(whole: Sequence[Any], batch: WeightedArrays, positions: list[int], count: int) -> bool:
+    """Whether the arrays of a whole split hold a batch at its positions."""
     inputs, target, *more = whole
     weight = np.asarray(more[0], np.float32) if more and more[0] is not None else None
     pairs = zip((*inputs, target), (*batch[0], batch[1]), strict=True)
-    return _alike(weight if weight is None else weight[positions], batch[2]) and all(
+    return _equal_weights(weight if weight is None else weight[positions], batch[2]) and all(
         len(x) == count and x.dtype == a.dtype and np.array_equal(x[positions], a, equal_nan=a.dtype.kind == "f")
         for x, a in pairs
     )

@@ -1,6 +1,6 @@
-"""Random numbers that belong to a sample: a pure function of (seed, epoch, position), on any device.
+"""Seeds and per-sample random numbers: pure functions of (seed, epoch, position), on any device.
 
-Which process asks, in which batch, on how many ranks: nothing of that changes them.
+They don't depend on the process, the batch or the number of ranks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def derive_seed(seed: int, number: int, salt: int = 0) -> int:
-    """Give 63 well-mixed bits for (seed, number): torch's CPU generator uses only the low 32 of a seed."""
+    """Hash seed, number and salt to 63 bits (splitmix64): torch's CPU generator uses only a seed's low 32 bits."""
     z = (seed + 0x9E3779B97F4A7C15 * (number + 1) + (salt << 32)) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
@@ -27,7 +27,7 @@ def derive_seed(seed: int, number: int, salt: int = 0) -> int:
 
 
 def derive_seeds(seed: int, first: int, count: int) -> list[int]:
-    """Give mix(seed, number) for `count` numbers from `first`, at a tenth of the price each."""
+    """Return derive_seed(seed, number) for `count` numbers from `first`, vectorized: a tenth of the time each."""
     with np.errstate(over="ignore"):
         z = np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + np.uint64(0x9E3779B97F4A7C15) * np.arange(
             first + 1, first + count + 1, dtype=np.uint64
@@ -39,45 +39,45 @@ def derive_seeds(seed: int, first: int, count: int) -> list[int]:
 
 
 def _signed(value: int) -> int:
-    """Give the 64 bits of a number as torch's int64 holds them."""
+    """Reinterpret an unsigned 64-bit number as int64, the only 64-bit integer of torch."""
     value &= (1 << 64) - 1
     return value - (1 << 64) if value >> 63 else value
 
 
-def _down(z: Tensor, bits: int) -> Tensor:
-    """Shift to the right and fill with zeros, where torch fills with the sign."""
+def _shift_right(z: Tensor, bits: int) -> Tensor:
+    """Logical shift to the right; torch's own is arithmetic, it fills with the sign."""
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
 def splitmix(z: Tensor) -> Tensor:
-    """Mix the bits of int64 numbers (splitmix64's last step)."""
-    z = (z ^ _down(z, 30)) * _signed(FIRST)
-    z = (z ^ _down(z, 27)) * _signed(SECOND)
-    return z ^ _down(z, 31)
+    """Mix the bits of int64 numbers: the finalizer of splitmix64."""
+    z = (z ^ _shift_right(z, 30)) * _signed(FIRST)
+    z = (z ^ _shift_right(z, 27)) * _signed(SECOND)
+    return z ^ _shift_right(z, 31)
 
 
 def reseeder(device: torch.device) -> Callable[[int], Any]:
-    """Give what seeds the generators of a device and of the processor.
+    """Return a function that seeds the generators of the CPU and of one device.
 
-    torch.manual_seed looks for devices of every kind each time: 300 times as long.
+    torch.manual_seed looks for devices of every kind at each call, which takes 300 times as long.
     """
-    processor = torch.default_generator
+    cpu = torch.default_generator
     if device.type == "cpu":
-        return processor.manual_seed
+        return cpu.manual_seed
     if device.type != "cuda":
         return torch.manual_seed
     torch.cuda.init()  # type: ignore[no-untyped-call]
-    card = torch.cuda.default_generators[device.index or 0]
+    generator = torch.cuda.default_generators[device.index or 0]
 
     def reseed(seed: int) -> None:
-        processor.manual_seed(seed)
-        card.manual_seed(seed)
+        cpu.manual_seed(seed)
+        generator.manual_seed(seed)
 
     return reseed
 
 
 class Draws:
-    """A batch's random numbers: row b belongs to sample b. Each call gives fresh ones.
+    """The random numbers of a batch: row b belongs to sample b. Each call returns new ones.
 
     Attributes:
         keys: (B,) int64, one per sample.
@@ -96,23 +96,23 @@ class Draws:
         number = torch.arange(self._used + 1, self._used + count + 1, device=self.keys.device)
         self._used += count
         bits = splitmix(self.keys[:, None] + number * _signed(STEP))
-        return (_down(bits, 40).float() / (1 << 24)).view(len(self.keys), *shape)
+        return (_shift_right(bits, 40).float() / (1 << 24)).view(len(self.keys), *shape)
 
     def normal(self, *shape: int) -> Tensor:
         """Draw from the standard normal distribution: (B, *shape) float32."""
-        radius = (-2 * torch.log1p(-self.uniform(*shape))).sqrt()  # log of a number above 0
+        radius = (-2 * torch.log1p(-self.uniform(*shape))).sqrt()  # the argument of the log is above 0
         return radius * torch.cos(2 * math.pi * self.uniform(*shape))
 
 
 def sample_draws(ids: Any, seed: int, epoch: int, salt: int, device: torch.device) -> Draws:
-    """Give a batch's draws.
+    """Return the random numbers of a batch.
 
     Args:
         ids: positions in the split, or the ids of a stream's samples.
-        seed: the loader's.
+        seed: the loader's seed.
         epoch: counted from 0.
-        salt: another number gives independent draws.
-        device: where they are needed.
+        salt: different salts give independent numbers.
+        device: where they are generated.
     """
     numbers = _numbers(ids)
     base = _signed(derive_seed(seed, epoch, salt=100 + salt))

@@ -1,4 +1,4 @@
-"""Weights of samples: how much each one's loss counts. Who doesn't honour them is refused."""
+"""Sample weights: how much each sample's loss counts. Tasks and trainers that would ignore them are refused."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ if TYPE_CHECKING:
     from benchdog.api import Task, Trainer
 
 Weight = np.ndarray | None
-"""(B,) float32, or None where all samples count the same."""
+"""(B,) float32, or None where all samples count equally."""
 
 
 def stack_weights(raws: Sequence[Raw]) -> Weight:
-    """Stack the weights of samples.
+    """Stack the weights of samples; None when they have none.
 
     Raises:
-        BadData: some have one and some have none, or one is no weight.
+        BadData: only some samples have a weight, or one is negative or not finite.
     """
     without = [raw.id for raw in raws if raw.weight is None]
     if len(without) == len(raws):
         return None
     if without:
-        raise BadData(f"Sample {without[0]} has no weight, others have one.", "Give all samples of a split one.")
+        raise BadData(
+            f"Sample {without[0]} has no weight, others have one.", "Give every sample of a split a weight, or none."
+        )
     return check_weights([raw.weight for raw in raws], len(raws), lambda row: raws[row].id)
 
 
 def check_weights(values: Any, count: int, name: Callable[[int], str]) -> np.ndarray:
-    """Give weights as (count,) float32.
+    """Validate weights and return them as (count,) float32.
 
     Args:
-        name: gives the id of a row.
+        name: returns the id of a row, for the message.
 
     Raises:
-        BadData: one is negative or not finite, or there is another number of them.
+        BadData: one is negative or not finite, or their number differs from `count`.
     """
     try:
         weight = np.asarray(values, np.float32)
@@ -54,13 +56,13 @@ def check_weights(values: Any, count: int, name: Callable[[int], str]) -> np.nda
 
 
 def drop_zero_weights(inputs: Any, target: Any, weight: Any, ids: Any = ()) -> tuple[Any, Any, Any, Any]:
-    """Give a batch without the samples of weight 0, which are as good as absent; arrays or tensors.
+    """Drop the samples of weight 0 from a batch of arrays or tensors.
 
     Args:
         inputs: a tuple of (B, ...).
         target: (B, ...).
-        weight: (B,), or None where all samples are there.
-        ids: of the samples, or none.
+        weight: (B,), or None.
+        ids: of the samples; may be empty.
     """
     if weight is None or bool((weight > 0).all()):
         return inputs, target, weight, ids
@@ -70,28 +72,28 @@ def drop_zero_weights(inputs: Any, target: Any, weight: Any, ids: Any = ()) -> t
 
 
 def check_task(name: str, task: Task, mixing: str) -> None:
-    """See that the task, and what is done to batches before it, honours weights.
+    """Check that a task supports sample weights, and that no augmentation mixes samples.
 
     Args:
-        mixing: the name of an augmentation that blends samples; "" when there is none.
+        mixing: name of an augmentation that mixes samples; "" without one.
 
     Raises:
-        BadUsage: one doesn't, or doesn't say so.
+        BadUsage: one doesn't support them, or doesn't declare it.
     """
     declared = with_defaults(task, TaskDefaults)
     if not declared.adds_up:
-        _refuse(f"the loss of task {name!r}, as it is set, is taken of a batch as a whole")
+        _refuse(f"the loss of task {name!r}, as configured, depends on the batch as a whole")
     if not declared.weighs:
-        _refuse(f"the task {name!r} doesn't say that it honours them (weighs = True)")
+        _refuse(f"the task {name!r} doesn't declare that it supports them (weighs = True)")
     if mixing:
-        _refuse(f"the augmentation {mixing!r} blends samples, each of which has one of its own")
+        _refuse(f"the augmentation {mixing!r} mixes samples, each of which has its own")
 
 
 def check_trainer(name: str, trainer: Trainer) -> None:
-    """See that the trainer honours weights."""
+    """Check that a trainer supports sample weights; raises BadUsage."""
     if not with_defaults(trainer, TrainerDefaults).weighs:
-        _refuse(f"the trainer {name!r}, as it is set, doesn't say that it honours them (weighs = True)")
+        _refuse(f"the trainer {name!r}, as configured, doesn't declare that it supports them (weighs = True)")
 
 
 def _refuse(why: str) -> NoReturn:
-    raise BadUsage(f"The samples have weights, but {why}.", "Take another one, or a source without weights.")
+    raise BadUsage(f"The samples have weights, but {why}.", "Choose another one, or a source without weights.")

@@ -1,4 +1,4 @@
-"""The order of samples in an epoch, and the micro-batches of a rank."""
+"""The sampler: the shuffled order of an epoch, and the micro-batches of a rank."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from benchdog.data.randomness import derive_seed
 
 
 def epoch_order(samples: int, seed: int, epoch: int) -> Tensor:
-    """Permute the positions of the training split for an epoch."""
+    """Return the shuffled positions (samples,) of the training split in an epoch."""
     return torch.randperm(samples, generator=torch.Generator().manual_seed(derive_seed(seed, epoch, salt=1)))
 
 
 def micro_batches(batch: Tensor, rank: int, world: int, accumulate: int) -> list[Tensor]:
-    """Cut a global batch of positions into this rank's pieces.
+    """Split a global batch of positions into this rank's micro-batches for gradient accumulation.
 
-    A batch that is too small to give each rank a sample goes whole to every rank: the sums of loss and
-    weight are then both multiplied by the number of ranks, and their ratio stays.
+    A batch with fewer samples than ranks goes whole to every rank: the sums of loss and weight are then both
+    multiplied by the number of ranks, so their ratio stays.
     """
     if world > 1 and len(batch) >= world:
         batch = batch.tensor_split(world)[rank]

@@ -1,4 +1,4 @@
-"""Synthetic inputs that fit a spec: for dry runs, exports and checks."""
+"""Synthetic model inputs that match a spec, for dry runs, exports and checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FREE = 8
 
 
 def generate_inputs(spec: Spec, n: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Draw n inputs within the spec's ranges: (n, ...) per field, free axes of length 8."""
+    """Draw n random inputs within the spec's ranges: (n, ...) per field, free axes of length FREE."""
     draw = np.random.default_rng(seed)
     arrays = []
     for field in spec.fields:
@@ -28,24 +28,26 @@ def generate_inputs(spec: Spec, n: int, seed: int = 0) -> tuple[np.ndarray, ...]
         else:
             codes = len(spec.target.classes) - 1 if spec.target.kind == "next-token" else 1
             low, high = field.range or ((0, max(codes, 1)) if dtype.kind in "iu" else (-1, 1))
-            whole = dtype.kind in "iub"
+            integers = dtype.kind in "iub"
             array = (
-                draw.integers(int(low), int(high), shape, endpoint=True) if whole else draw.uniform(low, high, shape)
+                draw.integers(int(low), int(high), shape, endpoint=True)
+                if integers
+                else draw.uniform(low, high, shape)
             )
         arrays.append(array.astype(dtype))
     return tuple(arrays)
 
 
 def cycled_rows(arrays: tuple[np.ndarray, ...], n: int, start: int = 0) -> tuple[np.ndarray, ...]:
-    """Take n rows from `start`, beginning again at the end."""
+    """Return n rows from `start` on, cycling past the end."""
     return tuple(x[(start + np.arange(n)) % len(x)] for x in arrays)
 
 
 def check_shapes(arrays: Sequence[np.ndarray], spec: Spec) -> None:
-    """Refuse inputs that a model with this spec doesn't take.
+    """Check that inputs, each (B, ...), match the spec in number, dtype and shape.
 
     Raises:
-        BadData: another number of inputs, another type, another shape.
+        BadData: they don't.
     """
     if len(arrays) != len(spec.fields):
         raise BadData(f"The model takes {len(spec.fields)} inputs, not {len(arrays)}.")

@@ -296,7 +296,7 @@ FIELD = Field(kind="image", shape=(1, 2, 2), dtype="uint8")
         ({"op": "imag", "mode": "L"}, "Unknown decode operation 'imag'"),
         ({}, "Unknown decode operation ''"),
         ({"op": "image", "mode": "L", "heigth": 2}, "no parameter 'heigth'"),
-        ({"op": "image"}, "lacks its parameter 'mode'"),
+        ({"op": "image"}, "missing parameter 'mode'"),
         ({"op": "image", "mode": "CMYK"}, "mode must be"),
         ({"op": "image", "mode": "L", "height": 2}, "width must be"),
         ({"op": "image", "mode": "L", "height": 0, "width": 2}, "height must be"),
@@ -325,7 +325,7 @@ def test_the_nearest_name_is_offered() -> None:
     assert "'image'" in caught.value.hint
     with pytest.raises(BadUsage, match="unknown field 'inputs'"):
         Decoder(spec, Preprocess(decode={"inputs": [{"op": "image", "mode": "L"}]}, transform={}))
-    with pytest.raises(BadUsage, match="says nothing"):
+    with pytest.raises(BadUsage, match="has no operation"):
         Decoder(spec, Preprocess(decode={}, transform={}))
 
 

@@ -190,7 +190,7 @@ def test_the_state_round_trips_and_a_second_fit_starts_anew():
         (IMAGE, {"op": "identity", "x": 1}, "'x'"),
         (IMAGE, "standardise", "'standardise'"),
         (TABLE, {"op": "table", "missing": ["agee"]}, "'age'"),
-        (TABLE, {"op": "table", "missing": ["sex"]}, "no column of numbers"),
+        (TABLE, {"op": "table", "missing": ["sex"]}, "not a column of numbers"),
         (TABLE, {"op": "table", "missing": "age"}, '["age"]'),
         (Field(kind="tokens", shape=(4,), dtype="int64"), {"op": "standardise"}, "tokens"),
         (Field(kind="tokens", shape=(4,), dtype="int64"), {"op": "scale", "low": 0, "high": 1}, "quantities"),
@@ -212,7 +212,7 @@ def test_an_unknown_field_and_two_learning_operations_are_refused():
 
 def test_training_data_that_teaches_nothing_is_refused():
     transform = transform_of(IMAGE, {"op": "standardise"})
-    with pytest.raises(BadData, match="no sample"):
+    with pytest.raises(BadData, match="is empty"):
         transform.fit([])
     bad = torch.ones(2, 3, 4, 5)
     bad[0, 0, 0, 0] = float("inf")

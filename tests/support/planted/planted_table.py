@@ -23,7 +23,7 @@ FAULTS = [
     ("source", "unseeded", "repeats", "Opened twice, train has other samples"),
     ("source", "global-seed", "repeats", "uses or seeds the global random generator"),
     ("source", "reuses", "owns", "changes what was given before"),
-    ("source", "fast-lies", "fast-path", "batch() gives another input than its raw() decoded"),
+    ("source", "fast-lies", "fast-path", "batch() returns another input than its raw() decoded"),
     ("source", "lost-place", "streams", "gives others than from its beginning on"),
     ("source", "by-hash", "rebuilds", "Opened by another process from the same options, train has other samples"),
     ("source", "bad-path", "mistakes", "a path that isn't there: Opening it raises FileNotFoundError"),

@@ -1,7 +1,7 @@
-"""From raw bytes, rows and texts to arrays in their storage type, by named operations.
+"""Decoding: raw bytes, table rows and texts become arrays in their storage dtype, by named operations.
 
-The operations have JSON parameters only, so that an export can carry them and another language repeat
-them. NumPy and Pillow, no torch: predict and serve decode without it.
+Operations have only JSON parameters, so that an export can carry them and other languages reimplement them.
+NumPy and Pillow, no torch: predict and serve decode without it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchdog.errors import BadData, BadUsage, nearest
 
 
 def default_preprocess(spec: Spec) -> Preprocess:
-    """Give the usual preprocess of a spec: what each field's kind needs."""
+    """Return the default preprocess of a spec, by the kind of each field."""
     return Preprocess(
         decode={field.name: [_default_decode(field, spec)] for field in spec.fields},
         transform={field.name: [_default_transform(field)] for field in spec.fields},
@@ -88,7 +88,7 @@ def stack(samples: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
     """Stack decoded samples into one array (B, ...) per field.
 
     Raises:
-        BadData: there are none, or their shapes differ.
+        BadData: there are no samples, or their shapes differ.
     """
     if not samples:
         raise BadData("There are no samples to stack.")
@@ -99,7 +99,7 @@ def stack(samples: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
             few = " and ".join(str(shape) for shape in sorted(shapes)[:2])
             raise BadData(
                 f"Samples of one batch have different shapes: {few}.",
-                "Give them one size (the source's or the decode operation's), or use batches of one.",
+                "Resize them (an option of the source or of the decode operation), or use a batch size of 1.",
             )
         stacked.append(np.stack(arrays))
     return tuple(stacked)
@@ -114,15 +114,15 @@ def _field(raw: Raw, field: Field, chain: Sequence[Step]) -> Array:
         for step in chain:
             value = step(value)
         _fits(value, field)
-    except DecodeError as wrong:
-        raise BadData(f"Sample {raw.id!r}: {wrong}.", "Correct or remove it.") from None
+    except DecodeError as error:
+        raise BadData(f"Sample {raw.id!r}: {error}.", "Correct or remove it.") from None
     return np.asarray(value)
 
 
 def _fits(value: Any, field: Field) -> None:
     if not isinstance(value, np.ndarray):
         raise DecodeError(f"field {field.name!r} is {type(value).__name__} after decoding, not an array")
-    # A text may be shorter or longer than a training window.
+    # A text may be shorter or longer than the training sequences.
     wanted = [None] if field.kind == "tokens" else list(field.shape)
     same = len(wanted) == value.ndim and all(
         want in (None, have) for want, have in zip(wanted, value.shape, strict=True)
@@ -136,7 +136,7 @@ def _fits(value: Any, field: Field) -> None:
 
 def _chain(field: Field, ops: Sequence[Op]) -> list[Step]:
     if not ops:
-        raise BadUsage(f"preprocess.decode says nothing of field {field.name!r}.", nearest("", OPS))
+        raise BadUsage(f"preprocess.decode has no operation for field {field.name!r}.", nearest("", OPS))
     return [_step(field, op) for op in ops]
 
 
@@ -149,5 +149,5 @@ def _step(field: Field, op: Op) -> Step:
     for key in sorted(given - required - optional):
         raise BadUsage(f"Decode operation {name!r} has no parameter {key!r}.", nearest(key, required | optional))
     for key in sorted(required - given):
-        raise BadUsage(f"Decode operation {name!r} of field {field.name!r} lacks its parameter {key!r}.")
+        raise BadUsage(f"Decode operation {name!r} of field {field.name!r}: missing parameter {key!r}.")
     return make({key: value for key, value in op.items() if key != "op"})

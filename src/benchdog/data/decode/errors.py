@@ -1,4 +1,4 @@
-"""What decode operations share: their types, and how they say what is wrong with a parameter or a value."""
+"""Types and errors of the decode operations."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Step = Callable[[Any], Any]
 
 
 class DecodeError(Exception):
-    """What is wrong with one value, said without the sample's name."""
+    """A value that can't be decoded; the message doesn't name the sample, which the decoder adds."""
 
 
 def require(ok: bool, op: str, key: str, value: Any, wanted: str) -> None:
-    """Refuse a parameter of an operation unless it is `ok`."""
+    """Raise BadUsage for a parameter of an operation unless `ok`."""
     if not ok:
         raise BadUsage(f"Decode operation {op!r}: {key} must be {wanted}, not {value!r}.")

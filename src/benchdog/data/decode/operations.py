@@ -1,6 +1,6 @@
-"""The decode operations: each makes, from JSON parameters, a step from a raw value to an array.
+"""The decode operations image, array and row: each builds a step from JSON parameters.
 
-A step raises Wrong, which says what is wrong with the value; benchdog.data.decode.decoder adds the sample's name.
+A step maps a raw value to an array and raises DecodeError; benchdog.data.decode.decoder adds the sample's id.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 def _image(parameters: Op) -> Step:
-    """Give the step from an image file's bytes, or an array in storage form, to uint8 (C, H, W)."""
+    """Build the step from an image file's bytes, or an array that is decoded already, to uint8 (C, H, W)."""
     mode, height, width = parameters["mode"], parameters.get("height"), parameters.get("width")
     require(mode in ("L", "RGB"), "image", "mode", mode, "'L' or 'RGB'")
     for key, value in (("height", height), ("width", width)):
@@ -36,7 +36,7 @@ def _image(parameters: Op) -> Step:
     require((height is None) == (width is None), "image", "width", width, "given with height, or neither")
     middle, resample = parameters.get("middle"), parameters.get("resample", "bilinear")
     ok = middle is None or (type(middle) in (int, float) and 0 < middle <= 1 and height is not None)
-    require(ok, "image", "middle", middle, "a share of the shorter side, above 0 to 1, with height and width")
+    require(ok, "image", "middle", middle, "a fraction of the shorter side in (0, 1], with height and width")
     require(resample in RESAMPLING, "image", "resample", resample, f"one of {', '.join(RESAMPLING)}")
 
     def step(value: Any) -> Array:
@@ -44,18 +44,18 @@ def _image(parameters: Op) -> Step:
             return _stored_image(value, 1 if mode == "L" else 3)
         if not isinstance(value, bytes | bytearray | memoryview):
             raise DecodeError(f"an image file's bytes are needed, not {type(value).__name__}")
-        picture = _flat(_open_image(bytes(value)), mode)
-        if height and width and (middle or picture.size != (width, height)):
-            box = _middle(picture.size, (width, height), middle) if middle else None
-            picture = picture.resize((width, height), RESAMPLING[resample], box)
-        pixels = np.asarray(picture)
+        image = _to_mode(_open_image(bytes(value)), mode)
+        if height and width and (middle or image.size != (width, height)):
+            box = _center_box(image.size, (width, height), middle) if middle else None
+            image = image.resize((width, height), RESAMPLING[resample], box)
+        pixels = np.asarray(image)
         return np.ascontiguousarray(pixels[None] if mode == "L" else pixels.transpose(2, 0, 1))
 
     return step
 
 
-def _middle(size: tuple[int, int], wanted: tuple[int, int], share: float) -> tuple[float, float, float, float]:
-    """Give the box in a picture's middle that has the wanted shape and this share of the most that fits."""
+def _center_box(size: tuple[int, int], wanted: tuple[int, int], share: float) -> tuple[float, float, float, float]:
+    """Return the center crop box with the aspect ratio of `wanted`, scaled to a share of the largest that fits."""
     scale = share * min(have / require for have, require in zip(size, wanted, strict=True))
     (left, width), (top, height) = (
         ((have - require * scale) / 2, require * scale) for have, require in zip(size, wanted, strict=True)
@@ -74,42 +74,42 @@ def _open_image(data: bytes) -> Image.Image:
     if not data:
         raise DecodeError("the file is empty")
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        if picture.width * picture.height > MAX_PIXELS:
-            raise DecodeError(f"{picture.width} x {picture.height} pixels are more than the {MAX_PIXELS:,} allowed")
-        picture.load()
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise DecodeError(f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} allowed")
+        image.load()
     except DecodeError:
         raise
     except UnidentifiedImageError:
         raise DecodeError(
-            f"it is not an image: it begins with {data[:16]!r} and is none of {', '.join(FORMATS)}"
+            f"it is not an image: it begins with {data[:16]!r}, which is not {', '.join(FORMATS)}"
         ) from None
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged files
         text = str(error).strip().rstrip(".") or type(error).__name__
         raise DecodeError(f"the image is damaged: {text}") from None
     try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # the pixels are whole; only the note of how the camera was held is not
-        return picture
+        return ImageOps.exif_transpose(image)
+    except Exception:  # the pixels are fine, only the EXIF orientation is damaged
+        return image
 
 
-def _flat(picture: Image.Image, mode: str) -> Image.Image:
-    """Give 8-bit grey or colour: 16 bits scaled, palettes looked up, transparency on white."""
-    if picture.mode.startswith("I"):
-        picture = _from_16_bit(picture)
-    if picture.mode == "F":
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert to 8-bit grayscale or RGB: scales 16 bits, expands palettes, composites transparency on white."""
+    if image.mode.startswith("I"):
+        image = _from_16_bit(image)
+    if image.mode == "F":
         raise DecodeError("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, picture)
-    # Some modes (CMYK, LAB, HSV) only go to RGB.
-    return picture if picture.mode == mode else picture.convert("RGB").convert(mode)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    # Some modes (CMYK, LAB, HSV) convert to RGB only.
+    return image if image.mode == mode else image.convert("RGB").convert(mode)
 
 
-def _from_16_bit(picture: Image.Image) -> Image.Image:
+def _from_16_bit(image: Image.Image) -> Image.Image:
     """Scale 0..65535 to 0..255 with rounding; Pillow's own conversion clips at 255."""
-    pixels = np.asarray(picture).astype(np.int64)
+    pixels = np.asarray(image).astype(np.int64)
     if pixels.size and (pixels.min() < 0 or pixels.max() > 65_535):
         raise DecodeError("its pixels have more than 16 bits; save it with 8 or 16")
     return Image.fromarray(((pixels * 255 + 32_767) // 65_535).astype(np.uint8))
@@ -119,7 +119,7 @@ def _from_16_bit(picture: Image.Image) -> Image.Image:
 
 
 def _array(parameters: Op) -> Step:
-    """Give the step from an array, a nested list or a .npy file's bytes to an array of one dtype."""
+    """Build the step from an array, a nested list or a .npy file's bytes to an array of one dtype."""
     shape = parameters["shape"]
     ok = isinstance(shape, list | tuple) and all(a is None or (type(a) is int and a >= 0) for a in shape)
     require(ok, "array", "shape", shape, "a list of lengths, null for a free one")
@@ -143,7 +143,7 @@ def _array(parameters: Op) -> Step:
 def _loaded(value: Any) -> Array:
     try:
         if isinstance(value, bytes | bytearray | memoryview):
-            # Never with pickle: loading one would run code from the file.
+            # Never with pickle: unpickling runs code from the file.
             array = np.lib.format.read_array(io.BytesIO(bytes(value)), allow_pickle=False)
         else:
             array = np.asarray(value)
@@ -155,7 +155,7 @@ def _loaded(value: Any) -> Array:
 
 
 def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Convert where no value changes beyond the rounding of a float."""
+    """Convert to a dtype; DecodeError when a value would change by more than float rounding."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DecodeError("it holds NaN or infinity")
     if array.dtype == dtype:
@@ -218,7 +218,7 @@ def _number(cell: Any) -> float:
         number = float(cell)
     except (TypeError, ValueError, OverflowError):
         raise DecodeError(f"{cell!r} is not a number") from None
-    if isinstance(cell, str) and "_" in cell:  # float() takes "1_000", no other language's reader does
+    if isinstance(cell, str) and "_" in cell:  # float() accepts "1_000", other languages' parsers don't
         raise DecodeError(f"{cell!r} is not a number")
     if not abs(number) <= LARGEST:
         raise DecodeError(f"{cell!r} is not a finite number")
@@ -226,7 +226,7 @@ def _number(cell: Any) -> float:
 
 
 def _texts(cell: Any) -> tuple[str, ...]:
-    """Write a category as tables may: 3.0, which JSON may make of 3, is "3"; true is also "TRUE"."""
+    """Return the spellings of a category in tables: 3.0, which JSON may make of 3, is "3"; true is also "TRUE"."""
     if isinstance(cell, bool | np.bool_):
         text = str(cell)
         return text.lower(), text, text.upper()
@@ -244,4 +244,4 @@ OPS: Final[Mapping[str, tuple[Callable[[Op], Step], frozenset[str], frozenset[st
         frozenset({"unit", "vocabulary", "merges", "definition", "length", "first"}),
     ),
 }
-"""Each operation: how its step is made, the parameters it needs, those it may have."""
+"""Each operation: the builder of its step, its required parameters, its optional ones."""

@@ -1,4 +1,4 @@
-"""The decode operation `tokens`: from a text to codes."""
+"""The decode operation `tokens`: tokenization of text."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from benchdog.data.decode.errors import Array, DecodeError, Step, require
 
 NEEDED = {"character": "vocabulary", "wordpiece": "vocabulary", "bpe": "merges", "tokenizer": "definition"}
 WHOLE = ("wordpiece", "tokenizer")
-"""Units whose encoder cuts and fills up a text itself."""
+"""Units whose encoder truncates and pads itself."""
 SHOWN = 40
-"""Characters of a vocabulary that a message shows."""
+"""Characters of a vocabulary that a message lists."""
 
 
 def is_character_vocabulary(words: Sequence[str]) -> bool:
-    """Say whether the words are different single characters."""
+    """Whether the words are distinct single characters."""
     return len(words) > 0 and len(set(words)) == len(words) and all(len(word) == 1 for word in words)
 
 
 def make_tokens(parameters: Op) -> Step:
-    """Give the step from a text, or codes, to int64 (T,).
+    """Build the step from a text, or token codes, to int64 (T,).
 
-    With `length` a text is cut to so many tokens; codes then begin at 1, 0 fills up, and a character that
-    isn't in the vocabulary has a code of its own, the last. Without it such a character is refused. Word pieces
-    have their filler and their unknown word in the vocabulary: their codes are its places. Of a tokenizer, `first`
-    says whether codes begin at 0 or 1.
+    With `length` a text is truncated or padded to that many tokens: 0 is padding, codes begin at 1, and a character
+    out of vocabulary has the last code. Without it such a character raises DecodeError. WordPiece has its padding
+    and unknown token in the vocabulary. For a tokenizer, `first` is the code of its first token, 0 or 1.
     """
     unit, length = parameters.get("unit", "character"), parameters.get("length")
     require(unit in UNITS, "tokens", "unit", unit, f"one of {', '.join(UNITS)}")
@@ -44,7 +43,7 @@ def make_tokens(parameters: Op) -> Step:
         ok = isinstance(vocabulary, list | tuple)
         if unit == "character":
             ok = ok and is_character_vocabulary([str(word) for word in vocabulary])
-        what = "single characters" if unit == "character" else "word pieces"
+        what = "single characters" if unit == "character" else "WordPiece tokens"
         require(ok, "tokens", "vocabulary", vocabulary, f"a list of different {what}")
         count = len(vocabulary)
     if unit == "bpe":
@@ -62,31 +61,31 @@ def make_tokens(parameters: Op) -> Step:
     known = {}
     if unit == "character":
         known = {str(character): code for code, character in enumerate(parameters["vocabulary"])}
-    room = length if unit not in WHOLE else None
+    padded_length = length if unit not in WHOLE else None
 
     def step(value: Any) -> Array:
         if isinstance(value, np.ndarray):
-            return _stored_tokens(value, count + (2 if known else 1) if room else count)
+            return _stored_tokens(value, count + (2 if known else 1) if padded_length else count)
         if not isinstance(value, str):
             raise DecodeError(f"a text is needed, not {type(value).__name__}")
         if not (value.strip() if unit in WHOLE else value):
             raise DecodeError("the text is empty")
-        if room:
-            return _filled(value, room, encode, known)
+        if padded_length:
+            return _padded(value, padded_length, encode, known)
         try:
             codes = encode(value)
         except KeyError as error:
             at = value.index(error.args[0])
             few = "".join(list(known)[:SHOWN]) + ("..." if len(known) > SHOWN else "")
-            said = f"character {error.args[0]!r} at {at} is not in the vocabulary"
-            raise DecodeError(f"{said}: the model knows those of its training text, {few!r}") from None
+            message = f"character {error.args[0]!r} at {at} is not in the vocabulary"
+            raise DecodeError(f"{message}: the model knows those of its training text, {few!r}") from None
         return np.array(list(codes), np.int64)
 
     return step
 
 
-def _filled(text: str, length: int, encode: Encode, known: dict[str, int]) -> Array:
-    """Give codes from 1 on, cut or filled up with 0 to the length."""
+def _padded(text: str, length: int, encode: Encode, known: dict[str, int]) -> Array:
+    """Return codes from 1 on, truncated or zero-padded to the length."""
     out = np.zeros(length, np.int64)
     if known:
         place = [known.get(character, len(known)) for character in text[:length]]
@@ -98,7 +97,7 @@ def _filled(text: str, length: int, encode: Encode, known: dict[str, int]) -> Ar
 
 def _stored_tokens(value: Array, count: int) -> Array:
     if value.ndim != 1 or value.dtype.kind not in "iu" or not value.size:
-        raise DecodeError(f"tokens must be whole numbers (T,), not {value.dtype} {value.shape}")
+        raise DecodeError(f"tokens must be integers (T,), not {value.dtype} {value.shape}")
     if value.min() < 0 or value.max() >= count:
         raise DecodeError(f"its tokens go from {value.min()} to {value.max()}; there are {count}")
     return value.astype(np.int64)

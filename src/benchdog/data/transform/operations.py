@@ -1,6 +1,6 @@
-"""The operations of a transform: what each does to a field, and what it learns from the training split.
+"""The transform operations: scale, standardise, normalise, table and identity.
 
-A graph must hold for every value, so nothing here looks at one to decide what to do.
+They are traced into the exported graph, so none of them branches on values.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from benchdog.errors import BadData, BadUsage, nearest
 
 
 class Step(nn.Module):
-    """One operation on one field; `fitted` says whether it learns from the training split."""
+    """One operation on one field; `fitted`: whether it is fitted on the training split."""
 
     fitted = False
 
     def output(self, field: Field) -> Field:
-        """Describe this operation's output."""
+        """Return the description of the operation's output."""
         return replace(field, dtype="float32", range=None)
 
     def reset(self) -> None:
-        """Forget what was gathered."""
+        """Reset the statistics."""
 
     def update(self, x: Tensor) -> None:
-        """Add up one stacked batch (B, ...)."""
+        """Update the statistics with a batch (B, ...)."""
 
     def finalize(self) -> None:
-        """Turn what was gathered into buffers; BadData when it can't be."""
+        """Write the statistics to buffers; BadData when they aren't finite."""
 
 
 class Identity(Step):
-    """Leave token codes as they are, and other values but for their type."""
+    """Pass token codes through, and convert other values to float32."""
 
     def __init__(self, field: Field) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Scale(Step):
 
 
 class Normalize(Step):
-    """Take a mean from each channel and divide by a deviation, both given: those that weights were trained with."""
+    """Normalize each channel with a given mean and standard deviation, such as those of pretrained weights."""
 
     scale: Tensor
     shift: Tensor
@@ -86,7 +86,7 @@ class Normalize(Step):
 
 
 class Standardize(Step):
-    """Give each channel mean 0 and standard deviation 1; a constant channel becomes 0."""
+    """Standardize each channel to mean 0 and standard deviation 1; a constant channel becomes 0."""
 
     fitted = True
     scale: Tensor
@@ -114,16 +114,16 @@ class Standardize(Step):
         mean, scale = self.moments.mean, self.moments.deviation().reciprocal()
         check_finite(self.name, mean, scale)
         self.scale.copy_(scale.view_as(self.scale))
-        # From the rounded scale, so that a constant channel comes out as 0 and not as a rounding error.
+        # Computed from the rounded scale: a constant channel becomes exactly 0, not a rounding error.
         self.shift.copy_((-mean * self.scale.flatten().double()).view_as(self.shift))
 
 
 class Table(Step):
-    """Standardise the numbers of a row, fill in missing ones, one-hot its categories.
+    """Standardize the numbers of a row, impute missing ones, one-hot encode its categories.
 
-    Output (B, width): the numbers in their order, a 1 or 0 for each column of `missing` (is it absent?),
-    then for each category column one value per category; code 0 (missing or never seen) has none set.
-    With `codes` it is the column's code instead. A missing number counts as the training split's mean.
+    Output (B, width): the numbers in order, then a 0/1 indicator for each column of `missing`, then the one-hot
+    encoding of each category column, all zeros for code 0 (missing or unseen). With `codes` the column's code
+    stands in place of its one-hot encoding. Missing numbers are imputed with the training split's mean.
     """
 
     fitted = True
@@ -139,16 +139,16 @@ class Table(Step):
         self.columns = columns
         self.missing = missing
         self.as_codes = codes
-        place = {column.name: i for i, column in enumerate(columns)}
+        index = {column.name: i for i, column in enumerate(columns)}
         numbers = [i for i, column in enumerate(columns) if column.kind == "number"]
         pairs = [
-            (place[column.name], code)
+            (index[column.name], code)
             for column in columns
             if column.kind != "number"
             for code in (range(1) if codes else range(1, len(column.categories) + 1))
         ]
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.int64))
-        self.register_buffer("flags", torch.tensor([place[m] for m in missing], dtype=torch.int64))
+        self.register_buffer("flags", torch.tensor([index[m] for m in missing], dtype=torch.int64))
         self.register_buffer("places", torch.tensor([p for p, _ in pairs], dtype=torch.int64))
         self.register_buffer("codes", torch.tensor([float(c) for _, c in pairs]))
         self.register_buffer("mean", torch.zeros(len(numbers)))
@@ -191,11 +191,11 @@ class Table(Step):
 
 
 def check_finite(name: str, *values: Tensor) -> None:
-    """Refuse statistics that training values made infinite or not a number."""
+    """Raise BadData for statistics that are infinite or NaN."""
     if not all(bool(v.isfinite().all()) for v in values):
         raise BadData(
-            f"The training split has values in {name!r} that are infinite or not a number.",
-            "Leave those samples out, or mark missing numbers of a table as missing.",
+            f"The training split has values in {name!r} that are infinite or NaN.",
+            "Remove those samples, or mark missing numbers of a table as missing.",
         )
 
 
@@ -203,7 +203,11 @@ def check_finite(name: str, *values: Tensor) -> None:
 
 
 def build_step(op: Op, field: Field) -> Step:
-    """Build one operation; BadUsage names what is unknown or ill typed."""
+    """Build one operation.
+
+    Raises:
+        BadUsage: an unknown operation or parameter, or an invalid value.
+    """
     name = op.get("op") if isinstance(op, Mapping) else op
     if not isinstance(op, Mapping) or name not in OPERATIONS:
         raise BadUsage(f"The transform of {field.name!r} has no operation {name!r}.", nearest(str(name), OPERATIONS))
@@ -222,7 +226,7 @@ def build_standardize(op: Op, field: Field) -> Step:
     if field.kind == "tokens" or not field.shape or field.shape[0] is None:
         raise BadUsage(
             f"The operation 'standardise' needs channels; {field.name!r} is {field.kind} of {field.shape}.",
-            "Use 'identity' for tokens; give other fields a fixed first axis.",
+            "Use 'identity' for tokens; other fields need a fixed first axis.",
         )
     return Standardize(field)
 
@@ -233,27 +237,29 @@ def build_scale(op: Op, field: Field) -> Step:
     if not low < high:
         raise BadUsage(f"The operation 'scale' has low {low:g} and high {high:g}.", "Low must be below high.")
     if field.kind == "tokens":
-        raise BadUsage(f"The operation 'scale' can't change {field.name!r}: codes of tokens aren't quantities.")
+        raise BadUsage(f"The operation 'scale' can't change {field.name!r}: token codes aren't quantities.")
     return Scale(low, high)
 
 
 def build_normalize(op: Op, field: Field) -> Step:
     """Build {"op": "normalise", "mean": [127.0], "deviation": [128.0]}: a number per channel, or one for all."""
     if field.kind == "tokens" or not field.shape:
-        raise BadUsage(f"The operation 'normalise' can't change {field.name!r}: codes of tokens aren't quantities.")
+        raise BadUsage(f"The operation 'normalise' can't change {field.name!r}: token codes aren't quantities.")
     given: dict[str, list[float]] = {}
     for key in ("mean", "deviation"):
         values = op.get(key)
         if not isinstance(values, Sequence) or isinstance(values, str) or len(values) not in (1, field.shape[0]):
             raise BadUsage(
                 f"The operation 'normalise' has {key} = {values!r}.",
-                f"Give one number, or one for each of {field.shape[0]} channels, in a list.",
+                f"Write a list of one number, or of one for each of the {field.shape[0]} channels.",
             )
         given[key] = [number({"op": "normalise", key: value}, key) for value in values]
     longest = max(map(len, given.values()))
     mean, deviation = (values * (longest // len(values)) for values in given.values())
     if min(deviation) <= 0:
-        raise BadUsage(f"The operation 'normalise' has deviation = {deviation}.", "Deviations are above 0.")
+        raise BadUsage(
+            f"The operation 'normalise' has deviation = {deviation}.", "Standard deviations must be above 0."
+        )
     return Normalize(mean, deviation, len(field.shape))
 
 
@@ -273,7 +279,7 @@ def build_table(op: Op, field: Field) -> Step:
     numbers = [column.name for column in columns if column.kind == "number"]
     for name in missing:
         if name not in numbers:
-            raise BadUsage(f"{name!r} in 'missing' is no column of numbers.", nearest(str(name), numbers))
+            raise BadUsage(f"{name!r} in 'missing' is not a column of numbers.", nearest(str(name), numbers))
     how = op.get("categories", "one-hot")
     if how not in ("one-hot", "codes"):
         raise BadUsage(f"The operation 'table' has categories = {how!r}.", "Write one-hot or codes.")
@@ -289,7 +295,7 @@ def number(op: Op, key: str) -> float:
     """Read a finite number among an operation's parameters."""
     value = op.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
-        raise BadUsage(f"The operation {op['op']!r} has {key} = {value!r}.", f"Give {key} as a number.")
+        raise BadUsage(f"The operation {op['op']!r} has {key} = {value!r}.", f"{key} must be a number.")
     return float(value)
 
 

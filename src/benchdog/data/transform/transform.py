@@ -1,6 +1,6 @@
-"""The transform: from storage values to what a model learns from, inside the graph, state in buffers.
+"""The transform: preprocessing inside the model's graph, from storage values to model inputs; state in buffers.
 
-It is fitted once, on the training split, and travels with every artifact and export.
+It is fitted once on the training split, and is part of every artifact and export.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Deployed", "Transform"]
 
 
 class Transform(nn.Module):
-    """Apply each field's operations: forward(*inputs) -> a tuple of tensors (B, ...), in the spec's order.
+    """The operations of all fields: forward(*inputs) -> a tuple of tensors (B, ...), in the spec's order.
 
     Args:
-        preprocess: names the operations of each field; a field without any is only made float32.
-        spec: what the decoded samples are.
+        preprocess: the operations of each field; a field without any is converted to float32.
+        spec: of the decoded samples.
 
     Raises:
-        BadUsage: for an unknown field, operation or parameter, or an operation that doesn't fit a field.
+        BadUsage: an unknown field, operation or parameter, or an operation that doesn't fit its field.
     """
 
     def __init__(self, preprocess: Preprocess, spec: Spec) -> None:
@@ -43,7 +43,7 @@ class Transform(nn.Module):
         return tuple(steps(x) for steps, x in zip(self.fields, inputs, strict=True))
 
     def spec(self, spec: Spec) -> Spec:
-        """Give the spec of this transform's output: what a model is built from."""
+        """Return the spec of the transform's output, which a model is built from."""
         fields = []
         for field, steps in zip(spec.fields, self.fields, strict=True):
             for step in steps_of(steps):
@@ -53,37 +53,39 @@ class Transform(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Learn means and deviations from the decoded training batches, in one pass and in float64.
+        """Fit means and standard deviations on the decoded training batches, in one pass in float64.
 
-        The batches aren't read when nothing is to be learnt. How they are cut changes nothing but the
-        last digits. Raises BadData when there is no sample, or values that aren't finite.
+        The batches aren't read when no operation is fitted; batch sizes affect only rounding.
+
+        Raises:
+            BadData: there are no samples, or statistics aren't finite.
         """
-        learners = [
+        fitted = [
             (i, steps[:k], step)
             for i, steps in enumerate(map(steps_of, self.fields))
             for k, step in enumerate(steps)
             if step.fitted
         ]
-        if not learners:
+        if not fitted:
             return
-        for _, _, step in learners:
+        for _, _, step in fitted:
             step.reset()
         samples = 0
         for inputs in batches:
             samples += len(inputs[0])
-            for i, before, step in learners:
+            for i, before, step in fitted:
                 x = inputs[i]
                 for earlier in before:
                     x = earlier(x)
                 step.update(x)
         if not samples:
-            raise BadData("The training split has no sample.", "The transform is fitted on it: give it some.")
-        for _, _, step in learners:
+            raise BadData("The training split is empty.", "The transform is fitted on it: provide samples.")
+        for _, _, step in fitted:
             step.finalize()
 
 
 class Deployed(nn.Module):
-    """Everything from decoded inputs to an answer: forward(*inputs) -> (answer, score), batch first."""
+    """Transform, model and head in one module: forward(*inputs) -> (answer, score), each (B, ...)."""
 
     def __init__(self, transform: nn.Module, model: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -92,13 +94,13 @@ class Deployed(nn.Module):
         self.head = head
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        given = self.model(*self.transform(*inputs))
-        score = (given["score"] if isinstance(given, dict) else given).float()
+        output = self.model(*self.transform(*inputs))
+        score = (output["score"] if isinstance(output, dict) else output).float()
         return self.head(score), score
 
 
 def with_category_codes(preprocess: Preprocess) -> Preprocess:
-    """Let tables keep their categories as codes, for a model that asks for them; artifacts keep it so."""
+    """Return a preprocess whose tables keep categories as codes, for models with embeddings."""
     transform = {
         name: [{**op, "categories": "codes"} if op.get("op") == "table" else op for op in ops]
         for name, ops in preprocess.transform.items()
@@ -107,14 +109,18 @@ def with_category_codes(preprocess: Preprocess) -> Preprocess:
 
 
 def build_steps(field: Field, ops: Sequence[Op]) -> nn.Sequential:
-    """Build a field's operations in their order."""
+    """Build the operations of a field in order.
+
+    Raises:
+        BadUsage: two of them are fitted: one pass over the training split can fit only one.
+    """
     steps: list[Step] = []
     for op in ops or ({"op": "identity"},):
         step = build_step(op, field)
         if step.fitted and any(earlier.fitted for earlier in steps):
             raise BadUsage(
-                f"The transform of {field.name!r} has two operations that learn from the data.",
-                "One pass over the training split can fit only one: take the other out.",
+                f"The transform of {field.name!r} has two operations that are fitted on the data.",
+                "One pass over the training split can fit only one: remove the other.",
             )
         steps.append(step)
         field = step.output(field)
@@ -122,5 +128,5 @@ def build_steps(field: Field, ops: Sequence[Op]) -> nn.Sequential:
 
 
 def steps_of(steps: nn.Module) -> list[Step]:
-    """List a field's operations."""
+    """Return the operations of a field."""
     return [step for step in steps.children() if isinstance(step, Step)]
