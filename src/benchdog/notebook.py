@@ -9,6 +9,7 @@ from typing import Any
 
 from benchdog import pipeline
 from benchdog.api import Answer, Raw
+from benchdog.deployment import pretrained
 from benchdog.deployment.inputs import Unreadable, raws
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.evaluation import evaluate_run, report
@@ -19,6 +20,9 @@ from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
 from benchdog.runs import run as runs
 from benchdog.system import paths
+from benchdog.training.finished_run import FinishedRun, SplitArrays
+
+__all__ = ["FinishedRun", "SplitArrays", "TrainedRun", "load", "open_run", "train"]
 
 
 class TrainedRun:
@@ -147,6 +151,30 @@ def load(
     if not (folder / "artifact").is_dir():
         raise no_artifact(folder.name)
     return TrainedRun(folder, PluginContext(local=[Path(file) for file in plugins]))
+
+
+def open_run(
+    run: Path | str = "last",
+    *,
+    runs_dir: Path | str | None = None,
+    plugins: Iterable[Path | str] = (),
+    trust: bool = False,
+) -> FinishedRun:
+    """Open a finished run to read what it was made of: recipe, data, fitted values, model.
+
+    Args:
+        run: its name, its folder, or "last".
+        runs_dir: the folder of runs.
+        plugins: local plugin files.
+        trust: run the code that a run from elsewhere brings.
+
+    Raises:
+        BadUsage: there is no such run, or it isn't finished.
+        Refused: it brings code that wasn't put there on this machine, and `trust` is false.
+    """
+    context = PluginContext(local=[Path(file) for file in plugins])
+    folder = pretrained.find_run(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None), context.plugins)
+    return FinishedRun(folder, context.plugins, trust=trust)
 
 
 def _readable(raw: Raw | Unreadable) -> Raw:

@@ -164,8 +164,8 @@ def test_eject_spares_a_runs_files_and_what_it_was_made_from(place, tmp_path):
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert "both the program and its samples" in refused("--out", "x.py", "--data", "notes/../x.py")
     assert "both the program" in refused("--out", "data.npz")
-    assert "is of the data" in refused("--out", "t.csv", "--data", tmp_path / "d.npz")
-    assert "is of the data" in refused("--data", "t.csv")
+    assert "part of the data" in refused("--out", "t.csv", "--data", tmp_path / "d.npz")
+    assert "part of the data" in refused("--data", "t.csv")
     assert "folder of the run 'first'" in refused("--out", "runs/first/recipe.toml", "--data", tmp_path / "d.npz")
     assert "folder of the run 'mood'" in refused("--data", "runs/mood/artifact/model.safetensors")
     assert "is a folder" in refused("--out", "notes", "--data", tmp_path / "d.npz")

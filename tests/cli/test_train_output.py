@@ -103,7 +103,7 @@ def test_eject_looks_at_the_run_before_the_files(dots):
     run(*LINEAR, "--epochs", 1, "--name", "bf16", "--quiet", "--set", "backend.precision=bf16", cwd=dots)
     assert "another precision than fp32" in run("eject", "bf16", cwd=dots, code=2).err
     run(*LINEAR, "--epochs", 1, "--name", "plain", "--quiet", cwd=dots)
-    assert "data.npz is there already" in run("eject", "plain", cwd=dots, code=2).err
+    assert "data.npz exists already" in run("eject", "plain", cwd=dots, code=2).err
     (dots / "data.npz").unlink()
 
 

@@ -26,7 +26,6 @@ COMMANDS = {
     "evaluate": "Judge a model on held-out samples.",
     "predict": "Answer for files, folders, a CSV or text.",
     "export": "Write a model for another runtime, verified.",
-    "eject": "Write a run as one plain PyTorch program.",
     "plan": "Say what a run would read, build and need.",
     "runs": "List, show, compare, report and remove runs.",
     "data": "List, fetch, look at, verify and prune data.",

@@ -1,0 +1,7 @@
+"""Settings of the training."""
+
+SEED = 0
+ORDER_SEED = 0
+EPOCHS = 15
+BATCH_SIZE = 64
+EVALUATION_BATCH_SIZE = 256

@@ -1,0 +1,1 @@
+"""Parts of an ejected program: transforms."""

@@ -1,0 +1,6 @@
+"""The helpers of Benchdog's own tests."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[3] / "tests"))

@@ -1,0 +1,365 @@
+"""`benchdog eject`: the program trains without Benchdog and ends with the run's weights, bit for bit."""
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from support.in_process import Live, run, weights
+
+ALONE = """
+import runpy, sys
+
+class Nowhere:  # the environment of the tests has Benchdog
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0].startswith("benchdog"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Nowhere())
+try:
+    import benchdog
+    raise SystemExit("Benchdog can be imported")
+except ModuleNotFoundError:
+    pass
+for program in sys.argv[1:]:
+    print("#", program, flush=True)
+    runpy.run_path(program, run_name="__main__")
+assert not any(name.startswith("benchdog") for name in sys.modules)
+"""
+NET = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.last = nn.Linear(64, spec.outputs)
+
+    def forward(self, x):
+        return self.last(x.flatten(1))
+"""
+TWO = """
+import numpy as np
+from benchdog.api import Field, Raw, SourceInfo, Spec, Target, hookimpl
+
+CONTRACT = 1
+
+
+class Pairs:
+    def spec(self):
+        fields = (Field(kind="table", shape=(3,), dtype="float32", name="left"),
+                  Field(kind="image", shape=(2, 4, 4), dtype="uint8", name="right"))
+        return Spec(fields=fields, target=Target(kind="class", classes=("a", "b")))
+
+    def open(self):
+        rng = np.random.default_rng(0)
+        return [Raw(id=str(i), target=i % 2, fields={
+            "left": rng.normal(i % 2, 1, 3).astype("float32"),
+            "right": rng.integers(0, 200 + 50 * (i % 2), (2, 4, 4)).astype("uint8"),
+        }) for i in range(150)]
+
+
+@hookimpl
+def benchdog_sources():
+    return [SourceInfo(name="pairs", summary="Two fields.", target=":Pairs")]
+"""
+SGD = """
+class Sgd:
+    def train(self, session):
+        for _ in session.epochs():
+            session.epoch_done(session.evaluate())
+        return session.model
+"""
+
+
+def words(*settings: str) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+UNET = ["shapes", "--model", "unet", *words("source.count=40", "source.size=20", "model.width=4")]
+SMALL_CNN = ["digits", "--model", "cnn", *words("model.width=4", "model.hidden=16")]
+RICH = ["people.csv", "--target", "rich", *words('source.drop=["pay"]', "source.kind=class")]
+TEXTS = ["text.txt", "--model", "gpt", *words("source.length=16", "model.width=16")]
+FAST = {
+    "cnn": SMALL_CNN,
+    "table": ["people.csv", "--target", "pay", "--model", "mlp", *words("source.drop=['rich', 'old']")],
+    "gpt": [*TEXTS, *words("model.dropout=0.1")],
+    "tuned": [*SMALL_CNN, *words("trainer.average=ema", "trainer.schedule=one-cycle", "trainer.clip_norm=1.0",
+                                 "loop.accumulate=3")],
+}  # fmt: skip
+SLOW = {
+    "unet": [*UNET, *words("task.loss=dice")],
+    "resnet": ["digits", "--model", "resnet", *words("model.depth=10", "model.width=4", "trainer.schedule=plateau",
+               "trainer.schedule_options={ patience = 0 }")],
+    "resnet-50": ["digits", "--model", "resnet", *words("model.depth=50", "model.width=2")],
+    "averaged": ["digits", "--model", "mlp", *words("trainer.average=swa", "trainer.swa_start=0.3", "loader.seed=5",
+                 "task.class_weights=balanced", "model.dropout=0.2")],
+    "batch-norm": [*SMALL_CNN, *words("model.norm=batch", "model.widths=[4, 6, 8]", "model.dropout=0.1")],
+    "group-norm": [*SMALL_CNN, *words("model.norm=group"), "--seed", 7],
+    "tabular": [*RICH, "--model", "tabular", *words("task.class_weights=balanced", "task.label_smoothing=0.1",
+                "trainer.optimiser=SGD", "trainer.optimiser_options={ momentum = 0.9 }", "trainer.schedule=cosine",
+                "trainer.warmup=0.2", "loop.patience=1")],
+    "labels": ["people.csv", *words('source.target=["rich", "old"]', "task.pos_weight=balanced")],
+    "labels-alike": ["people.csv", "--model", "linear", *words('source.target=["rich", "old"]',
+                     "trainer.clip_norm=inf", "trainer.optimiser=Rprop")],
+    "numbers": ["people.csv", *words('source.target=["pay", "noise"]', "task.loss=huber", "trainer.schedule=StepLR",
+                "trainer.schedule_options={ step_size = 1 }")],
+    "dice-and-more": [*UNET, *words("task.loss=dice+cross-entropy", "model.norm=batch")],
+    "batch-dice": [*UNET, *words("task.loss=batch-dice", "model.norm=none")],
+    "volumes": [*UNET, *words("source.dimensions=3", "task.loss=focal", "loop.accumulate=2")],
+    "weighted": [*UNET, *words("task.class_weights=balanced", "loop.accumulate=2")],
+    "focal": ["digits", "--model", "linear", *words("task.criterion=focal", "task.label_smoothing=0.1",
+              "task.class_weights={ '3' = 2.0 }", "trainer.clip_value=0.01", "trainer.optimiser=AdamW")],
+    "vit": ["digits", "--model", "vit", *words("model.dropout=0.1", "model.patch=3", "trainer.weight_decay=0.01",
+            "trainer.schedule=linear")],
+    "rotary": [*TEXTS, *words("model.positions=rotary", "model.tied=true", "loop.accumulate=2")],
+    "transformer": ["text", "--model", "transformer", *words("source.path=moods.csv", "source.label=mood",
+                    "source.length=12")],
+}  # fmt: skip
+
+
+def table(place: Path) -> None:
+    draw = random.Random(0)
+    with (place / "people.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["town", "age", "noise", "pay", "rich", "old"])
+        for _ in range(200):
+            town, age = draw.choice(["Rome", "Oslo", "Bern", ""]), draw.uniform(20, 80)
+            pay = {"Rome": 30, "Oslo": -20}.get(town, 0) + 3 * age + draw.random()
+            shown = "" if draw.random() < 0.1 else f"{age:.1f}"
+            writer.writerow([town, shown, f"{draw.random():.3f}", f"{pay:.2f}", int(pay > 150), int(age > 50)])
+
+
+def texts(place: Path) -> None:
+    draw = random.Random(0)
+    pairs = (["the cat", "a dog"], ["sat", "ran"], ["here", "away"])
+    lines = [" ".join(map(draw.choice, pairs)) for _ in range(200)]
+    (place / "text.txt").write_text("\n".join(lines), encoding="utf-8")
+    rows = [f"{line} {i},{'calm' if 'sat' in line else 'wild'}" for i, line in enumerate(lines)]
+    (place / "moods.csv").write_text("\n".join(["said,mood", *rows]), encoding="utf-8")
+
+
+def eject(place: Path, name: str, given: list[str]) -> Path:
+    """Train a run, eject it into a folder of its own, and return the program."""
+    table(place)
+    texts(place)
+    run("train", *given, "--epochs", 2, "--name", name, "--quiet", cwd=place)
+    program = place / "out" / name / "train.py"
+    ejected = run("eject", name, "--out", program, cwd=place)
+    assert not ejected.out
+    assert "train.py" in ejected.err
+    return program
+
+
+def alone(*programs: Path) -> str:
+    """Run programs where Benchdog can't be imported."""
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "-c", ALONE, *map(str, programs)],
+        capture_output=True, text=True, encoding="utf-8", env=env, timeout=300, cwd=programs[0].parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def check_weights(run_folder: Path, program: Path) -> None:
+    """Check that a program's weights are the run's, bit for bit."""
+    own = load_file(program.with_name("model.safetensors"))
+    wanted = {k.removeprefix("model."): v for k, v in weights(run_folder).items() if k.startswith("model.")}
+    assert own.keys() == wanted.keys()
+    for name in own:
+        assert own[name].dtype == wanted[name].dtype
+        assert own[name].tobytes() == wanted[name].tobytes(), name
+
+
+def check_style(program: Path) -> None:
+    """Check that ruff finds nothing, its formatter neither, and that Benchdog is named once, as the origin."""
+    for command in (["check"], ["format", "--check", "--line-length", "118"]):
+        argv = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", str(program)]
+        checked = subprocess.run(argv, capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout
+    assert program.read_text(encoding="utf-8").count("enchdog") == 1
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """Eject all fast cases, and run them one after the other."""
+    place = tmp_path_factory.mktemp("ejected")
+    ejected = {name: eject(place, name, given) for name, given in FAST.items()}
+    return place, ejected, alone(*ejected.values())
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_program_gives_the_runs_weights(programs, name):
+    place, ejected, printed = programs
+    check_weights(place / "runs" / name, ejected[name])
+    check_style(ejected[name])
+    own = printed.partition(f"# {ejected[name]}\n")[2].partition("\n# ")[0]
+    assert own.count("epoch ") == 2
+    assert "the run's weights, bit for bit" in own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_more_programs_give_the_runs_weights(tmp_path, name):
+    program = eject(tmp_path, name, SLOW[name])
+    assert "the run's weights, bit for bit" in alone(program)
+    check_weights(tmp_path / "runs" / name, program)
+    check_style(program)
+
+
+def test_only_templates_of_the_run_are_in_the_program(programs):
+    _, ejected, _ = programs
+    cnn = ejected["cnn"].read_text(encoding="utf-8")
+    assert all(
+        word in cnn for word in ("WIDTHS = [4, 8]", "POOLING = [(2, 2), (1, 1)]", "F.cross_entropy", "accuracy")
+    )
+    assert not any(word in cnn for word in ("Transformer", "mse_loss", "CATEGORIES", "perplexity"))
+    assert "OneCycleLR" in ejected["tuned"].read_text(encoding="utf-8")
+
+
+def test_fitted_values_are_constants(programs):
+    place, ejected, _ = programs
+    text = ejected["table"].read_text(encoding="utf-8")
+    stored = load_file(place / "runs" / "table" / "artifact" / "model.safetensors")
+    (mean,) = (value for name, value in stored.items() if name.startswith("transform.") and name.endswith("mean"))
+    line = next(line for line in text.splitlines() if line.startswith("MEAN ="))
+    numbers = [float(word) for word in line.partition("[")[2].partition("]")[0].split(",")]
+    assert np.array_equal(np.array(numbers, dtype="float32"), mean)
+    assert 'CATEGORIES = {"town": (0, 3)}' in text
+    assert "TARGET_MEAN" in text
+    with np.load(ejected["table"].with_name("data.npz"), allow_pickle=False) as data:
+        assert sorted(data) == ["train.input", "train.target", "valid.input", "valid.target"]
+
+
+def test_stdout_carries_the_program_alone(programs, tmp_path):
+    place, ejected, _ = programs
+    printed = run("eject", "cnn", "--data", tmp_path / "samples.npz", cwd=place)
+    assert compile(printed.out, "train.py", "exec")
+    assert 'DATA = "../' in printed.out
+    assert (tmp_path / "samples.npz").is_file()
+    run("eject", "cnn", cwd=place)
+    assert (place / "data.npz").is_file()
+    document = json.loads(run("eject", "cnn", "--json", "--force", cwd=place).out)
+    assert (document["format"], document["run"], document["program"]) == (1, "cnn", None)
+    assert document["data"] == "data.npz"
+    assert document["text"] == ejected["cnn"].read_text(encoding="utf-8")
+    assert document["text"] == run("eject", "cnn", "--force", cwd=place).out
+
+
+def test_files_are_overwritten_only_with_force(programs, tmp_path):
+    place, _, _ = programs
+    program = tmp_path / "train.py"
+    program.write_text("mine")
+    assert "--force" in run("eject", "cnn", "--out", program, cwd=place, code=2).err
+    assert program.read_text() == "mine"
+    assert not (tmp_path / "data.npz").exists()
+    program.unlink()
+    (tmp_path / "data.npz").write_text("mine")
+    assert "data.npz" in run("eject", "cnn", "--out", program, cwd=place, code=2).err
+    assert not program.exists()
+    run("eject", "cnn", "--out", program, "--force", cwd=place)
+    assert program.is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.npz", "train.py"]
+
+
+SETTINGS = {
+    "another precision than fp32": ('precision = "fp32"', 'precision = "bf16"'),
+    "several ranks": ("ranks = 1", "ranks = 2"),
+    "trainer.lora": ("lora = 0", "lora = 2"),
+    "trainer.freeze_parts": ("freeze_parts = 0", "freeze_parts = 1"),
+    "trainer.layer_decay": ("layer_decay = 1.0", "layer_decay = 0.5"),
+    "trainer.hold_statistics": ('hold_statistics = "frozen"', 'hold_statistics = "all"'),
+    "trained weights": ('weights = ""', 'weights = "package"'),
+    "not on the CPU": ('name = "cpu"', 'name = "cuda"'),
+    "trainer.compile": ('compile = "no"', 'compile = "yes"'),
+    "loader.augment": ("augment = []", 'augment = ["flip"]'),
+}
+QUICK = ["--epochs", 1, "--quiet", "--backend", "cpu"]
+
+
+def test_recipe_settings_without_a_template_are_refused(tmp_path):
+    run("train", "digits", "--model", "mlp", *QUICK, "--name", "first", cwd=tmp_path)
+    recipe = tmp_path / "runs" / "first" / "recipe.toml"
+    text = recipe.read_text(encoding="utf-8")
+    if "precision" not in text:
+        text = text.replace('name = "cpu"', 'name = "cpu"\nprecision = "fp32"\nranks = 1')
+    for why, (old, new) in SETTINGS.items():
+        assert old in text
+        recipe.write_text(text.replace(old, new), encoding="utf-8")
+        refused = run("eject", "first", cwd=tmp_path, code=2)
+        assert why in refused.err
+        assert not refused.out
+
+
+@pytest.mark.parametrize(("given", "why"), [
+    (["digits", "--task", "embedding"], "the task 'embedding'"),
+    (["digits", *words("task.criterion=MultiMarginLoss")], "the criterion 'MultiMarginLoss'"),
+    (["digits", "--model", "net.py:Net"], "net.py:Net' is in no template"),
+    (["digits", "--trainer", "sgd.py:Sgd", "--model", "linear"], "only the loop of 'supervised'"),
+    ([*UNET, *words("model.deep_supervision=true")], "deep supervision"),
+    (["people.csv", "--target", "pay", *words("source.weight=noise", "source.drop=['age', 'rich', 'old']")],
+     "samples have weights"),
+])  # fmt: skip
+def test_components_without_a_template_are_refused(tmp_path, given, why):
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    (tmp_path / "sgd.py").write_text(SGD, encoding="utf-8")
+    table(tmp_path)
+    run("train", *given, *QUICK, "--name", "other", cwd=tmp_path)
+    assert why in run("eject", "other", cwd=tmp_path, code=2).err
+    assert not (tmp_path / "data.npz").exists()
+
+
+def test_several_inputs_live_objects_and_streams_are_refused(tmp_path, monkeypatch):
+    import benchdog
+    from support.local_sources import CODE
+
+    monkeypatch.chdir(tmp_path)
+    benchdog.train("digits", model=Live, epochs=1, name="live", quiet=True)
+    assert "live object" in run("eject", "live", cwd=tmp_path, code=2).err
+    for file, code, source, why in (("two.py", TWO, "pairs", "several inputs"),
+                                    ("sources.py", CODE, "streamed", "stream")):  # fmt: skip
+        (tmp_path / file).write_text(code, encoding="utf-8")
+        plugin, more = ("--plugin", file), ("--workers", 0, "--model", "linear")
+        run(*plugin, "train", source, *QUICK, *more, "--name", source, cwd=tmp_path)
+        assert why in run(*plugin, "eject", source, cwd=tmp_path, code=2).err
+
+
+def test_unfinished_runs_and_changed_data_are_refused(tmp_path):
+    table(tmp_path)
+    run("train", "people.csv", "--target", "pay", "--epochs", 1, "--name", "a", "--quiet", cwd=tmp_path)
+    whole = (tmp_path / "people.csv").read_text(encoding="utf-8")
+    cells = [row.split(",") for row in whole.splitlines()]
+    cells[50][3] = "7.5"
+    (tmp_path / "people.csv").write_text("\n".join(map(",".join, cells)), encoding="utf-8")
+    assert "have changed" in run("eject", "a", cwd=tmp_path, code=5).err
+    rows = (tmp_path / "people.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "people.csv").write_text("\n".join(rows[:150]), encoding="utf-8")
+    assert "data" in run("eject", "a", cwd=tmp_path, code=5).err
+    facts = tmp_path / "runs" / "a" / "run.json"
+    facts.write_text(facts.read_text().replace('"finished"', '"stopped"'))
+    assert "--resume" in run("eject", "a", cwd=tmp_path, code=2).err
+
+
+def test_a_program_that_differs_from_the_run_is_refused(programs, monkeypatch):
+    import benchdog
+    from benchdog.api import BadUsage
+    from benchdog_eject import choices, program
+
+    place, _, _ = programs
+    opened = benchdog.open_run("cnn", runs_dir=place / "runs")
+    described = choices.MODELS["cnn"]
+
+    def other(*given):
+        template, constants = described(*given)
+        return template, {**constants, "HIDDEN": 17}
+
+    monkeypatch.setitem(choices.MODELS, "cnn", other)
+    with pytest.raises(BadUsage, match="builds another"):
+        program.eject(opened)
