@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog.api import Preprocess, Spec
-from benchdog.data.dataset import Samples, load_resident
-from benchdog.data.loader import held_out_size
+from benchdog.data import loader
+from benchdog.data.dataset import DecodedSplit, load_into_memory
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import Recipe, named_parts, read_resolved
+from benchdog.recipe.recipe import Recipe
+from benchdog.recipe.resolved import named_components, read_resolved
 from benchdog.runs import fingerprints, provenance, state
 from benchdog.runs.run import Run
 from benchdog.system import files
@@ -60,7 +61,7 @@ class FinishedRun:
     def live(self) -> tuple[str, ...]:
         """Names of components that were objects of a notebook, which nothing can build again."""
         plugins = self._plugins
-        return tuple(n for kind, n in named_parts(self._resolved) if ":" not in n and n not in plugins.all(kind))
+        return tuple(n for kind, n in named_components(self._resolved) if ":" not in n and n not in plugins.all(kind))
 
     @cached_property
     def _components(self) -> Components:
@@ -85,7 +86,7 @@ class FinishedRun:
     @property
     def evaluation_batch_size(self) -> int:
         """How many held-out samples were evaluated at once."""
-        return held_out_size(self._resolved.loop, self.spec)
+        return loader.evaluation_batch_size(self._resolved.loop, self.spec)
 
     @cached_property
     def fitted(self) -> Mapping[str, Any]:
@@ -100,9 +101,9 @@ class FinishedRun:
             BadData: a sample isn't the one that the run was trained on.
         """
         samples = self._components.data.splits[split]
-        if not isinstance(samples, Samples):
+        if not isinstance(samples, DecodedSplit):
             raise BadUsage(f"The data of run {self.folder.name!r} is a stream, which isn't read as a whole.")
-        data = load_resident(samples)
+        data = load_into_memory(samples)
         fingerprints.check(self.folder, {split: data})
         weight = None if data.weight is None else data.weight.numpy()
         return SplitArrays(tuple(x.numpy() for x in data.inputs), data.target.numpy(), weight)
