@@ -233,5 +233,5 @@ def test_what_says_nothing_is_refused(place, words, said):
 def test_evaluate_by_nothing_or_by_the_answer_is_refused(place):
     assert "--by names nothing" in run("evaluate", "first", "--by", "", cwd=place, code=2).err
     said = run("evaluate", "first", "--by", "kind", cwd=place, code=2).err
-    assert "'kind' is what the model answers" in said
+    assert "'kind' is what the model predicts" in said
     assert "--by class" in said

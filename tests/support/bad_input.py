@@ -549,7 +549,7 @@ CASES = [
     Case(
         name="a run without its recipe",
         code=5,
-        said=("recipe.toml is missing", "killed before it began"),
+        said=("recipe.toml is missing", "killed before it started"),
         make=stopped("train", "--resume", "mine"),
         leaves_run=True,
     ),

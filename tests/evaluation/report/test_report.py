@@ -455,9 +455,9 @@ def test_a_volume_shows_the_slice_with_most_mistakes_else_the_middle(tmp_path):
     field = Field(kind="volume", shape=array.shape, dtype="float32", range=(0, 1))
     assert save_sample(array, field, tmp_path / "v.png")
     assert (opened(tmp_path / "v.png")[0] == 128).all()
-    mask, answer = np.zeros((2, 5, 8, 8), np.uint8)
-    answer[4, 0, 0] = 1
-    assert save_sample(array, field, tmp_path / "w.png", mask=mask, answer=answer)
+    mask, predicted = np.zeros((2, 5, 8, 8), np.uint8)
+    predicted[4, 0, 0] = 1
+    assert save_sample(array, field, tmp_path / "w.png", mask=mask, predicted=predicted)
     pixels, mode = opened(tmp_path / "w.png")
     assert mode == "RGBA"
     assert (pixels[:, :160] == 255).all()
