@@ -201,9 +201,9 @@ def _saved(value):
 
 @given(st.integers(1, 60), st.integers(1, 60), st.floats(0.1, 1))
 def test_the_middle_has_the_wanted_shape_and_lies_inside(width, height, share):
-    from benchdog.data.decode.operations import _middle
+    from benchdog.data.decode.operations import _center_box
 
-    left, top, right, bottom = _middle((width, height), (10, 20), share)
+    left, top, right, bottom = _center_box((width, height), (10, 20), share)
     assert -1e-6 <= left < right <= width + 1e-6
     assert -1e-6 <= top < bottom <= height + 1e-6
     assert (bottom - top) == pytest.approx(2 * (right - left))
@@ -213,7 +213,7 @@ def test_the_middle_has_the_wanted_shape_and_lies_inside(width, height, share):
 @pytest.mark.parametrize(("op", "said"), [
     ({"op": "normalise", "mean": [1.0, 2.0], "deviation": [1.0]}, "3 channels"),
     ({"op": "normalise", "mean": [1.0], "deviation": [0.0]}, "above 0"),
-    ({"op": "normalise", "mean": ["1"], "deviation": [1.0]}, "as a number"),
+    ({"op": "normalise", "mean": ["1"], "deviation": [1.0]}, "must be a number"),
     ({"op": "normalise", "mean": [1.0]}, "deviation = None"),
 ])  # fmt: skip
 def test_normalise_refuses(op, said):
