@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchdog.cli.repeat import spread, student
+from benchdog.cli.repeat import spread, student_t
 from support.in_process import run, same
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 5, 20, 21, 30, 100, 10_000])
 def test_students_t(freedom):
-    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-5)
+    assert student_t(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-5)
 
 
 def test_the_spread_of_figures():

@@ -13,6 +13,7 @@ import pytest
 from benchdog.data import download
 from benchdog.data.download import SourceCache
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
+from benchdog.system.files import size_of
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 HASH = hashlib.sha256(BODY).hexdigest()
@@ -221,7 +222,7 @@ def test_sizes_checks_and_removal(folder: Path, tmp_path: Path) -> None:
     assert download.verify(one) == {"data": True, "gone": False}
     (one / "data").write_bytes(b"4321")
     assert download.verify(one) == {"data": False, "gone": False}
-    assert download.cached_sizes() == {"one": download.size(one)}
+    assert download.cached_sizes() == {"one": size_of(one)}
     assert download.remove(one) > 4
     assert not one.exists()
     assert download.remove(one) == 0

@@ -129,19 +129,7 @@ def cached_sizes() -> dict[str, int]:
         folders = sorted(p for p in cache_dir().iterdir() if p.is_dir())
     except OSError:
         return {}
-    return {folder.name: size(folder) for folder in folders}
-
-
-def size(folder: Path) -> int:
-    """Add up the bytes of a folder's files; 0 when there is none."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(root) / name).stat().st_size
-            except OSError:
-                continue  # removed by another process in between
-    return total
+    return {folder.name: files.size_of(folder) for folder in folders}
 
 
 def verify(folder: Path) -> dict[str, bool]:
@@ -155,7 +143,7 @@ def remove(folder: Path) -> int:
     """Remove a folder of the cache and give the bytes that this freed."""
     if folder.parent != cache_dir():
         raise BadUsage(f"{folder} is no folder of the cache {cache_dir()}.")
-    freed = size(folder)
+    freed = files.size_of(folder)
     with files.saving(folder):
         if folder.exists():
             shutil.rmtree(folder)

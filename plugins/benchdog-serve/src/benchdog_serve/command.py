@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli.completion.engine import models
+from benchdog.cli.completion.candidates import models
 
 UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
@@ -31,7 +31,7 @@ def command(
         list[str] | None, typer.Option(metavar="NAME", help="Answer for this host name too; may be repeated.")
     ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
-    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs; else ./runs.")] = None,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the address.")] = False,
 ) -> None:
     """Serve a model over HTTP, with a page to try it, until Ctrl-C."""

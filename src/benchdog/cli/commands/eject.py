@@ -1,4 +1,4 @@
-"""`benchdog eject`: a run as one plain PyTorch program."""
+"""`benchdog eject`: a run as a standalone PyTorch script."""
 
 from __future__ import annotations
 
@@ -7,33 +7,36 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli.completion import engine
+from benchdog.cli.completion import candidates
 
 
 def command(
     ctx: typer.Context,
     run: Annotated[
-        str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=engine.runs)
+        str, typer.Argument(help="A run: its name, its folder or last.", autocompletion=candidates.runs)
     ] = "last",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the program here, not to stdout.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Output file (default: stdout).")] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the samples here; else data.npz beside the program.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File for the samples (default: data.npz next to the program)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there already.")] = False,
-    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run from elsewhere brings.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that comes with a run from another machine.")
+    ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document, the program's text in it.")
+        bool, typer.Option("--json", help="Print one JSON document, with the program's text.")
     ] = False,
 ) -> None:
-    """Write a run as one plain PyTorch program, without Benchdog, that ends with the same weights."""
+    """Write a run as a standalone PyTorch script, without Benchdog, that ends with the same weights."""
     import os
 
     from benchdog.cli.output import emit_json, say
     from benchdog.deployment import eject, pretrained
     from benchdog.deployment.eject import destination
     from benchdog.system import paths
-    from benchdog.system.machine import readable
+    from benchdog.system.files import readable
 
     home = out.parent if out else Path()
     data = data or home / "data.npz"
