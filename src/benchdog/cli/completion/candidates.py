@@ -5,8 +5,9 @@ They import the hook modules of installed plugins alone, never a component, a lo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,4 +117,5 @@ def _plugins() -> Plugins:
     """Discover installed plugins; a local file given with --plugin is not run while somebody types."""
     from benchdog.plugins import Plugins, import_timeout
 
-    return Plugins.discover((), import_timeout.patience(import_timeout.LISTING))
+    with redirect_stdout(sys.stderr):  # what a plugin prints at import is no candidate
+        return Plugins.discover((), import_timeout.patience(import_timeout.LISTING))
