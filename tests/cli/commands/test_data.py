@@ -87,7 +87,7 @@ def test_wrong_usage(data: Any, table: Path) -> None:
 
 
 def test_fetch(data: Any, cached: Path) -> None:
-    assert "nothing to fetch" in data("fetch", "shapes").err
+    assert "nothing to download" in data("fetch", "shapes").err
     found = data("fetch", "digits", "--json").json
     assert found["bytes"] > 1500
 

@@ -172,7 +172,7 @@ def test_a_file_is_a_command(bench, digits_run):
 
 def test_a_file_without_a_command_is_none(bench):
     bench("plugins", "new", "observer", "note", "--file")
-    assert "There is no command 'note'" in bench("--plugin", "note.py", "note", code=2).err
+    assert "Unknown command 'note'" in bench("--plugin", "note.py", "note", code=2).err
 
 
 def test_a_commands_file_that_fails_is_named(bench, tmp_path):
@@ -260,7 +260,7 @@ def test_a_package_works_as_it_stands(environment, kind, tmp_path):
         environment("pip", "uninstall", "--quiet", "--yes", f"benchdog-{name}", cwd=tmp_path)
     assert re.match(r"\d+ passed", told_by[0])
     assert told_by[1].startswith("Success: no issues found")
-    assert told_by[2].startswith("No fault")
+    assert told_by[2].startswith("No faults")
     print(f"| {kind} | installed | {' | '.join(told_by)} | `{use[-1]}` |")
 
 

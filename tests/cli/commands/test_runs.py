@@ -142,7 +142,7 @@ def test_compare_draws_the_curves(bench, runs, tmp_path, name):
 @pytest.mark.parametrize(
     ("args", "message"),
     [(("old",), "can't be compared with itself"), (("new", "last"), "can't be compared with itself"),
-     (("old", "new", "--out", "x.gif"), "neither a page nor a picture")],
+     (("old", "new", "--out", "x.gif"), "neither .html nor .png")],
 )  # fmt: skip
 def test_compare_refuses_what_makes_no_sense(bench, runs, args, message):
     assert message in bench("runs", "compare", *args, code=2).err
@@ -179,8 +179,8 @@ def test_rm_removes_a_run_whose_process_died(bench, runs):
 
 def test_rm_never_leaves_the_folder_of_runs(bench, runs, tmp_path):
     outside = make(tmp_path / "elsewhere", "precious")
-    assert "doesn't lie in" in bench("runs", "rm", outside, "--yes", code=2).err
-    assert "doesn't lie in" in bench("runs", "rm", "../elsewhere/precious", "--yes", code=2).err
+    assert "is not in" in bench("runs", "rm", outside, "--yes", code=2).err
+    assert "is not in" in bench("runs", "rm", "../elsewhere/precious", "--yes", code=2).err
     assert (outside / "run.json").is_file()
 
 
