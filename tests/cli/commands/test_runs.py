@@ -166,7 +166,7 @@ def test_rm_asks_only_a_person(bench, runs):
 def test_rm_leaves_a_run_that_is_used(bench, runs):
     with FileLock(runs / "new" / "lock"):
         result = bench("runs", "rm", "old", "new", "--yes", code=1)
-    assert "used by another process" in result.err
+    assert "in use by another process" in result.err
     assert (runs / "new").is_dir()
     assert (runs / "old").is_dir()  # a mistake in the list removes nothing
 
@@ -191,7 +191,7 @@ def test_rm_follows_no_link(bench, runs, tmp_path):
     (runs / "twin").symlink_to(runs / "new")
     (runs / "old" / "inside").symlink_to(outside)
     for name in ("linked", "twin"):
-        assert "is a link" in bench("runs", "rm", name, "--yes", code=2).err
+        assert "is a symbolic link" in bench("runs", "rm", name, "--yes", code=2).err
     bench("runs", "rm", "old", "--yes")
     assert not (runs / "old").exists()
     assert (outside / "run.json").is_file()
