@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from benchdog.evaluation import report
 from benchdog.evaluation.report.figures import SERIES
-from benchdog.evaluation.report.html import NOTHING, Html, h, join, percent, seconds, short, table, wording
-from benchdog.evaluation.report.sections import section
+from benchdog.evaluation.report.formatting import Html, percent, seconds, short, wording
 from benchdog_optuna import pictures
 from benchdog_optuna.folder import BEST, Folder
+from benchdog_optuna.html import NOTHING, h, join, section, table
 from benchdog_optuna.importance import importances
 from benchdog_optuna.options import Choices
 from benchdog_optuna.space import Dimension

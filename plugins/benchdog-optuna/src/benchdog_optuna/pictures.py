@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchdog.evaluation.report.figures import FAINT, INK, SERIES, drawn
-from benchdog.evaluation.report.html import Html, h
+from benchdog.evaluation.report.formatting import Html
+from benchdog_optuna.html import h
 from benchdog_optuna.scales import Scale, most, seen
 from benchdog_optuna.space import Space
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchdog.evaluation.report.html import short
+from benchdog.evaluation.report.formatting import short
 from benchdog_optuna.options import Choices
 from benchdog_optuna.space import Dimension, same
 

@@ -1,14 +1,16 @@
-"""Several runs beside each other: curves, final metrics, what their recipes do differently."""
+"""Comparison of runs: curves, final metrics, recipe differences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from benchdog.evaluation.report import figures, sections
+from benchdog.evaluation.report import figures
 from benchdog.evaluation.report.facts import Facts, mapping
 from benchdog.evaluation.report.figures import Line
-from benchdog.evaluation.report.html import Html, between, h, join, number, short, table, wording
+from benchdog.evaluation.report.formatting import between, number, short, wording
+from benchdog.evaluation.report.rendering import render
+from benchdog.evaluation.report.tables import Table
 from benchdog.runs.compare import differences
 
 
@@ -37,29 +39,23 @@ def panels(runs: Sequence[Facts]) -> list[tuple[str, list[Line]]]:
     return found
 
 
-def picture(runs: Sequence[Facts]) -> bytes:
+def plot(runs: Sequence[Facts]) -> bytes:
     """Draw the overlaid curves as a PNG file's bytes."""
     return figures.curves_png(panels(runs), x_label="epoch")
 
 
-def body(runs: Sequence[Facts]) -> Html:
-    """Give the comparison's page."""
+def page(runs: Sequence[Facts]) -> str:
+    """Return the comparison's page."""
     drawn = panels(runs)
-    names = [(run.name, i) for i, run in enumerate(runs)]
-    curves = (
-        h("figure", figures.curves(drawn, x_label="epoch"), sections.legend(names))
-        if drawn
-        else h("p", "None of these runs has finished an epoch.", cls="quiet")
-    )
-    changed = differences([run.recipe for run in runs])
-    recipes = _table("key", runs, changed) if changed else h("p", "The recipes are the same.", cls="quiet")
-    if fault := damaged(runs):
-        recipes = h("p", fault, cls="quiet")
-    return join(
-        h("header", h("p", "Runs compared", cls="kicker"), h("h1", verdict(runs))),
-        sections.section("How they learnt", curves),
-        sections.section("Final metrics", _table("metric", runs, with_intervals(runs))),
-        sections.section("What their recipes do differently", recipes),
+    return render(
+        "comparison.html.j2",
+        title=f"Comparison: {', '.join(run.name for run in runs)}",
+        verdict=verdict(runs),
+        curves=figures.curves(drawn, x_label="epoch") if drawn else None,
+        names=[(run.name, i) for i, run in enumerate(runs)],
+        metrics=_table("metric", runs, with_intervals(runs)),
+        recipes=_table("key", runs, differences([run.recipe for run in runs])),
+        damaged=damaged(runs),
     )
 
 
@@ -133,8 +129,6 @@ def _ranked(known: list[tuple[float, Facts]], key: str, what: str, better: str) 
     return told
 
 
-def _table(name: str, runs: Sequence[Facts], rows: dict[str, Any]) -> Html:
-    if not rows:
-        return h("p", "There are none yet.", cls="quiet")
-    lines = ((key, *map(short, values)) for key, values in rows.items())
-    return table((name, *(run.name for run in runs)), lines, numbers=1)
+def _table(name: str, runs: Sequence[Facts], rows: dict[str, Any]) -> Table:
+    lines = [(key, *map(short, values)) for key, values in rows.items()]
+    return Table((name, *(run.name for run in runs)), lines, 1)

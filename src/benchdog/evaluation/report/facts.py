@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchdog.evaluation.report.html import number
+from benchdog.evaluation.report.formatting import number
 from benchdog.system.paths import short_name
 
 Json = dict[str, Any]

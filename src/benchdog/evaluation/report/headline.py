@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchdog.evaluation.report.facts import Facts, Json, mapping, objects
-from benchdog.evaluation.report.html import number, percent, rounded, short, wording
+from benchdog.evaluation.report.formatting import THIN, number, percent, rounded, short, wording
 
 NOUNS = {"image": "images", "volume": "volumes", "table": "rows", "tokens": "texts", "audio": "recordings"}
 NEAR = 0.02  # a relative difference that isn't worth a network, where no sampling error is known
@@ -20,7 +20,7 @@ class Bar:
     name: str
     value: float
     text: str
-    mine: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,9 @@ def _measure(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
     if "iou" in metrics:
         return _Measure(metric="iou", better="max", sentence="Masks overlap the truth by {value} (IoU) {where}")
     if "accuracy" in metrics:
-        return _Measure(metric="accuracy", better="max", share=True, sentence="{value} {where} are named correctly")
+        return _Measure(
+            metric="accuracy", better="max", share=True, sentence="{value} {where} are classified correctly"
+        )
     if "mae" in metrics:
         return _Measure(metric="mae", better="min", sentence="Answers are off by {value} on average {where}")
     if facts.monitor in metrics:
@@ -89,8 +91,8 @@ def _sure(facts: Facts, measure: _Measure, split: str) -> str:
     if pair is None:
         return ""
     count = number(facts.evaluation.get("samples"))
-    of = f" on {short(int(count))} samples" if count else ""
-    return f"Chance{of} leaves it between {measure.text(rounded(pair[0]))} and {measure.text(rounded(pair[1]))}."
+    size = f" (n = {short(int(count))})" if count else ""
+    return f"95{THIN}% CI: {measure.text(rounded(pair[0]))} to {measure.text(rounded(pair[1]))}{size}."
 
 
 def _where(facts: Facts, split: str, of: bool) -> str:
@@ -139,7 +141,7 @@ def _compared(facts: Facts, measure: _Measure, split: str, value: float, answer:
         verdict=_verdict(facts, measure, ours, bars[0], samples),
         metric=measure.metric,
         better=measure.better,
-        bars=[Bar(name=facts.learner or "this model", value=ours, text=measure.text(ours), mine=True), *bars],
+        bars=[Bar(name=facts.learner or "this model", value=ours, text=measure.text(ours), ours=True), *bars],
     )
 
 
