@@ -11,6 +11,7 @@ from benchdog.deployment.eject.bundle import Unbundled
 from benchdog.deployment.eject.chapters.data import Inputs, in_pieces
 from benchdog.deployment.eject.chapters.task import Judge
 from benchdog.deployment.eject.chapters.writing import indented
+from benchdog.recipe.steps import ceil_div
 from benchdog.training.setup import Components
 
 MIX = '''def mix(seed: int, number: int, salt: int) -> int:
@@ -58,7 +59,7 @@ class Training:
             parts.plugins.find("trainer", parts.recipe.trainer.name), parts.recipe.trainer.options
         )
         self.loop = parts.recipe.loop
-        self.steps = -(-facts.samples // self.loop.batch)
+        self.steps = ceil_div(facts.samples, self.loop.batch)
         self.average = {"none": "model"}.get(self.options.average, "average")
         self.schedule, self.every, self.rate = self._schedule()
 
