@@ -19,12 +19,11 @@ from benchdog.deployment.export import export
 from benchdog.errors import BadUsage
 from benchdog.model.load import open_model
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import with_options
 from benchdog.recipe.resolved import write_resolved
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.run import Run
 from benchdog.training.rank import check_trainer, train_rank
-from benchdog.training.setup import resolve
+from benchdog.training.resolve import resolve
 
 SECONDS = 8.0
 """Time given to overfitting the batch."""
@@ -87,14 +86,12 @@ class _Trial:
         check_trainer(parts, parts.build())
         count = min(len(train), parts.recipe.loop.batch)
         few = DecodedSplit(Few(train.split, range(count)), train.spec, train.preprocess)
-        parts.data = DataSplits(
-            parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few)
-        )
+        data = DataSplits(parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few))
+        values: dict[str, Any] = {"loop.epochs": 1, "loop.patience": 0, "loader.workers": 0}
         if parts.recipe.trainer.name == "supervised":
             # Its length is the run's, and the stages here have others.
-            parts.recipe = with_options(parts.recipe, schedule="constant", schedule_options={}, warmup=0.0)
-        loop = replace(parts.recipe.loop, epochs=1, patience=0)
-        parts.recipe = replace(parts.recipe, loop=loop, loader=replace(parts.recipe.loader, workers=0))
+            values |= {"trainer.schedule": "constant", "trainer.schedule_options": {}, "trainer.warmup": 0.0}
+        self.parts = parts = replace(parts, data=data).with_values(values)
         facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
         more = {"monitor": parts.task.monitor, "better": parts.task.better, "samples": parts.data.sizes()}
         self.run = Run.create(self.place, "smoke", {**facts, **more, "parameters": 0})
@@ -136,7 +133,7 @@ class _Trial:
     def artifact(self) -> str:
         """Write the artifact."""
         assert self.run is not None
-        pipeline.finish(self.run, self.parts, self.trained, self.model, quiet=True)
+        pipeline.finish(self.run, self.parts, self.trained, self.model)
         return "written, with its report"
 
     def export(self) -> str:
@@ -165,7 +162,7 @@ class _Trial:
     # --- inner parts
 
     def _epochs(self, epochs: int) -> None:
-        self.parts.recipe = replace(self.parts.recipe, loop=replace(self.parts.recipe.loop, epochs=epochs))
+        self.parts = self.parts.with_values({"loop.epochs": epochs})
 
     def _checkpoint(self) -> Any:
         assert self.run is not None

@@ -25,7 +25,7 @@ MEASURED = 6.0
 WARM_UP = 5
 """Steps before the clock is started: the first ones choose their algorithms and fill caches."""
 STALL, STALLS = 1.0, 20
-"""Seconds, and multiples of a quick step's time, from which a step counts as stalled: something was compiled in it."""
+"""Seconds, and multiples of a quick step, from which a step counts as stalled: something was compiled in it."""
 
 
 class Enough(Exception):

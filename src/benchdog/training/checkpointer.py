@@ -1,4 +1,4 @@
-"""Checkpoints of a session: the newest is restored, tracked objects get their state back, and new ones are written."""
+"""Checkpoints of a session: the newest is restored, with the state of tracked objects, and new ones are written."""
 
 from __future__ import annotations
 

@@ -75,7 +75,9 @@ class Replay(Session):
         fine = values.flatten(1).isfinite().all(1) if values.ndim > 1 else values.isfinite()
         if not bool(fine.all()):
             bad = torch.nonzero(~fine).flatten().tolist()
-            raise Inspected(f"The {what} sample {', '.join(self._names([ids[i] for i in bad[:NAMED]]))} is not finite.")
+            raise Inspected(
+                f"The {what} sample {', '.join(self._names([ids[i] for i in bad[:NAMED]]))} is not finite."
+            )
 
     def _check_output(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         values = output.values() if isinstance(output, dict) else [output] if isinstance(output, Tensor) else output

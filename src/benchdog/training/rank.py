@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from inspect import signature
-from itertools import pairwise
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from benchdog.api import CheckedTrainer, Trained, Trial, Watcher
-from benchdog.data import sample_weights
 from benchdog.data.loader import BatchLoader
-from benchdog.errors import BadUsage, NotAvailable, Stopped
+from benchdog.errors import BadUsage, NotAvailable
 from benchdog.model.layer_groups import stages
-from benchdog.recipe.recipe import with_options
 from benchdog.runs import checkpoints, fingerprints, provenance
 from benchdog.runs.metrics_log import NotFinite
 from benchdog.runs.run import Run
@@ -31,6 +24,7 @@ from benchdog.training.diagnose_nan import Replay, diverged
 from benchdog.training.progress import Progress, silent
 from benchdog.training.session import Session
 from benchdog.training.setup import Components, fitted
+
 
 @contextmanager
 def staged(
@@ -91,7 +85,9 @@ def train_rank(
         except NotFinite as error:
             session.close()
             if not quiet:
-                print(f"{error.what} at step {error.step}; replaying the steps to see why", file=sys.stderr, flush=True)
+                print(
+                    f"{error.what} at step {error.step}; replaying the steps to see why", file=sys.stderr, flush=True
+                )
             kept = bool(checkpoints.Checkpoints(run.folder / "checkpoints", recipe.loop.keep).all())
             replay = None
             if world == 1:

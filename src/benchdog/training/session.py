@@ -270,7 +270,7 @@ class Session:
         """Whether the run is to end before its last epoch."""
         return self._best.enough or bool(self._watcher is not None and self._watcher.reason)
 
-        def _log_steps(self, partial: bool = False) -> None:
+    def _log_steps(self, partial: bool = False) -> None:
         """Log the steps since the last line as one mean loss."""
         mean = self._log.take(self.step)
         if mean is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 
+from torch import nn
+
 from benchdog.errors import BadUsage
 from benchdog.training.benchmark import measure_training
 from benchdog.training.decision import Decision

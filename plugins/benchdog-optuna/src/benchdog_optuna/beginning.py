@@ -18,7 +18,8 @@ from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import parse_toml
 from benchdog.recipe.recipe import PARTS, TABLES
 from benchdog.runs import names
-from benchdog.training.setup import Components, resolve
+from benchdog.training.resolve import resolve
+from benchdog.training.setup import Components
 from benchdog.training.time_budget import seconds_of
 from benchdog_optuna.folder import Folder, find
 from benchdog_optuna.options import Tune
