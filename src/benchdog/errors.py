@@ -1,4 +1,4 @@
-"""Errors that a user sees: one sentence of what is wrong and where, one of what to type. No traceback."""
+"""User-facing exceptions: one sentence on what is wrong and where, one on what to type; shown without a traceback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class BenchdogError(Exception):
-    """A failure that the user can act on; `code` is the exit code of the command."""
+    """An error that the user can act on; `code` is the command's exit code."""
 
     code = 1
 
@@ -21,25 +21,25 @@ class BenchdogError(Exception):
 
 
 class Failed(BenchdogError):
-    """Something went wrong while working: a full disk, a port in use, a loss that is not a number."""
+    """Something failed at run time: a full disk, a port in use, a NaN loss."""
 
     code = 1
 
 
 class BadUsage(BenchdogError):
-    """The command or the recipe can't mean anything: an unknown key, component or run."""
+    """An invalid command or recipe: an unknown key, component or run."""
 
     code = 2
 
 
 class NotAvailable(BenchdogError):
-    """A known thing that this machine lacks: hardware, a package, a plugin."""
+    """Something that this machine lacks: hardware, a package, a plugin."""
 
     code = 3
 
 
 class Refused(BenchdogError):
-    """A verification that did not hold."""
+    """A failed verification."""
 
     code = 4
 
@@ -59,13 +59,13 @@ class Stopped(BenchdogError):
 
 
 def no_artifact(run: str) -> BadUsage:
-    """Say that a run is not finished."""
+    """Return the error for a run that is not finished."""
     return BadUsage(f"Run {run!r} has no artifact yet.", f"Finish it: benchdog train --resume {run}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which known word is meant, and which there are: for the hint of an error."""
+    """Return a hint for an unknown word: the nearest known one, and all of them."""
     names = sorted(known)
     close = get_close_matches(word, names, n=1, cutoff=0.5)
     listed = ", ".join(names) if names else "none"
-    return (f"Did you mean {close[0]!r}? " if close else "") + f"There is: {listed}."
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"Available: {listed}."

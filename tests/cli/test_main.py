@@ -259,7 +259,7 @@ def test_smoke_tries_everything_and_leaves_nothing(tmp_path):
 
 
 def test_nearest_words():
-    assert nearest("trian", ["train", "plan"]) == "Did you mean 'train'? There is: plan, train."
-    assert nearest("zzz", ["train"]) == "There is: train."
-    assert nearest("x", []) == "There is: none."
+    assert nearest("trian", ["train", "plan"]) == "Did you mean 'train'? Available: plan, train."
+    assert nearest("zzz", ["train"]) == "Available: train."
+    assert nearest("x", []) == "Available: none."
     assert str(BadUsage("No.", "Yes.")) == "No.\n  Yes."

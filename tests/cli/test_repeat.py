@@ -98,7 +98,7 @@ def test_without_a_name_each_repetition_has_its_own(repeated, tmp_path):
 def test_the_name_of_repeated_runs_names_them_where_one_is_taken(repeated, words):
     told = run(*words, cwd=repeated[0], code=2).err
     assert "'lin' names repeated runs" in told
-    assert "There is: lin-seed-3, lin-seed-4." in told
+    assert "Available: lin-seed-3, lin-seed-4." in told
 
 
 def test_a_repetition_takes_no_time_limit_and_no_resume(repeated):

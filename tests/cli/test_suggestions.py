@@ -17,7 +17,7 @@ from support.in_process import run
         ("wieght_decay=0.1", "Did you mean 'trainer.weight_decay'?"),
         ("width=3", "Did you mean 'model.width' (of cnn"),
         ("test=0.3", "Did you mean 'source.test'?"),
-        ("qqqq=3", "There is: artifact"),
+        ("qqqq=3", "Available: artifact"),
     ],
 )
 def test_a_key_without_its_table_is_told_with_it(tmp_path, setting, said):

@@ -48,4 +48,4 @@ def test_names_with_a_comma_between_them(bikes):
     assert "For several: --target casual --target registered" in told
     assert "Name it once" in run("plan", "two.csv", *BOTH[:2], *BOTH[:2], cwd=bikes, code=2).err
     told = run("plan", "two.csv", "--target", "casual,registred", cwd=bikes, code=2).err
-    assert "There is: heat, wind, casual, registered" in told
+    assert "Available: heat, wind, casual, registered" in told

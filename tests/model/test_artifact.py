@@ -169,10 +169,10 @@ def test_a_folder_cannot_choose_what_code_is_run(copy, plugins, tmp_path):
     listed = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))["files"]
     del listed["graph.pt2"]
     change(copy, model=code, files=listed)  # without a graph the model is built anew
-    with pytest.raises(Refused, match=r"The model .* is code that no plugin offers"):
+    with pytest.raises(Refused, match=r"The model .* is code outside any plugin"):
         artifact.open_model(copy, plugins).load()
     change(copy, task=code)
-    with pytest.raises(Refused, match=r"The task .* is code that no plugin offers"):
+    with pytest.raises(Refused, match=r"The task .* is code outside any plugin"):
         artifact.open_model(copy, plugins)
     change(copy, task=plain, runner="benchdog.system.files:shutil.rmtree")
     with pytest.raises(NotAvailable, match="is the runner of no trainer"):

@@ -235,7 +235,7 @@ def test_an_observer_that_hangs_does_not_keep_a_failed_run_from_its_exit_code(tm
     name = ear(tmp_path, "time.sleep(10)")
     words = [*TRAIN, "nan", "--lr", "1e38", "--set", "trainer.optimiser=SGD"]
     told = run_bench("--plugin", name, *words, cwd=tmp_path, code=1)
-    assert "left behind" in told.err
+    assert "abandoned" in told.err
     assert "The loss is" in told.err
 
 

@@ -228,7 +228,7 @@ def test_a_builtins_name_stays_its_own_and_both_owners_are_named(place, capsys):
     assert plugins.find("model", "cnn-net:cnn").dist == "cnn-net"
     fault = only_fault(plugins)
     assert fault.name == "cnn_net"
-    assert "benchdog's own" in fault.fault
+    assert "which is built in" in fault.fault
     assert "'cnn-net:cnn'" in fault.remedy
     assert set(plugins.all("model")) > {"cnn", "cnn-net:cnn"}
     assert "cnn_net" in capsys.readouterr().err
@@ -370,7 +370,7 @@ def test_an_observer_that_raises_hears_no_more_and_the_others_do(place, capsys):
     fault = only_fault(plugins)
     assert fault.name == "ear_bad"
     assert "benchdog_step_ended raised ZeroDivisionError" in fault.fault
-    assert "the run goes on" in fault.remedy
+    assert "the run continues" in fault.remedy
     assert [step for step, _ in sys.modules["ear_good"].heard] == [0, 1, 2]
     assert "ear_bad" in capsys.readouterr().err
 

@@ -117,7 +117,7 @@ def test_a_hook_that_takes_long_is_left_behind_too(tmp_path, process):
     install(tmp_path, "sleeper", hook)
     told = process("plugins", "list", "--json", env={"PYTHONPATH": str(tmp_path)}).json
     (row,) = (row for row in told["plugins"] if row["name"] == "sleeper")
-    assert row["fault"] == "takes longer than 1 s to say what it offers: busy in sleeper.py, line 13."
+    assert row["fault"] == "takes longer than 1 s to return its components: busy in sleeper.py, line 13."
     assert (row["state"], row["loaded"]) == ("warning", False)
 
 

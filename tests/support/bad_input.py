@@ -396,7 +396,7 @@ CASES = [
     Case(
         name="a plugin that raises in an event",
         code=0,
-        said=("plugin 'bad'", "benchdog_epoch_ended raised ZeroDivisionError", "the run goes on"),
+        said=("plugin 'bad'", "benchdog_epoch_ended raised ZeroDivisionError", "the run continues"),
         make=text("bad.py", OBSERVER, "--plugin", "bad.py", "train", "digits", *QUICK),
         leaves_run=True,
     ),

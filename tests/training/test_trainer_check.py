@@ -26,8 +26,8 @@ AMISS = {
     "sparse": (["trainer.optimiser=SparseAdam"], "sparse gradients"),
     "both": (["trainer.optimiser_options={ fused = true, foreach = true }"], "trainer.optimiser_options"),
     "no optimiser": (["trainer.optimiser=os:system"], "derived from torch.optim.optimizer.Optimizer"),
-    "unfit by its path": (["trainer.optimiser=torch.optim.sparse_adam:SparseAdam"], "There is: ASGD, "),
-    "no class but names": (["trainer.optimiser=os:system"], "There is: ASGD, "),
+    "unfit by its path": (["trainer.optimiser=torch.optim.sparse_adam:SparseAdam"], "Available: ASGD, "),
+    "no class but names": (["trainer.optimiser=os:system"], "Available: ASGD, "),
     "base of optimisers": (["trainer.optimiser=Optimizer"], "only what others are made from"),
     "no module": (["trainer.optimiser=:Adam"], "can't be imported"),
     "betas": (["trainer.optimiser_options={ betas = [2, 3] }"], "trainer.optimiser_options"),
@@ -60,7 +60,7 @@ def test_the_private_and_the_unfit_are_not_offered(tmp_path):
     schedules, optimisers = ("_LRScheduler", "LambdaLR", "SequentialLR"), ("LBFGS", "SparseAdam")
     for key, gone in (("schedule", schedules), ("optimiser", optimisers)):
         told = run("train", *QUICK, "--set", f"trainer.{key}=nope", cwd=tmp_path, code=2).err
-        assert "There is: " in told
+        assert "Available: " in told
         assert not [name for name in gone if f" {name}" in told]
 
 

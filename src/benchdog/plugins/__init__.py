@@ -1,6 +1,6 @@
-"""The plugin host: discovery, lookup, options, events, quarantine.
+"""Plugin system: discovery, lookup, options, events, disabled plugins.
 
-Its face is `Plugins`, imported when it is used: what only looks at entry points needs no pluggy.
+`Plugins` is imported when it is first used: commands that only read entry points don't need pluggy.
 """
 
 from __future__ import annotations

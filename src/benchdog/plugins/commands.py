@@ -1,7 +1,7 @@
-"""The commands: Benchdog's own by name and summary, those of packages, those of single files.
+"""Registry of commands: Benchdog's own by name and summary, those of installed packages, those of plugin files.
 
-The commands of packages are read from their installed metadata.
-importlib.metadata would do it, but costs a third of the whole start-up: it brings email and zipfile.
+The commands of packages are read from their metadata files. importlib.metadata would do it, but costs a third of the
+start-up: it imports email and zipfile.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from benchdog.plugins.allowed import allows
+from benchdog.plugins.discovery import allows
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -38,7 +38,7 @@ COMMANDS = {
 
 
 def installed_commands() -> dict[str, tuple[str, str, str]]:
-    """Find the commands of plugins: {name: (target, distribution, summary)}; none is imported."""
+    """Return the commands of installed packages, {name: (target, distribution, summary)}, without importing them."""
     found: dict[str, tuple[str, str, str]] = {}
     for folder in _metadata_folders():
         text = _read(os.path.join(folder, "entry_points.txt"))  # noqa: PTH118 -- pathlib would cost its import
@@ -52,7 +52,11 @@ def installed_commands() -> dict[str, tuple[str, str, str]]:
 
 
 def refuse(module: str, dist: str) -> None:
-    """Refuse a command whose package is written for a contract that isn't taken; nothing of it is imported."""
+    """Check the contract number of a command's package, without importing it.
+
+    Raises:
+        NotAvailable: the contract is not supported.
+    """
     from benchdog.api import CONTRACT
     from benchdog.errors import NotAvailable
     from benchdog.plugins.compat import objection
@@ -65,10 +69,10 @@ def refuse(module: str, dist: str) -> None:
 
 
 def load_command(name: str, target: str, dist: str) -> Any:
-    """Import a package's command: a function, or a module or object that holds `command` or `app`.
+    """Import a command of an installed package: a function, or a module or object with `command` or `app`.
 
     Raises:
-        NotAvailable: it is written for a contract that isn't supported.
+        NotAvailable: its contract is not supported.
         Failed: its module raises at import.
     """
     from benchdog.errors import Failed
@@ -86,7 +90,7 @@ def load_command(name: str, target: str, dist: str) -> Any:
 
 
 def as_app(loaded: Any, name: str) -> Typer:
-    """Turn a loaded command into a typer app whose help looks like that of all others."""
+    """Return a loaded command as a typer app, its help in the same style as all others."""
     import typer
 
     if isinstance(loaded, ModuleType):
@@ -101,12 +105,12 @@ def as_app(loaded: Any, name: str) -> Typer:
 
 
 def command_of_file(ctx: Any, name: str) -> ModuleType | None:
-    """Load the file given with --plugin that is named like the command, if it holds `command` or `app`.
+    """Import the --plugin file that has the command's name, if it has `command` or `app`; None if there is none.
 
     Raises:
         BadUsage: the file raises at import.
     """
-    if getattr(ctx, "resilient_parsing", False):  # somebody is typing: nothing of a local file is run yet
+    if getattr(ctx, "resilient_parsing", False):  # shell completion must not run a local file
         return None
     for file in map(Path, getattr(ctx, "params", {}).get("plugin") or ()):
         if file.stem.replace("_", "-") == name and file.is_file():
@@ -148,7 +152,7 @@ def _section(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _facts(folder: str) -> dict[str, str]:
-    """Read a distribution's name and summary from the head of its metadata."""
+    """Return a distribution's name and summary from the header of its metadata."""
     facts = {"Name": "", "Summary": ""}
     for file in ("METADATA", "PKG-INFO"):
         for line in _head(os.path.join(folder, file)):  # noqa: PTH118
@@ -161,7 +165,7 @@ def _facts(folder: str) -> dict[str, str]:
 
 
 def _head(path: str) -> Iterator[str]:
-    """Yield the lines up to an empty one; the text below can be a whole README."""
+    """Yield the lines of the header; the text below it can be a whole README."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             for line in file:

@@ -1,4 +1,4 @@
-"""What comes with which of Benchdog's other packages: a name of theirs leads to the package that is absent."""
+"""Components and commands of Benchdog's other packages: their names lead to the package to install."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def absent(kind: str, name: str) -> str:
-    """Name the package that offers a component or command, when it isn't installed; else give nothing."""
+    """Return the package of a component or command if it isn't installed, else ""."""
     for package, offered in PACKAGES.items():
         if (kind, name) in offered:
             try:
@@ -32,11 +32,11 @@ def absent(kind: str, name: str) -> str:
 
 
 def missing(what: str, package: str) -> NotAvailable:
-    """Say that a component or command comes with a package that isn't installed."""
+    """Return the error for a component or command of a package that isn't installed."""
     return NotAvailable(f"{what} comes with the package {package}, which is not installed.", install(package))
 
 
 def install(package: str) -> str:
-    """Say how to install a package beside this Python: with conda where conda made the environment."""
+    """Return the command that installs a package here: conda's in a conda environment, else pip's."""
     conda = Path(sys.prefix, "conda-meta").is_dir()
     return f"{'conda' if conda else 'pip'} install {package}"

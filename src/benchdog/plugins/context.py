@@ -1,4 +1,4 @@
-"""What a process knows of its plugins: the local files it was given, and the host once it was needed."""
+"""The plugin context of a process: local plugin files, and the plugins once they are loaded."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class PluginContext:
-    """Discovers the plugins once, when they are first needed; every command and the Python API get one."""
+    """Lazy access to the plugins; every command and the Python API have one."""
 
     local: list[Path] = field(default_factory=list)
     lines: Lines | None = None
-    """Where the events of a run are written for a program."""
+    """Writer of a run's events as JSON lines (`train --json`)."""
     _plugins: Plugins | None = None
 
     def plugins(self, more: tuple[str, ...] = (), *, listing: bool = False) -> Plugins:
-        """Discover the plugins once.
+        """Return the plugins, loaded by the first call.
 
-        `more` are the files that a recipe names; a command that is only `listing` waits less for a slow plugin.
+        Args:
+            more: plugin files that a recipe names.
+            listing: wait less for a slow plugin, in a command that only lists them.
         """
         if self._plugins is None:
             from benchdog.plugins import Plugins, import_timeout

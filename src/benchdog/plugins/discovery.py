@@ -1,29 +1,28 @@
-"""What is installed for Benchdog, read from metadata and source text: no plugin is imported."""
+"""Discovery of installed plugins from package metadata and source text; imports no plugin."""
 
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import distributions
 from itertools import accumulate
 from pathlib import Path
 
 from benchdog.errors import Failed
-from benchdog.plugins.allowed import allows
 
 BUILTIN = "benchdog"
 HEAVY = ("torch", "numpy", "requests", "rich", "pydantic")
-"""Packages that a plugin's module must not import at its top: every command would wait for them."""
+"""Packages that a plugin's module must not import at module level: every command would wait for them."""
 _NUMBER = re.compile(r"^CONTRACT\b[^=\n]*=[ \t]*(\d+)[ \t]*(?:#.*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """An entry point: the plugin's name, its module, and the distribution that brings it."""
+    """An entry point: the plugin's name, its module, and the distribution that contains it."""
 
     name: str
     module: str
@@ -31,24 +30,44 @@ class Entry:
     version: str
 
 
+def allows(*names: str) -> bool:
+    """Whether BENCHDOG_PLUGINS allows a plugin with any of these names: its own and its distribution's.
+
+    "onnx,serve" allows these two, "-tensorboard" all but this one, "" none.
+    """
+    setting = os.environ.get("BENCHDOG_PLUGINS")
+    if setting is None:
+        return True
+    listed = {name.strip() for name in setting.split(",")}
+    if any(f"-{name}" in listed for name in names):
+        return False
+    return all(name.startswith("-") for name in listed) or any(name in listed for name in names)
+
+
 def entries() -> list[Entry]:
-    """Give the plugins that are installed and that BENCHDOG_PLUGINS allows, Benchdog's own first."""
-    found: dict[tuple[str, str], Entry] = {}
+    """Return the installed plugins that BENCHDOG_PLUGINS allows, Benchdog's own first.
+
+    Raises:
+        Failed: Benchdog's own plugin is missing.
+    """
+    from importlib.metadata import distributions  # here: it would cost --help a third of its time
+
+    registered: dict[tuple[str, str], Entry] = {}
     for dist in distributions():
-        with suppress(Exception):  # metadata that can't be read is somebody else's fault, and not of this tool
+        with suppress(Exception):  # a broken package must not break this one
             for point in dist.entry_points:
                 if point.group == "benchdog":
                     owner = dist.name.lower()
                     entry = Entry(name=point.name, module=point.value, dist=owner, version=dist.version)
-                    found.setdefault((owner, point.name), entry)
-    if not any(dist == BUILTIN for dist, _ in found):
+                    registered.setdefault((owner, point.name), entry)
+    if not any(dist == BUILTIN for dist, _ in registered):
         raise Failed("benchdog is not installed properly: its own plugin is missing.", "Install it again.")
-    chosen = [e for e in found.values() if e.dist == BUILTIN or allows(e.name, e.dist)]
+    chosen = [e for e in registered.values() if e.dist == BUILTIN or allows(e.name, e.dist)]
     return sorted(chosen, key=lambda e: (e.dist != BUILTIN, e.dist, e.name))
 
 
 def declared(module: str, usual: Container[int]) -> int | None:
-    """Read the number that a module's text declares, CONTRACT = 1; None for a usual one, or when it can't be read."""
+    """Return the number in a module's text, CONTRACT = 1; None if it is `usual` or can't be read."""
     spec: ModuleSpec | None = None
     place: Sequence[str] | None = None
     try:
@@ -63,7 +82,7 @@ def declared(module: str, usual: Container[int]) -> int | None:
 
 
 def _literal(text: str) -> int | None:
-    """Give the number by the text's syntax: a line of a docstring is none."""
+    """Return the number by parsing the text: a line of a docstring doesn't count."""
     for node in ast.parse(text).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
             names = node.targets if isinstance(node, ast.Assign) else [node.target]

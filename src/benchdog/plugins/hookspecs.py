@@ -1,8 +1,7 @@
-"""The contract between Benchdog and its plugins: every hook, with an example that runs.
+"""Hook specifications: every hook that a plugin can implement, with a runnable example.
 
-A plugin is a module (or a single file) with functions marked `@hookimpl`. Its entry point, in the group
-`benchdog`, names that module. Beside the hooks stands `CONTRACT = 1`, the number of the contract that it was
-written for, as a literal.
+A plugin is a module (or a single file) with functions marked `@hookimpl`. An entry point in the group `benchdog`
+names the module. Next to the hooks, the literal `CONTRACT = 1` declares the contract that the plugin was written for.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from benchdog.api import (
 
 @hookspec
 def benchdog_sources() -> Iterable[SourceInfo]:  # type: ignore[empty-body]
-    """Offer data sources.
+    """Register data sources.
 
     >>> from benchdog.api import SourceInfo, hookimpl
     >>> @hookimpl
@@ -35,7 +34,7 @@ def benchdog_sources() -> Iterable[SourceInfo]:  # type: ignore[empty-body]
 
 @hookspec
 def benchdog_models() -> Iterable[ModelInfo]:  # type: ignore[empty-body]
-    """Offer models.
+    """Register models.
 
     >>> from benchdog.api import ModelInfo, hookimpl
     >>> @hookimpl
@@ -46,7 +45,7 @@ def benchdog_models() -> Iterable[ModelInfo]:  # type: ignore[empty-body]
 
 @hookspec
 def benchdog_tasks() -> Iterable[TaskInfo]:  # type: ignore[empty-body]
-    """Offer tasks.
+    """Register tasks.
 
     >>> from benchdog.api import TaskInfo, hookimpl
     >>> @hookimpl
@@ -58,7 +57,7 @@ def benchdog_tasks() -> Iterable[TaskInfo]:  # type: ignore[empty-body]
 
 @hookspec
 def benchdog_trainers() -> Iterable[TrainerInfo]:  # type: ignore[empty-body]
-    """Offer trainers.
+    """Register trainers.
 
     >>> from benchdog.api import TrainerInfo, hookimpl
     >>> @hookimpl
@@ -69,7 +68,7 @@ def benchdog_trainers() -> Iterable[TrainerInfo]:  # type: ignore[empty-body]
 
 @hookspec
 def benchdog_exporters() -> Iterable[ExporterInfo]:  # type: ignore[empty-body]
-    """Offer exporters.
+    """Register exporters.
 
     >>> from benchdog.api import ExporterInfo, hookimpl
     >>> @hookimpl
@@ -81,18 +80,18 @@ def benchdog_exporters() -> Iterable[ExporterInfo]:  # type: ignore[empty-body]
 
 @hookspec
 def benchdog_backends() -> Iterable[BackendInfo]:  # type: ignore[empty-body]
-    """Offer hardware.
+    """Register backends, hardware to train on.
 
     >>> from benchdog.api import BackendInfo, hookimpl
     >>> @hookimpl
     ... def benchdog_backends():
-    ...     return [BackendInfo(name="npu", summary="A neural unit.", target="stars.npu:Npu")]
+    ...     return [BackendInfo(name="npu", summary="A neural processing unit.", target="stars.npu:Npu")]
     """
 
 
 @hookspec
 def benchdog_augmentations() -> Iterable[AugmentationInfo]:  # type: ignore[empty-body]
-    """Offer augmentations.
+    """Register augmentations.
 
     >>> from benchdog.api import AugmentationInfo, hookimpl
     >>> @hookimpl
@@ -103,10 +102,11 @@ def benchdog_augmentations() -> Iterable[AugmentationInfo]:  # type: ignore[empt
 
 @hookspec
 def benchdog_run_started(run: RunFacts) -> None:
-    """Hear that a run begins or goes on. Observers get frozen facts, on rank 0, off the loop's thread.
+    """Receive the start or the resumption of a run. Event handlers run in a thread of their own.
 
-    The run's `recipe.toml` is written by then. With several ranks, steps, epochs and checkpoints are told in the
-    process of rank 0, the rest in the one that started the ranks: what both must know lies in the run's folder.
+    The run's `recipe.toml` has been written. With several ranks, the events of steps, epochs and checkpoints are
+    emitted in the process of rank 0, all others in the process that started the ranks; to share state between them,
+    use the run's folder.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl
@@ -117,7 +117,7 @@ def benchdog_run_started(run: RunFacts) -> None:
 
 @hookspec
 def benchdog_step_ended(run: RunFacts, step: int, loss: float) -> None:
-    """Hear of a logged step: its number from 1, and the mean loss since the one logged before.
+    """Receive a logged step: its number, from 1, and the mean loss since the previous logged step.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl
@@ -128,7 +128,7 @@ def benchdog_step_ended(run: RunFacts, step: int, loss: float) -> None:
 
 @hookspec
 def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -> None:
-    """Hear of an epoch's end: its number from 1, and its scalar metrics by name ("valid.accuracy").
+    """Receive the end of an epoch: its number, from 1, and its scalar metrics by name ("valid.accuracy").
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl
@@ -139,7 +139,7 @@ def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -
 
 @hookspec
 def benchdog_checkpoint_saved(run: RunFacts, step: int, path: str) -> None:
-    """Hear that a checkpoint lies on the disk, whole.
+    """Receive a checkpoint: it is on disk, complete.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl
@@ -150,7 +150,7 @@ def benchdog_checkpoint_saved(run: RunFacts, step: int, path: str) -> None:
 
 @hookspec
 def benchdog_artifact_exported(exporter: str, path: str) -> None:
-    """Hear that an export was written and verified.
+    """Receive an export that was written and verified.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl
@@ -161,18 +161,18 @@ def benchdog_artifact_exported(exporter: str, path: str) -> None:
 
 @hookspec
 def benchdog_run_stopped(run: RunFacts) -> None:
-    """Hear that a signal stopped a run. A resume goes on with it: `benchdog_run_started` is told again.
+    """Receive the stop of a run by a signal. When it is resumed, `benchdog_run_started` is emitted again.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl
     ... def benchdog_run_stopped(run):
-    ...     print(run.name, "can go on")
+    ...     print(run.name, "can be resumed")
     """
 
 
 @hookspec
 def benchdog_run_failed(run: RunFacts, error: str) -> None:
-    """Hear that a run failed, with the message that the user sees.
+    """Receive the failure of a run, with the message that the user sees.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl
@@ -183,7 +183,7 @@ def benchdog_run_failed(run: RunFacts, error: str) -> None:
 
 @hookspec
 def benchdog_run_ended(run: RunFacts, metrics: dict[str, float]) -> None:
-    """Hear that a run is finished, with the best epoch's scalar metrics.
+    """Receive the end of a run, with the scalar metrics of its best epoch.
 
     >>> from benchdog.api import hookimpl
     >>> @hookimpl

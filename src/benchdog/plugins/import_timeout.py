@@ -1,7 +1,7 @@
-"""Import the modules of strangers and call their hooks without waiting for one of them for ever.
+"""Time limits for plugins' imports and hooks: a plugin that hangs is left out, and every command still works.
 
-An import can't be broken off without harm, so each runs on a thread of its own: one that takes too long is
-left behind, and goes on by itself.
+An import can't be interrupted safely, so each runs in a daemon thread of its own; one that exceeds its limit is
+abandoned there.
 """
 
 from __future__ import annotations
@@ -9,137 +9,125 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from benchdog.errors import BadUsage
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 LISTING, WORKING = 1.0, 10.0
 """Seconds that commands wait for a plugin: those that list plugins, and all others."""
 LEFT_OUT = "BENCHDOG_LEFT_OUT"
-SOON = 0.25
-"""Seconds after which the next import begins beside a slow one."""
-TOLD = 1.0
-"""Seconds of waiting after which a person is told for whom."""
+"""Environment variable: names of plugins that child processes must not wait for again."""
+NOTICE = 1.0
+"""Seconds of waiting after which stderr says for which plugin."""
 
 
 class ImportTimeout(TimeoutError):
-    """Something of a plugin's that was left behind: what it was, how long it was waited for, and what it did then."""
+    """A plugin's code that exceeded its time limit: what it was to do, the limit, and where it was then."""
 
-    def __init__(self, what: str, seconds: float, doing: str) -> None:
-        super().__init__(f"takes longer than {seconds:g} s {what}: {doing}")
+    def __init__(self, what: str, seconds: float, place: str) -> None:
+        super().__init__(f"takes longer than {seconds:g} s {what}: {place}")
 
 
-def patience(usual: float) -> float:
-    """Give the seconds to wait for a plugin's import: `usual`, or what BENCHDOG_PATIENCE says."""
+def patience(default: float) -> float:
+    """Return the time limit in seconds: BENCHDOG_PATIENCE, or else `default`."""
     text = os.environ.get("BENCHDOG_PATIENCE", "")
     try:
-        return float(text or usual)
+        return float(text or default)
     except ValueError:
         raise BadUsage(f"BENCHDOG_PATIENCE is {text!r}.", "Set it to a number of seconds.") from None
 
 
 def leave_out(name: str) -> None:
-    """Let the processes that this one starts do without a plugin."""
+    """Make child processes run without a plugin."""
     os.environ[LEFT_OUT] = ",".join([*left_out(), name])
 
 
 def left_out() -> list[str]:
-    """Give the plugins that the process which started this one did without."""
+    """Return the plugins that the parent process ran without."""
     return [name for name in os.environ.get(LEFT_OUT, "").split(",") if name]
 
 
 def modules(names: Sequence[str], seconds: float | None) -> dict[str, ModuleType | BaseException]:
-    """Import modules in their order; give each, or what it raised: `Late` when it took longer than so many seconds.
+    """Import modules in order; return each, or what it raised: ImportTimeout when it exceeded the limit.
 
-    None imports on this thread and waits for ever.
+    None imports in this thread without a limit.
     """
-    if seconds is None:
-        return {name: _outcome(partial(import_module, name)) for name in names}
-    begun = {name: _Work(name, "to import", partial(import_module, name)).begin(min(seconds, SOON)) for name in names}
-    return {name: work.within(seconds) for name, work in begun.items()}
+    return {name: _outcome(name, "to import", partial(import_module, name), seconds) for name in names}
 
 
-def call(function: Callable[[], Answer], module: str, seconds: float | None) -> Answer:
-    """Call a function of a plugin's module; raise what it raises, `Late` when it takes longer."""
-    if seconds is None:
-        return function()
-    outcome = _Work(module, "to say what it offers", function).begin(SOON).within(seconds)
+def call(function: Callable[[], Result], module: str, seconds: float | None) -> Result:
+    """Call a function of a plugin's module and return its result; raise what it raises, or ImportTimeout."""
+    outcome = _outcome(module, "to return its components", function, seconds)
     if isinstance(outcome, BaseException):
         raise outcome
-    return cast(Answer, outcome)
+    return cast(Result, outcome)
 
 
 def left_behind() -> bool:
-    """Say whether something of a plugin's still goes on."""
-    return any(isinstance(thread, _Work) for thread in threading.enumerate())
+    """Whether a thread of a plugin that exceeded its limit still runs."""
+    return any(isinstance(thread, _Attempt) for thread in threading.enumerate())
 
 
-def _outcome(function: Callable[[], Any]) -> Any:
+def _outcome(module: str, what: str, function: Callable[[], Any], seconds: float | None) -> Any:
+    """Return a function's result, or the exception that it raised."""
+    if seconds is None:
+        return _caught(function)
+    attempt = _Attempt(module, function)
+    attempt.start()
+    attempt.join(min(seconds, NOTICE))
+    if attempt.is_alive() and seconds > NOTICE:
+        print(f"benchdog: waiting for the plugin in {module}: {attempt.place()}", file=sys.stderr, flush=True)
+        attempt.join(seconds - NOTICE)
+    if attempt.is_alive():
+        return ImportTimeout(what, seconds, attempt.place())
+    if isinstance(attempt.outcome, ValueError | RuntimeError) and "thread" in str(attempt.outcome):
+        return _caught(function)  # it needs the main thread: for a signal handler, an event loop
+    return attempt.outcome
+
+
+def _caught(function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except BaseException as error:  # a stranger's code may raise anything
+    except BaseException as error:  # third-party code may raise anything
         return error
 
 
-class _Work(threading.Thread):
-    """A function of a plugin's, on a thread of its own."""
+class _Attempt(threading.Thread):
+    """A function of a plugin's module in a thread of its own."""
 
-    def __init__(self, module: str, what: str, function: Callable[[], Any]) -> None:
+    def __init__(self, module: str, function: Callable[[], Any]) -> None:
         super().__init__(name=f"plugin {module}", daemon=True)
-        self.module, self.what, self.function = module, what, function
-        self.begun = time.monotonic()
+        self.module, self.function = module, function
         self.outcome: Any = None
 
     def run(self) -> None:
-        self.outcome = _outcome(self.function)
+        self.outcome = _caught(self.function)
 
-    def begin(self, seconds: float) -> Self:
-        """Start, and look on for so many seconds."""
-        self.start()
-        self.join(seconds)
-        return self
-
-    def within(self, seconds: float) -> Any:
-        """Wait until so many seconds after the beginning; give the outcome, an exception as a value."""
-        self._wait(min(seconds, TOLD))
-        if self.is_alive() and seconds > TOLD:
-            print(f"benchdog: waiting for the plugin in {self.module}: {self._doing()}", file=sys.stderr, flush=True)
-            self._wait(seconds)
-        if self.is_alive():
-            return ImportTimeout(self.what, seconds, self._doing())
-        if isinstance(self.outcome, ValueError | RuntimeError) and "thread" in str(self.outcome):
-            return _outcome(self.function)  # it needs the main thread: a signal's handler, an event loop
-        return self.outcome
-
-    def _wait(self, seconds: float) -> None:
-        self.join(max(0.0, self.begun + seconds - time.monotonic()))
-
-    def _doing(self) -> str:
-        """Say where it is: the line of the plugin's own, and the package that this line loads."""
-        own, line, loads = self.module.split(".")[0], "", ""
+    def place(self) -> str:
+        """Return where the thread is: the plugin's own innermost line, and the package that this line imports."""
+        own, line, package_loaded = self.module.split(".")[0], "", ""
         for frame in _frames(sys._current_frames().get(self.ident or 0)):
             package = str(frame.f_globals.get("__name__", "")).split(".")[0]
             if package == own:
-                line, loads = f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}", ""
-            elif line and not loads and package not in sys.stdlib_module_names and package != "importlib":
-                loads = package
-        if loads:
-            return f"loading {loads} ({line})"
-        return f"busy in {line}" if line else "not begun"
+                line, package_loaded = f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}", ""
+            elif line and not package_loaded and package not in sys.stdlib_module_names and package != "importlib":
+                package_loaded = package
+        if package_loaded:
+            return f"loading {package_loaded} ({line})"
+        return f"busy in {line}" if line else "not started"
 
 
 def _frames(frame: FrameType | None) -> list[FrameType]:
-    """Give a thread's frames, the outermost first."""
-    found: list[FrameType] = []
+    """Return a thread's stack frames, the outermost first."""
+    stack: list[FrameType] = []
     while frame is not None:
-        found.append(frame)
+        stack.append(frame)
         frame = frame.f_back
-    return found[::-1]
+    return stack[::-1]

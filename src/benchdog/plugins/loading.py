@@ -1,4 +1,4 @@
-"""Code by reference: local files under a name that every process can import again, and what a descriptor may say."""
+"""Loading of local plugin files, under names that every process can import again; checks of hooks and descriptors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from benchdog.errors import BadUsage, nearest
 
 
 def load_file(file: Path) -> ModuleType:
-    """Import a Python file under a name that depends on its path alone, so that every process can.
+    """Import a Python file under a name that depends on its path alone, so that worker processes can, too.
+
+    A file that was edited since is imported again.
 
     Raises:
-        BadUsage: it is missing or raises at import.
+        BadUsage: the file is missing or raises at import.
     """
     file = file.resolve()
     name = f"benchdog_local_{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}"
     digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
     if name in sys.modules and getattr(sys.modules[name], "__digest__", "") == digest:
-        return sys.modules[name]  # edited since, as in a notebook's session, it is imported again
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise BadUsage(f"There is no Python file {file}.")
@@ -43,12 +45,12 @@ def load_file(file: Path) -> ModuleType:
         line = next(
             (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(file)), 0
         )
-        raise BadUsage(f"{file.name} raises {said(error)} at import (line {line}).", f"Mend {file}.") from error
+        raise BadUsage(f"{file.name} raises {said(error)} at import (line {line}).", f"Fix {file}.") from error
     return module
 
 
 def check(info: api.Component) -> None:
-    """Refuse a descriptor whose name or targets can't mean anything (ValueError)."""
+    """Raise ValueError for a descriptor with an invalid name or target."""
     name = info.name
     if not name or not all(c.isalnum() or c in "-_." for c in name) or name != name.lower():
         raise ValueError(f"{info.kind} name {name!r} isn't made of lower-case letters, digits, '-', '_' and '.'")
@@ -59,19 +61,19 @@ def check(info: api.Component) -> None:
 
 
 def check_hooks(module: ModuleType, hooks: Collection[str]) -> None:
-    """Refuse a module whose functions can't be meant as they are written (ValueError)."""
+    """Raise ValueError for a module with an unmarked, unknown or wrapping hook."""
     for name, value in vars(module).items():
         marks = getattr(value, "benchdog_impl", None) if isroutine(value) else None
         if isroutine(value) and name in hooks and not marks:
-            raise ValueError(f"defines {name} without @hookimpl, so it is no hook")
+            raise ValueError(f"defines {name} without @hookimpl, so it is not a hook")
         if marks and name not in hooks:
-            raise ValueError(f"implements {name}, which is no hook. {nearest(name, hooks)}")
+            raise ValueError(f"implements {name}, which is not a hook. {nearest(name, hooks)}")
         if marks and (marks["wrapper"] or marks["hookwrapper"]):
-            raise ValueError(f"wraps {name}; a wrapper could change what others offer")
+            raise ValueError(f"wraps {name}; a wrapper could change what other plugins register")
 
 
 def qualified(info: api.Component, module: str) -> api.Component:
-    """Give targets that begin with ":" the module of their hook."""
+    """Return the descriptor with the hook's module put before targets that start with ":"."""
     short: dict[str, Any] = {
         key: module + value
         for key in ("target", "options", "answer", "together", "runner")
@@ -81,7 +83,7 @@ def qualified(info: api.Component, module: str) -> api.Component:
 
 
 def installed(package: str) -> bool:
-    """Say whether a package could be imported, without importing it."""
+    """Whether a package can be imported, without importing it."""
     try:
         return importlib.util.find_spec(package) is not None
     except (ImportError, ValueError):  # its parent is missing
@@ -89,6 +91,6 @@ def installed(package: str) -> bool:
 
 
 def said(error: BaseException) -> str:
-    """Give an error's type and text in one line."""
+    """Return an error's type and text in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

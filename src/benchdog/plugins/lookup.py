@@ -1,4 +1,4 @@
-"""A component by the name that a user gave: of the user's own, lacking a package, or unknown."""
+"""Lookup of components: references to the user's own classes, missing packages, unknown names."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from benchdog.plugins.types import RegisteredComponent
 
 
 def resolve_reference(offer: type[api.Component], name: str) -> RegisteredComponent:
-    """Import "package.module:attribute" or "file.py:attribute" and take it as a component of that kind.
+    """Import "package.module:attribute" or "file.py:attribute" and return it as a component of that kind.
 
     Raises:
-        BadUsage: it can't be imported, has no such attribute, or is written for a contract that isn't taken.
+        BadUsage: it can't be imported, has no such attribute, or its contract is not supported.
     """
     kind = offer.kind
     place, _, attribute = name.rpartition(":")
@@ -46,21 +46,21 @@ def resolve_reference(offer: type[api.Component], name: str) -> RegisteredCompon
 
 
 def _module(kind: str, name: str, place: str) -> str:
-    """Import a file or a module, of the working folder too; give the name of the module."""
+    """Import a file or a module, from the working folder too; return the module's name."""
     if place.endswith(".py"):
         return load_file(Path(place)).__name__
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
         import_module(place)
-    except Exception as error:  # a stranger's code may raise anything
+    except Exception as error:  # third-party code may raise anything
         hint = "Write file.py:Class or an installed package.module:Class."
         raise BadUsage(f"{kind} {name!r}: {said(error)}.", hint) from error
     return place
 
 
 def available(found: RegisteredComponent) -> RegisteredComponent:
-    """Give a component whose packages are installed; NotAvailable names one that isn't."""
+    """Return the component; raise NotAvailable if a package that it requires is missing."""
     for package in found.info.requires:
         if not installed(package):
             raise NotAvailable(
@@ -71,9 +71,9 @@ def available(found: RegisteredComponent) -> RegisteredComponent:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> BenchdogError:
-    """Say that there is no such component, which was meant, and how one of the user's own is given.
+    """Return the error for an unknown name: the nearest names, and how to use a class of one's own.
 
-    A name of one of Benchdog's own packages that isn't installed leads to that package (NotAvailable).
+    For a name of one of Benchdog's packages that isn't installed it is NotAvailable, with that package.
     """
     if package := companions.absent(kind, name):
         return companions.missing(f"The {kind} {name!r}", package)

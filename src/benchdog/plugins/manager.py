@@ -1,4 +1,4 @@
-"""The host of plugins: discover, collect, emit, quarantine. Cheap to import, and it imports no component."""
+"""The plugin manager: discovery, registration, lookup, events. Light to import; imports no component."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Info = TypeVar("Info", bound=api.Component)
 
 
 class Plugins:
-    """The plugins of this process. Every call into one is guarded: a broken plugin can't break the tool."""
+    """The plugins of this process. Every call into one is guarded, so a broken plugin can't break a command."""
 
     def __init__(self) -> None:
         self.healthy: list[Plugin] = []
@@ -52,10 +52,12 @@ class Plugins:
 
     @classmethod
     def discover(cls, local: Sequence[Path | str] = (), patience: float | None = None) -> Plugins:
-        """Load the installed plugins and the local files named.
+        """Load the installed plugins and local plugin files.
 
-        `patience` is how many seconds an installed plugin's import is waited for. None is for processes that carry
-        out what another began: they wait for ever, and do without the plugins that the other didn't wait for.
+        Args:
+            local: paths of plugin files.
+            patience: time limit, in seconds, of an installed plugin's import. None is for child processes: they have
+                no limit, and run without the plugins that exceeded the parent's.
         """
         plugins = cls()
         plugins._patience = patience
@@ -66,7 +68,7 @@ class Plugins:
         return plugins
 
     def add_files(self, files: Iterable[Path]) -> None:
-        """Load more local files; one whose name a loaded plugin has is left out."""
+        """Load more plugin files; skip one with the name of a loaded plugin."""
         for file in dict.fromkeys(file.resolve() for file in files):
             if all(plugin.name != file.stem for plugin in self.healthy):
                 self._load_file(file)
@@ -76,10 +78,10 @@ class Plugins:
     def _load_entries(self, found: Sequence[Entry]) -> None:
         usual = (api.CONTRACT, api.CONTRACT - 1)
         numbers = {entry: None if entry.dist == BUILTIN else declared(entry.module, usual) for entry in found}
-        mine = {entry.module for entry in found if entry.dist == BUILTIN}
-        others = [entry.module for entry in found if numbers[entry] is None and entry.module not in mine]
+        own = {entry.module for entry in found if entry.dist == BUILTIN}
+        others = [entry.module for entry in found if numbers[entry] is None and entry.module not in own]
         outcomes = {
-            **import_timeout.modules(list(mine), None),
+            **import_timeout.modules(list(own), None),
             **import_timeout.modules(list(dict.fromkeys(others)), self._patience),
         }
         for entry in found:
@@ -99,16 +101,16 @@ class Plugins:
         try:
             module = load_file(file)
         except BenchdogError as error:
-            self._quarantine.refuse(file.stem, error.message, f"Mend {file}.", error)
+            self._quarantine.refuse(file.stem, error.message, f"Fix {file}.", error)
             return
         digest = vars(module)["__digest__"]
         if any(vars(other.module).get("__digest__") == digest for other in self.healthy):
-            return  # the same file twice: a run's copy and its original, say
+            return  # the same file twice, such as a run's copy and its original
         plugin = Plugin(name=file.stem, dist=file.stem, version="", module=module, path=str(file))
         if any(
             name.startswith("benchdog_") or hasattr(value, "benchdog_impl") for name, value in vars(module).items()
         ):
-            self._register(plugin, f"Mend {file}.")
+            self._register(plugin, f"Fix {file}.")
 
     def _register(self, plugin: Plugin, remedy: str) -> None:
         if plugin.contract is not None and self._quarantine.refuse_contract(
@@ -145,14 +147,14 @@ class Plugins:
                     self._events.add(event, plugin.name, impl.function, impl.argnames)
 
     def _collect(self, plugin: Plugin, kind: str) -> list[RegisteredComponent]:
-        """Call one plugin's one hook and look at what it offers."""
+        """Call one hook of a plugin and return the components, checked."""
         found: list[RegisteredComponent] = []
         for impl in getattr(self._manager.hook, f"benchdog_{kind}s").get_hookimpls():
             if impl.plugin is not plugin.module:
                 continue
             for info in self._ask(plugin, impl.function):
                 if type(info) is not KINDS[kind]:
-                    raise TypeError(f"offers a {type(info).__name__} where a {KINDS[kind].__name__} belongs")
+                    raise TypeError(f"offers a {type(info).__name__} instead of a {KINDS[kind].__name__}")
                 check(info)
                 if any(other.info.name == info.name for other in found):
                     raise ValueError(f"offers {kind} {info.name!r} twice")
@@ -169,44 +171,44 @@ class Plugins:
         return found
 
     def _ask(self, plugin: Plugin, hook: Callable[[], Iterable[Any]]) -> list[Any]:
-        """Call a hook; an installed plugin's isn't waited for any longer than its import."""
+        """Call a hook, with the time limit of an import for an installed plugin."""
         seconds = None if plugin.path or plugin.dist == BUILTIN else self._patience
         return import_timeout.call(lambda: list(hook()), plugin.module.__name__, seconds)
 
     def _offer(self, plugin: Plugin, found: RegisteredComponent) -> None:
-        """Take a component in; a built-in's name stays the built-in's."""
+        """Register a component; a built-in's name stays the built-in's."""
         plugin.components.setdefault(found.info.kind, []).append(found.info.name)
         rivals = [other for other in self._found[found.info.kind] if other.info.name == found.info.name]
         self._found[found.info.kind].append(found)
         if any(other.dist == BUILTIN for other in rivals):
-            self._quarantine.tell(
+            self._quarantine.report(
                 Fault(
                     name=plugin.name,
-                    fault=f"offers a {found.info.kind} {found.info.name!r}, which is benchdog's own and stays so.",
+                    fault=f"offers a {found.info.kind} {found.info.name!r}, which is built in; the built-in stays.",
                     remedy=f"Write {found.where!r} to use it.",
                 )
             )
 
     @property
     def faults(self) -> list[Fault]:
-        """What was set aside, and why."""
+        """The disabled plugins, each with its reason."""
         return self._quarantine.faults
 
     # --- components
 
     def all(self, kind: str) -> dict[str, RegisteredComponent]:
-        """Give the components of a kind by name, built-ins first; hidden ones under "dist:name"."""
+        """Return the components of a kind by name, built-ins first; shadowed ones as "dist:name"."""
         result: dict[str, RegisteredComponent] = {}
         for found in self._found[kind]:
             result[found.where if found.info.name in result else found.info.name] = found
         return result
 
     def find(self, kind: str, name: str) -> RegisteredComponent:
-        """Give the component that a user named.
+        """Return the component that a user named.
 
         Raises:
-            BadUsage: unknown, or offered by two strangers.
-            NotAvailable: known, but what it requires is not installed.
+            BadUsage: there is none, or two third-party plugins offer one.
+            NotAvailable: a package that it requires is not installed.
         """
         here = [f for f in self._found[kind] if name in (f.info.name, f.where, f"{f.plugin}:{f.info.name}")]
         mine = [f for f in here if f.dist == BUILTIN] or here
@@ -227,10 +229,10 @@ class Plugins:
         return info
 
     def options(self, found: RegisteredComponent, values: Mapping[str, Any]) -> Any:
-        """Validate a component's options; None when it declares none.
+        """Return a component's validated options; None if it declares none.
 
         Raises:
-            BadUsage: an unknown key or a value of another type, named with what is allowed.
+            BadUsage: an unknown key or an invalid value; names it and what is allowed.
         """
         from benchdog.plugins.options import validate
 
@@ -242,7 +244,7 @@ class Plugins:
         return validate(found.resolve(found.info.options), values, what)
 
     def make(self, kind: str, name: str, values: Mapping[str, Any] | None = None) -> Any:
-        """Build a component: Target(options), or Target() when it declares no options."""
+        """Build and return a component: Target(options), or Target() if it declares no options."""
         found = self.find(kind, name)
         options = self.options(found, values or {})
         target = found.resolve(found.info.target)
@@ -259,20 +261,20 @@ class Plugins:
     # --- events
 
     def handlers(self, plugin: str) -> list[tuple[str, Callable[..., Any], Sequence[str]]]:
-        """List a plugin's handlers of events: (event, function, the arguments that it asks for)."""
+        """Return a plugin's event handlers: (event, function, names of its parameters)."""
         return self._events.handlers(plugin)
 
     def emit(self, event: str, **facts: Any) -> None:
-        """Hand an event to the observers, off this thread; never waits, never raises.
+        """Queue an event for the observers, which run in other threads; never blocks, never raises.
 
-        A program that reads lines misses none: they are written first, and here.
+        JSON lines (`train --json`) are written here, first, so none is lost.
         """
         if self.lines is not None:
             self.lines(event, facts)
         self._events.emit(event, facts)
 
     def close(self) -> None:
-        """Let the observers finish what they were told, for a few seconds at most."""
+        """Wait for the observers to handle queued events, a few seconds at most."""
         self._events.close()
         if self._quarantine.raised is not None and strict():
             raise self._quarantine.raised

@@ -1,4 +1,4 @@
-"""Options of components: a stdlib dataclass with Annotated fields (Doc, Bounds), validated by pydantic."""
+"""Validation of options: stdlib dataclasses with Annotated fields (Doc, Bounds), checked by pydantic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNIONS = (Union, UnionType)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """One option as people see it."""
+    """One option: name, type, documentation, default."""
 
     name: str
     type: Any
@@ -29,7 +29,7 @@ class Option:
 
 
 def describe(cls: type) -> dict[str, Option]:
-    """List the options of a dataclass, in order."""
+    """Return the options of a dataclass by name, in order."""
     hints = get_type_hints(cls, include_extras=True)
     result = {}
     for field in dataclasses.fields(cls):
@@ -53,7 +53,16 @@ def describe(cls: type) -> dict[str, Option]:
 
 
 def validate(cls: type, values: Mapping[str, Any], what: str) -> Any:
-    """Build `cls` from a recipe's values: unknown keys, wrong types and values out of bounds are refused."""
+    """Build `cls` from a recipe's values.
+
+    Args:
+        cls: the dataclass.
+        values: by key, in JSON's types.
+        what: the component, for messages: "model 'mlp'".
+
+    Raises:
+        BadUsage: an unknown or missing key, a wrong type, a value out of bounds.
+    """
     options = describe(cls)
     for key in values:
         if key not in options:
@@ -70,7 +79,7 @@ def validate(cls: type, values: Mapping[str, Any], what: str) -> Any:
 
 
 def _value(option: Option, value: Any, what: str) -> Any:
-    """Validate one value as JSON, strictly: "3" is no number, 1 is no text."""
+    """Validate one value strictly, as JSON: "3" is not a number, 1 is not a string."""
     try:
         return option.adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
@@ -84,7 +93,7 @@ def _value(option: Option, value: Any, what: str) -> Any:
 
 
 def to_json(options: Any) -> dict[str, Any]:
-    """Give the JSON form of an options object: what the resolved recipe keeps."""
+    """Return the JSON form of an options object, as the resolved recipe stores it."""
     if options is None:
         return {}
     if isinstance(options, Mapping):
@@ -94,7 +103,7 @@ def to_json(options: Any) -> dict[str, Any]:
 
 
 def json_schema(cls: type) -> dict[str, Any]:
-    """Give the JSON Schema of an options dataclass."""
+    """Return the JSON Schema of an options dataclass."""
     properties, required = {}, []
     for option in describe(cls).values():
         schema = option.adapter.json_schema()

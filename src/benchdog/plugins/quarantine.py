@@ -1,4 +1,4 @@
-"""Plugins that were set aside: each is told once, on stderr, with its fault and what to do."""
+"""Disabled plugins: each is reported once, on stderr, with its fault and how to fix it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from benchdog.errors import Failed
 from benchdog.plugins import compat, import_timeout
 from benchdog.plugins.types import Fault
 
-DEAF = "It hears no more events; the run goes on."
+DISABLED = "It gets no more events; the run continues."
 
 
 def strict() -> bool:
-    """Say whether faults of plugins are to be raised."""
+    """Whether faults of plugins are raised (BENCHDOG_STRICT=1)."""
     return os.environ.get("BENCHDOG_STRICT") == "1"
 
 
@@ -26,31 +26,31 @@ class Quarantine:
         self.raised: BaseException | None = None
 
     def refuse(self, name: str, fault: str, remedy: str, error: BaseException, dist: str = "") -> None:
-        """Set a plugin aside for an error; for one that takes too long the fault and the remedy are other ones."""
+        """Disable a plugin because of an error; for a timeout, fault and remedy are replaced by its own."""
         if isinstance(error, KeyboardInterrupt) or strict():
             raise error
         late = isinstance(error, import_timeout.ImportTimeout)
         if late:
             fault = f"{error}."
             remedy = (
-                f"Tell the author of {dist or name} to do that where it is used; BENCHDOG_PATIENCE=60 waits longer."
+                f"Ask the author of {dist or name} to defer it until it is used; BENCHDOG_PATIENCE=60 waits longer."
             )
             import_timeout.leave_out(name)
-        self.tell(Fault(name=name, fault=" ".join(fault.split()), remedy=remedy, late=late))
+        self.report(Fault(name=name, fault=" ".join(fault.split()), remedy=remedy, late=late))
 
     def refuse_contract(self, name: str, number: object, whose: str) -> bool:
-        """Set a plugin aside whose contract isn't taken; say whether it was."""
+        """Disable a plugin whose contract is not supported; return whether it was disabled."""
         wrong = compat.objection(number, api.CONTRACT, whose)
         if wrong:
             self.refuse(name, f"{wrong[0]}.", wrong[1], Failed(f"Plugin {name!r} {wrong[0]}.", wrong[1]))
         return wrong is not None
 
-    def silence(self, name: str, fault: str, error: BaseException | None, remedy: str = DEAF) -> None:
-        """Tell of a plugin whose event handler failed, and hears no more, or was too slow."""
-        self.tell(Fault(name=name, fault=fault, remedy=remedy))
+    def silence(self, name: str, fault: str, error: BaseException | None, remedy: str = DISABLED) -> None:
+        """Report a plugin whose event handler failed or was too slow."""
+        self.report(Fault(name=name, fault=fault, remedy=remedy))
         self.raised = self.raised or error
 
-    def tell(self, fault: Fault) -> None:
-        """Note a fault and print it."""
+    def report(self, fault: Fault) -> None:
+        """Record a fault and print it."""
         self.faults.append(fault)
         print(f"benchdog: {fault}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Plugins to begin with: the templates, and the names that may be put into them."""
+"""Scaffolding of plugins from templates (`plugins new`)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from benchdog.system import files
 TEMPLATES = Path(__file__).parent / "templates"
 COMMON = "common"
 SINGLE = "my_thing.py"
-"""The template of a kind that is a single file."""
+"""The single-file template of a kind."""
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 30
 DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)\d")
-"""What Windows lets no file be called."""
+"""Reserved file names of Windows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """A kind of plugin: its name in a sentence, where its code is, and commands that use it.
 
-    In a command NAME stands for the component's name, `{}` for where a local file is named.
+    In the commands, NAME is replaced by the component's name and `{}` by the --plugin option for a local file.
     """
 
     called: str
@@ -55,10 +55,10 @@ KINDS = {
 
 
 def check(kind: str, name: str) -> None:
-    """Refuse a kind that doesn't exist, and a name that can't be a package's.
+    """Check the kind and the name of a new plugin.
 
     Raises:
-        BadUsage: with the nearest kind, or a name that would do.
+        BadUsage: there is no such kind, or no package can have the name; suggests another.
     """
     if kind not in KINDS:
         raise BadUsage(f"There is no kind of plugin {kind!r}.", nearest(kind, KINDS))
@@ -70,16 +70,18 @@ def check(kind: str, name: str) -> None:
     words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", name).lower())
     better = re.sub(r"^[0-9-]+", "", "-".join(word for word in words if word != "benchdog"))[:LONGEST].strip("-")
     rule = f"A name is made of lower-case letters, digits and single dashes, {LONGEST} at most, without 'benchdog'."
-    raise BadUsage(f"{name!r} is no name for {KINDS[kind].called}.", f"{rule} For example: {better or 'my-' + kind}")
+    raise BadUsage(
+        f"{name!r} is not a valid name for {KINDS[kind].called}.", f"{rule} For example: {better or 'my-' + kind}"
+    )
 
 
 def module(name: str) -> str:
-    """Give the name that a plugin's module has: tiny_net for tiny-net."""
+    """Return the name of a plugin's module: tiny_net for tiny-net."""
     return name.replace("-", "_")
 
 
 def package(kind: str, name: str) -> dict[str, str]:
-    """Give the files of a complete package: text by path, with "/" between folders."""
+    """Return the files of a complete package: text by path, with "/" between folders."""
     return {
         _filled(path, kind, name): _filled((place / path).read_text(encoding="utf-8"), kind, name)
         for place, path in sorted(_files(kind), key=lambda found: found[1])
@@ -87,18 +89,18 @@ def package(kind: str, name: str) -> dict[str, str]:
 
 
 def single(kind: str, name: str) -> str:
-    """Give the text of a plugin that is a single file."""
+    """Return the text of a single-file plugin."""
     return _filled((TEMPLATES / kind / SINGLE).read_text(encoding="utf-8"), kind, name)
 
 
 def use(kind: str, name: str, file: str = "") -> list[str]:
-    """Give commands that use the new component; `file` is where it is, unless it is installed."""
+    """Return commands that use the new component; `file` is its path, unless it is installed."""
     local = f" --plugin {file}" if file else ""
     return [line.replace("NAME", name).format(local) for line in KINDS[kind].use]
 
 
 def _files(kind: str) -> Iterator[tuple[Path, str]]:
-    """Yield (folder, path in it) of a kind's templates and those that all kinds have."""
+    """Yield (folder, path in it) of a kind's templates and the common ones."""
     for place in (TEMPLATES / COMMON, TEMPLATES / kind):
         for path in place.rglob("*"):
             relative = path.relative_to(place).as_posix()
@@ -107,7 +109,7 @@ def _files(kind: str) -> Iterator[tuple[Path, str]]:
 
 
 def _filled(text: str, kind: str, name: str) -> str:
-    """Put a plugin's name and kind into a template's text or path."""
+    """Return a template's text or path with the placeholders replaced."""
     about, own = KINDS[kind], f"benchdog_{module(name)}"
     commands = kind == "command"
     words = {
@@ -125,24 +127,24 @@ def _filled(text: str, kind: str, name: str) -> str:
 
 
 def write_folder(path: Path, written: dict[str, str]) -> None:
-    """Make a folder of these files, whole or not at all; what stands there is never touched."""
+    """Write a folder with these files, atomically; BadUsage if the path exists."""
     _refuse_existing(path)
     with files.saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
-            aside.chmod(path.parent.stat().st_mode & 0o777)  # mkdtemp's is for its maker alone
+            temporary.chmod(path.parent.stat().st_mode & 0o777)  # mkdtemp makes it private to the user
             for name, text in written.items():
-                (aside / name).parent.mkdir(parents=True, exist_ok=True)
-                (aside / name).write_text(text, encoding="utf-8", newline="\n")
-            aside.rename(path)
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / name).write_text(text, encoding="utf-8", newline="\n")
+            temporary.rename(path)
         except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
 
 
 def write_file(path: Path, text: str) -> None:
-    """Make a file, whole or not at all; what stands there is never touched."""
+    """Write a file, atomically; BadUsage if the path exists."""
     _refuse_existing(path)
     files.write_text(path, text)
 

@@ -1,4 +1,4 @@
-"""What a folder may name: components of plugins; other code only where the folder is trusted."""
+"""Trust: an artifact or run may name components of plugins; other code only if it is trusted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def check_reference(kind: str, name: str, plugins: Plugins, trusted: bool) -> None:
-    """Let a folder choose among plugins, and nothing else: "file.py:Class" in its JSON would be run.
+    """Check that a component named in a folder's JSON is a plugin's: "file.py:Class" there would run code.
 
     Raises:
-        Refused: the name is no plugin's, but code, and the folder is not trusted.
+        Refused: the name refers to code outside plugins, and the folder is not trusted.
     """
     known = {
         each
@@ -23,6 +23,6 @@ def check_reference(kind: str, name: str, plugins: Plugins, trusted: bool) -> No
     }
     if ":" in name and name not in known and not trusted:
         raise Refused(
-            f"The {kind} {name!r} is code that no plugin offers, and the folder wasn't made on this machine.",
-            "Add --trust if you trust who made it.",
+            f"The {kind} {name!r} is code outside any plugin, and the folder was not made on this machine.",
+            "Add --trust if you trust its author.",
         )

@@ -1,4 +1,4 @@
-"""What the host of plugins knows: a plugin, a component that was found, a fault."""
+"""Types of the plugin system: a loaded plugin, a registered component, a fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchdog.errors import BenchdogError, NotAvailable
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """Why a plugin was set aside, and what to do about it; `late` when it wasn't waited for any longer."""
+    """Why a plugin is disabled and how to fix it; `late` if it exceeded its time limit."""
 
     name: str
     fault: str
@@ -26,7 +26,7 @@ class Fault:
 
 @dataclass(kw_only=True, slots=True)
 class Plugin:
-    """A plugin that was loaded: where it comes from and what it offers ({kind: [names]})."""
+    """A loaded plugin: where it comes from and its components ({kind: [names]})."""
 
     name: str
     dist: str
@@ -37,13 +37,13 @@ class Plugin:
 
     @property
     def contract(self) -> Any:
-        """The number that it declares, whatever was written there; None for a package that declares none."""
+        """The declared CONTRACT, unchecked; None for a package that declares none."""
         return getattr(self.module, "CONTRACT", api.CONTRACT if self.path else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisteredComponent:
-    """A component and the plugin that offers it."""
+    """A component's descriptor and the plugin that registered it."""
 
     info: api.Component
     plugin: str
@@ -54,11 +54,15 @@ class RegisteredComponent:
 
     @property
     def where(self) -> str:
-        """The name by which it can always be chosen."""
+        """The qualified name, "distribution:name", by which it can always be selected."""
         return f"{self.dist}:{self.info.name}"
 
     def resolve(self, target: str) -> Any:
-        """Import what a target string names; the fault of its code is told as this component's."""
+        """Import and return what a target string names.
+
+        Raises:
+            NotAvailable: the import fails; names this component.
+        """
         module_name, _, attribute = target.rpartition(":")
         try:
             value: Any = import_module(module_name or self.module)
@@ -66,9 +70,9 @@ class RegisteredComponent:
                 value = getattr(value, part)
         except BenchdogError:
             raise
-        except Exception as error:  # a stranger's code may raise anything
+        except Exception as error:  # third-party code may raise anything
             what = f"{self.info.kind} {self.info.name!r} of plugin {self.plugin!r} can't be loaded from {target!r}"
             raise NotAvailable(
-                f"{what}: {type(error).__name__}: {error}.", self.info.install or "Mend or update that plugin."
+                f"{what}: {type(error).__name__}: {error}.", self.info.install or "Fix or update that plugin."
             ) from error
         return value

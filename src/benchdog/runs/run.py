@@ -234,7 +234,7 @@ def find(name: str, folder: Path) -> Path:
     if repeats := [path.name for path in known if path.name.startswith(f"{name}-seed-")]:
         raise BadUsage(
             f"{name!r} names repeated runs; this takes one of them.",
-            f"There is: {', '.join(repeats)}. Their summary: {folder / name}.repeats.json.",
+            f"Available: {', '.join(repeats)}. Their summary: {folder / name}.repeats.json.",
         )
     hint = nearest(name, [path.name for path in known]) if known else "Make one: benchdog train digits"
     raise BadUsage(f"There is no run {name!r} in {folder}.", hint)

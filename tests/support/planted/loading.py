@@ -59,7 +59,7 @@ FILES: dict[str, tuple[str, str, str]] = {
     "no-contract": (HOOK.replace("CONTRACT = 1", ""), "hooks", "declares no CONTRACT"),
     "other-contract": (HOOK.replace("CONTRACT = 1", "CONTRACT = 99"), "hooks", "written for contract 99"),
     "no-marker": (HOOK.replace("@hookimpl\n", ""), "hooks", "without @hookimpl"),
-    "misspelt-hook": (HOOK.replace("benchdog_models", "benchdog_model"), "hooks", "which is no hook"),
+    "misspelt-hook": (HOOK.replace("benchdog_models", "benchdog_model"), "hooks", "which is not a hook"),
     "hook-with-arguments": (
         OBSERVER.format(arguments="run, epoch, metric", body="print(metric)"),
         "hooks",
@@ -70,7 +70,7 @@ FILES: dict[str, tuple[str, str, str]] = {
     "other-descriptor": (
         HOOK.replace("import ModelInfo,", "import ModelInfo, SourceInfo,").replace("[ModelInfo(", "[SourceInfo("),
         "hooks",
-        "offers a SourceInfo where a ModelInfo belongs",
+        "offers a SourceInfo instead of a ModelInfo",
     ),
     "capital-letters": (HOOK.replace("net-of-mine", "NetOfMine"), "hooks", "isn't made of lower-case letters"),
     "no-colon": (HOOK.replace(":build", "build"), "hooks", "isn't 'package.module:attribute'"),

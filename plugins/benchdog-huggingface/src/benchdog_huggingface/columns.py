@@ -104,7 +104,7 @@ def _inputs(
 
 
 def _choice(kinds: Mapping[str, str]) -> str:
-    return "There is: " + ", ".join(f"{name} ({kind or 'of another type'})" for name, kind in kinds.items()) + "."
+    return "Available: " + ", ".join(f"{name} ({kind or 'of another type'})" for name, kind in kinds.items()) + "."
 
 
 # --- targets ---------------------------------------------------------------------------------------

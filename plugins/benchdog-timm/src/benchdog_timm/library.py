@@ -71,5 +71,5 @@ def known(net: str) -> str:
         raise BadUsage(f"timm {library.__version__} has no network {net!r} ({len(names):,} others).", hint)
     tags = [other.partition(".")[2] for other in library.list_pretrained(f"{name}.*")]
     if tag and tag not in tags:
-        raise BadUsage(f"timm's {name} has no weights {tag!r}.", f"There is: {', '.join(tags) or 'none'}.")
+        raise BadUsage(f"timm's {name} has no weights {tag!r}.", f"Available: {', '.join(tags) or 'none'}.")
     return net

@@ -62,6 +62,6 @@ def check(probe: Probe, name: str, precision: str, world: int) -> None:
         raise NotAvailable(f"Backend {name!r} is not available: {probe.why}.", "Use --backend cpu, or auto.")
     if precision not in probe.precisions:
         have = ", ".join(probe.precisions)
-        raise NotAvailable(f"Backend {name!r} has no precision {precision!r} here.", f"There is: {have}.")
+        raise NotAvailable(f"Backend {name!r} has no precision {precision!r} here.", f"Available: {have}.")
     if world > probe.devices:
         raise NotAvailable(f"{world} ranks need {world} devices; there are {probe.devices}.", "Lower backend.ranks.")

@@ -28,7 +28,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """Say which known name is nearest to a word, and which there are."""
     names = list(known)
     close = get_close_matches(word, names, n=1, cutoff=0.5)
-    return (f"Did you mean {close[0]!r}? " if close else "") + f"There is: {', '.join(names)}."
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"Available: {', '.join(names)}."
 
 
 def existing_path(path: Path | None, source: str, what: str) -> Path:

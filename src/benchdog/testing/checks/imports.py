@@ -106,7 +106,7 @@ def hooks(told: dict[str, Any]) -> str:
     if told["error"]:
         raise Skip("the plugin can't be imported")
     for fault in told["faults"]:
-        short = fault["fault"].partition(" There is: ")[0]  # the list of all hooks is long
+        short = fault["fault"].partition(" Available: ")[0]  # the list of all hooks is long
         raise Fault(f"The plugin is set aside: {short}", _remedy(fault["fault"]))
     if not told["contract"]:
         raise Fault(

@@ -141,7 +141,7 @@ class Csv:
         if not self._names or (len(self._names) > 1 and not all(self._names)):
             raise BadUsage(
                 f"source.target is {list(self._names)}: each of its names must be that of a column.",
-                f'Write "NAME" or ["A", "B"]; left out, it is the last column. There is: {", ".join(table.columns)}.',
+                f'Write "NAME" or ["A", "B"]; without it, the last column. Available: {", ".join(table.columns)}.',
             )
         if not any(self._names):
             self._names = tuple(name for name in table.columns if name != options.weight)[-1:]
