@@ -43,7 +43,7 @@ def test_without_given_folders_copies_stay_together(zoo):
         path.rename(zoo / "zoo" / "train" / path.parent.name / f"copy-{path.name}")
     told = run("plan", "zoo/train", cwd=zoo).err
     assert "also in train" not in told
-    assert "90 files are copies of others; copies stay in one split." in told
+    assert "90 duplicate files; kept in one split." in told
 
 
 @pytest.mark.parametrize("by", ["group", "time"])

@@ -1,7 +1,7 @@
-"""The cache of downloads: each source has a folder, each file is fetched once and checked.
+"""Download cache: a folder per source; files are resumed, verified by SHA-256 and locked.
 
-A finished download `data.gz` has `data.gz.sha256` beside it, in the form that `sha256sum -c` reads; an
-unfinished one is `data.gz.<start of its hash>.part`, and the next attempt goes on where it ends.
+A complete `data.gz` has a `data.gz.sha256` next to it, which `sha256sum -c` reads; an incomplete one is
+`data.gz.<first digits of its hash>.part`, which the next attempt resumes with a range request.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from urllib.parse import unquote, urlsplit
 
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
 from benchdog.system import files, terminal
+from benchdog.system.machine import size_of
 from benchdog.system.paths import cache_dir
 
 if TYPE_CHECKING:
     import requests
 
 TIMEOUT = (10.0, 30.0)
-"""Seconds to connect, and between two pieces of the body."""
+"""Seconds to connect, and between two chunks of the body."""
 ATTEMPTS = 4
-"""How often a connection may break before a download gives up; what came is kept."""
-PIECE = 1 << 16
+"""Connections per download before it fails; the part received is kept."""
+CHUNK = 1 << 16
+"""Bytes read at a time."""
 
 
 class _InterruptedError(Exception):
-    """The connection broke in the middle of the body."""
+    """The connection was lost within the body."""
 
 
 class SourceCache:
-    """A source's own folder under the cache folder, made when it is first needed."""
+    """A source's folder in the cache, created on first use."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -45,17 +47,17 @@ class SourceCache:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def download(self, url: str, *, sha256: str, name: str = "") -> Path:
-        """Fetch a file once and give its path: resumed, checked, locked, with a progress bar.
+        """Download a file once and return its path: resumed, verified, locked, with a progress bar.
 
         Args:
-            url: an http or https address.
-            sha256: the hexadecimal hash that the file must have.
-            name: the file's name in the cache; else the last part of the address.
+            url: http or https.
+            sha256: the expected hash, hexadecimal.
+            name: the file's name in the cache; default: the last part of the URL.
 
         Raises:
             NotAvailable: the server can't be reached.
-            Failed: the server refuses, the connection keeps breaking, the cache can't be written.
-            BadData: what came is not what the hash says; it is removed.
+            Failed: an HTTP error, repeated disconnects, or a cache that can't be written.
+            BadData: the hash differs; the file is removed.
         """
         from filelock import FileLock
 
@@ -66,8 +68,8 @@ class SourceCache:
             lock = FileLock(self.folder / f".{path.name}.lock")
             lock.acquire()
         try:
-            # The second of two processes arrives here when the first has finished.
-            if not self._have(path, sha256):
+            # Of two processes the second gets the lock when the first has finished the download.
+            if not self._is_cached(path, sha256):
                 part = path.with_name(f"{path.name}.{sha256[:8]}.part")
                 self._fetch(url, part, sha256)
                 with files.saving(path):
@@ -77,8 +79,8 @@ class SourceCache:
             lock.release()
         return path
 
-    def _have(self, path: Path, sha256: str) -> bool:
-        """Say whether the file is here; one that was put here by hand is checked and noted."""
+    def _is_cached(self, path: Path, sha256: str) -> bool:
+        """Whether the file is cached; one that was copied there by hand is verified and recorded."""
         if not path.is_file():
             return False
         if recorded_hash(path) == sha256:
@@ -89,7 +91,7 @@ class SourceCache:
         return True
 
     def _fetch(self, url: str, part: Path, sha256: str) -> None:
-        """Fill `part`, going on after breaks; a wrong sum of old and new pieces is fetched anew once."""
+        """Download to `part`, resuming after disconnects; start over once if a resumed file has a wrong hash."""
         resumed = part.exists()
         for attempt in range(ATTEMPTS):
             try:
@@ -98,25 +100,25 @@ class SourceCache:
             except _InterruptedError as error:
                 if attempt == ATTEMPTS - 1:
                     raise Failed(
-                        f"The download of {url} broke off {ATTEMPTS} times ({error}).",
-                        "Try again later: it goes on where it stopped.",
+                        f"The download of {url} was interrupted {ATTEMPTS} times ({error}).",
+                        "Try again later: it resumes where it stopped.",
                     ) from None
                 resumed = True
-        found = files.sha256(part)
-        if found == sha256:
+        actual = files.sha256(part)
+        if actual == sha256:
             return
         part.unlink()
         if resumed:
             self._fetch(url, part, sha256)
             return
         raise BadData(
-            f"What came from {url} is not the expected file: its SHA-256 is {found}, not {sha256}.",
-            "It was removed. Try again; if it stays so, a proxy changes it or the publisher replaced it.",
+            f"The file from {url} is not the expected one: its SHA-256 is {actual}, not {sha256}.",
+            "It was removed. Try again; if this persists, a proxy changes it or the publisher replaced it.",
         )
 
 
 def folder_name(source: str) -> str:
-    """Give the folder of a source's name; what a file system may refuse is replaced and hashed."""
+    """Return the folder name of a source; names that a file system may refuse are replaced and hashed."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", source).strip(".")
     if plain == source and plain:
         return source
@@ -124,38 +126,29 @@ def folder_name(source: str) -> str:
 
 
 def cached_sizes() -> dict[str, int]:
-    """Give the bytes that each folder of the cache holds."""
+    """Return the size of each folder of the cache in bytes."""
     try:
         folders = sorted(p for p in cache_dir().iterdir() if p.is_dir())
     except OSError:
         return {}
-    return {folder.name: size(folder) for folder in folders}
-
-
-def size(folder: Path) -> int:
-    """Add up the bytes of a folder's files; 0 when there is none."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(root) / name).stat().st_size
-            except OSError:
-                continue  # removed by another process in between
-    return total
+    return {folder.name: size_of(folder) for folder in folders}
 
 
 def verify(folder: Path) -> dict[str, bool]:
-    """Hash each download of a folder again: {name: is what it was}."""
-    marks = sorted(folder.glob("*.sha256"))
-    pairs = [(mark.with_suffix(""), recorded_hash(mark.with_suffix(""))) for mark in marks]
-    return {path.name: path.is_file() and files.sha256(path) == noted for path, noted in pairs}
+    """Hash each download of a folder again: {name: whether it is unchanged}."""
+    paths = [record.with_suffix("") for record in sorted(folder.glob("*.sha256"))]
+    return {path.name: path.is_file() and files.sha256(path) == recorded_hash(path) for path in paths}
 
 
 def remove(folder: Path) -> int:
-    """Remove a folder of the cache and give the bytes that this freed."""
+    """Delete a folder of the cache; return the freed bytes.
+
+    Raises:
+        BadUsage: the folder isn't in the cache.
+    """
     if folder.parent != cache_dir():
-        raise BadUsage(f"{folder} is no folder of the cache {cache_dir()}.")
-    freed = size(folder)
+        raise BadUsage(f"{folder} is not a folder of the cache {cache_dir()}.")
+    freed = size_of(folder)
     with files.saving(folder):
         if folder.exists():
             shutil.rmtree(folder)
@@ -163,7 +156,7 @@ def remove(folder: Path) -> int:
 
 
 def recorded_hash(path: Path) -> str:
-    """Give the hash that was checked when `path` was downloaded; "" when there is no note."""
+    """Return the hash recorded when `path` was downloaded; "" without a record."""
     try:
         return path.with_name(f"{path.name}.sha256").read_text(encoding="utf-8").split()[0]
     except (OSError, IndexError, ValueError):
@@ -177,7 +170,7 @@ def _record_hash(path: Path, sha256: str) -> None:
 def _file_name(url: str, name: str) -> str:
     name = name or unquote(urlsplit(url).path.rsplit("/", 1)[-1])
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._+-]*", name) or name.endswith((".part", ".sha256")):
-        raise BadUsage(f"{name!r} can't be a file's name in the cache.", "Give download() a plain name=.")
+        raise BadUsage(f"{name!r} is not a valid file name for the cache.", "Pass a plain name= to download().")
     return name
 
 
@@ -189,41 +182,41 @@ def _writable(folder: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise Failed(
             f"The cache folder {folder} can't be written: {reason}.",
-            "Set BENCHDOG_CACHE to a folder that you may write to.",
+            "Set BENCHDOG_CACHE to a writable folder.",
         ) from None
 
 
 def _get(url: str, part: Path) -> None:
-    """Append to `part` what is missing of the body at `url`."""
+    """Append the missing rest of the body at `url` to `part`."""
     import requests
 
     have = part.stat().st_size if part.exists() else 0
-    # identity: a server that unpacks .gz on the way would change the hash
+    # identity: a server that decompresses .gz in transit would change the hash
     headers = {"Accept-Encoding": "identity", "User-Agent": "benchdog"}
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if response.status_code == 416:  # the range is empty: all is here, or too much
+            if response.status_code == 416:  # empty range: the part is complete, or too long
                 if not have:
-                    raise Failed(f"{url} can't be fetched: the server answered 416.")
+                    raise Failed(f"{url} can't be downloaded: the server answered 416.")
                 return
             _check_status(url, response)
             _receive(response, part, have)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise NotAvailable(
             f"{urlsplit(url).netloc} can't be reached for {url}: {_cause(error)}.",
-            f"Connect to a network, or put the file yourself at {_final(part)} (its hash is checked).",
+            f"Connect to a network, or copy the file to {_final(part)} yourself (its hash is verified).",
         ) from None
     except requests.RequestException as error:
-        raise Failed(f"{url} can't be fetched: {_cause(error)}.", "Check the address.") from None
+        raise Failed(f"{url} can't be downloaded: {_cause(error)}.", "Check the address.") from None
 
 
 def _check_status(url: str, response: requests.Response) -> None:
     if response.status_code not in (200, 206):
         raise Failed(
-            f"{url} can't be fetched: the server answered {response.status_code} {response.reason}.",
-            "Try again later, or look whether the data has moved.",
+            f"{url} can't be downloaded: the server answered {response.status_code} {response.reason}.",
+            "Try again later, or check whether the data has moved.",
         )
 
 
@@ -234,29 +227,29 @@ def _receive(response: requests.Response, part: Path, have: int) -> None:
     if not resumes:
         have = 0
     if response.status_code == 206 and not resumes:
-        part.unlink(missing_ok=True)  # a server that sends another part than asked for: begin again
-        raise _InterruptedError("the server sent another part than asked for")
+        part.unlink(missing_ok=True)  # start over
+        raise _InterruptedError("the server sent another range than requested")
     length = response.headers.get("Content-Length", "")
     total = have + int(length) if length.isdigit() else None
     with files.saving(part), part.open("ab" if resumes else "wb") as out, _bar(part, have, total) as bar:
-        pieces = response.raw.stream(PIECE, decode_content=False)
+        chunks = response.raw.stream(CHUNK, decode_content=False)
         while True:
             try:
-                piece = next(pieces, b"")
+                chunk = next(chunks, b"")
             except (HTTPError, OSError) as error:
                 raise _InterruptedError(_cause(error)) from None
-            if not piece:
+            if not chunk:
                 break
-            out.write(piece)
-            bar.update(len(piece))
+            out.write(chunk)
+            bar.update(len(chunk))
         out.flush()
         os.fsync(out.fileno())
 
 
 def _start(response: requests.Response) -> int:
-    """Give the first byte's position in a 206 answer; -1 when it doesn't say."""
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(found[1]) if found else -1
+    """Return the first byte's position of a 206 response; -1 without a Content-Range."""
+    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(match[1]) if match else -1
 
 
 def _final(part: Path) -> Path:
@@ -264,7 +257,7 @@ def _final(part: Path) -> Path:
 
 
 def _cause(error: BaseException) -> str:
-    """Give the innermost reason of a chain of wrapped network errors, in one line."""
+    """Return the innermost reason of a chain of wrapped network errors, on one line."""
     inner: Any = error
     while True:
         deeper = getattr(inner, "reason", None) or (inner.args[0] if inner.args else None)

@@ -52,13 +52,13 @@ def test_a_folder_per_class(check: Check, pets: Path) -> None:
 def test_grey_sizes_and_modes(check: Check, pets: Path, tmp_path: Path) -> None:
     assert check(folder(pets, size=8, mode="L")).fields[0].shape == (1, 8, 8)
     assert check(folder(pets, height=6, width=9)).fields[0].shape == (3, 6, 9)
-    with pytest.raises(BadUsage, match="belong together"):
+    with pytest.raises(BadUsage, match="must be set together"):
         folder(pets, height=6).spec()
     for i in range(12):
         paint(tmp_path / "grey" / "ab"[i % 2] / f"{i}.png", i, colour=False, size=(20 + i, 30))
     grey = folder(tmp_path / "grey")
     assert check(grey).fields[0].shape[0] == 1
-    assert grey.notes == ["Images of heights 20-31 and widths 30 are stretched to 25x25 pixels (option size)."]
+    assert grey.notes == ["Images of heights 20-31 and widths 30 are resized to 25x25 pixels (option size)."]
 
 
 def test_numbered_classes_are_in_natural_order(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_folders_that_can_not_be_learnt_from(tmp_path: Path, pets: Path) -> None
     with pytest.raises(BadData, match="one class, 'cat'"):
         folder(tmp_path / "one").spec()
     paint(pets / "loose.png", 1)
-    with pytest.raises(BadData, match=r"1 images lie in .*loose\.png"):
+    with pytest.raises(BadData, match=r"1 images are in .*loose\.png"):
         folder(pets).spec()
     (pets / "loose.png").unlink()
     paint(pets / "hamster" / "a.png", 77)
@@ -117,7 +117,7 @@ def test_given_splits_are_used_and_missing_ones_taken_from_train(check: Check, t
         paint(tmp_path / "val" / "ab"[i % 2] / f"{i}.png", i)
     splits = folder(tmp_path).open()
     assert len(splits["valid"]) == 6
-    assert {p.path.split("/")[0] for p in splits["valid"].pictures} == {"val"}
+    assert {p.path.split("/")[0] for p in splits["valid"].images} == {"val"}
     assert len(splits["train"]) + len(splits["test"]) == 24
     for i in range(30, 34):
         paint(tmp_path / "test" / "ab"[i % 2] / f"{i}.png", i)
@@ -155,7 +155,7 @@ def test_copies_and_groups_stay_together(tmp_path: Path) -> None:
         for frame in range(4):
             paint(tmp_path / "ab"[film % 2] / f"film{film}_{frame}.png", film * 10 + frame)
     splits = folder(tmp_path, group="prefix").open()
-    films = {name: {p.path.rsplit("_", 1)[0] for p in split.pictures} for name, split in splits.items()}
+    films = {name: {p.path.rsplit("_", 1)[0] for p in split.images} for name, split in splits.items()}
     assert not films["train"] & films["valid"]
     assert not films["train"] & films["test"]
     for film in range(0, 12, 2):
@@ -163,10 +163,10 @@ def test_copies_and_groups_stay_together(tmp_path: Path) -> None:
         copy.write_bytes((tmp_path / "a" / f"film{film}_0.png").read_bytes())
     (tmp_path / "b" / "other.png").write_bytes((tmp_path / "a" / "film0_0.png").read_bytes())
     source = folder(tmp_path)
-    where = {p.path: name for name, split in source.open().items() for p in split.pictures}
+    where = {p.path: name for name, split in source.open().items() for p in split.images}
     assert all(where[f"a/copy-of-{film}.png"] == where[f"a/film{film}_0.png"] for film in range(0, 12, 2))
     assert any("different classes" in note and "b/other.png" in note for note in source.notes)
-    assert any("7 files are copies" in note for note in source.notes)
+    assert any("7 duplicate files" in note for note in source.notes)
 
 
 def test_files_are_decoded_once_while_they_stay_the_same(
@@ -226,7 +226,7 @@ def test_dark_16_bit_images_and_pages_are_noted(pets: Path) -> None:
     pages[0].save(pets / "dog" / "pages.tif", save_all=True, append_images=pages[1:])
     text = "\n".join(noted(pets))
     assert "1 images of 16 bits have no value above 4,000" in text
-    assert "Of 1 files of several pages the first is used: dog/pages.tif." in text
+    assert "Of 1 multi-page files only the first page is used: dog/pages.tif." in text
     Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(pets / "cat" / "bright.png")
     assert "16 bits" not in "\n".join(noted(pets))
 
@@ -235,3 +235,25 @@ def noted(path: Path) -> list[str]:
     source = folder(path, size=8)
     source.spec()
     return source.notes
+
+
+def test_inspection_hands_on_file_contents(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Path] = []
+    real = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or real(path))
+    splits = folder(pets).open().values()
+    first = [split.raw(i) for split in splits for i in range(len(split))]
+    assert len(reads) == len(set(reads)) == 30  # by the inspection alone
+    again = [split.raw(i) for split in splits for i in range(len(split))]
+    assert [raw.fields for raw in again] == [raw.fields for raw in first]
+    assert len(reads) == 60  # each content is kept for one use
+
+
+def test_inspection_hands_on_no_more_than_its_budget(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [path.relative_to(pets).as_posix() for path in sorted(pets.rglob("*.png"))]
+    budget = sum((pets / name).stat().st_size for name in names[:3])
+    monkeypatch.setattr(inspection, "KEPT_BYTES", budget)
+    infos, contents = inspection.inspect(pets, names, None)
+    assert len(infos) == 30
+    assert sum(map(len, contents.values())) <= budget
+    assert names[0] in contents

@@ -25,7 +25,7 @@ def test_class_folders_without_images_and_files_that_are_none(tmp_path):
     (tmp_path / "zoo" / "ReadMe").write_text("animals")
     told = run("plan", "./zoo", cwd=tmp_path).err
     names = "ReadMe, cat/0.txt, cat/1.txt, cat/2.txt, cat/3.txt and 4 more"
-    assert f"note: Files that are no images, left out: 9 ({names})." in told
+    assert f"note: Files that are not images, skipped: 9 ({names})." in told
     assert "note: Class folders without an image: 2 (hamster, mouse)." in told
     assert "2 classes" in run("plan", "./zoo", cwd=tmp_path).out
 
@@ -37,5 +37,5 @@ def test_what_lies_beside_given_splits(tmp_path):
     (tmp_path / "zoo" / "notes.txt").write_text("x")
     told = run("plan", "./zoo", cwd=tmp_path).err
     assert "Class folders without an image: 1 (train/bird)." in told
-    assert "Folders beside those of the splits, not looked into: 1 (more)." in told
-    assert "Files that are no images, left out: 1 (notes.txt)." in told
+    assert "Folders next to those of the splits, skipped: 1 (more)." in told
+    assert "Files that are not images, skipped: 1 (notes.txt)." in told

@@ -1,4 +1,4 @@
-"""What moves a picture, and its mask with it: mirroring, moving, turning. Images and volumes."""
+"""Geometric augmentations of images and volumes and their masks: flip, crop, affine."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ AXES = {"horizontal": -1, "vertical": -2, "depth": -3}
 
 
 class GeometricAugmentation:
-    """What all of them share: the fields that are pictures move, and so does the target if it is a mask."""
+    """Base class: moves image and volume fields, and the target with them if it is a mask."""
 
     name = ""
-    pictures: tuple[int, ...] = ()
+    image_fields: tuple[int, ...] = ()
     masked = False
     dimensions = 2
 
     def check(self, spec: Spec) -> None:
-        """See that there is a picture to move; all pictures have as many axes."""
+        """Check that there is an image or volume field; raises BadUsage."""
         kinds = [field.kind for field in spec.fields]
-        self.pictures = tuple(i for i, kind in enumerate(kinds) if kind in ("image", "volume"))
-        if not self.pictures:
+        self.image_fields = tuple(i for i, kind in enumerate(kinds) if kind in ("image", "volume"))
+        if not self.image_fields:
             raise BadUsage(f"The augmentation {self.name!r} is for pictures; the data is {', '.join(kinds)}.")
         self.masked = spec.target.kind == "mask"
-        self.dimensions = len(spec.fields[self.pictures[0]].shape) - 1
+        self.dimensions = len(spec.fields[self.image_fields[0]].shape) - 1
 
     def apply(self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws) -> Batch:
-        """Move pictures (B, C, ...) and, when it is a mask, the target (B, ...)."""
+        """Transform images (B, C, ...) and, if it is a mask, the target (B, ...)."""
         parameters = self.draw(draws)
-        moved = tuple(self.move(x, parameters) if i in self.pictures else x for i, x in enumerate(inputs))
+        moved = tuple(self.move(x, parameters) if i in self.image_fields else x for i, x in enumerate(inputs))
         if self.masked:
             target = self.move(target.unsqueeze(1), parameters, mask=True).squeeze(1)
         return moved, target
 
     def draw(self, draws: Draws) -> Tensor:
-        """Draw what decides the movement: (B, n)."""
+        """Draw the random parameters (B, n)."""
         raise NotImplementedError
 
     def move(self, x: Tensor, parameters: Tensor, mask: bool = False) -> Tensor:
-        """Move pictures (B, C, ...)."""
+        """Transform images (B, C, ...)."""
         raise NotImplementedError
 
 
 class Flip(GeometricAugmentation):
-    """Mirror each sample along each axis with a probability of its own."""
+    """Flip each sample along each axis independently."""
 
     name = "flip"
 
@@ -72,7 +72,7 @@ class Flip(GeometricAugmentation):
 
 
 class Crop(GeometricAugmentation):
-    """Move each sample by whole pixels; what comes in from outside is 0."""
+    """Shift each sample by whole pixels with zero padding."""
 
     name = "crop"
 
@@ -81,7 +81,7 @@ class Crop(GeometricAugmentation):
 
     def check(self, spec: Spec) -> None:
         super().check(spec)
-        sides = [side for i in self.pictures for side in spec.fields[i].shape[1:] if side is not None]
+        sides = [side for i in self.image_fields for side in spec.fields[i].shape[1:] if side is not None]
         if sides and self.options.padding >= min(sides):
             raise BadUsage(
                 f"The augmentation 'crop' moves by up to {self.options.padding} pixels; a side has {min(sides)}.",
@@ -103,7 +103,7 @@ class Crop(GeometricAugmentation):
 
 
 class Affine(GeometricAugmentation):
-    """Turn, move, scale and shear each sample; a volume is turned about its depth axis and moved along all three."""
+    """Rotate, shift, scale and shear each sample; volumes rotate about the depth axis and shift along all three."""
 
     name = "affine"
 
@@ -121,7 +121,7 @@ class Affine(GeometricAugmentation):
         return moved.to(x.dtype) if x.is_floating_point() else moved.round().to(x.dtype)
 
     def matrix(self, parameters: Tensor, ratio: float) -> Tensor:
-        """Give (B, n, n + 1), from places in the new picture to places in the old; `ratio` is height by width."""
+        """Return (B, n, n + 1), from output to input coordinates; `ratio` is height / width."""
         options = self.options
         turn = parameters[:, 0] * math.radians(options.degrees)
         scale = torch.exp(parameters[:, 1] * math.log(options.scale))

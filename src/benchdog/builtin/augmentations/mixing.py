@@ -1,4 +1,4 @@
-"""What blends samples of a batch: the result depends on which samples are in it."""
+"""Augmentations that mix samples of a batch: the result depends on which samples are in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchdog.api import BadUsage, Draws, Spec
 from benchdog.builtin.augmentations.options import MixUpOptions
 
 TRIES = 16
-"""Pairs drawn until one gives a share; the chance that none does is below 0.0001."""
+"""Pairs drawn for rejection sampling; all are rejected with a probability below 0.0001."""
 
 
 class MixUp:
@@ -21,7 +21,7 @@ class MixUp:
         self.classes = 0
 
     def check(self, spec: Spec) -> None:
-        """See that fields and target can be blended."""
+        """Check that fields and target can be mixed; raises BadUsage."""
         for field in spec.fields:
             if field.kind == "tokens" or any(column.categories for column in field.columns):
                 raise BadUsage(f"The augmentation 'mix-up' blends numbers, but {field.name!r} has codes.")
@@ -42,7 +42,7 @@ class MixUp:
         return tuple(blend(x, partner, share) for x in inputs), blend(target, partner, share)
 
     def share(self, draws: Draws) -> Tensor:
-        """Draw the share of the sample itself, at least half: (B,), from Beta(alpha, alpha) by Jöhnk's way."""
+        """Draw each sample's own share (B,), at least half, from Beta(alpha, alpha) with Jöhnk's algorithm."""
         pairs = draws.uniform(2, TRIES).double() ** (1 / self.options.alpha)  # (B, 2, TRIES)
         total = pairs.sum(1)
         fits = (total <= 1) & (total > 0)
@@ -53,7 +53,7 @@ class MixUp:
 
 
 def blend(x: Tensor, partner: Tensor, share: Tensor) -> Tensor:
-    """Give share * x + (1 - share) * its partner, in the type of x."""
+    """Return share * x + (1 - share) * x[partner] in the dtype of x."""
     by = share.view(-1, *[1] * (x.ndim - 1))
     mixed = x.float() * by + x[partner].float() * (1 - by)
     return mixed if x.is_floating_point() else mixed.round().to(x.dtype)

@@ -1,4 +1,4 @@
-"""What changes values and moves nothing: colour, noise, blanks."""
+"""Value augmentations: color jitter, noise, cut-out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMAGE_KINDS = ("image", "volume")
 
 
 def to_storage_type(values: Tensor, like: Tensor, field: Field) -> Tensor:
-    """Give float values in the storage type again, within the field's range."""
+    """Convert floats back to the storage dtype, clamped to the field's range."""
     low, high = field.range or (None, None)
     if not like.is_floating_point():
         limits = torch.iinfo(like.dtype)
@@ -23,14 +23,14 @@ def to_storage_type(values: Tensor, like: Tensor, field: Field) -> Tensor:
 
 
 class ValueAugmentation:
-    """What they share: which fields they change."""
+    """Base class: changes fields of some kinds, and leaves the target alone."""
 
     name = ""
     kinds: tuple[str, ...] = IMAGE_KINDS
     fields: tuple[Field, ...] = ()
 
     def check(self, spec: Spec) -> None:
-        """See that there is something to change."""
+        """Check that there is a field of these kinds; raises BadUsage."""
         self.fields = spec.fields
         if not any(field.kind in self.kinds for field in spec.fields):
             found = ", ".join(field.kind for field in spec.fields)
@@ -47,7 +47,7 @@ class ValueAugmentation:
 
 
 class Color(ValueAugmentation):
-    """Change each picture's brightness, contrast and, with three channels, saturation."""
+    """Jitter each image's brightness, contrast and, with three channels, saturation."""
 
     name = "colour"
 
@@ -69,7 +69,7 @@ class Color(ValueAugmentation):
 
 
 class Noise(ValueAugmentation):
-    """Add normal noise to every value; gaps in a table stay gaps, codes of categories stay what they are."""
+    """Add Gaussian noise to every value, except missing values and category codes of tables."""
 
     name = "noise"
     kinds = ("image", "volume", "audio", "table")
@@ -86,7 +86,7 @@ class Noise(ValueAugmentation):
 
 
 class CutOut(ValueAugmentation):
-    """Blank a square somewhere in each picture with its lowest value (arXiv:1708.04552)."""
+    """Erase a random square of each image with the lowest value (arXiv:1708.04552)."""
 
     name = "cut-out"
 

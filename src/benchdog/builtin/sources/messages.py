@@ -1,4 +1,4 @@
-"""What sources say to people: lists cut short, names in natural order, paths that are missing."""
+"""Helpers of the sources: messages, natural order of names, paths, text files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from benchdog.api import BadData, BadUsage
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Give a sort key by which 2 comes before 10."""
-    # split with a group alternates text, digits, text ..., so texts and numbers never meet
+    """Return a natural sort key: 2 comes before 10."""
+    # split with a group alternates text and digits, so texts are never compared with numbers
     parts = enumerate(re.split(r"([0-9]+)", name))
     return [int(part) if i % 2 else part.casefold() for i, part in parts], name
 
@@ -25,26 +25,31 @@ def shortened(items: Iterable[object], total: int, most: int = 5) -> str:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Say which known name is nearest to a word, and which there are."""
+    """Return a hint with the closest known name, and all of them."""
     names = list(known)
     close = get_close_matches(word, names, n=1, cutoff=0.5)
     return (f"Did you mean {close[0]!r}? " if close else "") + f"Available: {', '.join(names)}."
 
 
 def existing_path(path: Path | None, source: str, what: str) -> Path:
-    """Give a path that a source needs: BadUsage when it isn't given, BadData when nothing is there."""
+    """Return a required path.
+
+    Raises:
+        BadUsage: the option isn't set.
+        BadData: the path doesn't exist.
+    """
     if path is None:
         raise BadUsage(
             f"The source {source} needs the path of {what}.",
             "Add --set source.path=PATH, or path = in the recipe's [source].",
         )
     if not path.exists():
-        raise BadData(f"{path} doesn't exist.", f"Give the path of {what}.")
+        raise BadData(f"{path} doesn't exist.", f"Set source.path to {what}.")
     return path
 
 
 def read_text(path: Path) -> str:
-    """Read a text file as UTF-8, a byte order mark and the kind of line ends aside."""
+    """Read a UTF-8 text file without its byte order mark, line ends as \\n; BadData when it can't be read."""
     try:
         data = path.read_bytes()
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

@@ -1,4 +1,4 @@
-"""Dividing samples into train, valid and test by content."""
+"""Splitting samples into train, valid and test by content."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ SPLITS = ("train", "valid", "test")
 def split_by_content(
     contents: Sequence[bytes], labels: Sequence[Any], *, valid: float, test: float, seed: int
 ) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
-    """Give the positions of each split: equal contents stay together, each label is in every split.
+    """Return the positions of each split: duplicates stay together, and each label is in every split.
 
-    The split of a content is `split_of`'s, so more samples don't move the old ones; but where chance
-    leaves a label out of a split, the content of it with the smallest hash is moved there. A label of
-    fewer contents than splits is in train first.
+    A content's split is that of `split_of`, so that new samples don't move old ones. Where a split would lack a
+    label, the label's content with the smallest hash is moved there. A label with fewer contents than splits is in
+    train first.
+
+    Raises:
+        BadUsage: the shares leave nothing to train on.
     """
     if valid + test >= 1:
         raise BadUsage(f"valid = {valid} and test = {test} leave nothing to train on.", "Give smaller shares.")
@@ -37,26 +40,26 @@ def split_by_content(
 
 
 def count_overlap(contents: Any, parts: Mapping[str, Iterable[Any]]) -> dict[str, int]:
-    """Count the valid samples whose content is in train too, and the test samples whose is in train or valid.
+    """Count leaked samples: those of valid that are also in train, those of test that are also in train or valid.
 
     Args:
-        contents: what identifies a sample, by its place: a sequence or a mapping.
-        parts: the places of each split's samples.
+        contents: what identifies a sample, by index or key.
+        parts: the indices or keys of each split.
 
     Returns:
-        counts by split; without the splits that have none.
+        Counts by split; splits without any are left out.
     """
     known: set[Any] = set()
     counts = {}
     for split in SPLITS:
-        mine = [contents[i] for i in parts[split]]
-        counts[split] = sum(content in known for content in mine)
-        known.update(mine)
+        own = [contents[i] for i in parts[split]]
+        counts[split] = sum(content in known for content in own)
+        known.update(own)
     return {split: count for split, count in counts.items() if count}
 
 
 def _cover_splits(place: dict[bytes, str], contents: set[bytes], wanted: Sequence[str]) -> None:
-    """Move contents of one label until each wanted split, the first ones first, has one."""
+    """Move contents of one label until each split in `wanted` has one, in that order."""
     count = Counter(place[content] for content in contents)
     if all(count[split] for split in wanted):
         return

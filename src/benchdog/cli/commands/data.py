@@ -8,7 +8,7 @@ import typer
 
 from benchdog.cli.completion import engine
 from benchdog.cli.output import columns, emit_json, is_terminal, say
-from benchdog.system.machine import readable
+from benchdog.system.machine import readable, size_of
 
 if TYPE_CHECKING:
     from benchdog.api import Source, Spec, Split
@@ -68,7 +68,7 @@ def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fal
 
     name, _ = _open(ctx, source, set_)
     folder = cache_dir() / download.folder_name(name)
-    held = download.size(folder)
+    held = size_of(folder)
     if as_json:
         emit_json({"source": name, "folder": str(folder), "bytes": held})
     elif held:

@@ -1,4 +1,4 @@
-"""A split of samples that lie in memory as arrays."""
+"""A split of images in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class ImageSplit:
-    """Grey or colour images uint8 (N, C, H, W) with int64 classes; a raw is a PNG file's bytes."""
+    """Grayscale or RGB images uint8 (N, C, H, W) with int64 classes; a raw sample is a PNG file's bytes."""
 
     def __init__(self, images: Array, targets: Array, ids: Sequence[str]) -> None:
         self.images = images
@@ -25,7 +25,7 @@ class ImageSplit:
         return len(self.images)
 
     def raw(self, i: int) -> Raw:
-        """Give one sample as a PNG file."""
+        """Return a sample, encoded as PNG."""
         return Raw(id=self.ids[i], fields={"input": png(self.images[i])}, target=self.targets[i])
 
     def id(self, i: int) -> str:
@@ -33,16 +33,16 @@ class ImageSplit:
         return self.ids[i]
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Give ((B, C, H, W),) and (B,)."""
+        """Return ((B, C, H, W),) and (B,)."""
         return (self.images[indices],), self.targets[indices]
 
     def whole(self) -> tuple[tuple[Array, ...], Array]:
-        """Give all of them, uncopied."""
+        """Return all images and targets without copying."""
         return (self.images,), self.targets
 
 
 def png(image_CHW: Array) -> bytes:
-    """Write a grey or colour image as a PNG file, without loss."""
+    """Encode a grayscale or RGB image as PNG."""
     from PIL import Image
 
     out = io.BytesIO()

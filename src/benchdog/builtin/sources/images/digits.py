@@ -1,4 +1,4 @@
-"""Handwritten digits, 8x8, that come with Benchdog: something to train on without a network."""
+"""Handwritten digits, 8x8, included with Benchdog: no download needed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Digits:
         self.options = options
 
     def spec(self) -> Spec:
-        """Describe grey images of 8x8 pixels in ten classes."""
+        """Describe grayscale images of 8x8 pixels in ten classes."""
         image = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 255))
         return Spec(fields=(image,), target=Target(kind="class", name="digit", classes=tuple("0123456789")))
 
     def open(self) -> dict[str, ImageSplit]:
-        """Load all of it; the 17 grey levels are spread over 0 to 255."""
+        """Load all splits; the 17 gray levels are scaled to 0..255."""
         with (
             files("benchdog.builtin.sources.images").joinpath("digits.npz").open("rb") as file,
             np.load(file, allow_pickle=False) as stored,

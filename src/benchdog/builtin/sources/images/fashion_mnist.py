@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 grey images of clothes, 28x28, in ten classes (Xiao et al. 2017, MIT licence)."""
+"""Fashion-MNIST: 70,000 grayscale images of clothes, 28x28, in ten classes (Xiao et al. 2017, MIT license)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = {
     "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
 SYSTEM = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts the same files, packed without their names."""
+"""Where Debian's package dataset-fashion-mnist installs the same files."""
 CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
@@ -30,7 +30,7 @@ Array = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class FashionMnist:
-    """The official test images are the test split; valid is taken from the training images by content."""
+    """The official test images are the test split; valid is split off the training images by content."""
 
     def __init__(self, options: FashionMnistOptions) -> None:
         self.options = options
@@ -40,8 +40,8 @@ class FashionMnist:
         """Download the four files (31 MB) unless a folder has them."""
         if self.folder is not None and self.folder.is_file():
             raise BadUsage(
-                f"{self.folder} is a file; fashion-mnist is always the same images, and takes no data of yours.",
-                f"Leave its path out, or give the folder of its four .gz files. To train on that file: "
+                f"{self.folder} is a file; fashion-mnist is a fixed dataset and takes no other data.",
+                f"Leave path out, or set it to the folder of the four .gz files. To train on that file: "
                 f"benchdog train {self.folder}",
             )
         if self.folder is None:
@@ -50,12 +50,12 @@ class FashionMnist:
             self.folder = cache.folder
 
     def spec(self) -> Spec:
-        """Describe grey images of 28x28 pixels in ten classes."""
+        """Describe grayscale images of 28x28 pixels in ten classes."""
         image = Field(kind="image", shape=(1, 28, 28), dtype="uint8", range=(0, 255))
         return Spec(fields=(image,), target=Target(kind="class", name="article", classes=CLASSES))
 
     def open(self) -> dict[str, ImageSplit]:
-        """Load all of it, 55 MB."""
+        """Load all splits, 55 MB."""
         options = self.options
         images, labels = self._part("train", options.limit or None)
         parts = split_by_content(
@@ -72,7 +72,7 @@ class FashionMnist:
         images = self._read(f"{part}-images-idx3-ubyte.gz", (28, 28))[:limit, None]
         labels = self._read(f"{part}-labels-idx1-ubyte.gz", ())[:limit].astype(np.int64)
         if len(images) != len(labels) or labels.max(initial=0) >= len(CLASSES):
-            raise BadData(f"The {part} images and labels in {self.folder} don't belong together.")
+            raise BadData(f"The {part} images and labels in {self.folder} don't match.")
         return images, labels
 
     def _read(self, name: str, shape: tuple[int, ...]) -> Array:
@@ -81,14 +81,14 @@ class FashionMnist:
         try:
             data = gzip.decompress(path.read_bytes())
         except FileNotFoundError:
-            raise BadData(f"{path} is missing.", "Give a folder that has it, or no path.") from None
+            raise BadData(f"{path} is missing.", "Set path to a folder that has it, or leave path out.") from None
         except (OSError, EOFError, zlib.error) as error:
-            raise BadData(f"{path} is damaged: {error}.", "Remove it and fetch it again.") from None
+            raise BadData(f"{path} is damaged: {error}.", "Remove it and download it again.") from None
         axes = 1 + len(shape)
         head, body = data[: 4 + 4 * axes], data[4 + 4 * axes :]
         lengths = tuple(int.from_bytes(head[i : i + 4], "big") for i in range(4, 4 + 4 * axes, 4))
         if head[:4] != bytes([0, 0, 8, axes]) or lengths[1:] != shape or len(body) != np.prod(lengths):
-            raise BadData(f"{path} is not the idx file of {shape or 'labels'} that it should be.")
+            raise BadData(f"{path} is not an idx file of {shape or 'labels'}.")
         return np.frombuffer(body, np.uint8).reshape(lengths)
 
 

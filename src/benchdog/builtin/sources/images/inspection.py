@@ -1,4 +1,4 @@
-"""Decoding every image file once, and remembering what was found while the file stays the same."""
+"""Inspection of image files: each is decoded once, and its properties are cached until the file changes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageInfo:
-    """What a file is: its size in pixels as it is shown, and what is wrong with it, if anything.
+    """Properties of an image file: its size in pixels after EXIF rotation, and its fault, "" if it is intact.
 
-    `peak` is the largest value of 16-bit pixels, -1 where they have fewer bits; `pages` are those of a TIFF.
+    `peak` is the largest value of 16-bit pixels, -1 for fewer bits; `pages` counts those of a TIFF.
     """
 
     modified: int
@@ -40,34 +40,48 @@ class ImageInfo:
     fault: str = ""
 
 
-def inspect(folder: Path, names: Sequence[str], cache: Path | None) -> dict[str, ImageInfo]:
-    """Decode each file, but for those whose size and time are what an earlier inspection saw."""
-    place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
-    index = cache / f"inspected-{place}.json" if cache else None
+KEPT_BYTES = 64 * 2**20
+"""How many bytes of files an inspection hands on, so that loading them doesn't read them again."""
+
+
+def inspect(folder: Path, names: Sequence[str], cache: Path | None) -> tuple[dict[str, ImageInfo], dict[str, bytes]]:
+    """Inspect files, except those whose size and modification time equal a cached inspection's.
+
+    Returns:
+        The properties of each file, and the contents of the files that were read, up to KEPT_BYTES.
+    """
+    folder_hash = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
+    index = cache / f"inspected-{folder_hash}.json" if cache else None
     known = _read(index)
+    infos: dict[str, ImageInfo] = {}
+    contents: dict[str, bytes] = {}
+    budget = KEPT_BYTES
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        findings = dict(
-            zip(names, pool.map(lambda name: _inspect_file(folder / name, known.get(name)), names), strict=True)
-        )
-    if index and any(known.get(name) is not finding for name, finding in findings.items()):
-        _write(index, known | findings)
-    return findings
+        results = pool.map(lambda name: _inspect_file(folder / name, known.get(name)), names)
+        for name, (info, data) in zip(names, results, strict=True):
+            infos[name] = info
+            if data and len(data) <= budget:
+                contents[name] = data
+                budget -= len(data)
+    if index and any(known.get(name) is not info for name, info in infos.items()):
+        _write(index, known | infos)
+    return infos, contents
 
 
-def _inspect_file(path: Path, known: ImageInfo | None) -> ImageInfo:
+def _inspect_file(path: Path, known: ImageInfo | None) -> tuple[ImageInfo, bytes]:
     try:
-        seen = path.stat()
-        if known and (known.modified, known.bytes) == (seen.st_mtime_ns, seen.st_size):
-            return known
+        stat = path.stat()
+        if known and (known.modified, known.bytes) == (stat.st_mtime_ns, stat.st_size):
+            return known, b""  # unchanged, so not read
         data = path.read_bytes()
     except OSError as error:
-        return ImageInfo(modified=0, bytes=-1, fault=f"can't be read: {error.strerror or error}")
+        return ImageInfo(modified=0, bytes=-1, fault=f"can't be read: {error.strerror or error}"), b""
     sha256 = hashlib.sha256(data).hexdigest()
-    finding = ImageInfo(modified=seen.st_mtime_ns, bytes=seen.st_size, sha256=sha256)
+    info = ImageInfo(modified=stat.st_mtime_ns, bytes=stat.st_size, sha256=sha256)
     try:
-        return replace(finding, **_image_properties(data))
+        return replace(info, **_image_properties(data)), data
     except _UnusableError as error:
-        return replace(finding, fault=str(error))
+        return replace(info, fault=str(error)), b""
 
 
 class _UnusableError(Exception):
@@ -75,65 +89,69 @@ class _UnusableError(Exception):
 
 
 def _image_properties(data: bytes) -> dict[str, Any]:
-    """Decode an image; give what is known of a Finding."""
+    """Decode an image; return the fields of its ImageInfo.
+
+    Raises:
+        _UnusableError: it is damaged, too large, or not an image.
+    """
     if not data:
         raise _UnusableError("the file is empty")
-    picture: Image.Image
+    image: Image.Image
     pages, peak = 1, -1
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        if picture.width * picture.height > MAX_PIXELS:
-            raise _UnusableError(f"{picture.width} x {picture.height} pixels are more than {MAX_PIXELS:,}")
-        if picture.format == "TIFF":
-            with suppress(Exception):  # a damaged page behind the first
-                pages = int(getattr(picture, "n_frames", 1))
-            picture.seek(0)
-        picture.load()
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise _UnusableError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
+        if image.format == "TIFF":
+            with suppress(Exception):  # a damaged page after the first
+                pages = int(getattr(image, "n_frames", 1))
+            image.seek(0)
+        image.load()
     except _UnusableError:
         raise
     except UnidentifiedImageError:
         raise _UnusableError(f"not an image, it begins with {data[:16]!r}") from None
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged files
         raise _UnusableError(str(error).strip() or type(error).__name__) from None
-    if picture.mode.startswith("I"):
-        peak = int(np.asarray(picture).max())
-    if picture.mode == "F" or peak > 65_535:
+    if image.mode.startswith("I"):
+        peak = int(np.asarray(image).max())
+    if image.mode == "F" or peak > 65_535:
         raise _UnusableError("its pixels have more than 16 bits")
-    with suppress(Exception):  # a damaged note of how the camera was held
-        picture = ImageOps.exif_transpose(picture)
+    with suppress(Exception):  # a damaged EXIF orientation
+        image = ImageOps.exif_transpose(image)
     return {
-        "height": picture.height, "width": picture.width, "grey": _is_grey(picture), "peak": peak, "pages": pages,
+        "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak, "pages": pages,
     }  # fmt: skip
 
 
-def _is_grey(picture: Image.Image) -> bool:
-    """Say whether no pixel has a colour."""
-    if picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I"):
+def _is_grey(image: Image.Image) -> bool:
+    """Whether all pixels are gray."""
+    if image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I"):
         return True
-    for step in (16, 1):  # most photographs show a colour among few pixels
-        pixels = np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))[::step, ::step]
+    for step in (16, 1):  # a few pixels suffice for most color photographs
+        pixels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))[::step, ::step]
         if (pixels[..., 0] != pixels[..., 1]).any() or (pixels[..., 1] != pixels[..., 2]).any():
             return False
     return True
 
 
 def _read(index: Path | None) -> dict[str, ImageInfo]:
-    """Read an earlier inspection; one that is damaged or of another form is made again."""
+    """Read the cached inspection; {} if it is damaged or of another format."""
     if index is None:
         return {}
     try:
         stored = json.loads(index.read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
             return {}
-        return {name: ImageInfo(**finding) for name, finding in stored["files"].items()}
+        return {name: ImageInfo(**info) for name, info in stored["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def _write(index: Path, findings: dict[str, ImageInfo]) -> None:
-    """Keep an inspection; where that can't be done the next one takes longer, nothing else."""
-    text = json.dumps({"format": FORMAT, "files": {name: asdict(f) for name, f in findings.items()}})
-    aside = index.with_name(f".{index.name}.{os.getpid()}.tmp")
+def _write(index: Path, infos: dict[str, ImageInfo]) -> None:
+    """Cache an inspection; if that fails, the next one only takes longer."""
+    text = json.dumps({"format": FORMAT, "files": {name: asdict(f) for name, f in infos.items()}})
+    temporary = index.with_name(f".{index.name}.{os.getpid()}.tmp")
     with suppress(OSError):
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(index)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(index)

@@ -1,4 +1,4 @@
-"""Images that a CSV file lists with their classes, or with several labels each."""
+"""Labeled images: a CSV file of paths and classes or labels, and the targets of such images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchdog.builtin.sources.table.weights import check_weight_column, drop_zer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabeledImage:
-    """A file: its path relative to the folder, its class or labels, the split that a folder gives it or ""."""
+    """An image file: its path relative to the folder, its class or labels, its split or ""."""
 
     path: str
     labels: tuple[str, ...]
@@ -27,19 +27,22 @@ class LabeledImage:
 
     @property
     def label(self) -> str:
-        """The class; several labels as one text."""
+        """The class; several labels are joined."""
         return ";".join(self.labels)
 
 
 def read_labels_file(
     labels: Path | None, folder: Path, separator: str, weight: str, notes: list[str]
 ) -> list[LabeledImage]:
-    """Read the CSV of paths and labels; every listed file must be there.
+    """Read a CSV file of paths and labels.
 
     Args:
-        separator: parts the labels of an image, of which there may then be none; "" for one class each.
-        weight: the column with what each image counts; "" for none. Images of weight 0 are left out.
-        notes: what a person is told.
+        separator: between the labels of an image, of which there may be none; "" for one class each.
+        weight: column of sample weights; "" for none. Images of weight 0 are left out.
+        notes: receives notes for the user.
+
+    Raises:
+        BadData: a column is missing, a file doesn't exist or is listed twice, a label is missing.
     """
     file = existing_path(labels, "image-folder", "a CSV file of labels")
     table = read(file)
@@ -48,7 +51,7 @@ def read_labels_file(
         if column not in table.columns:
             raise BadData(
                 f"{file} has no column {column!r} but {', '.join(table.columns)}.",
-                f"Its first line must be: path,label{weight and ','}{weight}",
+                f"The first line must be: path,label{weight and ','}{weight}",
             )
     table = drop_zero_weight_rows(table, weight, notes)
     rows = list(zip(table.lines, table.columns["path"], table.columns["label"], strict=True))
@@ -56,12 +59,12 @@ def read_labels_file(
     if missing:
         shown = shortened(missing, len(missing), 20)
         raise BadData(f"{file} lists files that aren't in {folder}: {shown}.", "Correct the paths.")
-    unlabelled = [line for line, _, label in rows if not label]
-    if unlabelled and not separator:
-        raise BadData(f"{file} has no label in line {shortened(unlabelled, len(unlabelled))}.")
-    twice = [path for path, n in Counter(path for _, path, _ in rows).items() if n > 1]
-    if twice:
-        raise BadData(f"{file} lists files more than once: {shortened(twice, len(twice))}.")
+    unlabeled = [line for line, _, label in rows if not label]
+    if unlabeled and not separator:
+        raise BadData(f"{file} has no label in line {shortened(unlabeled, len(unlabeled))}.")
+    duplicates = [path for path, n in Counter(path for _, path, _ in rows).items() if n > 1]
+    if duplicates:
+        raise BadData(f"{file} lists files more than once: {shortened(duplicates, len(duplicates))}.")
     weights = weights_of(table, weight)
     counts = [None] * len(rows) if weights is None else weights.tolist()
     return [
@@ -71,31 +74,31 @@ def read_labels_file(
 
 
 def _split_labels(cell: str, separator: str) -> tuple[str, ...]:
-    """Give the labels of a cell, each once."""
+    """Return the distinct labels of a cell."""
     if not separator:
         return (cell,)
     return tuple(dict.fromkeys(part.strip() for part in cell.split(separator) if part.strip()))
 
 
-def rarest_labels(pictures: Sequence[LabeledImage]) -> list[str]:
-    """Give the rarest label of each, "" for none: a division by it leaves few labels out of a split."""
-    counts = Counter(label for picture in pictures for label in picture.labels)
-    return [min(picture.labels, key=lambda label: (counts[label], label), default="") for picture in pictures]
+def rarest_labels(images: Sequence[LabeledImage]) -> list[str]:
+    """Return the rarest label of each image, "" for none: stratifying by it leaves few labels out of a split."""
+    counts = Counter(label for image in images for label in image.labels)
+    return [min(image.labels, key=lambda label: (counts[label], label), default="") for image in images]
 
 
 def target_of(classes: tuple[str, ...], several: bool) -> Target:
-    """Describe a class, or several labels."""
+    """Return the target of a class, or of several labels."""
     if several:
         return Target(kind="labels", name="labels", classes=classes, shape=(len(classes),), dtype="float32")
     return Target(kind="class", name="class", classes=classes)
 
 
-def targets_of(pictures: Sequence[LabeledImage], target: Target) -> np.ndarray[Any, np.dtype[Any]]:
-    """Give codes (N,) int64, or rows (N, labels) float32 of 0 and 1."""
+def targets_of(images: Sequence[LabeledImage], target: Target) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return class indices (N,) int64, or multi-hot labels (N, labels) float32."""
     codes = {label: code for code, label in enumerate(target.classes)}
     if target.kind == "class":
-        return np.array([codes[picture.label] for picture in pictures], np.int64)
-    rows = np.zeros((len(pictures), len(codes)), np.float32)
-    for row, picture in zip(rows, pictures, strict=True):
-        row[[codes[label] for label in picture.labels]] = 1
+        return np.array([codes[image.label] for image in images], np.int64)
+    rows = np.zeros((len(images), len(codes)), np.float32)
+    for row, image in zip(rows, images, strict=True):
+        row[[codes[label] for label in image.labels]] = 1
     return rows

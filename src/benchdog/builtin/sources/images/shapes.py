@@ -1,4 +1,4 @@
-"""Synthetic images and volumes with masks: discs to be found among squares of the same brightness."""
+"""Synthetic images and volumes with masks: segment discs among squares of the same brightness."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 NOISE = 0.05
 """Standard deviation of each pixel, where 1 is white."""
 UNEVEN = 0.35
-"""How much the background differs between two corners."""
+"""Largest slope of the background brightness, corner to corner."""
 RISE = 0.3
-"""How much brighter a shape is than the background behind it."""
+"""How much brighter a shape is than the background."""
 
 
 class Shapes:
-    """Sample i is drawn from (seed, i) alone, so it is the same on every machine and in every order."""
+    """Sample i depends only on (seed, i): the same on every machine and in every order."""
 
     def __init__(self, options: ShapesOptions) -> None:
         self.options = options
@@ -39,7 +39,7 @@ class Shapes:
         return Spec(fields=(field,), target=target)
 
     def open(self) -> dict[str, ShapesSplit]:
-        """Give the first 70 % as train, then 15 % as valid, then test."""
+        """Return the first 70 % as train, the next 15 % as valid, the rest as test."""
         count, seed = self.options.count, self.options.seed
         first, second = round(count * 0.7), round(count * 0.85)
         blocks = {"train": range(first), "valid": range(first, second), "test": range(second, count)}
@@ -47,7 +47,7 @@ class Shapes:
 
 
 class ShapesSplit:
-    """Samples that are drawn when they are first asked for, and kept."""
+    """Samples that are generated on first access, and cached."""
 
     def __init__(self, block: range, seed: int, shape: tuple[int, ...]) -> None:
         self.block = block
@@ -61,13 +61,13 @@ class ShapesSplit:
         return len(self.block)
 
     def raw(self, i: int) -> Raw:
-        """Give one sample: a PNG file, or in three dimensions the array; its mask int64."""
+        """Return a sample: PNG bytes, or in three dimensions an array; its mask int64."""
         self._draw(i)
         image = png(self.images[i]) if len(self.shape) == 2 else self.images[i]
         return Raw(id=f"shape-{self.block[i]:06}", fields={"input": image}, target=self.masks[i].astype(np.int64))
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Give ((B, 1, ...),) and masks int64 (B, ...)."""
+        """Return ((B, 1, ...),) and masks int64 (B, ...)."""
         at = np.asarray(indices)
         for i in at[~self.drawn[at]]:
             self._draw(int(i))
@@ -84,18 +84,18 @@ def draw(seed: int, i: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
     rng = np.random.default_rng((seed, i))
     image, mask = _background(rng, shape), np.zeros(shape, np.uint8)
     size, axes = shape[0], len(shape)
-    # A square of this half side is as large as the disc of radius 1: areas give nothing away.
+    # A square of this half side is as large as the disc of radius 1: area doesn't tell them apart.
     half = (np.pi**0.5 / 2) if axes == 2 else (4 / 3 * np.pi) ** (1 / 3) / 2
     placed: list[tuple[list[float], float]] = []
     for k in range(int(rng.integers(4, 8))):
         round_ = k % 2 == 0
         radius = float(rng.uniform(size / 12, size / 6))
-        centre = _place(rng, placed, radius, shape)
-        if centre is None:
+        center = _place(rng, placed, radius, shape)
+        if center is None:
             continue
-        placed.append((centre, radius))
-        box = tuple(slice(max(0, int(c - radius - 1)), int(c + radius + 2)) for c in centre)
-        away = [np.abs(np.arange(s.start, min(s.stop, size)) - c) for s, c in zip(box, centre, strict=True)]
+        placed.append((center, radius))
+        box = tuple(slice(max(0, int(c - radius - 1)), int(c + radius + 2)) for c in center)
+        away = [np.abs(np.arange(s.start, min(s.stop, size)) - c) for s, c in zip(box, center, strict=True)]
         grid = np.meshgrid(*away, indexing="ij", sparse=True)
         far = sum(g**2 for g in grid) ** 0.5 if round_ else _largest(grid) / half
         inside = far <= radius
@@ -107,7 +107,7 @@ def draw(seed: int, i: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def _background(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Give a slope in a random direction with one slow wave on it, between 0.05 and 0.65."""
+    """Return a gradient in a random direction plus a slow wave, between 0.05 and 0.65."""
     image = np.full(shape, 0.35)
     for axis, length in enumerate(shape):
         place = np.linspace(-0.5, 0.5, length)
@@ -122,12 +122,12 @@ def _place(
     radius: float,
     shape: tuple[int, ...],
 ) -> list[float] | None:
-    """Find a centre away from the other shapes; None when there is no room."""
+    """Return a center away from the other shapes; None if none is found."""
     reach = 1.3  # a square's corner reaches further than a disc
     for _ in range(30):
-        centre: list[float] = rng.uniform(radius, shape[0] - 1 - radius, len(shape)).tolist()
-        if all(math.dist(centre, c) > reach * (radius + r) for c, r in placed):
-            return centre
+        center: list[float] = rng.uniform(radius, shape[0] - 1 - radius, len(shape)).tolist()
+        if all(math.dist(center, c) > reach * (radius + r) for c, r in placed):
+            return center
     return None
 
 

@@ -1,4 +1,4 @@
-"""A table in a CSV file: its columns are typed, its rows divided so that nothing leaks."""
+"""The source `csv`: typed columns, and rows split without leakage."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Loaded:
 
 
 class Csv:
-    """Rows of a CSV file; `notes` says what was found in it and done about it."""
+    """Rows of a CSV file; `notes` reports what was detected and left out."""
 
     def __init__(self, options: CsvOptions) -> None:
         self.options = options
@@ -66,7 +66,7 @@ class Csv:
         return Spec(fields=(field,), target=loaded.answers.target)
 
     def preprocess(self, spec: Spec) -> Preprocess:
-        """Give the reading of a row, and the number columns that may be missing."""
+        """Return the decode operation of a row, and the number columns with missing values."""
         loaded = self._load()
         columns = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in loaded.columns]
         train = loaded.values[loaded.parts["train"]]
@@ -75,7 +75,7 @@ class Csv:
         return Preprocess(decode={"input": [row]}, transform={"input": [{"op": "table", "missing": absent}]})
 
     def open(self) -> dict[str, RowSplit]:
-        """Give the rows of each split."""
+        """Return the rows of each split."""
         loaded = self._load()
         return {name: RowSplit(loaded, at) for name, at in loaded.parts.items()}
 
@@ -98,7 +98,7 @@ class Csv:
             gone.add(options.time)
         candidates = [name for name in table.columns if name not in gone]
         features = select_features(table, candidates, options.categories, options.drop, self.notes)
-        self.left_out = {**self._unlearnt(gone - {*self._names}), **features.left_out}
+        self.left_out = {**self._excluded(gone - {*self._names}), **features.left_out}
         if not features.order:
             raise BadData(
                 f"{table.path} has no column to learn from.",
@@ -117,7 +117,7 @@ class Csv:
         )  # fmt: skip
 
     def _of_text(self, table: Table, names: Sequence[str]) -> str:
-        """Say how to learn from a column of sentences, where there is one."""
+        """Return a hint to train on a column of sentences; "" without one."""
         for name in names:
             words = [len(cell.split()) for cell in table.columns[name]]
             if sum(words) > 2 * len(words):
@@ -125,8 +125,8 @@ class Csv:
                 return f"To learn from the text {name!r}: benchdog train text --data {table.path} {options}"
         return ""
 
-    def _unlearnt(self, names: set[str]) -> dict[str, str]:
-        """Say which option keeps each of these columns from being learnt from."""
+    def _excluded(self, names: set[str]) -> dict[str, str]:
+        """Return, by column, the option that excludes it from the features."""
         options = self.options
         by = {options.weight: "weight", options.time: "time", options.group: "group"} | dict.fromkeys(
             options.drop, "drop"
@@ -134,7 +134,7 @@ class Csv:
         return {name: f"option {by[name]}" for name in sorted(names - {""})}
 
     def _check_names(self, table: Table) -> None:
-        """Check every column that an option names, and choose the target."""
+        """Check the columns that options name, and resolve the target."""
         options = self.options
         if options.group and options.time:
             raise BadUsage("group and time can't both divide the rows.", "Give one of them.")
@@ -189,7 +189,7 @@ class Csv:
         return parts
 
     def _by_time(self, table: Table) -> dict[str, Array]:
-        """Cut at two moments; rows of one moment stay together."""
+        """Split by time at two cut points; rows with equal times stay together."""
         options = self.options
         moments = times(table, options.time)
         n = len(moments)
@@ -205,14 +205,14 @@ class Csv:
         }
 
     def _note_leaks(self, features: Features, answers: TargetColumns, cells: Sequence[Sequence[str]]) -> None:
-        """Note what gives a target away; what is said of the columns alone is said once."""
+        """Add notes on columns that leak a target, each once."""
         columns = answers.values.reshape(len(answers.values), -1).T.astype(float)
         for name, values, texts in zip(self._names, columns, cells, strict=True):
             found = target_leaks(features, name, values, texts if answers.classes else None)
             self.notes += [note for note in found if note not in self.notes]
 
     def _note_classes(self, answers: TargetColumns, parts: dict[str, Array]) -> None:
-        """Note which class, or which true label, a split lacks."""
+        """Add notes on classes or labels that a split lacks."""
         names, values = answers.target.classes, answers.values
         if answers.target.kind == "number":
             return
@@ -233,7 +233,7 @@ class Csv:
 
 
 class RowSplit:
-    """Rows in memory; a raw maps column names to numbers, texts or None."""
+    """A split of table rows in memory; a raw sample maps column names to numbers, texts or None."""
 
     def __init__(self, loaded: _Loaded, at: Array) -> None:
         self.features = loaded.features
@@ -248,11 +248,11 @@ class RowSplit:
         return len(self.at)
 
     def id(self, i: int) -> str:
-        """Return the id of a row: the line of the file that it stands in."""
+        """Return the id of a row: its line in the file."""
         return f"line-{self.lines[i]}"
 
     def raw(self, i: int) -> Raw:
-        """Give a row as the file has it."""
+        """Return a row as it is in the file."""
         features, row = self.features, int(self.at[i])
         cells: dict[str, float | str | None] = {}
         for column in self.columns:
@@ -265,10 +265,10 @@ class RowSplit:
         return Raw(id=self.id(i), fields={"input": cells}, target=self.targets[i], weight=weight)
 
     def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
-        """Give ((B, columns),) float32, the targets (B,) or (B, targets), and the weights (B,) if there are some."""
+        """Return ((B, columns),) float32, targets (B,) or (B, targets), and weights (B,) if there are any."""
         weights = None if self.weights is None else self.weights[indices]
         return batch_tuple(self.values[indices], self.targets[indices], weights)
 
     def whole(self) -> tuple[Any, ...]:
-        """Give all of them, uncopied."""
+        """Return all rows without copying."""
         return batch_tuple(self.values, self.targets, self.weights)

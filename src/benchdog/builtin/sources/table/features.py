@@ -1,4 +1,4 @@
-"""Which columns of a table a model may learn from, and which of them give the target away."""
+"""Feature selection for tables, and detection of target leakage."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from benchdog.builtin.sources.table.reader import (
 )
 
 MIN_CATEGORY_COUNT: Final = 2
-"""A category that fewer training rows have is treated like one never seen."""
+"""Categories with fewer training rows are treated as unseen."""
 ALMOST: Final = 0.95
-"""What holds in this share of the rows is taken to be meant for all of them."""
+"""A relation that holds in this share of the rows is taken to hold in all."""
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -42,7 +42,7 @@ class Features:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def contents(self, target: Sequence[str]) -> list[bytes]:
-        """Give what identifies each row: rows that a model can't tell apart have equal contents."""
+        """Return what identifies each row: rows with equal features and targets have equal contents."""
         columns = [
             same_numbers(self.numbers[name]) if name in self.numbers
             else ["\0" if text is None else text for text in self.texts[name]]
@@ -63,7 +63,7 @@ class Features:
         return tuple(described)
 
     def matrix(self, columns: Sequence[Column]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Give float32 (rows, columns): numbers, and codes 1..n of categories."""
+        """Return float32 (rows, columns): numbers, and category codes 1..n, 0 for missing or unseen."""
         out = np.empty((self.rows, len(columns)), np.float32)
         for j, column in enumerate(columns):
             if column.kind == "number":
@@ -83,7 +83,7 @@ class Features:
 def select_features(
     table: Table, candidates: Sequence[str], categories: Sequence[str], drop: Sequence[str], notes: list[str]
 ) -> Features:
-    """Take the columns that can help; each that is left out gets a note that says why.
+    """Select the columns with information; add a note for each that is left out.
 
     Raises:
         BadData: a number isn't finite, or some cells in a column of numbers are none.
@@ -142,7 +142,7 @@ def _useless_text(cells: Sequence[str]) -> str:
 
 
 def target_leaks(features: Features, target: str, answer: Numbers, labels: Sequence[str] | None) -> list[str]:
-    """Note columns that give the target away, and columns that say the same.
+    """Return notes on columns that leak the target, and on duplicate columns.
 
     Args:
         features: the columns that a model will see.
@@ -178,7 +178,7 @@ def _codes(features: Features, name: str) -> Numbers:
 
 
 def _same_partition(column: Numbers, answer: Numbers) -> bool:
-    """Say whether two columns map to each other one to one, and say something."""
+    """Whether two columns map one to one, with repeated values."""
     if np.isnan(column).any() or len(column) < 10:
         return False
     pairs = np.unique(np.stack([column, answer]), axis=1).shape[1]
@@ -188,7 +188,7 @@ def _same_partition(column: Numbers, answer: Numbers) -> bool:
 
 
 def _sum_parts(columns: Mapping[str, Numbers], answer: Numbers) -> tuple[list[str], float]:
-    """Name number columns whose plain sum is the target, and the share of rows where it is exactly."""
+    """Return number columns whose sum is the target, and the share of rows where it is exact."""
     names = [name for name, values in columns.items() if not np.isnan(values).any()]
     if len(names) < 2 or len(answer) < 4 * len(names) + 10:
         return [], 0.0

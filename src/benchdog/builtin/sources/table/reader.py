@@ -1,4 +1,4 @@
-"""Reading a table of text cells, and finding out what a column holds."""
+"""CSV reader and type detection of columns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Table:
     lines: list[int]
 
     def keep(self, rows: Sequence[bool]) -> Table:
-        """Give the table of the rows that are True."""
+        """Return a table of the rows where the mask is True."""
         columns = {
             name: [cell for cell, stays in zip(cells, rows, strict=True) if stays]
             for name, cells in self.columns.items()
@@ -103,7 +103,7 @@ def _widths(text: str, mark: str) -> list[int]:
             if len(widths) == 50:
                 break
     except csv.Error:
-        pass  # told with its line when the file is read
+        pass  # reported with its line when the file is read
     return widths or [0]
 
 
@@ -130,21 +130,21 @@ def _check_widths(path: Path, rows: list[list[str]], lines: list[int]) -> None:
 
 
 def is_missing(cell: str) -> bool:
-    """Say whether a cell stands for an absent value."""
+    """Whether a cell stands for a missing value."""
     return cell.casefold() in MISSING
 
 
 def is_number(cell: str) -> bool:
-    """Say whether a cell is a number, infinity among them."""
+    """Whether a cell is a number; infinity is one."""
     try:
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell  # float() takes 1_000, no other reader does
+    return "_" not in cell  # float() accepts 1_000, other parsers don't
 
 
 def numbers(cells: Sequence[str]) -> Numbers | None:
-    """Give a column of numbers, NaN where missing; None when a cell is another text."""
+    """Parse a column of numbers, NaN where missing; None if a cell is other text."""
     out = np.empty(len(cells))
     for i, cell in enumerate(cells):
         if is_missing(cell):
@@ -157,13 +157,13 @@ def numbers(cells: Sequence[str]) -> Numbers | None:
 
 
 def same_numbers(values: Numbers) -> list[str]:
-    """Write numbers so that those which float32 can't tell apart, 0 and -0 too, are the same text."""
+    """Return texts that are equal for numbers equal in float32; 0 and -0 are equal."""
     with np.errstate(over="ignore"):
         return [str(value) for value in values.astype(np.float32) + np.float32(0)]
 
 
 def same_cells(cells: Sequence[str]) -> list[str]:
-    """Write cells so that those of the same number, 7 and 7.0 and 7.00, are the same text."""
+    """Return cells in a canonical form: 7, 7.0 and 7.00 are equal."""
     return [
         same_numbers(np.array([float(cell)]))[0].removesuffix(".0") if is_number(cell) else cell for cell in cells
     ]
@@ -210,7 +210,7 @@ def check_typos(table: Table, name: str, what: str, remedy: str) -> None:
 
 
 def float32_collisions(values: Numbers) -> str:
-    """Say that numbers run together in float32, of which a model learns; "" when they don't."""
+    """Describe distinct values that collide in float32, the models' dtype; "" if few do."""
     ordered = np.sort(values[~np.isnan(values)])
     different, left = (1 + np.count_nonzero(np.diff(x)) for x in (ordered, ordered.astype(np.float32)))
     if left >= MOSTLY * different:
@@ -231,7 +231,7 @@ def check_finite(table: Table, name: str, values: Numbers) -> None:
 
 
 def times(table: Table, name: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Give sortable moments of a column of numbers or ISO dates."""
+    """Return sortable times of a column of numbers or ISO 8601 dates."""
     cells = table.columns[name]
     absent = [line for line, cell in zip(table.lines, cells, strict=True) if is_missing(cell)]
     if absent:

@@ -1,4 +1,4 @@
-"""What is to be predicted from a table: its column or columns, as classes, labels or numbers."""
+"""Target columns of a table: classes, labels or numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TargetColumns:
         return self.target.classes if self.target.kind == "class" else ()
 
     def groups(self) -> Array:
-        """Give what should be in every split: the class, the rarest true label (-1: none), or nothing."""
+        """Return what splits are stratified by: the class, the rarest label that applies (-1: none), or zeros."""
         if self.target.kind == "labels":
             rarity = self.values / np.maximum(self.values.sum(0), 1)
             return np.where(self.values.any(1), rarity.argmax(1), -1)
@@ -53,7 +53,7 @@ class TargetColumns:
 
 
 def with_targets(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> Table:
-    """Leave out rows without one of the targets, or refuse them."""
+    """Drop rows with a missing target, or raise BadData (option target_missing)."""
     for name in names:
         table = _with_target(table, name, options, notes)
     return table
@@ -146,7 +146,7 @@ def _coarse(name: str, values: Numbers) -> str:
 
 
 def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> tuple[Array, tuple[str, ...]]:
-    """Give float32 numbers and (), or int64 codes and the classes in order."""
+    """Return float32 numbers and (), or int64 class indices and the classes in order."""
     cells, kind = table.columns[name], options.kind
     values = _numbers(table, name) if kind == "number" else numbers(cells)
     if values is not None and np.isnan(values).any():  # kind = class, and a class is called none

@@ -1,4 +1,4 @@
-"""What each row of a table counts: a column of weights."""
+"""Sample weights from a column of a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Weights = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
-    """Leave out the rows of weight 0, where a column of weights is named.
+    """Drop the rows of weight 0; the table itself without a weight column.
 
     Raises:
         BadData: a weight is missing, no number, negative or not finite, or all are 0; names the lines.
@@ -49,17 +49,17 @@ def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
 
 
 def weights_of(table: Table, name: str) -> Weights | None:
-    """Read the weights (rows,), which were looked at before; None where no column is named."""
+    """Return the weights (rows,), validated before; None without a weight column."""
     return np.array([float(cell) for cell in table.columns[name]], np.float32) if name else None
 
 
 def batch_tuple(inputs: Array, target: Array, weights: Weights | None) -> tuple[Any, ...]:
-    """Give a batch in the fast path's form: ((inputs,), target), with weights where there are some."""
+    """Return a batch as a fast path does: ((inputs,), target), and weights if there are any."""
     return ((inputs,), target) if weights is None else ((inputs,), target, weights)
 
 
 def check_weight_column(name: str, others: Iterable[str]) -> None:
-    """See that a column of weights is nothing else besides."""
+    """Check that no other option names the weight column."""
     if name and name in others:
         raise BadUsage(f"The weight {name!r} is also named by another option.", "Name it once.")
 

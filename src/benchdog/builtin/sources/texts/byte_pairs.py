@@ -1,4 +1,4 @@
-"""Learning byte pairs from texts, with the library tokenizers; using them needs nothing of it."""
+"""Byte-pair encoding: training with the package tokenizers, which inference doesn't need."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> list[list[int]]:
 
 
 def merges_as_codes(merges: Iterable[Any]) -> list[list[int]]:
-    """Turn the library's merges of printable signs for bytes into pairs of codes."""
+    """Convert the merges of tokenizers, which spell bytes as printable characters, to pairs of codes."""
     byte = {sign: value for value, sign in enumerate(printable_bytes())}
     code = {word: i for i, word in enumerate(words({"unit": "byte"}))}
     result = []
@@ -52,7 +52,7 @@ def merges_as_codes(merges: Iterable[Any]) -> list[list[int]]:
 
 
 def printable_bytes() -> list[str]:
-    """List the printable sign that stands for each byte: itself, else one from 256 on, in order."""
+    """Return the printable character of each byte: itself, else one from 256 on, in order."""
     own = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return [chr(value if value in own else next(others)) for value in range(256)]

