@@ -172,7 +172,7 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def _row(parameters: Op) -> Step:
-    """Give the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not)."""
+    """Build the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not)."""
     columns, words = parameters["columns"], parameters.get("missing", [""])
     ok = isinstance(columns, list | tuple) and len(columns) > 0 and all(isinstance(c, Mapping) for c in columns)
     require(ok, "row", "columns", columns, "a list of columns")

@@ -78,7 +78,7 @@ def read(path: Path, separator: str = "auto") -> Table:
 
 
 def _detect_separator(path: Path, text: str, separator: str) -> str:
-    """Give the separator: the one that cuts the first rows into the most columns of one number."""
+    """Return the separator: the one that splits the first rows into the most columns, equally many in each."""
     named = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
     if named != "auto":
         if len(named) != 1 or named in '"\n':
@@ -170,13 +170,13 @@ def same_cells(cells: Sequence[str]) -> list[str]:
 
 
 def has_comma(cells: Sequence[str]) -> bool:
-    """Say whether all cells that are there are numbers, some of them with a decimal comma."""
+    """Whether all cells that are not missing are numbers, some of them with a decimal comma."""
     present = [cell for cell in cells if not is_missing(cell)]
     return any("," in cell for cell in present) and all(re.fullmatch(r"[+-]?\d+(,\d+)?", cell) for cell in present)
 
 
 def non_numeric_cells(table: Table, name: str) -> str:
-    """Say which cells keep a column of texts from being one of numbers; "" when it is far from one."""
+    """Describe the cells that keep a mostly numeric column from being one of numbers; "" for other columns."""
     present = [
         (line, cell)
         for line, cell in zip(table.lines, table.columns[name], strict=True)
