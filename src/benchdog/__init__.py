@@ -1,22 +1,70 @@
-"""Benchdog: from raw data to a deployed model, every step a plugin.
+"""Benchdog: from raw data to a deployed model, every step pluggable.
 
-`train`, `load` and `open_run` are the Python API; they are imported when first used.
+The names below are the Python API, for notebooks and for plugins; each is imported when it is first used.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["FinishedRun", "SplitArrays", "__version__", "load", "open_run", "train"]
+__all__ = [
+    "Experiment",
+    "FinishedRun",
+    "LoadedModel",
+    "PluginContext",
+    "SplitArrays",
+    "TrainedRun",
+    "__version__",
+    "derive_seed",
+    "load",
+    "load_model",
+    "open_run",
+    "parse_duration",
+    "recipe_keys",
+    "recipe_table",
+    "report_page",
+    "runs_dir",
+    "train",
+    "validate_options",
+]
 
 if TYPE_CHECKING:
-    from benchdog.notebook import FinishedRun, SplitArrays, load, open_run, train
+    from benchdog.data.randomness import derive_seed
+    from benchdog.experiments import Experiment, recipe_table, report_page
+    from benchdog.model.load import LoadedModel
+    from benchdog.notebook import TrainedRun, load, load_model, open_run, train
+    from benchdog.plugins.context import PluginContext
+    from benchdog.plugins.options import validate as validate_options
+    from benchdog.recipe.layers import recipe_keys
+    from benchdog.system.paths import runs_dir
+    from benchdog.training.finished_run import FinishedRun, SplitArrays
+    from benchdog.training.time_budget import seconds_of as parse_duration
+
+_PLACES = {
+    "Experiment": "benchdog.experiments:Experiment",
+    "FinishedRun": "benchdog.training.finished_run:FinishedRun",
+    "LoadedModel": "benchdog.model.load:LoadedModel",
+    "PluginContext": "benchdog.plugins.context:PluginContext",
+    "SplitArrays": "benchdog.training.finished_run:SplitArrays",
+    "TrainedRun": "benchdog.notebook:TrainedRun",
+    "derive_seed": "benchdog.data.randomness:derive_seed",
+    "load": "benchdog.notebook:load",
+    "load_model": "benchdog.notebook:load_model",
+    "open_run": "benchdog.notebook:open_run",
+    "parse_duration": "benchdog.training.time_budget:seconds_of",
+    "recipe_keys": "benchdog.recipe.layers:recipe_keys",
+    "recipe_table": "benchdog.experiments:recipe_table",
+    "report_page": "benchdog.experiments:report_page",
+    "runs_dir": "benchdog.system.paths:runs_dir",
+    "train": "benchdog.notebook:train",
+    "validate_options": "benchdog.plugins.options:validate",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from benchdog import notebook
-
-        return getattr(notebook, name)
+    if name in _PLACES:
+        module, _, attribute = _PLACES[name].partition(":")
+        return getattr(import_module(module), attribute)
     raise AttributeError(f"module 'benchdog' has no attribute {name!r}")

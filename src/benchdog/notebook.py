@@ -10,6 +10,7 @@ from typing import Any
 from benchdog import pipeline
 from benchdog.api import Answer, Raw
 from benchdog.deployment import pretrained
+from benchdog.deployment.find_model import find_model
 from benchdog.deployment.inputs import Unreadable, raws
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.evaluation import evaluate_run, report
@@ -18,11 +19,10 @@ from benchdog.plugins.context import PluginContext
 from benchdog.recipe.compose import compose_draft
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
+from benchdog.recipe.resolved import read_resolved, relative_to_folder
 from benchdog.runs import run as runs
-from benchdog.system import paths
-from benchdog.training.finished_run import FinishedRun, SplitArrays
-
-__all__ = ["FinishedRun", "SplitArrays", "TrainedRun", "load", "open_run", "train"]
+from benchdog.system import files, paths
+from benchdog.training.finished_run import FinishedRun
 
 
 class TrainedRun:
@@ -41,6 +41,20 @@ class TrainedRun:
         return runs.Run.open(self.folder).facts
 
     @property
+    def recipe(self) -> dict[str, Any]:
+        """The resolved recipe in JSON form."""
+        return read_resolved(self.folder).to_json()
+
+    def recipe_toml(self, relative_to: Path) -> str:
+        """Return the resolved recipe as TOML, paths of local files relative to the folder `relative_to`."""
+        return relative_to_folder(read_resolved(self.folder), relative_to).to_toml()
+
+    def evaluation(self, split: str) -> dict[str, Any]:
+        """Read evaluation-SPLIT.json; {} when the run wasn't evaluated on that split."""
+        path = self.folder / f"evaluation-{split}.json"
+        return dict(files.read_json(path)) if path.is_file() else {}
+
+    @property
     def metrics(self) -> dict[str, float]:
         """The artifact's metrics on the valid split."""
         return dict(self._opened.meta["metrics"])
@@ -57,7 +71,7 @@ class TrainedRun:
                 samples += map(_readable, raws([str(item)], self._opened.spec, self._opened.preprocess))
             else:
                 samples.append(Raw(id=str(number), fields={name: item}))
-        return self._opened.answers(samples)
+        return self._opened.predict(samples)
 
     def evaluate(self, split: str = "test", by: str = "") -> dict[str, Any]:
         """Judge the model on held-out samples, and parts of them `by` a column; the report is written anew."""
@@ -175,6 +189,31 @@ def open_run(
     context = PluginContext(local=[Path(file) for file in plugins])
     folder = pretrained.find_run(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None), context.plugins)
     return FinishedRun(folder, context.plugins, trust=trust)
+
+
+def load_model(
+    model: str | Path = "last",
+    *,
+    runs_dir: Path | str | None = None,
+    plugins: PluginContext | Iterable[Path | str] = (),
+    trust: bool = False,
+) -> LoadedModel:
+    """Load a trained, exported or pretrained model to predict with.
+
+    Args:
+        model: a run's name or "last"; the folder of a run, an artifact or an export; a pretrained model's name.
+        runs_dir: the folder of runs.
+        plugins: local plugin files, or a command's own context (`ctx.obj`).
+        trust: accept a format that can run code though it wasn't made on this machine.
+
+    Raises:
+        BadUsage: there is no such model.
+        BadData: its files are missing or changed.
+        NotAvailable: a required plugin is not installed.
+        Refused: it can run code, and wasn't made on this machine.
+    """
+    known = (plugins if isinstance(plugins, PluginContext) else PluginContext(local=[*map(Path, plugins)])).plugins()
+    return open_model(find_model(str(model), Path(runs_dir) if runs_dir else None, known), known, trust=trust)
 
 
 def _readable(raw: Raw | Unreadable) -> Raw:

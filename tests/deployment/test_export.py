@@ -120,7 +120,7 @@ def test_a_good_export_is_kept_with_its_report(folder, plugins, file, tmp_path):
     opened = artifact.open_model(tmp_path / "out", plugins)
     raws = artifact.open_model(folder, plugins).samples()
     assert opened.samples() == []
-    assert opened.answers(raws)[0].values["label"] in small_artifact.CLASSES
+    assert opened.predict(raws)[0].values["label"] in small_artifact.CLASSES
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_the_built_in_formats_agree(folder, plugins, tmp_path, name):
     assert report["path"] == str(out)
     assert report["warnings"] == []
     raws = artifact.open_model(folder, plugins).samples()
-    answers = artifact.open_model(out, plugins).answers(raws)
-    wanted = artifact.open_model(folder, plugins).answers(raws)
+    answers = artifact.open_model(out, plugins).predict(raws)
+    wanted = artifact.open_model(folder, plugins).predict(raws)
     assert [a.values["label"] for a in answers] == [a.values["label"] for a in wanted]
     with pytest.raises(BadUsage, match="an export already"):
         export.export(out, name, tmp_path / "again", plugins)

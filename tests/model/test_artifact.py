@@ -96,10 +96,10 @@ def test_it_answers_for_raw_samples_without_a_plugin_for_the_model(folder, plugi
     opened = artifact.open_model(folder, plugins)
     raws = opened.samples()
     assert [raw.target for raw in raws] == [i % 3 for i in range(12)]
-    answers = opened.answers(raws)
+    answers = opened.predict(raws)
     assert [answer.id for answer in answers] == [raw.id for raw in raws]
     assert {answer.values["label"] for answer in answers} <= set(small_artifact.CLASSES)
-    answer, score = opened.call(*opened.decode(raws))  # 12 samples in pieces of 6
+    answer, score = opened.call(*opened.decoder.batch(raws))  # 12 samples in pieces of 6
     assert score.shape == (12, 3)
     np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
 
@@ -140,7 +140,7 @@ def test_no_file_outside_the_folder_is_read(copy, plugins, name):
     ("values", "said"),
     [
         ({"format": 7}, "format 7"),
-        ({"kind": "export"}, "no artifact"),
+        ({"kind": "export"}, "not the description of an artifact"),
         ({"spec": {}}, "incomplete"),
         ({"max_batch": 0}, "max_batch"),
         ({"task": "classification"}, "incomplete"),
@@ -154,10 +154,10 @@ def test_a_description_out_of_order_is_told(copy, plugins, values, said):
 
 
 def test_what_is_no_model_is_wrong_usage(tmp_path, plugins):
-    with pytest.raises(BadUsage, match="is no folder"):
+    with pytest.raises(BadUsage, match="is not a folder"):
         artifact.open_model(tmp_path / "nothing", plugins)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(BadUsage, match="has no artifact"):
+    with pytest.raises(BadUsage, match="has not the description of an artifact"):
         artifact.open_model(tmp_path, plugins)
 
 
@@ -175,7 +175,7 @@ def test_a_folder_cannot_choose_what_code_is_run(copy, plugins, tmp_path):
     with pytest.raises(Refused, match=r"The task .* is code outside any plugin"):
         artifact.open_model(copy, plugins)
     change(copy, task=plain, runner="benchdog.system.files:shutil.rmtree")
-    with pytest.raises(NotAvailable, match="is the runner of no trainer"):
+    with pytest.raises(NotAvailable, match="isn't the runner of any"):
         artifact.open_model(copy, plugins)
     assert not (tmp_path / "ran").exists()
 
@@ -185,7 +185,7 @@ def test_a_stranger_s_model_is_stored_whole_and_answers_without_its_plugin(tmp_p
     folder = small_artifact.save(tmp_path / "artifact", mine, model="net")
     opened = artifact.open_model(folder, plugins)
     assert opened.meta["graph"] is None
-    assert len(opened.answers(opened.samples())) == 12
+    assert len(opened.predict(opened.samples())) == 12
     rebuilt = rebuild(folder, opened.meta, mine)
     assert rebuilt.model.tied is rebuilt.model.also  # tied weights are stored once
     with pytest.raises(NotAvailable, match="'net' of plugin 'stranger_net'"):
@@ -198,7 +198,7 @@ def test_why_there_is_no_graph_is_kept_and_the_plugin_is_named(tmp_path, strange
     opened = artifact.open_model(folder, mine)
     assert "torch.export can't capture this model" in opened.meta["graph"]
     assert not (folder / "graph.pt2").exists()
-    assert len(opened.answers(opened.samples())) == 12
+    assert len(opened.predict(opened.samples())) == 12
     with pytest.raises(NotAvailable, match="'branches' of plugin 'stranger_net'"):
         artifact.open_model(folder, plugins).load()
 

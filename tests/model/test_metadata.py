@@ -136,7 +136,7 @@ def test_scores_of_another_shape_than_described_are_told(copy, plugins):
     put(copy, "spec.output", [2])
     opened = open_model(copy, plugins)
     with pytest.raises(BadData, match=r"gives scores of shape \(3,\)"):
-        opened.answers(opened.samples())
+        opened.predict(opened.samples())
 
 
 OWN = """
@@ -177,7 +177,7 @@ def test_a_local_file_that_was_changed_since_is_not_loaded_unasked(tmp_path, plu
     recipe = {"trainer": {"name": "lookup"}, "plugins": [str(own)]}
     saved = small_artifact.save(tmp_path / "saved", mine, trained=lookup, recipe=recipe)
     own.write_text(OWN + "raise RuntimeError\n", encoding="utf-8")
-    with pytest.raises(NotAvailable, match="is the runner of no trainer"):
+    with pytest.raises(NotAvailable, match="isn't the runner of any"):
         open_model(saved, Plugins.discover())
     own.write_text(OWN, encoding="utf-8")
     assert open_model(saved, Plugins.discover()).load().trusted
@@ -186,7 +186,7 @@ def test_a_local_file_that_was_changed_since_is_not_loaded_unasked(tmp_path, plu
 def test_only_the_runner_that_a_trainer_declares_is_opened(tmp_path, copy, plugins):
     for target in ("benchdog.builtin.exporters.torchscript:TorchScriptRunner", "benchdog.model.rebuild:Rebuilt"):
         put(copy, "runner", target)
-        with pytest.raises(NotAvailable, match="is the runner of no trainer"):
+        with pytest.raises(NotAvailable, match="isn't the runner of any"):
             open_model(copy, plugins)
     (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
     mine = Plugins.discover([tmp_path / "own.py"])
@@ -196,7 +196,7 @@ def test_only_the_runner_that_a_trainer_declares_is_opened(tmp_path, copy, plugi
     opened = open_model(saved, mine).load()
     assert opened._runner.said == "by heart"
     put(saved, "runner", own.module + ":Other")
-    with pytest.raises(NotAvailable, match="is the runner of no trainer"):
+    with pytest.raises(NotAvailable, match="isn't the runner of any"):
         open_model(saved, mine)
     trained_one.runner = own.module + ":Other"
     with pytest.raises(BadUsage, match="doesn't declare"):

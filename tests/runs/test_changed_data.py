@@ -127,7 +127,7 @@ def test_an_answer_that_is_no_number_is_none(tmp_path):
     run("train", "data.csv", *SETTINGS, "--epochs", 1, "--name", "done", "--quiet", cwd=tmp_path)
     (tmp_path / "new.csv").write_text("a,b\n0.005,0.0025\n1e38,1e38\n", encoding="utf-8")
     said = run("predict", "done", "new.csv", "--format", "csv", cwd=tmp_path, code=5)
-    assert "the model's answer is not a number" in said.err
+    assert "the prediction is not a number" in said.err
     assert len(said.out.splitlines()) == 2  # the header and the good row
 
 

@@ -113,7 +113,7 @@ def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plug
         "from benchdog.model.load import open_model; from benchdog.model import samples\n"
         "from benchdog.plugins import Plugins\n"
         "opened = open_model(Path(sys.argv[1]), Plugins.discover())\n"
-        "answers = opened.answers(samples.read(Path(sys.argv[2])))\n"
+        "answers = opened.predict(samples.read(Path(sys.argv[2])))\n"
         "loaded = sorted({'torch', 'onnx', 'onnxscript', 'sympy'} & set(sys.modules))\n"
         "print(json.dumps([[a.values['label'] for a in answers], loaded]))"
     )
@@ -121,7 +121,7 @@ def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plug
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     labels, loaded = json.loads(done.stdout)
     opened = artifact.open_model(picture, plugins)
-    assert labels == [answer.values["label"] for answer in opened.answers(opened.samples())]
+    assert labels == [answer.values["label"] for answer in opened.predict(opened.samples())]
     assert loaded == []
 
 

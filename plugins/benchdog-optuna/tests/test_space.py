@@ -1,13 +1,13 @@
 """The search space: what may be written, what is refused, and with which words."""
 
-import numpy as np
+import re
+
 import pytest
 
-from benchdog.errors import BadUsage
-from benchdog_optuna.beginning import read
-from benchdog_optuna.importance import explained, importances, ranked
-from benchdog_optuna.scales import Scale, seen, wording
+from benchdog.api import BadUsage
+from benchdog_optuna import plots
 from benchdog_optuna.space import Space
+from benchdog_optuna.study_setup import read
 
 LR = {"low": 1e-4, "high": 0.1, "log": True}
 
@@ -28,7 +28,7 @@ def test_a_key_may_stand_with_or_without_quotes():
     [
         ("trainr.lr", LR, "no recipe has this key. Did you mean 'trainer'"),
         ("loop.epoch", LR, "Did you mean 'loop.epochs'"),
-        ("task.name", ["regression"], "must be judged alike"),
+        ("task.name", ["regression"], "must be comparable"),
         ("trainer.lr", 0.1, "neither a range nor a list"),
         ("trainer.lr", [], "no values to choose from"),
         ("trainer.lr", [1, 1.0], "1.0 twice"),
@@ -52,8 +52,8 @@ def test_what_cant_be_meant_is_refused(key, value, said):
 def test_what_is_whole_and_what_lies_in_it():
     found = space(loop__batch_size={"low": 16, "high": 64, "step": 16}, trainer__lr=LR, model__dropout=[0, 0.5, True])
     size, rate, drop = found.values()
-    assert size.whole
-    assert not rate.whole
+    assert size.is_integer
+    assert not rate.is_integer
     assert [size.holds(value) for value in (16, 48, 50, 80, 48.0, True)] == [True, True, False, False, False, False]
     assert rate.holds(0.1)
     assert not rate.holds(0.2)
@@ -102,21 +102,27 @@ def test_flags_win_over_the_recipes_table():
         read({"time": "soon"}, [], "r.toml")
 
 
-def test_axes():
-    found = space(trainer__lr=LR, model__name=["mlp", "cnn"], loop__batch_size={"low": 0, "high": 4})
-    rate, name, size = map(Scale, found.values())
-    assert [text for _, text in rate.ticks] == ["0.0001", "0.001", "0.01", "0.1"]
-    assert rate.place(0.1) == pytest.approx(1.0)
-    assert name.ticks == [(0.25, "mlp"), (0.75, "cnn")]
-    assert [text for _, text in size.ticks] == ["0", "1", "2", "3", "4"]
-    assert wording([{"name": "crop", "padding": 2}, "flip"]) == "crop+flip"
-    low, high = seen([0.1, 0.95, 0.96, 0.97, 0.98], "max")
-    assert low > 0.9  # one poor trial doesn't flatten the others
-    assert high > 0.98
-    assert seen([1.0], "min")[0] < 1.0 < seen([1.0], "min")[1]
+def finished(found, trials, direction="maximize"):
+    """A study in memory with these (values, result) pairs, as the database would hold them."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=0))
+    for values, result in trials:
+        study.enqueue_trial({key: found[key].stored(value) for key, value in values.items()})
+        trial = study.ask()
+        found.suggest(trial)
+        study.tell(trial, result)
+    return study
 
 
-def test_what_mattered_is_what_orders_the_trials():
+def test_choices_have_short_distinct_labels():
+    found = space(loader__augment=[[], [{"name": "crop", "padding": 2}, "flip"], [{"name": "crop"}, "flip"], True])
+    names = plots.labels(found["loader.augment"].within)
+    assert names == ["none", "2: crop+flip", "3: crop+flip", "true"]
+
+
+def test_importances_rank_the_parameters():
     import random
 
     draw, found = random.Random(0), space(trainer__lr=LR, model__name=["mlp", "cnn"], loop__batch_size=[1, 2])
@@ -128,10 +134,16 @@ def test_what_mattered_is_what_orders_the_trials():
             "loop.batch_size": draw.choice([1, 2]),
         }
         trials.append((values, values["trainer.lr"] + 0.02 * (values["model.name"] == "cnn")))
-    shares = importances(found, trials)
-    assert list(shares) == ["trainer.lr", "model.name", "loop.batch_size"]
-    assert shares["trainer.lr"] > 0.4
-    assert shares["loop.batch_size"] < 0.05
-    assert importances(found, []) == {"trainer.lr": 0.0, "model.name": 0.0, "loop.batch_size": 0.0}
-    assert ranked(np.array([0.5, 0.1, 0.5, 0.9])).tolist() == [2.5, 1.0, 2.5, 4.0]
-    assert explained(np.array([0, 0, 1, 1]), np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx(0.7)
+    study = plots.readable(finished(found, trials), found)
+    shares = plots.importances(study)
+    assert next(iter(shares)) == "trainer.lr"
+    assert shares["loop.batch_size"] < 0.2
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert plots.importances(plots.readable(finished(found, trials[:3]), found)) == {}
+    pictures = [plots.history(study, "accuracy"), plots.parallel_coordinates(study, "accuracy")]
+    pictures += plots.slices(study, found, "accuracy")
+    assert len(pictures) == 5
+    assert all(each.startswith("<svg") for each in pictures)
+    assert plots.learning_curves(study, "accuracy") == ""
+    ids = [name for each in pictures for name in re.findall(r' id="([^"]+)"', each)]
+    assert len(ids) == len(set(ids))

@@ -28,7 +28,7 @@ def serving() -> Iterator[Callable[..., Client]]:
 
     yield make
     for service in made:
-        service.opened.gate.set()  # type: ignore[attr-defined]
+        service.model.gate.set()  # type: ignore[attr-defined]
         service.close()
 
 

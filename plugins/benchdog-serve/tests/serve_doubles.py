@@ -18,10 +18,10 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from benchdog import LoadedModel
 from benchdog.api import Answer, Column, Field, Raw, Spec, Target
 from benchdog.builtin.tasks import answers
 from benchdog.data.decode import decoder
-from benchdog.model.load import LoadedModel
 from benchdog_serve.app import Service, build
 
 COLUMNS = (Column(name="acid"), Column(name="colour", kind="category", categories=("red", "white")))
@@ -35,10 +35,12 @@ KLASS = Target(kind="class", classes=("dark", "bright"))
 
 
 class Double:
-    """Stands for benchdog.model.load.LoadedModel: real decoding and real answers, a model that adds up pixels."""
+    """A double of benchdog.LoadedModel: real decoding and real answers, a model that adds up pixels."""
 
     kind, exporter = "artifact", ""
-    outside = LoadedModel.outside
+    out_of_range, has_ranges = LoadedModel.out_of_range, LoadedModel.has_ranges
+    nan_reason = staticmethod(LoadedModel.nan_reason)
+    name, architecture = LoadedModel.name, LoadedModel.architecture
     path = Path("runs/double/artifact")
 
     def __init__(self, way: str, *, max_batch: int = 64) -> None:
@@ -54,6 +56,7 @@ class Double:
             fields += (Field(kind="audio", shape=(1, 3), dtype="float32", name="sound"),)
         self.spec = Spec(fields=fields, target=target, output=(2,))
         self.preprocess = decoder.default_preprocess(self.spec)
+        self.decoder = decoder.Decoder(self.spec, self.preprocess)
         self.max_batch = max_batch
         self.task_name = {"mask": "segmentation", "tokens": "next-token"}.get(way, "classification")
         self.meta: dict[str, Any] = {"run": "double", "metrics": {"accuracy": 0.5, "loss": float("nan")}}
@@ -76,7 +79,7 @@ class Double:
         answer = np.stack([1 - bright, bright], 1).astype(np.float32)
         return answer, answer
 
-    def answers_to(self, decoded: Any, ids: Any) -> list[Answer]:
+    def predict_decoded(self, decoded: Any, ids: Any) -> list[Answer]:
         self.gate.wait(10)
         self.sizes.append(len(decoded))
         if self.fault is not None:

@@ -42,7 +42,7 @@ def test_what_lies_outside_the_training_is_told(serving):
     rows = [{"acid": 900, "colour": "red"}, {"acid": 3, "colour": "new"}]
     before = client.post(json={"rows": rows}).json()["answers"]
     columns = {"acid": {"missing": False, "low": 0, "high": 14.2}, "colour": {"missing": True, "seen": ["red"]}}
-    client.service.opened.meta["ranges"] = {"samples": 9, "fields": {"input": {"columns": columns}}}
+    client.service.model.meta["ranges"] = {"samples": 9, "fields": {"input": {"columns": columns}}}
     after = client.post(json={"rows": rows}).json()["answers"]
     assert after[0].pop("outside") == [{"field": "acid", "said": "acid 900 is above the 14.2 seen in training"}]
     assert after[1].pop("outside") == [{"field": "colour", "said": "category 'new' of 'colour' was never seen"}]
@@ -98,7 +98,7 @@ def test_a_mask_is_a_png_of_codes(serving):
 
 def test_requests_that_arrive_together_share_a_call(serving):
     client = serving("image")
-    double = client.service.opened
+    double = client.service.model
     double.gate.clear()
     requests = [("POST", "/predict", {"files": files((f"{n}.png", png(n)))}) for n in (0, 255, 0, 255, 0)]
     responses = client.many(requests, meanwhile=double.gate.set)
@@ -111,4 +111,4 @@ def test_requests_that_arrive_together_share_a_call(serving):
 def test_the_models_own_limit_holds(serving):
     client = serving("image", max_batch=2)
     assert client.post(files=files(*[(f"{n}.png", png(0)) for n in range(5)])).status_code == 200
-    assert max(client.service.opened.sizes) == 2
+    assert max(client.service.model.sizes) == 2

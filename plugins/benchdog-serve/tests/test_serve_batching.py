@@ -7,10 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from benchdog.api import Answer
-from benchdog.errors import BadData
+from benchdog.api import Answer, BadData
 from benchdog_serve.batching import Batcher
-from benchdog_serve.faults import Rejected
+from benchdog_serve.errors import Rejected
 
 
 class Model:
@@ -56,9 +55,9 @@ def batcher(model):
 
 
 async def ask(batcher, *values):
-    with batcher.visit() as visit:
+    with batcher.announce() as visit:
         samples = [(np.asarray(value),) for value in values]
-        answers = await visit.ask(samples, [str(value) for value in values])
+        answers = await visit.predict(samples, [str(value) for value in values])
         return [answer.values["n"] for answer in answers]
 
 
@@ -95,11 +94,11 @@ def test_what_arrives_meanwhile_is_one_call(batcher, model):
 def test_a_request_that_is_being_decoded_is_waited_for(batcher, model):
     async def work():
         one = batcher(patience=5.0)
-        with one.visit() as late:
+        with one.announce() as late:
             first = asyncio.ensure_future(ask(one, 1))
             await asyncio.sleep(0.05)
             assert model.batches == []
-            second = await late.ask([(np.asarray(2),)], ["2"])
+            second = await late.predict([(np.asarray(2),)], ["2"])
             return [*await first, *(answer.values["n"] for answer in second)]
 
     assert asyncio.run(work()) == [1, 2]
@@ -109,7 +108,7 @@ def test_a_request_that_is_being_decoded_is_waited_for(batcher, model):
 def test_one_that_leaves_is_not_waited_for(batcher, model):
     async def work():
         one = batcher(patience=20.0)
-        with one.visit():
+        with one.announce():
             task = asyncio.ensure_future(ask(one, 1))
             await asyncio.sleep(0.02)
         return await asyncio.wait_for(task, 5)
@@ -156,14 +155,14 @@ def test_a_full_queue_says_when_to_come_back(batcher, model):
         one = batcher(waiting=3)
         tasks = [asyncio.ensure_future(ask(one, 0, 1))]
         await settled(model)
-        one.check()
+        one.reject_when_full()
         with pytest.raises(Rejected) as caught:
             await ask(one, 2, 3)
         assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "1"})
         tasks.append(asyncio.ensure_future(ask(one, 2)))
         await asyncio.sleep(0)
         with pytest.raises(Rejected):
-            one.check()
+            one.reject_when_full()
         model.gate.set()
         answers = await asyncio.gather(*tasks)
         assert answers == [[0, 1], [2]]
@@ -198,7 +197,7 @@ def test_a_stopping_server_takes_no_more(batcher):
     one = batcher()
     one.close()
     with pytest.raises(Rejected, match="stopping"):
-        one.check()
+        one.reject_when_full()
     with pytest.raises(Rejected, match="stopping"):
         asyncio.run(ask(one, 1))
 

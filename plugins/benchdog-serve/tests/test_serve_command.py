@@ -39,7 +39,7 @@ def opened(digits):
 
 def test_answers_are_those_of_the_artifact(server, opened):
     raws = opened.samples()
-    wanted = [answer.values for answer in opened.answers(raws)]
+    wanted = [answer.values for answer in opened.predict(raws)]
     files = [("files", (raw.id, raw.fields["input"], "image/png")) for raw in raws]
     got = httpx.post(f"{server.url}/predict", files=files, timeout=30).json()["answers"]
     assert [each["label"] for each in got] == [each["label"] for each in wanted]
@@ -55,7 +55,7 @@ def test_the_line_keeps_to_its_schema(server):
 
 def test_many_clients_at_once(server, opened):
     raws = opened.samples()
-    wanted = [answer.values["label"] for answer in opened.answers(raws)]
+    wanted = [answer.values["label"] for answer in opened.predict(raws)]
     got = [None] * len(raws)
 
     def work(place):
@@ -154,7 +154,7 @@ def test_the_network_is_warned_of(place, digits):
         about = httpx.get(f"{running.url}/about", headers={"host": "my-machine"}).json()
         assert about["examples"] == []  # held-out samples can be private
         _, _, err = running.stop()
-        assert "warning: anybody on the network" in err
+        assert "warning: anyone on the network" in err
 
 
 def test_help_loads_nothing_heavy(place):
@@ -177,6 +177,6 @@ def test_an_export_is_served_without_torch(place, digits, opened):
         raws = opened.samples()[:3]
         files = [("files", (raw.id, raw.fields["input"], "image/png")) for raw in raws]
         got = httpx.post(f"{running.url}/predict", files=files, timeout=30).json()["answers"]
-        assert [each["label"] for each in got] == [a.values["label"] for a in opened.answers(raws)]
+        assert [each["label"] for each in got] == [a.values["label"] for a in opened.predict(raws)]
         _, _, err = running.stop()
         assert "NO TORCH" in err

@@ -50,7 +50,7 @@ def test_an_answer_that_is_no_number_is_none(serving, monkeypatch):
     client = serving("row")
     assert client.post(json={"rows": [{"acid": 1, "colour": "red"}]}).status_code == 200
     text = fault(client.post(json={"rows": [{"acid": 3e38, "colour": "red"}]}), 422)
-    assert "the model's answer is not a number" in text
+    assert "the prediction is not a number" in text
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_bodies_that_are_too_large_together(serving):
 
 def test_a_full_queue(serving):
     client = serving("image", waiting=1)
-    double = client.service.opened
+    double = client.service.model
     double.gate.clear()
     requests = [("POST", "/predict", {"files": files(("a.png", png(0)))}) for _ in range(3)]
     responses = client.many(requests, meanwhile=double.gate.set)
@@ -164,7 +164,7 @@ def test_a_full_queue(serving):
 
 def test_a_slow_model(serving):
     client = serving("image", timeout=0.1)
-    client.service.opened.gate.clear()
+    client.service.model.gate.clear()
     assert "--timeout" in fault(client.post(files=files(("a.png", png(0)))), 504)
 
 
@@ -181,11 +181,11 @@ def test_a_slow_client(serving):
 
 def test_a_broken_model_tells_the_terminal(serving, capsys):
     client = serving("image")
-    client.service.opened.fault = RuntimeError("/home/somebody/secret is gone")
+    client.service.model.fault = RuntimeError("/home/somebody/secret is gone")
     text = fault(client.post(files=files(("a.png", png(0)))), 500)
     assert "secret" not in text
     assert "RuntimeError: /home/somebody/secret" in capsys.readouterr().err
-    client.service.opened.fault = None
+    client.service.model.fault = None
     assert client.post(files=files(("a.png", png(0)))).status_code == 200
 
 

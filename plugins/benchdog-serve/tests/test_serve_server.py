@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from benchdog.errors import BadUsage, Failed
+from benchdog.api import BadUsage, Failed
 from benchdog_serve import server
 from benchdog_serve.command import size_of
-from benchdog_serve.guard import host_of, size_text
+from benchdog_serve.middleware import host_of, size_text
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_sizes(text, count):
 
 @pytest.mark.parametrize("text", ["", "much", "-1", "0", "20 MBit", "1e3"])
 def test_no_sizes(text):
-    with pytest.raises(BadUsage, match="no size"):
+    with pytest.raises(BadUsage, match="not a size"):
         size_of(text)
 
 

@@ -33,6 +33,14 @@ Backend = Annotated[
         help="The hardware: auto, cpu, cuda, mps.", autocompletion=components("backend", ("auto", "What is here."))
     ),
 ]
+TrainedModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help='A run\'s name, "last", the folder of a run, an artifact or an export, or a pretrained model.',
+        autocompletion=engine.models,
+    ),
+]
 Data = Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")]
 Target = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="The column to answer; once for each of several.")

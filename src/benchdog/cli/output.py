@@ -11,6 +11,23 @@ from typing import Any, TextIO
 
 from benchdog.system import terminal
 from benchdog.system.json_output import Lines, line, plain, stamped
+from benchdog.system.paths import short as short_path
+
+__all__ = [
+    "abandon",
+    "columns",
+    "complain",
+    "emit_json",
+    "emit_line",
+    "emitted",
+    "is_terminal",
+    "lines",
+    "release",
+    "reserve",
+    "say",
+    "short_path",
+    "write_json",
+]
 
 _kept: list[tuple[TextIO, TextIO | None]] = []
 """The stdout that was found, and where documents go, while everything else is sent to stderr."""

@@ -157,7 +157,7 @@ class _Trial:
         train = self.parts.data.splits["train"]
         assert isinstance(train, DecodedSplit)
         raw = train.split.raw(0)
-        values = opened.answers([raw])[0].values
+        values = opened.predict([raw])[0].values
         shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in values.items()}
         said = ", ".join(f"{k} {v}" for k, v in shown.items() if isinstance(v, str | int))
         return f"{raw.id}: {said[:100] or ', '.join(values)}"

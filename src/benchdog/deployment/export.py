@@ -20,7 +20,7 @@ from benchdog import __version__, errors
 from benchdog.api import ExporterInfo
 from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, Refused
 from benchdog.model.artifact import owner
-from benchdog.model.load import hashes, locate, read_meta
+from benchdog.model.artifact_files import hash_files, locate, read_meta
 from benchdog.plugins import Plugins
 from benchdog.system import files, format_versions, signing
 
@@ -76,7 +76,7 @@ def export(
     }
     with files.fresh_folder(place.absolute()) as fresh:
         written = _child({"job": "export", "folder": str(fresh), **request}, timeout)
-        listed = hashes(fresh)
+        listed = hash_files(fresh)
         if not listed:
             raise Failed(f"The exporter {name!r} wrote no file.", "Tell the author of its plugin.")
         if "export.json" in listed:
@@ -98,7 +98,7 @@ def export(
             "versions": checked["versions"],
             "files": listed,
         }
-        if hashes(fresh) != listed:
+        if hash_files(fresh) != listed:
             raise Failed(f"The files of {name!r} changed while they were verified.", "Tell its author.")
         description["machine"] = signing.mark(json.loads(json.dumps(description)))
         files.write_json(fresh / "export.json", description)

@@ -15,9 +15,10 @@ from benchdog.data.synthetic import generate_inputs
 from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, Refused
 from benchdog.model import samples
 from benchdog.model.artifact import versions
-from benchdog.model.export_view import View
+from benchdog.model.artifact_files import GRAPH
+from benchdog.model.export_view import View, as_module
 from benchdog.model.export_view import inputs as decoded
-from benchdog.model.load import GRAPH, LoadedModel, open_model, runner_of
+from benchdog.model.load import LoadedModel, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS, rebuild
 from benchdog.model.verify import Reference, verify
 from benchdog.plugins import Plugins
@@ -121,12 +122,10 @@ def _module(opened: LoadedModel, plugins: Plugins) -> nn.Module:
         )
     from torch import nn
 
-    from benchdog.model.graph import Graph
-
     module = opened.graph()
     if not isinstance(module, nn.Module):
         raise Failed(f"{opened.path} has neither weights that can be used nor a graph.")
-    return Graph(module)
+    return as_module(module)
 
 
 def _reference(opened: LoadedModel, plugins: Plugins) -> Reference:

@@ -16,8 +16,9 @@ from benchdog import __version__
 from benchdog.api import Preprocess, Raw, Spec, Trained, TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable
 from benchdog.model import model_card
+from benchdog.model.artifact_files import GRAPH, hash_files
 from benchdog.model.export_view import View
-from benchdog.model.load import GRAPH, GRAPH_EXPORTER, declared_runner, hashes, open_model, runner_of
+from benchdog.model.load import GRAPH_EXPORTER, declared_runner, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS
 from benchdog.model.samples import covering
 from benchdog.model.samples import write as write_samples
@@ -100,7 +101,7 @@ def save(
             view = View(place, spec, preprocess, max_batch, lambda: module, samples)
             meta["graph"] = _write_graph(view, place, plugins)
         files.write_text(place / "README.md", model_card.write(meta, validated))
-        meta["files"] = hashes(place, "artifact.json")
+        meta["files"] = hash_files(place, "artifact.json")
         meta["machine"] = signing.mark(json.loads(json.dumps(meta)))
         files.write_json(place / "artifact.json", meta)
 

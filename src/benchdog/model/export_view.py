@@ -112,3 +112,19 @@ def inputs(spec: Spec, preprocess: Preprocess, raws: Sequence[Raw]) -> tuple[np.
     decoded = [decoder(raw) for raw in raws]
     shapes = [tuple(x.shape for x in sample) for sample in decoded]
     return stack([sample for sample, shape in zip(decoded, shapes, strict=True) if shape == shapes[0]])
+
+
+def as_module(graph: nn.Module) -> nn.Module:
+    """Wrap a loaded graph in the signature that every artifact's module has: `forward(*inputs)`."""
+    from torch import nn
+
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = graph
+
+        def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+            answer, score = self.inner(*inputs)
+            return answer, score
+
+    return Graph()

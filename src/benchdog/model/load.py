@@ -1,4 +1,4 @@
-"""Open an artifact or an export: check every file, find what runs it, answer for raw samples."""
+"""Loaded models: an artifact or an export, its files verified, ready to predict from raw samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,26 +26,33 @@ from benchdog.api import (
 )
 from benchdog.data.decode.decoder import Decoder, stack
 from benchdog.data.synthetic import check_shapes
-from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable, Refused, no_artifact
+from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
 from benchdog.model import metadata, samples, training_ranges
-from benchdog.model.rebuild import WEIGHTS, Rebuilt, preprocess_of
+from benchdog.model.artifact_files import GRAPH, locate, read_meta, verify_files
+from benchdog.model.rebuild import Rebuilt, preprocess_of
 from benchdog.plugins import Plugins
 from benchdog.plugins.trust import check_reference
 from benchdog.plugins.types import RegisteredComponent
-from benchdog.system import files, format_versions, signing
+from benchdog.system import files, signing
+from benchdog.system.paths import short_name
 
-GRAPH = "graph.pt2"
 GRAPH_EXPORTER = "torch-export"
-KEYS = ("format", "kind", "task", "spec", "preprocess", "max_batch", "files")
+Decoded = tuple[np.ndarray, ...]
+"""A decoded sample or batch: an array per input, in the spec's order."""
 
 
 class LoadedModel:
-    """An artifact or an export, checked and ready to answer.
+    """An artifact or an export, verified and ready to predict; built by `benchdog.load_model`.
 
     Attributes:
+        path: its folder.
         kind: "artifact" or "export".
-        meta: artifact.json or export.json.
-        exporter: name of the exporter; "" for an artifact.
+        meta: the content of artifact.json or export.json.
+        spec: inputs and target; `preprocess` says how raw values become them.
+        decoder: decodes a raw sample into an array per input, without a batch axis.
+        max_batch: the largest batch that the runner takes; larger ones are split into micro-batches.
+        task_name: the task that turns scores into answers.
+        exporter: the exporter's name; "" for an artifact.
         trusted: made on this machine, or accepted by the user.
     """
 
@@ -60,10 +67,25 @@ class LoadedModel:
         self.task_name: str = meta["task"]["name"]
         self.exporter: str = meta.get("exporter", "")
         self._plugins = plugins
+        self.decoder = Decoder(self.spec, self.preprocess)
+
+    @property
+    def name(self) -> str:
+        """The name of its run, else of its folder."""
+        return str(self.meta.get("run") or self.path.resolve().name)
+
+    @property
+    def architecture(self) -> str:
+        """The name of the network, a local file without its folder; "" for an export that doesn't say it."""
+        return short_name(str((self.meta.get("model") or {}).get("name") or ""))
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether the ranges of the training data are known, so that `out_of_range` can compare."""
+        return bool(self.meta.get("ranges"))
 
     @cached_property
     def _runner(self) -> Runner:
-        """Load what executes the model, when it is first called."""
         if self.kind == "export":
             return runner_of(exporter_of(self.meta, self._plugins), self.path, self._plugins, self.trusted)
         if self.meta.get("runner"):
@@ -73,107 +95,111 @@ class LoadedModel:
             return runner_of(self._plugins.find("exporter", GRAPH_EXPORTER), self.path, self._plugins)
         return Rebuilt(self.path, self.meta, self._plugins, self.trusted)
 
-    @cached_property
-    def decoder(self) -> Decoder:
-        """Decodes raw samples into what the model takes."""
-        return Decoder(self.spec, self.preprocess)
-
-    def outside(self, fields: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[dict[str, str]]:
-        """Say which parts of a sample, raw and decoded, lie outside what was seen in training."""
-        return training_ranges.outside(fields, arrays, self.spec, self.preprocess, self.meta.get("ranges") or {})
-
     def load(self) -> LoadedModel:
-        """Load the model now and not at the first call."""
+        """Load the weights now; else the first prediction does."""
         _ = self._runner
         return self
 
     def graph(self) -> Any:
-        """Give the torch module of the portable graph, for exporters; None when there is none."""
+        """Return the torch module of the portable graph, for exporters; None when there is none."""
         return with_defaults(self._runner, RunnerDefaults).module
 
-    def decode(self, raws: Sequence[Raw]) -> tuple[np.ndarray, ...]:
-        """Decode raw samples into one array (B, ...) per input; BadData names the sample that can't be."""
-        return self.decoder.batch(raws)
+    def samples(self) -> list[Raw]:
+        """Read the raw held-out samples of an artifact; an export has none."""
+        return samples.read(self.path) if self.kind == "artifact" else []
+
+    # --- from raw samples to answers
+
+    def predict(self, raws: Sequence[Raw]) -> list[Answer]:
+        """Predict from raw samples, in their order; BadData names one that can't be decoded."""
+        return self.predict_decoded([self.decoder(raw) for raw in raws], [raw.id for raw in raws])
+
+    def predict_decoded(self, decoded: Sequence[Decoded], ids: Sequence[str]) -> list[Answer]:
+        """Predict from what `decoder` returned; samples of different shapes go into different batches."""
+        function, options = self._answer_function
+        by_shape: dict[object, list[int]] = defaultdict(list)
+        for index, arrays in enumerate(decoded):
+            by_shape[tuple(x.shape for x in arrays)].append(index)
+        answers: dict[int, Answer] = {}
+        for indices in by_shape.values():
+            inputs = stack([decoded[index] for index in indices])
+            for index, answer in zip(indices, function(self.call, inputs, self.spec, options), strict=True):
+                answers[index] = replace(answer, id=ids[index])
+        return [answers[index] for index in range(len(decoded))]
 
     def call(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Run decoded inputs (B, ...), in pieces of `max_batch`: give (answer, score), batch first."""
+        """Run decoded inputs (B, ...) in micro-batches of `max_batch`; return (answer, score), batch first.
+
+        Raises:
+            BadData: shapes or types other than the spec's, or no sample at all.
+        """
         check_shapes(inputs, self.spec)
         rows = len(inputs[0])
         if any(len(x) != rows for x in inputs):
             raise BadData("The inputs have different numbers of samples.")
         if not rows:
             raise BadData("There is no sample to run.")
-        whole = [np.require(x, requirements=["C", "W"]) for x in inputs]
-        pieces = [
-            self._runner(*(x[start : start + self.max_batch] for x in whole))
+        contiguous = [np.require(x, requirements=["C", "W"]) for x in inputs]  # some runners read the memory itself
+        outputs = [
+            self._runner(*(x[start : start + self.max_batch] for x in contiguous))
             for start in range(0, rows, self.max_batch)
         ]
-        metadata.check_score(pieces[0][1], self.spec)
-        if len(pieces) == 1:
-            return pieces[0]
-        answers, scores = zip(*pieces, strict=True)
+        metadata.check_score(outputs[0][1], self.spec)
+        if len(outputs) == 1:
+            return outputs[0]
+        answers, scores = zip(*outputs, strict=True)
         return np.concatenate(answers), np.concatenate(scores)
 
-    def answers(self, raws: Sequence[Raw]) -> list[Answer]:
-        """Answer for raw samples, in their order; samples of different shapes are run apart."""
-        decoded = [self.decoder(raw) for raw in raws]
-        return self.answers_to(decoded, [raw.id for raw in raws])
-
-    def answers_to(self, decoded: Sequence[tuple[np.ndarray, ...]], ids: Sequence[str]) -> list[Answer]:
-        """Answer for samples that are decoded already: a tuple of arrays without a batch axis each."""
-        function, options = self._answering
-        groups: dict[object, list[int]] = defaultdict(list)
-        for place, arrays in enumerate(decoded):
-            groups[tuple(x.shape for x in arrays)].append(place)
-        found: dict[int, Answer] = {}
-        for places in groups.values():
-            inputs = stack([decoded[place] for place in places])
-            for place, answer in zip(places, function(self.call, inputs, self.spec, options), strict=True):
-                found[place] = replace(answer, id=ids[place])
-        return [found[place] for place in range(len(decoded))]
-
     @cached_property
-    def _answering(self) -> tuple[Any, Any]:
-        found = self._plugins.find("task", self.task_name)
-        assert isinstance(found.info, TaskInfo)
-        return found.resolve(found.info.answer), self._plugins.options(found, self.meta["task"]["options"])
+    def _answer_function(self) -> tuple[Any, Any]:
+        component = self._plugins.find("task", self.task_name)
+        assert isinstance(component.info, TaskInfo)
+        return component.resolve(component.info.answer), self._plugins.options(
+            component, self.meta["task"]["options"]
+        )
 
-    def samples(self) -> list[Raw]:
-        """Give the raw held-out samples of an artifact; an export has none."""
-        return samples.read(self.path) if self.kind == "artifact" else []
+    # --- whether an answer can be relied on
+
+    def out_of_range(self, fields: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[dict[str, str]]:
+        """Compare a sample, raw and decoded, with the ranges of the training data.
+
+        Returns:
+            A {"field", "said"} for each value outside; [] where all lie inside, or no ranges are known.
+        """
+        return training_ranges.outside(fields, arrays, self.spec, self.preprocess, self.meta.get("ranges") or {})
+
+    @staticmethod
+    def nan_reason(answer: Answer) -> str:
+        """Return why an answer is unusable: a part of it is NaN, as overflowing inputs make it; "" otherwise."""
+        return NAN_REASON if _has_nan(answer.values) else ""
 
 
-NO_NUMBER = "the model's answer is not a number: a value is far outside of what it was trained on"
+NAN_REASON = "the prediction is not a number (NaN): a value is far outside the training data"
 
 
-def no_number(answer: Answer) -> bool:
-    """Say whether a part of an answer is NaN, as values far too large make it."""
-
-    def within(value: Any) -> bool:
-        if isinstance(value, Mapping):
-            return any(map(within, value.values()))
-        if isinstance(value, list | tuple):
-            return any(map(within, value))
-        if isinstance(value, np.ndarray):
-            return value.dtype.kind == "f" and bool(np.isnan(value).any())
-        return isinstance(value, float | np.floating) and math.isnan(value)
-
-    return within(answer.values)
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_nan, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_nan, value))
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f" and bool(np.isnan(value).any())
+    return isinstance(value, float | np.floating) and math.isnan(value)
 
 
 def open_model(path: Path, plugins: Plugins, trust: bool = False) -> LoadedModel:
-    """Open a run's artifact, an artifact's or an export's folder.
+    """Open the folder of a run, an artifact or an export, and verify its files.
 
     Args:
-        path: a run's folder, an artifact's, an export's.
-        plugins: where tasks and runners are found.
+        path: the folder.
+        plugins: where tasks and runners are looked up.
         trust: accept a format that can run code though it wasn't made on this machine.
 
     Raises:
         BadUsage: there is no such folder.
-        BadData: a file is missing or changed, or the format is another.
-        NotAvailable: a plugin that is needed is not installed; says which and how to get it.
-        Refused: it can run code, and wasn't made here.
+        BadData: a file is missing or changed, or its format isn't supported.
+        NotAvailable: a required plugin is not installed; the message names it and the hint how to get it.
+        Refused: it can run code, and wasn't made on this machine.
     """
     folder, kind = locate(path)
     meta = read_meta(folder, kind)
@@ -185,7 +211,7 @@ def open_model(path: Path, plugins: Plugins, trust: bool = False) -> LoadedModel
         check_reference("exporter", meta["exporter"], plugins, trusted)
         found = exporter_of(meta, plugins)
         assert isinstance(found.info, ExporterInfo)
-        # The installed exporter says what its format is; what the folder says of itself can only add caution.
+        # The installed exporter knows whether its format can run code; the folder itself can only add caution.
         if (found.info.program or meta.get("program")) and not trusted:
             raise Refused(
                 f"{folder} is {meta['exporter']}, which can run code, and wasn't made on this machine.",
@@ -198,8 +224,8 @@ def open_model(path: Path, plugins: Plugins, trust: bool = False) -> LoadedModel
 
 
 def _load_own_files(folder: Path, meta: Mapping[str, Any], plugins: Plugins) -> None:
-    """Load the run's own copies of local plugin files, where they are needed and were made on this machine."""
-    if meta["kind"] == "export":  # exports/<exporter> lies beside the artifact
+    """Load the run's copies of local plugin files, where they are needed and were made on this machine."""
+    if meta["kind"] == "export":  # exports/<exporter> is next to the artifact
         folder = folder.parent.parent / "artifact"
         if not (folder / "artifact.json").is_file():
             return
@@ -207,88 +233,30 @@ def _load_own_files(folder: Path, meta: Mapping[str, Any], plugins: Plugins) -> 
     if not signing.made_here(meta):
         return
     copies = [Path(file) for file in meta["recipe"].get("plugins", ())]
-    if not copies or not (meta.get("runner") or _lacks(meta, plugins)):
+    if not copies or not (meta.get("runner") or _needs_local(meta, plugins)):
         return
     places = [file if file.is_file() else folder.parent / "local" / file.name for file in copies]
-    wanted = meta.get("local") or {}  # under the mark too: a copy that was changed since is no longer its own
-    plugins.add_files([file for file in places if file.is_file() and files.sha256(file) == wanted.get(file.name)])
+    hashes = meta.get("local") or {}  # signed too: a copy that was changed since isn't the run's any more
+    plugins.add_files([file for file in places if file.is_file() and files.sha256(file) == hashes.get(file.name)])
 
 
-def _lacks(meta: Mapping[str, Any], plugins: Plugins) -> bool:
+def _needs_local(meta: Mapping[str, Any], plugins: Plugins) -> bool:
     names = [(kind, meta[kind]["name"]) for kind in ("task", "model")]
     known = {(kind, found.info.name) for kind, _ in names for found in plugins.all(kind).values()}
     return any(":" not in name and (kind, name) not in known for kind, name in names)
 
 
-def locate(path: Path) -> tuple[Path, str]:
-    """Find the folder with artifact.json or export.json: give it and its kind."""
-    for folder in (path, path / "artifact"):
-        for kind in ("artifact", "export"):
-            if (folder / f"{kind}.json").is_file():
-                return folder, kind
-    if (path / "run.json").is_file():
-        raise no_artifact(path.name)
-    what = "holds no artifact.json or export.json" if path.is_dir() else "is no folder"
-    raise BadUsage(f"{path} {what}.", "Give a run's name, a run's folder, an artifact or an export.")
-
-
-def read_meta(folder: Path, kind: str) -> dict[str, Any]:
-    """Read artifact.json or export.json and check that it is one of this format."""
-    path = folder / f"{kind}.json"
-    meta = files.read_json(path)
-    if not isinstance(meta, dict) or meta.get("kind") != kind:
-        raise BadData(f"{path} describes no {kind}.", "The file is damaged: make the folder again.")
-    again = "Train again and take that artifact." if kind == "artifact" else "Export again, from a run trained anew."
-    this = format_versions.ARTIFACT if kind == "artifact" else format_versions.EXPORT
-    format_versions.check(meta.get("format"), this, path, again, meta.get("benchdog"))
-    metadata.check(path, meta, *KEYS)
-    return meta
-
-
-def verify_files(folder: Path, listed: Mapping[str, Any]) -> None:
-    """Compare every listed file with its SHA-256; files beside them are ignored, but for those that would be read.
-
-    Raises:
-        BadData: one is missing, changed, not listed, or lies outside the folder.
-    """
-    for name, digest in listed.items():
-        place = PurePosixPath(name)
-        if place.is_absolute() or ".." in place.parts or "\\" in name or ":" in name or not place.parts:
-            raise BadData(f"{folder} lists the file {name!r}, which lies outside of it.", "Don't use this folder.")
-        path = folder.joinpath(*place.parts)
-        if not path.is_file():
-            raise BadData(f"{path} is missing.", "The folder is incomplete: copy or make it again.")
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise BadData(f"{path} is a link to a place outside the folder.", "Don't use this folder.")
-        if files.sha256(path) != digest:
-            raise BadData(
-                f"{path} is not what was written: its SHA-256 differs.",
-                "The file was changed or damaged: copy or make the folder again.",
-            )
-    read = (folder / WEIGHTS, folder / GRAPH, folder / "model.json", *sorted((folder / samples.FOLDER).rglob("*")))
-    for path in read:
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and not path.name.startswith(".") and name not in listed:
-            raise BadData(f"{path} isn't listed: it was put there later.", "Take it away, if it isn't yours.")
-
-
-def hashes(folder: Path, *but: str) -> dict[str, str]:
-    """List the files of a folder with their SHA-256, except those named: {"samples/000.png": "9f..."}."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {name: files.sha256(path) for path in found if (name := path.relative_to(folder).as_posix()) not in but}
-
-
 def exporter_of(meta: Mapping[str, Any], plugins: Plugins) -> RegisteredComponent:
-    """Find the exporter of an export; NotAvailable names its plugin and how to get it."""
-    return _found("exporter", meta["exporter"], meta.get("plugin") or {}, plugins)
+    """Look up the exporter of an export; NotAvailable names its plugin and how to get it."""
+    return _installed("exporter", meta["exporter"], meta.get("plugin") or {}, plugins)
 
 
 def check_task(meta: Mapping[str, Any], plugins: Plugins) -> None:
-    """Make sure that the task is installed: its answers are what people see."""
-    _found("task", meta["task"]["name"], meta["task"].get("plugin") or {}, plugins)
+    """Check that the task is installed: its answers are what people see."""
+    _installed("task", meta["task"]["name"], meta["task"].get("plugin") or {}, plugins)
 
 
-def _found(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins) -> RegisteredComponent:
+def _installed(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins) -> RegisteredComponent:
     try:
         return plugins.find(kind, name)
     except NotAvailable:
@@ -303,7 +271,7 @@ def _found(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins) -> 
 
 
 def runner_of(found: RegisteredComponent, folder: Path, plugins: Plugins, trusted: bool = False) -> Runner:
-    """Make the runner of an export in a folder."""
+    """Build the runner of an export in a folder."""
     assert isinstance(found.info, ExporterInfo)
     target = found.resolve(found.info.runner)
     runner: Runner = Rebuilt(folder, None, plugins, trusted) if target is Rebuilt else target(folder)
@@ -311,7 +279,7 @@ def runner_of(found: RegisteredComponent, folder: Path, plugins: Plugins, truste
 
 
 def declared_runner(target: object, plugins: Plugins) -> RegisteredComponent | None:
-    """Find the trainer that declares a runner; None when no installed one does."""
+    """Return the trainer that declares a runner; None when no installed one does."""
     for found in plugins.all("trainer").values():
         if target and isinstance(found.info, TrainerInfo) and found.info.runner == target:
             return found
@@ -319,10 +287,10 @@ def declared_runner(target: object, plugins: Plugins) -> RegisteredComponent | N
 
 
 def trained_runner(meta: Mapping[str, Any], plugins: Plugins) -> Any:
-    """Give the runner class of what is no torch module.
+    """Return the runner class of a model that isn't a torch module.
 
-    artifact.json names it, and mustn't choose what is run: only what an installed trainer declares as its
-    runner is imported.
+    artifact.json names it, but must not choose what is imported: only the declared runner of an installed trainer
+    is.
     """
     target = meta["runner"]
     found = declared_runner(target, plugins)
@@ -330,6 +298,6 @@ def trained_runner(meta: Mapping[str, Any], plugins: Plugins) -> Any:
         return found.resolve(target)
     owner = (meta.get("model") or {}).get("plugin") or {}
     raise NotAvailable(
-        f"{target!r}, which runs this model, is the runner of no trainer that is installed.",
+        f"{target!r}, which runs this model, isn't the runner of any installed trainer.",
         f"{owner.get('install') or 'Install its trainer'}; for a file of your own: --plugin FILE.",
     )

@@ -159,7 +159,7 @@ def _published(model: ComponentConfig, plugins: Plugins) -> Pretrained | None:
 
 
 def _of_run(place: Path, rename: tuple[tuple[str, str], ...]) -> Origin:
-    from benchdog.model.load import locate, read_meta, verify_files
+    from benchdog.model.artifact_files import locate, read_meta, verify_files
 
     folder, kind = locate(place)
     if kind != "artifact":

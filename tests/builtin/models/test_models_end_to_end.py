@@ -107,10 +107,10 @@ def test_tabular_gets_codes_and_keeps_them_in_its_artifact(tmp_path):
     assert (table["op"], table["categories"], table["missing"]) == ("table", "codes", ["age"])
     opened = open_model(tmp_path / "runs" / "people", Plugins.discover())
     rows = [{"town": town, "age": 45, "noise": 0.5} for town in ("Rome", "Oslo", "Paris", None)]
-    labels = [answer.values["label"] for answer in opened.answers([sample(i, row) for i, row in enumerate(rows)])]
+    labels = [answer.values["label"] for answer in opened.predict([sample(i, row) for i, row in enumerate(rows)])]
     assert labels[:2] == ["yes", "no"]
     # A town that was never seen is as good as none.
-    (paris, none) = (opened.answers([sample(0, row)])[0].values["probability"] for row in rows[2:])
+    (paris, none) = (opened.predict([sample(0, row)])[0].values["probability"] for row in rows[2:])
     assert paris == none
     # The baselines see categories as columns, whatever the model asks for.
     baselines = json.loads((tmp_path / "runs/people/baseline.json").read_text(encoding="utf-8"))["lines"]

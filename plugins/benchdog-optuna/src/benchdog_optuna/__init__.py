@@ -1,3 +1,3 @@
-"""`benchdog tune`: many runs of a recipe, their settings chosen by Optuna."""
+"""`benchdog tune`: hyperparameter tuning with Optuna."""
 
 CONTRACT = 1

@@ -1,4 +1,4 @@
-"""`benchdog tune`: many runs of a recipe, their settings chosen by Optuna."""
+"""`benchdog tune`: hyperparameter tuning with Optuna."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typer
 from benchdog.cli import flags
 
 if TYPE_CHECKING:
-    from benchdog_optuna.folder import Folder
+    from benchdog_optuna.study_folder import StudyFolder
 
 SHOWN = 10
-"""Trials in the table that is printed."""
+"""Trials in the printed table."""
 
 
 def command(
@@ -39,27 +39,27 @@ def command(
     ] = None,
     trials: Annotated[int | None, typer.Option(min=0, metavar="N", help="Trials in all; 20 without --time.")] = None,
     time: Annotated[
-        str | None, typer.Option(metavar="TIME", help="No trial begins later: 90s, 10m or 1h30m.")
+        str | None, typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m or 1h30m.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes that train at once.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="How values are chosen: tpe, random.")] = None,
-    pruner: Annotated[str | None, typer.Option(help="What ends poor trials early: median, hyperband, none.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials trained in parallel.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="The sampler: tpe, random.")] = None,
+    pruner: Annotated[str | None, typer.Option(help="The pruner: median, hyperband, none.")] = None,
     study: Annotated[str, typer.Option(metavar="NAME", help="The study's name.")] = "",
-    resume: Annotated[str, typer.Option(metavar="STUDY", help="Go on with a study: its name or folder.")] = "",
+    resume: Annotated[str, typer.Option(metavar="STUDY", help="Resume a study: its name or folder.")] = "",
     trust: Annotated[
-        bool, typer.Option("--trust", help="With --resume: run the code that a study from elsewhere brings.")
+        bool, typer.Option("--trust", help="With --resume: run local code of a study from elsewhere.")
     ] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Look for good settings: many runs of a recipe, judged on the validation split, never on test."""
-    from benchdog.errors import BadUsage
-    from benchdog.system import paths
-    from benchdog_optuna.beginning import begin, going_on
-    from benchdog_optuna.studies import Work, carry_out
+    """Tune hyperparameters: trials are compared on the validation split, never on test."""
+    from benchdog import runs_dir as find_runs_dir
+    from benchdog.api import BadUsage
+    from benchdog_optuna.run_study import RunOptions, run_study
+    from benchdog_optuna.study_setup import create_study, open_study
 
-    given = flags.by_key(
+    recipe_flags = flags.by_key(
         model=model,
         task=task,
         trainer=trainer,
@@ -73,51 +73,52 @@ def command(
         seed=seed,
         workers=workers,
     )
-    mine = {"trials": trials, "time": time, "jobs": jobs, "sampler": sampler, "pruner": pruner}
-    own = {key: value for key, value in mine.items() if value is not None}
-    runs = paths.runs_dir(runs_dir)
+    limits = {"trials": trials, "time": time, "jobs": jobs, "sampler": sampler, "pruner": pruner}
+    tune_flags = {key: value for key, value in limits.items() if value is not None}
+    runs = find_runs_dir(runs_dir)
     if resume:
-        if what or study or space or set_ or sampler or pruner or any(v is not None for v in given.values()):
+        if what or study or space or set_ or sampler or pruner or any(v is not None for v in recipe_flags.values()):
             raise BadUsage(
-                "--resume takes a study as it is; nothing can be changed but --trials, --time and --jobs.",
+                "--resume takes a study as it is; only --trials, --time and --jobs can be changed.",
                 "Leave the other settings out.",
             )
-        folder = going_on(resume, runs, own)
+        folder = open_study(resume, runs, tune_flags, ctx.obj)
     else:
-        folder = begin(what, given, set_ or [], space or [], own, study, runs, ctx.obj)
-    work = Work(quiet=quiet or as_json, trust=trust, local=[str(path.resolve()) for path in ctx.obj.local])
-    told = carry_out(folder, work, ctx.obj.plugins)
-    _show(folder, told, quiet, as_json)
+        folder = create_study(what, recipe_flags, set_ or [], space or [], tune_flags, study, runs, ctx.obj)
+    options = RunOptions(quiet=quiet or as_json, trust=trust, local=[str(path.resolve()) for path in ctx.obj.local])
+    _show(folder, run_study(folder, options), quiet, as_json)
 
 
-def _show(folder: Folder, told: dict[str, Any], quiet: bool, as_json: bool) -> None:
-    """Print the result; Failed when no trial has one."""
-    from benchdog.cli.output import columns, emit_json, say
-    from benchdog.errors import Failed
-    from benchdog_optuna.telling import said, short
+def _show(folder: StudyFolder, document: dict[str, Any], quiet: bool, as_json: bool) -> None:
+    """Print the results; Failed when no trial is complete."""
+    from benchdog.api import Failed
+    from benchdog.cli.output import columns, emit_json, say, short_path
+    from benchdog_optuna.results import format_value
 
-    best = told["best"]
+    best = document["best"]
     if as_json and best:
-        emit_json(told)
+        emit_json(document)
         return
     if best is None:
-        errors = [trial["error"] for trial in told["trials"] if trial["error"]]
+        errors = [trial["error"] for trial in document["trials"] if trial["error"]]
         why = f" The first one: {errors[0]}" if errors else ""
-        raise Failed(f"None of {len(told['trials'])} trials has a result.{why}", f"See {short(folder.path)}.")
-    done = [trial for trial in told["trials"] if trial["state"] == "complete"]
-    done.sort(key=lambda trial: (-trial["value"] if told["better"] == "max" else trial["value"], trial["number"]))
+        raise Failed(
+            f"None of {len(document['trials'])} trials has a result.{why}", f"See {short_path(folder.path)}."
+        )
+    done = [trial for trial in document["trials"] if trial["state"] == "complete"]
+    done.sort(key=lambda trial: (-trial["value"] if document["better"] == "max" else trial["value"], trial["number"]))
     keys = list(folder.space)
     if not quiet:
         rows = [
-            [trial["run"], trial["value"], *(said(trial["values"].get(key, "-")) for key in keys)]
+            [trial["run"], trial["value"], *(format_value(trial["values"].get(key, "-")) for key in keys)]
             for trial in done[:SHOWN]
         ]
-        typer.echo(columns(rows, ["trial", told["metric"], *keys]))
-        every = folder.space.combinations(len(told["trials"]))
-        if every is not None and len(every) == len(told["trials"]):
+        typer.echo(columns(rows, ["trial", document["metric"], *keys]))
+        every = folder.space.combinations(len(document["trials"]))
+        if every is not None and len(every) == len(document["trials"]):
             say(f"all {len(every)} combinations of values were tried")
-        say(f"page:   {short(folder.path / 'tune.html')}")
-        say(f"recipe: {short(folder.path / 'best.toml')}, that of {best['run']}")
-        say(f"judge it on test: benchdog evaluate {short(folder.run_of(best['number']))}")
+        say(f"page:   {short_path(folder.path / 'tune.html')}")
+        say(f"recipe: {short_path(folder.path / 'best.toml')}, that of {best['run']}")
+        say(f"test metrics: benchdog evaluate {short_path(folder.run_of(best['number']))}")
     if quiet or not sys.stdout.isatty():
         typer.echo(folder.path)

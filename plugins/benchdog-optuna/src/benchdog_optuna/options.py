@@ -1,4 +1,4 @@
-"""The table [tune] of a recipe. Standard library alone: the schema of recipes reads it."""
+"""The table [tune] of a recipe. Standard library only: the JSON Schema of recipes reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchdog.api import Bounds, Doc
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Numbers from low to high, both included; whole ones when both ends are."""
+    """Numbers from low to high, both included; integers when both ends are."""
 
     low: Annotated[int | float, Doc("The lowest value.")]
     high: Annotated[int | float, Doc("The highest value.")]
@@ -39,16 +39,14 @@ Searched = Range | Choices | tuple[Any, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Tune:
-    """What `benchdog tune` looks for, and how."""
+    """Settings of `benchdog tune`."""
 
     trials: Annotated[int, Doc("Trials in all; 0: as many as the time allows, 20 without a time."), Bounds(ge=0)] = 0
-    time: Annotated[str, Doc("No trial begins later: 90s, 10m or 1h30m.")] = ""
-    jobs: Annotated[int, Doc("Processes that train at once."), Bounds(ge=1)] = 1
-    sampler: Annotated[Literal["tpe", "random"], Doc("How the next values are chosen.")] = "tpe"
-    pruner: Annotated[
-        Literal["median", "hyperband", "none"], Doc("What ends a trial early that promises little.")
-    ] = "median"
-    startup: Annotated[int, Doc("Trials that are drawn at random, and never pruned, first."), Bounds(ge=0)] = 5
+    time: Annotated[str, Doc("Start no trial after this time: 90s, 10m or 1h30m.")] = ""
+    jobs: Annotated[int, Doc("Trials trained in parallel."), Bounds(ge=1)] = 1
+    sampler: Annotated[Literal["tpe", "random"], Doc("The sampler.")] = "tpe"
+    pruner: Annotated[Literal["median", "hyperband", "none"], Doc("What ends poor trials early.")] = "median"
+    startup: Annotated[int, Doc("First trials, which are sampled at random and never pruned."), Bounds(ge=0)] = 5
     warmup: Annotated[int, Doc("Epochs in which a trial is never pruned."), Bounds(ge=0)] = 1
     space: Annotated[
         Mapping[str, Searched | Mapping[str, Searched]],

@@ -1,4 +1,4 @@
-"""What looks at a trial's epochs, and ends it when it promises little."""
+"""Pruning: poor trials are ended early."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 PRUNED = "pruned"
-"""The attribute of a trial that says why it was ended; a resume reads it there."""
+"""User attribute of a trial: why it was pruned; a resume reads it."""
 
 
 class Pruning:
-    """A watcher of a run (see `benchdog.api.Watcher`): reports each epoch to the study and asks its pruner.
+    """Reports each epoch to the study and asks its pruner; a `benchdog.api.Watcher`.
 
     Args:
         trial: the trial.
-        metric: by which it is judged: "valid.accuracy".
-        known: the epochs that were reported before, by a process that is gone.
+        metric: the monitored metric: "valid.accuracy".
+        reported: epochs that a process before this one reported.
     """
 
-    def __init__(self, trial: Trial, metric: str, known: Mapping[int, float]) -> None:
-        self._trial, self._metric, self._known = trial, metric, known
+    def __init__(self, trial: Trial, metric: str, reported: Mapping[int, float]) -> None:
+        self._trial, self._metric, self._reported = trial, metric, reported
         self.reason = str(trial.user_attrs.get(PRUNED, ""))
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float], /) -> None:
-        """Report an epoch; a value that is no number tells a pruner nothing."""
+        """Report an epoch; NaN is skipped."""
         value = metrics.get(self._metric, math.nan)
         if self.reason or math.isnan(value):
             return
-        if epoch not in self._known:
+        if epoch not in self._reported:
             self._trial.report(value, epoch)
         if self._trial.should_prune():
-            self.reason = f"pruned: {self._metric} {value:.4g} is worse than what others had by epoch {epoch}"
+            self.reason = f"pruned: {self._metric} {value:.4g} is worse than other trials at epoch {epoch}"
             self._trial.set_user_attr(PRUNED, self.reason)

@@ -1,4 +1,4 @@
-"""The search space: which keys of a recipe are searched, and what values they may take."""
+"""Search spaces: the keys of a recipe that are searched, and the values they may take."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchdog.errors import BadUsage, nearest
-from benchdog.plugins.options import validate
-from benchdog.recipe.layers import is_key, recipe_keys
-from benchdog.recipe.recipe import PARTS, TABLES
+from benchdog import recipe_keys, validate_options
+from benchdog.api import BadUsage, nearest
 from benchdog_optuna.options import Choices, Range
 
 if TYPE_CHECKING:
     from optuna import Trial
 
 FIXED = ("task.name", "plugins")
-"""Trials must be judged alike: by one metric, with one set of components."""
+"""Trials must be comparable: one metric, one set of plugins."""
 EXAMPLE = "--space 'trainer.lr={ low = 1e-4, high = 0.1, log = true }' or --space 'model.width=[32, 64, 128]'"
 Value = Any
 """A value of a recipe's key, in JSON form."""
@@ -25,28 +23,28 @@ Value = Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dimension:
-    """A key that is searched: a range of numbers, or choices."""
+    """A hyperparameter: a range of numbers, or choices."""
 
     key: str
     within: Range | Choices
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
     @property
-    def whole(self) -> bool:
-        """Whether its values are whole numbers."""
+    def is_integer(self) -> bool:
+        """Whether its values are integers."""
         within = self.within
         return isinstance(within, Range) and all(
             isinstance(end, int) for end in (within.low, within.high, within.step or 1)
         )
 
     def holds(self, value: Value) -> bool:
-        """Say whether a value lies in it."""
+        """Whether a value is one of its own."""
         within = self.within
         if isinstance(within, Choices):
             return any(same(value, choice) for choice in within.choices)
         if isinstance(value, bool) or not isinstance(value, int | float) or not within.low <= value <= within.high:
             return False
-        if self.whole and not isinstance(value, int):
+        if self.is_integer and not isinstance(value, int):
             return False
         if within.step is None:
             return True
@@ -54,43 +52,43 @@ class Dimension:
         return abs(steps - round(steps)) < 1e-9
 
     def applies(self, values: Mapping[str, Value]) -> bool:
-        """Say whether it is searched beside these values."""
+        """Whether it is searched, given the values of the dimensions before it."""
         return all(
             key in values and any(same(values[key], each) for each in allowed) for key, allowed in self.when.items()
         )
 
     def suggest(self, trial: Trial) -> Value:
-        """Let Optuna choose a value."""
+        """Sample a value."""
         within = self.within
         if isinstance(within, Choices):
             return json.loads(str(trial.suggest_categorical(self.key, [json.dumps(c) for c in within.choices])))
-        if self.whole:
+        if self.is_integer:
             step = int(within.step or 1)
             return trial.suggest_int(self.key, int(within.low), int(within.high), step=step, log=within.log)
         step_ = None if within.step is None else float(within.step)
         return trial.suggest_float(self.key, float(within.low), float(within.high), step=step_, log=within.log)
 
     def stored(self, value: Value) -> Any:
-        """Give a value in the form that Optuna keeps: choices as JSON text, so that 1 and true are two."""
+        """Convert a value for Optuna's database: choices as JSON, so that 1 and true differ."""
         return json.dumps(value) if isinstance(self.within, Choices) else value
 
     def read(self, stored: Any) -> Value:
-        """Take a value in the form that Optuna keeps."""
+        """Convert a value from Optuna's database."""
         return json.loads(str(stored)) if isinstance(self.within, Choices) else stored
 
     def values(self, most: int) -> Sequence[Value] | None:
-        """Give all its values; None when there are more than `most`."""
+        """List all its values; None when there are more than `most`."""
         within = self.within
         if isinstance(within, Choices):
-            found: Sequence[Value] = within.choices
-        elif self.whole:
-            found = range(int(within.low), int(within.high) + 1, int(within.step or 1))
+            values: Sequence[Value] = within.choices
+        elif self.is_integer:
+            values = range(int(within.low), int(within.high) + 1, int(within.step or 1))
         else:
             return None
-        return found if len(found) <= most else None
+        return values if len(values) <= most else None
 
     def examples(self) -> Sequence[Value]:
-        """Give the values that show whether all would be valid: the ends, or every choice."""
+        """Return the values to validate it by: the ends of a range, or every choice."""
         return self.within.choices if isinstance(self.within, Choices) else (self.within.low, self.within.high)
 
 
@@ -104,10 +102,10 @@ class Space(dict[str, Dimension]):
 
     @classmethod
     def read(cls, table: Mapping[str, Any], by: str) -> Space:
-        """Take the table [tune.space], or what --space said.
+        """Parse the table [tune.space], or what --space gave.
 
         Raises:
-            BadUsage: a key that no recipe has, or bounds that can't be meant.
+            BadUsage: a key that no recipe has, or invalid bounds.
         """
         space = cls()
         for key, value in _flat(table).items():
@@ -127,7 +125,7 @@ class Space(dict[str, Dimension]):
                 )
 
     def suggest(self, trial: Trial) -> dict[str, Value]:
-        """Choose a value for every key that is searched beside those chosen before it."""
+        """Sample a value for every dimension that applies, in their order."""
         values: dict[str, Value] = {}
         for key, dimension in self.items():
             if dimension.applies(values):
@@ -135,7 +133,7 @@ class Space(dict[str, Dimension]):
         return values
 
     def combinations(self, most: int) -> list[dict[str, Value]] | None:
-        """Give all combinations of values; None when there are more than `most`."""
+        """List all combinations of values; None when there are more than `most`."""
         found: list[dict[str, Value]] = [{}]
         for key, dimension in self.items():
             values = dimension.values(most)
@@ -151,20 +149,20 @@ class Space(dict[str, Dimension]):
         return found
 
     def of(self, stored: Mapping[str, Any]) -> dict[str, Value]:
-        """Read a trial's values, as Optuna keeps them."""
+        """Convert a trial's values from Optuna's database."""
         return {key: dimension.read(stored[key]) for key, dimension in self.items() if key in stored}
 
     def near(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
-        """Give, as Optuna keeps them, the values of a recipe's JSON form that lie in the space."""
+        """Return the recipe's own values that are in the space, as Optuna stores them: the first trial."""
         found: dict[str, Value] = {}
         for key, dimension in self.items():
-            value = _at(recipe, key)
+            value = _value_of(recipe, key)
             if dimension.applies(found) and dimension.holds(value):
                 found[key] = value
         return {key: self[key].stored(value) for key, value in found.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Give the table again."""
+        """Return the table that `read` parses."""
         return {key: _table(dimension) for key, dimension in self.items()}
 
 
@@ -178,34 +176,41 @@ def _table(dimension: Dimension) -> dict[str, Any]:
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Take `trainer.lr = ...` without quotes, which TOML reads as a table in a table, for "trainer.lr"."""
+    """Join nested tables: `trainer.lr = ...` without quotes means "trainer.lr"."""
     flat: dict[str, Any] = {}
+    parts, tables = _parts(), {key.partition(".")[0] for key in recipe_keys() if "." in key}
     for key, value in table.items():
-        if key in (*PARTS, *TABLES) and isinstance(value, Mapping):
+        if (key in parts or key in tables) and isinstance(value, Mapping):
             flat |= {f"{key}.{name}": each for name, each in value.items()}
         else:
-            flat[f"{key}.name" if key in PARTS else key] = value
+            flat[f"{key}.name" if key in parts else key] = value
     return flat
 
 
-def _at(recipe: Mapping[str, Any], key: str) -> Value:
+def _parts() -> list[str]:
+    """List the components of a recipe, whose options are known only to them."""
+    return [key for key in recipe_keys() if "." not in key and key not in ("seed", "plugins")]
+
+
+def _value_of(recipe: Mapping[str, Any], key: str) -> Value:
     table, _, name = key.partition(".")
     value = recipe.get(table)
     return value.get(name) if name and isinstance(value, Mapping) else value
 
 
 def _dimension(key: str, value: Any, by: str) -> Dimension:
-    if not is_key(key):
+    parts = _parts()
+    if key not in recipe_keys() and key.partition(".")[0] not in parts:
         raise BadUsage(f"{by}: no recipe has this key.", nearest(key, recipe_keys()))
     if key in FIXED:
-        raise BadUsage(f"{by} can't be searched: all trials must be judged alike.", f"Set {key} for all of them.")
+        raise BadUsage(f"{by} can't be searched: trials must be comparable.", f"Set {key} for all of them.")
     if isinstance(value, list | tuple):
         value = {"choices": list(value)}
     if not isinstance(value, Mapping):
         raise BadUsage(f"{by} is {value!r}: neither a range nor a list of values.", f"For example {EXAMPLE}.")
-    within: Range | Choices = validate(Choices if "choices" in value else Range, value, by)
+    within: Range | Choices = validate_options(Choices if "choices" in value else Range, value, by)
     when = {
-        (f"{other}.name" if other in PARTS else other): tuple(allowed) if isinstance(allowed, list) else (allowed,)
+        (f"{other}.name" if other in parts else other): tuple(allowed) if isinstance(allowed, list) else (allowed,)
         for other, allowed in within.when.items()
     }
     if isinstance(within, Choices):

@@ -1,4 +1,4 @@
-"""A trial, carried out as a run: begun, gone on with, or found finished, and its result told to the study."""
+"""Trials: each is trained as a run, or resumed, and its result reported to the study."""
 
 from __future__ import annotations
 
@@ -11,123 +11,107 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchdog import pipeline
-from benchdog.errors import BenchdogError, Failed, Stopped
-from benchdog.evaluation.report.facts import read
-from benchdog.plugins import Plugins
-from benchdog.recipe.resolved import read_resolved
-from benchdog.runs.run import Run
-from benchdog.system import files
-from benchdog_optuna.folder import LEFT, Folder, trial_of
+from benchdog import TrainedRun
+from benchdog.api import BenchdogError, Failed, Stopped
 from benchdog_optuna.pruning import Pruning
+from benchdog_optuna.study_folder import ABANDONED, StudyFolder, trial_of
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
-FEW = 20
-"""Combinations of values that are tried in their order where no number of trials is given."""
+GRID = 20
+"""Most combinations of values that are tried exhaustively when no number of trials is given."""
 WORKER = "process"
-"""The attribute of a trial that names the process which carries it out."""
+"""User attribute of a trial: the process that trains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When no further trial begins: `trials` in all (0: any number), `until` by the clock (0: never)."""
+    """When no more trials start: after `trials` in all (0: no limit), or at the time `until` (0: never)."""
 
     trials: int
     until: float
 
 
 class Trials:
-    """Carries out trials of a study in this process, one after another.
+    """Runs trials of a study in this process, one after another.
 
     Args:
-        folder: the study, held by this process or the one that started it.
-        plugins: those of its recipe.
-        plugins_of: finds plugins anew, for a run that goes on.
-        limits: when to end.
-        tell: hears of each trial that is done.
+        folder: the study, locked by this process or its parent.
+        limits: when to stop.
+        callback: called with each finished trial.
     """
 
-    def __init__(
-        self,
-        folder: Folder,
-        plugins: Plugins,
-        plugins_of: Callable[[tuple[str, ...]], Plugins],
-        limits: Limits,
-        tell: Callable[[Study, FrozenTrial], None],
-    ) -> None:
-        self.folder, self.plugins, self.plugins_of = folder, plugins, plugins_of
-        self.limits, self.tell = limits, tell
+    def __init__(self, folder: StudyFolder, limits: Limits, callback: Callable[[Study, FrozenTrial], None]) -> None:
+        self.folder, self.limits, self.callback = folder, limits, callback
         self.study = folder.study()
 
-    def work(self) -> None:
-        """Carry out trials until a limit is reached.
+    def run(self) -> None:
+        """Run trials until a limit is reached.
 
         Raises:
-            Stopped: a signal ended a trial; it is left for a resume.
+            Stopped: a signal ended a trial, which a resume will continue.
         """
-        while (found := self._next()) is not None:
-            trial, values, known = found
-            self._carry_out(trial, values, known)
-            done = self.study.get_trials(deepcopy=False)[trial.number]
-            self.tell(self.study, done)
+        while (started := self._next()) is not None:
+            trial, values, reported = started
+            self._run_trial(trial, values, reported)
+            self.callback(self.study, self.study.get_trials(deepcopy=False)[trial.number])
 
     def _next(self) -> tuple[Trial, dict[str, Any], Mapping[int, float]] | None:
-        """Take a trial that was left behind, else begin one, if there is to be another."""
+        """Take over an abandoned trial, else start one within the limits: the trial, its values, epochs reported."""
         from optuna.trial import TrialState
 
-        with self.folder.asking():
-            there = self.study.get_trials(deepcopy=False)
-            running = [old for old in there if old.state is TrialState.RUNNING]
-            if left := next((old for old in running if old.user_attrs.get(LEFT)), None):
-                self.study.sampler = self.folder.sampler(left.number)
-                trial = trial_of(self.study, left)
-                trial.set_user_attr(LEFT, False)
-                # a kill may have come between two of its values
-                return trial, self._begun(trial), left.intermediate_values
-            begun = [old for old in there if old.state is not TrialState.WAITING]
-            if self.limits.trials and len(begun) >= self.limits.trials:
+        with self.folder.ask_lock():
+            trials = self.study.get_trials(deepcopy=False)
+            running = [old for old in trials if old.state is TrialState.RUNNING]
+            if abandoned := next((old for old in running if old.user_attrs.get(ABANDONED)), None):
+                self.study.sampler = self.folder.sampler(abandoned.number)
+                trial = trial_of(self.study, abandoned)
+                trial.set_user_attr(ABANDONED, False)
+                # a kill may have come between two suggestions: those that are missing are drawn now
+                return trial, self._suggest(trial), abandoned.intermediate_values
+            started = [old for old in trials if old.state is not TrialState.WAITING]
+            if self.limits.trials and len(started) >= self.limits.trials:
                 return None
             if self.limits.until and time.time() >= self.limits.until:
                 return None
-            if (untried := self._untried(begun)) is not None:
+            if (untried := self._untried(started)) is not None:
                 if not untried:
                     return None
-                if len(begun) == len(there):  # nothing waits that was put there
+                if len(started) == len(trials):  # nothing is enqueued
                     self.study.enqueue_trial(untried[0])
-            self.study.sampler = self.folder.sampler(len(begun))
+            self.study.sampler = self.folder.sampler(len(started))
             trial = self.study.ask()
-            return trial, self._begun(trial), {}
+            return trial, self._suggest(trial), {}
 
-    def _untried(self, begun: Sequence[FrozenTrial]) -> list[dict[str, Any]] | None:
-        """Give the combinations of values that no trial has had; None where there are too many to try all.
+    def _untried(self, started: Sequence[FrozenTrial]) -> list[dict[str, Any]] | None:
+        """Return the combinations of values without a trial; None where there are too many to try all.
 
-        A recipe and its seed give the same bits twice, so a second trial of the same values tells nothing.
+        A recipe and its seed give the same bits twice, so repeating a trial would add no information.
         """
         space = self.folder.space
-        every = space.combinations(self.limits.trials or FEW)
+        every = space.combinations(self.limits.trials or GRID)
         if every is None:
             return None
-        had = [space.of(old.params) for old in begun]
-        return [{key: space[key].stored(value) for key, value in each.items()} for each in every if each not in had]
+        tried = [space.of(old.params) for old in started]
+        return [{key: space[key].stored(value) for key, value in each.items()} for each in every if each not in tried]
 
-    def _begun(self, trial: Trial) -> dict[str, Any]:
-        """Take a trial for this process and choose its values."""
+    def _suggest(self, trial: Trial) -> dict[str, Any]:
+        """Claim a trial for this process and sample its values."""
         trial.set_user_attr(WORKER, os.getpid())
         return self.folder.space.suggest(trial)
 
-    def _carry_out(self, trial: Trial, values: Mapping[str, Any], known: Mapping[int, float]) -> None:
-        """Train, and tell the study how it went; what fails is a failed trial, not the end of the study."""
+    def _run_trial(self, trial: Trial, values: Mapping[str, Any], reported: Mapping[int, float]) -> None:
+        """Train, and report the result; an error fails the trial, not the study."""
         from optuna.trial import TrialState
 
-        watcher = Pruning(trial, f"valid.{self.folder.monitor}", known)
+        watcher = Pruning(trial, f"valid.{self.folder.monitor}", reported)
         try:
-            run = self._trained(trial.number, values, watcher)
+            run = self._train(trial.number, values, watcher)
             value = result(run, self.folder.monitor)
-            self._see_alike(run)
-            epochs, wanted = int(run.facts["epochs_done"]), read_resolved(run.folder).loop.epochs
+            self._check_same_samples(run)
+            epochs, planned = int(run.facts["epochs_done"]), int(run.recipe["loop"]["epochs"])
         except (Stopped, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -137,44 +121,43 @@ class Trials:
             fail(self.study, trial, " ".join(text.split())[:500])
         else:
             trial.set_user_attr("epochs", epochs)
-            pruned = bool(watcher.reason) and epochs < wanted
+            pruned = bool(watcher.reason) and epochs < planned
             if pruned:
                 self.study.tell(trial, state=TrialState.PRUNED)
             else:
                 self.study.tell(trial, value)
-        gc.collect()  # a model that is gone frees its device for the next
+        gc.collect()  # frees the GPU memory of this trial's model
 
-    def _see_alike(self, run: Run) -> None:
-        """See that a trial was judged on the samples that the earlier ones were judged on.
+    def _check_same_samples(self, run: TrainedRun) -> None:
+        """Check that a trial was evaluated on the same samples as the first one.
 
         Raises:
-            Failed: it wasn't, so that its value can't be ranked among theirs.
+            Failed: it wasn't, so its value can't be compared with the others.
         """
         from optuna.trial import TrialState
 
         done = [old for old in self.study.get_trials(deepcopy=False) if old.state is TrialState.COMPLETE]
         if done:
-            first = self.folder.run_of(done[0].number)
-            was, mine = (read(folder).held_out("valid") for folder in (first, run.folder))
-            if was and was != mine:
-                raise Failed(f"It was judged on other samples than {first.name}: the data or its split is another.")
+            first = self.folder.experiment.run(self.folder.run_of(done[0].number))
+            expected, held_out = (each.evaluation("valid").get("held_out") for each in (first, run))
+            if expected and expected != held_out:
+                raise Failed(f"It was evaluated on other samples than {first.folder.name}: data or split differ.")
 
-    def _trained(self, number: int, values: Mapping[str, Any], watcher: Pruning) -> Run:
-        """Give the trial's finished run: made, gone on with, or found."""
-        place = self.folder.run_of(number)
-        if (place / "recipe.toml").is_file():
-            before = Run.open(place).facts
-            if before["status"] == "failed":
-                raise Failed(str(before["error"]))
-            return pipeline.resume(place, self.plugins_of, quiet=True, watcher=watcher)
-        if place.exists():  # killed before its recipe was written
-            shutil.rmtree(place)
-        draft = self.folder.draft(values, self.plugins, f"trial {number}")
-        return pipeline.train(draft, self.folder.path, name=place.name, quiet=True, watcher=watcher)
+    def _train(self, number: int, values: Mapping[str, Any], watcher: Pruning) -> TrainedRun:
+        """Return the trial's finished run: trained now, or resumed."""
+        folder, experiment = self.folder.run_of(number), self.folder.experiment
+        if (folder / "recipe.toml").is_file():
+            facts = experiment.run(folder).facts
+            if facts["status"] == "failed":
+                raise Failed(str(facts["error"]))
+            return experiment.resume(folder, watcher=watcher)
+        if folder.exists():  # killed before its recipe was written
+            shutil.rmtree(folder)
+        return experiment.train(values, folder, by=f"trial {number}", watcher=watcher)
 
 
-def result(run: Run, monitor: str) -> float:
-    """Give the metric by which a finished run is judged: its best epoch's, on the validation split.
+def result(run: TrainedRun, monitor: str) -> float:
+    """Return the value of a finished run: the best epoch's metric, on the validation split.
 
     Raises:
         Failed: it is not a number.
@@ -182,14 +165,14 @@ def result(run: Run, monitor: str) -> float:
     best = run.facts.get("best") or {}
     value = best.get("value")
     if value is None:  # a trainer without epochs
-        value = files.read_json(run.folder / "evaluation-valid.json")["metrics"].get(monitor)
+        value = run.evaluation("valid")["metrics"].get(monitor)
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise Failed(f"valid.{monitor} is {value}, not a number.")
     return float(value)
 
 
 def fail(study: Study, trial: Trial, why: str) -> None:
-    """Write down that a trial failed."""
+    """Record that a trial failed."""
     from optuna.trial import TrialState
 
     trial.set_user_attr("error", why)

@@ -1,8 +1,8 @@
-"""Micro-batching: samples that are waiting together are answered in one call, by one thread.
+"""Dynamic batching: queued samples of several requests are predicted in one call, by one thread.
 
-While the model works, what arrives queues up and makes the next batch; so a busy server batches without
-a timer. An idle one starts at once. The only wait, of `patience` seconds at most, is for requests whose
-bodies are here and are being decoded at that moment.
+While the model works, what arrives queues up and becomes the next batch, so a busy server batches without
+a timer and an idle one starts at once. The only wait, of `patience` seconds at most, is for requests whose
+bodies have arrived and are being decoded at that moment.
 """
 
 from __future__ import annotations
@@ -19,40 +19,39 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Answer
-from benchdog.errors import BenchdogError
-from benchdog_serve.faults import busy, rejected
+from benchdog.api import Answer, BenchdogError
+from benchdog_serve.errors import as_rejected, busy
 
 Sample = tuple[np.ndarray[Any, np.dtype[Any]], ...]
 """A decoded sample: an array per field, without a batch axis."""
-Answering = Callable[[Sequence[Sample], Sequence[str]], list[Answer]]
+Predict = Callable[[Sequence[Sample], Sequence[str]], list[Answer]]
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """The samples of one request, and where its answers go."""
+    """The samples of one request, and the future that gets its answers."""
 
     samples: Sequence[Sample]
     ids: Sequence[str]
     future: asyncio.Future[list[Answer]]
     loop: asyncio.AbstractEventLoop
     answers: list[Answer | None] = field(default_factory=list)
-    left: int = 0
-    over: bool = False
+    pending: int = 0
+    done: bool = False
 
 
 class Batcher:
-    """A queue of samples and the thread that answers them.
+    """A queue of samples and the thread that runs the model on them.
 
     Args:
-        answer: gives the answers for decoded samples, in their order; called from one thread only.
-        largest: most samples of one call.
-        waiting: most samples that may wait or be worked on; one request is always let in.
+        predict: returns the answers for decoded samples, in their order; called from one thread only.
+        largest: most samples of a call.
+        waiting: most samples that may be queued or in progress; a first request is always let in.
         patience: longest wait, in seconds, for requests that are being decoded.
     """
 
-    def __init__(self, answer: Answering, *, largest: int, waiting: int, patience: float = 0.002) -> None:
-        self._answer = answer
+    def __init__(self, predict: Predict, *, largest: int, waiting: int, patience: float = 0.002) -> None:
+        self._predict = predict
         self._largest = largest
         self._waiting = waiting
         self._patience = patience
@@ -66,25 +65,25 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="benchdog-model", daemon=True)
         self._thread.start()
 
-    def check(self) -> None:
-        """Reject a request early, before its body is read, when the queue is full."""
+    def reject_when_full(self) -> None:
+        """Raise Rejected (503) when the queue is full, before a request's body is read."""
         if self._closed:
             raise busy("The server is stopping.")
         if self.load >= self._waiting:
-            raise busy(f"{self.load} samples are waiting already.")
+            raise busy(f"{self.load} samples are queued already.")
 
-    def visit(self) -> Visit:
-        """Announce a request whose samples will be here in a moment."""
-        return Visit(self)
+    def announce(self) -> RequestSlot:
+        """Announce a request whose samples are being decoded."""
+        return RequestSlot(self)
 
     def close(self, seconds: float = 5.0) -> None:
-        """Answer what is queued and end the thread."""
+        """Finish what is queued and stop the thread."""
         with self._change:
             self._closed = True
             self._change.notify_all()
         self._thread.join(seconds)
 
-    # --- called by visits, on the event loop's thread
+    # --- called by request slots, on the event loop's thread
 
     def _enter(self) -> None:
         with self._change:
@@ -100,9 +99,9 @@ class Batcher:
             if self._closed:
                 raise busy("The server is stopping.")
             if self.load and self.load + len(job.samples) > self._waiting:
-                raise busy(f"{self.load} samples are waiting already.")
+                raise busy(f"{self.load} samples are queued already.")
             self.load += len(job.samples)
-            self._queue.extend((job, place) for place in range(len(job.samples)))
+            self._queue.extend((job, index) for index in range(len(job.samples)))
 
     # --- the thread
 
@@ -122,14 +121,14 @@ class Batcher:
         return not self._coming or len(self._queue) >= self._largest or self._closed
 
     def _take(self) -> list[tuple[Job, int]]:
-        """Take the samples of the next call; those nobody waits for any more are dropped."""
+        """Take the samples of the next call; those of requests that were given up are dropped."""
         batch: list[tuple[Job, int]] = []
         while self._queue and len(batch) < self._largest:
-            job, place = self._queue.popleft()
-            if job.over:
+            job, index = self._queue.popleft()
+            if job.done:
                 self.load -= 1
             else:
-                batch.append((job, place))
+                batch.append((job, index))
         return batch
 
     def _run(self, batch: list[tuple[Job, int]]) -> None:
@@ -137,47 +136,47 @@ class Batcher:
             answers = self._call(batch)
         except Exception as error:
             jobs = list(dict.fromkeys(job for job, _ in batch))
-            if len(jobs) > 1:  # one request's fault isn't the others': each again, on its own
+            if len(jobs) > 1:  # one request must not fail the others: retry each on its own
                 for each in jobs:
                     self._run([item for item in batch if item[0] is each])
                 return
             if not isinstance(error, BenchdogError):
-                print(f"benchdog: the model failed: {_said(error)}", file=sys.stderr, flush=True)
-            self._finish(jobs[0], rejected(error))
+                print(f"benchdog: the model failed: {_describe(error)}", file=sys.stderr, flush=True)
+            self._finish(jobs[0], as_rejected(error))
         else:
-            for (job, place), answer in zip(batch, answers, strict=True):
-                job.answers[place] = answer
-                job.left -= 1
-                if not job.left:
+            for (job, index), answer in zip(batch, answers, strict=True):
+                job.answers[index] = answer
+                job.pending -= 1
+                if not job.pending:
                     self._finish(job, None)
         with self._change:
             self.load -= len(batch)
 
     def _call(self, batch: list[tuple[Job, int]]) -> list[Answer]:
         self.calls += 1
-        samples = [job.samples[place] for job, place in batch]
+        samples = [job.samples[index] for job, index in batch]
         try:
-            answers = self._answer(samples, [job.ids[place] for job, place in batch])
-        except SystemExit as error:  # a stranger's code may call it; the thread must go on
+            answers = self._predict(samples, [job.ids[index] for job, index in batch])
+        except SystemExit as error:  # third-party code may call it; the thread must survive
             raise RuntimeError(f"the model's code called sys.exit({error.code!r})") from error
         if len(answers) != len(batch):
             raise RuntimeError(f"{len(answers)} answers for {len(batch)} samples")
         return answers
 
     def _finish(self, job: Job, error: Exception | None) -> None:
-        job.over = True
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
-            job.loop.call_soon_threadsafe(_hand_over, job, error)
+        job.done = True
+        with contextlib.suppress(RuntimeError):  # the loop has ended: no request is waiting
+            job.loop.call_soon_threadsafe(_resolve, job, error)
 
 
-class Visit:
-    """A request's stay: announced on entering, its samples queued by `ask`."""
+class RequestSlot:
+    """A request in the queue: announced on entering the context, its samples queued by `predict`."""
 
     def __init__(self, batcher: Batcher) -> None:
         self._batcher = batcher
         self._coming = False
 
-    def __enter__(self) -> Visit:
+    def __enter__(self) -> RequestSlot:
         self._batcher._enter()
         self._coming = True
         return self
@@ -192,11 +191,11 @@ class Visit:
             self._coming = False
             self._batcher._leave()
 
-    async def ask(self, samples: Sequence[Sample], ids: Sequence[str]) -> list[Answer]:
+    async def predict(self, samples: Sequence[Sample], ids: Sequence[str]) -> list[Answer]:
         """Queue samples and wait for their answers.
 
         Raises:
-            Rejected: 503, too many samples are waiting.
+            Rejected: 503, too many samples are queued.
         """
         loop = asyncio.get_running_loop()
         job = Job(samples, ids, loop.create_future(), loop, [None] * len(samples), len(samples))
@@ -207,10 +206,10 @@ class Visit:
         try:
             return await job.future
         finally:
-            job.over = True
+            job.done = True
 
 
-def _hand_over(job: Job, error: Exception | None) -> None:
+def _resolve(job: Job, error: Exception | None) -> None:
     if job.future.done():
         return
     if error is not None:
@@ -219,5 +218,5 @@ def _hand_over(job: Job, error: Exception | None) -> None:
         job.future.set_result([answer for answer in job.answers if answer is not None])
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"

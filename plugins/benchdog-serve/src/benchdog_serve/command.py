@@ -8,57 +8,49 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli.completion.engine import models
+from benchdog.cli import flags
 
 UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 
 def command(
     ctx: typer.Context,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help='A run\'s name, "last", or the folder of a run, an artifact, an export.', autocompletion=models
-        ),
-    ],
-    host: Annotated[str, typer.Option(help="The address; 0.0.0.0 lets the network in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes one that is free.")] = 8000,
-    max_body: Annotated[str, typer.Option(metavar="SIZE", help="Largest body of a request.")] = "20MB",
-    max_samples: Annotated[int, typer.Option(min=1, help="Most samples of a request.")] = 256,
-    max_batch: Annotated[int, typer.Option(min=1, help="Most samples of one call of the model.")] = 64,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 30.0,
+    model: flags.TrainedModel,
+    host: Annotated[str, typer.Option(help="The address to bind; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
+    max_body: Annotated[str, typer.Option(metavar="SIZE", help="Largest request body.")] = "20MB",
+    max_samples: Annotated[int, typer.Option(min=1, help="Most samples per request.")] = 256,
+    max_batch: Annotated[int, typer.Option(min=1, help="Most samples per batch.")] = 64,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take.")] = 30.0,
     allow_host: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Answer for this host name too; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Accept this Host header too; repeatable.")
     ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs; else ./runs.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the address.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the URL.")] = False,
 ) -> None:
     """Serve a model over HTTP, with a page to try it, until Ctrl-C."""
-    from benchdog.cli.commands.predict import find
+    from benchdog import load_model
     from benchdog.cli.output import emit_line, say
-    from benchdog.model import load
     from benchdog_serve import server
     from benchdog_serve.app import Limits, Service, build
 
     limits = Limits(body=size_of(max_body), samples=max_samples, batch=max_batch, timeout=timeout)
-    plugins = ctx.obj.plugins()
-    path = find(model, runs_dir, plugins)
     taken = server.bind(host, port)
     try:
-        opened = load.open_model(path, plugins, trust=trust)
+        loaded = load_model(model, runs_dir=runs_dir, plugins=ctx.obj, trust=trust)
         local = server.is_loopback(taken)
-        # Held-out samples can be private: they are shown to this machine alone.
-        service = Service(opened, limits, examples=local)
+        # held-out samples can be private: they aren't shown to the network
+        service = Service(loaded, limits, examples=local)
         try:
             service.warm()
             url = server.url_of(taken, host)
             if not local:
-                warning = f"warning: anybody on the network can use this server (--host {host})"
+                warning = f"warning: anyone on the network can use this server (--host {host})"
                 say(f"{warning}: it has no password.")
 
             def started() -> None:
-                say(f"Serving {service.name} at {url} (Ctrl-C stops)")
+                say(f"Serving {loaded.name} at {url} (Ctrl-C stops)")
                 if as_json:
                     emit_line({"url": url})
 
@@ -68,16 +60,16 @@ def command(
             service.close()
     finally:
         taken.close()
-        plugins.close()
+        ctx.obj.plugins().close()
     say("Stopped.")
 
 
 def size_of(text: str) -> int:
-    """Read "20MB", "512 KiB" or "1000000" as bytes."""
-    from benchdog.errors import BadUsage
+    """Parse "20MB", "512 KiB" or "1000000" as bytes."""
+    from benchdog.api import BadUsage
 
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", text, re.IGNORECASE)
     count = int(float(match[1]) * UNITS[(match[2] or "").upper()]) if match else 0
     if count < 1:
-        raise BadUsage(f"--max-body {text!r} is no size.", "For example --max-body 20MB.")
+        raise BadUsage(f"--max-body {text!r} is not a size.", "For example --max-body 20MB.")
     return count

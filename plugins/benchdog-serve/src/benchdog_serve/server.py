@@ -1,4 +1,4 @@
-"""The socket, the signals, and the loop that serves."""
+"""The socket, signal handling, and uvicorn's server loop."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from benchdog.errors import BadUsage, Failed
+from benchdog.api import BadUsage, Failed
 
-LOCAL = "Leave --host out to serve this machine alone."
+LOCAL = "Leave out --host to serve this machine only."
 GRACE = 10
-"""Seconds that requests get to end after a signal."""
+"""Seconds for requests in progress to finish after a signal."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the address before the model is loaded, so that a port in use is told at once.
+    """Bind the address before the model is loaded, so that a port in use is reported at once.
 
     Raises:
-        Failed: the port is in use, or not this user's to take.
-        BadUsage: the host is no address of this machine.
+        Failed: the port is in use, or this user may not bind it.
+        BadUsage: the host isn't an address of this machine.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         raise BadUsage(f"There is no host {host!r}.", LOCAL) from None
-    family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    family, kind, protocol, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
     taken = socket.socket(family, kind, protocol)
     try:
         # On Windows SO_REUSEADDR lets two processes share a port; elsewhere it skips the wait after an end.
@@ -54,19 +54,19 @@ def _cannot(error: OSError, host: str, port: int) -> Failed | BadUsage:
     if error.errno in (errno.EACCES, getattr(errno, "WSAEACCES", errno.EACCES)):
         return Failed(f"Port {port} is not allowed to this user.", "Choose one above 1023 with --port.")
     if error.errno in (errno.EADDRNOTAVAIL, getattr(errno, "WSAEADDRNOTAVAIL", errno.EADDRNOTAVAIL)):
-        return BadUsage(f"{host!r} is no address of this machine.", LOCAL)
+        return BadUsage(f"{host!r} is not an address of this machine.", LOCAL)
     what = f"{host}:{port} can't be served: {error.strerror or error}."
     return Failed(what, "Choose another --host or --port.")
 
 
 def is_loopback(taken: socket.socket) -> bool:
-    """Say whether only this machine can reach a socket."""
+    """Whether only this machine can reach a socket."""
     address = ipaddress.ip_address(taken.getsockname()[0].partition("%")[0])
     return address.is_loopback
 
 
 def url_of(taken: socket.socket, host: str) -> str:
-    """Give the address that a person on this machine can open."""
+    """Return the URL to open on this machine."""
     address, port = taken.getsockname()[:2]
     if ipaddress.ip_address(address.partition("%")[0]).is_unspecified:
         host = "127.0.0.1" if taken.family == socket.AF_INET else "::1"
@@ -74,17 +74,17 @@ def url_of(taken: socket.socket, host: str) -> str:
 
 
 def allowed(taken: socket.socket, host: str, more: Sequence[str]) -> list[str] | None:
-    """List the names that a Host header may give; None allows all: the network knows this machine by many."""
+    """List the names that a Host header may hold; None allows all, since a network knows a machine by many."""
     if not is_loopback(taken):
         return list(more) or None
     return ["localhost", "127.0.0.1", "::1", host, taken.getsockname()[0], *more]
 
 
 def serve(app: ASGIApp, taken: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; requests that are under way are answered first.
+    """Serve until Ctrl-C or SIGTERM; requests in progress are finished first.
 
     Args:
-        started: called once when requests are taken.
+        started: called once when requests are accepted.
     """
     config = uvicorn.Config(
         app,
@@ -102,15 +102,15 @@ def serve(app: ASGIApp, taken: socket.socket, started: Callable[[], None]) -> No
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, for which a signal is the usual end: it doesn't raise it again afterwards."""
+    """uvicorn's server, which doesn't raise a signal again after its graceful shutdown."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._tell = started
+        self._on_started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        self._tell()
+        self._on_started()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -39,8 +39,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Export a model, verify it on held-out samples, and keep it only if it agrees."""
-    from benchdog.cli.commands.predict import find
     from benchdog.deployment.export import export
+    from benchdog.deployment.find_model import find_model
     from benchdog.errors import BadUsage, nearest
     from benchdog.system import paths
 
@@ -48,7 +48,7 @@ def command(
     if not to:
         raise BadUsage("Say which format to write: --to EXPORTER.", nearest("", plugins.all("exporter")))
     plugins.find("exporter", to)
-    source = find(model, runs_dir, plugins)
+    source = find_model(model, runs_dir, plugins)
     if out is None and source.is_relative_to(paths.cache_dir()):
         out = paths.runs_dir(runs_dir) / model.rpartition(":")[2] / "exports" / to.replace(":", "-")
     say(f"Exporting {source} with {to}, then verifying it ...")

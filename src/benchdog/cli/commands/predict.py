@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from benchdog.api import Answer
     from benchdog.deployment.inputs import Sample
     from benchdog.model.load import LoadedModel
-    from benchdog.plugins import Plugins
 
 FORMATS = ("table", "csv", "jsonl")
 BATCH = 64
@@ -51,6 +50,7 @@ def command(
 ) -> None:
     """Answer for inputs with a trained model."""
     from benchdog.cli.prediction_writers import Writer, collected, writer
+    from benchdog.deployment.find_model import find_model
     from benchdog.deployment.request_options import together, with_request_options
     from benchdog.errors import BadUsage, nearest
     from benchdog.model.load import open_model
@@ -59,7 +59,9 @@ def command(
         raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
     plugins = ctx.obj.plugins()
     given = pairs(settings or [], "length=500")
-    opened = with_request_options(open_model(find(model, runs_dir, plugins), plugins, trust=trust), plugins, given)
+    opened = with_request_options(
+        open_model(find_model(model, runs_dir, plugins), plugins, trust=trust), plugins, given
+    )
     counts = Counts()
     size, whole = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
     answers = together(opened, plugins, answer(opened, inputs, size, counts, whole))
@@ -108,30 +110,6 @@ class Counts:
             )
 
 
-def find(model: str, runs_dir: Path | None, plugins: Plugins | None = None) -> Path:
-    """Give the folder that a MODEL argument names; a ready-made model, found with `plugins`, is made in the cache."""
-    from benchdog.errors import BadUsage
-    from benchdog.runs import run
-    from benchdog.system import paths
-
-    path = Path(model)
-    if any((path / name).is_file() for name in ("artifact.json", "export.json")):
-        return path
-    try:
-        return run.find(model, paths.runs_dir(runs_dir))
-    except BadUsage as error:
-        if plugins is None or model == "last":
-            raise
-        missing = error
-    from benchdog.deployment import pretrained
-
-    found = pretrained.ready_made(model, plugins)
-    if found is None:
-        known = ", ".join(pretrained.names(plugins))
-        raise BadUsage(missing.message, f"{missing.hint} Ready-made: {known}." if known else missing.hint)
-    return pretrained.folder(found, plugins)
-
-
 def answer(
     opened: LoadedModel, arguments: list[str], size: int, counts: Counts, with_request_options: bool = False
 ) -> Iterator[list[Answer]]:
@@ -159,19 +137,19 @@ def answer(
 
 def _answered(opened: LoadedModel, batch: list[Sample], counts: Counts, with_request_options: bool) -> list[Answer]:
     from benchdog.deployment.inputs import Unreadable
-    from benchdog.model.load import NO_NUMBER, no_number
 
-    answers = opened.answers_to([sample.arrays for sample in batch], [sample.id for sample in batch])
-    kept = [not no_number(each) for each in answers]
-    for each, good in zip(answers, kept, strict=True):
-        if not good:
-            counts.bad.append(Unreadable(each.id, NO_NUMBER))
-            say(f"{each.id}: {NO_NUMBER}")
+    answers = opened.predict_decoded([sample.arrays for sample in batch], [sample.id for sample in batch])
+    reasons = [opened.nan_reason(each) for each in answers]
+    for each, reason in zip(answers, reasons, strict=True):
+        if reason:
+            counts.bad.append(Unreadable(each.id, reason))
+            say(f"{each.id}: {reason}")
+    kept = [not reason for reason in reasons]
     batch, answers = list(compress(batch, kept)), list(compress(answers, kept))
     counts.good += len(batch)
-    if not opened.meta.get("ranges"):
+    if not opened.has_ranges:
         return answers
-    found = [opened.outside(sample.fields, sample.arrays) for sample in batch]
+    found = [opened.out_of_range(sample.fields, sample.arrays) for sample in batch]
     for sample, lines in zip(batch, found, strict=True):
         if lines:
             counts.outside += 1

@@ -11,7 +11,8 @@ import numpy as np
 from benchdog.deployment.export_worker import check, write
 from benchdog.errors import BenchdogError
 from benchdog.model import artifact
-from benchdog.model.load import hashes, open_model, runner_of
+from benchdog.model.artifact_files import hash_files
+from benchdog.model.load import open_model, runner_of
 from benchdog.testing.fixtures.small_runs import FORMS, small
 from benchdog.testing.runner import trial as trials
 from benchdog.testing.runner.locations import raised, said
@@ -87,7 +88,7 @@ class Trial(trials.Trial):
         return self.once(f"exported {form}", lambda: self._exported(form))
 
     def _exported(self, form: str) -> Path:
-        folder, before = self.bench.folder("export"), hashes(self.artifact(form))
+        folder, before = self.bench.folder("export"), hash_files(self.artifact(form))
         try:
             write(self.request(form, folder))
         except BenchdogError as error:
@@ -98,9 +99,9 @@ class Trial(trials.Trial):
                 "Mend it, or refuse what it can't export: raise BadUsage or Failed of benchdog.api.",
                 raised(error) or self.where,
             ) from error
-        if not hashes(folder):
+        if not hash_files(folder):
             raise Fault("It writes no file.", "Write into the folder that export(artifact, folder) gets.", self.where)
-        if hashes(self.artifact(form)) != before:
+        if hash_files(self.artifact(form)) != before:
             raise Fault("It changes the artifact.", "Read it only; write into the folder.", self.where)
         return folder
 
@@ -111,12 +112,12 @@ class Trial(trials.Trial):
     def arrays(self, n: int = 3) -> tuple[np.ndarray, ...]:
         """Give some decoded samples of the first form that it exports."""
         opened = open_model(self.artifact(self.form), self.plugins, trust=True)
-        return tuple(x[:n].copy() for x in opened.decode(opened.samples()))
+        return tuple(x[:n].copy() for x in opened.decoder.batch(opened.samples()))
 
 
 def exports(trial: Trial) -> str:
     """See that it writes files into the folder it is given, and leaves the artifact alone."""
-    written = hashes(trial.exported(trial.form))
+    written = hash_files(trial.exported(trial.form))
     if "export.json" in written:
         raise Fault("It writes export.json, which is Benchdog's.", "Give it another name.", trial.where)
     return ", ".join(written)

@@ -1,10 +1,10 @@
-"""What /openapi.json says of /predict."""
+"""The OpenAPI description of /predict."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchdog_serve.reading import BYTES, FORM, JSON, TEXT, Reader
+from benchdog_serve.request_body import BYTES, FORM, JSON, TEXT, BodyReader
 
 ERROR = {
     "application/json": {
@@ -30,27 +30,27 @@ ANSWERS = {
         }
     }
 }
-WORDS = {
+DESCRIPTIONS = {
     400: "The body is empty or can't be parsed.",
     408: "The body took too long to arrive.",
     413: "The body is too large, or holds too many samples.",
-    415: "The content type isn't one that the model takes.",
+    415: "The model doesn't take this content type.",
     422: "A sample can't be read; the message names it.",
-    503: "Too many samples are waiting; Retry-After says when to try again.",
+    503: "Too many samples are queued; Retry-After says when to retry.",
     504: "The model took too long.",
 }
 PREDICT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "An answer per sample, in the request's order.", "content": ANSWERS},
-    **{status: {"description": text, "content": ERROR} for status, text in WORDS.items()},
+    200: {"description": "A prediction per sample, in the request's order.", "content": ANSWERS},
+    **{status: {"description": text, "content": ERROR} for status, text in DESCRIPTIONS.items()},
 }
 
 
-def predict_body(reader: Reader) -> dict[str, Any]:
+def predict_body(reader: BodyReader) -> dict[str, Any]:
     """Describe the bodies that /predict takes for a model."""
     return {"required": True, "content": {kind: _content(reader, kind) for kind in reader.types}}
 
 
-def _content(reader: Reader, kind: str) -> dict[str, Any]:
+def _content(reader: BodyReader, kind: str) -> dict[str, Any]:
     if kind == JSON:
         return {"schema": _document(reader), "example": reader.example()}
     if kind == TEXT:
@@ -65,7 +65,7 @@ def _content(reader: Reader, kind: str) -> dict[str, Any]:
     return {"schema": {"type": "object", "properties": {"files": {"type": "array", "items": file}}}}
 
 
-def _document(reader: Reader) -> dict[str, Any]:
+def _document(reader: BodyReader) -> dict[str, Any]:
     if reader.way == "tokens":
         text = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
         return _object({"text": text})
@@ -83,7 +83,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(column: dict[str, Any]) -> dict[str, Any]:
-    """Describe a cell; an unknown category is allowed, and null is a missing value."""
+    """Describe a cell; unknown categories are allowed, and null is a missing value."""
     if column.get("kind") == "category":
         return {"type": ["string", "number", "null"], "examples": list(column.get("categories", ()))[:20]}
     return {"type": ["number", "null"]}

@@ -1,4 +1,4 @@
-"""What every request passes first: its Host, the size of its body, and a net under everything else."""
+"""Middleware: Host check, body size limit, security headers, last-resort error handling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from benchdog_serve.faults import Rejected, broken, busy, document
+from benchdog_serve.errors import Rejected, busy, error_response, internal_error
 
 SAFE = {
     "Content-Security-Policy": (
@@ -23,17 +23,17 @@ SAFE = {
     "Cache-Control": "no-store",
 }
 HELD = 16
-"""Bodies of the largest size that may be in memory at a time; more is 503."""
+"""Bodies of the largest size that may be in memory at once; more is 503."""
 LINGER = 2.0
-"""Seconds in which the rest of a body that is too large is thrown away."""
+"""Seconds for which the rest of a body that is too large is read and dropped."""
 
 
 class Guard:
-    """ASGI middleware. Pure, so that it sees the raw stream.
+    """Pure ASGI middleware, so that it sees the raw stream.
 
     Args:
-        hosts: names that a Host header may give; None allows all. A page of another site whose name
-            is made to point at this machine (DNS rebinding) names itself there.
+        hosts: names that a Host header may hold; None allows all. A page of another site whose name
+            resolves to this machine (DNS rebinding) sends its own name there.
         largest: bytes of a body.
     """
 
@@ -53,13 +53,13 @@ class Guard:
         try:
             self._admit(headers)
             await self.app(scope, body, reply)
-        except Rejected as fault:
-            await document(fault)(scope, receive, reply)
+        except Rejected as error:
+            await error_response(error)(scope, receive, reply)
         except Exception as error:
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-            print(f"benchdog: {scope['method']} {scope['path']} failed: {said}", file=sys.stderr, flush=True)
+            message = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+            print(f"benchdog: {scope['method']} {scope['path']} failed: {message}", file=sys.stderr, flush=True)
             if not reply.started:
-                await document(broken())(scope, receive, reply)
+                await error_response(internal_error())(scope, receive, reply)
         finally:
             self.held -= body.size
 
@@ -68,7 +68,7 @@ class Guard:
         if self.hosts is not None and host not in self.hosts:
             raise Rejected(
                 421,
-                f"This server doesn't answer for the host {host!r}.",
+                f"This server doesn't serve the host {host!r}.",
                 "Use the address that it printed, or start it with --allow-host.",
             )
         length = headers.get("content-length", "0")
@@ -76,7 +76,7 @@ class Guard:
             raise self.too_large()
 
     def too_large(self) -> Rejected:
-        """Say that a body is too large: 413."""
+        """Build the 413 for a body that is too large."""
         return Rejected(
             413,
             f"The body is larger than {size_text(self.largest)}.",
@@ -85,7 +85,7 @@ class Guard:
 
 
 class _Body:
-    """Counts what arrives, whether or not the client said how much it would be."""
+    """Counts what arrives, whether or not the client announced its length."""
 
     def __init__(self, guard: Guard, receive: Receive, headers: Headers) -> None:
         self.guard = guard
@@ -110,7 +110,7 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Throw the rest away, for a moment."""
+        """Read and drop the rest, for a moment."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER):
                 while self.unread:
@@ -118,10 +118,10 @@ class _Body:
 
 
 class _Reply:
-    """Adds the headers that keep a page from others' reach.
+    """Adds the security headers.
 
-    An answer before the whole body was read is sent, and then the rest is read for a moment: a connection
-    closed on a client that is still sending makes it miss the answer.
+    When the response is sent before the whole body was read, the rest is read for a moment: a client that is
+    still sending when the connection closes would miss the response.
     """
 
     def __init__(self, send: Send, body: _Body) -> None:
@@ -146,7 +146,7 @@ class _Reply:
 
 
 def host_of(header: str) -> str:
-    """Give a Host header's name without its port: "[::1]:80" is "::1"."""
+    """Return a Host header's name without its port: "[::1]:80" is "::1"."""
     text = header.strip().lower()
     if text.startswith("["):
         return text[1:].partition("]")[0]
@@ -154,7 +154,7 @@ def host_of(header: str) -> str:
 
 
 def size_text(count: int) -> str:
-    """Write a number of bytes for people."""
+    """Format a number of bytes."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= scale:
             return f"{count / scale:.3g} {unit}"

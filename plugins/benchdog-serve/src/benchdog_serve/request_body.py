@@ -1,4 +1,4 @@
-"""From a request's body to decoded samples: files, JSON, or the bare bytes of one sample."""
+"""Request bodies: files of a form, JSON, or the bytes of one sample -> raw samples."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from benchdog.api import Field, Preprocess, Raw, Spec
-from benchdog.data.decode.decoder import Decoder
-from benchdog.errors import nearest
-from benchdog_serve.batching import Sample
-from benchdog_serve.faults import Rejected
+from benchdog import LoadedModel
+from benchdog.api import Field, Preprocess, Raw, nearest
+from benchdog_serve.errors import Rejected
 
 JSON = "application/json"
 FORM = "multipart/form-data"
@@ -28,30 +26,26 @@ SMALL = 64
 """Numbers of an array that an example spells out."""
 
 
-class Reader:
-    """Knows what a model's inputs look like in HTTP.
+class BodyReader:
+    """Parses request bodies for the inputs of a model.
 
     Attributes:
         way: "image", "array", "row" or "tokens": what the only input is; "several" when there are more.
         types: the content types that /predict takes.
+        largest: most samples of a request.
     """
 
-    def __init__(self, spec: Spec, preprocess: Preprocess, largest: int) -> None:
-        self.spec = spec
+    def __init__(self, model: LoadedModel, largest: int) -> None:
+        spec = self.spec = model.spec
         self.largest = largest
-        self.first = {field.name: _first(preprocess, field.name) for field in spec.fields}
+        self.first = {field.name: _first_operation(model.preprocess, field.name) for field in spec.fields}
         self.name = spec.fields[0].name
         self.way = str(self.first[self.name]["op"]) if len(self.first) == 1 else "several"
         self.keys = KEYS.get(self.way, ("instances",))
         self.types = _types(self.way)
-        self._decode = Decoder(spec, preprocess)
 
-    def decode(self, raws: Sequence[Raw]) -> list[Sample]:
-        """Decode samples one by one: BadData names the one that can't be."""
-        return [self._decode(raw) for raw in raws]
-
-    def admit(self, content_type: str) -> str:
-        """Give the kind of body that a content type means; 415 when the model doesn't take it."""
+    def body_kind(self, content_type: str) -> str:
+        """Return the kind of body that a content type stands for; Rejected (415) when the model doesn't take it."""
         word = content_type.partition(";")[0].strip().lower()
         if word == FORM and FORM in self.types:
             return FORM
@@ -70,7 +64,7 @@ class Reader:
         )
 
     def from_body(self, kind: str, body: bytes) -> list[Raw]:
-        """Read a body that isn't a form."""
+        """Parse a body that isn't a form."""
         if not body or body.isspace():
             raise Rejected(400, "The body is empty.", self.hint())
         if kind == JSON:
@@ -85,7 +79,7 @@ class Reader:
     # --- JSON
 
     def from_json(self, body: bytes) -> list[Raw]:
-        """Read {"rows": [{...}]}, {"instances": [...]} or {"text": ...}, whichever fits the model."""
+        """Parse {"rows": [{...}]}, {"instances": [...]} or {"text": ...}, whichever fits the model."""
         try:
             data = json.loads(body, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
@@ -119,7 +113,7 @@ class Reader:
         return Raw(id=name, fields={field: self._value(field, name, value[field]) for field in self.first})
 
     def _value(self, field: str, name: str, value: Any) -> Any:
-        """Bring a JSON value to what the field's decode operation takes."""
+        """Convert a JSON value to what the field's decode operation takes."""
         op = self.first[field]
         if op["op"] == "row":
             if not isinstance(value, dict):
@@ -137,9 +131,9 @@ class Reader:
     # --- files
 
     def from_files(self, files: Sequence[tuple[str, str, bytes]]) -> list[Raw]:
-        """Read a form's files, (part, file name, content): each a sample, or a field of the only one."""
+        """Read a form's files, (part, file name, content): each a sample, or an input of the only one."""
         if not files:
-            raise Rejected(400, "The form holds no file.", self.hint())
+            raise Rejected(400, "The form has no file.", self.hint())
         self.count(len(files))
         for part, name, content in files:
             if not content:
@@ -151,28 +145,28 @@ class Reader:
         return [Raw(id="the form", fields=parts)]
 
     def count(self, samples: int) -> None:
-        """Reject more samples than one request may bring: 413."""
+        """Raise Rejected (413) for more samples than a request may have."""
         if samples > self.largest:
-            what = f"{samples} samples are more than the {self.largest} of one request."
-            raise Rejected(413, what, "Send them in parts.")
+            what = f"{samples} samples are more than the {self.largest} that a request may have."
+            raise Rejected(413, what, "Send several requests.")
 
     def hint(self) -> str:
-        """Say what to send."""
+        """Return what to send, for error documents."""
         example = json.dumps(self.example(), ensure_ascii=False)
         shown = example if len(example) <= 300 else example[:299] + "…"
         files = "Send image files as a form, the bytes of one, or " if self.way == "image" else "Send "
         return f"{files}{shown}"
 
     def example(self) -> dict[str, Any]:
-        """Give a document that /predict takes as it is, but for files, which are only hinted at."""
+        """Return a document that /predict takes; files are only hinted at."""
         instance = {field.name: _example(field, self.first[field.name]) for field in self.spec.fields}
         if self.way == "tokens":
             return {"text": instance[self.name]}
         return {self.keys[0]: [instance if self.way == "several" else instance[self.name]]}
 
 
-def _first(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
-    """Give a field's first decode operation: it says what a raw value is."""
+def _first_operation(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
+    """Return a field's first decode operation: it determines what a raw value is."""
     operations = preprocess.decode.get(field, ())
     return operations[0] if operations else {"op": "array"}
 
@@ -188,15 +182,15 @@ def _types(way: str) -> tuple[str, ...]:
 
 
 def _columns(name: str, word: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Reject names that are missing or unknown: 422, naming them all."""
+    """Raise Rejected (422) for missing or unknown names, listing them all."""
     missing = [each for each in known if each not in given]
     unknown = [each for each in given if each not in known]
     if not missing and not unknown:
         return
-    said = [f"lacks the {word}{'s' * (len(missing) > 1)} {_some(missing)}"] if missing else []
-    said += [f"has the unknown {word}{'s' * (len(unknown) > 1)} {_some(unknown)}"] if unknown else []
-    hint = nearest(unknown[0], missing or known) if unknown else "A value that isn't known is null."
-    raise Rejected(422, f"{name} {' and '.join(said)}.", hint)
+    faults = [f"lacks the {word}{'s' * (len(missing) > 1)} {_some(missing)}"] if missing else []
+    faults += [f"has the unknown {word}{'s' * (len(unknown) > 1)} {_some(unknown)}"] if unknown else []
+    hint = nearest(unknown[0], missing or known) if unknown else "A missing value is null."
+    raise Rejected(422, f"{name} {' and '.join(faults)}.", hint)
 
 
 def _some(names: Mapping[str, Any] | Sequence[str]) -> str:
@@ -206,7 +200,7 @@ def _some(names: Mapping[str, Any] | Sequence[str]) -> str:
 
 
 def _base64(name: str, value: Mapping[str, Any]) -> bytes:
-    """Read {"b64": "..."}: the bytes of a file in JSON."""
+    """Decode {"b64": "..."}: the bytes of a file in JSON."""
     text = value.get("b64")
     try:
         if list(value) != ["b64"] or not isinstance(text, str):
@@ -218,13 +212,13 @@ def _base64(name: str, value: Mapping[str, Any]) -> bytes:
 
 
 def _pixels(name: str, value: Any) -> np.ndarray[Any, np.dtype[Any]]:
-    """Read an image given as nested lists of whole numbers 0 to 255, (C, H, W) or for grey (H, W)."""
+    """Convert nested lists of integers 0 to 255, (C, H, W) or for grayscale (H, W), to an image."""
     try:
         array = np.asarray(value)
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "iu" or not array.size or array.min() < 0 or array.max() > 255:
-        what = f"{name} is not nested lists of whole numbers from 0 to 255."
+        what = f"{name} is not nested lists of integers from 0 to 255."
         raise Rejected(422, what, "Or send image files.")
     return array.astype(np.uint8)
 
@@ -242,4 +236,4 @@ def _example(field: Field, op: Mapping[str, Any]) -> Any:
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON value; write null for what isn't known")
+    raise ValueError(f"{word} is not a JSON value; write null for a missing one")

@@ -1,4 +1,4 @@
-"""What is said of a study: a line for each trial, and the whole as one document."""
+"""Results of a study: a line per trial, the document tune.json, best.toml, and the page."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog.errors import BadData
-from benchdog.system import files, paths
-from benchdog_optuna.folder import BEST, FORMAT, PAGE, TOLD, Folder
+from benchdog.api import BadData
+from benchdog_optuna import files
 from benchdog_optuna.pruning import PRUNED
+from benchdog_optuna.study_folder import BEST, FORMAT, PAGE, RESULTS, StudyFolder
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
-REDRAWN = 30.0
-"""Seconds after which the page is written anew while trials go on."""
+PAGE_EVERY = 30.0
+"""Seconds between two versions of the page while trials are running."""
 
 
 def best_of(study: Study) -> FrozenTrial | None:
-    """Give the best complete trial; the first of several equal ones."""
+    """Return the best complete trial, the first of equal ones; None before one is complete."""
     from optuna.trial import TrialState
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -32,12 +31,12 @@ def best_of(study: Study) -> FrozenTrial | None:
     return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
 
 
-def trial_json(frozen: FrozenTrial, folder: Folder) -> dict[str, Any]:
+def trial_json(frozen: FrozenTrial, folder: StudyFolder) -> dict[str, Any]:
     """Describe a trial."""
-    place = folder.run_of(frozen.number)
+    run = folder.run_of(frozen.number)
     facts: Mapping[str, Any] = {}
-    with suppress(BadData):  # it may have failed before its run was made
-        facts = files.read_json(place / "run.json")
+    with suppress(BadData):  # it may have failed before its run was created
+        facts = files.read_json(run / "run.json")
     last = max(frozen.intermediate_values, default=None)
     value = frozen.value if frozen.state.name == "COMPLETE" else None
     return {
@@ -45,7 +44,7 @@ def trial_json(frozen: FrozenTrial, folder: Folder) -> dict[str, Any]:
         "state": STATES[frozen.state.name],
         "value": value,
         "values": folder.space.of(frozen.params),
-        "run": place.name if facts else None,
+        "run": run.name if facts else None,
         "epochs": facts.get("epochs_done"),
         "seconds": facts.get("seconds"),
         "last": None if last is None else {"epoch": last, "value": frozen.intermediate_values[last]},
@@ -54,8 +53,8 @@ def trial_json(frozen: FrozenTrial, folder: Folder) -> dict[str, Any]:
     }
 
 
-def study_json(folder: Folder, study: Study) -> dict[str, Any]:
-    """Describe a study: what `tune --json` prints, and what lies in its folder."""
+def study_json(folder: StudyFolder, study: Study) -> dict[str, Any]:
+    """Describe a study: what `tune --json` prints and tune.json holds."""
     best = best_of(study)
     trials = [trial_json(frozen, folder) for frozen in study.get_trials(deepcopy=False)]
     return {
@@ -76,27 +75,26 @@ def study_json(folder: Folder, study: Study) -> dict[str, Any]:
     }
 
 
-def write(folder: Folder, study: Study) -> dict[str, Any]:
-    """Write best.toml, tune.json and the page; give the document."""
+def write(folder: StudyFolder, study: Study) -> dict[str, Any]:
+    """Write best.toml, tune.json and the page; return the document."""
     from benchdog_optuna.page import page
 
-    told = study_json(folder, study)
+    document = study_json(folder, study)
     if (best := best_of(study)) is not None:
         folder.write_best(best)
-    files.write_json(folder.path / TOLD, told)
-    curves = {t.number: dict(t.intermediate_values) for t in study.get_trials(deepcopy=False)}
-    files.write_text(folder.path / PAGE, page(folder, told, curves))
-    return told
+    files.write_json(folder.path / RESULTS, document)
+    files.write_text(folder.path / PAGE, page(folder, document, study))
+    return document
 
 
-class Teller:
-    """Tells of each trial when it is done, on stderr."""
+class ProgressCallback:
+    """Prints a line per finished trial on stderr."""
 
-    def __init__(self, folder: Folder, quiet: bool) -> None:
+    def __init__(self, folder: StudyFolder, quiet: bool) -> None:
         self.folder, self.quiet = folder, quiet
 
     def __call__(self, study: Study, frozen: FrozenTrial) -> None:
-        """Say how a trial went."""
+        """Print a trial's line."""
         if not self.quiet:
             print(
                 line(trial_json(frozen, self.folder), self.folder.monitor, best_of(study)),
@@ -105,44 +103,39 @@ class Teller:
             )
 
 
-class Drawing(Teller):
-    """Writes the page too, now and then: one can look at it while trials go on."""
+class PageCallback(ProgressCallback):
+    """Also rewrites the page now and then, to be looked at while trials are running."""
 
-    def __init__(self, folder: Folder, quiet: bool) -> None:
+    def __init__(self, folder: StudyFolder, quiet: bool) -> None:
         super().__init__(folder, quiet)
-        self._drawn = time.monotonic()
+        self._written = time.monotonic()
 
     def __call__(self, study: Study, frozen: FrozenTrial) -> None:
-        """Say how a trial went, and draw."""
+        """Print a trial's line; rewrite the page when it is old."""
         super().__call__(study, frozen)
-        if time.monotonic() - self._drawn > REDRAWN:
+        if time.monotonic() - self._written > PAGE_EVERY:
             write(self.folder, study)
-            self._drawn = time.monotonic()
+            self._written = time.monotonic()
 
 
-def line(told: Mapping[str, Any], monitor: str, best: FrozenTrial | None) -> str:
-    """Say in one line how a trial went."""
-    values = " ".join(f"{key}={said(value)}" for key, value in told["values"].items())
-    name = f"trial {told['number']}"
-    if told["state"] == "failed":
-        return f"{name}: failed: {told['error']}  ({values})"
-    if told["state"] == "pruned":
-        how = f"pruned at epoch {told['last']['epoch']}, {monitor} {told['last']['value']:.4f}"
+def line(trial: Mapping[str, Any], monitor: str, best: FrozenTrial | None) -> str:
+    """Format a trial's result as one line."""
+    values = " ".join(f"{key}={format_value(value)}" for key, value in trial["values"].items())
+    name = f"trial {trial['number']}"
+    if trial["state"] == "failed":
+        return f"{name}: failed: {trial['error']}  ({values})"
+    if trial["state"] == "pruned":
+        how = f"pruned at epoch {trial['last']['epoch']}, {monitor} {trial['last']['value']:.4f}"
     else:
-        how = f"{monitor} {told['value']:.4f}"
+        how = f"{monitor} {trial['value']:.4f}"
         if best is not None:
-            how += ", the best" if best.number == told["number"] else f" (best {best.value:.4f})"
-    seconds = told["seconds"]
+            how += ", the best" if best.number == trial["number"] else f" (best {best.value:.4f})"
+    seconds = trial["seconds"]
     return f"{name}: {how}  {values}" + ("" if seconds is None else f"  {seconds:.1f} s")
 
 
-def said(value: Any) -> str:
-    """Write a value as short as it can be read."""
+def format_value(value: Any) -> str:
+    """Format a value briefly."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value).replace(" ", "") if isinstance(value, list | dict) else str(value)
-
-
-def short(path: Path) -> str:
-    """Give a path for people."""
-    return paths.short(path)

@@ -1,4 +1,4 @@
-"""From answers and a model's description to JSON."""
+"""JSON documents: answers, the description of the model, held-out samples."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchdog import __version__
+from benchdog import LoadedModel, __version__
 from benchdog.api import Raw, Spec, words
-from benchdog.evaluation.sample_images import MASK_COLORS
-from benchdog.model.load import LoadedModel
-from benchdog.system.paths import short_name
-from benchdog_serve.reading import Reader
+from benchdog_serve.request_body import BodyReader
 
 Array = np.ndarray[Any, np.dtype[Any]]
+MASK_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
+"""Colors of the mask classes 1, 2, ...: Okabe and Ito's palette, distinct for color-blind eyes too."""
 TYPES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8": "image/jpeg",
@@ -30,8 +29,8 @@ TYPES = {
 
 
 def answer(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Write an answer: a mask becomes a PNG in base64, a volume's mask a list of them."""
-    return {key: mask(value) if _is_mask(key, value) else plain(value) for key, value in values.items()}
+    """Convert an answer to JSON: a mask becomes a PNG in base64, a volume's mask a list of them."""
+    return {key: mask_png(value) if _is_mask(key, value) else plain(value) for key, value in values.items()}
 
 
 def _is_mask(key: str, value: Any) -> bool:
@@ -40,24 +39,24 @@ def _is_mask(key: str, value: Any) -> bool:
     return value.ndim in (2, 3) and value.dtype.kind in "ui"
 
 
-def mask(codes: Array) -> str | list[str]:
-    """Write class codes, (H, W) or (D, H, W), as PNG: its pixels are the codes, its palette colours them."""
+def mask_png(codes: Array) -> str | list[str]:
+    """Encode class codes, (H, W) or (D, H, W), as PNG: its pixels are the codes, its palette their colors."""
     if codes.ndim == 3:
-        return [str(mask(part)) for part in codes]
-    picture = Image.fromarray(codes.astype(np.uint8))
-    picture.putpalette([part for code in range(256) for part in bytes.fromhex(colour(code)[1:])])
+        return [str(mask_png(part)) for part in codes]
+    image = Image.fromarray(codes.astype(np.uint8))
+    image.putpalette([part for code in range(256) for part in bytes.fromhex(color(code)[1:])])
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", transparency=0)
+    image.save(buffer, format="PNG", transparency=0)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def colour(code: int) -> str:
-    """Give the colour of a class; class 0 is drawn transparent."""
+def color(code: int) -> str:
+    """Return the color of a class; class 0 is transparent."""
     return MASK_COLORS[(code - 1) % len(MASK_COLORS)] if code else "#000000"
 
 
 def plain(value: Any) -> Any:
-    """Bring a value to JSON: arrays are lists, what is no number is null."""
+    """Convert a value to JSON: arrays to lists, NaN and infinities to null."""
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -69,26 +68,21 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-def name_of(opened: LoadedModel) -> str:
-    """Give the name that people know a model by: its run's, else its folder's."""
-    return str(opened.meta.get("run") or opened.path.resolve().name)
-
-
-def about(opened: LoadedModel, reader: Reader, examples: Sequence[Raw]) -> dict[str, Any]:
-    """Describe the model: what it takes, what it says, how good it was, what it was made with."""
-    meta, spec = opened.meta, opened.spec
+def about(model: LoadedModel, reader: BodyReader, examples: Sequence[Raw]) -> dict[str, Any]:
+    """Describe the model: inputs, outputs, metrics, versions."""
+    meta, spec = model.meta, model.spec
     return {
-        "name": name_of(opened),
-        "kind": opened.kind,
-        "exporter": opened.exporter or None,
-        "task": opened.task_name,
-        "model": short_name(str((meta.get("model") or {}).get("name") or "")) or None,
+        "name": model.name,
+        "kind": model.kind,
+        "exporter": model.exporter or None,
+        "task": model.task_name,
+        "model": model.architecture or None,
         "created": meta.get("created") or meta.get("exported"),
         "parameters": meta.get("parameters"),
         "classes": list(spec.target.classes),
         "target": spec.target.name,
         "metrics": plain(meta.get("metrics") or {}),
-        "test": tested(opened),
+        "test": test_metrics(model),
         "spec": spec.to_json(),
         "versions": {"serving": __version__, **(meta.get("versions") or {})},
         "input": {
@@ -98,25 +92,25 @@ def about(opened: LoadedModel, reader: Reader, examples: Sequence[Raw]) -> dict[
             "example": reader.example(),
             "columns": columns(reader, examples),
         },
-        "colours": [colour(code) for code in range(spec.classes)] if spec.target.kind == "mask" else [],
-        "examples": [{"id": raw.id, "target": truth(raw.target, spec)} for raw in examples],
+        "colours": [color(code) for code in range(spec.classes)] if spec.target.kind == "mask" else [],
+        "examples": [{"id": raw.id, "target": target_text(raw.target, spec)} for raw in examples],
     }
 
 
-def tested(opened: LoadedModel) -> dict[str, Any]:
-    """Give the metrics on the test split, where the run's folder around the model holds them."""
-    folder = opened.path.resolve().parent
-    folder = folder if opened.kind == "artifact" else folder.parent
+def test_metrics(model: LoadedModel) -> dict[str, Any]:
+    """Return the metrics on the test split, if the model's folder is still in that of its evaluated run."""
+    folder = model.path.resolve().parent
+    folder = folder if model.kind == "artifact" else folder.parent
     try:
         metrics = json.loads((folder / "evaluation-test.json").read_text(encoding="utf-8"))["metrics"]
-        found: dict[str, Any] = plain({key: each for key, each in metrics.items() if isinstance(each, int | float)})
+        numbers: dict[str, Any] = plain({key: each for key, each in metrics.items() if isinstance(each, int | float)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return found
+    return numbers
 
 
-def columns(reader: Reader, examples: Sequence[Raw]) -> list[dict[str, Any]]:
-    """List a table's columns with a plausible value each: that of a held-out sample, where there are any."""
+def columns(reader: BodyReader, examples: Sequence[Raw]) -> list[dict[str, Any]]:
+    """List a table's columns, each with an initial value: that of the first held-out sample, if there is one."""
     if reader.way != "row":
         return []
     row = examples[0].fields[reader.name] if examples else {}
@@ -125,18 +119,18 @@ def columns(reader: Reader, examples: Sequence[Raw]) -> list[dict[str, Any]]:
             "name": column["name"],
             "kind": column.get("kind", "number"),
             "categories": list(column.get("categories", ())),
-            "initial": plain(row.get(column["name"], _usual(column))),
+            "initial": plain(row.get(column["name"], _default_cell(column))),
         }
         for column in reader.first[reader.name]["columns"]
     ]
 
 
-def _usual(column: Mapping[str, Any]) -> Any:
+def _default_cell(column: Mapping[str, Any]) -> Any:
     return column["categories"][0] if column.get("categories") else 0
 
 
-def truth(target: Any, spec: Spec) -> str | None:
-    """Write a sample's true target where it is one word or number; None for masks and texts."""
+def target_text(target: Any, spec: Spec) -> str | None:
+    """Format a sample's true target if it is one class or number; None for masks and texts."""
     value = np.asarray(target) if target is not None else None
     if value is None or value.ndim != 0:
         return None
@@ -145,8 +139,8 @@ def truth(target: Any, spec: Spec) -> str | None:
     return f"{float(value):.6g}" if value.dtype.kind in "iuf" else None
 
 
-def example(raw: Raw, reader: Reader) -> tuple[bytes, str] | dict[str, Any]:
-    """Give a held-out sample: an image file with its type, or the JSON document that /predict takes."""
+def example(raw: Raw, reader: BodyReader) -> tuple[bytes, str] | dict[str, Any]:
+    """Return a held-out sample: a file with its content type, or the JSON document that /predict takes."""
     value = raw.fields[reader.name]
     if reader.way == "image" and isinstance(value, np.ndarray):
         buffer = io.BytesIO()
