@@ -32,9 +32,10 @@ __all__ = [
 
 if TYPE_CHECKING:
     from benchdog.data.randomness import derive_seed
+    from benchdog.deployment.find_model import load_model
     from benchdog.experiments import Experiment, recipe_table, report_page
     from benchdog.model.load import LoadedModel
-    from benchdog.notebook import TrainedRun, load, load_model, open_run, train
+    from benchdog.notebook import TrainedRun, load, open_run, train
     from benchdog.plugins.context import PluginContext
     from benchdog.plugins.options import validate as validate_options
     from benchdog.recipe.layers import recipe_keys
@@ -51,7 +52,7 @@ _PLACES = {
     "TrainedRun": "benchdog.notebook:TrainedRun",
     "derive_seed": "benchdog.data.randomness:derive_seed",
     "load": "benchdog.notebook:load",
-    "load_model": "benchdog.notebook:load_model",
+    "load_model": "benchdog.deployment.find_model:load_model",
     "open_run": "benchdog.notebook:open_run",
     "parse_duration": "benchdog.training.time_budget:seconds_of",
     "recipe_keys": "benchdog.recipe.layers:recipe_keys",

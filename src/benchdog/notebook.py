@@ -10,7 +10,6 @@ from typing import Any
 from benchdog import pipeline
 from benchdog.api import Answer, Raw
 from benchdog.deployment import pretrained
-from benchdog.deployment.find_model import find_model
 from benchdog.deployment.inputs import Unreadable, raws
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.evaluation import evaluate_run, report
@@ -189,31 +188,6 @@ def open_run(
     context = PluginContext(local=[Path(file) for file in plugins])
     folder = pretrained.find_run(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None), context.plugins)
     return FinishedRun(folder, context.plugins, trust=trust)
-
-
-def load_model(
-    model: str | Path = "last",
-    *,
-    runs_dir: Path | str | None = None,
-    plugins: PluginContext | Iterable[Path | str] = (),
-    trust: bool = False,
-) -> LoadedModel:
-    """Load a trained, exported or pretrained model to predict with.
-
-    Args:
-        model: a run's name or "last"; the folder of a run, an artifact or an export; a pretrained model's name.
-        runs_dir: the folder of runs.
-        plugins: local plugin files, or a command's own context (`ctx.obj`).
-        trust: accept a format that can run code though it wasn't made on this machine.
-
-    Raises:
-        BadUsage: there is no such model.
-        BadData: its files are missing or changed.
-        NotAvailable: a required plugin is not installed.
-        Refused: it can run code, and wasn't made on this machine.
-    """
-    known = (plugins if isinstance(plugins, PluginContext) else PluginContext(local=[*map(Path, plugins)])).plugins()
-    return open_model(find_model(str(model), Path(runs_dir) if runs_dir else None, known), known, trust=trust)
 
 
 def _readable(raw: Raw | Unreadable) -> Raw:

@@ -157,7 +157,7 @@ def test_what_is_no_model_is_wrong_usage(tmp_path, plugins):
     with pytest.raises(BadUsage, match="is not a folder"):
         artifact.open_model(tmp_path / "nothing", plugins)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(BadUsage, match="has not the description of an artifact"):
+    with pytest.raises(BadUsage, match="has no artifact"):
         artifact.open_model(tmp_path, plugins)
 
 
@@ -255,7 +255,7 @@ def test_opening_loads_no_torch_before_it_is_needed(folder):
     script = (
         "import sys; from pathlib import Path; from benchdog.model.load import open_model\n"
         "from benchdog.plugins import Plugins; o = open_model(Path(sys.argv[1]), Plugins.discover())\n"
-        "o.decode(o.samples()); print('torch' in sys.modules)"
+        "o.decoder.batch(o.samples()); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
