@@ -227,7 +227,7 @@ def test_a_mark_holds_for_this_export_alone(program, plugins, tmp_path):
     (out / "numbers.json").write_text((out / "numbers.json").read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(BadData, match=r"numbers\.json"):
         artifact.open_model(out, plugins)
-    meta["files"]["numbers.json"] = export.hashes(out)["numbers.json"]
+    meta["files"]["numbers.json"] = export.hash_files(out)["numbers.json"]
     for program_flag in (True, False):  # what the folder says of itself is not what counts
         path.write_text(json.dumps(meta | {"program": program_flag}), encoding="utf-8")
         with pytest.raises(Refused):
