@@ -16,6 +16,8 @@ import pytest
 from benchdog.api import NotAvailable
 from benchdog_mlflow.reaching import check_reachable, without_password
 from benchdog_mlflow.track import client_of, flat
+from support import in_process
+from support.command import run_bench
 
 # what MLflow asks of a newer SQLAlchemy is between the two
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -26,25 +28,24 @@ KILLED = (
 )
 
 
-def start(*args: object, cwd: Path, **env: str) -> subprocess.Popen[str]:
-    mine = {
+def watched(cwd: Path, more: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a command with this plugin alone, which tracks into a store in `cwd`."""
+    return {
         "BENCHDOG_PLUGINS": "benchdog-mlflow",
         "BENCHDOG_CACHE": str(cwd / "cache"),
         "MLFLOW_TRACKING_URI": uri(cwd),
         "BENCHDOG_PATIENCE": "120",  # for a machine that does other things too
-        **env,
+        **more,
     }
-    words = [sys.executable, "-m", "benchdog", *map(str, args)]
-    full = {**os.environ, **mine}
+
+
+def start(*args: object, cwd: Path, **env: str) -> subprocess.Popen[str]:
+    words, full = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **watched(cwd, env)}
     return subprocess.Popen(words, cwd=cwd, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def bench(*args: object, cwd: Path, code: int = 0, **env: str) -> str:
-    process = start(*args, cwd=cwd, **env)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return err
+    return in_process.run(*args, cwd=cwd, code=code, env=watched(cwd, env)).err
 
 
 def uri(place: Path) -> str:
@@ -182,15 +183,8 @@ def test_a_server_that_is_not_there_is_told_of_at_once(place):
 
 
 def test_a_server_that_is_mute_is_left_behind(place, mute):
-    err = bench(
-        *TRAIN,
-        "mute",
-        "--epochs",
-        2,
-        cwd=place,
-        MLFLOW_TRACKING_URI=f"http://127.0.0.1:{mute}",
-        BENCHDOG_PATIENCE="5",
-    )
+    env = watched(place, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mute}", "BENCHDOG_PATIENCE": "5"})
+    err = run_bench(*TRAIN, "mute", "--epochs", 2, cwd=place, env=env).err  # its end doesn't wait for the server
     assert err.count("benchdog: plugin 'mlflow'") == 1
     assert "still busy with benchdog_run_started" in err
     weights = [(place / "runs" / name / "artifact" / "model.safetensors").read_bytes() for name in ("mute", "dead")]

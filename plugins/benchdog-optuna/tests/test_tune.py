@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from support.in_process import run
+
 RECIPE = """\
 source = "digits"
 model = {{ name = "linear" }}
@@ -29,18 +31,19 @@ startup = 1
 POSIX = pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
 
 
+def alone(cwd: Path) -> dict[str, str]:
+    """Return the environment of a command with this plugin alone."""
+    return {"BENCHDOG_PLUGINS": "benchdog-optuna", "BENCHDOG_CACHE": str(cwd / "cache")}
+
+
 def start(*args: object, cwd: Path) -> subprocess.Popen[str]:
-    env = {**os.environ, "BENCHDOG_PLUGINS": "benchdog-optuna", "BENCHDOG_CACHE": str(cwd / "cache")}
-    words = [sys.executable, "-m", "benchdog", *map(str, args)]
+    words, env = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **alone(cwd)}
     return subprocess.Popen(words, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def bench(*args: object, cwd: Path, code: int = 0) -> tuple[str, str]:
-    process = start(*args, cwd=cwd)
-    out, err = process.communicate(timeout=500)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return out, err
+    done = run(*args, cwd=cwd, code=code, env=alone(cwd))
+    return done.out, done.err
 
 
 def recipe(place: Path, trials: int, epochs: int = 2, more: str = "") -> str:

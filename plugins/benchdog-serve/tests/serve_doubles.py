@@ -23,6 +23,8 @@ from benchdog.api import Answer, Column, Field, Raw, Spec, Target
 from benchdog.builtin.tasks import answers
 from benchdog.data.decode import decoder
 from benchdog_serve.app import Service, build
+from support import in_process
+from support.command import Result
 
 COLUMNS = (Column(name="acid"), Column(name="colour", kind="category", categories=("red", "white")))
 FIELDS = {
@@ -156,14 +158,9 @@ def environment(place: Path) -> dict[str, str]:
     return {**kept, **{key: str(value) for key, value in mine.items()}, "OMP_NUM_THREADS": "1"}
 
 
-def run(*arguments: object, place: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `benchdog ...` to its end."""
-    argv = [sys.executable, "-m", "benchdog", *map(str, arguments)]
-    options: dict[str, Any] = {"capture_output": True, "text": True, "encoding": "utf-8", "timeout": 300}
-    done = subprocess.run(argv, cwd=place, env=environment(place), check=False, **options)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+def run(*arguments: object, place: Path, code: int = 0) -> Result:
+    """Run `benchdog ...` to its end, in this process."""
+    return in_process.run(*arguments, cwd=place, code=code, env=environment(place))
 
 
 class Server:

@@ -1,6 +1,5 @@
 """A trained model behind a real socket, in a process of its own."""
 
-import json
 import signal
 import socket
 import subprocess
@@ -137,16 +136,16 @@ def test_a_port_in_use(place, digits):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = run("serve", "digits", "--port", port, place=place, code=1)
-        assert f"Port {port} is in use" in done.stderr
-        assert "--port" in done.stderr
+        assert f"Port {port} is in use" in done.err
+        assert "--port" in done.err
         done = run("serve", "digits", "--port", port, "--json", place=place, code=1)
-        assert json.loads(done.stdout)["error"]["code"] == 1
+        assert done.json["error"]["code"] == 1
 
 
 def test_wrong_usage(place, digits):
-    assert "digits" in run("serve", "digit", "--port", 0, place=place, code=2).stderr
-    assert "20MB" in run("serve", "digits", "--max-body", "much", place=place, code=2).stderr
-    assert "--host" in run("serve", "digits", "--host", "192.0.2.1", place=place, code=2).stderr
+    assert "digits" in run("serve", "digit", "--port", 0, place=place, code=2).err
+    assert "20MB" in run("serve", "digits", "--max-body", "much", place=place, code=2).err
+    assert "--host" in run("serve", "digits", "--host", "192.0.2.1", place=place, code=2).err
 
 
 def test_the_network_is_warned_of(place, digits):

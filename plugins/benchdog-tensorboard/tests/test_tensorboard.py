@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from benchdog.api import RunFacts
 from benchdog_tensorboard.board import Board, tag, values
+from support import in_process
 
 TRAIN = ("train", "digits", "--model", "linear", "--quiet", "--set", "loop.log_every=1", "--name")
 KILLED = (
@@ -26,21 +27,21 @@ KILLED = (
 )
 
 
-def start(*args: object, cwd: Path, **env: str) -> subprocess.Popen[str]:
+def watched(cwd: Path) -> dict[str, str]:
+    """Return the environment of a command with this plugin alone."""
     patience = {"BENCHDOG_PATIENCE": "120"}  # for a machine that does other things too
-    mine = {"BENCHDOG_PLUGINS": "benchdog-tensorboard", "BENCHDOG_CACHE": str(cwd / "cache"), **patience}
-    full = {**os.environ, **mine, **env}
-    words = [sys.executable, "-m", "benchdog", *map(str, args)]
+    return {"BENCHDOG_PLUGINS": "benchdog-tensorboard", "BENCHDOG_CACHE": str(cwd / "cache"), **patience}
+
+
+def start(*args: object, cwd: Path) -> subprocess.Popen[str]:
+    words, full = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **watched(cwd)}
     return subprocess.Popen(words, cwd=cwd, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def bench(*args: object, cwd: Path, code: int = 0, **env: str) -> str:
-    process = start(*args, cwd=cwd, **env)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    assert "benchdog: plugin" not in err
-    return out
+def bench(*args: object, cwd: Path, code: int = 0) -> str:
+    done = in_process.run(*args, cwd=cwd, code=code, env=watched(cwd))
+    assert "benchdog: plugin" not in done.err
+    return done.out
 
 
 def read(run: Path) -> EventAccumulator:
