@@ -9,14 +9,12 @@ from importlinter import Contract, ContractCheck, fields, output
 class OnlyContract(Contract):
     """Let each of `sources` import itself and `allowed`, and nothing else of the root packages.
 
-    `allowed` are modules, not packages with all that they hold. `temporary` are imports ("module -> module") that
-    break the rule for now; one that is gone must leave the list.
+    `allowed` are modules, not packages with all that they hold.
     """
 
     type_name = "only"
     sources = fields.ListField(subfield=fields.StringField())
     allowed = fields.ListField(subfield=fields.StringField())
-    temporary = fields.ListField(subfield=fields.StringField(), required=False, default=[])
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         """Compare every import of every module of the sources with the list."""
@@ -31,12 +29,10 @@ class OnlyContract(Contract):
             and imported != source
             and not imported.startswith(f"{source}.")
         }
-        temporary = set(map(str, self.temporary))  # type: ignore[call-overload]
-        lines = [f"{each}: not allowed" for each in sorted(broken - temporary)]
-        lines += [f"{each}: no longer needed in `temporary`" for each in sorted(temporary - broken)]
+        lines = [f"{each}: not allowed" for each in sorted(broken)]
         return ContractCheck(kept=not lines, metadata={"lines": lines})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        """Print a line for each import that isn't allowed, and for each exception that is no longer needed."""
+        """Print a line for each import that isn't allowed."""
         for line in check.metadata["lines"]:
             output.print_error(line)

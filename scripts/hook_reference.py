@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchdog import api
-from benchdog.plugins import KINDS, hookspecs
+from benchdog import api, hookspecs
+from benchdog.plugins import KINDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "hooks.md"
 HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]

@@ -4,7 +4,7 @@ from inspect import signature
 
 import pytest
 
-from benchdog.plugins import hookspecs
+from benchdog import hookspecs
 from support.in_process import run
 from support.planted.loading import BESIDE, COMMANDS, FILES
 from support.planted.rows import documented

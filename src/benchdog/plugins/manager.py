@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from benchdog import api
+from benchdog import api, hookspecs
 from benchdog.errors import BadUsage, BenchdogError
-from benchdog.plugins import compat, hookspecs, import_timeout
+from benchdog.plugins import compat, import_timeout
 from benchdog.plugins.discovery import BUILTIN, Entry, declared, entries
 from benchdog.plugins.events import Events
 from benchdog.plugins.loading import check, check_hooks, load_file, qualified, said

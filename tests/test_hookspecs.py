@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchdog.plugins import hookspecs
+from benchdog import hookspecs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("benchdog_")]
 SHIPPED = ("src/benchdog/builtin", "plugins/*/src", "src/benchdog/plugins/templates/*/src")
 TESTS = ("tests", "plugins/*/tests")
