@@ -9,7 +9,7 @@ from typing import Any
 from benchdog import pipeline
 from benchdog.api import TrainerInfo, Watcher
 from benchdog.evaluation.report import page
-from benchdog.evaluation.report.html import Html
+from benchdog.evaluation.report.formatting import Html
 from benchdog.notebook import TrainedRun
 from benchdog.plugins import Plugins
 from benchdog.plugins.context import PluginContext

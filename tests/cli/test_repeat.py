@@ -127,10 +127,10 @@ def stored(runs, name, accuracy, interval, better="max"):
     ("other", "better", "said"),
     [
         ((0.9, [0.88, 0.92]), "max", "b is best: its test accuracy is 0.9."),
-        ((0.81, [0.78, 0.84]), "max", "No difference can be told: the intervals overlap."),
+        ((0.81, [0.78, 0.84]), "max", "No significant difference: the intervals overlap."),
         ((0.9, [0.88, 0.92]), "min", "a is best: its test accuracy is 0.8."),
-        ((0.9, None), "max", "Whether that is more than chance can't be told"),
-        ((0.8, [0.7, 0.9]), "max", "The test accuracy of the best of them is equal: 0.8."),
+        ((0.9, None), "max", "Whether the difference is significant is unknown"),
+        ((0.8, [0.7, 0.9]), "max", "The test accuracy of the best runs is equal: 0.8."),
     ],
 )
 def test_runs_are_ranked_only_when_their_intervals_lie_apart(tmp_path, other, better, said):

@@ -36,6 +36,6 @@ def test_report_renders_in_a_browser(digits_run, tmp_path):
     command = [CHROMIUM, *flags, f"--user-data-dir={tmp_path / 'profile'}", page]
     rendered = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
     assert rendered.returncode == 0, rendered.stderr
-    assert "named correctly" in rendered.stdout
+    assert "classified correctly" in rendered.stdout
     assert "<svg" in rendered.stdout
     assert "http://" not in rendered.stdout.replace("http://www.w3.org/", "")

@@ -1,4 +1,4 @@
-"""The report: right answers in words, everything escaped, nothing loaded, any part absent."""
+"""The report: result first, everything escaped, nothing loaded, any file absent."""
 
 import base64
 import json
@@ -14,9 +14,10 @@ from PIL import Image
 
 from benchdog.api import Field
 from benchdog.evaluation import report
-from benchdog.evaluation.report import confusion, facts, figures
+from benchdog.evaluation.report import facts, figures
+from benchdog.evaluation.report.formatting import Html, percent, seconds, short
 from benchdog.evaluation.report.headline import headline
-from benchdog.evaluation.report.html import Html, h, percent, seconds, short
+from benchdog.evaluation.report.rendering import render
 from benchdog.evaluation.sample_images import save_sample
 
 EVIL = "<script>alert(1)</script>\"'&$x$"
@@ -121,23 +122,23 @@ def run(tmp_path):
     return write_run(tmp_path / "run-1")
 
 
-def test_the_answer_comes_first(run):
+def test_report_begins_with_the_result(run):
     seen = page_of(run)
-    assert seen.said.index("90.0\u202f% of the held-out test images are named correctly.") < 200
+    assert seen.said.index("90.0\u202f% of the held-out test images are classified correctly.") < 200
     assert "A linear model reaches 80.0\u202f%, the majority class 50.0\u202f%." in seen.said
-    assert "Deep learning pays here: 50.0\u202f% fewer mistakes than a linear model." in seen.said
+    assert "Deep learning is worth it here: 50.0\u202f% fewer errors than a linear model." in seen.said
 
 
-def test_every_part_is_there(run):
+def test_report_of_a_complete_run_has_every_section(run):
     said = page_of(run).said
-    for part in ("How it learnt", "The ring marks the best epoch, 2", "What is taken for what, on the test split",
-                 "Class by class", "The costliest answers", "said cat (98.0\u202f%) , is dog", "digits-7 · loss 3.2",
-                 "Exports", "onnx", "3·10^−6", "holds", "Recipe", 'name = "digits"', "Environment",
-                 "torch 2.13.0", "3\u202fmin 20\u202fs", "1\u202f234", "700 / 150 / 150"):  # fmt: skip
+    for part in ("Learning curves", "The ring marks the best epoch, 2", "Confusion matrix, test split",
+                 "Metrics by class", "Highest-loss samples", "predicted cat (98.0\u202f%) , actual dog",
+                 "digits-7 · loss 3.2", "Exports", "onnx", "3·10^−6", "passed", "Recipe", 'name = "digits"',
+                 "Environment", "torch 2.13.0", "3\u202fmin 20\u202fs", "1\u202f234", "700 / 150 / 150"):  # fmt: skip
         assert part in said, part
 
 
-def test_nothing_is_loaded_and_nothing_runs(run):
+def test_report_loads_nothing_and_has_no_script(run):
     text = report.write(run).read_text(encoding="utf-8")
     seen = look(text)
     assert "script" not in seen.tags
@@ -151,18 +152,18 @@ def test_nothing_is_loaded_and_nothing_runs(run):
     assert "@media print" in text
 
 
-def test_the_curves_take_their_colours_from_the_page(run):
+def test_report_figures_use_the_colors_of_the_page(run):
     text = report.write(run).read_text(encoding="utf-8")
     assert "var(--s0)" in text
     assert not re.search("#0a0b[0-9a-f]{2}", text)
 
 
-def test_a_report_is_the_same_twice(run):
+def test_report_is_deterministic(run):
     first = report.write(run).read_bytes()
     assert report.write(run).read_bytes() == first
 
 
-def test_names_are_never_markup(tmp_path):
+def test_report_escapes_names(tmp_path):
     folder = write_run(tmp_path / "run-1", classes=(EVIL, "dog"), word="digits")
     log = (folder / "run.json").read_text(encoding="utf-8")
     put(
@@ -178,7 +179,7 @@ def test_names_are_never_markup(tmp_path):
         assert EVIL in seen.said
 
 
-def test_names_of_any_script_can_be_drawn(tmp_path):
+def test_report_and_comparison_accept_names_in_any_script(tmp_path):
     folder = write_run(tmp_path / "ラン-1", classes=("猫", "собака"))
     assert "猫" in page_of(folder).said
     out = report.compare([folder, write_run(tmp_path / "$b_")], tmp_path / "both.html")
@@ -191,7 +192,7 @@ PARTS = ("run.json", "metrics.jsonl", "recipe.toml", "environment.json", "baseli
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_report_needs_no_single_part(run, part):
+def test_report_without_one_file(run, part):
     (run / part).unlink()
     assert page_of(run).said
     assert look(report.html_summary(run)).said
@@ -201,18 +202,18 @@ def test_a_report_needs_no_single_part(run, part):
 @pytest.mark.parametrize(
     "damage", ["", "{", "[]", "null", '{"best": 3, "lines": 4, "metrics": [], "worst": 5}', "\x00"]
 )
-def test_a_damaged_part_is_told_and_passed_over(run, part, damage):
+def test_report_with_a_damaged_file(run, part, damage):
     put(run, part, damage)
     assert page_of(run).said
 
 
-def test_an_empty_folder_has_a_report(tmp_path):
+def test_report_of_an_empty_folder(tmp_path):
     seen = page_of(tmp_path)
     assert "has no results" in seen.said
-    assert "run.json is absent" in seen.said
+    assert "run.json is missing" in seen.said
 
 
-def test_a_run_that_failed_early_says_why(tmp_path):
+def test_report_of_a_failed_run_shows_the_error(tmp_path):
     put(
         tmp_path,
         "run.json",
@@ -225,27 +226,29 @@ def test_a_run_that_failed_early_says_why(tmp_path):
     assert "line 2 is not JSON" in said
 
 
-# --- the headline's judgement
+# --- the headline
 
 
-def judged(folder, **values):
+def headline_of(folder, **values):
     return headline(facts.read(write_run(folder, **values)))
 
 
-def test_a_linear_model_that_is_better_is_said_to_be(tmp_path):
+def test_headline_reports_a_better_linear_model(tmp_path):
     assert (
-        judged(tmp_path, accuracy=0.7, linear=0.9).verdict
-        == "Deep learning doesn't pay here: a linear model is better."
+        headline_of(tmp_path, accuracy=0.7, linear=0.9).verdict
+        == "Deep learning isn't worth it here: a linear model is better."
     )
 
 
-def test_a_difference_within_chance_is_no_win(tmp_path):
-    verdict = judged(tmp_path, accuracy=0.92, linear=0.9, samples=50).verdict
-    assert verdict.startswith("Deep learning doesn't clearly pay here: a difference of 2.0 points")
-    assert judged(tmp_path, accuracy=0.92, linear=0.9, samples=50_000).verdict.startswith("Deep learning pays")
+def test_headline_within_the_sampling_error_claims_no_difference(tmp_path):
+    verdict = headline_of(tmp_path, accuracy=0.92, linear=0.9, samples=50).verdict
+    assert verdict.startswith("Deep learning isn't clearly worth it here: a difference of 2.0 points")
+    assert headline_of(tmp_path, accuracy=0.92, linear=0.9, samples=50_000).verdict.startswith(
+        "Deep learning is worth it"
+    )
 
 
-def test_baselines_of_another_split_are_compared_on_that_split(tmp_path):
+def test_headline_compares_baselines_on_their_split(tmp_path):
     write_run(tmp_path)
     baseline = json.loads((tmp_path / "baseline.json").read_text(encoding="utf-8"))
     put(tmp_path, "baseline.json", {"split": "valid", "lines": baseline["lines"]})
@@ -253,10 +256,10 @@ def test_baselines_of_another_split_are_compared_on_that_split(tmp_path):
     assert top.others.startswith("On the validation split it is 90.0\u202f%; a linear model reaches")
 
 
-def test_a_classical_run_is_not_called_deep_learning(tmp_path):
+def test_headline_of_a_classical_model(tmp_path):
     put(write_run(tmp_path), "artifact/artifact.json", {"runner": "benchdog_sklearn.runner:Runner"})
     top = headline(facts.read(tmp_path))
-    assert top.verdict.startswith("The classical way pays here")
+    assert top.verdict.startswith("The classical model is worth it here")
     assert top.bars[0].name == "supervised"
     assert "1\u202f234" not in page_of(tmp_path).said  # parameters of a model that was not used
 
@@ -264,14 +267,14 @@ def test_a_classical_run_is_not_called_deep_learning(tmp_path):
 @pytest.mark.parametrize(
     ("metrics", "line", "answer", "verdict"),
     [
-        ({"mae": 0.5, "rmse": 1.0}, {"mae": 1.0}, "off by 0.5 on average on the held-out test", "error is 50.0"),
-        ({"iou": 0.8, "pixel_accuracy": 0.9}, {"iou": 0.5}, "overlap the truth by 0.8 (IoU)", "pays here: 0.3 more"),
-        ({"loss": 1.0, "perplexity": 2.718, "accuracy": 0.6}, {"loss": 2.0}, "1 nats", "loss is 50.0"),
-        ({"mae": 0.995}, {"mae": 1.0}, "off by 0.995", "hardly pays here"),
-        ({"loss": 2.5}, {"loss": 1.0}, "The loss is 2.5", "doesn't pay here"),
+        ({"mae": 0.5, "rmse": 1.0}, {"mae": 1.0}, "held-out test samples are off by 0.5 on average", "is 50.0"),
+        ({"iou": 0.8, "pixel_accuracy": 0.9}, {"iou": 0.5}, "actual masks overlap by 0.8 (IoU)", "here: 0.3 more"),
+        ({"loss": 1.0, "perplexity": 2.718, "accuracy": 0.6}, {"loss": 2.0}, "1 nats per token", "loss is 50.0"),
+        ({"mae": 0.995}, {"mae": 1.0}, "off by 0.995", "hardly worth it here"),
+        ({"loss": 2.5}, {"loss": 1.0}, "The loss is 2.5", "isn't worth it here"),
     ],
 )  # fmt: skip
-def test_the_headline_of_other_tasks(tmp_path, metrics, line, answer, verdict):
+def test_headline_of_other_tasks(tmp_path, metrics, line, answer, verdict):
     put(tmp_path, "evaluation-test.json", {"samples": 100, "metrics": metrics, "monitor": "loss", "better": "min"})
     put(tmp_path, "baseline.json", {"split": "test", "lines": [{"name": "linear model", "metrics": line}]})
     top = headline(facts.read(tmp_path))
@@ -279,26 +282,26 @@ def test_the_headline_of_other_tasks(tmp_path, metrics, line, answer, verdict):
     assert verdict in top.verdict
 
 
-def test_without_evaluation_the_best_epoch_is_the_answer(tmp_path):
+def test_headline_without_evaluation_is_the_best_epoch(tmp_path):
     put(tmp_path, "run.json", {"monitor": "accuracy", "better": "max", "best": {"epoch": 4, "value": 0.75}})
     answer = headline(facts.read(tmp_path)).answer
     assert answer == "The best validation accuracy is 75.0\u202f%, at epoch 4. It has not been evaluated yet."
 
 
-# --- other tasks' parts
+# --- other tasks' sections
 
 
-def test_numbers_are_drawn_against_the_truth(tmp_path):
+def test_report_of_regression_has_a_scatter_plot(tmp_path):
     pairs = [[float(i), i + 0.5] for i in range(3001)]
     metrics = {"mae": 0.5, "per_target": {"width": {"mae": 0.2, "r2": 0.9}, "height": {"mae": 0.8, "r2": 0.5}}}
     put(tmp_path, "evaluation-test.json", {"metrics": metrics, "pairs": pairs})
     seen = page_of(tmp_path)
-    assert "Answers against the truth" in seen.said
+    assert "Predicted vs. actual" in seen.said
     assert "1\u202f501 of 3\u202f001 points are drawn." in seen.said
     assert "height 0.8 0.5" in seen.said
 
 
-def test_masks_are_shown_beside_the_picture(tmp_path):
+def test_report_of_segmentation_shows_actual_and_predicted_masks(tmp_path):
     field = Field(kind="image", shape=(3, 16, 16), dtype="uint8")
     mask, answer = np.zeros((2, 16, 16), np.int64)
     mask[4:8], answer[5:9] = 1, 1
@@ -307,14 +310,14 @@ def test_masks_are_shown_beside_the_picture(tmp_path):
     put(tmp_path, "evaluation-test.json", {"metrics": {"iou": 0.5}, "target": {"kind": "mask"},
                                            "classes": ["background", "disc"], "worst": worst})  # fmt: skip
     said = page_of(tmp_path).said
-    assert "picture · truth · answer" in said
+    assert "image · actual · predicted" in said
     assert "disc" in said
 
 
-def test_pictures_outside_the_run_and_no_pictures_are_left_out(tmp_path):
+def test_report_leaves_out_images_outside_the_run_and_damaged_ones(tmp_path):
     run = write_run(tmp_path / "run")
     (tmp_path / "secret.png").write_bytes((run / "worst/0.png").read_bytes())
-    (run / "worst/1.png").write_text("no picture", encoding="utf-8")
+    (run / "worst/1.png").write_text("not an image", encoding="utf-8")
     worst = [{"id": "w", "picture": p} for p in ("../secret.png", str(tmp_path / "secret.png"), "worst/1.png", 7)]
     put(run, "evaluation-test.json", {"metrics": {"accuracy": 0.5}, "worst": worst})
     assert "img" not in page_of(run).tags
@@ -323,7 +326,7 @@ def test_pictures_outside_the_run_and_no_pictures_are_left_out(tmp_path):
 # --- comparison and summary
 
 
-def test_runs_are_compared_on_one_page(tmp_path):
+def test_comparison_page(tmp_path):
     runs = [write_run(tmp_path / "a", accuracy=0.8), write_run(tmp_path / "b", word="other")]
     seen = look(report.compare(runs, tmp_path / "out" / "both.html").read_text(encoding="utf-8"))
     assert "b is best: its test accuracy is 0.9." in seen.said
@@ -332,21 +335,21 @@ def test_runs_are_compared_on_one_page(tmp_path):
     assert "test.accuracy 0.8 0.9" in seen.said
 
 
-def test_runs_without_curves_can_be_compared(tmp_path):
+def test_comparison_of_runs_without_curves(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
     page = report.compare([tmp_path / "a", tmp_path / "b"], tmp_path / "c.html").read_text(encoding="utf-8")
     assert "None of these runs has finished an epoch." in look(page).said
 
 
-def test_a_picture_of_the_comparison_is_a_png(tmp_path):
+def test_comparison_as_a_png(tmp_path):
     out = report.compare([write_run(tmp_path / "a"), write_run(tmp_path / "b")], tmp_path / "both.png")
     with Image.open(out) as picture:
         assert picture.format == "PNG"
         assert picture.width > 1000
 
 
-def test_the_summary_for_a_notebook_is_small(run):
+def test_notebook_summary_is_a_small_fragment(run):
     text = report.html_summary(run)
     assert type(text).__mro__[-2] is str
     assert len(text) < 60_000
@@ -356,24 +359,26 @@ def test_the_summary_for_a_notebook_is_small(run):
     assert "html" not in seen.tags
 
 
-# --- pieces
+# --- parts
 
 
 @pytest.mark.parametrize("size", [2, 10, 30, 100])
-def test_a_confusion_matrix_is_drawn_for_few_and_many_classes(size):
+def test_confusion_matrix_of_few_and_many_classes(size, tmp_path):
     counts = np.eye(size) * 9
     counts[0, 1] = 3
     labels = [f"class number {i}" for i in range(size)]
-    text = confusion.picture(confusion.matrix(counts.tolist()), labels)
+    put(tmp_path, "evaluation-test.json", {"metrics": {"confusion": counts.tolist()}, "classes": labels})
+    page = report.write(tmp_path).read_text(encoding="utf-8")
+    text = page[page.index("<svg viewBox") : page.index("</svg>")] + "</svg>"
     assert text.count("<rect") == size + 2
-    assert "class number 0 called class number 1: 3" in text
+    assert "class number 0 predicted as class number 1: 3" in text
     width = float(re.search(r'viewBox="0 0 (\d+)', text)[1])
     assert width < 1100
     assert min(map(float, re.findall(r'font-size="([\d.]+)"', text))) >= 6.5
     look(text)
 
 
-def test_more_classes_than_can_be_seen_are_listed_only(tmp_path):
+def test_confusion_matrix_of_too_many_classes_is_only_listed(tmp_path):
     counts = (np.eye(150) * 5).astype(int)
     counts[3, 4] = 2
     put(tmp_path, "evaluation-test.json", {"metrics": {"accuracy": 0.5, "confusion": counts.tolist()}})
@@ -383,10 +388,11 @@ def test_more_classes_than_can_be_seen_are_listed_only(tmp_path):
 
 
 @given(st.text())
-def test_text_is_escaped_whatever_it_is(text):
-    seen = look(h("p", text, title=text))
-    assert seen.tags == ["p"]
-    assert h("p", Html("<b>")) == "<p><b></p>"
+def test_render_escapes_any_text(text):
+    page = render("page.html.j2", title=text, body=text)
+    assert look(page).tags == look(render("page.html.j2", title="", body="")).tags
+    assert "<b></main>" not in page
+    assert "<p>a</p>" in render("page.html.j2", title=text, body=Html("<p>a</p>"))
 
 
 @pytest.mark.parametrize(
@@ -394,11 +400,11 @@ def test_text_is_escaped_whatever_it_is(text):
     [(None, "–"), (float("nan"), "not a number"), (float("-inf"), "−∞"), (12345, "12\u202f345"), (-0.5, "−0.5"),
      (3.2e-6, "3.2·10^−6"), (True, "True"), ("x", "x"), (2.0, "2")],
 )  # fmt: skip
-def test_values_are_written_for_people(value, text):
+def test_short_value(value, text):
     assert short(value) == text
 
 
-def test_a_percentage_never_rounds_to_all_or_nothing():
+def test_percent_never_rounds_to_0_or_100():
     assert percent(0.9996) == "99.96\u202f%"
     assert percent(1.0) == "100.0\u202f%"
     assert percent(0.0004) == "0.04\u202f%"
@@ -406,7 +412,7 @@ def test_a_percentage_never_rounds_to_all_or_nothing():
     assert seconds(7500) == "2\u202fh 5\u202fmin"
 
 
-def test_curves_leave_matplotlib_as_it_was():
+def test_figures_leave_matplotlib_settings_unchanged():
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
@@ -414,7 +420,7 @@ def test_curves_leave_matplotlib_as_it_was():
     assert dict(mpl.rcParams) == before
 
 
-# --- pictures of samples
+# --- images of samples
 
 
 def opened(path):
@@ -422,7 +428,7 @@ def opened(path):
         return np.asarray(picture.convert("RGB")), picture.mode
 
 
-def test_a_small_digit_is_enlarged_by_whole_pixels(tmp_path):
+def test_sample_image_enlarges_by_whole_pixels(tmp_path):
     array = (np.arange(64) % 17).reshape(1, 8, 8).astype(np.uint8)
     assert save_sample(array, DIGIT, tmp_path / "d.png")
     pixels, _ = opened(tmp_path / "d.png")
@@ -430,7 +436,7 @@ def test_a_small_digit_is_enlarged_by_whole_pixels(tmp_path):
     assert np.array_equal(pixels[::20, ::20, 0], np.rint(array[0] / 16 * 255))
 
 
-def test_colours_stay_and_large_pictures_shrink(tmp_path):
+def test_sample_image_keeps_colors_and_shrinks_large_images(tmp_path):
     array = np.zeros((3, 900, 1200), np.uint8)
     array[0] = 200
     assert save_sample(array, Field(kind="image", shape=array.shape, dtype="uint8"), tmp_path / "c.png")
@@ -440,7 +446,7 @@ def test_colours_stay_and_large_pictures_shrink(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])
-def test_floats_of_any_channels_are_stretched_over_what_is_seen(tmp_path, channels):
+def test_sample_image_of_floats_is_scaled_to_the_full_range(tmp_path, channels):
     array = np.random.default_rng(0).normal(size=(channels, 5, 7)).astype(np.float32)
     array[0, 0, 0] = np.nan
     assert save_sample(array, Field(kind="image", shape=array.shape, dtype="float32"), tmp_path / "f.png")
@@ -449,7 +455,7 @@ def test_floats_of_any_channels_are_stretched_over_what_is_seen(tmp_path, channe
     assert pixels.min() == 0
 
 
-def test_a_volume_shows_the_slice_with_most_mistakes_else_the_middle(tmp_path):
+def test_sample_image_of_a_volume_is_the_slice_with_most_errors_or_the_middle(tmp_path):
     array = np.zeros((1, 5, 8, 8), np.float32)
     array[:, 2], array[:, 4] = 0.5, 1.0
     field = Field(kind="volume", shape=array.shape, dtype="float32", range=(0, 1))
@@ -465,23 +471,23 @@ def test_a_volume_shows_the_slice_with_most_mistakes_else_the_middle(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["table", "tokens", "audio"])
-def test_what_is_no_picture_is_not_drawn(tmp_path, kind):
+def test_sample_image_of_other_fields_is_not_written(tmp_path, kind):
     assert not save_sample(np.zeros((1, 3)), Field(kind=kind, shape=(1, 3), dtype="float32"), tmp_path / "x.png")
     assert not (tmp_path / "x.png").exists()
 
 
-def test_pictures_are_embedded_as_they_are(run):
+def test_report_embeds_images_unchanged(run):
     (source,) = [value for key, value in page_of(run).links if key == "src"]
     assert base64.b64decode(source.partition(",")[2]) == (run / "worst/0.png").read_bytes()
 
 
-def test_right_answers_are_no_mistakes(tmp_path):
+def test_highest_loss_samples_are_misclassified_ones(tmp_path):
     entries = [{"id": "hit", "loss": 2.0, "answer": {"label": "cat"}, "target": 0},
                {"id": "miss", "loss": 1.0, "answer": {"label": "cat"}, "target": 1}]  # fmt: skip
-    told = {"metrics": {"accuracy": 0.5}, "classes": ["cat", "dog"], "target": {"kind": "class"}}
-    put(tmp_path, "evaluation-test.json", {**told, "worst": entries})
+    document = {"metrics": {"accuracy": 0.5}, "classes": ["cat", "dog"], "target": {"kind": "class"}}
+    put(tmp_path, "evaluation-test.json", {**document, "worst": entries})
     page = report.write(tmp_path).read_text(encoding="utf-8")
     assert ">miss<" in page
     assert ">hit<" not in page
-    put(tmp_path, "evaluation-test.json", {**told, "worst": entries[:1]})
-    assert "None of the answers that cost most is wrong." in report.write(tmp_path).read_text(encoding="utf-8")
+    put(tmp_path, "evaluation-test.json", {**document, "worst": entries[:1]})
+    assert "None of the highest-loss samples is misclassified." in report.write(tmp_path).read_text(encoding="utf-8")

@@ -1,19 +1,21 @@
-"""Several runs beside each other: curves, final metrics, what their recipes do differently."""
+"""Comparison of runs: curves, final metrics, recipe differences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from benchdog.evaluation.report import figures, sections
+from benchdog.evaluation.report import figures
 from benchdog.evaluation.report.facts import Facts, mapping
 from benchdog.evaluation.report.figures import Line
-from benchdog.evaluation.report.html import Html, between, h, join, number, short, table, wording
+from benchdog.evaluation.report.formatting import between, number, short, wording
+from benchdog.evaluation.report.rendering import render
+from benchdog.evaluation.report.tables import Table
 from benchdog.runs.compare import differences
 
 
 def final(runs: Sequence[Facts]) -> dict[str, list[float | None]]:
-    """Give the final metrics by name, one value a run; None where a run lacks it."""
+    """Return the final metrics by name, one value a run; None where a run lacks it."""
     each = [run.scalars() for run in runs]
     ranks = {"test": 0, "valid": 1, "train": 2}
     found = dict.fromkeys(name for one in each for name in one)
@@ -37,34 +39,28 @@ def panels(runs: Sequence[Facts]) -> list[tuple[str, list[Line]]]:
     return found
 
 
-def picture(runs: Sequence[Facts]) -> bytes:
+def plot(runs: Sequence[Facts]) -> bytes:
     """Draw the overlaid curves as a PNG file's bytes."""
     return figures.curves_png(panels(runs), x_label="epoch")
 
 
-def body(runs: Sequence[Facts]) -> Html:
-    """Give the comparison's page."""
+def page(runs: Sequence[Facts]) -> str:
+    """Return the comparison's page."""
     drawn = panels(runs)
-    names = [(run.name, i) for i, run in enumerate(runs)]
-    curves = (
-        h("figure", figures.curves(drawn, x_label="epoch"), sections.legend(names))
-        if drawn
-        else h("p", "None of these runs has finished an epoch.", cls="quiet")
-    )
-    changed = differences([run.recipe for run in runs])
-    recipes = _table("key", runs, changed) if changed else h("p", "The recipes are the same.", cls="quiet")
-    if fault := damaged(runs):
-        recipes = h("p", fault, cls="quiet")
-    return join(
-        h("header", h("p", "Runs compared", cls="kicker"), h("h1", verdict(runs))),
-        sections.section("How they learnt", curves),
-        sections.section("Final metrics", _table("metric", runs, with_intervals(runs))),
-        sections.section("What their recipes do differently", recipes),
+    return render(
+        "comparison.html.j2",
+        title=f"Comparison: {', '.join(run.name for run in runs)}",
+        verdict=verdict(runs),
+        curves=figures.curves(drawn, x_label="epoch") if drawn else None,
+        names=[(run.name, i) for i, run in enumerate(runs)],
+        metrics=_table("metric", runs, with_intervals(runs)),
+        recipes=_table("key", runs, differences([run.recipe for run in runs])),
+        damaged=damaged(runs),
     )
 
 
 def with_intervals(runs: Sequence[Facts]) -> dict[str, list[Any]]:
-    """Give the final metrics as texts, with their 95 % intervals where they are known."""
+    """Return the final metrics as texts, with their 95 % intervals where they are known."""
     known = [run.intervals() for run in runs]
     return {
         name: [between(value, spans.get(name)) for value, spans in zip(values, known, strict=True)]
@@ -73,7 +69,7 @@ def with_intervals(runs: Sequence[Facts]) -> dict[str, list[Any]]:
 
 
 def verdict(runs: Sequence[Facts]) -> str:
-    """Say which run is best, when they are judged by one metric on one split and chance alone can't explain it."""
+    """Return which run is best, if all were evaluated by one metric on one split and the intervals don't overlap."""
     if len({(run.monitor, run.better) for run in runs}) != 1:
         return "These runs monitor different metrics."
     monitor, better = runs[0].monitor, runs[0].better
@@ -86,8 +82,8 @@ def verdict(runs: Sequence[Facts]) -> str:
             if any(run.target == "next-token" for run in runs):
                 more = " Texts in other units or windows are compared by bits_per_byte."
             return (
-                f"These runs are not comparable, and none is best: they were judged on different {split} samples, "
-                f"of other data or divided otherwise: {each}.{more}"
+                f"These runs are not comparable, and none is best: they were evaluated on different {split} samples, "
+                f"of other data or another split: {each}.{more}"
             )
         if len(known) == len(runs) > 1:
             return _ranked(known, key, f"{split} {wording(monitor)}", better)
@@ -95,7 +91,7 @@ def verdict(runs: Sequence[Facts]) -> str:
 
 
 def _apart(runs: Sequence[Facts], split: str) -> list[str]:
-    """Describe the samples that each run was judged on where these aren't the same; [] where nothing says so."""
+    """Describe the samples that each run was evaluated on; [] where they are the same or unknown."""
     counts = [number(mapping(run.run.get("samples")).get(split)) for run in runs]
     marks = [run.held_out(split) for run in runs]
     if not all(marks):  # of a run that isn't finished, or older
@@ -107,9 +103,9 @@ def _apart(runs: Sequence[Facts], split: str) -> list[str]:
 
 
 def damaged(runs: Sequence[Facts]) -> str:
-    """Say whose recipes can't be read, so that nothing is said of what they do differently; "" when all can."""
+    """Return whose recipes can't be read, and so not compared; "" when all can."""
     found = [f"{run.name}: {fault}" for run in runs for fault in run.faults if fault.startswith("recipe.toml")]
-    return f"The recipes can't be compared, for a damaged one: {'; '.join(found)}." if found else ""
+    return f"The recipes can't be compared: {'; '.join(found)}." if found else ""
 
 
 def _ranked(known: list[tuple[float, Facts]], key: str, what: str, better: str) -> str:
@@ -117,24 +113,22 @@ def _ranked(known: list[tuple[float, Facts]], key: str, what: str, better: str) 
     order = sorted(known, key=lambda pair: pair[0], reverse=better == "max")
     value, best = order[0]
     if order[1][0] == value:
-        return f"The {what} of the best of them is equal: {short(value)}."
-    told = f"{best.name} is best: its {what} is {short(value)}."
+        return f"The {what} of the best runs is equal: {short(value)}."
+    winner = f"{best.name} is best: its {what} is {short(value)}."
     mine = best.intervals().get(key)
     others = [(run.name, run.intervals().get(key)) for _, run in order[1:]]
     if mine is None or any(pair is None for _, pair in others):
-        return f"{told} Whether that is more than chance can't be told: not all of them have an interval."
+        return f"{winner} Whether the difference is significant is unknown: not all runs have an interval."
     near = [name for name, pair in others if pair and pair[0] <= mine[1] and mine[0] <= pair[1]]
     if near:
         names = near[0] if len(near) == 1 else f"{', '.join(near[:-1])} and {near[-1]}"
         return (
-            f"No difference can be told: the intervals overlap. The {what} of {best.name} is "
+            f"No significant difference: the intervals overlap. The {what} of {best.name} is "
             f"{between(value, mine)}; it overlaps with that of {names}."
         )
-    return told
+    return winner
 
 
-def _table(name: str, runs: Sequence[Facts], rows: dict[str, Any]) -> Html:
-    if not rows:
-        return h("p", "There are none yet.", cls="quiet")
-    lines = ((key, *map(short, values)) for key, values in rows.items())
-    return table((name, *(run.name for run in runs)), lines, numbers=1)
+def _table(name: str, runs: Sequence[Facts], rows: dict[str, Any]) -> Table:
+    lines = [(key, *map(short, values)) for key, values in rows.items()]
+    return Table((name, *(run.name for run in runs)), lines, 1)

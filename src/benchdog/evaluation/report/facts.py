@@ -1,4 +1,4 @@
-"""What the files of a run folder say, however many of them there are."""
+"""A run folder, read: whatever files it has."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchdog.evaluation.report.html import number
+from benchdog.evaluation.report.formatting import metric, number
 from benchdog.system.paths import short_name
 
 Json = dict[str, Any]
-SMALLER = frozenset({"loss", "mae", "mse", "rmse", "perplexity"})
-"""Metrics that are better when smaller, for a run that died before it could say so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,41 +41,44 @@ class Facts:
     @property
     def monitor(self) -> str:
         """The monitored metric without its split: "accuracy"."""
-        told = (facts.get("monitor") for facts in (self.repeats, self.run, self.evaluation))
-        return str(next(filter(None, told), "loss")).removeprefix("valid.")
+        monitors = (facts.get("monitor") for facts in (self.repeats, self.run, self.evaluation))
+        return str(next(filter(None, monitors), "loss")).removeprefix("valid.")
 
     @property
     def better(self) -> str:
         """Whether the monitored metric is better when it is larger: "max" or "min"."""
         given = self.repeats.get("better") or self.run.get("better") or self.evaluation.get("better")
-        return str(given) if given in ("max", "min") else "min" if self.monitor in SMALLER else "max"
+        if given in ("max", "min"):
+            return str(given)
+        known = metric(self.monitor)
+        return known.better if known else "max"
 
     @property
     def evaluation(self) -> Json:
-        """The evaluation that the answer is read from: test where there is one, else valid."""
+        """The evaluation that the headline is read from: test where there is one, else valid."""
         return self.evaluations.get("test") or self.evaluations.get("valid") or {}
 
     @property
     def target(self) -> str:
-        """The target's kind ("class", "number", ...), "" when nothing says it."""
-        told = self.evaluation.get("target")
+        """The target's kind ("class", "number", ...), "" when it is unknown."""
+        target = self.evaluation.get("target")
         spec = mapping(mapping(self.artifact.get("spec")).get("target"))
-        return str(mapping(told).get("kind") or spec.get("kind") or (told if isinstance(told, str) else ""))
+        return str(mapping(target).get("kind") or spec.get("kind") or (target if isinstance(target, str) else ""))
 
     @property
     def field_kind(self) -> str:
-        """The first field's kind ("image", ...), "" when nothing says it."""
+        """The first field's kind ("image", ...), "" when it is unknown."""
         fields = mapping(self.artifact.get("spec")).get("fields")
         return str(mapping(fields[0]).get("kind", "")) if isinstance(fields, list) and fields else ""
 
     @property
     def classical(self) -> bool:
-        """Whether something else than a torch module was trained: the recipe's model was not used."""
+        """Whether something other than a torch module was trained: the recipe's model was not used."""
         return bool(self.artifact.get("runner"))
 
     @property
     def learner(self) -> str:
-        """Name what was trained: the model, or the trainer where that brings its own."""
+        """The name of what was trained: the model, or the trainer where that brings its own."""
         return short_name(str(self.run.get("trainer" if self.classical else "model") or ""))
 
     @property
@@ -88,22 +89,22 @@ class Facts:
         return (int(epoch), value) if epoch is not None and value is not None else None
 
     def held_out(self, split: str) -> str:
-        """Give the mark of the samples of a split that the run was judged on, "" when it was kept nowhere."""
+        """Return the fingerprint of the samples of a split that the run was evaluated on, "" when it is unknown."""
         return str(mapping(self.evaluations.get(split)).get("held_out") or "")
 
     def baselines(self, split: str) -> list[Json]:
-        """Give the baselines that were measured on a split."""
+        """Return the baselines that were measured on a split."""
         lines = objects(mapping(self.baseline.get("splits")).get(split))
         return lines or (objects(self.baseline.get("lines")) if self.baseline.get("split") == split else [])
 
     def series(self, key: str) -> tuple[list[float], list[float]]:
-        """Give epochs and values of a metric, "valid.loss" say, where both are numbers."""
+        """Return epochs and values of a metric, "valid.loss" say, where both are numbers."""
         pairs = [(number(line.get("epoch")), number(line.get(key))) for line in self.epochs]
         kept = [(x, y) for x, y in pairs if x is not None and y is not None]
         return [x for x, _ in kept], [y for _, y in kept]
 
     def scalars(self) -> dict[str, float]:
-        """Give the final metrics by split and name: evaluations, else the best or last epoch's."""
+        """Return the final metrics by split and name: evaluations, else the best or last epoch's."""
         out: dict[str, float] = {}
         chosen = [e for e in self.epochs if self.best and e.get("epoch") == self.best[0]] or self.epochs[-1:]
         for line in chosen:
@@ -118,7 +119,7 @@ class Facts:
         return out
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """Give the 95 % intervals of `scalars` that are known: by the bootstrap; of the mean for repeated runs."""
+        """Return the known 95 % intervals of `scalars`: bootstrap; of the mean for repeated runs."""
         found: dict[str, Any] = {}
         for split, evaluation in self.evaluations.items():
             found |= {f"{split}.{k}": pair for k, pair in mapping(evaluation.get("intervals")).items()}
@@ -129,17 +130,17 @@ class Facts:
 
 
 def mapping(value: Any) -> Json:
-    """Give a JSON object, empty for anything else that a file may hold."""
+    """Return a JSON object, empty for anything else that a file may hold."""
     return value if isinstance(value, dict) else {}
 
 
 def objects(value: Any) -> list[Json]:
-    """Give the JSON objects of a list, none for anything else."""
+    """Return the JSON objects of a list, none for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def span(value: Any) -> tuple[float, float] | None:
-    """Give a pair of numbers, low and high; None for anything else that a file may hold."""
+    """Return a pair of numbers, low and high; None for anything else that a file may hold."""
     if not isinstance(value, list) or len(value) != 2:
         return None
     low, high = map(number, value)
@@ -198,7 +199,7 @@ def _recipe(path: Path, faults: list[str]) -> tuple[str, Json]:
 
 
 def read(folder: Path) -> Facts:
-    """Read a run folder; never fails for a part that is absent or damaged."""
+    """Read a run folder; files that are absent or damaged are left out."""
     faults: list[str] = []
     lines = _lines(folder / "metrics.jsonl", faults)
     text, recipe = _recipe(folder / "recipe.toml", faults)
@@ -223,7 +224,7 @@ def read(folder: Path) -> Facts:
 def read_repeats(path: Path) -> Facts:
     """Read the summary of repeated runs: the facts are those of the first of them."""
     faults: list[str] = []
-    told = _json(path, faults)
-    first = next((str(line["run"]) for line in objects(told.get("runs")) if line.get("run")), "")
+    repeats = _json(path, faults)
+    first = next((str(line["run"]) for line in objects(repeats.get("runs")) if line.get("run")), "")
     one = read(path.parent / Path(first).name)
-    return replace(one, repeats=told, faults=[*faults, *one.faults])
+    return replace(one, repeats=repeats, faults=[*faults, *one.faults])

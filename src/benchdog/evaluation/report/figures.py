@@ -1,16 +1,16 @@
-"""Curves as inline SVG that takes its colours and its type from the page around it."""
+"""Plots as inline SVG that takes its colors and its font from the page around it."""
 
 from __future__ import annotations
 
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchdog.evaluation.report.html import Html, h
+from benchdog.evaluation.report.formatting import Html
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from benchdog.training.lr_finder import Curve
 
 INK, FAINT = "#0a0b01", "#0a0b02"
-"""Stand-ins that no picture uses by chance: they become CSS variables of the page."""
+"""Placeholder colors that no plot uses by chance: they become CSS variables of the page."""
 
 SERIES = tuple(f"#0a0b{i:02x}" for i in range(0x10, 0x18))
 REAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6fd0", "#8a8a00")
-"""The same lines' colours where there is no page: in a PNG file."""
+"""The same lines' colors in a PNG file, which has no page around it."""
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: the page's own type, crisp and selectable
-    "text.parse_math": False,  # a metric called "$" is a name, no formula
+    "text.parse_math": False,  # a metric called "$" is a name, not a formula
     "axes.unicode_minus": False,
     "font.family": "sans-serif",
     "font.size": 10.0,
@@ -39,6 +39,7 @@ STYLE: dict[Any, Any] = {
     "grid.color": FAINT,
     "grid.linewidth": 0.5,
     "axes.linewidth": 0.8,
+    "axes.titley": 1.0,  # without measuring what is below
 }
 
 ON_WHITE: dict[Any, Any] = {
@@ -53,7 +54,7 @@ ON_WHITE: dict[Any, Any] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One curve: a name, its points, and the number of its colour; `faint` for what is only behind."""
+    """One curve: a name, its points, and the number of its color; `faint` for the background."""
 
     name: str
     x: Sequence[float]
@@ -70,7 +71,7 @@ def curves(
 
     Args:
         panels: title and lines of each.
-        x_label: what runs along.
+        x_label: the x axis.
         best: (panel, epoch, value) of the point to mark.
     """
     with _drawing():
@@ -78,7 +79,7 @@ def curves(
             _svg(_curves([panel], x_label, (0, *best[1:]) if best and best[0] == i else None, SERIES), f"{i}")
             for i, panel in enumerate(panels)
         ]
-        return h("div", *drawn, cls="panels")
+        return _panels(drawn)
 
 
 def curves_png(panels: Sequence[tuple[str, Sequence[Line]]], *, x_label: str) -> bytes:
@@ -87,16 +88,8 @@ def curves_png(panels: Sequence[tuple[str, Sequence[Line]]], *, x_label: str) ->
         return _file(_curves(panels, x_label, None, REAL), "png")
 
 
-def drawn(paint: Callable[[Axes], None], salt: str, width: float = 4.9, height: float = 3.1) -> Html:
-    """Draw one picture for a page: `paint` gets bare axes, and may use the colours SERIES, INK and FAINT."""
-    with _drawing():
-        figure = _figure(width, height)
-        paint(_bare(figure.add_subplot()))
-        return _svg(figure, salt)
-
-
 def rates(found: Curve) -> Html:
-    """Draw the loss over a learning rate that grew, each batch's faint behind the smoothed curve."""
+    """Draw the learning-rate range test: each batch's loss faint behind the smoothed curve."""
     with _drawing():
         return _svg(_rates(found, SERIES, INK), "rates")
 
@@ -114,10 +107,11 @@ def _file(figure: Figure, kind: str) -> bytes:
 
     for axes in figure.axes:
         axes.legend(frameon=False, fontsize=9)
+    figure.set_layout_engine("constrained")
     buffer = io.BytesIO()
-    told: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+    metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     with mpl.rc_context({"svg.hashsalt": "benchdog"}):
-        figure.savefig(buffer, format=kind, dpi=150, facecolor="white", metadata=told)
+        figure.savefig(buffer, format=kind, dpi=150, facecolor="white", metadata=metadata)
     return buffer.getvalue()
 
 
@@ -142,23 +136,23 @@ def _rates(found: Curve, colours: Sequence[str], ink: str) -> Figure:
 
 
 def scatter(true: Sequence[float], said: Sequence[float], name: str) -> Html:
-    """Draw answers against the truth, with the line on which they would be equal."""
+    """Draw predicted over actual values, with the diagonal."""
     with _drawing():
         figure = _figure(4.6, 4.2)
         axes = _bare(figure.add_subplot())
         low, high = min(*true, *said), max(*true, *said)
         axes.plot([low, high], [low, high], color=FAINT, linewidth=1, zorder=1)
         axes.scatter(true, said, s=9, color=SERIES[0], alpha=0.45, linewidths=0, zorder=2)
-        axes.set_xlabel(f"true {name}")
-        axes.set_ylabel(f"answered {name}")
+        axes.set_xlabel(f"actual {name}")
+        axes.set_ylabel(f"predicted {name}")
         return _svg(figure, f"scatter {name}")
 
 
 def reliability(said: Sequence[float], true: Sequence[float], shares: Sequence[float]) -> Html:
-    """Draw what came true against what was said, dots as large as their shares of all answers."""
+    """Draw the reliability diagram, dots as large as their shares of all predictions."""
     with _drawing():
         figure = _figure(4.6, 4.2)
-        axes = _square(figure, "probability that was said", "share that came true")
+        axes = _square(figure, "predicted probability", "observed frequency")
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
         sizes = [16 + 300 * share for share in shares]
         axes.scatter(said, true, s=sizes, color=SERIES[0], alpha=0.75, linewidths=0, zorder=3, clip_on=False)
@@ -166,14 +160,18 @@ def reliability(said: Sequence[float], true: Sequence[float], shares: Sequence[f
 
 
 def trades(lines: Sequence[tuple[str, Sequence[Any], Sequence[Any], Mapping[str, float]]]) -> Html:
-    """Draw precision over recall and found ones over false alarms; a ring marks each chosen threshold.
+    """Draw precision-recall and ROC curves; a ring marks each chosen threshold.
 
     Args:
-        lines: name, (recall, precision) points, (false alarms, found) points, the threshold's precision and recall.
+        lines: name, (recall, precision) points, (false positive rate, true positive rate) points, the threshold's
+            precision and recall.
     """
     with _drawing():
         drawn = []
-        for salt, x_label, y_label in (("pr", "recall", "precision"), ("roc", "false alarms", "found (recall)")):
+        for salt, x_label, y_label in (
+            ("pr", "recall", "precision"),
+            ("roc", "false positive rate", "true positive rate"),
+        ):
             figure = _figure(4.9, 4.5)
             axes = _square(figure, x_label, y_label)
             if salt == "roc":
@@ -186,14 +184,18 @@ def trades(lines: Sequence[tuple[str, Sequence[Any], Sequence[Any], Mapping[str,
                     ring: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "zorder": 3}
                     axes.plot([chosen["recall"]], [chosen["precision"]], "o", color=INK, **ring)
             drawn.append(_svg(figure, salt))
-        return h("div", *drawn, cls="panels")
+        return _panels(drawn)
+
+
+def _panels(images: Sequence[Html]) -> Html:
+    return Html(f'<div class="panels">{"".join(images)}</div>')
 
 
 def _square(figure: Figure, x_label: str, y_label: str) -> Axes:
     axes = _bare(figure.add_subplot())
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", anchor="W")
     axes.grid(axis="x")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
@@ -216,7 +218,18 @@ def _drawing(over: Mapping[Any, Any] | None = None) -> Iterator[None]:
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure  # no pyplot: no global state, no window
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height))
+
+
+def _fit(figure: Figure) -> None:
+    """Set the margins of a figure of one plot by its labels: far cheaper than a layout that draws it first."""
+    (axes,) = figure.axes
+    width, height = figure.get_size_inches()
+    axis = axes.yaxis
+    ticks = axis.get_major_formatter().format_ticks(axis.get_majorticklocs().tolist())
+    left = 0.1 + 0.085 * max(map(len, ticks), default=0) + (0.25 if axes.get_ylabel() else 0.0)
+    bottom, top = (0.5 if axes.get_xlabel() else 0.3), (0.3 if axes.get_title(loc="left") else 0.12)
+    figure.subplots_adjust(left / width, bottom / height, 1 - 0.15 / width, 1 - top / height)
 
 
 def _bare(axes: Axes) -> Axes:
@@ -264,9 +277,10 @@ def _curves(
 
 
 def _svg(figure: Figure, salt: str) -> Html:
-    """Give a figure as SVG for a page: no prolog, no metadata, unique ids, the page's colours."""
+    """Return a figure as SVG for a page: no prolog, no metadata, unique ids, the page's colors."""
     import matplotlib as mpl
 
+    _fit(figure)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

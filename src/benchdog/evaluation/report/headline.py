@@ -1,4 +1,4 @@
-"""The answer that a report begins with, and whether the model was worth its trouble."""
+"""The result that a report begins with, and whether the model beats the baselines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchdog.evaluation.report.facts import Facts, Json, mapping, objects
-from benchdog.evaluation.report.html import number, percent, rounded, short, wording
+from benchdog.evaluation.report.formatting import THIN, number, percent, rounded, short, wording
 
 NOUNS = {"image": "images", "volume": "volumes", "table": "rows", "tokens": "texts", "audio": "recordings"}
-NEAR = 0.02  # a relative difference that isn't worth a network, where no sampling error is known
+NEAR = 0.02
+"""A relative difference that isn't worth a network, where no sampling error is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,12 +21,12 @@ class Bar:
     name: str
     value: float
     text: str
-    mine: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Headline:
-    """The answer, how sure it is, what simpler ways reach, the verdict, and the lines for the bars."""
+    """The result, its interval (`sure`), the baselines' results, the verdict, and the bars."""
 
     answer: str = ""
     sure: str = ""
@@ -38,7 +39,7 @@ class Headline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Measure:
-    """How one metric is said: `sentence` has {value} and {where}; `share` marks a part of one."""
+    """How one metric is written: `sentence` has {value} and {where}; `share`: as a percentage."""
 
     metric: str
     better: str
@@ -50,15 +51,21 @@ class _Measure:
 
 
 def _measure(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
-    """Choose the metric that says most to a person, by what the target is."""
+    """Choose the metric that a person understands best, by what the target is."""
     if "perplexity" in metrics and "loss" in metrics:
-        return _Measure(metric="loss", better="min", sentence="The next token costs {value} nats {where}")
+        return _Measure(metric="loss", better="min", sentence="The loss is {value} nats per token {where}")
     if "iou" in metrics:
-        return _Measure(metric="iou", better="max", sentence="Masks overlap the truth by {value} (IoU) {where}")
+        return _Measure(
+            metric="iou", better="max", sentence="Predicted and actual masks overlap by {value} (IoU) {where}"
+        )
     if "accuracy" in metrics:
-        return _Measure(metric="accuracy", better="max", share=True, sentence="{value} {where} are named correctly")
+        return _Measure(
+            metric="accuracy", better="max", share=True, sentence="{value} {where} are classified correctly"
+        )
     if "mae" in metrics:
-        return _Measure(metric="mae", better="min", sentence="Answers are off by {value} on average {where}")
+        return _Measure(
+            metric="mae", better="min", sentence="Predictions {where} are off by {value} on average (MAE)"
+        )
     if facts.monitor in metrics:
         sentence = f"The {wording(facts.monitor)} is {{value}} {{where}}"
         return _Measure(metric=facts.monitor, better=facts.better, sentence=sentence)
@@ -66,7 +73,7 @@ def _measure(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
 
 
 def headline(facts: Facts) -> Headline:
-    """Say what the run reached on data that it never learnt from."""
+    """Return the result on held-out data, compared with the baselines."""
     evaluation = facts.evaluation
     metrics = evaluation.get("metrics")
     if not isinstance(metrics, dict):
@@ -84,13 +91,13 @@ def headline(facts: Facts) -> Headline:
 
 
 def _sure(facts: Facts, measure: _Measure, split: str) -> str:
-    """Give the answer's 95 % interval in words."""
+    """Return the sentence with the 95 % interval."""
     pair = facts.intervals().get(f"{split}.{measure.metric}")
     if pair is None:
         return ""
     count = number(facts.evaluation.get("samples"))
-    of = f" on {short(int(count))} samples" if count else ""
-    return f"Chance{of} leaves it between {measure.text(rounded(pair[0]))} and {measure.text(rounded(pair[1]))}."
+    size = f" (n = {short(int(count))})" if count else ""
+    return f"95{THIN}% CI: {measure.text(rounded(pair[0]))} to {measure.text(rounded(pair[1]))}{size}."
 
 
 def _where(facts: Facts, split: str, of: bool) -> str:
@@ -118,7 +125,7 @@ def _unevaluated(facts: Facts) -> Headline:
 
 
 def _compared(facts: Facts, measure: _Measure, split: str, value: float, answer: str) -> Headline:
-    """Set the answer beside the baselines, which may have been measured on another split only."""
+    """Compare the result with the baselines, which may have been measured on another split only."""
     ours, note, same = value, "", split
     given = facts.baselines(split)
     if not given:
@@ -130,8 +137,8 @@ def _compared(facts: Facts, measure: _Measure, split: str, value: float, answer:
     bars = _bars(given, measure)
     if not bars:
         return Headline(answer=f"{answer}.", metric=measure.metric, better=measure.better)
-    said = ", ".join(f"{_the(bar.name)} {'' if i else 'reaches '}{bar.text}" for i, bar in enumerate(bars))
-    others = f"{note}; {said}." if note else f"{said}."
+    reached = ", ".join(f"{_the(bar.name)} {'' if i else 'reaches '}{bar.text}" for i, bar in enumerate(bars))
+    others = f"{note}; {reached}." if note else f"{reached}."
     samples = number((facts.evaluations.get(same) or {}).get("samples"))
     return Headline(
         answer=f"{answer}.",
@@ -139,12 +146,12 @@ def _compared(facts: Facts, measure: _Measure, split: str, value: float, answer:
         verdict=_verdict(facts, measure, ours, bars[0], samples),
         metric=measure.metric,
         better=measure.better,
-        bars=[Bar(name=facts.learner or "this model", value=ours, text=measure.text(ours), mine=True), *bars],
+        bars=[Bar(name=facts.learner or "this model", value=ours, text=measure.text(ours), ours=True), *bars],
     )
 
 
 def _bars(lines: list[Json], measure: _Measure) -> list[Bar]:
-    """Give the baselines, best first."""
+    """Return the baselines, best first."""
     bars = []
     for line in lines:
         value = number(mapping(line.get("metrics")).get(measure.metric))
@@ -154,29 +161,29 @@ def _bars(lines: list[Json], measure: _Measure) -> list[Bar]:
 
 
 def _the(name: str) -> str:
-    """Give a baseline its article."""
+    """Return a baseline's name with its article."""
     return f"a {name}" if name.startswith("linear") else f"the {name}"
 
 
 def _verdict(facts: Facts, measure: _Measure, ours: float, best: Bar, samples: float | None) -> str:
-    """Judge whether the model pays, beyond what chance gives on that many samples."""
-    who = "The classical way" if facts.classical else "Deep learning"
+    """Return whether the model is worth it: better by more than the sampling error."""
+    who = "The classical model" if facts.classical else "Deep learning"
     name = _the(best.name)
     gain = ours - best.value if measure.better == "max" else best.value - ours
     if measure.share and samples:
         chance = 2 * math.sqrt(sum(max(p * (1 - p), 0.0) for p in (ours, best.value)) / samples)
         if abs(gain) <= chance:
             return (
-                f"{who} doesn't clearly pay here: a difference of {100 * abs(gain):.1f} points from {name} "
-                f"is within what chance gives on {short(int(samples))} samples."
+                f"{who} isn't clearly worth it here: a difference of {100 * abs(gain):.1f} points from {name} "
+                f"is within the sampling error of {short(int(samples))} samples."
             )
     elif abs(gain) <= NEAR * max(abs(best.value), 1e-12):
-        return f"{who} hardly pays here: {name} is within {percent(NEAR)} of it."
+        return f"{who} is hardly worth it here: {name} is within {percent(NEAR)} of it."
     if gain < 0:
-        return f"{who} doesn't pay here: {name} is better."
+        return f"{who} isn't worth it here: {name} is better."
     if measure.share and best.value < 1:
-        return f"{who} pays here: {percent(gain / (1 - best.value))} fewer mistakes than {name}."
+        return f"{who} is worth it here: {percent(gain / (1 - best.value))} fewer errors than {name}."
     if measure.better == "min" and best.value > 0:
         what = "loss" if measure.metric == "loss" else "error"
-        return f"{who} pays here: the {what} is {percent(gain / best.value)} smaller than that of {name}."
-    return f"{who} pays here: {short(gain)} more than {name}."
+        return f"{who} is worth it here: the {what} is {percent(gain / best.value)} smaller than that of {name}."
+    return f"{who} is worth it here: {short(gain)} more than {name}."

@@ -201,7 +201,7 @@ def _row(folder: Path) -> dict[str, Any]:
 def _baseline(read: Facts) -> tuple[str, float] | None:
     """Give the best baseline by the monitored metric."""
     from benchdog.evaluation.report.facts import mapping
-    from benchdog.evaluation.report.html import number
+    from benchdog.evaluation.report.formatting import number
 
     found = []
     for line in read.baselines("valid") or read.baselines("test"):
