@@ -1,10 +1,10 @@
-"""Write the parts of the documentation that the program knows: --help, commands, every key of a recipe.
+"""Generate the reference pages from the program: --help, commands, every key of a recipe.
 
     python scripts/reference.py           write them
-    python scripts/reference.py --check   say which are out of date, and end with 1
+    python scripts/reference.py --check   list those that are out of date, and exit with 1
                                           (3: not all packages under plugins/ are installed)
 
-What is written lies between two comments: <!-- made by scripts/reference.py: NAME --> and <!-- end: NAME -->.
+Generated text is between two comments: <!-- made by scripts/reference.py: NAME --> and <!-- end: NAME -->.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 ROOT = Path(__file__).parents[1]
 OWN = [
     tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"]
     for file in sorted(ROOT.glob("plugins/*/pyproject.toml"))
 ]
-# what else is installed here is none of the documentation's business; a terminal of 80 columns
+# other packages that happen to be installed don't belong in the documentation; 80 columns
 os.environ.update(BENCHDOG_PLUGINS=",".join(["builtin", *OWN]), COLUMNS="80", NO_COLOR="1")
 
 from benchdog import cli  # noqa: E402 -- it reads the allow-list
@@ -37,52 +36,62 @@ from benchdog.recipe.json_schema import recipe_schema  # noqa: E402
 from benchdog.recipe.recipe import PARTS, TABLES  # noqa: E402
 
 ORDER = (*PARTS, *TABLES)
-WORDS = {"integer": "whole number", "string": "text", "boolean": "yes or no", "null": "nothing", "object": "table"}
+TYPES = {
+    "integer": "integer",
+    "number": "number",
+    "string": "string",
+    "boolean": "boolean",
+    "null": "none",
+    "object": "table",
+}
 SIGNS = {"minimum": "≥{}", "exclusiveMinimum": ">{}", "maximum": "≤{}", "exclusiveMaximum": "<{}"}
 
 
-def said(*arguments: str) -> str:
-    """Give what `benchdog ... --help` prints."""
+def help_of(*command: str) -> str:
+    """Return what `benchdog ... --help` prints."""
     out = io.StringIO()
-    argv = ["benchdog", *arguments, "--help"]
-    with mock.patch.object(sys, "argv", argv), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        cli.main()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        cli.main([*command, "--help"])
     return "\n".join(line.rstrip() for line in out.getvalue().strip().splitlines())
 
 
 def subcommands(text: str) -> list[str]:
-    """Give the names that a help lists under "Commands"."""
+    """Return the names that a help lists under "Commands"."""
     _, _, listed = text.partition("\nCommands:\n")
     return re.findall(r"(?m)^  ([\w-]+)", listed)
 
 
 def help_text() -> str:
-    """Give the block of the README."""
-    return f"```text\n$ benchdog --help\n{said()}\n```"
+    """Return the help of the program as a code block."""
+    return f"```text\n$ benchdog --help\n{help_of()}\n```"
 
 
 def commands() -> str:
-    """Give a section per command, with what its --help prints."""
+    """Return a section per command, with its --help."""
     parts = []
-    for name in subcommands(said()):
-        text = said(name)
+    for name in subcommands(help_of()):
+        text = help_of(name)
         parts.append(f"## benchdog {name}\n\n```text\n{text}\n```")
-        parts += [f"### benchdog {name} {under}\n\n```text\n{said(name, under)}\n```" for under in subcommands(text)]
+        parts += [
+            f"### benchdog {name} {under}\n\n```text\n{help_of(name, under)}\n```" for under in subcommands(text)
+        ]
     return "\n\n".join(parts)
 
 
 def host_tables() -> str:
-    """Give a row per key of the tables that are the host's own."""
+    """Return a row per key of the core tables."""
     schema = recipe_schema(Plugins.discover())["properties"]
     rows = [("`seed`", schema["seed"]["description"], cell(schema["seed"]["default"]))]
     for name in TABLES:
         for key, value in schema[name]["properties"].items():
             rows.append((f"`{name}.{key}`", value["description"].replace("|", "\\|"), cell(value.get("default"))))
-    return "\n".join(["| key | meaning | default |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    return "\n".join(
+        ["| key | description | default |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    )
 
 
 def recipe() -> str:
-    """Give a section per table of a recipe, made of the JSON Schema that `benchdog schema` prints."""
+    """Return a section per table of a recipe, from the JSON Schema that `benchdog schema` prints."""
     plugins = Plugins.discover()
     schema = recipe_schema(plugins)["properties"]
     parts = []
@@ -96,34 +105,35 @@ def recipe() -> str:
                 parts.append(table(each))
     parts.append("## Augmentations\n\nEntries of `loader.augment`: a name, or a table of the name and its options.")
     parts += list(components(plugins, "augmentation"))
-    parts.append("## Exporters\n\nThey are no part of a recipe: `benchdog export RUN --to NAME --set KEY=VALUE`.")
+    parts.append("## Exporters\n\nThey are not part of a recipe: `benchdog export RUN --to NAME --set KEY=VALUE`.")
     parts += list(components(plugins, "exporter"))
     return "\n\n".join(part for part in parts if part)
 
 
 def components(plugins: Plugins, kind: str) -> Iterator[str]:
-    """Give a section per component of a kind that isn't in the schema."""
-    for name, found in plugins.all(kind).items():
-        yield f"### {name}\n\n{found.info.summary}"
-        yield table(json_schema(found.resolve(found.info.options)) if found.info.options else {})
+    """Yield a section per component of a kind that isn't in the schema."""
+    for name, component in plugins.all(kind).items():
+        info = component.info
+        yield f"### {name}\n\n{info.summary}"
+        yield table(json_schema(component.resolve(info.options)) if info.options else {})
 
 
 def table(schema: dict[str, Any]) -> str:
-    """Give a row per option; nothing where there is none."""
+    """Return a row per option; "" if there are none."""
     options = {key: value for key, value in schema.get("properties", {}).items() if "const" not in value}
     if not options:
-        return "It takes no options." if "properties" in schema or not schema else ""
+        return "No options." if "properties" in schema or not schema else ""
     needed = schema.get("required", [])
     rows = [
         f"| `{key}` | {kind_of(value)} | {'required' if key in needed else cell(value.get('default'))} "
         f"| {value.get('description', '').replace('|', chr(92) + '|')} |"
         for key, value in options.items()
     ]
-    return "\n".join(["| key | what | default | meaning |", "|---|---|---|---|", *rows])
+    return "\n".join(["| key | type | default | description |", "|---|---|---|---|", *rows])
 
 
 def kind_of(schema: dict[str, Any]) -> str:
-    """Say in words what a value may be."""
+    """Format the type and bounds of a value."""
     if "anyOf" in schema:
         return " or ".join(kind_of(each) for each in schema["anyOf"])
     if "enum" in schema or "const" in schema:
@@ -135,11 +145,11 @@ def kind_of(schema: dict[str, Any]) -> str:
     if schema.get("format") == "path":
         return "path"
     limits = [text.format(f"{schema[key]:.12g}") for key, text in SIGNS.items() if key in schema]
-    return ", ".join([WORDS.get(kind, kind), *limits]).replace(">", "&gt;").replace("<", "&lt;")
+    return ", ".join([TYPES.get(kind, kind), *limits]).replace(">", "&gt;").replace("<", "&lt;")
 
 
 def cell(value: object) -> str:
-    """Write a value as a recipe would."""
+    """Format a value as in a recipe."""
     if value in (None, "", [], {}):
         return ""
     if isinstance(value, bool):
@@ -156,31 +166,31 @@ PARTS_OF_PAGES: dict[str, tuple[str, Callable[[], str]]] = {
 
 
 def put(page: str, name: str, text: str) -> str:
-    """Put a text between its comments."""
+    """Replace the text between its comments."""
     begin, end = f"<!-- made by scripts/reference.py: {name} -->", f"<!-- end: {name} -->"
-    before, found, rest = page.partition(begin)
-    _, ended, after = rest.partition(end)
-    assert found, f"the comment {begin} is missing"
-    assert ended, f"the comment {end} is missing"
+    before, begins, rest = page.partition(begin)
+    _, ends, after = rest.partition(end)
+    assert begins, f"the comment {begin} is missing"
+    assert ends, f"the comment {end} is missing"
     return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def main(arguments: list[str]) -> int:
-    """Write the parts, or compare them; 3 where a package of this repository isn't installed."""
-    if absent := [name for name in OWN if not list(distributions(name=name))]:
-        print(f"not installed: {', '.join(absent)}; the pages tell of all packages. Install them: make env")
+    """Write the parts, or compare them; return 3 if a package of this repository isn't installed."""
+    if missing := [name for name in OWN if not list(distributions(name=name))]:
+        print(f"not installed: {', '.join(missing)}; the pages document all packages. Install them: make env")
         return 3
     stale = 0
     for name, (file, make) in PARTS_OF_PAGES.items():
         path = ROOT / file
-        is_there = path.read_text(encoding="utf-8")
-        wanted = put(is_there, name, make())
-        if wanted == is_there:
+        current = path.read_text(encoding="utf-8")
+        wanted = put(current, name, make())
+        if wanted == current:
             continue
         if "--check" in arguments:
             stale = 1
-            print(f"{file} ({name}) is out of date. Write it anew: python scripts/reference.py")
-            lines = difflib.unified_diff(is_there.splitlines(), wanted.splitlines(), "page", "program", "", "", 0, "")
+            print(f"{file} ({name}) is out of date. Regenerate it: python scripts/reference.py")
+            lines = difflib.unified_diff(current.splitlines(), wanted.splitlines(), "page", "program", "", "", 0, "")
             print("\n".join(list(lines)[:20]))
         else:
             path.write_text(wanted, encoding="utf-8", newline="\n")

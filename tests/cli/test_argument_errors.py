@@ -82,12 +82,12 @@ def test_a_letter_that_was_never_seen_is_told_with_those_that_were(place):
 def test_losses_that_are_gone_or_damaged_are_not_the_same(place, copy):
     file = copy / "losses.f32"
     whole = file.read_bytes()
-    assert "bit for bit" in run("runs", "why", "first", "copy", cwd=place).out
+    assert "bit-identical" in run("runs", "why", "first", "copy", cwd=place).out
     infinite = b"\0\0\x80\x7f" + whole[4:]
     for damaged, said in ((None, "is missing"), (b"", "0 bytes"), (whole[:-3], "bytes"), (infinite, "is infinite")):
         file.unlink() if damaged is None else file.write_bytes(damaged)
         told = run("runs", "why", "first", "copy", cwd=place, code=5)
-        assert "bit for bit" not in told.out + told.err
+        assert "bit-identical" not in told.out + told.err
         assert "losses.f32 of copy is" in told.err
         assert said in told.err
     assert "is infinite" in run("runs", "why", "first", "copy", "--json", cwd=place, code=5).json["fault"]
@@ -99,7 +99,7 @@ def test_runs_without_a_step_are_not_the_same(place, copy):
     (copy / "losses.f32").unlink()
     told = run("runs", "why", "first", "copy", cwd=place, code=5)
     assert "no step of training in common" in told.err
-    assert "bit for bit" not in told.out + told.err
+    assert "bit-identical" not in told.out + told.err
 
 
 def test_repeated_runs_are_named_one_by_one(place):
@@ -231,7 +231,7 @@ def test_what_says_nothing_is_refused(place, words, said):
 
 
 def test_evaluate_by_nothing_or_by_the_answer_is_refused(place):
-    assert "--by names nothing" in run("evaluate", "first", "--by", "", cwd=place, code=2).err
+    assert "--by is empty" in run("evaluate", "first", "--by", "", cwd=place, code=2).err
     said = run("evaluate", "first", "--by", "kind", cwd=place, code=2).err
     assert "'kind' is what the model predicts" in said
     assert "--by class" in said

@@ -1,4 +1,4 @@
-"""Completion: in real shells where they are, and quick: no component is loaded, nothing is said."""
+"""Shell completion: what is offered, what is loaded for it, and the script of bash in a real terminal."""
 
 import json
 import os
@@ -10,19 +10,21 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command, get_install_completion_arguments
 
+from benchdog.cli import COMPLETE
+from benchdog.cli.root import app
 from support.in_process import run
 from support.plugin_files import install, offer
 
 SHELLS = Path(__file__).resolve().parents[2] / "src" / "benchdog" / "cli" / "completion" / "shells"
 LOADED = """
 import sys
-sys.argv = ["benchdog"]
 from benchdog.cli import main
 try:
-    main()
+    main([])
 finally:
-    print("LOADED", *sys.modules, file=open("loaded", "w"))
+    print(*sys.modules, file=open("loaded", "w"))
 """
 STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 CASES = [
@@ -38,18 +40,18 @@ CASES = [
     ("benchdog evaluate --runs-dir elsewhere fa", ["far"]),
     ("benchdog train --resume fi", ["first"]),
     ("benchdog train digits --set loop.ep", ["loop.epochs="]),
+    ("benchdog train digits --set model=cn", ["model=cnn"]),
     ("benchdog train digits --model mlp --set model.dr", ["model.dropout="]),
     ("benchdog data info dig", ["digits"]),
     ("benchdog plugins info supervis", ["supervised"]),
     ("benchdog completion po", ["powershell"]),
     ("benchdog train digits --name ", []),
-    ("benchdog nonsense ", []),
 ]
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """Give a working folder with two runs and a recipe."""
+def folder(tmp_path, monkeypatch):
+    """Return a working directory with two runs and a recipe."""
     now = time.time()
     for number, name in enumerate(("runs/first", "runs/second", "elsewhere/far")):
         (tmp_path / name).mkdir(parents=True)
@@ -61,122 +63,124 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def asked(words: str, place: Path, **env: str) -> list[str]:
-    """Ask as fish does; give the lines."""
-    *before, last = words.split(" ")
-    mine = {"BENCHDOG_COMPLETE": "fish", "BENCHDOG_WORDS": "\n".join(before), "BENCHDOG_WORD": last, **env}
+def environment(line: str) -> dict[str, str]:
+    """Return the variables by which the scripts ask for the candidates of a line."""
+    return {COMPLETE: "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_ARGS": line}
+
+
+def complete(line: str, cwd: Path, **env: str) -> list[str]:
+    """Return the candidates of a fresh process, as "value TAB description"."""
     command = [sys.executable, "-c", LOADED]
-    done = subprocess.run(command, cwd=place, env={**os.environ, **mine}, capture_output=True, text=True, timeout=60)
+    env = {**os.environ, **environment(line), **env}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.splitlines()
+    return done.stdout.split("\n")[:-1]
 
 
-@pytest.mark.parametrize(("words", "expected"), CASES, ids=[words for words, _ in CASES])
-def test_what_words_could_go_on_with(words, expected, place):
-    assert [line.partition("\t")[0] for line in asked(words, place)] == expected
+@pytest.mark.parametrize(("line", "expected"), CASES, ids=[line for line, _ in CASES])
+def test_candidates(line, expected, folder, monkeypatch, capsys):
+    for name, value in environment(line).items():
+        monkeypatch.setenv(name, value)
+    get_install_completion_arguments()
+    with pytest.raises(SystemExit):
+        get_command(app).main([], prog_name="benchdog", complete_var=COMPLETE)
+    assert [row.partition("\t")[0] for row in capsys.readouterr().out.splitlines() if row] == expected
 
 
-def test_words_have_meanings(place):
-    (line,) = asked("benchdog train digits --model cn", place)
-    assert line.partition("\t")[2]
-    (line,) = asked("benchdog find", place)
-    assert line == "find-lr\tLook for a learning rate that suits."
+def test_candidates_have_descriptions(folder):
+    (line,) = complete("benchdog find", folder)
+    assert line == "find-lr\tFind a good learning rate."
 
 
-@pytest.mark.parametrize("words", ["benchdog train digits --model ", "benchdog tr", "benchdog predict "])
-def test_nothing_is_loaded_but_the_hooks_of_plugins(words, place):
-    site = place / "site"
+@pytest.mark.parametrize("line", ["benchdog train digits --epochs 3 --model ", "benchdog tr"])
+def test_completion_loads_only_hook_modules(line, folder):
+    site = folder / "site"
     site.mkdir()
     install(site, "friendly", offer("friendly").replace(":build", "friendly_nets:build"))
-    found = asked(words, place, PYTHONPATH=str(site))
-    loaded = (place / "loaded").read_text(encoding="utf-8").split()
+    candidates = complete(line, folder, PYTHONPATH=str(site))
+    loaded = (folder / "loaded").read_text(encoding="utf-8").split()
     assert set(loaded) & {"torch", "numpy", "pydantic", "PIL", "requests", "friendly_nets"} == set()
-    assert ("friendly" in loaded) == (words != "benchdog tr")
-    assert any(line.startswith("friendly\t") for line in found) == ("--model" in words)
+    assert ("friendly" in loaded) == (line != "benchdog tr")
+    assert any(each.startswith("friendly\t") for each in candidates) == ("--model" in line)
 
 
-def test_a_plugin_that_fails_or_prints_spoils_no_line(place):
-    site = place / "site"
+def test_completion_survives_plugin_that_prints_and_raises(folder):
+    site = folder / "site"
     site.mkdir()
     install(site, "loud", "import os\nprint('noise')\nos.write(1, b'noise')\nos.write(2, b'noise')\n1 / 0")
-    assert asked("benchdog train digits --model cn", place, PYTHONPATH=str(site))[0].startswith("cnn\t")
+    assert complete("benchdog train digits --model cn", folder, PYTHONPATH=str(site))[0].startswith("cnn\t")
+    assert complete("benchdog nonsense ", folder) == []
 
 
 # --- real shells
 
 
 @pytest.fixture
-def path(place, monkeypatch):
-    """Let a shell find the `benchdog` of this interpreter, with this suite's home."""
-    folder = place / "bin"
-    folder.mkdir()
-    program = folder / "benchdog"
+def path(folder, monkeypatch):
+    """Put the `benchdog` of this interpreter on the PATH."""
+    programs = folder / "bin"
+    programs.mkdir()
+    program = programs / "benchdog"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m benchdog "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return place
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    return folder
 
 
-def has(shell):
-    return pytest.mark.skipif(shutil.which(shell) is None or os.name != "posix", reason=f"there is no {shell} here")
+def requires(shell):
+    return pytest.mark.skipif(shutil.which(shell) is None or os.name != "posix", reason=f"{shell} is not installed")
 
 
-def typed(shell: list[str], keys: str, expected: str, place: Path, **env: str) -> str:
+def typed(shell: list[str], keys: str, expected: str, cwd: Path, **env: str) -> str:
     """Type into a shell on a terminal, until it shows what is expected."""
     import pty
     import select
 
-    mine, its = pty.openpty()
-    full = {**os.environ, "TERM": "xterm", "PS1": "READY ", "HOME": str(place / "home"), **env}
-    process = subprocess.Popen(shell, cwd=place, env=full, stdin=its, stdout=its, stderr=its, start_new_session=True)
-    os.close(its)
-    shown, end, waiting = "", time.monotonic() + 40, ["READY"]
+    ours, theirs = pty.openpty()
+    full = {**os.environ, "TERM": "xterm", "PS1": "READY ", "HOME": str(cwd / "home"), **env}
+    process = subprocess.Popen(
+        shell, cwd=cwd, env=full, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    screen, end, ready = "", time.monotonic() + 40, False
     try:
-        while time.monotonic() < end and not (not waiting and expected in shown):
-            if waiting and waiting[0] in shown:
-                waiting.pop()
-                shown = ""
-                os.write(mine, keys.encode())
-            if select.select([mine], [], [], 0.1)[0]:
-                shown = STYLE.sub("", shown + os.read(mine, 65536).decode(errors="replace"))
-        return shown
+        while time.monotonic() < end and not (ready and expected in screen):
+            if not ready and "READY" in screen:
+                ready, screen = True, ""
+                os.write(ours, keys.encode())
+            if select.select([ours], [], [], 0.1)[0]:
+                screen = STYLE.sub("", screen + os.read(ours, 65536).decode(errors="replace"))
+        return screen
     finally:
         process.kill()
         process.wait()
-        os.close(mine)
+        os.close(ours)
 
 
-@has("bash")
-@pytest.mark.parametrize(
-    ("line", "word", "expected"),
-    [
-        ("benchdog train digits --model cn", "cn", "cnn"),
-        ("benchdog train digits --model=cn", "cn", "cnn"),
-        ("benchdog train digits --model=", "=", "cnn"),
-        ("benchdog train digits --set model=cn", "cn", "cnn"),
-        ("benchdog train digits --set loop.ep", "loop.ep", "loop.epochs="),
-        ("benchdog evaluate ", "", "last"),
-    ],
-)
-def test_bash_gets_what_stands_behind_its_own_cuts(path, line, word, expected):
-    script = f"""
-. '{SHELLS / "benchdog.bash"}'
-COMP_LINE='{line}' COMP_POINT={len(line)} COMP_WORDS=(benchdog '{word}') COMP_CWORD=1
-_benchdog benchdog '{word}' ''
-printf '%s\\n' "${{COMPREPLY[@]}}"
-"""
+@requires("bash")
+def test_bash_completes_after_equals_signs(path):
+    """Bash replaces only what follows the last "=" of a word."""
+    lines = {
+        "benchdog train digits --model cn": "cnn",
+        "benchdog train digits --model=cn": "cnn",
+        "benchdog train digits --set model=cn": "cnn",
+        "benchdog train digits --set loop.ep": "loop.epochs=",
+        "benchdog evaluate ": "last",
+    }
+    script = f". '{SHELLS / 'benchdog.bash'}'\n" + "\n".join(
+        f"COMP_LINE='{line}' COMP_POINT={len(line)}; _benchdog benchdog; echo \"${{COMPREPLY[0]}}\"" for line in lines
+    )
     done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert expected in done.stdout.splitlines()
+    assert done.stdout.splitlines() == list(lines.values())
 
 
-@has("bash")
-def test_the_tabulator_in_bash_once_it_is_installed(path, monkeypatch):
+@requires("bash")
+def test_bash_completes_once_installed(path, monkeypatch):
     home = path / "home"
     (home / ".bashrc").write_text("PS1='READY '", encoding="utf-8")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
-    said = run("completion", "bash", "--install", cwd=path).err
-    assert str(home / ".bashrc") in said
+    assert str(home / ".bashrc") in run("completion", "bash", "--install", cwd=path).err
     run("completion", "bash", "--install", cwd=path)
     lines = (home / ".bashrc").read_text(encoding="utf-8").splitlines()
     assert lines == ["PS1='READY '", f". '{home / 'data' / 'benchdog' / 'benchdog.bash'}'"]
@@ -184,20 +188,20 @@ def test_the_tabulator_in_bash_once_it_is_installed(path, monkeypatch):
     assert "train digits " in typed(shell, "benchdog train digi\t", "train digits ", path)
 
 
-@has("zsh")
-def test_the_tabulator_in_zsh(path, monkeypatch):
+@requires("zsh")
+def test_zsh_completes_once_installed(path, monkeypatch):
     home = path / "home"
     monkeypatch.setenv("ZDOTDIR", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     run("completion", "zsh", "--install", cwd=path)
-    shown = typed(["zsh", "-i"], "benchdog train digi\t", "train digits ", path, ZDOTDIR=str(home))
-    assert "train digits " in shown
+    screen = typed(["zsh", "-i"], "benchdog train digi\t", "train digits ", path, ZDOTDIR=str(home))
+    assert "train digits " in screen
     keys = "benchdog train digits --set loop.ep\t3"
     assert "loop.epochs=3" in typed(["zsh", "-i"], keys, "loop.epochs=3", path, ZDOTDIR=str(home))
 
 
-@has("fish")
-def test_fish_offers_words_and_meanings(path):
+@requires("fish")
+def test_fish_offers_candidates(path):
     for line, expected in (
         ("benchdog train digits --model cn", "cnn\t"),
         ("benchdog train digits --set loop.ep", "loop.epochs="),
@@ -207,9 +211,9 @@ def test_fish_offers_words_and_meanings(path):
         assert done.stdout.startswith(expected), done.stderr
 
 
-def test_the_script_is_printed_or_told(tmp_path):
-    for shell, name in (("bash", "bash"), ("zsh", "zsh"), ("fish", "fish"), ("powershell", "ps1")):
-        text = (SHELLS / f"benchdog.{name}").read_text(encoding="utf-8")
+def test_completion_prints_the_script(tmp_path):
+    for shell, suffix in (("bash", "bash"), ("zsh", "zsh"), ("fish", "fish"), ("powershell", "ps1")):
+        text = (SHELLS / f"benchdog.{suffix}").read_text(encoding="utf-8")
         assert run("completion", shell, cwd=tmp_path).out == text
         assert json.loads(run("completion", shell, "--json", cwd=tmp_path).out)["script"] == text
     assert "Did you mean 'bash'?" in run("completion", "bsh", cwd=tmp_path, code=2).err

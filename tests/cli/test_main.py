@@ -254,7 +254,7 @@ def test_smoke_tries_everything_and_leaves_nothing(tmp_path):
         "export",
         "predict",
     ]
-    assert "the net can learn it" in told["steps"][2]["said"]
+    assert "the model can overfit it" in told["steps"][2]["said"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchdog.cli.repeat import spread, student
+from benchdog.cli.repeat import spread, student_t
 from support.in_process import run, same
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 5, 20, 21, 30, 100, 10_000])
 def test_students_t(freedom):
-    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-5)
+    assert student_t(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-5)
 
 
 def test_the_spread_of_figures():
@@ -71,9 +71,9 @@ def test_finished_ones_are_kept_and_stopped_ones_go_on(repeated, tmp_path):
 
 def test_another_recipe_isnt_mixed_in(repeated):
     place, args = repeated
-    assert "made by another recipe: trainer.lr" in run(*args, "--repeat", 2, "--lr", 0.5, cwd=place, code=2).err
+    assert "with a different recipe: trainer.lr" in run(*args, "--repeat", 2, "--lr", 0.5, cwd=place, code=2).err
     fewer = [arg for arg in args if arg not in ("--model", "linear")]
-    assert "made by another recipe: model.name" in run(*fewer, "--repeat", 2, cwd=place, code=2).err
+    assert "with a different recipe: model.name" in run(*fewer, "--repeat", 2, cwd=place, code=2).err
 
 
 def test_without_a_name_each_repetition_has_its_own(repeated, tmp_path):

@@ -42,9 +42,11 @@ def test_many_epochs_print_about_a_hundred_lines_and_are_all_kept(dots):
 
 def test_the_patience_that_is_advised_keeps_the_best_epoch(dots):
     told = run(*LINEAR, "--epochs", 60, "--name", "long", cwd=dots).err
-    best, patience, end = map(int, re.search(
-        r"best: epoch (\d+),.*\n  of 60 epochs: --set loop.patience=(\d+) would have stopped at epoch (\d+)\n", told
-    ).groups())  # fmt: skip
+    pattern = (
+        r"best: epoch (\d+),.*\n"
+        r"early stopping \(--set loop.patience=(\d+)\) would have stopped at epoch (\d+) of 60\n"
+    )
+    best, patience, end = map(int, re.search(pattern, told).groups())
     again = run(*LINEAR, "--epochs", 60, "--name", "short", "--set", f"loop.patience={patience}", cwd=dots).err
     assert f"best: epoch {best}," in again
     assert "would have stopped" not in again
@@ -83,7 +85,7 @@ def test_ctrl_c_after_the_last_epoch_says_how_to_go_on(dots):
         process.send_signal(signal.SIGINT)
         said += process.stderr.read()
     assert process.returncode == 130, said
-    assert "Go on with: benchdog train --resume runs/cut" in said
+    assert "Resume: benchdog train --resume runs/cut" in said
     assert json.loads((dots / "runs/cut/run.json").read_text(encoding="utf-8"))["status"] == "stopped"
     run("train", "--resume", "runs/cut", "--quiet", cwd=dots)
     assert (dots / "runs/cut/artifact").is_dir()

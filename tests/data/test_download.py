@@ -13,7 +13,7 @@ import pytest
 from benchdog.data import download
 from benchdog.data.download import SourceCache
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
-from benchdog.system.machine import size_of
+from benchdog.system.files import size_of
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 HASH = hashlib.sha256(BODY).hexdigest()

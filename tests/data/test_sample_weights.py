@@ -76,7 +76,7 @@ def test_weights_come_with_samples_that_are_not_in_memory(place, workers):
 def test_evaluate_says_which_metrics_are_weighted(place):
     train(place, "a", *COUNT)
     told = run("evaluate", "a", cwd=place)
-    assert "samples count by their weights in loss, each once in all other metrics" in told.err
+    assert "sample weights apply to loss; all other metrics are unweighted" in told.err
     result = json.loads(run("evaluate", "a", "--json", cwd=place).out)
     assert result["weighted"] == ["loss"]
     low, high = result["intervals"]["loss"]

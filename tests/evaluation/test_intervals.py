@@ -455,7 +455,7 @@ def test_evaluate_tells_intervals_calibration_and_thresholds(wines):
     line = next(line for line in out.out.splitlines() if line.startswith("accuracy"))
     assert " to " in line
     assert "calibration error" in out.out
-    assert "best for F1 on valid" in out.out
+    assert "tuned for F1 on valid" in out.out
     assert "95 % intervals, from 1000 resamples" in out.err
     told = run("evaluate", "wines", "--json", cwd=wines).json
     for name in ("accuracy", "loss", "macro_f1", "roc_auc"):

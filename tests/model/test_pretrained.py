@@ -60,7 +60,7 @@ def test_a_ready_made_model_is_exported_into_the_working_folder(place):
     assert all(line["ok"] for line in told["verification"])
     assert Path(told["path"]) == place / "runs" / "tiny" / "exports" / "torchscript"
     missing = run("--plugin", "tiny.py", "predict", "tony", "bright.png", cwd=place, code=2)
-    assert "Ready-made: " in missing.err
+    assert "Pretrained: " in missing.err
     assert "tiny" in missing.err
 
 

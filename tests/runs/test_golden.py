@@ -125,6 +125,6 @@ def test_another_format_is_refused_with_what_to_do(tmp_path, what, number):
         renumber(path, number)
     told = run(*words, cwd=tmp_path, code=5).err
     assert f"has format {number}" in told
-    assert ("from before the formats were fixed" if number == 0 else "this one reads 1") in told
+    assert ("from before the formats were stable" if number == 0 else "this version reads 1") in told
     assert (again if number == 0 else "Update Benchdog") in told
     assert sorted((tmp_path / "runs").glob(pattern)) == found, "nothing is renamed or removed"

@@ -1,4 +1,4 @@
-"""Commands in this process: the same door as `benchdog ...`, without paying for an interpreter and torch."""
+"""Commands run in this process, through the entry point, without the start of an interpreter and of torch."""
 
 import contextlib
 import io
@@ -33,13 +33,12 @@ def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | No
     with (
         contextlib.chdir(cwd),
         mock.patch.dict(os.environ, env or {}),
-        mock.patch.object(sys, "argv", ["benchdog", *map(str, args)]),
         mock.patch.object(sys, "stdin", io.StringIO(stdin)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         try:
-            cli.main()
+            cli.main([str(arg) for arg in args])
             ended: object = 0
         except SystemExit as error:
             ended = error.code
@@ -51,15 +50,15 @@ def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | No
 
 
 def weights(run_folder: Path) -> dict[str, np.ndarray]:
-    """Give the weights of a run's artifact."""
+    """Return the weights of a run's artifact."""
     return dict(load_file(run_folder / "artifact" / "model.safetensors"))
 
 
 def same(a: Path, b: Path) -> bool:
-    """Say whether two runs end with the same weights, bit for bit."""
-    mine, others = weights(a), weights(b)
-    assert mine.keys() == others.keys()
-    return all(mine[name].tobytes() == others[name].tobytes() for name in mine)
+    """Whether two runs end with bit-identical weights."""
+    first, second = weights(a), weights(b)
+    assert first.keys() == second.keys()
+    return all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, where: str = "step") -> None:

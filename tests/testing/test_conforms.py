@@ -94,7 +94,7 @@ def test_the_text_has_a_line_for_each_check_and_a_verdict(tmp_path):
     told = run("plugins", "check", "benchdog-serve", cwd=tmp_path).out
     assert "command serve" in told
     assert "  ok       loads" in told
-    assert told.rstrip().endswith("No fault in 5 checks.")
+    assert told.rstrip().endswith("No faults in 5 checks.")
 
 
 def test_pytest_is_imported_by_conforms_alone():

@@ -66,7 +66,7 @@ def test_the_private_and_the_unfit_are_not_offered(tmp_path):
 
 def test_a_schedule_of_the_runs_length_is_left_out_of_smoke(tmp_path):
     told = run("train", *QUICK, "--smoke", "--set", "trainer.schedule=one-cycle", cwd=tmp_path)
-    assert "the net can learn it" in told.err
+    assert "the model can overfit it" in told.err
 
 
 def test_a_strangers_trainer_is_asked_too(tmp_path):

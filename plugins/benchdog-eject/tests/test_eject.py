@@ -362,3 +362,13 @@ def test_a_program_that_differs_from_the_run_is_refused(programs, monkeypatch):
     monkeypatch.setitem(choices.MODELS, "cnn", other)
     with pytest.raises(BadUsage, match="builds another"):
         program.eject(opened)
+
+
+def test_completion_offers_runs(tmp_path):
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    (tmp_path / "runs" / "first" / "run.json").write_text("{}", encoding="utf-8")
+    asked = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_ARGS": "benchdog eject fi"}
+    env = {**os.environ, "_BENCHDOG_COMPLETE": "complete_fish", **asked}
+    command = [sys.executable, "-m", "benchdog"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["first"]

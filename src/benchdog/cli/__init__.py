@@ -1,10 +1,11 @@
-"""The command line: runs a command, and turns every error into a message and an exit code."""
+"""Command-line entry point: runs a command and turns every error into a message and an exit code."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -12,41 +13,47 @@ from typer.main import get_command
 
 from benchdog.cli.root import app, keep_light
 from benchdog.errors import BenchdogError
-from benchdog.system.signals import heeded
+from benchdog.system.signals import sigterm_raises
+
+COMPLETE = "_BENCHDOG_COMPLETE"
+"""Set by a completion script: typer prints candidates in place of running a command."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; every error that a user can act on ends here, as one sentence and an exit code.
+    """Run the command line and exit; an error that a user can act on becomes one sentence and an exit code.
+
+    It leaves nothing behind: stdout, the quiet flag and signal handlers are what they were, so it can be called
+    again in the same process.
 
     Args:
         argv: the words after `benchdog`; None: those of this process.
+
+    Raises:
+        SystemExit: always, with the exit code.
     """
     from benchdog.cli import output
 
-    words = list(sys.argv[1:] if argv is None else argv)
+    args = list(sys.argv[1:] if argv is None else argv)
     keep_light()
     command = get_command(app)
-    if asked := os.environ.get("BENCHDOG_COMPLETE"):
-        from benchdog.cli.completion.engine import answer
-
-        answer(command, asked)
-        _end(0)
+    if COMPLETE in os.environ:
+        _complete(command)
     try:
-        with heeded():
-            code = _carry_out(command, words, "--json" in words)
+        with sigterm_raises():
+            code = _run(command, args, "--json" in args)
         sys.stdout.flush()
     except BrokenPipeError:
         output.abandon()
-        code = 0  # `| head` has seen enough
+        code = 0  # `| head` has read enough
     finally:
         output.release()
-    _end(code)
+    _exit(code)
 
 
-def _carry_out(command: Any, words: list[str], as_json: bool) -> int:
+def _run(command: Any, args: list[str], as_json: bool) -> int:
     try:
-        code = command.main(words, prog_name="benchdog", standalone_mode=False)
-        if code == 130:  # what typer makes of Ctrl-C, without a word
+        code = command.main(args, prog_name="benchdog", standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C, without a message
             return _fail("Stopped.", "", 130, as_json)
     except BenchdogError as error:
         return _fail(error.message, error.hint, error.code, as_json)
@@ -55,66 +62,82 @@ def _carry_out(command: Any, words: list[str], as_json: bool) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        return _usage(error, as_json) if hasattr(error, "format_message") else _unforeseen(error, as_json)
+        return _usage_error(error, as_json) if hasattr(error, "format_message") else _unexpected(error, as_json)
     return code if isinstance(code, int) else 0
 
 
-def _end(code: int) -> None:
-    """Leave; Python's own end would come in the way of a plugin's import that still goes on."""
-    waiting = sys.modules.get("benchdog.plugins.import_timeout")
-    if waiting is not None and waiting.left_behind():
+def _complete(command: Any) -> None:
+    """Print completion candidates; neither a plugin that prints nor one that fails may spoil the line being typed."""
+    from typer.main import get_install_completion_arguments
+
+    sys.stdout.flush()
+    candidates = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.dup2(devnull, 2)
+    sys.stdout = candidates
+    get_install_completion_arguments()  # registers typer's shells
+    with candidates, suppress(SystemExit, Exception):  # typer exits when it has printed them
+        command.main([], prog_name="benchdog", complete_var=COMPLETE)
+    _exit(0)
+
+
+def _exit(code: int) -> None:
+    """Exit; the interpreter's own shutdown would collide with a plugin import that is still running."""
+    import_timeout = sys.modules.get("benchdog.plugins.import_timeout")
+    if import_timeout is not None and import_timeout.left_behind():
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 
 
-def _usage(error: Any, as_json: bool) -> int:
-    """Tell a mistake in flags or arguments, which typer found."""
+def _usage_error(error: Any, as_json: bool) -> int:
+    """Report a mistake in flags or arguments, found by typer."""
     from benchdog.cli.output import complain
 
     text, hint = error.format_message(), ""
     if getattr(error, "option_name", "") == "--plugin":
         hint = "--plugin goes before the command: benchdog --plugin FILE train ..."
-    elif hasattr(error, "possibilities"):  # an option that isn't there
+    elif hasattr(error, "possibilities"):  # an unknown option
         from benchdog.cli.command import suggestion
 
         if hint := suggestion(error):
             error.possibilities = None
             text = error.format_message()
-    _told(text, hint, int(error.exit_code), as_json)
+    _emit_error(text, hint, int(error.exit_code), as_json)
     error.show()
     if hint:
         complain(f"  {hint}")
     return int(error.exit_code)
 
 
-def _unforeseen(error: Exception, as_json: bool) -> int:
-    """Name the plugin or file whose code failed; a fault of Benchdog's own keeps its traceback."""
+def _unexpected(error: Exception, as_json: bool) -> int:
+    """Name the plugin or file whose code failed; a bug of Benchdog's own keeps its traceback."""
     from benchdog.plugins.error_origin import machine_fault, third_party_origin
 
     if os.environ.get("BENCHDOG_STRICT") == "1":
         raise error
-    if found := machine_fault(error):
-        return _fail(*found, as_json)
-    place = third_party_origin(error)
-    if not place:
+    if fault := machine_fault(error):
+        return _fail(*fault, as_json)
+    origin = third_party_origin(error)
+    if not origin:
         raise error
     text = " ".join(str(error).split())[:500]
-    hint = f"Raised in {place}. Mend it, or tell its author; BENCHDOG_STRICT=1 shows the whole trace."
+    hint = f"Raised in {origin}. Fix it, or report it to its author; BENCHDOG_STRICT=1 shows the full traceback."
     return _fail(f"{type(error).__name__}: {text}", hint, 1, as_json)
 
 
 def _fail(message: str, hint: str, code: int, as_json: bool) -> int:
     from benchdog.cli.output import complain
 
-    _told(message, hint, code, as_json)
+    _emit_error(message, hint, code, as_json)
     mark = "" if code in (130, 143) else "error: "
     complain(f"{mark}{message}" + (f"\n  {hint}" if hint else ""))
     return code
 
 
-def _told(message: str, hint: str, code: int, as_json: bool) -> None:
-    """Print the document of an error, in one line: it may end a stream of events."""
+def _emit_error(message: str, hint: str, code: int, as_json: bool) -> None:
+    """Print the JSON document of an error on one line: it may end a stream of events."""
     from benchdog.cli.output import emit_line
 
     if as_json:

@@ -1,4 +1,4 @@
-"""Flags that say what to train; the commands that take them share their names and their texts."""
+"""Arguments and flags that several commands share, those of plugins among them; they complete in a shell."""
 
 from __future__ import annotations
 
@@ -6,59 +6,59 @@ from typing import Annotated, Any
 
 import typer
 
-from benchdog.cli.completion import engine
-from benchdog.cli.completion.engine import components
+from benchdog.cli.completion.candidates import components, models, recipe_keys, runs, sources_and_recipes
 
-What = Annotated[
+Source = Annotated[
     str,
     typer.Argument(
         metavar="[RECIPE|SOURCE]",
         help="A recipe (.toml), a source, a .csv file or a folder of images.",
-        autocompletion=engine.what,
+        autocompletion=sources_and_recipes,
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(
-        help="The model: a name, package.module:Class or file.py:Class.", autocompletion=components("model")
-    ),
+    typer.Option(help="Model: a name, package.module:Class or file.py:Class.", autocompletion=components("model")),
 ]
 Task = Annotated[
-    str | None, typer.Option(help="The task; else the target decides.", autocompletion=components("task"))
+    str | None,
+    typer.Option(help="Task (default: inferred from the target).", autocompletion=components("task")),
 ]
-Trainer = Annotated[str | None, typer.Option(help="The trainer.", autocompletion=components("trainer"))]
+Trainer = Annotated[str | None, typer.Option(help="Trainer.", autocompletion=components("trainer"))]
 Backend = Annotated[
     str | None,
     typer.Option(
-        help="The hardware: auto, cpu, cuda, mps.", autocompletion=components("backend", ("auto", "What is here."))
+        help="Hardware: auto, cpu, cuda, mps.",
+        autocompletion=components("backend", ("auto", "The best that is available.")),
     ),
 ]
-TrainedModel = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help='A run\'s name, "last", the folder of a run, an artifact or an export, or a pretrained model.',
-        autocompletion=engine.models,
-    ),
-]
-Data = Annotated[str | None, typer.Option(metavar="PATH", help="The source's path.")]
-Target = Annotated[
-    list[str] | None, typer.Option(metavar="COLUMN", help="The column to answer; once for each of several.")
-]
+Data = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the source's data.")]
+Target = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Target column (repeatable).")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training split.")]
 BatchSize = Annotated[
-    str | None, typer.Option(metavar="NUMBER|auto", help="Samples of a step; auto: as many as fit.")
+    str | None, typer.Option(metavar="NUMBER|auto", help="Batch size; auto: the largest that fits in memory.")
 ]
 Memory = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="Memory that training may take, 8GB say; batches are cut to fit."),
+    typer.Option(metavar="SIZE", help="Memory limit, e.g. 8GB; batches are split into micro-batches to fit."),
 ]
-Rate = Annotated[float | None, typer.Option(help="Learning rate.")]
-Seed = Annotated[int | None, typer.Option(help="The number that all random choices come from.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that read and decode.")]
+LearningRate = Annotated[float | None, typer.Option(help="Learning rate.")]
+Seed = Annotated[int | None, typer.Option(help="Random seed.")]
+Workers = Annotated[int | None, typer.Option(help="Data-loading worker processes.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe.", autocompletion=engine.settings),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set any key of the recipe (repeatable).", autocompletion=recipe_keys
+    ),
+]
+
+Run = Annotated[str, typer.Argument(help="A run: its name, its folder or last.", autocompletion=runs)]
+TrainedModel = Annotated[
+    str,
+    typer.Argument(
+        help="A run, its name or folder or last; the folder of an artifact or an export; a pretrained model.",
+        autocompletion=models,
+    ),
 ]
 
 KEYS = {
@@ -75,11 +75,11 @@ KEYS = {
     "seed": "seed",
     "workers": "loader.workers",
 }
-"""The recipe's key of each flag."""
+"""{flag: key of the recipe}."""
 
 
 def by_key(**flags: Any) -> dict[str, Any]:
-    """Give flags by the recipe's keys; None where one is absent."""
+    """Return flags by their key of the recipe; None for an absent flag."""
     size = flags.get("batch_size")
     if size and size.lstrip("-").isdecimal():
         flags["batch_size"] = int(size)
@@ -89,24 +89,24 @@ def by_key(**flags: Any) -> dict[str, Any]:
 
 
 def target_of(names: list[str] | None) -> str | list[str] | None:
-    """Give the recipe's value of --target: a name, a list of several, None where it is absent."""
+    """Return the recipe's value of --target: a name, a list of several, None if absent."""
     return names[0] if names and len(names) == 1 else names or None
 
 
-def written(what: str, settings: list[str], **flags: Any) -> list[str]:
-    """Give the words of a command line that asks for the same."""
-    words = [what] if what else []
+def to_args(source: str, settings: list[str], **flags: Any) -> list[str]:
+    """Return the command-line arguments that say the same."""
+    args = [source] if source else []
     for name, value in flags.items():
         for each in value if isinstance(value, list) else [] if value is None else [value]:
-            words += [f"--{name.replace('_', '-')}", str(each)]
-    return [*words, *(word for setting in settings for word in ("--set", setting))]
+            args += [f"--{name.replace('_', '-')}", str(each)]
+    return [*args, *(arg for setting in settings for arg in ("--set", setting))]
 
 
 def pairs(settings: list[str], example: str) -> dict[str, Any]:
-    """Read key=value pairs; a value is JSON where it can be, else text.
+    """Parse key=value pairs; a value is JSON if it parses, else text.
 
     Raises:
-        BadUsage: no "=", or a key given twice with two values.
+        BadUsage: no "=", or two values for a key.
     """
     import json
 

@@ -1,4 +1,4 @@
-"""What commands print: results on stdout, everything for people's eyes alone on stderr."""
+"""Output of commands: results on stdout, messages for people on stderr."""
 
 from __future__ import annotations
 
@@ -29,87 +29,85 @@ __all__ = [
     "write_json",
 ]
 
-_kept: list[tuple[TextIO, TextIO | None]] = []
-"""The stdout that was found, and where documents go, while everything else is sent to stderr."""
-
-
+_reserved: list[tuple[TextIO, TextIO | None]] = []
+"""The original stdout, and the stream of JSON documents, while everything else is redirected to stderr."""
 _emitted = False
 
 
 def say(text: str) -> None:
-    """Tell a person something, on stderr, if they want to be told."""
+    """Print a message on stderr, unless --quiet."""
     if not terminal.quiet():
         complain(text)
 
 
 def complain(text: str) -> None:
-    """Tell a person what they must know, on stderr."""
+    """Print an error or a necessary message on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def emit_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON document on stdout, with the number of its format; what is not a number becomes null."""
+    """Print one JSON document on stdout, with its format number; NaN and infinity become null."""
     write_json(stamped(value))
 
 
 def write_json(value: Any) -> None:
-    """Print JSON that is no document of Benchdog's own kind."""
+    """Print JSON without Benchdog's format number."""
     _write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
 
 
 def emit_line(value: Mapping[str, Any]) -> None:
-    """Print one JSON document in one line."""
+    """Print one JSON document on one line."""
     _write(line(value))
 
 
 def lines() -> Lines:
-    """Give what writes events on stdout, line by line."""
+    """Return a writer of events as JSON lines on stdout."""
     return Lines(_documents())
 
 
 def reserve() -> None:
-    """Keep stdout for documents: whatever else is printed, by whatever code, in Python or below, goes to stderr."""
-    if _kept:
+    """Reserve stdout for JSON documents: anything else that is printed, from Python or below, goes to stderr."""
+    if _reserved:
         return
-    found = sys.stdout
-    found.flush()
+    stdout = sys.stdout
+    stdout.flush()
     documents = None
-    with suppress(OSError, ValueError):  # a stream in memory has no number
-        number, others = found.fileno(), sys.stderr.fileno()
-        documents = os.fdopen(os.dup(number), "w", encoding="utf-8", newline="\n")
-        os.dup2(others, number)
-    _kept.append((found, documents))
+    with suppress(OSError, ValueError):  # a stream in memory has no file descriptor
+        descriptor, stderr = stdout.fileno(), sys.stderr.fileno()
+        documents = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", newline="\n")
+        os.dup2(stderr, descriptor)
+    _reserved.append((stdout, documents))
     sys.stdout = sys.stderr
 
 
 def release() -> None:
-    """Give stdout back."""
+    """Restore stdout."""
     global _emitted
     _emitted = False
-    while _kept:
-        found, documents = _kept.pop()
-        sys.stdout = found
+    while _reserved:
+        stdout, documents = _reserved.pop()
+        sys.stdout = stdout
         if documents is not None:
-            os.dup2(documents.fileno(), found.fileno())
+            os.dup2(documents.fileno(), stdout.fileno())
             with suppress(BrokenPipeError):
                 documents.close()
 
 
 def abandon() -> None:
-    """Write no more where nobody reads."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discard further output, after the reader of stdout has closed its pipe."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (_documents(), sys.stdout):
         with suppress(OSError, ValueError):
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(devnull, stream.fileno())
 
 
 def _documents() -> TextIO:
-    found, documents = _kept[-1] if _kept else (sys.stdout, None)
-    return documents or found
+    stdout, documents = _reserved[-1] if _reserved else (sys.stdout, None)
+    return documents or stdout
 
 
 def emitted() -> bool:
-    """Say whether a document was printed."""
+    """Whether a JSON document was printed."""
     return _emitted
 
 
@@ -122,17 +120,17 @@ def _write(text: str) -> None:
 
 
 def columns(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:
-    """Align rows under a header; numbers to the right."""
+    """Format rows as aligned columns under a header; numbers are right-aligned."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
-    right = [bool(rows) and all(_number(row[i]) for row in rows) for i in range(len(header))]
+    numeric = [bool(rows) and all(_number(row[i]) for row in rows) for i in range(len(header))]
     lines = []
     for row in [list(header), *cells]:
-        parts = [
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(row, widths, right, strict=True)
+        cells_of_row = [
+            text.rjust(width) if is_number else text.ljust(width)
+            for text, width, is_number in zip(row, widths, numeric, strict=True)
         ]
-        lines.append("  ".join(parts).rstrip())
+        lines.append("  ".join(cells_of_row).rstrip())
     return "\n".join(lines)
 
 
@@ -147,5 +145,5 @@ def _number(value: Any) -> bool:
 
 
 def is_terminal() -> bool:
-    """Say whether a person can be asked."""
+    """Whether somebody can answer a prompt."""
     return sys.stdin.isatty() and sys.stderr.isatty()

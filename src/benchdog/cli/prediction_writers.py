@@ -1,4 +1,4 @@
-"""How answers reach people and programs: an aligned table, CSV, JSON lines; masks as pictures."""
+"""Writers of predictions: aligned table, CSV, JSON lines; masks as PNG or .npy files."""
 
 from __future__ import annotations
 
@@ -23,79 +23,79 @@ if TYPE_CHECKING:
 Writer = AbstractContextManager[Callable[[list[Answer]], None]]
 Row = dict[str, Any]
 LISTED = 4
-"""Numbers of a list that a table shows."""
-COLOURS = (
+"""Elements of a list shown in a table."""
+PALETTE = (
     (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
     (204, 121, 167), (255, 255, 255), (128, 128, 128),
 )  # fmt: skip
-"""Of classes in a mask's picture; distinguishable by colour-blind eyes (Okabe and Ito)."""
+"""RGB colors of a mask's classes, color-blind safe (Okabe and Ito)."""
 
 
 def collected(answers: Iterable[list[Answer]], spec: Spec, out: Path | None) -> list[Row]:
-    """Take all answers in as JSON rows; masks go into the folder `out`, or are left out."""
+    """Return all predictions as JSON rows; masks are written into the folder `out`, or left out."""
     masks = Masks(_folder(spec, out))
     return [_json_row(masks.stored(each)) for batch in answers for each in batch]
 
 
 @contextmanager
 def writer(fmt: str, spec: Spec, out: Path | None) -> Iterator[Callable[[list[Answer]], None]]:
-    """Write answers batch by batch, to stdout or to `out`, which appears only if all went well.
+    """Yield a function that writes a batch of predictions, to stdout or to `out`, which appears only on success.
 
     Args:
         fmt: table, csv or jsonl.
-        out: a file; where answers are masks a folder, which gets their pictures and answers.<fmt>.
+        out: a file; for masks a folder, which receives an image per mask and answers.<fmt>.
     """
     folder = _folder(spec, out)
     masks = Masks(folder)
     suffix = "txt" if fmt == "table" else fmt
-    place = folder / f"answers.{suffix}" if folder else out
-    with _sink(place) as sink:
-        kinds: dict[str, Callable[[TextIO, Spec], Lines]] = {"table": Table, "csv": Csv, "jsonl": Jsonl}
-        lines = kinds[fmt](sink, spec)
+    path = folder / f"answers.{suffix}" if folder else out
+    with _sink(path) as sink:
+        formats: dict[str, Callable[[TextIO, Spec], RowWriter]] = {"table": Table, "csv": Csv, "jsonl": Jsonl}
+        rows = formats[fmt](sink, spec)
 
         def write(batch: list[Answer]) -> None:
-            lines.write([masks.stored(each) for each in batch])
+            rows.write([masks.stored(each) for each in batch])
 
         yield write
 
 
 def _folder(spec: Spec, out: Path | None) -> Path | None:
-    """Give `out` where it is meant as the folder of masks."""
+    """Return `out` if masks go into it; None for other predictions."""
     if out is None or spec.target.kind != "mask":
         return None
     if out.is_file():
-        raise BadUsage(f"{out} is a file.", "Masks are pictures: give --out a folder.")
+        raise BadUsage(f"{out} is a file.", "Masks are images: --out must be a folder.")
     return out
 
 
 @contextmanager
 def _sink(path: Path | None) -> Iterator[TextIO]:
-    """Give stdout, or a file that is renamed to `path` at the end."""
+    """Yield stdout, or a temporary file that is renamed to `path` at the end."""
     if path is None:
         yield sys.stdout
         return
     if path.is_dir():
-        raise BadUsage(f"{path} is a folder.", "Give --out a file.")
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        raise BadUsage(f"{path} is a folder.", "--out must be a file.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with files.saving(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("w", encoding="utf-8", newline="") as sink:
+            with temporary.open("w", encoding="utf-8", newline="") as sink:
                 yield sink
-            aside.replace(path)
+            temporary.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 class Masks:
-    """Turns an answer into a row; arrays become files of a folder, or are left out when there is none."""
+    """Turns predictions into rows; arrays are saved as files in a folder, or left out without one."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._used: set[str] = set()
 
     def stored(self, answer: Answer) -> Row:
-        """Give id and values, arrays replaced by the names of their files."""
+        """Return id and values of a prediction, arrays replaced by the names of their files."""
         import numpy as np
 
         row: Row = {"id": answer.id}
@@ -114,18 +114,18 @@ class Masks:
             number += 1
             name = f"{stem}-{number}{'.png' if flat else '.npy'}"
         self._used.add(name)
-        files.write_bytes(folder / name, _picture(array) if flat else _npy(array))
+        files.write_bytes(folder / name, _png(array) if flat else _npy(array))
         return name
 
 
-def _picture(mask: np.ndarray) -> bytes:
-    """Give a mask (H, W) of class codes as PNG: its pixels are the codes, a palette makes them visible."""
+def _png(mask: np.ndarray) -> bytes:
+    """Encode a mask (H, W) of class indices as a palette PNG: its pixels are the indices."""
     from PIL import Image
 
-    picture = Image.fromarray(mask)
-    picture.putpalette([channel for code in range(256) for channel in COLOURS[code % len(COLOURS)]])
+    image = Image.fromarray(mask)
+    image.putpalette([channel for code in range(256) for channel in PALETTE[code % len(PALETTE)]])
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -137,21 +137,21 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-class Lines(Protocol):
-    """A way to write rows down."""
+class RowWriter(Protocol):
+    """Writes rows in a format."""
 
     def write(self, rows: list[Row]) -> None: ...
 
 
 class Table:
-    """Aligned columns; widths are the first batch's. Nested values are shown where nothing else is."""
+    """Aligned columns, as wide as the first batch needs. Nested values are shown only where there is nothing else."""
 
     def __init__(self, sink: TextIO, spec: Spec) -> None:
         self._sink = sink
         self._widths: dict[str, int] = {}
 
     def write(self, rows: list[Row]) -> None:
-        shown = [{key: _cell(value) for key, value in _shown(row).items()} for row in rows]
+        shown = [{key: _cell(value) for key, value in _visible(row).items()} for row in rows]
         if not self._widths and shown:
             self._widths = {key: max(len(key), *(len(row.get(key, "")) for row in shown)) for key in shown[0]}
             self._line({key: key for key in self._widths})
@@ -163,8 +163,10 @@ class Table:
         self._sink.write("  ".join(cells).rstrip() + "\n")
 
 
-def _shown(row: Row) -> Row:
-    plain = {key: value for key, value in row.items() if not isinstance(value, Mapping | list) or _texts(value)}
+def _visible(row: Row) -> Row:
+    plain = {
+        key: value for key, value in row.items() if not isinstance(value, Mapping | list) or _is_list_of_str(value)
+    }
     if len(plain) > 1 and not any(
         str(value).endswith((".png", ".npy")) for key, value in plain.items() if key != "id"
     ):
@@ -173,8 +175,8 @@ def _shown(row: Row) -> Row:
     return plain | nested if nested or len(plain) > 1 else row
 
 
-def _texts(value: Any) -> bool:
-    """Say whether a value is a list of texts, as labels are: people read it as one."""
+def _is_list_of_str(value: Any) -> bool:
+    """Whether a value is a list of strings, as labels are: it is shown in full."""
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
@@ -182,13 +184,13 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        more = ", ..." if len(value) > LISTED and not _texts(value) else ""
-        return ", ".join(map(_cell, value if _texts(value) else value[:LISTED])) + more
+        more = ", ..." if len(value) > LISTED and not _is_list_of_str(value) else ""
+        return ", ".join(map(_cell, value if _is_list_of_str(value) else value[:LISTED])) + more
     return "" if value is None else " ".join(str(value).split("\n"))
 
 
 class Csv:
-    """Comma-separated; a value per class has a column per class, other nested values are JSON."""
+    """Comma-separated values; a mapping over all classes gets a column per class, other nested values are JSON."""
 
     def __init__(self, sink: TextIO, spec: Spec) -> None:
         self._writer = csv.writer(sink, lineterminator="\n")
@@ -213,7 +215,7 @@ class Csv:
 
 
 class Jsonl:
-    """A JSON object per line."""
+    """JSON lines: an object per prediction."""
 
     def __init__(self, sink: TextIO, spec: Spec) -> None:
         self._sink = sink
@@ -223,7 +225,7 @@ class Jsonl:
 
 
 def _json_row(row: Row) -> Row:
-    """Give plain numbers for NumPy's, and null for what JSON has no number for."""
+    """Convert NumPy values to plain ones, NaN and infinity to None."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The same training under several seeds, and how far its figures are spread: mean, deviation, interval."""
+"""Repeated training with several seeds: mean, standard deviation and confidence interval of the metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from benchdog.training.setup import resolve
 
 SUFFIX = ".repeats.json"
 FRACTIONS = {metric.name for metric in CATALOG.values() if metric.range == (0, 1)}
-"""Metrics between 0 and 1."""
+"""Metrics with values from 0 to 1."""
 
 Discover = Callable[[tuple[str, ...]], Plugins]
 
@@ -38,14 +38,14 @@ Discover = Callable[[tuple[str, ...]], Plugins]
 def repeat(
     draft: Draft, runs: Path, times: int, plugins_of: Discover, *, name: str = "", quiet: bool = False
 ) -> dict[str, Any]:
-    """Train under the seeds seed, seed + 1, ..., evaluate each run, and summarise; the data is divided as ever.
+    """Train with the seeds seed, seed + 1, ..., evaluate each run, and summarize; the data split stays the same.
 
-    The runs are NAME-seed-N; NAME.repeats.json beside them is the summary. Those of that name that are finished
-    are kept, one that was stopped goes on. Without a name they get one of their own, as a single run does.
+    The runs are NAME-seed-N; NAME.repeats.json next to them is the summary. Finished runs of that name are kept, an
+    interrupted one is resumed. Without a name they get a generated one, as a single run does.
 
     Raises:
-        BadUsage: a run of that name was made by another recipe.
-        BadData: one was made, or judged, with other data.
+        BadUsage: a run of that name has a different recipe.
+        BadData: one was trained or evaluated on different data.
     """
     first = draft.seed
     check_name(name)
@@ -55,44 +55,46 @@ def repeat(
         folder = runs / f"{stem}-seed-{seed}"
         own = replace(draft, values={**draft.values, "seed": Given(seed, "--repeat", Path.cwd())})
         _trained(own, folder, plugins_of, quiet)
-        if compiled := read_resolved(folder).trainer.options.get("compile"):  # what is measured is measured once
+        if compiled := read_resolved(folder).trainer.options.get(
+            "compile"
+        ):  # "auto" is measured in the first run only
             draft = replace(
                 draft, values={**draft.values, "trainer.compile": Given(compiled, "--repeat", Path.cwd())}
             )
-        lines.append({"run": folder.name, "seed": seed, **_judged(folder, plugins_of)})
-        both = [read(runs / line["run"]) for line in (lines[0], lines[-1])]
-        marks = [(each.run.get("data"), each.held_out(lines[0]["split"])) for each in both]
-        if marks[0] != marks[1]:
+        lines.append({"run": folder.name, "seed": seed, **_evaluated(folder, plugins_of)})
+        pair = [read(runs / line["run"]) for line in (lines[0], lines[-1])]
+        fingerprints = [(each.run.get("data"), each.held_out(lines[0]["split"])) for each in pair]
+        if fingerprints[0] != fingerprints[1]:
             raise BadData(
-                f"The data of {folder.name!r} is not that of {lines[0]['run']!r}: there is no mean of the two.",
-                "Choose another --name, so that all are trained anew.",
+                f"The data of {folder.name!r} differs from that of {lines[0]['run']!r}: they can't be averaged.",
+                "Choose another --name, so that all are trained again.",
             )
-    summary = {"format": format_versions.RUN, "name": stem, **summarise(lines)}
+    summary = {"format": format_versions.RUN, "name": stem, **summarize(lines)}
     files.write_json(runs / f"{stem}{SUFFIX}", summary)
     return summary
 
 
 def _free_name(draft: Draft, runs: Path) -> str:
-    """Name the runs by what is trained on what, and a number: that of runs that were stopped, or a new one."""
+    """Return a name of source, model and a number: the number of interrupted runs, or the next free one."""
     recipe = resolve(draft, None, runs).recipe
     info = draft.plugins.find("trainer", recipe.trainer.name).info
-    brought = isinstance(info, TrainerInfo) and not info.uses_model
+    own_model = isinstance(info, TrainerInfo) and not info.uses_model
     data = naming.data_of(draft.plugins.info(SourceInfo, recipe.source.name), recipe.source.options)
-    stem = naming.stem(recipe.source.name, (recipe.trainer if brought else recipe.model).name, data)
+    stem = naming.stem(recipe.source.name, (recipe.trainer if own_model else recipe.model).name, data)
     for number in itertools.count(1):
         name = f"{stem}-repeated-{number}"
-        there = [path.name for path in runs.iterdir() if path.name.startswith(name)] if runs.is_dir() else []
-        if f"{name}{SUFFIX}" in there:
+        existing = [path.name for path in runs.iterdir() if path.name.startswith(name)] if runs.is_dir() else []
+        if f"{name}{SUFFIX}" in existing:
             continue
         first = runs / f"{name}-seed-{draft.seed}"
-        stopped = (first / "recipe.toml").is_file() and not _differing(draft, read_resolved(first), first)
-        if stopped or not any(each.startswith(f"{name}-seed-") for each in there):
+        interrupted = (first / "recipe.toml").is_file() and not _differing(draft, read_resolved(first), first)
+        if interrupted or not any(each.startswith(f"{name}-seed-") for each in existing):
             break
     return name
 
 
 def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> None:
-    """Train a run, go on with it, or leave it as it is when it is finished."""
+    """Train a run, resume it, or keep it if it is finished."""
     if not (folder / "run.json").is_file():
         pipeline.train(draft, folder.parent, name=folder.name, quiet=quiet)
         return
@@ -100,67 +102,73 @@ def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> N
     keys = _differing(draft, stored, folder)
     if keys:
         raise BadUsage(
-            f"There is a run {folder.name!r} already, made by another recipe: {', '.join(keys)}.",
+            f"A run {folder.name!r} exists already, with a different recipe: {', '.join(keys)}.",
             "Choose another --name, or remove it: benchdog runs rm " + folder.name,
         )
     if Run.open(folder).facts["status"] == "finished":
         if not quiet:
-            print(f"run {folder.name} is finished already", file=sys.stderr, flush=True)
+            print(f"run {folder.name} is already finished", file=sys.stderr, flush=True)
         return
     pipeline.resume(folder, plugins_of, quiet=quiet)
 
 
 def _differing(draft: Draft, stored: Recipe, folder: Path) -> list[str]:
-    """List the keys of the recipe that are asked for otherwise than the run was made by."""
-    asked = resolve(draft, None, folder.parent).recipe
+    """Return the recipe keys in which the draft differs from the recipe of a stored run."""
+    wanted = resolve(draft, None, folder.parent).recipe
     was, now = (
-        {**resume_invariants(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, asked)
+        {**resume_invariants(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, wanted)
     )
-    if asked.loop.batch_size == AUTO:  # which the run has decided
+    if wanted.loop.batch_size == AUTO:  # the run has resolved it
         was.pop("loop.batch_size"), now.pop("loop.batch_size")
-    if asked.trainer.options.get("compile") == AUTO:  # and this
+    if wanted.trainer.options.get("compile") == AUTO:  # this too
         was.pop("trainer.compile", None), now.pop("trainer.compile")
-    return [key for key in {**was, **now} if _own(was.get(key)) != _own(now.get(key))]
+    return [key for key in {**was, **now} if _local_name(was.get(key)) != _local_name(now.get(key))]
 
 
-def _own(value: Any) -> Any:
-    """Take a class of a local file by its file's name: the run has a copy of its own."""
-    place, colon, attribute = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    return f"{Path(place).name}:{attribute}" if colon and place.endswith(".py") else value
+def _local_name(value: Any) -> Any:
+    """Strip the folder from "file.py:Class": a run has its own copy of the file."""
+    path, colon, attribute = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return f"{Path(path).name}:{attribute}" if colon and path.endswith(".py") else value
 
 
-def _judged(folder: Path, plugins_of: Discover) -> dict[str, Any]:
-    """Give a run's evaluation on test, or on valid where there is no test; made now if it wasn't."""
+def _evaluated(folder: Path, plugins_of: Discover) -> dict[str, Any]:
+    """Return a run's evaluation on test, else on valid; evaluate it if that hasn't been done."""
     split = "test" if "test" in Run.open(folder).facts.get("samples", {}) else "valid"
     path = folder / f"evaluation-{split}.json"
     if split == "test" and not path.is_file():
         evaluate_run.evaluate(folder, split, plugins_of)
-    told = files.read_json(path)
-    metrics = {k: v for k, v in told["metrics"].items() if isinstance(v, int | float)}
-    return {"split": split, "monitor": told["monitor"], "better": told["better"], "metrics": metrics}
+    evaluation = files.read_json(path)
+    metrics = {k: v for k, v in evaluation["metrics"].items() if isinstance(v, int | float)}
+    return {"split": split, "monitor": evaluation["monitor"], "better": evaluation["better"], "metrics": metrics}
 
 
-def summarise(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give {"split", "monitor", "better", "runs", "metrics": {name: {"mean", "deviation", "interval", "values"}}}."""
+def summarize(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return {"split", "monitor", "better", "runs", "metrics"}; of each metric what `spread` returns."""
     names = [name for name in lines[0]["metrics"] if all(name in line["metrics"] for line in lines)]
-    told = {name: spread([line["metrics"][name] for line in lines], name in FRACTIONS) for name in names}
+    metrics = {name: spread([line["metrics"][name] for line in lines], name in FRACTIONS) for name in names}
     shared = {key: lines[0][key] for key in ("split", "monitor", "better")}
-    return {**shared, "runs": [{k: v for k, v in line.items() if k not in shared} for line in lines], "metrics": told}
+    return {
+        **shared,
+        "runs": [{k: v for k, v in line.items() if k not in shared} for line in lines],
+        "metrics": metrics,
+    }
 
 
 def spread(values: list[float], fraction: bool = False) -> Mapping[str, Any]:
-    """Give mean, standard deviation and the 95 % interval of the mean by Student's t (from 2 values on).
+    """Return mean, sample standard deviation and the 95 % confidence interval of the mean by Student's t.
+
+    Of a single value the last two are None.
 
     Args:
-        fraction: the values lie between 0 and 1, and so does the interval.
+        fraction: values are between 0 and 1, and the interval is clipped to that range.
     """
     mean = float(np.mean(values))
     if len(values) < 2:
         return {"mean": mean, "deviation": None, "interval": None, "values": values}
     deviation = float(np.std(values, ddof=1))
-    half = student(len(values) - 1) * deviation / math.sqrt(len(values))
+    half = student_t(len(values) - 1) * deviation / math.sqrt(len(values))
     low, high = mean - half, mean + half
-    if fraction and min(values) >= 0 and max(values) <= 1:  # a stranger's accuracy may be in per cent
+    if fraction and min(values) >= 0 and max(values) <= 1:  # a third-party accuracy may be in percent
         low, high = max(low, 0.0), min(high, 1.0)
     return {"mean": mean, "deviation": deviation, "interval": [low, high], "values": values}
 
@@ -169,11 +177,15 @@ SMALL = (
     12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139, 2.200985,
     2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963,
 )  # fmt: skip
-"""The 97.5 % point of Student's t for 1 to 20 degrees of freedom."""
+"""The 97.5 % quantile of Student's t for 1 to 20 degrees of freedom."""
 
 
-def student(freedom: int) -> float:
-    """Give the 97.5 % point of Student's t distribution: from the table, else by its expansion in 1 / freedom."""
+def student_t(freedom: int) -> float:
+    """Return the 97.5 % quantile of Student's t distribution.
+
+    From a table up to 20 degrees of freedom, else by the Cornish-Fisher expansion in 1 / freedom (Abramowitz and
+    Stegun 26.7.5).
+    """
     if freedom <= len(SMALL):
         return SMALL[freedom - 1]
     z: float = 1.959963985

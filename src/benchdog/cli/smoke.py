@@ -1,4 +1,4 @@
-"""Everything a run does, on one batch: train, resume, export, verification, predict; then throw it away."""
+"""Smoke test: every stage of a run on one batch (train, resume, overfit, save, export, predict); nothing is kept."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from benchdog.training.rank import check_trainer, train_rank
 from benchdog.training.setup import resolve
 
 SECONDS = 8.0
-"""Time given to overfitting the batch."""
+"""Time limit for overfitting the batch."""
 HALF = 0.5
 FITTED = 0.1
-"""Share of its first loss to which a net must come down on one batch."""
+"""Fraction of the initial loss below which a batch counts as overfitted."""
 
 
-class Few:
-    """The first samples of a split."""
+class Subset:
+    """A subset of a split, as torch.utils.data.Subset."""
 
     def __init__(self, split: Split, positions: Sequence[int]) -> None:
         self._split, self._positions = split, positions
@@ -48,34 +48,38 @@ class Few:
         return self._split.raw(self._positions[i])
 
 
-def try_all(
-    draft: Draft, quiet: bool = False, tell: Callable[[Mapping[str, Any]], None] | None = None
+def smoke_test(
+    draft: Draft, quiet: bool = False, on_stage: Callable[[Mapping[str, Any]], None] | None = None
 ) -> list[dict[str, Any]]:
-    """Try every stage on one batch; give a line per stage, to `tell` at once. A failure is raised as a run's."""
+    """Run every stage on one batch; return an entry per stage, passed to `on_stage` as it ends.
+
+    Raises:
+        BenchdogError: as a run would.
+    """
     lines: list[dict[str, Any]] = []
 
     def stage(name: str, work: Callable[[], str]) -> None:
-        begun = time.perf_counter()
-        said = work()
-        lines.append({"stage": name, "seconds": round(time.perf_counter() - begun, 2), "said": said})
-        if tell is not None:
-            tell(lines[-1])
+        start = time.perf_counter()
+        result = work()
+        lines.append({"stage": name, "seconds": round(time.perf_counter() - start, 2), "said": result})
+        if on_stage is not None:
+            on_stage(lines[-1])
         if not quiet:
-            print(f"{name:<12} {said}  ({lines[-1]['seconds']:.1f} s)", file=sys.stderr, flush=True)
+            print(f"{name:<12} {result}  ({lines[-1]['seconds']:.1f} s)", file=sys.stderr, flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="benchdog-smoke-") as place:
-        trial = _Trial(draft, Path(place))
+    with tempfile.TemporaryDirectory(prefix="benchdog-smoke-") as folder:
+        stages = _Stages(draft, Path(folder))
         for name in ("train", "resume", "overfit", "artifact", "export", "predict"):
-            stage(name, getattr(trial, name))
+            stage(name, getattr(stages, name))
     return lines
 
 
-class _Trial:
-    """The stages, in their order."""
+class _Stages:
+    """The stages, in their order; each returns what it did."""
 
-    def __init__(self, draft: Draft, place: Path) -> None:
+    def __init__(self, draft: Draft, folder: Path) -> None:
         self.parts = resolve(draft)
-        self.place = place
+        self.folder = folder
         self.run: Run | None = None
 
     def train(self) -> str:
@@ -83,41 +87,41 @@ class _Trial:
         parts = self.parts
         train = parts.data.splits["train"]
         if not isinstance(train, DecodedSplit):
-            raise BadUsage("--smoke needs a source with positions; this one is a stream.", "Train a short run.")
+            raise BadUsage("--smoke needs a map-style source; this one is a stream.", "Train a short run instead.")
         check_trainer(parts, parts.build())
         count = min(len(train), parts.recipe.loop.batch)
-        few = DecodedSplit(Few(train.split, range(count)), train.spec, train.preprocess)
+        subset = DecodedSplit(Subset(train.split, range(count)), train.spec, train.preprocess)
         parts.data = DataSplits(
-            parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), few)
+            parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), subset)
         )
         if parts.recipe.trainer.name == "supervised":
-            # Its length is the run's, and the stages here have others.
+            # a schedule spans the run, and these stages differ in length
             parts.recipe = with_options(parts.recipe, schedule="constant", schedule_options={}, warmup=0.0)
         loop = replace(parts.recipe.loop, epochs=1, patience=0)
         parts.recipe = replace(parts.recipe, loop=loop, loader=replace(parts.recipe.loader, workers=0))
         facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
         more = {"monitor": parts.task.monitor, "better": parts.task.better, "samples": parts.data.sizes()}
-        self.run = Run.create(self.place, "smoke", {**facts, **more, "parameters": 0})
+        self.run = Run.create(self.folder, "smoke", {**facts, **more, "parameters": 0})
         write_resolved(self.run.folder, parts.recipe)
         self.trained, self.model = self._train()
-        return f"{facts['model']} on {count} samples, one step, a checkpoint"
+        return f"{facts['model']} on {count} samples, one step, checkpoint saved"
 
     def _train(self) -> Any:
         assert self.run is not None
         return train_rank(self.run, self.parts, quiet=True)
 
     def resume(self) -> str:
-        """Go on from the checkpoint for a second step."""
+        """Resume from the checkpoint for a second step."""
         if self.trained is not None:
-            return "nothing to go on with: this trainer trains in one go"
+            return "skipped: this trainer fits in one call"
         self._epochs(2)
         self._train()
-        return f"went on to step {self._step()}"
+        return f"resumed, now at step {self._step()}"
 
     def overfit(self) -> str:
-        """See whether the net can learn this one batch by heart."""
+        """Check that the model can overfit a single batch."""
         if self.trained is not None:
-            return "left out: this trainer trains in one go"
+            return "skipped: this trainer fits in one call"
         first = last = self._loss()
         epochs, end = 2, time.perf_counter() + SECONDS
         while time.perf_counter() < end and last > FITTED * first:
@@ -126,32 +130,32 @@ class _Trial:
             self._train()
             last = self._loss()
         if last <= FITTED * first:
-            verdict = "the net can learn it"
+            verdict = "the model can overfit it"
         elif last < HALF * first:
-            verdict = "still falling when the time was up"
+            verdict = "still falling at the time limit"
         else:
-            verdict = "NOT falling: look at rate, model and targets"
+            verdict = "NOT falling: check learning rate, model and targets"
         return f"loss {first:.4f} -> {last:.4f} after {self._step()} steps on one batch: {verdict}"
 
     def artifact(self) -> str:
-        """Write the artifact."""
+        """Evaluate on the validation split; save model and report."""
         assert self.run is not None
         pipeline.finish(self.run, self.parts, self.trained, self.model, quiet=True)
-        return "written, with its report"
+        return "model and report saved"
 
     def export(self) -> str:
         """Export and verify."""
         if self.trained is not None:
-            return "left out: there is no graph to export"
+            return "skipped: there is no graph to export"
         assert self.run is not None
         source = self.run.folder / "artifact"
         local = [Path(file) for file in self.parts.recipe.plugins]
         report = export(source, "torch-export", None, self.parts.plugins, local=local)
         worst = max(line["max_abs_diff"] for line in report["verification"])
-        return f"torch-export verified, largest difference {worst:.1e}"
+        return f"torch-export verified, max abs. error {worst:.1e}"
 
     def predict(self) -> str:
-        """Answer for a raw sample."""
+        """Predict a raw sample."""
         assert self.run is not None
         opened = open_model(self.run.folder / "artifact", self.parts.plugins)
         train = self.parts.data.splits["train"]
@@ -159,10 +163,8 @@ class _Trial:
         raw = train.split.raw(0)
         values = opened.predict([raw])[0].values
         shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in values.items()}
-        said = ", ".join(f"{k} {v}" for k, v in shown.items() if isinstance(v, str | int))
-        return f"{raw.id}: {said[:100] or ', '.join(values)}"
-
-    # --- inner parts
+        text = ", ".join(f"{k} {v}" for k, v in shown.items() if isinstance(v, str | int))
+        return f"{raw.id}: {text[:100] or ', '.join(values)}"
 
     def _epochs(self, epochs: int) -> None:
         self.parts.recipe = replace(self.parts.recipe, loop=replace(self.parts.recipe.loop, epochs=epochs))

@@ -1,4 +1,4 @@
-"""A curve in plain characters, for a terminal."""
+"""Line plots in plain characters, for a terminal."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ WIDTH, HEIGHT = 64, 12
 
 
 def curve(x: Sequence[float], y: Sequence[float], high: float, marks: Mapping[str, float]) -> str:
-    """Draw a curve over a logarithmic axis.
+    """Plot a curve over a logarithmic x axis.
 
     Args:
-        x: growing, above 0.
+        x: increasing, positive.
         y: finite values.
-        high: the upper edge; what lies above is drawn there, as "^".
-        marks: a letter for each x that gets one below the axis.
+        high: upper limit of the y axis; higher values are drawn there, as "^".
+        marks: {letter: x}, drawn on the axis.
     """
     left, right = math.log10(x[0]), math.log10(x[-1])
     low = min(y)

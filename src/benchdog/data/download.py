@@ -19,7 +19,6 @@ from urllib.parse import unquote, urlsplit
 
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
 from benchdog.system import files, terminal
-from benchdog.system.machine import size_of
 from benchdog.system.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def cached_sizes() -> dict[str, int]:
         folders = sorted(p for p in cache_dir().iterdir() if p.is_dir())
     except OSError:
         return {}
-    return {folder.name: size_of(folder) for folder in folders}
+    return {folder.name: files.size_of(folder) for folder in folders}
 
 
 def verify(folder: Path) -> dict[str, bool]:
@@ -148,7 +147,7 @@ def remove(folder: Path) -> int:
     """
     if folder.parent != cache_dir():
         raise BadUsage(f"{folder} is not a folder of the cache {cache_dir()}.")
-    freed = size_of(folder)
+    freed = files.size_of(folder)
     with files.saving(folder):
         if folder.exists():
             shutil.rmtree(folder)

@@ -100,7 +100,7 @@ def export(
         }
         if hash_files(fresh) != listed:
             raise Failed(f"The files of {name!r} changed while they were verified.", "Tell its author.")
-        description["machine"] = signing.mark(json.loads(json.dumps(description)))
+        description["machine"] = signing.sign(json.loads(json.dumps(description)))
         files.write_json(fresh / "export.json", description)
     plugins.emit("benchdog_artifact_exported", exporter=name, path=str(place))
     return {

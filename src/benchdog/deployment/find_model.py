@@ -38,7 +38,7 @@ def find_model(model: str, runs_dir: Path | None, plugins: Plugins | None = None
     component = pretrained.ready_made(model, plugins)
     if component is None:
         known = ", ".join(pretrained.names(plugins))
-        raise BadUsage(missing.message, f"{missing.hint} Ready-made: {known}." if known else missing.hint)
+        raise BadUsage(missing.message, f"{missing.hint} Pretrained: {known}." if known else missing.hint)
     return pretrained.folder(component, plugins)
 
 

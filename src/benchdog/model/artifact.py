@@ -102,7 +102,7 @@ def save(
             meta["graph"] = _write_graph(view, place, plugins)
         files.write_text(place / "README.md", model_card.write(meta, validated))
         meta["files"] = hash_files(place, "artifact.json")
-        meta["machine"] = signing.mark(json.loads(json.dumps(meta)))
+        meta["machine"] = signing.sign(json.loads(json.dumps(meta)))
         files.write_json(place / "artifact.json", meta)
 
 

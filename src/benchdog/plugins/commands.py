@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 GROUP = "benchdog.commands"
 COMMANDS = {
-    "train": "Train a model: raw data to an artifact.",
-    "find-lr": "Look for a learning rate that suits.",
-    "evaluate": "Judge a model on held-out samples.",
-    "predict": "Answer for files, folders, a CSV or text.",
-    "export": "Write a model for another runtime, verified.",
-    "plan": "Say what a run would read, build and need.",
+    "train": "Train a model, from raw data to an artifact.",
+    "find-lr": "Find a good learning rate.",
+    "evaluate": "Evaluate a model on a held-out split.",
+    "predict": "Run inference on files, folders, tables or text.",
+    "export": "Export a model for deployment, verified.",
+    "plan": "Preview a run without training.",
     "runs": "List, show, compare, report and remove runs.",
-    "data": "List, fetch, look at, verify and prune data.",
-    "plugins": "List plugins and what they offer; write one.",
-    "new": "Write a commented recipe.",
-    "doctor": "Check this machine and say what to mend.",
+    "data": "List, fetch, inspect, verify and prune data.",
+    "plugins": "List, inspect, scaffold and check plugins.",
+    "new": "Scaffold a commented recipe.",
+    "doctor": "Check the installation and say what to fix.",
     "schema": "Print the JSON Schema of a recipe.",
-    "completion": "Complete commands and names in a shell.",
+    "completion": "Set up shell completion.",
 }
 
 

@@ -32,7 +32,7 @@ NAMED = 100
 def mark(run: Run, recipe: Recipe) -> str | None:
     """Give this machine's mark on a run's own code; None when it has none."""
     statement = _code(run, recipe)
-    return signing.mark(statement) if statement["files"] or statement["names"] else None
+    return signing.sign(statement) if statement["files"] or statement["names"] else None
 
 
 def plugins_of_run(

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchdog.errors import BadData, BadUsage
 from benchdog.system import files, format_versions
-from benchdog.system.signals import held
+from benchdog.system.signals import deferred
 
 Seen = dict[tuple[Any, ...], tuple[Any, Tensor]]
 """What became of a tensor, by its place in memory; the tensor too: while it lives, no other has its address."""
@@ -83,7 +83,7 @@ def read(path: Path) -> Any:
         BadData: the file is missing, truncated or altered, or (OtherFormat) of another format.
     """
     try:
-        with held(), safe_open(path, framework="pt") as file:
+        with deferred(), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # cloned: at the file's addresses, which are not aligned, some kernels round in another way
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118

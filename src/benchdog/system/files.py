@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written aside, flushed, renamed."""
+"""Atomic file writes (temporary file, fsync, rename), hashes and sizes."""
 
 from __future__ import annotations
 
@@ -18,80 +18,104 @@ from benchdog.errors import BadData, Failed
 
 @contextmanager
 def saving(path: Path) -> Iterator[None]:
-    """Turn a failed write into one sentence that names the place and the cause."""
+    """Turn an OSError of a write into `Failed`, which names the path and the cause."""
     try:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise Failed(f"The disk is full: {path} was not written.", "Free some space and go on.") from error
+            raise Failed(f"The disk is full: {path} was not written.", "Free some space, then try again.") from error
         reason = error.strerror or str(error)
-        raise Failed(f"{path} can't be written: {reason}.", "Choose a place that you may write to.") from error
+        raise Failed(f"{path} can't be written: {reason}.", "Choose a location that you may write to.") from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file by `data`: a reader sees the old content or the new, never a part."""
-    replace(path, lambda aside: aside.write_bytes(data))
+    """Write a file atomically: a reader sees the old content or the new, never a part."""
+    replace(path, lambda temporary: temporary.write_bytes(data))
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Replace a file by what `write` puts into a file aside, once that is on the disk."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file atomically: `write` fills a temporary file, which is renamed once it is on the disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            write(aside)
-            with aside.open("r+b") as written:
+            write(temporary)
+            with temporary.open("r+b") as written:
                 os.fsync(written.fileno())
-            aside.replace(path)
+            temporary.replace(path)
         except BaseException:
             with suppress(OSError):
-                aside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file, UTF-8 with \\n line ends."""
+    """Write a text file atomically, UTF-8 with \\n line ends."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file, indented for reading."""
+    """Write a JSON file atomically, indented for reading."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; BadData when it is missing or not JSON."""
+    """Read a JSON file.
+
+    Raises:
+        BadData: it is missing or not JSON.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BadData(f"{path} is missing.", "The folder is incomplete: make it again.") from None
+        raise BadData(f"{path} is missing.", "The folder is incomplete: recreate it.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise BadData(f"{path} can't be read: {error}.", "The file is damaged: make it again.") from None
+        raise BadData(f"{path} can't be read: {error}.", "The file is damaged: recreate it.") from None
 
 
 def sha256(path: Path) -> str:
-    """Give the hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def size_of(folder: Path) -> int:
+    """Return the bytes of the files in a folder and below; 0 for a missing one, and for files that can't be read."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # another process may remove files meanwhile
+                total += (Path(parent) / name).lstat().st_size
+    return total
+
+
+def readable(size: int | None) -> str:
+    """Format a number of bytes: "512 MB", "12.3 GB"."""
+    if size is None:
+        return "unknown"
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= step:
+            return f"{size / step:.1f} {unit}" if size < 100 * step else f"{size / step:.0f} {unit}"
+    return f"{size} bytes"
+
+
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `path` when all went well and vanishes otherwise.
+    """Yield an empty folder that becomes `path` on success and is deleted on failure.
 
-    What stood at `path` is replaced only at the end.
+    An existing `path` is replaced only at the end.
     """
     with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        aside.chmod(path.parent.stat().st_mode & 0o777)  # mkdtemp's is for its maker alone
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary.chmod(path.parent.stat().st_mode & 0o777)  # mkdtemp's permissions are for its owner only
     try:
-        yield aside
+        yield temporary
         with saving(path):
             old = path.with_name(f".{path.name}.old.{os.getpid()}")
             if path.exists():
                 path.replace(old)
-            aside.replace(path)
+            temporary.replace(path)
             shutil.rmtree(old, ignore_errors=True)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

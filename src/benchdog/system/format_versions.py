@@ -1,7 +1,7 @@
-"""The numbers of what Benchdog writes, and what is said of a folder that has another.
+"""Format versions of what Benchdog writes, and the error for a folder of another version.
 
-A number goes up when a reader of the one before would go wrong. What was written under a number from 1 on is
-read for ever: tests/golden holds a folder of each.
+A version is incremented when older readers would misread the new one. Every version from 1 on stays readable:
+tests/golden holds a folder of each.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ CHECKPOINT: Final = 1
 
 
 class OtherFormat(BadData):
-    """It is whole, but this Benchdog doesn't read it."""
+    """An intact file in a format that this Benchdog doesn't read."""
 
 
 def check(number: Any, this: int, path: Path, again: str, by: Any = None) -> None:
-    """Refuse what has another format's number.
+    """Check the format version of a file.
 
     Args:
-        number: what the file says.
-        this: the number that is read.
+        number: the version in the file.
+        this: the version that is read.
         path: of the file.
-        again: what to do about a file of format 0, which nobody but its first users has.
-        by: the version of Benchdog that wrote it, where it is known.
+        again: hint for a file of format 0, from before the formats were stable.
+        by: the version of Benchdog that wrote it, if known.
 
     Raises:
-        OtherFormat: it was written by a later version, or before the formats were fixed.
-        BadData: it is no number of a format.
+        OtherFormat: written by a later version, or before the formats were stable.
+        BadData: not a format version.
     """
     if number == this and type(number) is int:
         return
     writer = f", written by Benchdog {by}" if isinstance(by, str) else ""
     if number == 0 and type(number) is int:
-        raise OtherFormat(f"{path} has format 0{writer}, from before the formats were fixed.", again)
+        raise OtherFormat(f"{path} has format 0{writer}, from before the formats were stable.", again)
     if type(number) is int and number > this:
-        raise OtherFormat(f"{path} has format {number}{writer}; this one reads {this}.", "Update Benchdog.")
-    raise BadData(f"{path} has no format's number, but {number!r}.", "The file is damaged: copy or make it again.")
+        raise OtherFormat(f"{path} has format {number}{writer}; this version reads {this}.", "Update Benchdog.")
+    raise BadData(f"{path} has an invalid format version: {number!r}.", "The file is damaged: copy or recreate it.")

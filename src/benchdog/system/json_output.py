@@ -1,4 +1,4 @@
-"""What programs read: the JSON documents of `--json`, and the events of a run as lines; one format number for all."""
+"""JSON output: documents of `--json`, events of a run as JSON lines; one format number for all."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any, TextIO
 
 FORMAT = 1
 PREFIX = "benchdog_"
-LOOK = 0.1
-"""Seconds between two looks at a file that grows."""
+POLL_SECONDS = 0.1
+"""Polling interval of a growing file, in seconds."""
 
 
 def stamped(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a document with the number of its format, which stands first; a file's own number gives way to it."""
+    """Return a document with the format number, first; it replaces a file's own number."""
     return {"format": FORMAT} | dict(value) | {"format": FORMAT}
 
 
 def plain(value: Any) -> Any:
-    """Give a value in JSON's types; what is not a number becomes null."""
+    """Convert a value to JSON's types; NaN and infinity become None."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set):
@@ -37,43 +37,43 @@ def plain(value: Any) -> Any:
 
 
 def line(value: Mapping[str, Any]) -> str:
-    """Write a document in one line."""
+    """Format a document as one line."""
     return json.dumps(plain(stamped(value)), ensure_ascii=False) + "\n"
 
 
 class Lines:
-    """Writes events as JSON lines: each of them, in their order, at once, from whichever thread.
+    """Writes events as JSON lines, in order, unbuffered, from any thread.
 
-    A reader that went away is no reason to end a run: nothing is written from then on.
+    A reader that closes its pipe doesn't end the run: nothing is written from then on.
     """
 
     def __init__(self, sink: TextIO) -> None:
         self._sink = sink
         self._lock = threading.Lock()
-        self._gone = False
+        self._closed = False
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Write an event of the run; of a step or an epoch what its line in the metrics log says."""
+        """Write an event of the run; of a step or an epoch its line of the metrics log."""
         run = facts["run"]
-        told: Mapping[str, Any] = facts.get("line") or {k: v for k, v in facts.items() if k != "run"}
+        values: Mapping[str, Any] = facts.get("line") or {k: v for k, v in facts.items() if k != "run"}
         if event == f"{PREFIX}run_started":
-            told = {name: getattr(run, name) for name in ("folder", "source", "model", "task", "epochs")}
-        self.write(line({"format": FORMAT, "event": event.removeprefix(PREFIX), "run": run.name, **told}))
+            values = {name: getattr(run, name) for name in ("folder", "source", "model", "task", "epochs")}
+        self.write(line({"format": FORMAT, "event": event.removeprefix(PREFIX), "run": run.name, **values}))
 
     def write(self, text: str) -> None:
-        """Write a line that is ready."""
+        """Write a formatted line."""
         with self._lock:
             try:
-                if not self._gone:
+                if not self._closed:
                     self._sink.write(text)
                     self._sink.flush()
             except BrokenPipeError:
-                self._gone = True
+                self._closed = True
 
 
 @contextmanager
-def followed(path: Path, give: Callable[[str], None]) -> Iterator[None]:
-    """Pass on the lines that other processes add to a file; at the end of the block all have been passed on."""
+def followed(path: Path, on_line: Callable[[str], None]) -> Iterator[None]:
+    """Tail a file: pass the lines that other processes append to `on_line`, all of them by the end of the block."""
     path.touch()
     done = threading.Event()
 
@@ -81,13 +81,13 @@ def followed(path: Path, give: Callable[[str], None]) -> Iterator[None]:
         rest = ""
         with path.open(encoding="utf-8", newline="") as file:
             while True:
-                last = done.is_set()  # asked before reading: what was written until then is read
-                *whole, rest = (rest + file.read()).split("\n")
-                for text in whole:
-                    give(f"{text}\n")
+                last = done.is_set()  # checked before reading, so that everything written until then is read
+                *complete, rest = (rest + file.read()).split("\n")
+                for text in complete:
+                    on_line(f"{text}\n")
                 if last:
                     return
-                done.wait(LOOK)
+                done.wait(POLL_SECONDS)
 
     thread = threading.Thread(target=follow, name="benchdog-lines", daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Where things lie: the cache of downloaded data, and the runs."""
+"""Cache and runs directories; paths formatted for people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """Give the folder of downloaded data: $BENCHDOG_CACHE, else the system's place for caches."""
+    """Return the folder of downloads: $BENCHDOG_CACHE, else the user's cache directory."""
     chosen = os.environ.get("BENCHDOG_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -17,19 +17,19 @@ def cache_dir() -> Path:
 
 
 def runs_dir(flag: Path | None = None) -> Path:
-    """Give the folder of runs: the flag's, else $BENCHDOG_RUNS, else ./runs."""
+    """Return the folder of runs: the flag's, else $BENCHDOG_RUNS, else ./runs."""
     chosen = flag or Path(os.environ.get("BENCHDOG_RUNS") or "runs")
     return chosen.expanduser().absolute()
 
 
 def short_name(name: str) -> str:
-    """Give a component's name for people: "/some/where/file.py:Class" without its folder."""
-    place, colon, attribute = name.rpartition(":")
-    return f"{Path(place).name}:{attribute}" if colon and place.endswith(".py") else name
+    """Shorten a component's name: "/some/where/file.py:Class" becomes "file.py:Class"."""
+    path, colon, attribute = name.rpartition(":")
+    return f"{Path(path).name}:{attribute}" if colon and path.endswith(".py") else name
 
 
 def short(path: Path) -> str:
-    """Give a path for people: relative where it lies below the working folder."""
+    """Shorten a path: relative if it is below the working directory."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:

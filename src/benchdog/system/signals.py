@@ -1,4 +1,4 @@
-"""Signals: during a run noticed at once and obeyed after the step, elsewhere an end with its own exit code."""
+"""Handling of SIGINT and SIGTERM: a run ends after its current step, everything else at once, with an exit code."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from benchdog.system import paths
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends what is under way as Ctrl-C does, with another exit code."""
+    """SIGTERM: unwinds the stack as Ctrl-C does, with another exit code."""
 
     code = 143
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
-    """Let SIGTERM be raised, so that what is open is closed and the exit code is told."""
+def sigterm_raises() -> Iterator[None]:
+    """Raise `Terminated` on SIGTERM inside the block, so that files are closed and the exit code is set."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def terminate(number: int, frame: FrameType | None) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
@@ -38,25 +38,29 @@ def heeded() -> Iterator[None]:
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Let signals wait for the end of foreign code that would take what they raise for a fault of a file."""
+def deferred() -> Iterator[None]:
+    """Deliver signals after the block: its third-party code would report their exceptions as a damaged file."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    pending: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda caught, frame: came.append(caught)) for number in numbers}
+    before = {number: signal.signal(number, lambda caught, frame: pending.append(caught)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for sent in came:
-            signal.raise_signal(sent)
+        for arrived in pending:
+            signal.raise_signal(arrived)
 
 
 class Signals:
-    """Turns Ctrl-C and SIGTERM into a flag that the next step sees; a second one ends at once."""
+    """Turns Ctrl-C and SIGTERM into a flag that is checked after each step; a second signal ends the run at once.
+
+    Attributes:
+        number: of the signal that arrived; 0 for none.
+    """
 
     def __init__(self) -> None:
         self.number = 0
@@ -79,7 +83,7 @@ class Signals:
 
 
 def interrupted(run: Path, resumable: bool, code: int) -> Stopped:
-    """Say how to go on after a signal outside of steps: before the first, after the last, or at the second signal."""
+    """Return the error for a signal that ended a run outside its steps; its hint resumes or restarts the run."""
     short = paths.short(run)
-    on, again = f"Go on with: benchdog train --resume {short}", f"Begin again: benchdog train {short}/recipe.toml"
-    return Stopped("Stopped before artifact and report were written.", on if resumable else again, code)
+    resume, restart = f"Resume: benchdog train --resume {short}", f"Start over: benchdog train {short}/recipe.toml"
+    return Stopped("Stopped before model and report were saved.", resume if resumable else restart, code)

@@ -1,7 +1,7 @@
-"""A mark on what was made on this machine, which nobody else can put there.
+"""Signature of exports made on this machine.
 
-It is an HMAC of the whole description, file hashes included, under a secret that stays in this user's
-cache folder; so it can't be copied from another export, and says nothing of the hardware.
+An HMAC over the whole metadata, file hashes included, with a secret key in this user's cache folder; so it can't
+be copied from another export, and reveals nothing about the hardware.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from benchdog.system import files, paths
 KEY = "machine.key"
 
 
-def mark(meta: Mapping[str, Any]) -> str:
-    """Give the mark of an export's description (its own "machine" entry left out)."""
-    return _digest(_key(make=True), meta)
+def sign(meta: Mapping[str, Any]) -> str:
+    """Return the signature of an export's metadata, its "machine" entry left out."""
+    return _digest(_key(create=True), meta)
 
 
 def made_here(meta: Mapping[str, Any]) -> bool:
-    """Say whether the description bears this machine's mark and nothing in it was changed since."""
-    key, given = _key(make=False), meta.get("machine")
+    """Whether the metadata was signed on this machine and is unchanged since."""
+    key, signature = _key(create=False), meta.get("machine")
     return (
         bool(key)
-        and isinstance(given, str)
-        and hmac.compare_digest(given.encode(errors="replace"), _digest(key, meta).encode())
+        and isinstance(signature, str)
+        and hmac.compare_digest(signature.encode(errors="replace"), _digest(key, meta).encode())
     )
 
 
@@ -42,16 +42,16 @@ def _digest(key: bytes, meta: Mapping[str, Any]) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def _key(make: bool) -> bytes:
-    """Read the secret, or make it when there is none; b"" when there is none to read."""
+def _key(create: bool) -> bytes:
+    """Read the secret key, or create it; b"" if there is none and it isn't to be created."""
     path = paths.cache_dir() / KEY
     with suppress(FileNotFoundError):
         return _read(path)
-    if not make:
+    if not create:
         return b""
     with files.saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # another process was quicker
+        with suppress(FileExistsError):  # another process was faster
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as out:
                 out.write(secrets.token_hex(32).encode())

@@ -1,24 +1,32 @@
-"""What a person sees: whether they want to be told anything, and whether a line on their screen can be drawn anew."""
+"""What a person sees on the terminal: whether messages are wanted, whether a progress bar can be drawn."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
-_quiet = False
+# A new thread starts with the default: background threads that print take the flag from their owner.
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-def hush(quiet: bool) -> None:
-    """Say nothing from now on, but for errors; or speak again."""
-    global _quiet
-    _quiet = quiet
+@contextmanager
+def quieted(quiet: bool) -> Iterator[None]:
+    """Print nothing but errors inside the block, if `quiet`."""
+    token = _quiet.set(quiet)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
 
 
 def quiet() -> bool:
-    """Say whether nothing is to be said."""
-    return _quiet
+    """Whether only errors are printed."""
+    return _quiet.get()
 
 
 def draws() -> bool:
-    """Say whether a bar can be drawn on stderr: on a terminal that moves its cursor, when it isn't to be quiet."""
+    """Whether a progress bar can be drawn on stderr: a terminal that moves its cursor, and not --quiet."""
     return not quiet() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

@@ -1,8 +1,8 @@
-"""Say as JSON which Python this is and which torch it has.
+"""Script that prints the version of Python and its torch as JSON.
 
-Its text is given to an interpreter with `-c`, also to a Jupyter kernel's that has no Benchdog: standard
-library only, and no syntax newer than Python 3.8. The argument "import" loads torch; without it torch is
-only looked up. A torch that crashes the interpreter takes this process down, not the one that asks.
+Its text is run with `-c`, also by a Jupyter kernel's interpreter without Benchdog: standard library only, and no
+syntax newer than Python 3.8. The argument "import" imports torch; without it torch is only located. A torch that
+crashes the interpreter takes down this process, not the caller.
 """
 
 import json
@@ -11,21 +11,21 @@ import sys
 
 def located():
     # type: () -> dict[str, object]
-    """Look torch up without importing it: {} when there is none."""
+    """Return version and path of torch without importing it; {} if it isn't installed."""
     from importlib import metadata, util
 
     try:
         version = metadata.version("torch")
-    except Exception:  # metadata of a half-removed package raises nearly anything
+    except Exception:  # damaged metadata raises nearly anything
         version = ""
-    found = util.find_spec("torch")
-    origin = (found.origin or "") if found else ""
-    return {"version": version, "path": origin} if found or version else {}
+    spec = util.find_spec("torch")
+    origin = (spec.origin or "") if spec else ""
+    return {"version": version, "path": origin} if spec or version else {}
 
 
 def loaded():
     # type: () -> dict[str, object]
-    """Import torch and say what it was built for and what it sees."""
+    """Import torch; return its build and the devices it sees."""
     import torch
 
     mps = getattr(torch.backends, "mps", None)
@@ -44,7 +44,7 @@ def loaded():
 
 def main(arguments):
     # type: (list[str]) -> None
-    """Print one JSON document; a torch that can't be imported is a fact, not a failure."""
+    """Print one JSON document; a torch that can't be imported is reported, not raised."""
     facts = {
         "python": sys.version.split()[0],
         "executable": sys.executable,

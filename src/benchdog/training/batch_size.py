@@ -12,7 +12,7 @@ from benchdog.data.dataset import DecodedSplit
 from benchdog.errors import BadUsage, Failed
 from benchdog.recipe.recipe import AUTO
 from benchdog.system import machine
-from benchdog.system.machine import readable
+from benchdog.system.files import readable
 from benchdog.training.batch_dependence import refuse_batch_dependence
 from benchdog.training.setup import Components
 
@@ -113,8 +113,7 @@ def free(parts: Components) -> int:
     """Measure the free memory of the backend's hardware."""
     if parts.recipe.backend.name == "cuda" and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
-    available = machine.memory()[1]
-    return available if available is not None else 4 * 10**9
+    return machine.memory()[1]
 
 
 def _fitting(parts: Components, model: nn.Module, limit: int, wanted: int) -> int:

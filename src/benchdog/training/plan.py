@@ -11,7 +11,8 @@ from benchdog.api import SourceDefaults, with_defaults
 from benchdog.model.flops import count
 from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
-from benchdog.system.machine import memory, readable
+from benchdog.system.files import readable
+from benchdog.system.machine import memory
 from benchdog.training.batch_size import fit_batch_size, needs
 from benchdog.training.rank import check_trainer
 from benchdog.training.setup import Components, resolve

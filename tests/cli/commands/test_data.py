@@ -87,7 +87,7 @@ def test_wrong_usage(data: Any, table: Path) -> None:
 
 
 def test_fetch(data: Any, cached: Path) -> None:
-    assert "nothing to fetch" in data("fetch", "shapes").err
+    assert "nothing to download" in data("fetch", "shapes").err
     found = data("fetch", "digits", "--json").json
     assert found["bytes"] > 1500
 
@@ -96,7 +96,7 @@ def test_verify(data: Any, cached: Path, tmp_path: Path, table: Path) -> None:
     good = data("verify", "digits", "--json").json
     assert good["files"] == {"data.gz": True}
     assert good["samples"] == {"train": 64, "valid": 64, "test": 64}
-    assert "good" in data("verify", table).err
+    assert ": ok." in data("verify", table).err
     (tmp_path / "cache" / "digits" / "data.gz").write_bytes(b"changed")
     bad = data("verify", "digits", code=5)
     assert "data.gz" in bad.err
@@ -138,7 +138,7 @@ def test_verify_compares_the_fast_path(data: Any, tmp_path: Path) -> None:
 def test_prune(data: Any, cached: Path, tmp_path: Path) -> None:
     refused = data("prune", code=2)
     assert "--yes" in refused.err
-    assert "nothing of 'digitz'" in data("prune", "digitz", code=2).err
+    assert "Nothing of 'digitz'" in data("prune", "digitz", code=2).err
     assert data("prune", "csv", "--yes", "--json").json["removed"] == {}
     assert (tmp_path / "cache" / "digits" / "data.gz").exists()
     assert data("prune", "digits", "--yes", "--json").json["removed"]["digits"] > 1500

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 
 from benchdog.api import Doc
-from benchdog.cli.commands.plugins import about, written
+from benchdog.cli.commands.plugins import about, type_name
 from benchdog.plugins import KINDS, Plugins
 
 PLUGIN = """
@@ -116,4 +116,4 @@ def test_an_unknown_name_gets_the_nearest(bench):
     ],
 )
 def test_types_are_written_for_readers(hint, text):
-    assert written(hint) == text
+    assert type_name(hint) == text

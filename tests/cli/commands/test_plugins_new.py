@@ -122,26 +122,26 @@ def test_a_name_that_no_package_can_have_is_refused(bench, name, better, tmp_pat
 
 @pytest.mark.parametrize(("kind", "name"), OWN.items())
 def test_the_name_of_a_part_of_benchdog_is_refused(bench, kind, name, tmp_path):
-    assert "Benchdog has" in bench("plugins", "new", kind, name, code=2).err
+    assert "Benchdog itself provides" in bench("plugins", "new", kind, name, code=2).err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_name_of_a_loaded_plugin_is_refused(bench):
-    assert "can't have one name" in bench("plugins", "new", "observer", "builtin", "--file", code=2).err
+    assert "names must be unique" in bench("plugins", "new", "observer", "builtin", "--file", code=2).err
 
 
 def test_the_name_of_an_installed_package_is_refused(bench):
-    assert "benchdog_onnx is installed" in bench("plugins", "new", "exporter", "onnx", code=2).err
+    assert "benchdog_onnx is already installed" in bench("plugins", "new", "exporter", "onnx", code=2).err
 
 
 def test_a_strangers_component_is_told(bench, tmp_path):
     scaffold.write_file(tmp_path / "other.py", scaffold.single("model", "two-layers"))
     error = bench("--plugin", "other.py", "plugins", "new", "model", "two-layers", "--file").err
-    assert "note: other offers a model 'two-layers' too" in error
+    assert "note: other provides a model 'two-layers' too" in error
 
 
 def test_a_strangers_command_is_refused(bench):
-    assert "benchdog-serve has a command 'serve'" in bench("plugins", "new", "command", "serve", code=2).err
+    assert "benchdog-serve provides a command 'serve'" in bench("plugins", "new", "command", "serve", code=2).err
 
 
 @pytest.mark.parametrize("form", [(), ("--file",)])
@@ -172,7 +172,7 @@ def test_a_file_is_a_command(bench, digits_run):
 
 def test_a_file_without_a_command_is_none(bench):
     bench("plugins", "new", "observer", "note", "--file")
-    assert "There is no command 'note'" in bench("--plugin", "note.py", "note", code=2).err
+    assert "Unknown command 'note'" in bench("--plugin", "note.py", "note", code=2).err
 
 
 def test_a_commands_file_that_fails_is_named(bench, tmp_path):
@@ -260,7 +260,7 @@ def test_a_package_works_as_it_stands(environment, kind, tmp_path):
         environment("pip", "uninstall", "--quiet", "--yes", f"benchdog-{name}", cwd=tmp_path)
     assert re.match(r"\d+ passed", told_by[0])
     assert told_by[1].startswith("Success: no issues found")
-    assert told_by[2].startswith("No fault")
+    assert told_by[2].startswith("No faults")
     print(f"| {kind} | installed | {' | '.join(told_by)} | `{use[-1]}` |")
 
 

@@ -34,7 +34,7 @@ def test_the_same_recipe_does_not_part(place):
     assert not told["partings"][0]["effect"]
     steps = json.loads((place / "runs" / "first" / "run.json").read_text())["steps_done"]
     assert told["same_steps"] == steps
-    assert "don't part" in run("runs", "why", "first", "second", cwd=place).out
+    assert "don't diverge" in run("runs", "why", "first", "second", cwd=place).out
 
 
 def test_a_changed_label_is_named(place):

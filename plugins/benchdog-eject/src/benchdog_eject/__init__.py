@@ -1,1 +1,1 @@
-"""`benchdog eject`: a run as one plain PyTorch program, without Benchdog, that ends with the same weights."""
+"""`benchdog eject`: a run as a standalone PyTorch script, without Benchdog, that ends with the same weights."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchdog.cli import flags
+
 if TYPE_CHECKING:
     from benchdog import FinishedRun
     from benchdog_eject.program import Program
@@ -18,19 +20,22 @@ ELSEWHERE = "Name a file elsewhere."
 
 def command(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.")] = "last",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the program here, not to stdout.")] = None,
+    run: flags.Run = "last",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Output file (default: stdout).")] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the samples here; else data.npz next to the program.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File for the samples (default: data.npz next to the program)."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
-    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run from elsewhere brings.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that comes with a run from another machine.")
+    ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document with the program's text in it.")
+        bool, typer.Option("--json", help="Print one JSON document, with the program's text.")
     ] = False,
 ) -> None:
-    """Write a run as one plain PyTorch program, without Benchdog, that ends with the same weights."""
+    """Write a run as a standalone PyTorch script, without Benchdog, that ends with the same weights."""
     import benchdog
     from benchdog.cli.output import emit_json, say
     from benchdog_eject import program
@@ -72,7 +77,7 @@ def check_destinations(paths: Sequence[Path], run: FinishedRun, force: bool) -> 
         except OSError as error:
             raise Failed(f"{path} can't be written: {error.strerror or error}.", ELSEWHERE) from None
         if places.count(place) > 1:
-            raise BadUsage(f"{path} can't be both the program and its samples.", "Give two names: --out, --data.")
+            raise BadUsage(f"{path} can't be both the program and its samples.", "Pass two names: --out, --data.")
         if folder:
             raise BadUsage(f"{path} is a folder.", "Name a file in it.")
         if owner:

@@ -19,7 +19,7 @@ SHOWN = 10
 
 def command(
     ctx: typer.Context,
-    what: flags.What = "",
+    source: flags.Source = "",
     model: flags.Model = None,
     task: flags.Task = None,
     trainer: flags.Trainer = None,
@@ -29,7 +29,7 @@ def command(
     epochs: flags.Epochs = None,
     batch_size: flags.BatchSize = None,
     memory: flags.Memory = None,
-    lr: flags.Rate = None,
+    lr: flags.LearningRate = None,
     seed: flags.Seed = None,
     workers: flags.Workers = None,
     set_: flags.Settings = None,
@@ -49,7 +49,7 @@ def command(
     trust: Annotated[
         bool, typer.Option("--trust", help="With --resume: run local code of a study from elsewhere.")
     ] = False,
-    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -77,14 +77,14 @@ def command(
     tune_flags = {key: value for key, value in limits.items() if value is not None}
     runs = find_runs_dir(runs_dir)
     if resume:
-        if what or study or space or set_ or sampler or pruner or any(v is not None for v in recipe_flags.values()):
+        if source or study or space or set_ or sampler or pruner or any(v is not None for v in recipe_flags.values()):
             raise BadUsage(
                 "--resume takes a study as it is; only --trials, --time and --jobs can be changed.",
                 "Leave the other settings out.",
             )
         folder = open_study(resume, runs, tune_flags, ctx.obj)
     else:
-        folder = create_study(what, recipe_flags, set_ or [], space or [], tune_flags, study, runs, ctx.obj)
+        folder = create_study(source, recipe_flags, set_ or [], space or [], tune_flags, study, runs, ctx.obj)
     options = RunOptions(quiet=quiet or as_json, trust=trust, local=[str(path.resolve()) for path in ctx.obj.local])
     _show(folder, run_study(folder, options), quiet, as_json)
 

@@ -26,7 +26,7 @@ def command(
         list[str] | None, typer.Option(metavar="NAME", help="Accept this Host header too; repeatable.")
     ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
-    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs; else ./runs.")] = None,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the URL.")] = False,
 ) -> None:
     """Serve a model over HTTP, with a page to try it, until Ctrl-C."""

@@ -1,4 +1,4 @@
-"""`benchdog completion`: let a shell complete commands, flags and names."""
+"""`benchdog completion`: shell completion."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli.completion.engine import words
+from benchdog.cli.completion.candidates import choices
 
 SCRIPTS = {"bash": "benchdog.bash", "zsh": "benchdog.zsh", "fish": "benchdog.fish", "powershell": "benchdog.ps1"}
 
 
 def command(
-    shell: Annotated[str, typer.Argument(help="bash, zsh, fish or powershell.", autocompletion=words(*SCRIPTS))],
+    shell: Annotated[
+        str, typer.Argument(help="Shell: bash, zsh, fish or powershell.", autocompletion=choices(*SCRIPTS))
+    ],
     install: Annotated[
-        bool, typer.Option("--install", help="Keep the script, and let the shell read it when it starts.")
+        bool, typer.Option("--install", help="Save the script, and load it from the shell's startup file.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Print the script that completes commands, flags, components, runs and a recipe's keys; or install it."""
+    """Print or install the script that completes commands, flags, components, runs and recipe keys."""
     from benchdog.cli.output import emit_json, say
     from benchdog.errors import BadUsage, nearest
 
     if shell not in SCRIPTS:
-        raise BadUsage(f"There is no completion for {shell!r}.", nearest(shell, SCRIPTS))
+        raise BadUsage(f"Unknown shell {shell!r}.", nearest(shell, SCRIPTS))
     script = (Path(__file__).parents[1] / "completion" / "shells" / SCRIPTS[shell]).read_text(encoding="utf-8")
     written = _install(shell, script) if install else []
     if as_json:
@@ -33,39 +35,42 @@ def command(
     elif not install:
         typer.echo(script, nl=False)
     for path in written:
-        say(f"Written: {path}")
+        say(f"Wrote {path}")
     if install:
-        say(f"It works in the next {shell} that you open.")
+        say(f"Completion is active in every new {shell}.")
 
 
 def _install(shell: str, script: str) -> list[Path]:
-    """Write the script, and the line that reads it unless the shell finds it by itself; give what was written."""
+    """Write the script, and source it in the startup file unless the shell finds it by itself; return the files."""
     from benchdog.system import files
 
     if shell == "fish":
         config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        place, start = config / "fish" / "completions" / SCRIPTS[shell], None
+        script_file, startup = config / "fish" / "completions" / SCRIPTS[shell], None
     else:
         import platformdirs
 
-        place, start = Path(platformdirs.user_data_dir("benchdog", appauthor=False)) / SCRIPTS[shell], _start(shell)
-    files.write_text(place, script)
-    if start is None:
-        return [place]
-    name = str(place).replace("'", "''" if shell == "powershell" else "'\\''")
+        script_file, startup = (
+            Path(platformdirs.user_data_dir("benchdog", appauthor=False)) / SCRIPTS[shell],
+            _startup_file(shell),
+        )
+    files.write_text(script_file, script)
+    if startup is None:
+        return [script_file]
+    name = str(script_file).replace("'", "''" if shell == "powershell" else "'\\''")
     line = f". '{name}'"
-    text = start.read_text(encoding="utf-8") if start.is_file() else ""
+    text = startup.read_text(encoding="utf-8") if startup.is_file() else ""
     if line in text.splitlines():
-        return [place]
-    with files.saving(start):
-        start.parent.mkdir(parents=True, exist_ok=True)
-        with start.open("a", encoding="utf-8") as file:  # it may be a link: what it leads to is kept
+        return [script_file]
+    with files.saving(startup):
+        startup.parent.mkdir(parents=True, exist_ok=True)
+        with startup.open("a", encoding="utf-8") as file:  # appended: it may be a symbolic link
             file.write(f"{'' if text.endswith(chr(10)) or not text else chr(10)}{line}\n")
-    return [place, start]
+    return [script_file, startup]
 
 
-def _start(shell: str) -> Path:
-    """Give the file that a shell reads when it starts."""
+def _startup_file(shell: str) -> Path:
+    """Return the file that a shell reads at startup."""
     if shell == "bash":
         return Path.home() / ".bashrc"
     if shell == "zsh":
@@ -77,6 +82,6 @@ def _start(shell: str) -> Path:
 
     program = shutil.which("pwsh") or shutil.which("powershell")
     if program is None:
-        raise NotAvailable("There is no PowerShell here.", "Add the output of this command to its $PROFILE yourself.")
-    asked = [program, "-NoProfile", "-Command", "$PROFILE.CurrentUserAllHosts"]
-    return Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+        raise NotAvailable("PowerShell was not found.", "Append the output of this command to its $PROFILE yourself.")
+    query = [program, "-NoProfile", "-Command", "$PROFILE.CurrentUserAllHosts"]
+    return Path(subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip())

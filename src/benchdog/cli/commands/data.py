@@ -1,4 +1,4 @@
-"""`benchdog data`: which sources there are, what they hold, what the cache holds."""
+"""`benchdog data`: data sources, their contents, and the cache of downloads."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli.completion import engine
+from benchdog.cli.completion import candidates
 from benchdog.cli.output import columns, emit_json, is_terminal, say
-from benchdog.system.machine import readable, size_of
+from benchdog.system.files import readable, size_of
 
 if TYPE_CHECKING:
     from benchdog.api import Source, Spec, Split
     from benchdog.data.dataset import DecodedSplit
 
 COUNTED = 20_000
-"""Samples up to which targets are counted one by one, for a source that doesn't give them at once."""
+"""Largest split whose targets are read sample by sample, for a source without `targets`."""
 SAMPLED = 64
 """Samples of each split on which batch() and raw() are compared."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the source.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the source (repeatable).")
+]
 One = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
         help="A source, a .csv file, a folder of images or a recipe.",
-        autocompletion=engine.what,
+        autocompletion=candidates.sources_and_recipes,
     ),
 ]
 
 app = typer.Typer(
-    help="List, fetch, look at, verify and prune data.",
+    help="List, fetch, inspect, verify and prune data.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -40,58 +42,58 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
-    """List the sources, and what the cache holds of each."""
+    """List the sources and the size of their cached downloads."""
     from benchdog.data import download
     from benchdog.system.paths import cache_dir
 
-    held = download.cached_sizes()
+    sizes = download.cached_sizes()
     rows = [
         {
-            "name": name, "summary": found.info.summary, "plugin": found.plugin,
-            "cached": held.get(download.folder_name(name), 0),
+            "name": name, "summary": component.info.summary, "plugin": component.plugin,
+            "cached": sizes.get(download.folder_name(name), 0),
         }
-        for name, found in sorted(ctx.obj.plugins().all("source").items())
+        for name, component in sorted(ctx.obj.plugins().all("source").items())
     ]  # fmt: skip
     if as_json:
-        emit_json({"folder": str(cache_dir()), "bytes": sum(held.values()), "sources": rows})
+        emit_json({"folder": str(cache_dir()), "bytes": sum(sizes.values()), "sources": rows})
         return
     table = [(row["name"], readable(row["cached"]), row["summary"]) for row in rows]
     typer.echo(columns(table, ("source", "cached", "summary")))
-    say(f"cache: {cache_dir()}, {readable(sum(held.values()))}")
+    say(f"cache: {cache_dir()}, {readable(sum(sizes.values()))}")
 
 
 @app.command("fetch")
 def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
-    """Download what a source needs, so that training needs no network."""
+    """Download a source's data, so that training needs no network."""
     from benchdog.data import download
     from benchdog.system.paths import cache_dir
 
     name, _ = _open(ctx, source, set_)
     folder = cache_dir() / download.folder_name(name)
-    held = size_of(folder)
+    size = size_of(folder)
     if as_json:
-        emit_json({"source": name, "folder": str(folder), "bytes": held})
-    elif held:
+        emit_json({"source": name, "folder": str(folder), "bytes": size})
+    elif size:
         typer.echo(folder)
-        say(f"{name}: {readable(held)} in the cache")
+        say(f"{name}: {readable(size)} in the cache")
     else:
-        say(f"{name}: nothing to fetch")
+        say(f"{name}: nothing to download")
 
 
 @app.command("info")
 def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
-    """Show what a source holds: its fields, its target, its splits, and what was noticed."""
+    """Show a source's fields, target and splits, and warnings about its data."""
     from benchdog.api import SourceDefaults, Split, with_defaults
     from benchdog.data import leakage
     from benchdog.data.dataset import open_splits
 
-    name, made = _open(ctx, source, set_)
-    spec, splits = made.spec(), open_splits(made)
+    name, opened = _open(ctx, source, set_)
+    spec, splits = opened.spec(), open_splits(opened)
     sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
     counts = {split: _counts(it, spec) for split, it in splits.items()}
     notes = [
-        *leakage.overlap_warnings(leakage.overlap_counts(made), sizes),
-        *with_defaults(made, SourceDefaults).notes,
+        *leakage.overlap_warnings(leakage.overlap_counts(opened), sizes),
+        *with_defaults(opened, SourceDefaults).notes,
     ]
     if as_json:
         emit_json({
@@ -99,34 +101,34 @@ def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fals
             "notes": notes,
         })  # fmt: skip
         return
-    typer.echo(_described(name, spec))
-    typer.echo(_tabled(sizes, counts))
+    typer.echo(_describe(name, spec))
+    typer.echo(_table(sizes, counts))
     for note in notes:
         say(f"note: {note}")
 
 
 @app.command("verify")
 def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
-    """Hash downloads again, and compare the fast path with decoded samples."""
+    """Verify hashes of downloads, and compare the fast path with decoded samples."""
     from benchdog.api import BadData, Split
     from benchdog.data import download
     from benchdog.data.dataset import DecodedSplit, open_splits, preprocess_of
     from benchdog.data.fast_path import check_fast_path
     from benchdog.system.paths import cache_dir
 
-    name, made = _open(ctx, source, set_)
+    name, opened = _open(ctx, source, set_)
     folder = cache_dir() / download.folder_name(name)
     files = download.verify(folder)
-    wrong = [file for file, ok in files.items() if not ok]
-    if wrong:
+    damaged = [file for file, ok in files.items() if not ok]
+    if damaged:
         raise BadData(
-            f"Changed or gone since their download: {', '.join(str(folder / file) for file in wrong)}.",
-            f"Fetch them anew: benchdog data prune {name} --yes, then benchdog data fetch {name}",
+            f"Changed or missing since their download: {', '.join(str(folder / file) for file in damaged)}.",
+            f"Download them again: benchdog data prune {name} --yes, then benchdog data fetch {name}",
         )
-    spec = made.spec()
-    preprocess = preprocess_of(made, spec)
+    spec = opened.spec()
+    preprocess = preprocess_of(opened, spec)
     compared: dict[str, int] = {}
-    for split, it in open_splits(made).items():
+    for split, it in open_splits(opened).items():
         if isinstance(it, Split) and len(it):
             samples = DecodedSplit(it, spec, preprocess)
             compared[split] = _decode_some(samples)
@@ -135,7 +137,7 @@ def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fa
         emit_json({"source": name, "files": files, "samples": compared})
         return
     decoded = ", ".join(f"{n} of {split}" for split, n in compared.items())
-    say(f"{name}: good. Files checked: {len(files)}; samples decoded: {decoded or 'none, it is a stream'}.")
+    say(f"{name}: ok. Files verified: {len(files)}; samples decoded: {decoded or 'none, it is a stream'}.")
 
 
 @app.command("prune")
@@ -145,11 +147,11 @@ def prune(
         str,
         typer.Argument(
             metavar="[SOURCE]",
-            help="A source; else all of the cache.",
-            autocompletion=engine.components("source"),
+            help="Source (default: the whole cache).",
+            autocompletion=candidates.components("source"),
         ),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
     as_json: Json = False,
 ) -> None:
     """Remove downloads from the cache; they are fetched again when needed."""
@@ -160,12 +162,12 @@ def prune(
     held = download.cached_sizes()
     named = download.folder_name(source) if source else ""
     if named and named not in held and source not in ctx.obj.plugins().all("source"):
-        raise BadUsage(f"The cache holds nothing of {source!r}.", nearest(source, held))
+        raise BadUsage(f"Nothing of {source!r} is cached.", nearest(source, held))
     chosen = [folder for folder in held if named in ("", folder)]
     total = sum(held[folder] for folder in chosen)
     if chosen and not yes:
         if as_json or not is_terminal():
-            raise BadUsage(f"This removes {readable(total)} in {cache_dir()}.", "Add --yes to do it.")
+            raise BadUsage(f"This removes {readable(total)} from {cache_dir()}.", "Confirm with --yes.")
         if not typer.confirm(f"Remove {readable(total)} ({', '.join(chosen)})?", err=True):
             say("Nothing was removed.")
             return
@@ -177,26 +179,26 @@ def prune(
 
 
 def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[str, Source]:
-    """Make the source that is meant and fetch what it needs."""
+    """Build the source and download its data; return its name and the source."""
     from benchdog.data.dataset import open_source
     from benchdog.recipe.compose import compose_draft
 
-    # The only options here are the source's, so their table needn't be named.
-    named = [text if text.startswith("source.") else f"source.{text}" for text in settings or ()]
-    draft = compose_draft(source, {}, named, ctx.obj)
+    # every --set here is an option of the source, with or without the table's name
+    qualified = [text if text.startswith("source.") else f"source.{text}" for text in settings or ()]
+    draft = compose_draft(source, {}, qualified, ctx.obj)
     part = draft.part("source")
     return part.name, open_source(draft.plugins, part)
 
 
 def _decode_some(samples: DecodedSplit) -> int:
-    """Decode samples spread over a split, also where there is no fast path to compare with."""
+    """Decode samples spread over a split, even without a fast path to compare with."""
     positions = sorted({round(i * (len(samples) - 1) / (SAMPLED - 1)) for i in range(SAMPLED)})
     samples.read_raw(positions)
     return len(positions)
 
 
 def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
-    """Count classes, or give the range of numbers; None where that would mean reading everything."""
+    """Return class counts, or the range of numeric targets; None if that would mean reading all samples."""
     import numpy as np
 
     from benchdog.api import Split
@@ -222,15 +224,15 @@ def _targets(split: Split) -> Any:
 
     from benchdog.api import SplitDefaults, with_defaults
 
-    at_once = with_defaults(split, SplitDefaults).targets
-    if at_once is not None:
-        return np.asarray(at_once)
+    targets = with_defaults(split, SplitDefaults).targets
+    if targets is not None:
+        return np.asarray(targets)
     if len(split) > COUNTED:
         return None
     return np.array([split.raw(i).target for i in range(len(split))])
 
 
-def _described(name: str, spec: Spec) -> str:
+def _describe(name: str, spec: Spec) -> str:
     lines = [f"source  {name}"]
     for field in spec.fields:
         shape = " x ".join("any" if axis is None else str(axis) for axis in field.shape)
@@ -244,7 +246,7 @@ def _described(name: str, spec: Spec) -> str:
     return "\n".join(lines)
 
 
-def _tabled(sizes: dict[str, int | None], counts: dict[str, dict[str, Any] | None]) -> str:
+def _table(sizes: dict[str, int | None], counts: dict[str, dict[str, Any] | None]) -> str:
     names = list(sizes)
     rows: list[list[Any]] = [["samples", *sizes.values()]]
     keys = next((list(count) for count in counts.values() if count), [])

@@ -1,4 +1,4 @@
-"""`benchdog evaluate`: judge a model on held-out samples."""
+"""`benchdog evaluate`: evaluate a model on a held-out split."""
 
 from __future__ import annotations
 
@@ -8,41 +8,45 @@ from typing import Annotated, Any
 
 import typer
 
-from benchdog.cli.completion import engine
+from benchdog.cli import flags
+from benchdog.cli.completion import candidates
 from benchdog.cli.output import columns, emit_json, say
 
 
 def command(
     ctx: typer.Context,
-    model: Annotated[
-        str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=engine.runs)
-    ] = "last",
+    model: flags.Run = "last",
     split: Annotated[
-        str, typer.Option(help="test, valid or train.", autocompletion=engine.words("test", "valid", "train"))
+        str,
+        typer.Option(
+            help="Split: test, valid or train.", autocompletion=candidates.choices("test", "valid", "train")
+        ),
     ] = "test",
     by: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN|folder|class", help="Measure parts of the samples too, the worst first."),
+        typer.Option(metavar="COLUMN|folder|class", help="Also report per-slice metrics, worst first."),
     ] = None,
-    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run from elsewhere brings.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that comes with a run from another machine.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Judge a model on held-out samples, beside simple baselines; the report is written anew."""
+    """Evaluate a model on a held-out split, compared with simple baselines; the report is regenerated."""
     from benchdog.deployment import pretrained
     from benchdog.errors import BadUsage
     from benchdog.evaluation import evaluate_run
     from benchdog.system import paths
 
     if by is not None and not by.strip():
-        raise BadUsage("--by names nothing.", "Give a column, folder or class; or leave --by out.")
+        raise BadUsage("--by is empty.", "Give a column, folder or class, or leave out --by.")
     folder = pretrained.find_run(model, paths.runs_dir(runs_dir), ctx.obj.plugins)
     result = evaluate_run.evaluate(folder, split, ctx.obj.plugins, trust=trust, by=by or "")
     if as_json:
         emit_json(result)
         return
     names = [name for name, value in result["metrics"].items() if isinstance(value, int | float)]
-    ways = [line["name"] for line in result["baselines"]]
+    baselines = [line["name"] for line in result["baselines"]]
     rows = [
         [
             name,
@@ -51,54 +55,55 @@ def command(
         ]
         for name in names
     ]
-    typer.echo(columns(rows, [f"{result['samples']} {split} samples", "this model", *ways]))
+    typer.echo(columns(rows, [f"{result['samples']} {split} samples", "this model", *baselines]))
     for line in (*_calibration(result), *_thresholds(result), *_slices(result)):
         typer.echo(line)
     if weighted := result.get("weighted"):
-        say(f"samples count by their weights in {', '.join(weighted)}, each once in all other metrics")
+        say(f"sample weights apply to {', '.join(weighted)}; all other metrics are unweighted")
     if result["intervals"]:
-        say(f"in brackets: 95 % intervals, from {result['resamples']} resamples")
+        say(f"(in parentheses: 95 % bootstrap CI, {result['resamples']:,} resamples)")
     for note in result["notes"]:
         say(f"note: {note}")
     say(f"report: {paths.short(Path(result['report']))}")
 
 
 def with_interval(value: float, pair: list[float] | None) -> str:
-    """Write a figure and its interval: "0.9815 (0.9631 to 0.9963)"."""
+    """Format a metric with its confidence interval: "0.9815 (0.9631 to 0.9963)"."""
     return f"{value:.4f}" + (f" ({pair[0]:.4f} to {pair[1]:.4f})" if pair else "")
 
 
 def _calibration(result: Mapping[str, Any]) -> list[str]:
-    told = result.get("calibration")
-    if not told:
+    calibration = result.get("calibration")
+    if not calibration:
         return []
-    error, brier = (with_interval(told[key], told["intervals"].get(key)) for key in ("ece", "brier"))
-    return ["", f"calibration error {error}, Brier score {brier}"]
+    intervals = calibration["intervals"]
+    ece, brier = (with_interval(calibration[key], intervals.get(key)) for key in ("ece", "brier"))
+    return ["", f"expected calibration error {ece}, Brier score {brier}"]
 
 
 def _thresholds(result: Mapping[str, Any]) -> list[str]:
-    """List the thresholds that were chosen on the valid split, and what they reach here."""
+    """Format the decision thresholds tuned on the validation split, with their metrics on this split."""
     lines = [line for line in result.get("thresholds", ()) if line.get("chosen")]
     rows = []
     for line in lines:
         best, half = line["chosen"], line["at_half"]
         rows.append([line["class"], *(best[key] for key in ("threshold", "f1", "precision", "recall")), half["f1"]])
-    heads = ["best for F1 on valid", "threshold", "F1", "precision", "recall", "F1 at 0.5"]
-    return ["", columns(rows, heads)] if rows else []
+    header = ["tuned for F1 on valid", "threshold", "F1", "precision", "recall", "F1 at 0.5"]
+    return ["", columns(rows, header)] if rows else []
 
 
 def _slices(result: Mapping[str, Any]) -> list[str]:
-    """Lay out the slices: counts, metrics, intervals of the monitored metric."""
-    cut = result.get("slices")
-    if not cut:
+    """Format the slices: counts, metrics, intervals of the monitored metric."""
+    slices = result.get("slices")
+    if not slices:
         return []
-    names = list(dict.fromkeys(name for line in cut["slices"] for name in line["metrics"]))
-    names.sort(key=lambda name: name != cut["monitor"])
+    names = list(dict.fromkeys(name for line in slices["slices"] for name in line["metrics"]))
+    names.sort(key=lambda name: name != slices["monitor"])
     rows = []
-    for line in cut["slices"]:
-        told = [
+    for line in slices["slices"]:
+        cells = [
             with_interval(line["metrics"][name], line["intervals"].get(name)) if name in line["metrics"] else "-"
             for name in names
         ]
-        rows.append([line["slice"], line["samples"], *told])
-    return ["", columns(rows, [cut["by"], "samples", *names])]
+        rows.append([line["slice"], line["samples"], *cells])
+    return ["", columns(rows, [slices["by"], "samples", *names])]

@@ -1,4 +1,4 @@
-"""`benchdog export`: write a trained model in a format for elsewhere, verified."""
+"""`benchdog export`: convert a trained model to a deployment format, verified."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from benchdog.cli.completion import engine
+from benchdog.cli.completion import candidates
 from benchdog.cli.flags import pairs
 from benchdog.cli.output import columns, emit_json, say
-from benchdog.system.machine import readable
+from benchdog.system.files import readable
 
 
 def command(
@@ -18,27 +18,31 @@ def command(
     model: Annotated[
         str,
         typer.Argument(
-            help='A run\'s name, "last", the folder of a run or an artifact, or a ready-made model.',
-            autocompletion=engine.models,
+            help="A run, its name or folder or last; the folder of an artifact; a pretrained model.",
+            autocompletion=candidates.models,
         ),
     ],
     to: Annotated[
         str,
         typer.Option(
             "--to",
-            help="The exporter: torch-export, torchscript, safetensors, onnx (benchdog-onnx), "
-            "or another of `benchdog plugins list`.",
-            autocompletion=engine.components("exporter"),
+            help="Exporter: torch-export, torchscript, safetensors, onnx (benchdog-onnx), "
+            "or any other in `benchdog plugins list`.",
+            autocompletion=candidates.components("exporter"),
         ),
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="The export's folder; exports/<exporter> in the run's.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="An exporter's option: key=value.")] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for writing, and for verifying.")] = 1800.0,
-    trust: Annotated[bool, typer.Option("--trust", help="Accept a model whose code is no plugin's.")] = False,
-    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: exports/EXPORTER in the run's).")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Option of the exporter (repeatable).")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Timeout in seconds, for export and for verification.")
+    ] = 1800.0,
+    trust: Annotated[bool, typer.Option("--trust", help="Allow models defined outside plugins.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Export a model, verify it on held-out samples, and keep it only if it agrees."""
+    """Export a model, verify it on held-out samples, and keep it only if its outputs match."""
     from benchdog.deployment.export import export
     from benchdog.deployment.find_model import find_model
     from benchdog.errors import BadUsage, nearest
@@ -46,7 +50,7 @@ def command(
 
     plugins = ctx.obj.plugins()
     if not to:
-        raise BadUsage("Say which format to write: --to EXPORTER.", nearest("", plugins.all("exporter")))
+        raise BadUsage("Missing option: --to EXPORTER.", nearest("", plugins.all("exporter")))
     plugins.find("exporter", to)
     source = find_model(model, runs_dir, plugins)
     if out is None and source.is_relative_to(paths.cache_dir()):
@@ -69,7 +73,7 @@ def command(
     for warning in report["warnings"]:
         say(f"warning: {warning}")
     lines = [_line(line) for line in report["verification"]]
-    if all(line[1] == "-" for line in lines):  # lengths are a matter of texts
+    if all(line[1] == "-" for line in lines):  # only text has lengths
         typer.echo(columns([(line[0], *line[2:]) for line in lines], (HEADER[0], *HEADER[2:])))
     else:
         typer.echo(columns(lines, HEADER))
@@ -77,7 +81,7 @@ def command(
     say(f"Verified on {report['inputs']}. {len(report['files'])} file(s), {size} in {report['path']}")
 
 
-HEADER = ("batch", "length", "largest difference", "relative", "labels", "")
+HEADER = ("batch", "length", "max abs. error", "max rel. error", "labels", "")
 
 
 def _line(line: dict[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`benchdog new`: a commented recipe for a source and a task."""
+"""`benchdog new`: scaffold a commented recipe for a source and a task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from benchdog.cli import flags
-from benchdog.cli.completion import engine
+from benchdog.cli.completion import candidates
 
 
 def command(
@@ -16,24 +16,28 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            help="A source, a .csv file, a folder of images, or a shipped recipe.",
-            autocompletion=engine.components("source"),
+            help="A source, a .csv file, a folder of images or a shipped recipe.",
+            autocompletion=candidates.components("source"),
         ),
     ],
     task: Annotated[
-        str, typer.Option(help="The task; else the target decides.", autocompletion=engine.components("task"))
+        str,
+        typer.Option(help="Task (default: inferred from the target).", autocompletion=candidates.components("task")),
     ] = "auto",
     model: Annotated[
-        str, typer.Option(help="The model; else task and data decide.", autocompletion=engine.components("model"))
+        str,
+        typer.Option(
+            help="Model (default: chosen for task and data).", autocompletion=candidates.components("model")
+        ),
     ] = "auto",
     trainer: Annotated[
-        str, typer.Option(help="The trainer.", autocompletion=engine.components("trainer"))
+        str, typer.Option(help="Trainer.", autocompletion=candidates.components("trainer"))
     ] = "supervised",
     target: flags.Target = None,
-    out: Annotated[Path | None, typer.Option(help="Write it to a new file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; it must not exist.")] = None,
     schema: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the JSON Schema there, for an editor; the recipe names it."),
+        typer.Option(metavar="FILE", help="Also write the JSON Schema, for an editor; the recipe refers to it."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -60,13 +64,13 @@ def command(
     if schema is not None:
         if out is None:
             raise BadUsage(
-                "--schema goes with --out.", "An editor finds the schema by a path from the recipe's file."
+                "--schema requires --out.", "The recipe refers to the schema by a path relative to its own file."
             )
         place = Path(os.path.relpath(schema.absolute(), out.absolute().parent)).as_posix()
         text = f"#:schema {place if place.startswith('.') else f'./{place}'}\n{text}"
     if out is not None:
         if out.exists():
-            raise BadUsage(f"{out} exists.", "Choose another --out; nothing is overwritten.")
+            raise BadUsage(f"{out} exists already.", "Choose another --out; nothing is overwritten.")
         files.write_text(out, text)
         if schema is not None:
             files.write_json(schema, recipe_schema(ctx.obj.plugins()))

@@ -1,4 +1,4 @@
-"""`benchdog predict`: answer for files, tables and texts."""
+"""`benchdog predict`: inference on files, folders, tables and text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli.completion import engine
+from benchdog.cli import flags
+from benchdog.cli.completion import candidates
 from benchdog.cli.flags import pairs
 from benchdog.cli.output import emit_json, say
 
@@ -22,33 +23,31 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "jsonl")
 BATCH = 64
 WARNED = 20
-"""Inputs whose strange values are told one by one."""
+"""Out-of-distribution inputs that are reported one by one."""
 
 
 def command(
     ctx: typer.Context,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help='A run\'s name, "last", the folder of a run, an artifact or an export, or a ready-made model.',
-            autocompletion=engine.models,
-        ),
-    ],
-    inputs: Annotated[list[str], typer.Argument(help="Files, folders, .csv tables; texts for a model of texts.")],
+    model: flags.TrainedModel,
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders, .csv tables; text for a text model.")],
     fmt: Annotated[
-        str, typer.Option("--format", help="table, csv or jsonl.", autocompletion=engine.words(*FORMATS))
+        str,
+        typer.Option(
+            "--format", help="Output format: table, csv or jsonl.", autocompletion=candidates.choices(*FORMATS)
+        ),
     ] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write here: a file, or a folder where answers are masks.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out inputs that can't be read.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Output file; for masks, a folder.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip inputs that can't be read.")] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What the task may be told: length=500.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Inference option of the task, e.g. length=500."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=0, help="Samples run at once; 0 chooses.")] = 0,
-    trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
-    runs_dir: Annotated[Path | None, typer.Option(help="The folder of runs.")] = None,
+    batch_size: Annotated[int, typer.Option(min=0, help="Batch size; 0: automatic.")] = 0,
+    trust: Annotated[bool, typer.Option("--trust", help="Allow formats that can execute code.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Answer for inputs with a trained model."""
+    """Run inference with a trained model on files, folders, tables or text."""
     from benchdog.cli.prediction_writers import Writer, collected, writer
     from benchdog.deployment.find_model import find_model
     from benchdog.deployment.request_options import together, with_request_options
@@ -56,66 +55,59 @@ def command(
     from benchdog.model.load import open_model
 
     if fmt not in FORMATS:
-        raise BadUsage(f"There is no format {fmt!r}.", nearest(fmt, FORMATS))
+        raise BadUsage(f"Unknown format {fmt!r}.", nearest(fmt, FORMATS))
     plugins = ctx.obj.plugins()
     given = pairs(settings or [], "length=500")
     opened = with_request_options(
         open_model(find_model(model, runs_dir, plugins), plugins, trust=trust), plugins, given
     )
     counts = Counts()
-    size, whole = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
-    answers = together(opened, plugins, answer(opened, inputs, size, counts, whole))
+    size, details = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
+    answers = together(opened, plugins, predictions(opened, inputs, size, counts, details))
     if as_json:
         rows = collected(answers, opened.spec, out)
-        counts.judge(skip_bad)
+        counts.check(skip_bad)
         bad = [{"id": each.id, "why": each.why} for each in counts.bad]
-        emit_json(
-            {
-                "model": str(opened.path),
-                "task": opened.task_name,
-                "answers": rows,
-                "bad": bad,
-            }
-        )
+        emit_json({"model": str(opened.path), "task": opened.task_name, "answers": rows, "bad": bad})
         return
     sink: Writer = writer(fmt, opened.spec, out)
     with sink as write:
         for batch in answers:
             write(batch)
         if out is not None:
-            counts.judge(skip_bad)
-    counts.judge(skip_bad)
+            counts.check(skip_bad)
+    counts.check(skip_bad)
     if out is not None:
-        say(f"{counts.good} answers in {out}")
+        say(f"{counts.good} predictions in {out}")
 
 
 class Counts:
-    """How many inputs were answered, and which couldn't be."""
+    """Counts of an inference: inputs predicted, unreadable inputs, out-of-distribution inputs."""
 
     def __init__(self) -> None:
         self.good = 0
         self.bad: list[Any] = []
         self.outside = 0
 
-    def judge(self, skip_bad: bool) -> None:
-        """Raise BadData when inputs couldn't be read and that isn't accepted, or when there was none."""
+    def check(self, skip_bad: bool) -> None:
+        """Raise BadData for unreadable inputs, unless they are skipped, or when there was no input at all."""
         from benchdog.errors import BadData
 
         if not self.good and not self.bad:
-            raise BadData("There is nothing to answer for.", "The inputs hold no sample.")
+            raise BadData("There is nothing to predict.", "The inputs contain no sample.")
         if self.bad and not skip_bad:
             raise BadData(
                 f"{len(self.bad)} of {self.good + len(self.bad)} inputs can't be read.",
-                "Mend them, or leave them out with --skip-bad.",
+                "Fix them, or pass --skip-bad.",
             )
 
 
-def answer(
-    opened: LoadedModel, arguments: list[str], size: int, counts: Counts, with_request_options: bool = False
+def predictions(
+    opened: LoadedModel, arguments: list[str], size: int, counts: Counts, details: bool = False
 ) -> Iterator[list[Answer]]:
-    """Yield the answers batch by batch; tell of each unreadable input, and of what lies outside the training's data.
+    """Yield predictions batch by batch; report unreadable and out-of-distribution inputs on stderr.
 
-    `told` puts the latter into the answers too, as `outside`.
+    With `details` a prediction's `outside` also lists the values that lie outside the ranges of the training data.
     """
     from benchdog.deployment.inputs import Unreadable, samples
 
@@ -127,15 +119,15 @@ def answer(
             continue
         batch.append(item)
         if len(batch) == size:
-            yield _answered(opened, batch, counts, with_request_options)
+            yield _predict(opened, batch, counts, details)
             batch = []
     if batch:
-        yield _answered(opened, batch, counts, with_request_options)
+        yield _predict(opened, batch, counts, details)
     if counts.outside > WARNED:
-        say(f"{counts.outside - WARNED} more lie outside what was seen in training (--json names them all)")
+        say(f"{counts.outside - WARNED} more inputs lie outside the training data (--json lists them all)")
 
 
-def _answered(opened: LoadedModel, batch: list[Sample], counts: Counts, with_request_options: bool) -> list[Answer]:
+def _predict(opened: LoadedModel, batch: list[Sample], counts: Counts, details: bool) -> list[Answer]:
     from benchdog.deployment.inputs import Unreadable
 
     answers = opened.predict_decoded([sample.arrays for sample in batch], [sample.id for sample in batch])
@@ -149,14 +141,13 @@ def _answered(opened: LoadedModel, batch: list[Sample], counts: Counts, with_req
     counts.good += len(batch)
     if not opened.has_ranges:
         return answers
-    found = [opened.out_of_range(sample.fields, sample.arrays) for sample in batch]
-    for sample, lines in zip(batch, found, strict=True):
+    outside = [opened.out_of_range(sample.fields, sample.arrays) for sample in batch]
+    for sample, lines in zip(batch, outside, strict=True):
         if lines:
             counts.outside += 1
             if counts.outside <= WARNED:
                 say(f"{sample.id}: {'; '.join(line['said'] for line in lines)}")
-    if not with_request_options:
+    if not details:
         return answers
-    return [
-        replace(each, values={**each.values, "outside": lines}) for each, lines in zip(answers, found, strict=True)
-    ]
+    pairs_of = zip(answers, outside, strict=True)
+    return [replace(each, values={**each.values, "outside": lines}) for each, lines in pairs_of]

@@ -9,9 +9,9 @@ import typer
 
 def command(
     ctx: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON is what it prints in any case.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="No effect: the output is JSON anyway.")] = False,
 ) -> None:
-    """Print the JSON Schema of a recipe, for completion and checks in an editor."""
+    """Print the JSON Schema of a recipe, for completion and validation in an editor."""
     from benchdog.cli.output import write_json
     from benchdog.recipe.json_schema import recipe_schema
 

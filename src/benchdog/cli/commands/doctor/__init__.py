@@ -1,17 +1,19 @@
-"""`benchdog doctor`: what is here, what is wrong, what to do."""
+"""`benchdog doctor`: checks of the installation, each with how to fix it."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata, util
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from benchdog import __version__
 from benchdog.cli.output import emit_json, say
@@ -25,17 +27,17 @@ def command(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Look at Python, torch, hardware, folders, plugins and Jupyter, and say what to do."""
+    """Check Python, torch, hardware, folders, plugins and Jupyter, and say what to fix."""
     from benchdog.errors import BenchdogError
 
     plugins: Plugins | None = None
-    trouble: Exception | None = None
+    failure: Exception | None = None
     try:
         plugins = ctx.obj.plugins(listing=True)
-    except (BenchdogError, ImportError) as error:  # a package that is missing is one of the findings
-        trouble = error
+    except (BenchdogError, ImportError) as error:  # a missing package is one of the findings
+        failure = error
     checks = []
-    for check in everything(plugins, trouble):
+    for check in everything(plugins, failure):
         checks.append(check)
         if not as_json:
             _show(check)
@@ -47,76 +49,75 @@ def command(
     raise typer.Exit(1 if count["wrong"] else 0)
 
 
-def everything(plugins: Plugins | None, trouble: Exception | None = None) -> Iterator[Check]:
-    """Look and judge, quick things first; a broken torch is one of the findings."""
+def everything(plugins: Plugins | None, failure: Exception | None = None) -> Iterator[Check]:
+    """Yield all checks, quick ones first; a broken torch is one of the findings."""
     from benchdog.cli.commands.doctor import checks
     from benchdog.cli.commands.doctor import jupyter as kernels
     from benchdog.system import machine
 
-    needed = needs()
-    requirements = [line for line in needed["requires"] if not line.startswith("torch")]
-    torch_needed = dict(checks.requirements_of(needed["requires"])).get("torch", "")
+    needed_python, needed = declared()
+    torch_needed = needed.pop("torch", SpecifierSet())
     yield checks.Check(name="Benchdog", state="ok", found=f"{__version__} on {platform.platform(terse=True)}")
-    yield checks.python(sys.executable, platform.python_version(), needed["python"])
-    yield from checks.packages(requirements, installed(requirements), sys.executable)
-    yield from _plugins(plugins, trouble)
-    with suppress(ImportError):  # told as a package that is missing
+    yield checks.python(sys.executable, platform.python_version(), needed_python)
+    yield from checks.packages(needed, installed(needed), sys.executable)
+    yield from _plugins(plugins, failure)
+    with suppress(ImportError):  # reported above as a missing package
         from benchdog.system import paths
 
         yield checks.folder("runs folder", machine.folder(paths.runs_dir(None)), "BENCHDOG_RUNS")
         yield checks.folder("cache", machine.folder(paths.cache_dir()), "BENCHDOG_CACHE")
-    yield checks.memory(*machine.memory())
+    with suppress(ImportError):
+        yield checks.memory(*machine.memory())
     this = machine.interpreter()
     yield checks.torch(this, torch_needed)
-    yield checks.accelerator(this, machine.cards(), os.environ)
-    jupyter = kernels.jupyter()
-    yield from checks.jupyter(jupyter, kernels.kernels(jupyter), this)
+    yield checks.accelerator(this, machine.gpus(), os.environ)
+    command = kernels.jupyter()
+    yield from checks.jupyter(command, kernels.kernels(command), this)
 
 
-def needs() -> dict[str, Any]:
-    """Give what the installed Benchdog declares: its Python and its packages."""
+def declared() -> tuple[SpecifierSet, dict[str, SpecifierSet]]:
+    """Return what the installed Benchdog requires: its Python, and its packages by name, without extras."""
     try:
-        python = metadata.metadata("benchdog")["Requires-Python"]
-        requires = metadata.requires("benchdog") or []
+        python = SpecifierSet(metadata.metadata("benchdog")["Requires-Python"])
+        lines = metadata.requires("benchdog") or []
     except metadata.PackageNotFoundError:
-        return {"python": ">=3.11", "requires": []}
-    return {"python": python, "requires": requires}
+        return SpecifierSet(">=3.11"), {}
+    requirements = map(Requirement, lines)
+    return python, {
+        each.name: each.specifier for each in requirements if each.marker is None or each.marker.evaluate()
+    }
 
 
-def installed(requirements: list[str]) -> dict[str, str]:
-    """Give the version of each required package that is installed."""
-    from benchdog.cli.commands.doctor.checks import requirements_of
-
-    found = {}
-    for name, _ in requirements_of(requirements):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def installed(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    versions = {}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def slow(plugins: Plugins) -> dict[str, tuple[str, ...]]:
-    """Say by plugin what it loads only to be listed; asks only when something heavy was loaded."""
+    """Return {plugin: heavy modules that its import loads}; measured only if a heavy module was loaded at all."""
     from benchdog.plugins.discovery import HEAVY
 
     if not any(name in sys.modules for name in HEAVY):
         return {}
     from benchdog.system.machine import loads
 
-    # local files are loaded under a name of their own; a fresh process imports the installed ones alone
+    # local files are loaded under generated names, so a fresh process imports installed ones only
     modules = {plugin.name: plugin.module.__name__ for plugin in plugins.healthy if not plugin.path}
-    found = loads(list(modules.values()), HEAVY)
-    return {name: found[module] for name, module in modules.items() if module in found}
+    heavy = loads(list(modules.values()), HEAVY)
+    return {name: heavy[module] for name, module in modules.items() if module in heavy}
 
 
-def _plugins(plugins: Plugins | None, trouble: Exception | None) -> Iterator[Check]:
+def _plugins(plugins: Plugins | None, failure: Exception | None) -> Iterator[Check]:
     from benchdog.cli.commands.doctor import checks
 
     if plugins is None:
-        hint = getattr(trouble, "hint", "") or "Install Benchdog again."
+        hint = getattr(failure, "hint", "") or "Reinstall Benchdog."
         yield checks.Check(
-            name="plugins", state="wrong", found=str(getattr(trouble, "message", trouble)), remedy=hint
+            name="plugins", state="wrong", found=str(getattr(failure, "message", failure)), remedy=hint
         )
         return
     from benchdog.api import CONTRACT
@@ -125,16 +126,16 @@ def _plugins(plugins: Plugins | None, trouble: Exception | None) -> Iterator[Che
     yield checks.contract(CONTRACT)
     yield from checks.plugins(plugins.healthy, plugins.faults, slow(plugins))
     yield from checks.missing(
-        (kind, name, package, found.info.install)
+        (kind, name, package, component.info.install)
         for kind in KINDS
-        for name, found in plugins.all(kind).items()
-        for package in found.info.requires
+        for name, component in plugins.all(kind).items()
+        for package in component.info.requires
         if not present(package)
     )
 
 
 def present(package: str) -> bool:
-    """Say whether an import name can be found, without importing it."""
+    """Whether a module can be found, without importing it."""
     try:
         return util.find_spec(package) is not None
     except (ImportError, ValueError):
@@ -149,7 +150,7 @@ def _show(check: Check) -> None:
 
 def _verdict(wrong: int, warnings: int) -> str:
     if wrong:
-        return f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong; what to do stands beside each."
+        return f"{wrong} {'problem' if wrong == 1 else 'problems'} found; how to fix each is printed below it."
     if not warnings:
-        return "Nothing is wrong."
-    return f"Nothing is wrong ({warnings} {'warning' if warnings == 1 else 'warnings'})."
+        return "No problems found."
+    return f"No problems found ({warnings} {'warning' if warnings == 1 else 'warnings'})."

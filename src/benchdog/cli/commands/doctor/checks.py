@@ -1,13 +1,16 @@
-"""What `benchdog doctor` says of what was found: pure functions from facts to checks."""
+"""Checks of `benchdog doctor`: pure functions from facts to findings."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from benchdog.system.machine import Cards, Folder, Interpreter, readable
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from benchdog.system.files import readable
+from benchdog.system.machine import Folder, Gpus, Interpreter
 
 if TYPE_CHECKING:
     from benchdog.cli.commands.doctor.jupyter import Kernel
@@ -15,12 +18,11 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "warning", "wrong"]
 MIB, GIB = 2**20, 2**30
-"""What no plugin may load to be listed: each costs every command its start-up time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One thing looked at. `remedy` says what to do; empty when all is well."""
+    """A finding. `remedy` says how to fix it; empty if all is well."""
 
     name: str
     state: State
@@ -28,33 +30,33 @@ class Check:
     remedy: str = ""
 
 
-def python(executable: str, version: str, needed: str) -> Check:
-    """Judge this Python against the `Requires-Python` of the package (">=3.11")."""
+def python(executable: str, version: str, needed: SpecifierSet) -> Check:
+    """Check this Python against the package's `Requires-Python`."""
     found = f"{version} at {executable}"
     if not fits(version, needed):
-        remedy = f"Install Python {needed} and make an environment with it; then install Benchdog there."
+        remedy = f"Install Python {needed}, create an environment with it, and install Benchdog there."
         return Check(name="Python", state="wrong", found=found, remedy=remedy)
     return Check(name="Python", state="ok", found=found)
 
 
-def torch(this: Interpreter, needed: str) -> Check:
-    """Judge the torch of this Python: there, whole, new enough."""
+def torch(this: Interpreter, needed: SpecifierSet) -> Check:
+    """Check the torch of this Python: installed, importable, recent enough."""
     if this.torch is None:
         found = this.error or f"not installed for {this.executable}"
-        remedy = f'Install it here: "{this.executable}" -m pip install "torch{needed}".'
+        remedy = f'Install it: "{this.executable}" -m pip install "torch{needed}".'
         return Check(name="torch", state="wrong", found=found, remedy=remedy)
-    found = f"{this.torch.version or 'unknown version'} from {this.torch.path or 'an unknown place'}"
+    found = f"{this.torch.version or 'unknown version'} from {this.torch.path or 'an unknown location'}"
     if this.error:
-        remedy = f'Install it anew: "{this.executable}" -m pip install --force-reinstall "torch{needed}".'
+        remedy = f'Reinstall it: "{this.executable}" -m pip install --force-reinstall "torch{needed}".'
         return Check(name="torch", state="wrong", found=f"{found}, but broken: {this.error}", remedy=remedy)
     if this.torch.version and not fits(this.torch.version, needed):
         remedy = f'Update it: "{this.executable}" -m pip install --upgrade "torch{needed}".'
-        return Check(name="torch", state="wrong", found=f"{found}; torch{needed} is needed", remedy=remedy)
+        return Check(name="torch", state="wrong", found=f"{found}; torch{needed} is required", remedy=remedy)
     return Check(name="torch", state="ok", found=f"{found}, {build(this)} build")
 
 
 def build(this: Interpreter) -> str:
-    """Name what a torch was built for: CPU, CUDA 13.0, ROCm 7.0, MPS."""
+    """Return what torch was built for: CPU, CUDA 13.0, ROCm 7.0, MPS."""
     torch = this.torch
     if torch is None:
         return "no"
@@ -63,110 +65,114 @@ def build(this: Interpreter) -> str:
     return f"CUDA {torch.cuda}" if torch.cuda else "MPS" if torch.mps_built else "CPU"
 
 
-def accelerator(this: Interpreter, cards: Cards, env: Mapping[str, str]) -> Check:
-    """Judge whether torch can use the graphics cards that are there."""
+def accelerator(this: Interpreter, gpus: Gpus, env: Mapping[str, str]) -> Check:
+    """Check whether torch can use the GPUs of this machine."""
     name = "accelerator"
     torch = this.torch
-    there = ", ".join(cards.nvidia or cards.bare)
+    names = ", ".join(gpus.nvidia or gpus.without_driver)
     if torch is None or this.error:
-        found = f"{there or 'no NVIDIA card'}; torch can't be asked"
-        return Check(name=name, state="warning", found=found, remedy="Mend torch first, then look again.")
+        found = f"{names or 'no NVIDIA GPU'}; unknown while torch doesn't work"
+        return Check(name=name, state="warning", found=found, remedy="Fix torch first, then run this again.")
     if torch.cuda_available:
         kind = "ROCm" if torch.rocm else "CUDA"
         return Check(name=name, state="ok", found=f"{kind}: {', '.join(torch.devices)}")
     if torch.mps_available:
-        return Check(name=name, state="ok", found="MPS: Apple graphics")
+        return Check(name=name, state="ok", found="MPS: Apple GPU")
     hidden = env.get("CUDA_VISIBLE_DEVICES")
-    if cards.nvidia and hidden is not None and hidden.strip() in ("", "-1"):
-        remedy = "Unset CUDA_VISIBLE_DEVICES to train on it."
-        return Check(name=name, state="warning", found=f"{there}, hidden by CUDA_VISIBLE_DEVICES", remedy=remedy)
-    if cards.nvidia and not torch.cuda:
+    if gpus.nvidia and hidden is not None and hidden.strip() in ("", "-1"):
+        remedy = "Unset CUDA_VISIBLE_DEVICES to train on the GPU."
+        return Check(name=name, state="warning", found=f"{names}, hidden by CUDA_VISIBLE_DEVICES", remedy=remedy)
+    if gpus.nvidia and not torch.cuda:
         remedy = (
-            f"Training would use the CPU alone. Replace this torch ({build(this)} build) by a CUDA build: "
-            "PyTorch's page 'Get started' gives the pip command for your system; "
+            f"Training would run on the CPU. Replace this torch ({build(this)} build) with a CUDA build: "
+            "PyTorch's page 'Get started' shows the pip command for your system; "
             "with conda: conda install pytorch-gpu."
         )
-        return Check(name=name, state="wrong", found=f"{there}, but torch is a {build(this)} build", remedy=remedy)
-    if cards.nvidia:
-        remedy = f"Update NVIDIA's driver to one for CUDA {torch.cuda}, or install a torch for an older CUDA."
-        return Check(name=name, state="wrong", found=f"{there}, but torch can't use it", remedy=remedy)
-    if cards.bare:
-        remedy = "Install NVIDIA's driver to use it, then look again; without it training uses the CPU."
-        return Check(name=name, state="warning", found=f"NVIDIA card at {there} without a driver", remedy=remedy)
-    if cards.amd_compute:
-        remedy = "Install torch's ROCm build if ROCm supports this card; else training uses the CPU."
+        return Check(name=name, state="wrong", found=f"{names}, but torch is a {build(this)} build", remedy=remedy)
+    if gpus.nvidia:
+        remedy = (
+            f"Update the NVIDIA driver to one that supports CUDA {torch.cuda}, or install a torch for an older CUDA."
+        )
+        return Check(name=name, state="wrong", found=f"{names}, but torch can't use it", remedy=remedy)
+    if gpus.without_driver:
+        remedy = "Install the NVIDIA driver, then run this again; until then training runs on the CPU."
+        return Check(name=name, state="warning", found=f"NVIDIA GPU at {names} without a driver", remedy=remedy)
+    if gpus.amd_compute:
+        remedy = "Install a ROCm build of torch if ROCm supports this GPU; until then training runs on the CPU."
         return Check(name=name, state="warning", found="AMD compute device, not used by torch", remedy=remedy)
-    if cards.apple and not torch.mps_built:
-        remedy = "Install an arm64 Python and torch: this build can't use Apple's graphics."
-        return Check(name=name, state="warning", found=f"Apple graphics, {build(this)} build", remedy=remedy)
-    return Check(name=name, state="ok", found="none here: training uses the CPU")
+    if gpus.apple and not torch.mps_built:
+        remedy = "Install an arm64 Python and torch: this build can't use the Apple GPU."
+        return Check(
+            name=name, state="warning", found=f"Apple GPU, but torch is a {build(this)} build", remedy=remedy
+        )
+    return Check(name=name, state="ok", found="none: training runs on the CPU")
 
 
 def memory(total: int | None, available: int | None) -> Check:
-    """Judge the memory, in bytes."""
+    """Check the memory, in bytes."""
     if available is None:
-        return Check(name="memory", state="ok", found=f"{readable(total)} in all; how much is free isn't known")
-    found = f"{readable(available)} free of {readable(total)}"
+        return Check(name="memory", state="ok", found=f"{readable(total)} in total; available memory is unknown")
+    found = f"{readable(available)} available of {readable(total)}"
     if available < GIB:
         remedy = "Close other programs, or train with a smaller --batch-size."
         return Check(name="memory", state="warning", found=found, remedy=remedy)
     return Check(name="memory", state="ok", found=found)
 
 
-def folder(name: str, place: Folder, variable: str) -> Check:
-    """Judge a folder that Benchdog writes to; `variable` chooses another one."""
+def folder(name: str, folder: Folder, variable: str) -> Check:
+    """Check a folder that Benchdog writes to; the environment variable moves it elsewhere."""
     elsewhere = f"Free some space, or set {variable} to a folder on another disk."
-    size = readable(place.size) if place.exists else "not made yet"
-    found = f"{place.path}, {size}, {readable(place.free)} free"
-    if place.problem:
-        remedy = f"Make it writable for you, or set {variable} to a folder that is."
-        return Check(name=name, state="wrong", found=f"{place.path} can't be written: {place.problem}", remedy=remedy)
-    if place.free is not None and place.free < 100 * MIB:
+    size = readable(folder.size) if folder.exists else "not created yet"
+    found = f"{folder.path}, {size}, {readable(folder.free)} free"
+    if folder.problem:
+        remedy = f"Make it writable, or set {variable} to a folder that is."
+        return Check(
+            name=name, state="wrong", found=f"{folder.path} is not writable: {folder.problem}", remedy=remedy
+        )
+    if folder.free is not None and folder.free < 100 * MIB:
         return Check(name=name, state="wrong", found=found, remedy=elsewhere)
-    if place.free is not None and place.free < 2 * GIB:
+    if folder.free is not None and folder.free < 2 * GIB:
         return Check(name=name, state="warning", found=found, remedy=elsewhere)
     return Check(name=name, state="ok", found=found)
 
 
-def packages(requirements: Iterable[str], installed: Mapping[str, str], executable: str) -> list[Check]:
-    """Judge the packages that Benchdog requires; `installed` gives versions by name."""
+def packages(required: Mapping[str, SpecifierSet], installed: Mapping[str, str], executable: str) -> list[Check]:
+    """Check the packages that Benchdog requires against the installed versions, both by name."""
     checks = []
-    for name, needed in requirements_of(requirements):
+    for name, needed in required.items():
         version = installed.get(name, "")
         title = f"package {name}"
         if version and fits(version, needed):
             checks.append(Check(name=title, state="ok", found=version))
             continue
-        found = f"{version}; {name}{needed} is needed" if version else "not installed"
+        found = f"{version}; {name}{needed} is required" if version else "not installed"
         remedy = f'"{executable}" -m pip install "{name}{needed}"'
         checks.append(Check(name=title, state="wrong", found=found, remedy=remedy))
     return checks
 
 
 def contract(number: int) -> Check:
-    """Name the plugin contract's number, and the one before it, which still works."""
+    """Report the version of the plugin contract, and the previous one, which still works."""
     return Check(name="plugin contract", state="ok", found=f"{number}; {number - 1} works through a shim")
 
 
 def plugins(healthy: Sequence[Plugin], faults: Sequence[Fault], slow: Mapping[str, Sequence[str]]) -> list[Check]:
-    """Judge the plugins. `slow` names by plugin what it imports only to be listed."""
+    """Check the plugins. `slow` maps a plugin to the heavy modules that its import loads."""
     from benchdog.plugins.compat import advice, note
 
     checks = []
     names = {plugin.name for plugin in healthy}
     for plugin in healthy:
         title = f"plugin {plugin.name}"
-        offered = [
-            f"{len(of)} {kind if len(of) == 1 else f'{kind}s'}" for kind, of in plugin.components.items() if of
-        ]
-        found = f"{plugin.version or plugin.path}: {', '.join(offered) or 'hears events'}"
+        counts = [f"{len(of)} {kind if len(of) == 1 else f'{kind}s'}" for kind, of in plugin.components.items() if of]
+        found = f"{plugin.version or plugin.path}: {', '.join(counts) or 'events only'}"
         remedies = []
-        if told := note(plugin.contract):
-            found += f"; {told}"
+        if outdated := note(plugin.contract):
+            found += f"; {outdated}"
             remedies.append(advice(plugin.contract, plugin.dist))
         if heavy := slow.get(plugin.name):
-            found += f"; it slows every command: importing it loads {', '.join(heavy)}"
-            remedies.append(f"Tell the author of {plugin.dist} to import that where it is used.")
+            found += f"; slows down every command: importing it loads {', '.join(heavy)}"
+            remedies.append(f"Ask the author of {plugin.dist} to import that lazily, inside functions.")
         state: State = "warning" if remedies else "ok"
         checks.append(Check(name=title, state=state, found=found, remedy=" ".join(remedies)))
     for fault in faults:
@@ -176,7 +182,7 @@ def plugins(healthy: Sequence[Plugin], faults: Sequence[Fault], slow: Mapping[st
 
 
 def missing(needs: Iterable[tuple[str, str, str, str]]) -> list[Check]:
-    """Warn of components that can't work here: (kind, name, package that is absent, how to install)."""
+    """Warn about components that lack a package: (kind, name, missing package, how to install)."""
     return [
         Check(
             name=f"{kind} {name}",
@@ -189,21 +195,21 @@ def missing(needs: Iterable[tuple[str, str, str, str]]) -> list[Check]:
 
 
 def jupyter(command: str, kernels: Sequence[Kernel], this: Interpreter) -> list[Check]:
-    """Judge whether Jupyter's kernels start this Python, and so this torch."""
-    if not command and not kernels:
-        return [Check(name="Jupyter", state="ok", found="not installed; only notebooks need it")]
-    checks = [Check(name="Jupyter", state="ok", found=command or "no command, but kernels")]
-    mine = [kernel.name for kernel in kernels if same(kernel.python, this)]
+    """Check whether Jupyter's kernels start this Python, and so use this torch."""
+    if not command:
+        return [Check(name="Jupyter", state="ok", found="not installed; needed only for notebooks")]
+    checks = [Check(name="Jupyter", state="ok", found=command)]
+    own = [kernel.name for kernel in kernels if same(kernel.python, this)]
     run = f'"{this.executable}" -m'
     add = f"{run} pip install ipykernel, then {run} ipykernel install --user --name benchdog"
-    choose = f"In Jupyter choose the kernel {mine[0]!r}." if mine else f"For a kernel with this Python: {add}."
+    choose = f"In Jupyter choose the kernel {own[0]!r}." if own else f"To add a kernel with this Python: {add}."
     for kernel in kernels:
         title = f"kernel {kernel.name}"
         other = kernel.python
         if same(other, this):
             checks.append(Check(name=title, state="ok", found=f"this Python, {other.executable}"))
         elif other.error:
-            remedy = f"Remove it (jupyter kernelspec remove {kernel.name}), or make it anew. {choose}"
+            remedy = f"Remove it (jupyter kernelspec remove {kernel.name}), or recreate it. {choose}"
             found = f"{other.executable} can't be started: {other.error}"
             checks.append(Check(name=title, state="warning", found=found, remedy=remedy))
         else:
@@ -216,30 +222,13 @@ def jupyter(command: str, kernels: Sequence[Kernel], this: Interpreter) -> list[
 
 
 def same(one: Interpreter, other: Interpreter) -> bool:
-    """Say whether two interpreters are one environment: the prefix decides, links don't."""
+    """Whether two interpreters belong to the same environment, by their prefix; executables may be symbolic links."""
     return bool(one.prefix) and not one.error and one.prefix == other.prefix
 
 
-def requirements_of(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """Read (name, version specifier) out of Requires-Dist lines; extras are left out."""
-    found = []
-    for line in lines:
-        text, _, marker = line.partition(";")
-        match = re.match(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^]]*])?\s*\(?([^)]*)\)?\s*$", text)
-        if match and "extra" not in marker:
-            found.append((match[1], match[2].replace(" ", "")))
-    return found
-
-
-def fits(version: str, needed: str) -> bool:
-    """Compare a version's leading numbers with a specifier's lower bounds (">=2.10"); the rest pip keeps."""
-    return all(numbers(version) >= numbers(bound) for bound in re.findall(r">=\s*([\d.]+)", needed))
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """Give a version's leading numbers, without trailing zeros: "2.13.0+cpu" is (2, 13)."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    parts = [int(part) for part in match[0].split(".")] if match else []
-    while parts and parts[-1] == 0:
-        parts.pop()
-    return tuple(parts)
+def fits(version: str, needed: SpecifierSet) -> bool:
+    """Whether an installed version satisfies a specifier; builds before a release ("2.10.0a0+git") count as it."""
+    try:
+        return needed.contains(Version(version).base_version)
+    except InvalidVersion:
+        return True  # a private build with a name of its own

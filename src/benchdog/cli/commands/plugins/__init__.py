@@ -1,4 +1,4 @@
-"""`benchdog plugins`: what is installed, what it offers, whether it is healthy."""
+"""`benchdog plugins`: installed plugins, their components and their health."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from benchdog.cli.commands.plugins.check import check
 from benchdog.cli.commands.plugins.listing import listed
 from benchdog.cli.commands.plugins.new import new
-from benchdog.cli.completion import engine
+from benchdog.cli.completion import candidates
 from benchdog.cli.output import columns, emit_json, say
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 app = typer.Typer(
-    help="List plugins and what they offer; write one.",
+    help="List, inspect, scaffold and check plugins.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -41,9 +41,9 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         emit_json({"plugins": rows})
         return
     table = [line for row in rows for line in _lines(row)]
-    typer.echo(columns(table, ("plugin", "version", "health", "offers")))
+    typer.echo(columns(table, ("plugin", "version", "health", "components")))
     for row in rows:
-        if row["loads"] or row["note"]:  # a fault's remedy was told when the plugin was set aside
+        if row["loads"] or row["note"]:  # the remedy of a fault was printed when the plugin was disabled
             say(f"{row['name']}: {row['remedy']}")
 
 
@@ -51,48 +51,49 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 def info(
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(help="The name of a plugin or of a component.", autocompletion=engine.anything)
+        str,
+        typer.Argument(help="Name of a plugin or of a component.", autocompletion=candidates.plugins_and_components),
     ],
     as_json: Json = False,
 ) -> None:
-    """Show a plugin or a component: what it is, what it needs, its options."""
+    """Show a plugin or a component: summary, requirements, options."""
     plugins: Plugins = ctx.obj.plugins()
-    found = [about(each) for each in _components(plugins, name)]
+    components = [about(each) for each in _components(plugins, name)]
     owners = [_plugin(plugins, each) for each in plugins.healthy if name in (each.name, each.dist)]
-    if not found and not owners:
+    if not components and not owners:
         from benchdog.errors import BadUsage, nearest
 
-        raise BadUsage(f"There is no plugin or component {name!r}.", nearest(name, _names(plugins)))
+        raise BadUsage(f"Unknown plugin or component {name!r}.", nearest(name, _names(plugins)))
     if as_json:
-        emit_json({"plugins": owners, "components": found})
+        emit_json({"plugins": owners, "components": components})
         return
-    typer.echo("\n\n".join([_plugin_text(each) for each in owners] + [_component_text(each) for each in found]))
+    typer.echo("\n\n".join([_plugin_text(each) for each in owners] + [_component_text(each) for each in components]))
 
 
 def _lines(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    """Write a plugin as a line per kind of component, its name on the first."""
+    """Yield the table rows of a plugin: a row per kind of component, its name in the first."""
     offers = [f"{kind}s: {', '.join(names)}" for kind, names in row["components"].items() if names]
     offers = [text for text in (row["fault"], row["note"]) if text] + offers
-    yield row["name"], row["version"] or "-", _health(row), offers[0] if offers else "events alone"
+    yield row["name"], row["version"] or "-", _health(row), offers[0] if offers else "events only"
     for offer in offers[1:]:
         yield "", "", "", offer
 
 
 def _health(row: dict[str, Any]) -> str:
     if row["fault"]:
-        return "healthy, but" if row["loaded"] else "set aside" if row["state"] == "wrong" else "slow"
+        return "warning" if row["loaded"] else "disabled" if row["state"] == "wrong" else "slow"
     return f"slow: loads {', '.join(row['loads'])}" if row["loads"] else "healthy"
 
 
 def _components(plugins: Plugins, name: str) -> list[RegisteredComponent]:
-    """Find the components of that name, of whatever kind."""
+    """Return the components of that name, of every kind."""
     from benchdog.plugins import KINDS
 
     return [
-        found
+        component
         for kind in KINDS
-        for key, found in plugins.all(kind).items()
-        if name in (key, found.info.name, found.where)
+        for key, component in plugins.all(kind).items()
+        if name in (key, component.info.name, component.where)
     ]
 
 
@@ -102,67 +103,67 @@ def _names(plugins: Plugins) -> set[str]:
     return {plugin.name for plugin in plugins.healthy} | {name for kind in KINDS for name in plugins.all(kind)}
 
 
-def about(found: RegisteredComponent) -> dict[str, Any]:
+def about(component: RegisteredComponent) -> dict[str, Any]:
     """Describe a component without importing its target."""
     from benchdog.cli.commands.doctor import present
 
-    absent = [package for package in found.info.requires if not present(package)]
+    missing = [package for package in component.info.requires if not present(package)]
     return {
-        "name": found.info.name,
-        "kind": found.info.kind,
-        "summary": found.info.summary,
-        "plugin": found.plugin,
-        "distribution": found.dist,
-        "version": found.version,
-        "target": found.info.target,
-        "requires": list(found.info.requires),
-        "missing": absent,
-        "install": found.info.install,
-        "options": options_of(found),
+        "name": component.info.name,
+        "kind": component.info.kind,
+        "summary": component.info.summary,
+        "plugin": component.plugin,
+        "distribution": component.dist,
+        "version": component.version,
+        "target": component.info.target,
+        "requires": list(component.info.requires),
+        "missing": missing,
+        "install": component.info.install,
+        "options": options_of(component),
     }
 
 
-def options_of(found: RegisteredComponent) -> list[dict[str, Any]]:
+def options_of(component: RegisteredComponent) -> list[dict[str, Any]]:
     """List the options of a component: name, type, default, doc, bounds."""
-    if not found.info.options:
+    if not component.info.options:
         return []
     from benchdog.api import Bounds, Doc
 
-    cls = found.resolve(found.info.options)
+    cls = component.resolve(component.info.options)
     hints = get_type_hints(cls, include_extras=True)
-    listed = []
+    options = []
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
         extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         bounds = next((extra for extra in extras if isinstance(extra, Bounds)), None)
         limits = {k: v for k, v in dataclasses.asdict(bounds).items() if v is not None} if bounds else {}
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        listed.append(
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        options.append(
             {
                 "name": field.name,
-                "type": written(hint),
-                "required": needed,
-                "default": None if needed else _plain(_default(field)),
+                "type": type_name(hint),
+                "required": required,
+                "default": None if required else _plain(_default(field)),
                 "bounds": limits,
                 "doc": next((extra.text for extra in extras if isinstance(extra, Doc)), ""),
             }
         )
-    return listed
+    return options
 
 
-def written(hint: Any) -> str:
-    """Write a type as a reader of a recipe needs it: int, "a" or "b", list of str, path or nothing."""
+def type_name(hint: Any) -> str:
+    """Format a type for readers of a recipe: int, "a" or "b", list of str, path or nothing."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return written(arguments[0])
+        return type_name(arguments[0])
     if origin is Literal:
         return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join("nothing" if part is type(None) else written(part) for part in arguments)
+        return " or ".join("nothing" if part is type(None) else type_name(part) for part in arguments)
     if origin in (tuple, list, set, frozenset) and arguments:
-        return f"list of {', '.join(written(part) for part in arguments if part is not Ellipsis)}"
+        return f"list of {', '.join(type_name(part) for part in arguments if part is not Ellipsis)}"
     if origin is not None and arguments:
-        return f"{written(origin)} of {', '.join(written(part) for part in arguments)}"
+        return f"{type_name(origin)} of {', '.join(type_name(part) for part in arguments)}"
     name = getattr(hint, "__name__", str(hint))
     return {"Path": "path", "NoneType": "nothing", "Mapping": "table", "dict": "table"}.get(name, name)
 
@@ -172,7 +173,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Give a default in JSON's types."""
+    """Convert a default to JSON's types."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):
@@ -185,10 +186,10 @@ def _plugin(plugins: Plugins, plugin: Plugin) -> dict[str, Any]:
     from benchdog.plugins import KINDS
 
     offered = [
-        {"kind": kind, "name": found.info.name, "summary": found.info.summary}
+        {"kind": kind, "name": component.info.name, "summary": component.info.summary}
         for kind in KINDS
-        for found in plugins.all(kind).values()
-        if found.plugin == plugin.name and found.dist == plugin.dist
+        for component in plugins.all(kind).values()
+        if component.plugin == plugin.name and component.dist == plugin.dist
     ]
     return {
         "name": plugin.name,
@@ -200,30 +201,32 @@ def _plugin(plugins: Plugins, plugin: Plugin) -> dict[str, Any]:
     }
 
 
-def _plugin_text(told: dict[str, Any]) -> str:
-    head = f"plugin {told['name']}, from {told['distribution']} {told['version']}".rstrip()
-    rows = [(each["kind"], each["name"], each["summary"]) for each in told["components"]]
-    return "\n".join([head, f"  {told['path']}", *([columns(rows, ("kind", "name", "summary"))] if rows else [])])
+def _plugin_text(plugin: dict[str, Any]) -> str:
+    head = f"plugin {plugin['name']}, from {plugin['distribution']} {plugin['version']}".rstrip()
+    rows = [(each["kind"], each["name"], each["summary"]) for each in plugin["components"]]
+    return "\n".join([head, f"  {plugin['path']}", *([columns(rows, ("kind", "name", "summary"))] if rows else [])])
 
 
-def _component_text(told: dict[str, Any]) -> str:
+def _component_text(component: dict[str, Any]) -> str:
     lines = [
-        f"{told['kind']} {told['name']}: {told['summary']}",
-        f"  owner    {told['plugin']}, from {told['distribution']} {told['version']}".rstrip(),
-        f"  target   {told['target']}",
+        f"{component['kind']} {component['name']}: {component['summary']}",
+        f"  owner    {component['plugin']}, from {component['distribution']} {component['version']}".rstrip(),
+        f"  target   {component['target']}",
     ]
-    if told["requires"]:
+    if component["requires"]:
         state = (
-            f"; missing: {', '.join(told['missing'])}. {told['install']}" if told["missing"] else "; all installed"
+            f"; missing: {', '.join(component['missing'])}. {component['install']}"
+            if component["missing"]
+            else "; all installed"
         )
-        lines.append(f"  needs    {', '.join(told['requires'])}{state}")
-    if not told["options"]:
-        return "\n".join([*lines, "  It takes no options."])
+        lines.append(f"  needs    {', '.join(component['requires'])}{state}")
+    if not component["options"]:
+        return "\n".join([*lines, "  no options"])
     rows = [
         (option["name"], option["type"] + _limits(option["bounds"]), _shown(option), option["doc"])
-        for option in told["options"]
+        for option in component["options"]
     ]
-    return "\n".join([*lines, columns(rows, ("option", "type", "default", "meaning"))])
+    return "\n".join([*lines, columns(rows, ("option", "type", "default", "description"))])
 
 
 def _limits(bounds: dict[str, float]) -> str:

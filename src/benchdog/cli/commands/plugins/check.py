@@ -1,4 +1,4 @@
-"""`benchdog plugins check`: the conformance kit on a plugin's own terms, with a verdict for every check."""
+"""`benchdog plugins check`: conformance tests of a plugin, one verdict per check."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ if TYPE_CHECKING:
 
 
 def check(
-    target: Annotated[str, typer.Argument(metavar="PACKAGE|FILE", help="A plugin, its package, or a plugin file.")],
+    target: Annotated[str, typer.Argument(metavar="PACKAGE|FILE", help="A plugin, its package or a plugin file.")],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME.OPTION=VALUE", help="Give a component an option; may be repeated."),
+        typer.Option("--set", metavar="NAME.OPTION=VALUE", help="Set an option of a component (repeatable)."),
     ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="CHECK", help="Make this check alone; may be repeated.")
-    ] = None,
-    limit: Annotated[float, typer.Option("--limit", min=1, help="Seconds that a check may take.")] = 120.0,
+    only: Annotated[list[str] | None, typer.Option(metavar="CHECK", help="Run only this check (repeatable).")] = None,
+    limit: Annotated[float, typer.Option("--limit", min=1, help="Timeout of a check in seconds.")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Try a plugin's components on tiny data: faults with their remedies, and exit code 4."""
+    """Test a plugin's components on tiny data; faults are printed with how to fix them, and exit code 4."""
     from benchdog.testing.runner.registry import known
     from benchdog.testing.runner.run import run
     from benchdog.testing.runner.subjects import subjects_of
@@ -56,7 +54,7 @@ def check(
 
 
 def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Read NAME.OPTION=VALUE, or KIND.NAME.OPTION=VALUE; a component's name may hold dots, an option's doesn't."""
+    """Parse NAME.OPTION=VALUE or KIND.NAME.OPTION=VALUE; a component's name may contain dots, an option's may not."""
     from benchdog.errors import BadUsage
     from benchdog.recipe.layers import toml_value
     from benchdog.testing.runner.registry import OWN
@@ -66,7 +64,7 @@ def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
         key, sep, text = setting.partition("=")
         name, dot, option = key.strip().rpartition(".")
         if not sep or not dot or not name:
-            raise BadUsage(f"--set {setting!r} names no component's option.", "Write --set stars.count=50")
+            raise BadUsage(f"--set {setting!r} is not NAME.OPTION=VALUE.", "For example --set stars.count=50")
         kind, _, rest = name.partition(".")
         owner = (kind, rest) if rest and kind in OWN else ("", name)
         given.setdefault(owner, {})[option] = toml_value(text.strip())
@@ -74,7 +72,7 @@ def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _show(result: Result, shown: tuple[str, str]) -> tuple[str, str]:
-    """Print a line, under its component's when that is another one."""
+    """Print a result, under a heading where a new component begins."""
     if (result.kind, result.name) != shown:
         typer.echo(f"{result.kind} {result.name}")
     for line in _lines(result):
@@ -96,4 +94,4 @@ def _verdict(count: dict[str, int]) -> str:
     skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
     if count["fault"]:
         return f"{count['fault']} {'fault' if count['fault'] == 1 else 'faults'} in {total} checks{skipped}."
-    return f"No fault in {total} checks{skipped}."
+    return f"No faults in {total} checks{skipped}."

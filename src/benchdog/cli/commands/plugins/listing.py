@@ -1,4 +1,4 @@
-"""The lines of `benchdog plugins list`: plugins with their health, and packages that offer commands alone."""
+"""Rows of `benchdog plugins list`: plugins with their health, and packages that only add commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def listed(plugins: Plugins) -> Iterator[dict[str, Any]]:
-    """Give a line per plugin: the healthy ones, then those that were set aside."""
+    """Yield a row per plugin: the healthy ones, then the disabled ones, then packages with commands only."""
     from benchdog.cli.commands.doctor import slow
     from benchdog.plugins.compat import advice, note
 
@@ -22,7 +22,9 @@ def listed(plugins: Plugins) -> Iterator[dict[str, Any]]:
         fault = faults.pop(plugin.name, None)
         loads = list(heavy.get(plugin.name, ()))
         noted = note(plugin.contract)
-        author = f"Tell the author of {plugin.dist} to import {', '.join(loads)} where it is used." if loads else ""
+        author = (
+            f"Ask the author of {plugin.dist} to import {', '.join(loads)} lazily, inside functions." if loads else ""
+        )
         yield {
             "name": plugin.name,
             "distribution": plugin.dist,
@@ -52,10 +54,10 @@ def listed(plugins: Plugins) -> Iterator[dict[str, Any]]:
             "note": "",
             "remedy": fault.remedy,
         }
-    told = {fault.name.replace("_", "-") for fault in plugins.faults}
-    for dist, found in commands.items():
-        if _short(dist).replace("_", "-") not in told:
-            yield _of_commands(dist, found)
+    faulty = {fault.name.replace("_", "-") for fault in plugins.faults}
+    for dist, own in commands.items():
+        if _short(dist).replace("_", "-") not in faulty:
+            yield _of_commands(dist, own)
 
 
 def _short(dist: str) -> str:
@@ -63,13 +65,13 @@ def _short(dist: str) -> str:
 
 
 def _commands() -> dict[str, dict[str, str]]:
-    """List the commands that packages offer and their targets, by package; none is imported."""
+    """Return {distribution: {command: target}} of installed packages; nothing is imported."""
     from benchdog.plugins.commands import installed_commands
 
-    found: dict[str, dict[str, str]] = {}
+    commands: dict[str, dict[str, str]] = {}
     for name, (target, dist, _) in sorted(installed_commands().items()):
-        found.setdefault(dist, {})[name] = target
-    return found
+        commands.setdefault(dist, {})[name] = target
+    return commands
 
 
 def _with(components: Mapping[str, list[str]], commands: Iterable[str]) -> dict[str, list[str]]:
@@ -77,14 +79,14 @@ def _with(components: Mapping[str, list[str]], commands: Iterable[str]) -> dict[
 
 
 def _of_commands(dist: str, commands: Mapping[str, str]) -> dict[str, Any]:
-    """Give the line of a package that offers nothing but commands, or of which nothing else is loaded."""
+    """Return the row of a package that only adds commands, or of which nothing else was loaded."""
     from importlib.metadata import PackageNotFoundError, version
 
     from benchdog.errors import NotAvailable
     from benchdog.plugins.commands import refuse
 
     fault = remedy = number = ""
-    with suppress(PackageNotFoundError, ValueError):  # metadata that is damaged
+    with suppress(PackageNotFoundError, ValueError):  # damaged metadata
         number = version(dist)
     try:
         for target in commands.values():

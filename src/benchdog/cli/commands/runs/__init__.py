@@ -1,4 +1,4 @@
-"""`benchdog runs`: what was trained, how it went, what differs; and the report of a run."""
+"""`benchdog runs`: list, show, compare, report and remove runs."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchdog.cli import flags
 from benchdog.cli.commands.runs import compare, why
-from benchdog.cli.completion import engine
+from benchdog.cli.completion import candidates
 from benchdog.cli.output import columns, emit_json, is_terminal, say
 
 if TYPE_CHECKING:
     from benchdog.evaluation.report.facts import Facts
 
-HEADS = ("run", "source", "model", "status", "epochs", "monitored", "baseline", "when")
+HEADER = ("run", "source", "model", "status", "epochs", "monitored", "baseline", "when")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")]
-One = Annotated[str, typer.Argument(help="A run's name, its folder, or last.", autocompletion=engine.runs)]
+RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="Folder of the runs (default: ./runs).")]
 
 app = typer.Typer(
     help="List, compare and remove runs.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -27,7 +27,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(as_json: Json = False, runs_dir: RunsDir = None) -> None:
-    """List the runs, the newest first."""
+    """List the runs, newest first."""
     from benchdog.runs.run import runs
     from benchdog.system import paths
 
@@ -37,14 +37,14 @@ def list_(as_json: Json = False, runs_dir: RunsDir = None) -> None:
         emit_json({"folder": str(folder), "runs": rows})
         return
     if not rows:
-        say(f"There are no runs in {folder}. Make one: benchdog train digits")
+        say(f"No runs in {folder}. Train one: benchdog train digits")
         return
-    typer.echo(columns([_cells(row) for row in rows], HEADS))
+    typer.echo(columns([_cells(row) for row in rows], HEADER))
 
 
 @app.command("show")
-def show(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
-    """Show a run: its answer, its metrics, its recipe."""
+def show(run: flags.Run = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
+    """Show a run: its result, metrics, exports and recipe."""
     from benchdog.evaluation.report import facts
     from benchdog.evaluation.report.headline import headline
 
@@ -53,17 +53,19 @@ def show(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> 
     row = _row(read.folder)
     lines = facts.objects(read.baseline.get("lines"))
     if as_json:
-        told: dict[str, Any] = {
+        details = {
             "verdict": top.verdict,
             "metrics": read.scalars(),
             "baselines": lines,
             "recipe": read.recipe,
+            "exports": [name for name, _ in read.exports],
+            "error": read.run.get("error"),
+            "faults": read.faults,
         }
-        told |= {"exports": [name for name, _ in read.exports], "error": read.run.get("error")}
-        emit_json({**row, **told, "faults": read.faults})
+        emit_json({**row, **details})
         return
-    said = [part for part in (top.answer, top.others, top.verdict) if part]
-    typer.echo("\n".join([*said, ""] if said else []) + columns([_cells(row)], HEADS))
+    sentences = [text for text in (top.answer, top.others, top.verdict) if text]
+    typer.echo("\n".join([*sentences, ""] if sentences else []) + columns([_cells(row)], HEADER))
     if read.run.get("error"):
         typer.echo(f"\nerror: {read.run['error']}")
     if metrics := read.scalars():
@@ -80,7 +82,7 @@ app.command("why")(why.command)
 
 
 @app.command("report")
-def report(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
+def report(run: flags.Run = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Write a run's report, report.html in its folder, and print its path."""
     from benchdog.evaluation.report import write
 
@@ -93,23 +95,25 @@ def report(run: One = "last", as_json: Json = False, runs_dir: RunsDir = None) -
 
 @app.command("rm")
 def rm(
-    runs: Annotated[list[str], typer.Argument(help="Runs to remove: names, or last.", autocompletion=engine.runs)],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs to remove: names, or last.", autocompletion=candidates.runs)
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Remove runs with all that is in their folders."""
+    """Remove runs and everything in their folders."""
     from benchdog.errors import BadUsage
     from benchdog.system import paths
 
     root = paths.runs_dir(runs_dir)
-    # All are looked at before the first is removed: a mistake in the list removes nothing.
+    # all are checked before the first is removed: a mistake in the list removes nothing
     folders = list(dict.fromkeys(_removable(_find(name, runs_dir), root) for name in runs))
     names = ", ".join(folder.name for folder in folders)
     if not yes:
         if as_json or not is_terminal():
-            raise BadUsage(f"This would remove {names} for good.", "Add --yes to do it.")
-        if not typer.confirm(f"Remove {names} for good?", err=True):
+            raise BadUsage(f"This removes {names} permanently.", "Confirm with --yes.")
+        if not typer.confirm(f"Remove {names} permanently?", err=True):
             say("Nothing was removed.")
             return
     for folder in folders:
@@ -121,7 +125,7 @@ def rm(
 
 
 def _find(name: str, runs_dir: Path | None) -> Path:
-    """Give a run's folder, absolute but with its links as they are."""
+    """Return a run's folder, absolute but with symbolic links unresolved."""
     from benchdog.runs.run import find
     from benchdog.system import paths
 
@@ -129,25 +133,27 @@ def _find(name: str, runs_dir: Path | None) -> Path:
 
 
 def _removable(folder: Path, root: Path) -> Path:
-    """Make sure that a run lies in the folder of runs itself and is used by nobody.
+    """Return a run's resolved folder if it may be removed: directly in the folder of runs, and in use by nobody.
 
     Raises:
-        BadUsage: it is a link, or lies elsewhere.
-        Failed: another process works in it.
+        BadUsage: it is a symbolic link, or is somewhere else.
+        Failed: another process is using it.
     """
     from benchdog.errors import BadUsage, Failed
 
     if folder.is_symlink():
-        raise BadUsage(f"{folder} is a link to another place.", "Remove the link yourself if you don't need it.")
+        raise BadUsage(f"{folder} is a symbolic link.", "Remove the link yourself if you don't need it.")
     if folder.resolve().parent != root.resolve():
-        raise BadUsage(f"{folder} doesn't lie in {root}.", "Name its folder with --runs-dir, or remove it yourself.")
+        raise BadUsage(
+            f"{folder} is not in {root}.", "Pass its parent folder with --runs-dir, or remove it yourself."
+        )
     if _held(folder):
-        raise Failed(f"Run {folder.name!r} is used by another process.", "Wait for it, or stop it.")
+        raise Failed(f"Run {folder.name!r} is in use by another process.", "Wait for it, or stop it.")
     return root.resolve() / folder.resolve().name
 
 
 def _held(folder: Path) -> bool:
-    """Say whether a process works in a run now; never makes a lock where there is none."""
+    """Whether a process is using a run; never creates a lock file."""
     if not (folder / "lock").exists():
         return False
     from benchdog.runs.run import Run
@@ -159,7 +165,7 @@ def _held(folder: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Take a run away at once under another name, then its files; links inside are not followed."""
+    """Rename a run's folder, so that it disappears at once, then delete it; links inside are not followed."""
     import shutil
 
     from benchdog.system import files
@@ -168,20 +174,20 @@ def _remove(folder: Path) -> None:
     with files.saving(folder):
         shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
-        (aside / "run.json").unlink(missing_ok=True)  # what is left of it, if it can't be removed, is no run
+        (aside / "run.json").unlink(missing_ok=True)  # a remainder that can't be deleted is no longer listed as a run
         shutil.rmtree(aside)
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    """Give what the list says of a run."""
+    """Return the row of a run in the list."""
     from benchdog.evaluation.report import facts
     from benchdog.evaluation.report.headline import headline
 
     read = facts.read(folder)
     run, status = read.run, str(read.run.get("status") or "unknown")
     if status == "running" and not _held(folder):
-        status = "interrupted"  # its process died without a word
-    best = _baseline(read)
+        status = "interrupted"  # its process was killed
+    baseline = _best_baseline(read)
     return {
         "name": folder.name,
         "path": str(folder),
@@ -192,24 +198,24 @@ def _row(folder: Path) -> dict[str, Any]:
         "epochs": run.get("epochs_done"),
         "metric": read.monitor,
         "value": read.best[1] if read.best else None,
-        "baseline": {"name": best[0], "value": best[1]} if best else None,
+        "baseline": {"name": baseline[0], "value": baseline[1]} if baseline else None,
         "headline": headline(read).answer or None,
         "created": run.get("created"),
     }
 
 
-def _baseline(read: Facts) -> tuple[str, float] | None:
-    """Give the best baseline by the monitored metric."""
+def _best_baseline(read: Facts) -> tuple[str, float] | None:
+    """Return (name, value) of the best baseline by the monitored metric."""
     from benchdog.evaluation.report.facts import mapping
     from benchdog.evaluation.report.formatting import number
 
-    found = []
+    values = []
     for line in read.baselines("valid") or read.baselines("test"):
         value = number(mapping(line.get("metrics")).get(read.monitor))
         if value is not None:
-            found.append((str(line.get("name")), value))
+            values.append((str(line.get("name")), value))
     choose = max if read.better == "max" else min
-    return choose(found, key=lambda pair: pair[1]) if found else None
+    return choose(values, key=lambda pair: pair[1]) if values else None
 
 
 def _cells(row: dict[str, Any]) -> Sequence[str]:
@@ -232,7 +238,7 @@ def _number(value: float | None) -> str:
 
 
 def _ago(created: Any) -> str:
-    """Say how long ago a time was: "3 minutes ago"."""
+    """Format a time relative to now: "3 minutes ago"."""
     from datetime import datetime
 
     try:

@@ -1,4 +1,4 @@
-"""`benchdog runs compare`: what several runs reached, and whether any difference can be told."""
+"""`benchdog runs compare`: metrics of several runs, and whether their differences are significant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli.completion import engine
+from benchdog.cli.completion import candidates
 from benchdog.cli.output import columns, emit_json, say
 
 
@@ -15,28 +15,30 @@ def command(
     runs: Annotated[
         list[str],
         typer.Argument(
-            help="Two or more: runs by name, by folder, or last; the name of repeated runs.",
-            autocompletion=engine.runs,
+            help="Two or more runs, each by its name, its folder or last; or the name of repeated runs.",
+            autocompletion=candidates.runs,
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Write overlaid curves here: a page (.html) or a picture (.png)."),
+        typer.Option("--out", help="Write overlaid learning curves, as a page (.html) or an image (.png)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    runs_dir: Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")] = None,
+    runs_dir: Annotated[Path | None, typer.Option("--runs-dir", help="Folder of the runs (default: ./runs).")] = None,
 ) -> None:
-    """Compare runs: final metrics, what their recipes do differently, overlaid curves."""
+    """Compare runs: final metrics, differences between their recipes, overlaid learning curves."""
     from benchdog.errors import BadUsage
     from benchdog.evaluation.report import compare as draw
     from benchdog.evaluation.report import comparison, facts
     from benchdog.runs.compare import differences
 
     if out is not None and out.suffix.lower() not in (".html", ".png"):
-        raise BadUsage(f"{out} is neither a page nor a picture.", "Let its name end in .html or .png.")
+        raise BadUsage(
+            f"--out can't write {out}: its extension is neither .html nor .png.", "Write --out curves.html"
+        )
     places = list(dict.fromkeys(_repeats(name, runs_dir) or _run(name, runs_dir) for name in runs))
     if len(places) < 2:
-        raise BadUsage("One run can't be compared with itself.", "Name two or more: benchdog runs list")
+        raise BadUsage("A run can't be compared with itself.", "Name two or more; to list them: benchdog runs list")
     read = [facts.read_repeats(place) if place.suffix == ".json" else facts.read(place) for place in places]
     names, metrics = [each.name for each in read], comparison.final(read)
     verdict = comparison.verdict(read)
@@ -58,10 +60,10 @@ def command(
     if damage:
         typer.echo("\n" + damage)
     elif differing:
-        told = [(key, *("-" if v is None else str(v) for v in row)) for key, row in differing.items()]
-        typer.echo("\n" + columns(told, ("recipe key", *names)))
+        rows_of = [(key, *("-" if v is None else str(v) for v in row)) for key, row in differing.items()]
+        typer.echo("\n" + columns(rows_of, ("recipe key", *names)))
     else:
-        typer.echo("\nTheir recipes are the same.")
+        typer.echo("\nTheir recipes are identical.")
     for each in read:
         for fault in each.faults:
             say(f"{each.name}: {fault}")
@@ -70,7 +72,7 @@ def command(
 
 
 def _run(name: str, runs_dir: Path | None) -> Path:
-    """Give a run's folder, absolute but with its links as they are."""
+    """Return a run's folder, absolute but with symbolic links unresolved."""
     from benchdog.runs.run import find
     from benchdog.system import paths
 
@@ -78,7 +80,7 @@ def _run(name: str, runs_dir: Path | None) -> Path:
 
 
 def _repeats(name: str, runs_dir: Path | None) -> Path | None:
-    """Give the summary of repeated runs, where a name is theirs and no run's."""
+    """Return the summary file of repeated runs, if the name is theirs and not that of a single run."""
     from benchdog.system import paths
 
     folder = paths.runs_dir(runs_dir)

@@ -1,4 +1,4 @@
-"""`benchdog runs why`: where two runs part."""
+"""`benchdog runs why`: where two runs diverge."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
-from benchdog.cli.completion import engine
+from benchdog.cli import flags
+from benchdog.cli.completion import candidates
 from benchdog.cli.output import columns, emit_json, say
 
 
 def command(
-    one: Annotated[str, typer.Argument(help="A run: its name, its folder, or last.", autocompletion=engine.runs)],
-    other: Annotated[str, typer.Argument(help="The other run.", autocompletion=engine.runs)],
+    one: flags.Run,
+    other: Annotated[str, typer.Argument(help="The other run.", autocompletion=candidates.runs)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    runs_dir: Annotated[Path | None, typer.Option("--runs-dir", help="The folder of runs; else ./runs.")] = None,
+    runs_dir: Annotated[Path | None, typer.Option("--runs-dir", help="Folder of the runs (default: ./runs).")] = None,
 ) -> None:
-    """Say where two runs part: recipe, data, packages, then the first sample and the first loss that differ."""
+    """Show where two runs diverge: recipe, data, packages, then the first sample and the first loss that differ."""
     from dataclasses import asdict
 
     from benchdog.errors import BadData
@@ -26,37 +27,37 @@ def command(
 
     folders = [_single(name, paths.runs_dir(runs_dir)) for name in (one, other)]
     compared = compare(*folders)
-    found, same = compared.partings, compared.same
+    same = compared.same
     if as_json:
-        told = [{**asdict(parting), "values": list(parting.values)} for parting in found]
+        partings = [{**asdict(each), "values": list(each.values)} for each in compared.partings]
         names, fault = [folder.name for folder in folders], compared.fault or None
-        emit_json({"runs": names, "partings": told, "same_steps": same, "fault": fault})
+        emit_json({"runs": names, "partings": partings, "same_steps": same, "fault": fault})
         if fault:
             raise typer.Exit(BadData.code)
         return
-    acting = [parting for parting in found if parting.effect]
-    if not acting and not compared.fault:
-        typer.echo(f"They don't part: the losses of all {same} steps that both have are the same, bit for bit.")
-    elif acting:
-        rows = [(p.where, p.what, *p.values) for p in acting]
+    causes = [each for each in compared.partings if each.effect]
+    if not causes and not compared.fault:
+        typer.echo(f"They don't diverge: the losses of all {same} common steps are bit-identical.")
+    elif causes:
+        rows = [(each.where, each.what, *each.values) for each in causes]
         typer.echo(columns(rows, ("where", "what", *(folder.name for folder in folders))))
         if not compared.fault:
-            typer.echo(f"\n{_losses(same, any(parting.where == 'loss' for parting in acting))}")
-    if idle := [parting.what for parting in found if not parting.effect]:
-        say(f"Without effect on the numbers: {', '.join(idle)}.")
+            typer.echo(f"\n{_losses(same, any(each.where == 'loss' for each in causes))}")
+    if harmless := [each.what for each in compared.partings if not each.effect]:
+        say(f"No effect on the numbers: {', '.join(harmless)}.")
     if compared.fault:
         raise BadData(
-            f"How far the losses go together can't be told: {compared.fault}.",
-            f"Train it again, or see what they reached: benchdog runs compare {one} {other}."
-            + (" The rest is above." if acting else ""),
+            f"The losses can't be compared: {compared.fault}.",
+            f"Train it again, or compare the results: benchdog runs compare {one} {other}."
+            + (" The other differences are above." if causes else ""),
         )
 
 
 def _single(name: str, runs: Path) -> Path:
-    """Give the folder of a single run.
+    """Return the folder of a single run.
 
     Raises:
-        BadUsage: there is none of that name, or it is that of repeated runs.
+        BadUsage: unknown name, or that of repeated runs.
     """
     from benchdog.cli.repeat import SUFFIX
     from benchdog.errors import BadUsage
@@ -66,18 +67,18 @@ def _single(name: str, runs: Path) -> Path:
     summary = runs / f"{name}{SUFFIX}"
     if not summary.is_file() or (runs / name / "run.json").is_file():
         return find(name, runs)
-    told = files.read_json(summary)
-    lines = told.get("runs") if isinstance(told, dict) else None
+    document = files.read_json(summary)
+    lines = document.get("runs") if isinstance(document, dict) else None
     names = [str(line.get("run")) for line in lines or () if isinstance(line, dict)]
     raise BadUsage(
-        f"{name!r} names repeated runs; where two part is told of single ones.",
-        f"Name one of them: {', '.join(names)}. All together: benchdog runs compare {name} ANOTHER",
+        f"{name!r} names repeated runs; this command compares two single runs.",
+        f"Name one of them: {', '.join(names)}. All of them: benchdog runs compare {name} ANOTHER",
     )
 
 
-def _losses(same: int, parted: bool) -> str:
-    """Say how far the losses of two runs that differ in something are the same."""
+def _losses(same: int, diverge: bool) -> str:
+    """Describe how long the losses of two runs agree that differ in something."""
     if not same:
-        return "Already the first loss differs."
-    which = f"The first {same} losses are" if parted else f"Yet the losses of all {same} steps that both have are"
-    return f"{which} the same, bit for bit."
+        return "The losses differ from the first step."
+    which = f"The first {same} losses are" if diverge else f"Yet the losses of all {same} common steps are"
+    return f"{which} bit-identical."

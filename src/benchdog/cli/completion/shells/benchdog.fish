@@ -1,13 +1,12 @@
 # Completion of benchdog in fish.
 function __benchdog_complete
-    set -l words (commandline -opc)
-    set -lx BENCHDOG_COMPLETE fish
-    set -lx BENCHDOG_WORDS (string join \n -- $words | string collect)
-    set -lx BENCHDOG_WORD (commandline -ct)
-    set -l program $words[1]
-    set -l found ($program)
-    if test (count $found) -gt 0
-        printf '%s\n' $found
+    set -lx _BENCHDOG_COMPLETE complete_fish
+    set -lx _TYPER_COMPLETE_FISH_ACTION get-args
+    set -lx _TYPER_COMPLETE_ARGS (commandline -cp | string collect)
+    set -l program (commandline -opc)[1]
+    set -l candidates ($program)
+    if test -n "$candidates"
+        printf '%s\n' $candidates
     else
         __fish_complete_path (commandline -ct)
     end

@@ -4,13 +4,15 @@ _benchdog() {
     local value help
     local -a pairs open
     while IFS=$'\t' read -r value help; do
-        if [[ $value == *= ]]; then
+        if [[ -z $value ]]; then
+            continue
+        elif [[ $value == *= ]]; then
             open+=("$value")
         else
             pairs+=("${value//:/\\:}:$help")
         fi
-    done < <(BENCHDOG_COMPLETE=zsh BENCHDOG_WORDS="${(pj:\n:)words[1,CURRENT-1]}" \
-        BENCHDOG_WORD="${(Q)PREFIX}" "${words[1]}")
+    done < <(_BENCHDOG_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args \
+        _TYPER_COMPLETE_ARGS="${words[1,CURRENT-1]} $PREFIX" "${words[1]}")
     (( $#pairs )) && _describe benchdog pairs
     (( $#open )) && compadd -S '' -a open
     (( $#pairs + $#open )) || _files
