@@ -25,7 +25,7 @@ report it.
 | exit code | meaning |
 |---|---|
 | 0 | success (including the resume of a finished run) |
-| 1 | failure: disk full, port in use, run in use by another process, NaN loss |
+| 1 | failure: disk full, port in use, run used by another process, NaN loss |
 | 2 | usage or recipe error: unknown key, component or run; a model that doesn't fit the data |
 | 3 | not available on this machine: hardware, a package or plugin that is not installed |
 | 4 | verification failed |

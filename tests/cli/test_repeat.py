@@ -104,9 +104,9 @@ def test_the_name_of_repeated_runs_names_them_where_one_is_taken(repeated, words
 def test_a_repetition_takes_no_time_limit_and_no_resume(repeated):
     place, args = repeated
     timed = run("train", "digits", "--repeat", 2, "--time", "9s", cwd=place, code=2)
-    assert "--time and --repeat don't go together" in timed.err
-    assert "--smoke tries one run" in run(*args, "--repeat", 2, "--smoke", cwd=place, code=2).err
-    assert "--resume takes a run as it is" in run(
+    assert "--time and --repeat can't be combined" in timed.err
+    assert "--smoke tests one run" in run(*args, "--repeat", 2, "--smoke", cwd=place, code=2).err
+    assert "--resume continues a run unchanged" in run(
         "train", "--resume", "lin-seed-3", "--repeat", 2, cwd=place, code=2
     ).err  # fmt: skip
 

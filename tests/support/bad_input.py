@@ -541,7 +541,7 @@ CASES = [
     Case(
         name="a run that another process works in",
         code=1,
-        said=("'mine' is in use by another process",),
+        said=("'mine' is used by another process",),
         make=stopped("train", "--resume", "mine"),
         hold="runs/mine/lock",
         leaves_run=True,

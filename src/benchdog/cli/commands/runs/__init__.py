@@ -148,7 +148,7 @@ def _removable(folder: Path, root: Path) -> Path:
             f"{folder} is not in {root}.", "Pass its parent folder with --runs-dir, or remove it yourself."
         )
     if _held(folder):
-        raise Failed(f"Run {folder.name!r} is in use by another process.", "Wait for it, or stop it.")
+        raise Failed(f"Run {folder.name!r} is used by another process.", "Wait for it, or stop it.")
     return root.resolve() / folder.resolve().name
 
 
