@@ -456,7 +456,7 @@ def test_evaluate_tells_intervals_calibration_and_thresholds(wines):
     assert " to " in line
     assert "calibration error" in out.out
     assert "tuned for F1 on valid" in out.out
-    assert "95 % intervals, from 1000 resamples" in out.err
+    assert "95 % bootstrap CI, 1,000 resamples" in out.err
     told = run("evaluate", "wines", "--json", cwd=wines).json
     for name in ("accuracy", "loss", "macro_f1", "roc_auc"):
         low, high = told["intervals"][name]
