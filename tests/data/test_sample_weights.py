@@ -82,7 +82,7 @@ def test_evaluate_says_which_metrics_are_weighted(place):
     low, high = result["intervals"]["loss"]
     assert low < result["metrics"]["loss"] < high
     page = (place / "runs" / "a" / "report.html").read_text(encoding="utf-8")
-    assert "Samples count by their weights in loss, each once in all other metrics." in page
+    assert "Sample weights apply to loss; in all other metrics each sample counts once." in page
     train(place, "b", "--set", 'source.drop=["count"]')
     plain = run("evaluate", "b", "--json", cwd=place)
     assert "weighted" not in json.loads(plain.out)

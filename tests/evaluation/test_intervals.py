@@ -587,7 +587,7 @@ def test_several_labels_have_thresholds_calibration_and_slices(tmp_path):
     assert {line["slice"] for line in told["slices"]["slices"]} == {"big", "tall", "(none)"}
     assert isinstance(told["worst"][0]["target"], list)
     page = (tmp_path / "runs/tags/report.html").read_text(encoding="utf-8")
-    assert "What a threshold trades" in page
+    assert "Precision-recall and ROC" in page
 
 
 def test_pictures_are_cut_by_folder(tmp_path):

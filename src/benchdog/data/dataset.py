@@ -113,6 +113,11 @@ class DecodedSplit:
     def __len__(self) -> int:
         return len(self.split)
 
+    @property
+    def fast(self) -> bool:
+        """Whether the source has a fast path, which needs no raw samples."""
+        return self._fast is not None
+
     @cached_property
     def decoder(self) -> Decoder:
         """The operations that decode a raw sample; checked at the first use, which a fast path never makes."""

@@ -146,9 +146,10 @@ def training_ranges(data: DataSplits) -> ranges.Ranges:
         return measure.ranges()
     positions = ranges.places(data.spec, len(split))
     if any(field.kind == "image" for field in data.spec.fields):
-        for position in positions:  # one by one: they may differ in size, which only the raw ones tell
+        for position in positions:  # one by one: they may differ in size, which only the raw ones show
             raw = split.split.raw(position)
-            measure.add(tuple(x[None] for x in split.decoder(raw)), [raw])
+            inputs = split.batch([position])[0] if split.fast else tuple(x[None] for x in split.decoder(raw))
+            measure.add(inputs, [raw])
         return measure.ranges()
     for i in range(0, len(positions), SIZE):
         measure.add(split.batch(positions[i : i + SIZE])[0])

@@ -70,7 +70,7 @@ class Matrix:
 def layout(counts: list[list[float]], names: Sequence[str]) -> Matrix:
     """Lay out the grid, a cell as dark as its share of the row."""
     size = len(counts)
-    cell = max(9.0, min(60.0, (460.0 if size <= 10 else 560.0) / size))
+    cell = max(9.0, min(64.0, (460.0 if size <= 10 else 560.0) / size))
     font = min(12.0, max(6.5, cell * 0.72))
     longest = max(map(len, names))
     tilted = longest * font * 0.65 > cell - 2

@@ -230,7 +230,7 @@ def _metrics(read: Facts) -> Noted | None:
     weighted = next((w for e in read.evaluations.values() if isinstance(w := e.get("weighted"), list)), None)
     if weighted:
         listed = ", ".join(wording(str(name)) for name in weighted)
-        notes.append(f"{listed}: sample weights apply. In all other metrics each sample counts once.")
+        notes.append(f"Sample weights apply to {listed}; in all other metrics each sample counts once.")
     return Noted(table=Table(("metric", *splits), rows, 1), note=" ".join(notes))
 
 
