@@ -97,7 +97,7 @@ def go(place: Path, commands: list[tuple[list[str], int, int]]) -> None:
 
 
 def end(place: Path, name: str) -> str:
-    """Give a hash of a run's weights and losses."""
+    """Return a hash of a run's weights and losses."""
     folder = place / "runs" / name
     parts = [(folder / "artifact" / "model.safetensors").read_bytes(), (folder / "losses.f32").read_bytes()]
     return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -2,7 +2,7 @@
 
     python scripts/demo.py [FOLDER]
 
-FOLDER (default: ./demo) gets the runs and a few pictures of digits that the model has never seen.
+FOLDER (default: ./demo) gets the runs and a few images of digits that the model has never seen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def show(*arguments: str, folder: Path, needed: bool = True) -> None:
 
 
 def pictures(run: Path, folder: Path) -> list[str]:
-    """Copy a few held-out pictures out of the artifact's samples; give their names."""
+    """Copy a few held-out images out of the artifact's samples; give their names."""
     samples = run / "artifact" / "samples"
     index = json.loads((samples / "index.json").read_text(encoding="utf-8"))
     assert index, "the artifact keeps samples"
@@ -40,7 +40,7 @@ def pictures(run: Path, folder: Path) -> list[str]:
 
 
 def newest(folder: Path) -> Path:
-    """Give the run that was just made."""
+    """Return the run that was just made."""
     return max((folder / "runs").glob("*/run.json"), key=lambda file: file.stat().st_mtime).parent
 
 

@@ -56,7 +56,7 @@ def stopped(cwd: Path) -> None:
 
 
 def answers(cwd: Path) -> dict[str, Any]:
-    """Give what the finished run answers, how it is judged, and how the stopped one ends."""
+    """Return what the finished run answers, how it is judged, and how the stopped one ends."""
     told = bench("predict", "finished", str(Path("runs", "finished", "artifact", "samples")), cwd=cwd)
     judged = bench("evaluate", "finished", cwd=cwd)
     shutil.copytree(cwd / "runs" / "stopped", cwd / "runs" / "resumed")

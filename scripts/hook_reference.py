@@ -27,7 +27,7 @@ What Benchdog calls in a plugin, all of it. `scripts/hook_reference.py` writes t
 
 
 def page() -> str:
-    """Give the page's text."""
+    """Return the page's text."""
     offering = [name for name in HOOKS if name in OFFERS]
     hearing = [name for name in HOOKS if name not in OFFERS]
     parts = [

@@ -199,7 +199,7 @@ class Drill:
         return any((self.folder / "checkpoints").glob(".step-*.tmp"))
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
-        """Begin a run, or go on with it."""
+        """Start a run, or resume it."""
         there = (self.place / "runs" / name).exists()
         what = ["train", "--resume", name] if there else ["train", "recipe.toml", "--name", name]
         command = [sys.executable, "-m", "benchdog", *what, "--quiet"]
@@ -213,7 +213,7 @@ class Drill:
             raise SystemExit(f"{self.recipe}: exit {process.returncode}: {said.decode()}")
 
     def kill(self, moment: str, draw: random.Random) -> bool:
-        """Go on and kill at a moment; say whether it came before the end of the run."""
+        """Continue and kill at a moment; say whether it came before the end of the run."""
         begun, process = self.newest, self.start("drilled")
         ahead = 0 if moment == "again" else draw.randrange(1, 12)
         self.mark.unlink(missing_ok=True)
@@ -241,7 +241,7 @@ class Drill:
         return killed
 
     def trace(self, name: str) -> dict[str, str]:
-        """Give hashes of what a run leaves: weights, log without its clock, each step's loss, each batch's ids."""
+        """Return hashes of what a run leaves: weights, log without its clock, each step's loss, each batch's ids."""
         folder = self.place / "runs" / name
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         log = [{k: v for k, v in line.items() if k != "time"} for line in lines]
@@ -257,7 +257,7 @@ class Drill:
 
 
 def drill(place: Path, recipe: str, kills: int, epochs: int = 0) -> tuple[bool, str]:
-    """Carry out one recipe's drill; say whether the ends are the same, and a line about it."""
+    """Run one recipe's drill; say whether the ends are the same, and a line about it."""
     it = Drill(place, recipe, epochs or EPOCHS[recipe])
     it.finish("whole")
     draw = random.Random(recipe)

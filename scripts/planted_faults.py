@@ -2,7 +2,7 @@
 
     python scripts/planted_faults.py
 
-The faults lie in tests/testing; tests compare the table with what the kit says today.
+The faults are in tests/testing; tests compare the table with what the kit says today.
 """
 
 from __future__ import annotations

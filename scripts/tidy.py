@@ -12,7 +12,7 @@ CONFLICT = ("<<<<<<< ", ">>>>>>> ")
 
 
 def faults(path: Path) -> list[str]:
-    """Say what is wrong with a file."""
+    """Return what is wrong with a file."""
     data = path.read_bytes()
     if len(data) > LARGEST:
         return [f"is larger than {LARGEST // 2**20} MiB"]

@@ -5,7 +5,7 @@ CONTRACT = 1  # try: benchdog --plugin dim.py train digits --set "loader.augment
 
 @hookimpl
 def benchdog_augmentations():
-    return [AugmentationInfo(name="dim", summary="Darken pictures.", target=":DimAugmentation")]
+    return [AugmentationInfo(name="dim", summary="Darken images.", target=":DimAugmentation")]
 
 
 class DimAugmentation:
@@ -14,6 +14,6 @@ class DimAugmentation:
             raise BadUsage("dim changes images alone.")
 
     def apply(self, inputs, target, draws):
-        picture, *others = inputs
+        image, *others = inputs
         factor = 0.5 + 0.5 * draws.uniform(1, 1, 1)
-        return ((picture * factor).to(picture.dtype), *others), target
+        return ((image * factor).to(image.dtype), *others), target

@@ -25,7 +25,7 @@ from benchdog.training.finished_run import FinishedRun
 
 
 class TrainedRun:
-    """A finished run: its metrics, its answers, and itself as a picture in a notebook."""
+    """A finished run: its metrics, its answers, and itself as an image in a notebook."""
 
     def __init__(self, folder: Path, shared: PluginContext) -> None:
         self.folder, self._shared = folder, shared
@@ -73,11 +73,11 @@ class TrainedRun:
         return self._opened.predict(samples)
 
     def evaluate(self, split: str = "test", by: str = "") -> dict[str, Any]:
-        """Judge the model on held-out samples, and parts of them `by` a column; the report is written anew."""
+        """Evaluate the model on held-out samples, and parts of them `by` a column; the report is regenerated."""
         return dict(evaluate_run.evaluate(self.folder, split, self._shared.plugins, by=by))
 
     def samples(self) -> list[Raw]:
-        """Give the raw held-out samples that the artifact keeps."""
+        """Return the raw held-out samples that the artifact keeps."""
         return self._opened.samples()
 
     def _repr_html_(self) -> str:

@@ -16,7 +16,7 @@ from benchdog.errors import BadUsage, NotAvailable
 
 
 def words(op: Op) -> list[str]:
-    """Give the vocabulary in the order of its codes; "" where a code is nobody's.
+    """Return the vocabulary in the order of its codes; "" where a code is nobody's.
 
     Raises:
         BadUsage: the definition holds none.
@@ -64,13 +64,13 @@ def load(op: Op) -> Any:
 
 
 def encoder(op: Op) -> Callable[[str], list[int]]:
-    """Give the function from a text to its codes: `length` of them, filled up with 0, or all."""
+    """Return the function from a text to its codes: `length` of them, filled up with 0, or all."""
     rows = encoder_of_many(op)
     return lambda text: rows([text])[0]
 
 
 def encoder_of_many(op: Op) -> Callable[[Sequence[str]], list[list[int]]]:
-    """Give the function from texts to their codes. The library is loaded when it is first called."""
+    """Return the function from texts to their codes. The library is loaded when it is first called."""
     first, length = op.get("first", 1), op.get("length") or 0
     made: list[Any] = []
 

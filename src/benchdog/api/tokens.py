@@ -29,7 +29,7 @@ Encode = Callable[[str], Sequence[int]]
 
 
 def words_of(merges: Sequence[Sequence[int]]) -> tuple[bytes, ...]:
-    """Give the bytes of each token of byte pairs, in the order of their codes.
+    """Return the bytes of each token of byte pairs, in the order of their codes.
 
     Raises:
         BadUsage: a merge names a token that isn't there yet, or one that is made already.
@@ -49,12 +49,12 @@ def words_of(merges: Sequence[Sequence[int]]) -> tuple[bytes, ...]:
 
 
 def pieces(text: str) -> list[str]:
-    """Cut a text into what byte pairs are learnt and merged within; joined they are the text."""
+    """Cut a text into what byte pairs are learned and merged within; joined they are the text."""
     return PIECE.findall(text)
 
 
 def words(op: Op) -> tuple[bytes, ...]:
-    """Give the bytes of each token of an operation, in the order of their codes."""
+    """Return the bytes of each token of an operation, in the order of their codes."""
     unit = op.get("unit", "character")
     if unit == "tokenizer":
         return tuple(word.encode("utf-8", "surrogatepass") for word in tokenizer.words(op))
@@ -64,7 +64,7 @@ def words(op: Op) -> tuple[bytes, ...]:
 
 
 def encoder(op: Op) -> Encode:
-    """Give the function from a text to its codes. KeyError names a character that isn't in the vocabulary."""
+    """Return the function from a text to its codes. KeyError names a character that isn't in the vocabulary."""
     unit = op.get("unit", "character")
     if unit == "byte":
         return lambda text: text.encode("utf-8", "surrogatepass")
@@ -94,7 +94,7 @@ def encoder(op: Op) -> Encode:
 
 
 def merged(codes: list[int], pairs: dict[tuple[int, int], int]) -> list[int]:
-    """Merge neighbours, the earliest rule first, until none applies; a rule's places from left to right."""
+    """Merge neighbors, the earliest rule first, until none applies; a rule's places from left to right."""
     while len(codes) > 1:
         new = min((pairs[pair] for pair in pairwise(codes) if pair in pairs), default=0)
         if not new:
@@ -110,7 +110,7 @@ def merged(codes: list[int], pairs: dict[tuple[int, int], int]) -> list[int]:
 
 
 def spellings(target: Target) -> tuple[bytes, ...]:
-    """Give the UTF-8 bytes that each token of a target stands for."""
+    """Return the UTF-8 bytes that each token of a target stands for."""
     if target.spelling == "hex":
         return tuple(bytes.fromhex(name) for name in target.classes)
     return tuple(name.encode("utf-8", "surrogatepass") for name in target.classes)

@@ -60,7 +60,7 @@ def arguments(
 ) -> dict[str, Any]:
     """Check arguments for a class by its signature: names, and types by the defaults.
 
-    The first `positional` ones are given by the caller: the parameters of an optimiser, say.
+    The first `positional` ones are given by the caller: the parameters of an optimizer, say.
 
     Raises:
         BadUsage: an unknown name, one that has an option of its own (`taken`), or a value of another type.

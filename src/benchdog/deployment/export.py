@@ -44,7 +44,7 @@ def export(
     Args:
         source: a run's folder or an artifact's.
         name: an exporter, or "package.module:attr".
-        out: the export's folder; None: exports/<exporter> in the run's folder, or beside the artifact.
+        out: the export's folder; None: exports/<exporter> in the run's folder, or next to the artifact.
         options: the exporter's options.
         local: local plugin files, for the subprocesses.
         timeout: seconds that writing and verifying may take, each.
@@ -114,13 +114,13 @@ def export(
 
 
 def default_folder(artifact: Path, exporter: str) -> Path:
-    """Give where an export goes: exports/<exporter> beside the artifact's folder."""
+    """Return where an export goes: exports/<exporter> next to the artifact's folder."""
     word = "".join(c if c.isalnum() or c in "-_" else "-" for c in exporter)
     return artifact.absolute().parent / "exports" / word
 
 
 def check_replaceable(place: Path) -> None:
-    """Refuse to replace anything but an empty folder, or an export with no file beside its own."""
+    """Refuse to replace anything but an empty folder, or an export with no file next to its own."""
     if not place.exists():
         return
     if not place.is_dir() or (any(place.iterdir()) and not (place / "export.json").is_file()):

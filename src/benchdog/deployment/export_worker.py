@@ -43,7 +43,7 @@ def main() -> None:
         except BenchdogError as error:
             traceback.print_exc()
             answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
-        except Exception as error:  # a stranger's exporter may raise anything
+        except Exception as error:  # a third party's exporter may raise anything
             traceback.print_exc()
             answer = {"error": _told(request, error)}
     said = [f"{each.category.__name__}: {' '.join(str(each.message).split())[:300]}" for each in caught]
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _told(request: Mapping[str, Any], error: Exception) -> dict[str, str]:
-    """Say in one sentence what a stranger's code raised."""
+    """Return one sentence on what third-party code raised."""
     text = " ".join(str(error).split())[:500]
     return {
         "kind": "Failed",
@@ -80,7 +80,7 @@ def write(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Run what was written beside the artifact and compare."""
+    """Run what was written next to the artifact and compare."""
     plugins = Plugins.discover(request["local"])
     opened = open_model(Path(request["source"]), plugins, request["trust"])
     raws = samples.read(opened.path)
@@ -108,7 +108,7 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _module(opened: LoadedModel, plugins: Plugins) -> nn.Module:
-    """Give the artifact's module: built anew by its plugin, else its portable graph."""
+    """Return the artifact's module: built again by its plugin, else its portable graph."""
     if (opened.path / WEIGHTS).is_file():
         try:
             return rebuild(opened.path, opened.meta, plugins, opened.trusted)
@@ -129,7 +129,7 @@ def _module(opened: LoadedModel, plugins: Plugins) -> nn.Module:
 
 
 def _reference(opened: LoadedModel, plugins: Plugins) -> Reference:
-    """Give what an export must agree with: the module built anew where possible, else the artifact."""
+    """Return what an export must agree with: the module built again where possible, else the artifact."""
     if opened.meta.get("runner") or not (opened.path / WEIGHTS).is_file():
         return opened.call
     module = _module(opened, plugins)

@@ -97,7 +97,7 @@ def raws(
 
 
 def _operation(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
-    """Give the first operation of a field: it says what a raw value is."""
+    """Return the first operation of a field: it says what a raw value is."""
     ops = preprocess.decode.get(field, ())
     return ops[0] if ops else {"op": "array"}
 
@@ -110,7 +110,7 @@ def _is_file_of_texts(argument: str) -> bool:
 
 
 def _meant_as_path(argument: str) -> str:
-    """Say what is wrong with a word that must be the name of a file or folder; "" for a text to answer."""
+    """Return what is wrong with a word that must be the name of a file or folder; "" for a text to answer."""
     try:
         if argument and Path(argument).is_dir():
             return f"that is a folder: name its files, {Path(argument, '*.txt')} say"
@@ -126,7 +126,7 @@ def _meant_as_path(argument: str) -> str:
 
 
 def _expand(argument: str, suffixes: tuple[str, ...]) -> Iterator[Path | Unreadable]:
-    """Give the files that an argument means: itself, those of a folder, those that fit a pattern."""
+    """Return the files that an argument means: itself, those of a folder, those that fit a pattern."""
     path = Path(argument)
     if path.is_dir():
         found = [p for p in _below(path) if p.suffix.lower() in suffixes]
@@ -143,7 +143,7 @@ def _expand(argument: str, suffixes: tuple[str, ...]) -> Iterator[Path | Unreada
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Give the files below a folder, sorted, hidden ones left out."""
+    """Return the files below a folder, sorted, hidden ones left out."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
@@ -226,7 +226,7 @@ def _delimiter(line: str, needed: Sequence[str]) -> str:
 
 
 def _header_fault(header: Sequence[str], needed: Sequence[str]) -> str:
-    """Say what is wrong with a table's header; "" when nothing is."""
+    """Return what is wrong with a table's header; "" when nothing is."""
     if not header:
         return "it is empty"
     missing = [name for name in needed if name not in header]

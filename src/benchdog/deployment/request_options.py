@@ -1,4 +1,4 @@
-"""What a task is told with one question, and what it says of several inputs that are asked for at once."""
+"""What a request tells a task, and what it says of several inputs that are asked for at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def with_request_options(opened: LoadedModel, plugins: Plugins, given: Mapping[str, Any]) -> LoadedModel:
-    """Give the model with other options of its task, for what is asked of it now.
+    """Return the model with other options of its task, for what is asked of it now.
 
     Raises:
         BadUsage: the task has no such option, or takes it in training only; another type or value.

@@ -111,7 +111,7 @@ def _stores_itself(trained: nn.Module | Trained) -> TypeGuard[Trained]:
 
 
 def _check_runner(trained: Trained, recipe: Mapping[str, Any], plugins: Plugins) -> None:
-    """See that the trainer declares the runner of what it returned: no other would be opened."""
+    """Check that the trainer declares the runner of what it returned: no other would be opened."""
     name = (recipe.get("trainer") or {}).get("name")
     declared = declared_runner(trained.runner, plugins)
     if declared is None or (name and plugins.info(TrainerInfo, name).runner != trained.runner):
@@ -162,7 +162,7 @@ def _write_graph(view: View, folder: Path, plugins: Plugins) -> str | None:
         reason = f"its scores differ at batch {wrong['batch']}" if wrong else None
     except BenchdogError as error:
         reason = error.message
-    except Exception as error:  # torch.export and its writer fail in many ways; the weights are enough to go on
+    except Exception as error:  # torch.export and its writer fail in many ways; the weights are enough to continue
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     if reason:
         (folder / GRAPH).unlink(missing_ok=True)
@@ -181,7 +181,7 @@ def _named(kind: str, part: Mapping[str, Any], plugins: Plugins) -> dict[str, An
 
 
 def owner(kind: str, name: str, plugins: Plugins) -> dict[str, str]:
-    """Say which plugin offers a component, in which version, and how to get it."""
+    """Return which plugin offers a component, in which version, and how to get it."""
     found = plugins.find(kind, name)
     local = found.dist == "" or not found.version
     install = found.info.install or ("" if local else f"pip install {found.dist}")
@@ -189,7 +189,7 @@ def owner(kind: str, name: str, plugins: Plugins) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of what an artifact's numbers depend on."""
+    """Return the versions of what an artifact's numbers depend on."""
     known = {"benchdog": __version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "pillow", "safetensors"):
         try:

@@ -44,7 +44,7 @@ def verify_files(folder: Path, listed: Mapping[str, Any]) -> None:
     """Compare every listed file with its SHA-256; other files are ignored, except those that would be read.
 
     Raises:
-        BadData: one is missing, changed, not listed, or lies outside the folder.
+        BadData: one is missing, changed, not listed, or is outside the folder.
     """
     for name, digest in listed.items():
         place = PurePosixPath(name)

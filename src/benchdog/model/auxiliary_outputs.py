@@ -25,7 +25,7 @@ class AuxiliaryLossTask:
         return getattr(self.task, name)
 
     def loss(self, score: Tensor | Mapping[str, Any], batch: Batch, /) -> tuple[Tensor, float | Tensor]:
-        """Give the sum over a batch and its weight."""
+        """Return the sum over a batch and its weight."""
         if isinstance(score, Tensor):
             return self.task.loss(score, batch)
         total, weight = self.task.loss(score["score"], batch)

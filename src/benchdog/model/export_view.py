@@ -45,19 +45,19 @@ class View:
         self._inputs = inputs(spec, preprocess, raws)
 
     def module(self) -> nn.Module:
-        """Give the module: decoded inputs in, (answer, score) out."""
+        """Return the module: decoded inputs in, (answer, score) out."""
         if self._module is None:
             self._module = self._load()
         return self._module
 
     def example(self, n: int, /) -> tuple[Tensor, ...]:
-        """Give n decoded samples, repeated where there are fewer: tensors (n, ...) in the spec's order."""
+        """Return n decoded samples, repeated where there are fewer: tensors (n, ...) in the spec's order."""
         import torch
 
         return tuple(torch.from_numpy(x) for x in cycled_rows(self._inputs, n))
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """Give the decoded samples themselves: (samples, ...) per field."""
+        """Return the decoded samples themselves: (samples, ...) per field."""
         return self._inputs
 
     def program(self) -> Any:
@@ -88,7 +88,7 @@ class View:
             ) from error
 
     def _dynamic(self) -> tuple[Any, ...]:
-        """Give the dynamic axes of `*inputs`: one tuple, since the module takes them by star."""
+        """Return the dynamic axes of `*inputs`: one tuple, since the module takes them by star."""
         from torch.export import Dim
 
         batch = Dim("batch", min=1, max=self.max_batch) if self.max_batch > 1 else None

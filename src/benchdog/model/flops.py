@@ -15,7 +15,7 @@ def count(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int | None]:
     """Count floating-point operations: {"forward": of a sample's answer, "training": of a sample in a step}.
 
     Products and convolutions count, a multiplication and an addition as two; additions, activations and
-    normalisations don't. A training step adds the backward pass. None where the model can't be run so.
+    normalizations don't. A training step adds the backward pass. None where the model can't be run so.
     """
     found: dict[str, int | None] = {"forward": None, "training": None}
     training = model.training

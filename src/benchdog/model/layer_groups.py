@@ -1,4 +1,4 @@
-"""A model's parts in their order, from the input up: what fine-tuning freezes, slows and begins anew."""
+"""A model's parts in their order, from the input up: what fine-tuning freezes, slows and begins again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _stages(model: nn.Module, prefix: str, in_block: bool) -> Iterator[str]:
 
 
 def _is_network(module: nn.Module) -> bool:
-    """Say whether a module has blocks in a list, all of a class: an encoder beside its head."""
+    """Return whether a module has blocks in a list, all of a class: an encoder next to its head."""
     return any(
         isinstance(part, nn.Sequential | nn.ModuleList)
         and len(part) > 1
@@ -43,5 +43,5 @@ def _is_network(module: nn.Module) -> bool:
 
 
 def within(name: str, part: str) -> bool:
-    """Say whether a parameter or module lies in a part: "blocks.1.conv.weight" in "blocks.1"."""
+    """Return whether a parameter or module is in a part: "blocks.1.conv.weight" in "blocks.1"."""
     return name == part or name.startswith(f"{part}.")

@@ -46,7 +46,7 @@ def check(path: Path, meta: Any, *keys: str) -> None:
 
 
 def check_score(score: np.ndarray, spec: Spec) -> None:
-    """See that a score (B, ...) has the shape that was described; BadData when it hasn't."""
+    """Check that a score (B, ...) has the shape that was described; BadData when it hasn't."""
     got = score.shape[1:]
     if len(got) != len(spec.output) or any(n not in (None, m) for n, m in zip(spec.output, got, strict=True)):
         raise BadData(f"The model gives scores of shape {got}; its description says {spec.output}.", "It is damaged.")

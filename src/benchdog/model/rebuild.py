@@ -28,7 +28,7 @@ def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
 
 
 def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bool = False) -> nn.Module:
-    """Give the module (answer, score) with the folder's weights, fp32, evaluation mode, on the CPU.
+    """Return the module (answer, score) with the folder's weights, fp32, evaluation mode, on the CPU.
 
     Args:
         folder: holds model.safetensors.

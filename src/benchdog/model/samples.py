@@ -41,7 +41,7 @@ def covering(raws: Iterable[Raw], count: int) -> list[Raw]:
 
 
 def _label(target: Any) -> object:
-    """Give what groups samples: a class code; everything else is one group."""
+    """Return what groups samples: a class code; everything else is one group."""
     value = np.asarray(target) if target is not None else None
     return int(value) if value is not None and value.ndim == 0 and value.dtype.kind in "iu" else None
 
@@ -83,7 +83,7 @@ def _store(folder: Path, stem: str, value: Any) -> dict[str, Any]:
 
 
 def _plain(cell: Any) -> Any:
-    """Give a table's cell as JSON has it."""
+    """Return a table's cell as JSON has it."""
     return cell.item() if isinstance(cell, np.generic) else cell
 
 

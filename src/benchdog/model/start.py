@@ -43,7 +43,7 @@ class Origin:
         return {n.removeprefix(self.prefix): t for n, t in found.items() if n.startswith(self.prefix)}
 
     def fitted(self) -> dict[str, Tensor]:
-        """Read what the transform had learnt; empty where it learns nothing."""
+        """Read what the transform had learned; empty where it learns nothing."""
         from benchdog.model.weights import read
 
         if not self.state:
@@ -110,14 +110,14 @@ def resolved(draft: Draft, model: ComponentConfig, spec: Spec, runs: Path | None
 
 
 def _for_grey(op: Any) -> Any:
-    """Give the scaling of colours as one for grey: the mean over them."""
+    """Return the scaling of colors as one for gray: the mean over them."""
     if not isinstance(op, Mapping) or op.get("op") != "normalise":
         return op
     return {**op, **{key: [sum(op[key]) / len(op[key])] for key in ("mean", "deviation")}}
 
 
 def _absolute(weights: str, base: Path, runs: Path | None) -> str:
-    """Give the absolute path of a file, an artifact's folder or a run."""
+    """Return the absolute path of a file, an artifact's folder or a run."""
     if weights == PACKAGE:
         return weights
     if Path(weights).suffix in SUFFIXES or (base / Path(weights).expanduser() / "artifact.json").is_file():
@@ -175,12 +175,12 @@ def _of_run(place: Path, rename: tuple[tuple[str, str], ...]) -> Origin:
 
 
 def preprocess_for(start: StartConfig, preprocess: Preprocess) -> Preprocess:
-    """Give the data's preprocess, its transform replaced by the one that the weights were trained with."""
+    """Return the data's preprocess, its transform replaced by the one that the weights were trained with."""
     return replace(preprocess, transform={**preprocess.transform, **start.operations})
 
 
 def take_transform(start: StartConfig, transform: nn.Module, model: ComponentConfig, plugins: Plugins) -> bool:
-    """Let a transform know what it had learnt when the weights were trained; false when nothing is known of that.
+    """Let a transform know what it had learned when the weights were trained; false when nothing is known of that.
 
     Raises:
         BadUsage: that doesn't fit the data.

@@ -1,4 +1,4 @@
-"""What a model was trained on, in a few figures, and which part of a sample lies outside of that.
+"""What a model was trained on, in a few figures, and which part of a sample is outside of that.
 
 NumPy and Pillow, no torch: predict and serve compare without it.
 """
@@ -21,7 +21,7 @@ Ranges = dict[str, Any]
 """{"samples": how many were looked at, "fields": {name: what `_table` or `_picture` gives}}."""
 
 ROWS, PICTURES = 100_000, 500
-"""The most samples that are looked at, spread evenly over the training split: rows are quick, pictures aren't."""
+"""The most samples that are looked at, spread evenly over the training split: rows are quick, images aren't."""
 PIECE = 512
 
 
@@ -33,7 +33,7 @@ def places(spec: Spec, samples: int) -> list[int]:
 
 
 class Measure:
-    """Gathers decoded samples, and the raw ones of pictures, and gives their ranges."""
+    """Gathers decoded samples, and the raw ones of images, and gives their ranges."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -43,7 +43,7 @@ class Measure:
         self._sides: dict[str, list[tuple[int, int]]] = {f.name: [] for f in spec.fields if f.kind == "image"}
 
     def add(self, inputs: Sequence[Array], raws: Sequence[Raw] = ()) -> None:
-        """Take in a batch (B, ...) per field, and the same samples undecoded where there are pictures."""
+        """Take in a batch (B, ...) per field, and the same samples undecoded where there are images."""
         self.samples += len(inputs[0])
         for field, x in zip(self.spec.fields, inputs, strict=True):
             if field.name in self._rows:
@@ -55,7 +55,7 @@ class Measure:
                 self._sides[field.name] += [pair for pair in found if pair is not None]
 
     def ranges(self) -> Ranges:
-        """Give what was seen, in JSON form."""
+        """Return what was seen, in JSON form."""
         fields: dict[str, Any] = {}
         for field in self.spec.fields if self.samples else ():
             if field.name in self._rows:
@@ -68,7 +68,7 @@ class Measure:
 def outside(
     fields: Mapping[str, Any], arrays: Sequence[Array], spec: Spec, how: Preprocess, seen: Ranges
 ) -> list[Any]:
-    """Say which parts of a sample lie outside what was seen in training: [{"field", "said"}], [] if none does.
+    """Return which parts of a sample are outside what was seen in training: [{"field", "said"}], [] if none does.
 
     Args:
         fields: the sample's raw values by field; may be empty, then less can be said.
@@ -90,7 +90,7 @@ def outside(
 
 
 def sound(ranges: Any) -> bool:
-    """Say whether ranges from a file have the form that `outside` reads."""
+    """Return whether ranges from a file have the form that `outside` reads."""
     try:
         for told in ranges["fields"].values():
             for line in told.get("columns", {}).values():
@@ -165,7 +165,7 @@ def _row(x: Array, field: Field, raw: Mapping[str, Any], seen: Mapping[str, Any]
 
 
 def beyond(name: str, value: float, low: float, high: float) -> str:
-    """Say that a number lies outside a range; "" when it doesn't."""
+    """Return a sentence on a number outside a range; "" when it is inside."""
     given, least, most = np.float32(value), np.float32(low), np.float32(high)  # as the model gets it
     if least <= given <= most:
         return ""
@@ -174,7 +174,7 @@ def beyond(name: str, value: float, low: float, high: float) -> str:
 
 
 def _float(value: Any) -> float:
-    """Give a float32's value as a person wrote it: 14.2, not 14.199999809."""
+    """Return a float32's value as a person wrote it: 14.2, not 14.199999809."""
     return float(str(np.float32(value)))
 
 
@@ -182,17 +182,17 @@ def _shown(value: float) -> str:
     return str(np.float32(value)).removesuffix(".0")
 
 
-# --- pictures --------------------------------------------------------------------------------------
+# --- images --------------------------------------------------------------------------------------
 
 
 def brightness(x: Array, field: Field) -> float:
-    """Give the mean of a picture's values, as a share of what its type or range can hold."""
+    """Return the mean of a image's values, as a share of what its type or range can hold."""
     low, high = field.range or ((0, np.iinfo(x.dtype).max) if x.dtype.kind in "iu" else (0.0, 1.0))
     return (float(x.mean(dtype=np.float64)) - low) / ((high - low) or 1) if x.size else 0.0
 
 
 def sides(raw: Any) -> tuple[int, int] | None:
-    """Give a raw picture's shorter and longer side in pixels, before it was brought to the model's size."""
+    """Return a raw image's shorter and longer side in pixels, before it was brought to the model's size."""
     if isinstance(raw, np.ndarray):
         return (min(raw.shape[-2:]), max(raw.shape[-2:])) if raw.ndim in (2, 3) else None
     if not isinstance(raw, bytes | bytearray | memoryview):
@@ -200,7 +200,7 @@ def sides(raw: Any) -> tuple[int, int] | None:
     try:
         with Image.open(io.BytesIO(bytes(raw))) as picture:
             return min(picture.size), max(picture.size)
-    except Exception:  # no picture at all: decoding says so
+    except Exception:  # no image at all: decoding says so
         return None
 
 
@@ -218,7 +218,7 @@ def _picture(bright: list[float], pairs: list[tuple[int, int]]) -> dict[str, Any
 def _pixels(x: Array, field: Field, raw: Any, told: Mapping[str, Any]) -> list[Any]:
     found = []
     light = told["brightness"]
-    slack = light["deviation"] / 2  # the pictures that were looked at needn't hold the very darkest
+    slack = light["deviation"] / 2  # the images that were looked at needn't hold the very darkest
     value = brightness(x, field)
     if not light["low"] - slack <= value <= light["high"] + slack:
         where, edge = ("above", light["high"]) if value > light["high"] else ("below", light["low"])

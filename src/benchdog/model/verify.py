@@ -85,7 +85,7 @@ def _compare(
 
 
 def _distance(have: Array, want: Array) -> tuple[float, float, bool]:
-    """Give the largest absolute and relative difference, and whether all lie within the limits."""
+    """Return the largest absolute and relative difference, and whether all are within the limits."""
     a, b = have.astype(np.float64), want.astype(np.float64)
     finite = np.isfinite(b)
     if not (np.array_equal(finite, np.isfinite(a)) and np.array_equal(a[~finite], b[~finite], equal_nan=True)):
@@ -98,7 +98,7 @@ def _distance(have: Array, want: Array) -> tuple[float, float, bool]:
 
 
 def _labels(have: Array, want: Array, spec: Spec) -> bool:
-    """Say whether labels agree wherever the reference's margin is larger than the limits allow to blur."""
+    """Return whether labels agree wherever the reference's margin is larger than the limits allow to blur."""
     axis = class_axis(spec)
     if spec.target.kind == "labels":  # each by its own sign
         sure = np.abs(want) > ABSOLUTE + RELATIVE * np.abs(want)
@@ -115,7 +115,7 @@ def _labels(have: Array, want: Array, spec: Spec) -> bool:
 
 
 def class_axis(spec: Spec) -> int | None:
-    """Give the axis of the classes in a batch of scores; None when there are no classes."""
+    """Return the axis of the classes in a batch of scores; None when there are no classes."""
     if spec.target.kind in ("number", "labels"):  # its classes are names of values, or no choice
         return None
     classes = [axis for axis, length in enumerate(spec.output, start=1) if length == spec.classes and length]
@@ -133,7 +133,7 @@ def _same_answers(have: Array, want: Array) -> bool:
 
 
 def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put calls at one batch size together: the worst of each."""
+    """Combine calls at one batch size: the worst of each."""
     why = next((part["why"] for part in parts if "why" in part), None)
     numbers = {
         key: max((part[key] for part in parts if key in part), default=None)

@@ -38,7 +38,7 @@ class Report:
         fresh: names of those that were not, with the reason.
         unused: names in the file, renamed, that the model has no place for.
         share: of the parameters that were meant to be read, those that were.
-        summed: the first convolution, where it was made one for grey of one for colours.
+        summed: the first convolution, where it was made one for gray of one for colors.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Report:
     summed: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that run.json keeps."""
+        """Return the form that run.json keeps."""
         told = {"loaded": len(self.loaded), "share": self.share, "fresh": self.fresh, "unused": self.unused}
         return {**told, "summed": self.summed}
 
@@ -90,7 +90,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def _odd(tensor: Tensor) -> str:
-    """Say what keeps a tensor from being read as numbers in their places: "sparse_coo"; "" when nothing does."""
+    """Return what keeps a tensor from being read as numbers in their places: "sparse_coo"; "" when nothing does."""
     if tensor.is_meta:
         return "without values (on the device meta)"
     if tensor.is_nested:
@@ -119,7 +119,7 @@ def _pickled(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a stranger's file may fail in any way
+    except Exception as error:  # a third party's file may fail in any way
         said = " ".join(str(error).split())[:160]
         raise BadData(
             f"{path} can't be read as tensors alone: {type(error).__name__}: {said}.",
@@ -165,7 +165,7 @@ def renamed(tensors: Mapping[str, Tensor], pairs: Iterable[tuple[str, str]]) -> 
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Say whether a name lies in a part, or fits a pattern with * and ?."""
+    """Return whether a name is in a part, or fits a pattern with * and ?."""
     return any(within(name, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
@@ -215,9 +215,9 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, skip: Sequence[str]
 
 
 def _of_colours(given: Tensor, place: Tensor) -> bool:
-    """Say whether a first convolution is for colours and the model's for grey.
+    """Return whether a first convolution is for colors and the model's for gray.
 
-    Grey is three equal colours, so the sum over them gives grey pictures what the colours' convolution would.
+    Gray is three equal colors, so the sum over them gives gray images what the colors' convolution would.
     """
     return given.dim() == 4 and given.shape[1] == 3 and place.shape == (given.shape[0], 1, *given.shape[2:])
 

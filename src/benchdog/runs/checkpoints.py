@@ -16,7 +16,7 @@ BEST = "best.safetensors"
 
 
 def _nothing(path: Path) -> None:
-    """Tell nobody."""
+    """Ignore the event."""
 
 
 class Checkpoints:
@@ -28,7 +28,7 @@ class Checkpoints:
         self._error: Exception | None = None
 
     def write(self, step: int, tree: Any, best: Any = None, done: Callable[[Path], None] = _nothing) -> None:
-        """Begin to write a snapshot (and the best one first), after the one before is on the disk.
+        """Start to write a snapshot (and the best one first), after the one before is on the disk.
 
         `done` is called, by the thread that writes, when the snapshot is on the disk too.
         """

@@ -65,7 +65,7 @@ def _recipes(one: Path, other: Path) -> Iterator[Difference]:
 
 
 def _ranks(changes: list[dict[str, int]] | None, recipe: dict[str, Any]) -> str:
-    """Say on how many ranks a run was carried out: "1, 2 from step 71"."""
+    """Return on how many ranks a run was carried out: "1, 2 from step 71"."""
     first, *more = changes or [{"ranks": recipe["backend"].get("ranks", 1)}]
     return ", ".join([str(first["ranks"]), *(f"{each['ranks']} from step {each['step'] + 1}" for each in more)])
 
@@ -131,7 +131,7 @@ def _read_losses(folder: Path) -> np.ndarray:
 
 
 def _loss_fault(folder: Path) -> str:
-    """Say what is wrong with a run's losses: one of four bytes for every step of a finished run."""
+    """Return what is wrong with a run's losses: one of four bytes for every step of a finished run."""
     run, path = files.read_json(folder / "run.json"), folder / LOSSES
     steps, finished = int(run.get("steps_done") or 0), run.get("status") == "finished"
     if not path.is_file():
@@ -153,7 +153,7 @@ def _weights(one: Path, other: Path) -> Iterator[Difference]:
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give a recipe's keys as they are typed on the command line: {"loop.epochs": 5}."""
+    """Return a recipe's keys as they are typed on the command line: {"loop.epochs": 5}."""
     out: dict[str, Any] = {}
     for key, value in recipe.items():
         if isinstance(value, dict):
@@ -164,7 +164,7 @@ def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(recipes: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Give the recipe keys whose values are not all the same; None where a recipe lacks the key."""
+    """Return the recipe keys whose values are not all the same; None where a recipe lacks the key."""
     flattened = [flat(recipe) for recipe in recipes]
     keys = dict.fromkeys(key for one in flattened for key in one)
     rows = {key: [one.get(key) for one in flattened] for key in keys}

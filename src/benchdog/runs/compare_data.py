@@ -105,7 +105,7 @@ def _by_content(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> I
 
 
 def _places(kept: dict[str, Any], weighed: bool) -> dict[tuple[Any, ...], list[Place]]:
-    """Give where each content lies: {(inputs, target, weight): [places]}."""
+    """Return where each content lies: {(inputs, target, weight): [places]}."""
     result: dict[tuple[Any, ...], list[Place]] = defaultdict(list)
     for split, parts in kept.items():
         columns = [parts[part].tolist() for part in ("inputs", "target", *(["weight"] if weighed else []))]
@@ -132,7 +132,7 @@ def _changed(
 
 
 def names_of(folder: Path, split: str) -> Callable[[int], str]:
-    """Give what names a sample by its position: its id, where the data is still there as the run had it."""
+    """Return what names a sample by its position: its id, where the data is still there as the run had it."""
     samples = _samples(folder, split)
 
     def name(position: int) -> str:
@@ -175,7 +175,7 @@ def _sizes(sizes: dict[str, Any]) -> str:
 
 
 def _labelled(folder: Path, mark: torch.Tensor, otherwise: str) -> str:
-    """Give the class, or the true labels, whose fingerprint this is; `otherwise` where the run doesn't keep them."""
+    """Return the class or true labels with this fingerprint; `otherwise` where the run doesn't keep them."""
     path = folder / "artifact" / "artifact.json"
     target = files.read_json(path).get("spec", {}).get("target", {}) if path.is_file() else {}
     kind, classes = target.get("kind"), list(target.get("classes") or ())

@@ -19,14 +19,14 @@ FILE = "samples.safetensors"
 
 
 def sample_fingerprints(array: np.ndarray) -> torch.Tensor:
-    """Give 64 bits for each row of (N, ...)."""
+    """Return 64 bits for each row of (N, ...)."""
     rows = np.ascontiguousarray(array).reshape(len(array), -1).view(np.uint8)
     made = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in rows)  # type: ignore[arg-type]
     return torch.frombuffer(bytearray(made), dtype=torch.int64) if made else torch.zeros(0, dtype=torch.int64)
 
 
 def keep(folder: Path, data: DataSplits) -> None:
-    """Write the fingerprints of the splits that lie in memory, before anything is moved or transformed.
+    """Write the fingerprints of the splits that are in memory, before anything is moved or transformed.
 
     Raises:
         BadData: the run has some, of other samples.
@@ -47,7 +47,7 @@ def keep(folder: Path, data: DataSplits) -> None:
 
 
 def check(folder: Path, splits: Mapping[str, InMemorySplit]) -> None:
-    """See that each sample is what it was, as far as the run kept fingerprints.
+    """Check that each sample is what it was, as far as the run kept fingerprints.
 
     Raises:
         BadData: one isn't.

@@ -71,7 +71,7 @@ class Appended:
 class Losses:
     """Sums of losses and their weights, at most `capacity` of them, kept on the device so that no step waits.
 
-    They lie in one tensor: a list of small ones would pin the memory between the large ones around them.
+    They are in one tensor: a list of small ones would pin the memory between the large ones around them.
     """
 
     def __init__(self, capacity: int, device: torch.device) -> None:
@@ -88,16 +88,16 @@ class Losses:
         self._weights.append(weight)
 
     def numbers(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give the sums and the weights so far, float64: the only point where the loop waits for the device."""
+        """Return the sums and the weights so far, float64: the only point where the loop waits for the device."""
         values = self._values[: len(self)].cpu().double().numpy()
         return values, np.array([float(weight) for weight in self._weights])
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._weights = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resume needs."""
+        """Return what a resume needs."""
         return {"values": self._values[: len(self)], "weights": list(self._weights)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ class MetricsLogWriter:
         folder: the run's folder; None on a rank that writes nothing.
         every: how many steps are kept at most before `take`.
         device: where the losses are.
-        stored: the state to go on from.
+        stored: the state to continue from.
     """
 
     def __init__(self, folder: Path | None, every: int, device: torch.device, stored: dict[str, Any] | None) -> None:
@@ -134,7 +134,7 @@ class MetricsLogWriter:
         self._losses.add(loss, weight)
 
     def check(self, step: int) -> None:
-        """See that the losses up to `step`, the last, are finite.
+        """Check that the losses up to `step`, the last, are finite.
 
         Raises:
             NotFinite: one isn't.
@@ -162,7 +162,7 @@ class MetricsLogWriter:
         return float(values.sum() / weights.sum()) if weights.sum() else float("nan")
 
     def epoch(self) -> dict[str, float]:
-        """Give the epoch's mean loss, where it has one, and begin another."""
+        """Return the epoch's mean loss, where it has one, and begin another."""
         (total, weight), self._epoch = self._epoch, [0.0, 0.0]
         return {"train.loss": total / weight} if weight else {}
 
@@ -172,7 +172,7 @@ class MetricsLogWriter:
             self._files[LINES].add((json.dumps(values) + "\n").encode())
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resume needs."""
+        """Return what a resume needs."""
         lengths = {name: file.length for name, file in self._files.items()}
         return {"losses": self._losses.state_dict(), "epoch": self._epoch, "lengths": lengths}
 

@@ -28,7 +28,7 @@ def stem(source: str, model: str, data: Path | None = None) -> str:
 
 
 def data_of(info: SourceInfo, options: Mapping[str, Any]) -> Path | None:
-    """Give the path of the data that names the runs of a source; None where the source's own name does."""
+    """Return the path of the data that names the runs of a source; None where the source's own name does."""
     value = options.get(info.named_by)
     return Path(str(value)) if value else None
 

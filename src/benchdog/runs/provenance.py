@@ -30,7 +30,7 @@ NAMED = 100
 
 
 def mark(run: Run, recipe: Recipe) -> str | None:
-    """Give this machine's mark on a run's own code; None when it has none."""
+    """Return this machine's mark on a run's own code; None when it has none."""
     statement = _code(run, recipe)
     return signing.sign(statement) if statement["files"] or statement["names"] else None
 
@@ -38,7 +38,7 @@ def mark(run: Run, recipe: Recipe) -> str | None:
 def plugins_of_run(
     run: Run, recipe: Recipe, plugins_of: Callable[[tuple[str, ...]], Plugins], trust: bool = False
 ) -> Plugins:
-    """Find the plugins of a run, its local files among them; nothing of a stranger's is imported unasked.
+    """Find the plugins of a run, its local files among them; nothing of a third party's is imported unasked.
 
     Raises:
         Refused: the run names code that no installed plugin offers, and it wasn't put there on this machine.
@@ -90,10 +90,10 @@ def described(spec: Spec, preprocess: Preprocess, sizes: Mapping[str, int | None
 
 
 def same_data(was: Mapping[str, Any], now: Mapping[str, Any], sizes: bool) -> None:
-    """See that a run's data is what it was trained on.
+    """Check that a run's data is what it was trained on.
 
     Args:
-        sizes: the number of samples must be the same too, as for a run that goes on.
+        sizes: the number of samples must be the same too, as for a run that continues.
 
     Raises:
         BadData: it isn't; says what differs.
@@ -136,7 +136,7 @@ def _short(value: Any) -> str:
 
 
 def same_samples(run: Run, data: DataSplits) -> None:
-    """See that the samples of a run that goes on are those that it began with, as far as their ids tell.
+    """Check that the samples of a run that continues are those that it began with, as far as their ids tell.
 
     Raises:
         BadData: they aren't.
@@ -146,7 +146,7 @@ def same_samples(run: Run, data: DataSplits) -> None:
 
 
 def held_out(data: DataSplits, split: str, targets: str) -> str:
-    """Give a mark of the samples that a model was judged on, whatever it saw of them: ids spread over them, targets.
+    """Return a mark of the samples that a model was evaluated on: ids spread over them, and targets.
 
     Args:
         targets: a hash of them, in their order.
@@ -159,7 +159,7 @@ def held_out(data: DataSplits, split: str, targets: str) -> str:
 
 
 def fingerprint(data: DataSplits) -> str | None:
-    """Give a hash of the splits' sizes and of ids spread over the training split; None for a stream."""
+    """Return a hash of the splits' sizes and of ids spread over the training split; None for a stream."""
     train, sizes = data.splits["train"], data.sizes()
     count = sizes["train"]
     if count is None:

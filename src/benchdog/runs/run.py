@@ -180,7 +180,7 @@ class Run:
 
 
 def environment(plugins: Plugins) -> dict[str, Any]:
-    """Tell what a run's bits can depend on: versions, threads, the processor's instructions."""
+    """Return what a run's bits can depend on: versions, threads, the processor's instructions."""
     import torch
 
     def installed(package: str) -> str | None:
@@ -218,7 +218,7 @@ def _created(path: Path) -> str:
 
 
 def find(name: str, folder: Path) -> Path:
-    """Give the folder of a run by its name, its path, or "last".
+    """Return the folder of a run by its name, its path, or "last".
 
     Raises:
         BadUsage: there is none; the message says which there are.

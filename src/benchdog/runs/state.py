@@ -1,7 +1,7 @@
 """Training state on disk: a tree of tensors and plain values <-> one safetensors file. Nothing is pickled.
 
 The tree (dicts, lists, tuples, numbers, text, None) lies as JSON in the file's metadata. A tensor keeps the
-order of its axes in memory: an optimiser's moments that come back with other strides than their parameter
+order of its axes in memory: an optimizer's moments that come back with other strides than their parameter
 would silently be wrong. Tensors that share memory are stored once.
 """
 
@@ -30,7 +30,7 @@ Seen = dict[tuple[Any, ...], tuple[Any, Tensor]]
 
 
 def snapshot(tree: Any, seen: Seen | None = None) -> Any:
-    """Copy a tree to the CPU, so that training may go on while it is written; what is shared stays shared."""
+    """Copy a tree to the CPU, so that training may continue while it is written; what is shared stays shared."""
     seen = {} if seen is None else seen
     if isinstance(tree, Tensor):
         key = _memory(tree)
@@ -77,7 +77,7 @@ def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> N
 
 
 def read(path: Path) -> Any:
-    """Give back the tree that was stored.
+    """Return the tree that was stored.
 
     Raises:
         BadData: the file is missing, truncated or altered, or (OtherFormat) of another format.

@@ -186,7 +186,7 @@ def folder(path: Path) -> Folder:
 def loads(modules: Sequence[str], suspects: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return which of the suspects each module loads when it is imported.
 
-    A fresh process imports one module after another until one loads a suspect; the next process goes on after that
+    A fresh process imports one module after another until one loads a suspect; the next process continues after that
     one, since a module that is loaded already can't be attributed to a second importer.
     """
     script = (

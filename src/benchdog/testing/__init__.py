@@ -1,4 +1,4 @@
-"""The conformance kit: runs a component on tiny data and explains what is wrong with it, and how to mend it.
+"""The conformance kit: runs a component on tiny data and explains what is wrong with it, and how to fix it.
 
     from benchdog.testing import conforms
 

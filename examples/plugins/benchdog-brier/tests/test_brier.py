@@ -46,7 +46,7 @@ def test_numbers_are_refused() -> None:
         BrierTask().check(Spec(fields=(FIELD,), target=Target(kind="number")))
 
 
-def test_people_are_told_a_class() -> None:
+def test_answer_names_the_class() -> None:
     probabilities = np.array([[0.25, 0.75]], np.float32)
-    (told,) = answer(lambda *_: (probabilities, np.log(probabilities)), (), SPEC, None)
-    assert told.values == {"label": "dog", "probability": 0.75}
+    (predicted,) = answer(lambda *_: (probabilities, np.log(probabilities)), (), SPEC, None)
+    assert predicted.values == {"label": "dog", "probability": 0.75}

@@ -21,12 +21,12 @@ class Half:
         return torch.zeros(2, *shape)
 
 
-def test_pictures_get_darker_and_keep_their_type() -> None:
-    pictures = torch.full((2, 1, 3, 3), 200, dtype=torch.uint8)
-    (changed,), target = DimAugmentation(Options()).apply((pictures,), torch.tensor([0, 1]), Half())
+def test_images_get_darker_and_keep_their_type() -> None:
+    images = torch.full((2, 1, 3, 3), 200, dtype=torch.uint8)
+    (changed,), target = DimAugmentation(Options()).apply((images,), torch.tensor([0, 1]), Half())
     assert changed.dtype == torch.uint8
     assert set(changed.flatten().tolist()) == {150}
-    assert set(pictures.flatten().tolist()) == {200}
+    assert set(images.flatten().tolist()) == {200}
     assert target.tolist() == [0, 1]
 
 

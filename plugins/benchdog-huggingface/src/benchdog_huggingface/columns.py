@@ -1,4 +1,4 @@
-"""Choosing a data set's columns: what is learnt from, and what is predicted."""
+"""Choosing a data set's columns: what is learned from, and what is predicted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chosen:
-    """What is learnt from: kind is image, text or table; `left_out` are a table's columns of other types."""
+    """What is learned from: kind is image, text or table; `left_out` are a table's columns of other types."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -35,7 +35,7 @@ class Chosen:
 
 
 def kind_of(feature: Any) -> str:
-    """Say what a column holds: class, text, number, image, or "" for what isn't read."""
+    """Return what a column holds: class, text, number, image, or "" for what isn't read."""
     name, dtype = type(feature).__name__, getattr(feature, "dtype", "")
     if name == "ClassLabel":
         return "class"
@@ -111,7 +111,7 @@ def _choice(kinds: Mapping[str, str]) -> str:
 
 
 def pylist(split: Any, name: str) -> list[Any]:
-    """Give a column's values as Python's."""
+    """Return a column's values as Python's."""
     column = split.select_columns([name]).with_format("arrow")[:].column(name)
     return list(column.to_pylist())
 
@@ -172,6 +172,6 @@ def _word(value: Any) -> str:
 
 
 def natural(word: str) -> tuple[list[str | int], str]:
-    """Give a sort key by which 2 comes before 10."""
+    """Return a sort key by which 2 comes before 10."""
     parts = enumerate(re.split(r"([0-9]+)", word))
     return [int(part) if i % 2 else part.casefold() for i, part in parts], word

@@ -24,7 +24,7 @@ EMPTY = 0
 
 
 def marks(path: Path, splits: Mapping[str, Any], chosen: Chosen, cache: Path) -> dict[str, Array]:
-    """Give a mark (N,) uint64 of what each row is learnt from, equal for equal rows; EMPTY where it is missing.
+    """Return a mark (N,) uint64 of what each row is learned from, equal for equal rows; EMPTY where it is missing.
 
     Each process opens the data for itself, so the marks are kept in the cache, by the files' sizes and times.
     """
@@ -62,7 +62,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def mark(values: Iterable[Any]) -> int:
-    """Give 64 bits of a row's content; never EMPTY."""
+    """Return 64 bits of a row's content; never EMPTY."""
     state = hashlib.blake2b(digest_size=8)
     for value in values:
         if isinstance(value, dict):  # an image
@@ -75,7 +75,7 @@ def mark(values: Iterable[Any]) -> int:
 def divide(
     there: Mapping[str, Array], found: Mapping[str, Array], options: DataOptions, notes: list[str]
 ) -> dict[str, tuple[str, Array]]:
-    """Say for each of Benchdog's splits which of the data's it is, and the rows (n,) of that.
+    """Return for each of Benchdog's splits which of the data's it is, and the rows (n,) of that.
 
     Args:
         there: by the data's split, which rows have all that is needed.

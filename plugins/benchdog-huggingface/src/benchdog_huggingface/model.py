@@ -107,7 +107,7 @@ def build(spec: Spec, options: ModelOptions) -> nn.Module:
 
 
 def saved(options: ModelOptions) -> dict[str, Any]:
-    """Give what config.json said."""
+    """Return what config.json said."""
     if not options.config:
         raise BadUsage(
             "The model 'hf' needs the folder of a transformers model.",
@@ -157,7 +157,7 @@ def made(kind: Any, config: Any, purpose: str) -> nn.Module:
 
 
 def _fits(config: Any, field: Field, first: int) -> None:
-    """See that tokens and length are within what the network has places for."""
+    """Check that tokens and length are within what the network has places for."""
     tokens = int(field.range[1]) + 1 - first if field.range else 0
     if tokens > config.vocab_size:
         raise BadUsage(

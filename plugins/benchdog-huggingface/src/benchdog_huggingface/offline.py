@@ -29,7 +29,7 @@ def transformers() -> Any:
     """Import transformers, offline; it says errors alone.
 
     Raises:
-        NotAvailable: its networks can't be imported; says why, and how to mend it.
+        NotAvailable: its networks can't be imported; says why, and how to fix it.
     """
     os.environ.update(OFFLINE)
     try:

@@ -28,7 +28,7 @@ NO_DATA = (
     "dataset_info.json", "dataset_infos.json", "config.json", "generation_config.json", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
 )  # fmt: skip
-"""Files beside data, or of a model in the same folder, that are no data."""
+"""Files next to data, or of a model in the same folder, that are not data."""
 
 
 def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _files(path: Path, cache: Path) -> dict[str, Any]:
 
 
 def _split(file: Path, root: Path) -> str:
-    """Say which split a file's name or folder means; else its name's beginning; "rows" for one file."""
+    """Return which split a file's name or folder means; else its name's beginning; "rows" for one file."""
     if file == root:
         return WHOLE
     words = re.findall(r"[a-z]+", file.relative_to(root).as_posix().lower())
@@ -135,7 +135,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """Give the first line of an error's first cause."""
+    """Return the first line of an error's first cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()

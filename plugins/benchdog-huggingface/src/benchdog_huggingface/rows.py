@@ -27,12 +27,12 @@ class Part:
         return f"{self.name}[{self.at[i]}]"
 
     def columns(self, indices: Sequence[int]) -> dict[str, list[Any]]:
-        """Give rows as columns."""
+        """Return rows as columns."""
         found: dict[str, list[Any]] = self.data[self.at[np.asarray(indices)].tolist()]
         return found
 
     def row(self, i: int) -> dict[str, Any]:
-        """Give one row."""
+        """Return one row."""
         found: dict[str, Any] = self.data[int(self.at[i])]
         return found
 
@@ -48,11 +48,11 @@ class Texts:
         return len(self.part.at)
 
     def raw(self, i: int) -> Raw:
-        """Give a text and its target."""
+        """Return a text and its target."""
         return Raw(id=self.id(i), fields={self.field: self.part.row(i)[self.field]}, target=self.part.targets[i])
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array], Array]:
-        """Give codes ((B, length),) int64 and targets (B,)."""
+        """Return codes ((B, length),) int64 and targets (B,)."""
         texts = list(self.part.columns(indices)[self.field])
         return (np.array(self.encode(texts), np.int64),), self.part.targets[np.asarray(indices)]
 
@@ -68,13 +68,13 @@ class Images:
         return len(self.part.at)
 
     def raw(self, i: int) -> Raw:
-        """Give an image's bytes and its target."""
+        """Return an image's bytes and its target."""
         data = bytes_of(self.part.row(i)[self.field], self.id(i))
         return Raw(id=self.id(i), fields={self.field: data}, target=self.part.targets[i])
 
 
 def bytes_of(image: Mapping[str, Any], name: str) -> bytes:
-    """Give an image's bytes: they lie in the data, or in the file that it names."""
+    """Return an image's bytes: they are in the data, or in the file that it names."""
     if image.get("bytes"):
         return bytes(image["bytes"])
     try:
@@ -100,13 +100,13 @@ class Table:
         return len(self.part.at)
 
     def raw(self, i: int) -> Raw:
-        """Give a row by column, categories as texts."""
+        """Return a row by column, categories as texts."""
         found = self.part.row(i)
         row = {c.name: self._plain(c.name, found[c.name]) for c in self.described}
         return Raw(id=self.id(i), fields={self.field: row}, target=self.part.targets[i])
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array], Array]:
-        """Give rows ((B, columns),) float32, NaN and 0 for missing, and targets (B,)."""
+        """Return rows ((B, columns),) float32, NaN and 0 for missing, and targets (B,)."""
         found = self.part.columns(indices)
         out = np.empty((len(indices), len(self.described)), np.float32)
         for place, column in enumerate(self.described):

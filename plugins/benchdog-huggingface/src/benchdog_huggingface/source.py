@@ -21,7 +21,7 @@ from benchdog_huggingface.reading import read
 from benchdog_huggingface.rows import Images, Part, Table, Texts, bytes_of
 
 LOOKED_AT = 500
-"""Images whose size and colour decide those of all, spread over the training split."""
+"""Images whose size and color decide those of all, spread over the training split."""
 LARGEST, USUAL = 256, 128
 """Images of one size up to the first are used as they are; others are brought to the second."""
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
@@ -58,11 +58,11 @@ class DataSet:
         return self._load().spec
 
     def preprocess(self, spec: Spec) -> Preprocess:
-        """Give the way from a text, an image file or a row to the input, a tokenizer's definition with it."""
+        """Return the way from a text, an image file or a row to the input, a tokenizer's definition with it."""
         return self._load().preprocess
 
     def open(self) -> dict[str, Texts | Images | Table]:
-        """Give each split's rows."""
+        """Return each split's rows."""
         loaded = self._load()
         (field,) = loaded.spec.fields
         op = loaded.preprocess.decode[field.name][0]
@@ -80,7 +80,7 @@ class DataSet:
         return self._loaded
 
     def _folder(self) -> Path:
-        """Give the cache's folder, or one of its own where nobody gave any."""
+        """Return the cache's folder, or one of its own where nobody gave any."""
         if self._cache is None:
             self._own = tempfile.TemporaryDirectory(prefix="benchdog-hf-", ignore_cleanup_errors=True)
             self._cache = Path(self._own.name)
@@ -133,7 +133,7 @@ class DataSet:
         return replace(chosen, inputs=kept)
 
     def _missing(self, there: Mapping[str, Array], chosen: Chosen) -> None:
-        """Refuse or tell of rows that lack something; a split of which no row has a target is told of elsewhere."""
+        """Refuse or report rows that lack something; a split without any target is reported elsewhere."""
         gone = [f"{name}[{i}]" for name, rows in there.items() if rows.any() for i in np.flatnonzero(~rows)]
         if not gone:
             return

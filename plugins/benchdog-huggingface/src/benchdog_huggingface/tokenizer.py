@@ -14,7 +14,7 @@ FILE = "tokenizer.json"
 
 
 def operation(path: Path | None, length: int) -> Op:
-    """Give the decode operation of a tokenizer.json, a folder with one, or, without any, of bytes.
+    """Return the decode operation of a tokenizer.json, a folder with one, or, without any, of bytes.
 
     Raises:
         BadUsage: there is none.
@@ -31,7 +31,7 @@ def operation(path: Path | None, length: int) -> Op:
 
 
 def encoder(op: Op) -> Callable[[Sequence[str]], list[list[int]]]:
-    """Give the function from texts to their codes, filled up to the length."""
+    """Return the function from texts to their codes, filled up to the length."""
     if op["unit"] == "tokenizer":
         return encoder_of_many(op)
     length = op["length"]
@@ -76,7 +76,7 @@ def _converted(folder: Path) -> dict[str, Any]:
 
 
 def filler(folder: Path, definition: dict[str, Any] | None = None) -> int | None:
-    """Give the code of the token that fills up short texts, by the files of a tokenizer's or model's folder.
+    """Return the code of the token that fills up short texts, by the files of a tokenizer's or model's folder.
 
     Source and model both ask this of their folders, so they agree on where codes begin: at 0 where that is the
     filler, else at 1.

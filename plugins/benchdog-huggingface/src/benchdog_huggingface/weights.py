@@ -1,4 +1,4 @@
-"""What lies beside config.json: the weights to begin from."""
+"""What lies next to config.json: the weights to begin from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FolderWeights:
         return folder is not None and any((folder / name).is_file() for name in (FILE, *OTHERS))
 
     def weights(self) -> Path:
-        """Give the file.
+        """Return the file.
 
         Raises:
             NotAvailable: there is none, or only in a form that isn't read.
@@ -59,9 +59,9 @@ class FolderWeights:
 
     @cached_property
     def rename(self) -> tuple[tuple[str, str], ...]:
-        """Give the rules from the file's names to those of `Reader`'s network."""
+        """Return the rules from the file's names to those of `Reader`'s network."""
         base = self._base()
-        old = ((r"\bgamma$", "weight"), (r"\bbeta$", "bias"))  # of normalisations, in files of BERT's time
+        old = ((r"\bgamma$", "weight"), (r"\bbeta$", "bias"))  # of normalizations, in files of BERT's time
         if self.options.head == "mean":
             return (*old, (rf"^{base}\.", ""), (rf"^(?!net\.|(?:{'|'.join(HEADS)})\.)", "net.encoder."))
         own = "|".join((base, *HEADS))

@@ -18,7 +18,7 @@ _tracks: dict[str, Track] = {}
 
 
 def _track(run: RunFacts, begins: bool = False) -> Track | None:
-    """Give what tells of a run; None when nobody said where to."""
+    """Return what reports a run; None when nobody said where to."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         return None
@@ -43,46 +43,46 @@ def benchdog_run_started(run: RunFacts) -> None:
 
 @hookimpl
 def benchdog_step_ended(run: RunFacts) -> None:
-    """Tell the steps that were logged, some together."""
+    """Report the steps that were logged, some together."""
     if track := _track(run):
         track.catch_up(now=False)
 
 
 @hookimpl
 def benchdog_epoch_ended(run: RunFacts) -> None:
-    """Tell an epoch's metrics."""
+    """Report an epoch's metrics."""
     if track := _track(run):
         track.catch_up(now=True)
 
 
 @hookimpl
 def benchdog_checkpoint_saved(run: RunFacts, path: str) -> None:
-    """Tell where the newest checkpoint lies."""
+    """Report where the newest checkpoint lies."""
     if track := _track(run):
         track.tag("benchdog.checkpoint", path)
 
 
 @hookimpl
 def benchdog_run_stopped(run: RunFacts) -> None:
-    """Tell that a signal ended it; a resume takes it up again."""
+    """Report that a signal ended it; a resume takes it up again."""
     _end(run, "KILLED", {}, {})
 
 
 @hookimpl
 def benchdog_run_failed(run: RunFacts, error: str) -> None:
-    """Tell that it failed, and why."""
+    """Report that it failed, and why."""
     _end(run, "FAILED", {"benchdog.error": error}, {})
 
 
 @hookimpl
 def benchdog_run_ended(run: RunFacts, metrics: dict[str, float]) -> None:
-    """Tell that it is finished, and where its artifact lies."""
+    """Report that it is finished, and where its artifact lies."""
     _end(run, "FINISHED", {"benchdog.model.artifact": str(Path(run.folder, "artifact"))}, metrics)
 
 
 @hookimpl
 def benchdog_artifact_exported(exporter: str, path: str) -> None:
-    """Tell where an export of a tracked run lies."""
+    """Report where an export of a tracked run lies."""
     folder, uri = Path(path).parent.parent, os.environ.get("MLFLOW_TRACKING_URI", "")
     if uri and (folder / "mlflow.json").is_file():
         from benchdog_mlflow.track import tag_of

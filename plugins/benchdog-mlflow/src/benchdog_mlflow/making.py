@@ -17,7 +17,7 @@ TIMEOUT = 300.0
 
 
 def file_of(uri: str) -> Path | None:
-    """Give the file of an SQLite store; None for any other."""
+    """Return the file of an SQLite store; None for any other."""
     if not uri.startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url
@@ -27,7 +27,7 @@ def file_of(uri: str) -> Path | None:
 
 
 def make_ready(uri: str) -> None:
-    """See that the file of an SQLite store is there.
+    """Check that the file of an SQLite store is there.
 
     Raises:
         Failed: it couldn't be made.

@@ -11,7 +11,7 @@ TIMEOUT = 3.0
 
 
 def check_reachable(uri: str) -> None:
-    """See that somebody listens where a server is named; a file, or a server behind a proxy, isn't looked at.
+    """Check that somebody listens where a server is named; a file, or a server behind a proxy, isn't looked at.
 
     Raises:
         NotAvailable: nobody does.
@@ -32,6 +32,6 @@ def check_reachable(uri: str) -> None:
 
 
 def without_password(uri: str) -> str:
-    """Give a store's address without the name and the password in it."""
+    """Return a store's address without the name and the password in it."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri

@@ -61,7 +61,7 @@ class Track:
         self.id = self._begin() if begins else self._join()
 
     def catch_up(self, now: bool) -> None:
-        """Tell what the run's log has more of; steps wait for others to share a request."""
+        """Report what the run's log has more of; steps wait for others to share a request."""
         if now or time.monotonic() - self._sent > EVERY:
             self._send([metric for line in self._log.new() for metric in self._metrics(line)])
             self._sent = time.monotonic()
@@ -71,7 +71,7 @@ class Track:
         self.client.set_tag(self.id, name, value[:LONGEST])
 
     def end(self, status: str, tags: Mapping[str, str], best: Mapping[str, float]) -> None:
-        """Tell the rest, and how it ended; the best epoch's metrics have names of their own."""
+        """Report the rest, and how it ended; the best epoch's metrics have names of their own."""
         self.catch_up(now=True)
         self._send([(f"best.{name}", value, 0) for name, value in best.items()])
         for name, value in tags.items():
@@ -150,7 +150,7 @@ class Track:
         try:
             return bool(self.client.get_run(id_).info.lifecycle_stage == "active")
         except MlflowException:
-            return False  # the store was made anew
+            return False  # the store was made again
 
     def _experiment(self) -> str:
         """Find the experiment by name, or make it; another process may be quicker."""
@@ -177,7 +177,7 @@ class Track:
 
 
 def noted(folder: Path, uri: str) -> str:
-    """Give the id of a folder's MLflow run; "" when there is none in this store."""
+    """Return the id of a folder's MLflow run; "" when there is none in this store."""
     try:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -198,7 +198,7 @@ def allowed(name: str) -> str:
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Give a recipe's values as texts by dotted key."""
+    """Return a recipe's values as texts by dotted key."""
     found: dict[str, str] = {}
     for key, value in recipe.items():
         name = f"{prefix}{allowed(key)}"

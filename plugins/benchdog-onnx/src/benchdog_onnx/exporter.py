@@ -11,7 +11,7 @@ from benchdog_onnx.options import OnnxOptions
 from benchdog_onnx.runner import FILE
 
 LIMIT = 2**31 - 1
-"""Bytes of a protobuf message; more would need files of weights beside the graph."""
+"""Bytes of a protobuf message; more would need files of weights next to the graph."""
 
 
 class Onnx:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchdog.api import Field
 
 PIECE = 1024
-"""Pictures that are worked on at once."""
+"""Images that are worked on at once."""
 
 BLOCKS = 8
 """Blocks along each axis whose means are features."""
@@ -56,7 +56,7 @@ def picture(x: NDArray[Any]) -> NDArray[np.float32]:
 def directions(x: NDArray[Any]) -> NDArray[np.float32]:
     """Histogram the gradient's directions per cell, weighted by its strength (Dalal and Triggs, 2005).
 
-    Each 2 x 2 neighbourhood of cells is brought to unit length, so that light and contrast fall out.
+    Each 2 x 2 neighborhood of cells is brought to unit length, so that light and contrast fall out.
     """
     grey = x.astype(np.float32).mean(1)
     height, width = grey.shape[1:]

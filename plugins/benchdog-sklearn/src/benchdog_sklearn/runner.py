@@ -46,7 +46,7 @@ class Answering:
         self.fields = Spec.from_json(kept).fields
 
     def __call__(self, *inputs: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Give (answer, score): probabilities and their logarithms, or values and standardised values."""
+        """Return (answer, score): probabilities and their logarithms, or values and standardized values."""
         x = rows(inputs, self.fields, self.meta["features"])
         if self.meta["target"] == "class":
             seen = self.pipeline.predict_proba(x)
@@ -70,7 +70,7 @@ class Runner(Answering):
 
 
 def version(full: str) -> str:
-    """Give major and minor number: what stored estimators depend on."""
+    """Return major and minor number: what stored estimators depend on."""
     return ".".join(full.split(".")[:2])
 
 
@@ -127,7 +127,7 @@ def loads(data: bytes) -> Any:
 
 
 def sound(estimator: Any) -> bool:
-    """Say whether trees lead only downwards and look only at features that exist.
+    """Return whether trees lead only downwards and look only at features that exist.
 
     Compiled code walks them without looking: a doctored one would read anywhere in memory.
     """
@@ -155,7 +155,7 @@ def sound(estimator: Any) -> bool:
 
 
 def _inside(children: NDArray[Any], place: NDArray[Any], count: int) -> bool:
-    """Say whether each child exists and comes after its parent, so that no walk goes round."""
+    """Return whether each child exists and comes after its parent, so that no walk goes round."""
     return bool(count > 0 and (children > place).all() and (children < count).all())
 
 

@@ -47,11 +47,11 @@ class WholeSession(Session, Protocol):
     seed: int
 
     def arrays(self, split: str, /) -> Arrays:
-        """Give decoded inputs (N, ...) in the spec's order, and targets (N, ...)."""
+        """Return decoded inputs (N, ...) in the spec's order, and targets (N, ...)."""
         ...
 
     def weights(self, split: str, /) -> NDArray[Any] | None:
-        """Give the samples' weights (N,), if they have some."""
+        """Return the samples' weights (N,), if they have some."""
         ...
 
 
@@ -60,7 +60,7 @@ class Classical:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.weighs = options.estimator != "KNeighbors"  # neighbours are asked, not fitted
+        self.weighs = options.estimator != "KNeighbors"  # neighbors are asked, not fitted
 
     def train(self, session: WholeSession) -> Estimator:
         """Fit on the training split; the metrics are those of the validation split.
@@ -131,7 +131,7 @@ def describe(session: WholeSession, options: Options, target: NDArray[Any]) -> d
 
 
 def inputs_of(meta: dict[str, Any]) -> tuple[Field, ...]:
-    """Give the fields that a description keeps."""
+    """Return the fields that a description keeps."""
     kept = {"fields": meta["fields"], "target": {"kind": meta["target"]}, "output": ()}
     return Spec.from_json(kept).fields
 
@@ -157,7 +157,7 @@ def judge(session: WholeSession, estimator: Estimator) -> dict[str, Any]:
 
 
 def present(session: WholeSession, split: str) -> tuple[tuple[NDArray[Any], ...], NDArray[Any], NDArray[Any] | None]:
-    """Give a split without its samples of weight 0, and the weights that are left."""
+    """Return a split without its samples of weight 0, and the weights that are left."""
     inputs, target = session.arrays(split)
     weight = session.weights(split)
     if weight is None or weight.all():
@@ -170,7 +170,7 @@ def present(session: WholeSession, split: str) -> tuple[tuple[NDArray[Any], ...]
 
 
 def build(meta: dict[str, Any], options: Options, seed: int) -> Pipeline:
-    """Put preparation and estimator together."""
+    """Combine preparation and estimator."""
     fields = inputs_of(meta)
     steps = [("prepare", prepare(fields))] if any(f.columns for f in fields) else [("scale", StandardScaler())]
     several = len(meta["mean"]) > 1

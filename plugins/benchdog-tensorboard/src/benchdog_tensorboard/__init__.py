@@ -62,6 +62,6 @@ def benchdog_run_failed(run: RunFacts, error: str) -> None:
 
 @hookimpl
 def benchdog_run_ended(run: RunFacts, metrics: dict[str, float]) -> None:
-    """Write the result beside the recipe, for the table of runs."""
+    """Write the result next to the recipe, for the table of runs."""
     _board(run).end(metrics)
     _close(run)

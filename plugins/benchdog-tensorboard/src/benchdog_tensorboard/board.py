@@ -99,12 +99,12 @@ def hush() -> None:
 
 
 def tag(metric: str) -> str:
-    """Give the tag of a metric: "valid.loss" and "valid.accuracy" share a group, "valid"."""
+    """Return the tag of a metric: "valid.loss" and "valid.accuracy" share a group, "valid"."""
     return metric.replace(".", "/", 1)
 
 
 def values(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, bool | str | float]:
-    """Give a recipe's values by dotted key, as TensorBoard takes them: numbers, truths, texts."""
+    """Return a recipe's values by dotted key, as TensorBoard takes them: numbers, truths, texts."""
     found: dict[str, bool | str | float] = {}
     for key, value in recipe.items():
         if isinstance(value, Mapping):

@@ -16,7 +16,7 @@ def timm() -> Any:
     """Import timm; weights come from files alone.
 
     Raises:
-        NotAvailable: it can't be imported; says why, and how to mend it.
+        NotAvailable: it can't be imported; says why, and how to fix it.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
@@ -51,7 +51,7 @@ def _version(package: str) -> str:
 
 
 def known(net: str) -> str:
-    """Give a network's name if timm has it.
+    """Return a network's name if timm has it.
 
     Raises:
         BadUsage: it hasn't; names the nearest.

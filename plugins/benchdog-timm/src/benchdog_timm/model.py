@@ -56,6 +56,6 @@ def build(spec: Spec, options: Options) -> nn.Module:
 
 
 def takes_size(name: str) -> bool:
-    """Say whether a network is made for images of one size."""
+    """Return whether a network is made for images of one size."""
     config = timm().get_pretrained_cfg(name)
     return bool(config is not None and config.fixed_input_size)

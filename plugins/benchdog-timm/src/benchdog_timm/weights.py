@@ -24,7 +24,7 @@ class Published:
 
     @cached_property
     def transform(self) -> tuple[Op, ...]:
-        """Give the scaling of the network's weights, or of those with the tag that is named."""
+        """Return the scaling of the network's weights, or of those with the tag that is named."""
         config = timm().get_pretrained_cfg(known(self.options.net))
         mean, deviation = ([round(LARGEST * value, 4) for value in each] for each in (config.mean, config.std))
         return ({"op": "normalise", "mean": mean, "deviation": deviation},)

@@ -14,7 +14,7 @@ TRIES = 16
 
 
 class MixUp:
-    """Blend each sample and its target with a neighbour (arXiv:1710.09412); a class becomes a row of shares."""
+    """Blend each sample and its target with a neighbor (arXiv:1710.09412); a class becomes a row of shares."""
 
     def __init__(self, options: MixUpOptions) -> None:
         self.options = options

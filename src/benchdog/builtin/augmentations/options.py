@@ -27,7 +27,7 @@ class CropOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AffineOptions:
-    """Options of `affine`; pixels from outside are the picture's edge, and background in a mask."""
+    """Options of `affine`; pixels from outside are the image's edge, and background in a mask."""
 
     degrees: Annotated[float, Doc("Turn by at most this angle, each way."), Bounds(ge=0, le=180)] = 10.0
     shift: Annotated[float, Doc("Move by at most this share of each side."), Bounds(ge=0, le=1)] = 0.1

@@ -19,7 +19,7 @@ class Cpu:
         self.options = options
 
     def probe(self) -> Probe:
-        """Say what the processor is."""
+        """Return what the processor is."""
         name = f"{platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
         return Probe(available=True, why=name, devices=os.cpu_count() or 1, precisions=("fp32", "bf16"))
 

@@ -61,7 +61,7 @@ class TorchDevice:
         return tensor.to(self.torch_device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Give the context for the forward pass."""
+        """Return the context for the forward pass."""
         if self.dtype is None:
             return self._autocast
         return torch.autocast(self.torch_device.type, self.dtype)
@@ -79,7 +79,7 @@ class TorchDevice:
             loss.backward(scale)  # type: ignore[no-untyped-call]
 
     def step(self, optimiser: Any, limit: Callable[[], Any] | None = None, /) -> None:
-        """Let the optimiser step, after `limit`; fp16 skips a step whose gradients overflowed."""
+        """Let the optimizer step, after `limit`; fp16 skips a step whose gradients overflowed."""
         if self._scaler is None:
             if limit is not None:
                 limit()
@@ -98,7 +98,7 @@ class TorchDevice:
         return tensor
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the scaler's state."""
+        """Return the scaler's state."""
         return {"scaler": self._scaler.state_dict()} if self._scaler is not None else {}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:

@@ -11,13 +11,13 @@ from benchdog.builtin.backends.options import Mps as MpsOptions
 
 
 class Cuda:
-    """Train on NVIDIA (or, with a ROCm build of torch, AMD) cards."""
+    """Train on NVIDIA (or, with a ROCm build of torch, AMD) GPUs."""
 
     def __init__(self, options: CudaOptions) -> None:
         self.options = options
 
     def probe(self) -> Probe:
-        """Say which cards there are, or why none."""
+        """Return which GPUs there are, or why none."""
         if torch.cuda.is_available():
             count = torch.cuda.device_count()
             names = ", ".join(torch.cuda.get_device_name(i) for i in range(count))
@@ -28,7 +28,7 @@ class Cuda:
         return Probe(available=False, why="torch sees no card; is a driver installed? (benchdog doctor)")
 
     def open(self, rank: int, world: int, /) -> Device:
-        """Take the card of this rank."""
+        """Take the GPU of this rank."""
         check(self.probe(), "cuda", self.options.precision, world)
         options = self.options
         return TorchDevice("cuda", rank, world, options.precision, "nccl", options.deterministic)
@@ -41,7 +41,7 @@ class Mps:
         self.options = options
 
     def probe(self) -> Probe:
-        """Say whether there is one."""
+        """Return whether there is one."""
         if torch.backends.mps.is_available():
             return Probe(available=True, why="Apple GPU", devices=1, precisions=("fp32", "bf16", "fp16"))
         built = torch.backends.mps.is_built()
@@ -57,7 +57,7 @@ class Mps:
 
 
 def check(probe: Probe, name: str, precision: str, world: int) -> None:
-    """Refuse hardware, a precision or a number of cards that isn't there."""
+    """Refuse hardware, a precision or a number of GPUs that isn't there."""
     if not probe.available:
         raise NotAvailable(f"Backend {name!r} is not available: {probe.why}.", "Use --backend cpu, or auto.")
     if precision not in probe.precisions:

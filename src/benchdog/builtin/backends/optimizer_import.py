@@ -1,4 +1,4 @@
-"""Optimisers without torch's compiler: 90 MB and a second or two less where nothing is compiled."""
+"""Optimizers without torch's compiler: 90 MB and a second or two less where nothing is compiled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _plain: dict[type, Callable[[Any], Any] | None] = {}
 
 
 def spare_the_compiler() -> None:
-    """Let optimisers be made without importing the compiler.
+    """Let optimizers be made without importing the compiler.
 
     torch takes three of their methods out of the compiler's reach, and imports it for that when one is first
     called. Uncompiled they are what they are. Without these names inside torch nothing happens, and the import is
@@ -28,9 +28,9 @@ def spare_the_compiler() -> None:
 
 
 def plain_step(optimiser: Any) -> None:
-    """Let an optimiser step.
+    """Let an optimizer step.
 
-    The step of one of torch's own is called without what lies around it, which imports the compiler to tell it
+    The step of one of torch's own is called without what is around it, which imports the compiler to tell it
     where to stop, unless there are hooks that want to hear of it or the step itself is to be differentiated.
     """
     cls = type(optimiser)

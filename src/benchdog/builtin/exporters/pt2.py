@@ -110,7 +110,7 @@ def _check_zip(data: bytes, name: str) -> None:
 
 
 def _check_payload(config: Any, folder: str, sizes: Mapping[str, int], name: str) -> None:
-    """Look at the list of weights or constants: plain bytes that lie in the archive."""
+    """Look at the list of weights or constants: plain bytes that are in the archive."""
     for weight, entry in _items(config.get("config") if isinstance(config, dict) else None, name):
         meta, path = entry.get("tensor_meta"), str(entry.get("path_name"))
         if entry.get("use_pickle") is not False or not isinstance(meta, dict):
@@ -189,7 +189,7 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _operator(target: str) -> bool:
-    """Say whether a node's target is an operator that only computes."""
+    """Return whether a node's target is an operator that only computes."""
     import torch
 
     if target in HIGHER_ORDER:
@@ -205,7 +205,7 @@ def _operator(target: str) -> bool:
 
 
 def _expression(text: str) -> bool:
-    """Say whether a size expression is arithmetic: sympy evaluates it as Python."""
+    """Return whether a size expression is arithmetic: sympy evaluates it as Python."""
     if len(text) > 20_000:
         return False
     try:
@@ -229,7 +229,7 @@ def _expression(text: str) -> bool:
 
 
 def _tree(text: str) -> bool:
-    """Say whether a pytree is made of plain tuples, lists and dicts: others could import code."""
+    """Return whether a pytree is made of plain tuples, lists and dicts: others could import code."""
     try:
         protocol, tree = json.loads(text)
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""The model `cnn`: a few convolutions, then one hidden layer. Quick, and good for small pictures."""
+"""The model `cnn`: a few convolutions, then one hidden layer. Quick, and good for small images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from benchdog.builtin.models.options import CnnOptions
 from benchdog.builtin.models.spec_checks import convolutions, flat_outputs, positive, single_picture
 
 SMALL = 8
-"""Halving goes on until no axis is longer."""
+"""Halving continues until no axis is longer."""
 
 
 class Mean(nn.Module):
-    """Average over all positions: (B, C, ...) -> (B, C), for pictures of any size."""
+    """Average over all positions: (B, C, ...) -> (B, C), for images of any size."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(2).mean(2)

@@ -9,7 +9,7 @@ from benchdog.api import Field
 
 
 def normalisation(norm: str, width: int, field: Field) -> list[nn.Module]:
-    """Give the layer after a convolution of `width` channels; none for "none"."""
+    """Return the layer after a convolution of `width` channels; none for "none"."""
     if norm == "none":
         return []
     if norm == "batch":

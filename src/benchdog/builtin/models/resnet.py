@@ -25,7 +25,7 @@ Layers = Callable[..., list[nn.Module]]
 
 
 def layers_of(field: Field) -> Layers:
-    """Give the function that makes a convolution and its normalisation."""
+    """Return the function that makes a convolution and its normalization."""
     convolution, _, _ = convolutions(field)
     norm = nn.BatchNorm2d if field.kind == "image" else nn.BatchNorm3d
 
@@ -36,7 +36,7 @@ def layers_of(field: Field) -> Layers:
 
 
 class Block(nn.Module):
-    """Two convolutions of 3, or with `deep` three of 1, 3 and 1, beside a shortcut; `stride` 2 halves the size."""
+    """Two convolutions of 3, or with `deep` three of 1, 3 and 1, next to a shortcut; `stride` 2 halves the size."""
 
     def __init__(self, make: Layers, channels: int, width: int, stride: int, deep: bool) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ MODELS = {
 
 
 def describe(field: Field) -> str:
-    """Say what a field is: "an image of 3 x 32 x 32"; a free axis is a question mark."""
+    """Return what a field is: "an image of 3 x 32 x 32"; a free axis is a question mark."""
     size = " x ".join("?" if axis is None else str(axis) for axis in field.shape)
     article = "an" if field.kind[:1] in "aeiou" else "a"
     return f"{article} {field.kind} of {size}"
@@ -41,7 +41,7 @@ def flat_width(model: str, spec: Spec) -> int:
 
 
 def flat_outputs(model: str, spec: Spec) -> int:
-    """Give the length of a score that is one row; BadUsage when the task wants another shape."""
+    """Return the length of a score that is one row; BadUsage when the task wants another shape."""
     if len(spec.output) != 1 or not spec.outputs:
         raise BadUsage(
             f"The model {model!r} gives one row of values per sample, but the task wants {shape(spec.output)}.",
@@ -51,7 +51,7 @@ def flat_outputs(model: str, spec: Spec) -> int:
 
 
 def single_picture(model: str, spec: Spec, kinds: tuple[str, ...]) -> Field:
-    """Give the one image or volume that there is; BadUsage for anything else."""
+    """Return the one image or volume that there is; BadUsage for anything else."""
     if len(spec.fields) != 1 or spec.fields[0].kind not in kinds or not spec.channels:
         raise misfit(model, f"one {' or '.join(kinds)} with a fixed number of channels", spec)
     return spec.fields[0]
@@ -69,7 +69,7 @@ def positive(model: str, option: str, values: tuple[int, ...]) -> None:
 
 
 def convolutions(field: Field) -> tuple[type[nn.Module], type[nn.Module], type[nn.Module]]:
-    """Give convolution, max-pooling and transposed convolution for an image or a volume."""
+    """Return convolution, max-pooling and transposed convolution for an image or a volume."""
     if field.kind == "image":
         return nn.Conv2d, nn.MaxPool2d, nn.ConvTranspose2d
     return nn.Conv3d, nn.MaxPool3d, nn.ConvTranspose3d

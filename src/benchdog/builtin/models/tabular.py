@@ -19,7 +19,7 @@ def embedding_width(categories: int) -> int:
 
 
 class Residual(nn.Module):
-    """Two linear layers beside a shortcut: (B, width) -> (B, width)."""
+    """Two linear layers next to a shortcut: (B, width) -> (B, width)."""
 
     def __init__(self, options: TabularOptions) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Residual(nn.Module):
 class Tabular(nn.Module):
     """Row (B, columns) float32, categories as codes -> score (B, outputs).
 
-    Code 0, a category that is missing or was never seen, stands for zeros: it says nothing until it is learnt.
+    Code 0, a category that is missing or was never seen, stands for zeros: it says nothing until it is learned.
     """
 
     numbers: Tensor

@@ -34,7 +34,7 @@ class Sized(Protocol):
 
 
 def size_of(model: str, sizes: Mapping[str, Size], options: Sized, even: bool = False) -> Size:
-    """Give the named size with what the options change; BadUsage when width can't be shared out to the heads.
+    """Return the named size with what the options change; BadUsage when width can't be shared out to the heads.
 
     Args:
         even: each head needs an even number of values.
@@ -51,7 +51,7 @@ def size_of(model: str, sizes: Mapping[str, Size], options: Sized, even: bool = 
 
 
 class Block(nn.Module):
-    """Self-attention, then two linear layers, each beside a shortcut and after a normalisation.
+    """Self-attention, then two linear layers, each next to a shortcut and after a normalization.
 
     forward(x (B, T, W)) -> (B, T, W). `seen` (B, 1, 1, T) says which positions may be looked at; `turn` holds
     the cosines and sines (T, W / heads / 2) of rotary positions (arXiv:2104.09864).
@@ -89,5 +89,5 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def placed(length: int, width: int) -> nn.Parameter:
-    """Make learned positions (length, width), small beside what they are added to."""
+    """Make learned positions (length, width), small next to what they are added to."""
     return nn.Parameter(0.02 * torch.randn(length, width))

@@ -25,7 +25,7 @@ def levels_for(field: Field) -> int:
 class Unet(nn.Module):
     """Encoder, decoder, shortcuts between them: (B, C, H, W) -> (B, outputs, H, W), and so for volumes.
 
-    An input is padded with zeros, the mean of standardised data, at the end of each axis to a multiple
+    An input is padded with zeros, the mean of standardized data, at the end of each axis to a multiple
     of 2**levels; the score is cut back to the input's size. With deep supervision, training gets a dict: the
     score, and as "auxiliary" (share, score) of each coarser level but the last, brought to the input's size.
     """
@@ -56,7 +56,7 @@ class Unet(nn.Module):
         self.fits = all(axis is not None and axis % self.multiple == 0 for axis in field.shape[1:])
 
     def missing(self, length: int, free: bool) -> int:
-        """Say what an axis lacks to a multiple.
+        """Return what an axis lacks to a multiple.
 
         At least 1 where it is free: torch.export would else take "nothing to pad" for a law of the input.
         """

@@ -36,7 +36,7 @@ def patch_for(height: int, width: int) -> int:
 class Vit(nn.Module):
     """Image (B, C, H, W) -> score (B, outputs): the mean over its patches.
 
-    What lacks to whole patches is added at the end of each axis as zeros, the mean of standardised data.
+    What lacks to whole patches is added at the end of each axis as zeros, the mean of standardized data.
     """
 
     def __init__(self, field: Field, patch: int, outputs: int, size: Size, options: VitOptions) -> None:

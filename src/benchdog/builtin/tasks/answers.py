@@ -22,7 +22,7 @@ WINDOW = 256
 
 
 def classification(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
-    """Give label, its probability, and probabilities by class: all, or the 5 likeliest of more than 20."""
+    """Return label, its probability, and probabilities by class: all, or the 5 likeliest of more than 20."""
     answer, score = call(*inputs)
     names = spec.target.classes
     answers = []
@@ -38,7 +38,7 @@ def classification(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, optio
 def multi_label(
     call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: LabelsOptions | None
 ) -> list[Answer]:
-    """Give the labels whose probability reaches the threshold, and the probability of each."""
+    """Return the labels whose probability reaches the threshold, and the probability of each."""
     threshold = (options or LabelsOptions()).threshold
     answer, _ = call(*inputs)
     names = spec.target.classes
@@ -54,7 +54,7 @@ def multi_label(
 
 
 def ordinal(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: OrdinalOptions | None) -> list[Answer]:
-    """Give the label in the middle of the probabilities, its own probability, and that of each class."""
+    """Return the label in the middle of the probabilities, its own probability, and that of each class."""
     answer, _ = call(*inputs)
     names = spec.target.classes
     order = np.argsort(ranks_of(names, (options or OrdinalOptions()).order)[0])
@@ -71,7 +71,7 @@ def ordinal(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Ord
 
 
 def embedding(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
-    """Give the vector, of length 1."""
+    """Return the vector, of length 1."""
     answer, _ = call(*inputs)
     return [Answer({"vector": [float(x) for x in row]}) for row in answer]
 
@@ -94,14 +94,14 @@ def neighbours(answers: list[Answer], spec: Spec, options: EmbeddingOptions | No
 
 
 def regression(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
-    """Give the value, or one value per target by name."""
+    """Return the value, or one value per target by name."""
     answer, _ = call(*inputs)
     names = target_names(spec) if len(spec.target.shape) and answer.shape[1] > 1 else ("value",)
     return [Answer({name: float(v) for name, v in zip(names, row, strict=True)}) for row in answer]
 
 
 def segmentation(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
-    """Give the mask (H, W) or (D, H, W) of class codes, uint8, and each class's share of its pixels."""
+    """Return the mask (H, W) or (D, H, W) of class codes, uint8, and each class's share of its pixels."""
     answer, _ = call(*inputs)
     answers = []
     for mask in answer.astype(np.uint8):
@@ -118,7 +118,7 @@ def next_token(
 
     Each token is drawn from the score at the last position. The model sees as many tokens as the spec's
     field is long; a shorter prompt is filled up at its end, which a model that doesn't look ahead can't
-    notice. A prompt's text depends on the seed alone, not on the prompts beside it.
+    notice. A prompt's text depends on the seed alone, not on the prompts next to it.
     """
     options = options or NextTokenOptions()
     (tokens,) = inputs

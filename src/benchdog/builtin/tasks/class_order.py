@@ -6,7 +6,7 @@ from benchdog.api import BadUsage, nearest
 
 
 def ranks_of(classes: tuple[str, ...], order: tuple[str, ...]) -> tuple[list[int], bool]:
-    """Give the rank of each class, and whether that is sure: told, or all of them are numbers.
+    """Return the rank of each class, and whether that is sure: told, or all of them are numbers.
 
     Raises:
         BadUsage: the order is not one of these classes.

@@ -56,11 +56,11 @@ class Embedding:
         return lost.sum(), counted.sum()
 
     def losses(self, score: Tensor, batch: Batch) -> Tensor:
-        """Give each sample's own loss among the others: (B,)."""
+        """Return each sample's own loss among the others: (B,)."""
         return self._each(score, batch.target)[0]
 
     def _each(self, score: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Give each sample's loss (B,), 0 where nobody is like it, and whether it counts."""
+        """Return each sample's loss (B,), 0 where nobody is like it, and whether it counts."""
         if len(score) < 2:  # nobody to compare with
             return score.sum(1) * 0, torch.zeros(len(score), dtype=torch.bool, device=score.device)
         unit = F.normalize(score.float(), dim=1)

@@ -46,7 +46,7 @@ class MultiLabel:
             )
 
     def fit(self, targets: Iterable[Tensor]) -> None:
-        """Learn what a true label counts: as often as it isn't true, relative to how often it is."""
+        """Compute what a true label counts: as often as it isn't true, relative to how often it is."""
         if self.options.pos_weight != "balanced":
             return
         true, count = torch.zeros(0, dtype=torch.float64), 0
@@ -59,11 +59,11 @@ class MultiLabel:
         self._positive = ((count - true).clamp(min=1) / true.clamp(min=1)).float()
 
     def state(self) -> dict[str, Any]:
-        """Give what `fit` learnt, for `restore`."""
+        """Return what `fit` learned, for `restore`."""
         return {} if self._positive is None else {"pos_weight": self._positive.tolist()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what another `fit` learnt."""
+        """Take up what another `fit` learned."""
         if "pos_weight" in state:
             self._positive = torch.tensor(state["pos_weight"], dtype=torch.float32)
 

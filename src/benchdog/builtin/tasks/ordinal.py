@@ -37,12 +37,12 @@ class Levels(nn.Module):
         gaps = F.softplus(moved[:, 1:])
         if gaps.device.type == "cpu":
             fallen = gaps.cumsum(1)
-        else:  # a card's cumsum isn't the same bits twice
+        else:  # a GPU's cumsum isn't the same bits twice
             fallen = gaps @ torch.ones(gaps.shape[1], gaps.shape[1], dtype=gaps.dtype, device=gaps.device).triu()
         return torch.cat([moved[:, :1], moved[:, :1] - fallen], 1)
 
     def log_shares(self, score: Tensor) -> Tensor:
-        """Give the log-probability of each rank (B, classes), exact where they are tiny."""
+        """Return the log-probability of each rank (B, classes), exact where they are tiny."""
         levels, gaps = self(score), (score + self.start)[:, 1:]
         # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), and 1 - exp(-softplus(g)) = sigmoid(g).
         between = F.logsigmoid(levels[:, :-1]) + F.logsigmoid(-levels[:, 1:]) + F.logsigmoid(gaps)
@@ -50,7 +50,7 @@ class Levels(nn.Module):
 
 
 class Shares(nn.Module):
-    """Give the probability of each class (B, classes), in the order of their codes."""
+    """Compute the probability of each class (B, classes), in the order of their codes."""
 
     ranks: Tensor
 
@@ -67,7 +67,7 @@ class Shares(nn.Module):
 class Ordinal:
     """Choose a rank: score (B, classes - 1), answer (B, classes) probabilities, target (B,) codes or shares.
 
-    The thresholds between neighbours begin where the training split's frequencies put them (`fit`), and the
+    The thresholds between neighbors begin where the training split's frequencies put them (`fit`), and the
     model moves them. The loss `thresholds` is the mean binary cross-entropy of all thresholds (arXiv:1901.07884),
     `likelihood` the cross-entropy of the class; both are summed over samples, times what their classes count.
     """
@@ -98,7 +98,7 @@ class Ordinal:
             self.notes.append(f"The classes are taken in the order {order} (another one: option order of the task).")
 
     def fit(self, targets: Iterable[Tensor]) -> None:
-        """Learn where the thresholds begin, and balanced weights, if they are wanted."""
+        """Compute the initial thresholds, and balanced weights, if they are wanted."""
         pieces = [piece.detach().cpu().long() for piece in targets if len(piece)]
         if not pieces:
             raise BadData("The training split has no target.", "The thresholds need some to begin with.")
@@ -108,11 +108,11 @@ class Ordinal:
         self._start, self._here = start_of(counts / counts.sum()).tolist(), None
 
     def state(self) -> dict[str, Any]:
-        """Give what `fit` learnt, for `restore`."""
+        """Return what `fit` learned, for `restore`."""
         return {"start": self._start, **self.weights.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what another `fit` learnt."""
+        """Take up what another `fit` learned."""
         self.weights.restore(state)
         self._start, self._here = list(state["start"]), None
 
@@ -167,13 +167,13 @@ class Ordinal:
         return MetricSet(metrics=ORDINAL_METRICS, per_sample=RankStatistics(ranks, rank_of))
 
     def score_of(self, answer: Tensor) -> Tensor:
-        """Give the score (B, classes - 1) from which the head makes these probabilities (B, classes)."""
+        """Return the score (B, classes - 1) from which the head makes these probabilities (B, classes)."""
         order = torch.tensor(self._ranks).argsort()
         return (start_of(answer.double()[:, order]) - torch.tensor(self._start, dtype=torch.float64)).float()
 
 
 def start_of(shares: Tensor) -> Tensor:
-    """Give the moved score (..., classes - 1) at which the ranks have these shares (..., classes)."""
+    """Return the moved score (..., classes - 1) at which the ranks have these shares (..., classes)."""
     above = shares.double().flip(-1).cumsum(-1).flip(-1)[..., 1:].clamp(1e-9, 1 - 1e-9)
     levels = above.logit()
     gaps = (levels[..., :-1] - levels[..., 1:]).clamp(min=1e-6)

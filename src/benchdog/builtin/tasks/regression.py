@@ -27,7 +27,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Units(nn.Module):
-    """Turn a standardised score (B, targets) into the target's units."""
+    """Turn a standardized score (B, targets) into the target's units."""
 
     mean: Tensor
     std: Tensor
@@ -42,10 +42,10 @@ class Units(nn.Module):
 
 
 class Regression:
-    """Say numbers: score (B, targets) standardised, answer (B, targets) in the target's own units.
+    """Say numbers: score (B, targets) standardized, answer (B, targets) in the target's own units.
 
     `fit` learns the training targets' mean and deviation before the first step; the loss is taken of
-    standardised values, summed, and its weight is the number of values. Metrics are in own units.
+    standardized values, summed, and its weight is the number of values. Metrics are in own units.
     """
 
     monitor = "rmse"
@@ -64,7 +64,7 @@ class Regression:
         self.near = (mean.float(), std.reciprocal().float())
 
     def fit(self, targets: Iterable[Tensor]) -> None:
-        """Learn mean and deviation from the training split's targets, each piece (B,) or (B, targets)."""
+        """Compute mean and deviation of the training split's targets, each piece (B,) or (B, targets)."""
         pieces = [t.detach().cpu().double().reshape(len(t), -1) for t in targets if len(t)]
         if not pieces:
             raise BadData("The training split has no target.", "Standardising the target needs some.")
@@ -79,11 +79,11 @@ class Regression:
         self.set(torch.where(constant, values[0], mean), torch.where(constant | (std == 0), 1.0, std))
 
     def state(self) -> dict[str, list[float]]:
-        """Give what `fit` learnt, for `restore`."""
+        """Return what `fit` learned, for `restore`."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
     def restore(self, state: Mapping[str, list[float]]) -> None:
-        """Take up what another `fit` learnt."""
+        """Take up what another `fit` learned."""
         self.set(*(torch.tensor(state[name], dtype=torch.float64) for name in ("mean", "std")))
 
     def check(self, spec: Spec) -> None:

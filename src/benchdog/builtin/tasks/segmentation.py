@@ -18,7 +18,7 @@ from benchdog.builtin.tasks.options import SegmentationOptions
 
 
 class Likeliest(nn.Module):
-    """Give the class with the highest score: (B, classes, ...) -> (B, ...) uint8."""
+    """Take the class with the highest score: (B, classes, ...) -> (B, ...) uint8."""
 
     def forward(self, score: Tensor) -> Tensor:
         return score.max(1).indices.to(torch.uint8)

@@ -17,10 +17,10 @@ INDUCTOR: dict[str, Any] = {"fallback_random": True, "fx_graph_cache": False}
 
 
 def compiled(model: nn.Module, spec: Spec, wanted: bool) -> Callable[..., Any]:
-    """Give what a training step calls: the model itself, or a program made of it at the first call for each size.
+    """Return what a training step calls: the model itself, or a program made of it at the first call for each size.
 
     Sizes are never generalised: which program a batch meets mustn't depend on the batches before, else a run that
-    goes on would end with other bits than one that was never stopped.
+    continues would end with other bits than one that was never stopped.
 
     Raises:
         NotAvailable: inputs may have any size; or, at a call, the program can't be made.
@@ -58,7 +58,7 @@ def compiled(model: nn.Module, spec: Spec, wanted: bool) -> Callable[..., Any]:
 
 
 def reason(error: BaseException) -> str:
-    """Say in a line what lies at the bottom of a compiler's failure."""
+    """Return the root cause of a compiler's failure, in one line."""
     inner = getattr(error, "inner_exception", None) or error
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     return f"{type(inner).__name__}: {lines[0][:200].rstrip('.') if lines else 'no reason given'}"

@@ -14,7 +14,7 @@ from benchdog.builtin.trainers.options import Supervised as Options
 
 
 def fits(name: str, patterns: Iterable[str]) -> bool:
-    """Say whether a parameter lies in a part, or fits a pattern with * and ?."""
+    """Return whether a parameter is in a part, or fits a pattern with * and ?."""
     return any(name == p or name.startswith(f"{p}.") or fnmatchcase(name, p) for p in patterns)
 
 
@@ -56,11 +56,11 @@ class Tuning:
             raise BadUsage("trainer.unfreeze_every and trainer.lora exclude each other.", "Leave one of them out.")
 
     def place(self, name: str) -> int:
-        """Give the number of the part that a parameter lies in; 0 for one that lies in none."""
+        """Return the number of the part that a parameter is in; 0 for one that is in none."""
         return next((i for i, part in enumerate(self.stages) if name == part or name.startswith(f"{part}.")), 0)
 
     def learns(self, name: str, epoch: int) -> bool:
-        """Say whether a parameter learns in an epoch, counted from 0."""
+        """Return whether a parameter learns in an epoch, counted from 0."""
         options = self.options
         if fits(name, options.unfreeze):
             return True
@@ -68,9 +68,9 @@ class Tuning:
         return not fits(name, options.freeze) and self.place(name) >= self.frozen_parts - freed
 
     def groups(self) -> list[dict[str, Any]]:
-        """Give the optimiser's groups of all that ever learns, with rates where parts have rates of their own.
+        """Return the optimizer's groups of all that ever learns, with rates where parts have rates of their own.
 
-        They don't depend on the number of epochs: a run that goes on may get more of them.
+        They don't depend on the number of epochs: a run that continues may get more of them.
 
         Raises:
             BadUsage: nothing learns.

@@ -1,4 +1,4 @@
-"""Corrections of low rank beside frozen layers (Hu et al. 2021, arXiv:2106.09685), merged before they are used."""
+"""Corrections of low rank next to frozen layers (Hu et al. 2021, arXiv:2106.09685), merged before they are used."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Correction(nn.Module):
         return torch.add(out, F.linear(F.linear(given[0], self.down), self.up), alpha=self.scale)
 
     def delta(self) -> Tensor:
-        """Give what the layer's weight (out, in) is to be changed by."""
+        """Return what the layer's weight (out, in) is to be changed by."""
         return self.scale * (self.up @ self.down)
 
 
@@ -123,7 +123,7 @@ class Lora:
             del layer.correction
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resume needs, with the layers' weights as they are without corrections."""
+        """Return what a resume needs, with the layers' weights as they are without corrections."""
         weights = {name: self._before.get(name, layer.weight.detach()) for name, layer in self.layers.items()}
         return {
             name: {"down": each.down.detach(), "up": each.up.detach(), "weight": weights[name]}
@@ -140,7 +140,7 @@ class Lora:
 
 
 def correctable(module: nn.Module) -> bool:
-    """Say whether a layer is a matrix applied to each position by itself; nn.MultiheadAttention calls its own not."""
+    """Return whether a layer is a matrix applied to each position; nn.MultiheadAttention never calls its own."""
     if isinstance(module, nn.Conv2d):
         plain = all(set(at) == {1} for at in (module.kernel_size, module.stride)) and module.groups == 1
         return plain and set(module.padding) <= {0, "valid"}

@@ -1,4 +1,4 @@
-"""The optimiser by name, and the limits to its gradients."""
+"""The optimizer by name, and the limits to its gradients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchdog.builtin.trainers.options import Supervised as Options
 TAKEN = ("lr", "weight_decay")
 """Arguments that are options of the trainer itself."""
 AMISS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What torch's optimisers raise for arguments that they can't use, some of them only when they step."""
+"""What torch's optimizers raise for arguments that they can't use, some of them only when they step."""
 UNFIT = {
     "LBFGS": "evaluates the model several times a step, which this trainer doesn't do",
     "SparseAdam": "needs sparse gradients, which no model here has",
@@ -28,10 +28,10 @@ UNFIT = {
 def make_optimiser(
     options: Options, model: nn.Module, groups: list[dict[str, Any]] | None = None
 ) -> torch.optim.Optimizer:
-    """Build the optimiser, fused where it has that, for groups of parameters; None: all that learn, as one.
+    """Build the optimizer, fused where it has that, for groups of parameters; None: all that learn, as one.
 
     Raises:
-        BadUsage: there is no such optimiser, or it doesn't take these settings.
+        BadUsage: there is no such optimizer, or it doesn't take these settings.
     """
     cls, more = _class_of(options)
     if groups is None:
@@ -46,7 +46,7 @@ def make_optimiser(
 
 
 def try_optimiser(options: Options) -> None:
-    """Let a tiny optimiser of the same kind step: what its arguments can't do shows only there.
+    """Let a tiny optimizer of the same kind step: what its arguments can't do shows only there.
 
     Raises:
         BadUsage: it can't.
@@ -64,7 +64,7 @@ def try_optimiser(options: Options) -> None:
 
 
 def _class_of(options: Options) -> tuple[Any, dict[str, Any]]:
-    """Give the optimiser's class and its arguments."""
+    """Return the optimizer's class and its arguments."""
     spare_the_compiler()
     cls: Any = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser", unfit=UNFIT)
     taken = inspect.signature(cls).parameters
@@ -84,7 +84,7 @@ def _amiss(options: Options, error: Exception) -> BadUsage:
 
 
 def make_limit(options: Options, parameters: list[nn.Parameter]) -> Callable[[], Any] | None:
-    """Give what limits the gradients before a step; None when nothing does."""
+    """Return what limits the gradients before a step; None when nothing does."""
     limits: list[Callable[[], Any]] = []
     if options.clip_value:
         limits.append(partial(nn.utils.clip_grad_value_, parameters, options.clip_value))

@@ -39,7 +39,7 @@ class Constant:
         """Do nothing."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give nothing: there is no state."""
+        """Return nothing: there is no state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ class Schedule(Constant):
             raise amiss(type(self.scheduler).__name__, error) from None
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resume needs."""
+        """Return what a resume needs."""
         return dict(self.scheduler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class Schedule(Constant):
 
 
 def rate(step: int, *, curve: str, rise: int, steps: int) -> float:
-    """Give the factor of the learning rate at a step counted from 0: a rise, then the curve down to 0."""
+    """Return the factor of the learning rate at a step counted from 0: a rise, then the curve down to 0."""
     if step < rise:
         return (step + 1) / rise
     done = min(1.0, (step - rise) / max(1, steps - rise))
@@ -108,7 +108,7 @@ def make_schedule(
 
     Args:
         options: name, arguments, warm-up.
-        optimiser: whose rates change.
+        optimizer: whose rates change.
         steps: all steps of the run; None for a stream.
         monitor: the metric that `plateau` watches; `better` is its direction, "max" or "min".
 
@@ -199,7 +199,7 @@ def tried(schedule: Constant | Schedule, optimiser: Optimizer, monitor: str) -> 
 
 
 def amiss(schedule: str, error: Exception) -> BadUsage:
-    """Say that a schedule can't use its arguments."""
+    """Return the error for arguments that a schedule can't use."""
     said = str(error).rstrip(".") or type(error).__name__
     return BadUsage(f"schedule {schedule!r}: {said}.", "Look at trainer.schedule_options.")
 

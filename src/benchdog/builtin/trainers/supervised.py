@@ -24,7 +24,7 @@ class Supervised:
         self.options = options
 
     def check(self, trial: Trial, /) -> None:
-        """See what a run would trip over: names of parts, arguments of optimiser and schedule."""
+        """See what a run would trip over: names of parts, arguments of optimizer and schedule."""
         model, stages, task = trial.model, trial.stages, trial.task
         lora = Lora(self.options, model, stages[-1] if stages else "", 0)
         tuning = Tuning(self.options, model, stages, lora.parameters)

@@ -24,7 +24,7 @@ class Plain:
         """Do nothing after an epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give nothing: there is no state."""
+        """Return nothing: there is no state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ class Average(Plain):
             mine.copy_(theirs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resume needs."""
+        """Return what a resume needs."""
         return {"count": self.count, "model": self.model.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ class Swa(Average):
         self.move(1 / max(1, self.epochs - self.start))
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resume needs."""
+        """Return what a resume needs."""
         return {**super().state_dict(), "epochs": self.epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def tensors(model: nn.Module) -> list[Tensor]:
 
 
 def swa_start(options: Options, epochs: int) -> int:
-    """Give the epochs before swa begins to average: of a short run, too, two are averaged."""
+    """Return the epochs before swa begins to average: of a short run, too, two are averaged."""
     return max(0, min(round(options.swa_start * epochs), epochs - 2))
 
 

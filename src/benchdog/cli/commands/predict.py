@@ -107,7 +107,7 @@ def predictions(
 ) -> Iterator[list[Answer]]:
     """Yield predictions batch by batch; report unreadable and out-of-distribution inputs on stderr.
 
-    With `details` a prediction's `outside` also lists the values that lie outside the ranges of the training data.
+    With `details` a prediction's `outside` also lists the values that are outside the ranges of the training data.
     """
     from benchdog.deployment.inputs import Unreadable, samples
 

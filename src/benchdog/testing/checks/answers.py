@@ -25,7 +25,7 @@ KEYS = 64
 
 
 def answer(trial: Trial) -> str:
-    """See that people get an answer for each sample, the same alone and with others."""
+    """Check that people get an answer for each sample, the same alone and with others."""
     assert isinstance(trial.info, TaskInfo)
     function = trial.guarded("The answer function", trial.found.resolve, trial.info.answer)
     for case in trial.cases:
@@ -50,7 +50,7 @@ def answer(trial: Trial) -> str:
 
 
 def _several(trial: Trial, answers: list[Any], case: Case) -> None:
-    """See that what is said of several inputs is said to each of them."""
+    """Check that what is said of several inputs is said to each of them."""
     assert isinstance(trial.info, TaskInfo)
     function = trial.guarded("The function of several answers", trial.found.resolve, trial.info.together)
     named = [replace(each, id=f"sample {i}") for i, each in enumerate(answers)]
@@ -69,7 +69,7 @@ def _ask(function: Any, call: Any, case: Case, options: Any, rows: list[int]) ->
 
 
 def _plain(trial: Trial, values: Any) -> None:
-    """See that an answer can be printed as JSON; arrays are written as files."""
+    """Check that an answer can be printed as JSON; arrays are written as files."""
     try:
         json.dumps({key: value for key, value in values.items() if not isinstance(value, np.ndarray)})
     except (TypeError, ValueError) as error:

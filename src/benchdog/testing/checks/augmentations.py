@@ -79,14 +79,14 @@ class Trial(trials.Trial):
 
 
 def serves(trial: Trial) -> str:
-    """See that it takes some data, and refuses other data in words."""
+    """Check that it takes some data, and refuses other data in words."""
     for case in trial.cases:
         trial.guarded(f"apply() to {case.what}", case.apply)
     return ", ".join(case.what for case in trial.cases)
 
 
 def shapes(trial: Trial) -> str:
-    """See that shapes and storage types stay, and values within the field's range."""
+    """Check that shapes and storage types stay, and values within the field's range."""
     for case in trial.cases:
         inputs, target = trial.guarded("apply()", case.apply)
         for field, old, new in zip(case.spec.fields, case.inputs, inputs, strict=True):
@@ -122,7 +122,7 @@ def _target(trial: Trial, case: Case, target: Tensor) -> None:
 
 
 def pure(trial: Trial) -> str:
-    """See that it doesn't change what it gets."""
+    """Check that it doesn't change what it gets."""
     for case in trial.cases:
         inputs, target = tuple(x.clone() for x in case.inputs), case.target.clone()
         drawn = sample_draws(list(range(ROWS)), 3, 1, 0, torch.device("cpu"))
@@ -139,7 +139,7 @@ def pure(trial: Trial) -> str:
 
 
 def draws(trial: Trial) -> str:
-    """See that all its random numbers come from `draws`."""
+    """Check that all its random numbers come from `draws`."""
     for case in trial.cases:
         found = []
         for seed in (1, 2):
@@ -161,7 +161,7 @@ def _equal(a: Given, b: Given) -> bool:
 
 
 def batches(trial: Trial) -> str:
-    """See that a sample is changed in the same way whatever is beside it."""
+    """Check that a sample is changed in the same way whatever is next to it."""
     if trial.mixes:
         return "blends samples, as it says"
     for case in trial.cases:
@@ -180,12 +180,12 @@ def batches(trial: Trial) -> str:
 
 
 def _near(a: Tensor, b: Tensor) -> bool:
-    """Say whether values are the same but for rounding: to the next whole number where they are whole."""
+    """Return whether values are the same but for rounding: to the next whole number where they are whole."""
     return torch.allclose(a.double(), b.double(), 1e-4, 1e-4 if a.is_floating_point() else 1.01)
 
 
 def rebuilds(trial: Trial) -> str:
-    """See that another process changes the same samples in the same way."""
+    """Check that another process changes the same samples in the same way."""
     here = digest(trial)
     if here != trial.twin():
         raise Fault(
@@ -197,7 +197,7 @@ def rebuilds(trial: Trial) -> str:
 
 
 def digest(trial: Trial) -> dict[str, str]:
-    """Tell what becomes of the kit's data."""
+    """Return a digest of the kit's data after augmentation."""
     told = {}
     for case in trial.cases:
         inputs, target = case.apply()

@@ -68,7 +68,7 @@ class Trial(trials.Trial):
 
 
 def settings() -> dict[str, Any]:
-    """Give what a backend might change for everybody."""
+    """Return what a backend might change for everybody."""
     return {
         "default type": torch.get_default_dtype(),
         "default device": str(torch.get_default_device()),
@@ -77,7 +77,7 @@ def settings() -> dict[str, Any]:
 
 
 def probe(trial: Trial) -> str:
-    """See that it says quickly, and in words, whether its hardware is here."""
+    """Check that it says quickly, and in words, whether its hardware is here."""
     found = trial.probed
     backend = trial.make()
     spans = []
@@ -107,7 +107,7 @@ def probe(trial: Trial) -> str:
 
 
 def _refuses(trial: Trial, found: Probe) -> str:
-    """See that hardware that isn't here is refused in words."""
+    """Check that hardware that isn't here is refused in words."""
     try:
         trial.make().open(0, 1)
     except BenchdogError:
@@ -126,7 +126,7 @@ def _refuses(trial: Trial, found: Probe) -> str:
 
 
 def opens(trial: Trial) -> str:
-    """See that what it opens can do all that a device must."""
+    """Check that what it opens can do all that a device must."""
     return trial.once("complete", lambda: _complete(trial))
 
 
@@ -147,7 +147,7 @@ def _complete(trial: Trial) -> str:
 
 
 def computes(trial: Trial) -> str:
-    """See that tensors arrive, gradients are those of the processor, and a step changes the weights."""
+    """Check that tensors arrive, gradients are those of the processor, and a step changes the weights."""
     opens(trial)
     device, where = trial.device, stands(type(trial.device))
     torch.manual_seed(3)
@@ -205,7 +205,7 @@ def _steps(trial: Trial, device: Any, model: nn.Module) -> None:
 
 
 def clean(trial: Trial) -> str:
-    """See that closing leaves no tensor alive and torch as it was, and that it can be opened again."""
+    """Check that closing leaves no tensor alive and torch as it was, and that it can be opened again."""
     opens(trial)
     trial.device.close()
     for name, value in settings().items():

@@ -48,14 +48,14 @@ class Trial:
 
 
 def loads(trial: Trial) -> str:
-    """See that its module loads quickly: its own --help and completion wait for it."""
+    """Check that its module loads quickly: its own --help and completion wait for it."""
     module = "" if trial.file else trial.target.partition(":")[0]
     told = imports.load(Subject(name=trial.name, module=module, file=trial.file))
     return imports.imports({**told, "parts": []}, "The command's import")
 
 
 def own_name(trial: Trial) -> str:
-    """See that its name is nobody else's."""
+    """Check that its name is nobody else's."""
     if trial.name in COMMANDS:
         raise Fault(
             f"The command {trial.name!r} has the name of Benchdog's own, which stays what it is.",
@@ -71,7 +71,7 @@ def own_name(trial: Trial) -> str:
 
 
 def help(trial: Trial) -> str:
-    """See that it and each of its options say what they are for."""
+    """Check that it and each of its options say what they are for."""
     command = trial.command()
     seen = 0
     for path, each in _all(command, trial.name):

@@ -25,7 +25,7 @@ METHODS: dict[str, dict[str, int]] = {
 
 
 def options(trial: Trial) -> str:
-    """See that each option is documented, has a default that it allows itself, and survives JSON."""
+    """Check that each option is documented, has a default that it allows itself, and survives JSON."""
     if not trial.info.options:
         return "none"
     described = trial.described
@@ -58,7 +58,7 @@ def options(trial: Trial) -> str:
 
 
 def _default(trial: Trial, cls: type, name: str, option: Any, where: str) -> None:
-    """See that a default is a value that the option's own type and bounds allow."""
+    """Check that a default is a value that the option's own type and bounds allow."""
     try:
         stored = option.adapter.dump_python(option.default, mode="json")
         option.adapter.validate_python(stored if option.default is not None else None)
@@ -73,7 +73,7 @@ def _default(trial: Trial, cls: type, name: str, option: Any, where: str) -> Non
 
 
 def target(trial: Trial) -> str:
-    """See that the target resolves and does what its kind needs."""
+    """Check that the target resolves and does what its kind needs."""
     cls = trial.cls
     if not callable(cls):
         raise Fault(f"target {trial.info.target!r} is a {type(cls).__name__}.", "Name a class or function.")
@@ -102,10 +102,10 @@ def _resolved(trial: Trial, key: str, name: str) -> None:
 
 
 def _takes(trial: Trial, cls: Any, method: str, count: int) -> None:
-    """See that a component has a method that takes what it is given."""
+    """Check that a component has a method that takes what it is given."""
     owner = cls if inspect.isclass(cls) and hasattr(cls, method) else _instance(trial)
     if owner is None:
-        return  # told by another check
+        return  # reported by another check
     function = getattr(owner, method, None)
     name = getattr(cls, "__name__", trial.name)
     if not callable(function):
@@ -125,7 +125,7 @@ def _instance(trial: Trial) -> Any:
 
 
 def accepts(function: Callable[..., Any], count: int, name: str, kind: str) -> None:
-    """See that a function takes so many arguments by position."""
+    """Check that a function takes so many arguments by position."""
     try:
         signature = inspect.signature(function)
         signature.bind(*range(count))
@@ -150,7 +150,7 @@ def _builds(cls: Any) -> None:
 
 
 def _made(trial: Trial) -> None:
-    """See that the component can be made as the host makes it."""
+    """Check that the component can be made as the host makes it."""
     if trial.kind == "source":
         return  # a source may need data that the kit hasn't found yet
     try:
@@ -168,7 +168,7 @@ def _made(trial: Trial) -> None:
 
 
 def prints(trial: Trial, printed: str) -> str:
-    """See that nothing was printed on stdout while it was looked at."""
+    """Check that nothing was printed on stdout while it was looked at."""
     if printed:
         line = printed.strip().splitlines()[0][:100] if printed.strip() else printed[:100]
         raise Fault(
@@ -178,7 +178,7 @@ def prints(trial: Trial, printed: str) -> str:
 
 
 def files(trial: Trial, folder: Path) -> str:
-    """See that nothing was left in the working folder."""
+    """Check that nothing was left in the working folder."""
     left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     if left:
         raise Fault(

@@ -17,7 +17,7 @@ LOOKED_AT = 12
 
 
 def raws(split: Any, count: int = LOOKED_AT) -> list[Raw]:
-    """Give some samples of a split, first and last among them."""
+    """Return some samples of a split, first and last among them."""
     if isinstance(split, Split):
         size = len(split)
         places = sorted({round(i * (size - 1) / max(1, count - 1)) for i in range(min(count, size))})
@@ -31,7 +31,7 @@ def raws(split: Any, count: int = LOOKED_AT) -> list[Raw]:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Say whether two raw values are equal, bit for bit."""
+    """Return whether two raw values are equal, bit for bit."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
@@ -60,7 +60,7 @@ def differing(a: Sequence[Raw], b: Sequence[Raw]) -> str:
 
 
 def states() -> tuple[Any, ...]:
-    """Give the states of the global random generators."""
+    """Return the states of the global random generators."""
     return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()  # type: ignore[index]
 
 

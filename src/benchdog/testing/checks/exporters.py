@@ -43,7 +43,7 @@ class Trial(trials.Trial):
         raise Skip(f"refuses the kit's small artifacts: {' '.join(dict.fromkeys(told))}")
 
     def artifact(self, form: str) -> Path:
-        """Give a small artifact, untrained: exporting asks for no skill."""
+        """Return a small artifact, untrained: exporting asks for no skill."""
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
         kept = self.bench.place / f"artifact-{form}"
         if not kept.is_dir():  # else another exporter needed it before
@@ -73,7 +73,7 @@ class Trial(trials.Trial):
         )
 
     def request(self, form: str, folder: Path) -> dict[str, Any]:
-        """Say what is to be exported where."""
+        """Return what is to be exported where."""
         return {
             "source": str(self.artifact(form)),
             "exporter": self.found.where,
@@ -84,7 +84,7 @@ class Trial(trials.Trial):
         }
 
     def exported(self, form: str) -> Path:
-        """Give the folder of an export."""
+        """Return the folder of an export."""
         return self.once(f"exported {form}", lambda: self._exported(form))
 
     def _exported(self, form: str) -> Path:
@@ -110,13 +110,13 @@ class Trial(trials.Trial):
         return runner_of(self.found, folder, self.plugins, True)
 
     def arrays(self, n: int = 3) -> tuple[np.ndarray, ...]:
-        """Give some decoded samples of the first form that it exports."""
+        """Return some decoded samples of the first form that it exports."""
         opened = open_model(self.artifact(self.form), self.plugins, trust=True)
         return tuple(x[:n].copy() for x in opened.decoder.batch(opened.samples()))
 
 
 def exports(trial: Trial) -> str:
-    """See that it writes files into the folder it is given, and leaves the artifact alone."""
+    """Check that it writes files into the folder it is given, and leaves the artifact alone."""
     written = hash_files(trial.exported(trial.form))
     if "export.json" in written:
         raise Fault("It writes export.json, which is Benchdog's.", "Give it another name.", trial.where)
@@ -124,7 +124,7 @@ def exports(trial: Trial) -> str:
 
 
 def agrees(trial: Trial) -> str:
-    """See that the runner gives what the model gives, at batches of one to the largest."""
+    """Check that the runner gives what the model gives, at batches of one to the largest."""
     trial.form  # noqa: B018 -- what keeps it from exporting is told by `exports`
     seen = []
     for form in FORMS:
@@ -155,7 +155,7 @@ def _compared(trial: Trial, form: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def moves(trial: Trial) -> str:
-    """See that the export's folder is all that the runner needs."""
+    """Check that the export's folder is all that the runner needs."""
     arrays = trial.arrays()
     first = trial.guarded("The runner", trial.runner(trial.exported(trial.form)), *trial.arrays())
     elsewhere, aside = trial.bench.folder("moved") / "export", trial.exported(trial.form).with_name("aside")
@@ -178,7 +178,7 @@ def moves(trial: Trial) -> str:
 
 
 def pure(trial: Trial) -> str:
-    """See that the runner leaves its inputs alone and answers the same twice."""
+    """Check that the runner leaves its inputs alone and answers the same twice."""
     arrays, runner = trial.arrays(), trial.guarded("The runner", trial.runner, trial.exported(trial.form))
     kept = tuple(x.copy() for x in arrays)
     first = runner(*arrays)
@@ -197,7 +197,7 @@ def pure(trial: Trial) -> str:
 
 
 def mistakes(trial: Trial) -> str:
-    """See that a folder whose files are gone or damaged is told in words."""
+    """Check that a folder whose files are gone or damaged is reported in words."""
     for what in ("an empty folder", "damaged files"):
         folder = trial.bench.folder("damaged")
         if what == "damaged files":

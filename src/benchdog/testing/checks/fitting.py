@@ -12,7 +12,7 @@ from benchdog.testing.runner.results import Fault
 
 
 def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -> None:
-    """See that one sample is what the spec says."""
+    """Check that one sample is what the spec says."""
     try:
         arrays = Decoder(spec, preprocess)(raw)
     except BenchdogError as error:

@@ -1,4 +1,4 @@
-"""Judge how a plugin loads, from what `benchdog.testing.runner.load_probe` tells of it."""
+"""Check how a plugin loads, from the report of `benchdog.testing.runner.load_probe`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _load(subject: Subject) -> dict[str, Any]:
 
 
 def imports(told: dict[str, Any], what: str = "The plugin's import") -> str:
-    """See that a plugin, or a command, is imported quickly, alone, and silently."""
+    """Check that a plugin, or a command, is imported quickly, alone, and silently."""
     if told["error"] == "hangs":
         raise Fault(
             f"{what} isn't done after {PATIENCE:g} s.",
@@ -102,7 +102,7 @@ def imports(told: dict[str, Any], what: str = "The plugin's import") -> str:
 
 
 def hooks(told: dict[str, Any]) -> str:
-    """See that hooks are named, marked and declared as the contract says."""
+    """Check that hooks are named, marked and declared as the contract says."""
     if told["error"]:
         raise Skip("the plugin can't be imported")
     for fault in told["faults"]:
@@ -131,7 +131,7 @@ def hooks(told: dict[str, Any]) -> str:
 
 
 def _remedy(fault: str) -> str:
-    """Say what mends a plugin that the host refuses."""
+    """Return what fixes a plugin that the host refuses."""
     remedies = {
         "without @hookimpl": "Write @hookimpl above it: from benchdog.api import hookimpl.",
         "is no hook": "Rename it: docs/reference/hooks.md lists all hooks.",
@@ -149,7 +149,7 @@ def _remedy(fault: str) -> str:
 
 
 def names(subject: Subject, offered: Iterator[tuple[str, str, str]]) -> str:
-    """See that no name is one of Benchdog's own; `offered` are (kind, name, whose else it is)."""
+    """Check that no name is one of Benchdog's own; `offered` are (kind, name, whose else it is)."""
     count = 0
     for kind, name, owner in offered:
         count += 1

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def meter(trial: Trial) -> str:
-    """See that meters merged give what one gives, and that the monitored metric is among what they say."""
+    """Check that meters merged give what one gives, and that the monitored metric is among what they say."""
     for case in trial.cases:
         task = case.make()
         whole = _metered(trial, task, case, [ALL])

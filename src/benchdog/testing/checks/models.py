@@ -87,7 +87,7 @@ class Trial(trials.Trial):
         for case in self.cases:
             try:
                 case.score(case.build(0), *case.inputs)
-            except Exception:  # told by the check `output`
+            except Exception:  # reported by the check `output`
                 continue
             found.append(case)
         if not found:
@@ -119,7 +119,7 @@ class Trial(trials.Trial):
 
 
 def builds(trial: Trial) -> str:
-    """See that it builds a module for some data, and refuses other data in words."""
+    """Check that it builds a module for some data, and refuses other data in words."""
     for case in trial.cases:
         model = case.build(0)
         if not isinstance(model, nn.Module):
@@ -130,7 +130,7 @@ def builds(trial: Trial) -> str:
 
 
 def output(trial: Trial) -> str:
-    """See that it runs on what it was built for, and gives a score of the right shape."""
+    """Check that it runs on what it was built for, and gives a score of the right shape."""
     for case in trial.cases:
         model = case.build(0)
         try:
@@ -155,7 +155,7 @@ def output(trial: Trial) -> str:
 
 
 def batches(trial: Trial) -> str:
-    """See that a sample's score doesn't depend on the samples beside it."""
+    """Check that a sample's score doesn't depend on the samples next to it."""
     steady(trial)
     for case in trial.working:
         model = case.build(0)
@@ -172,7 +172,7 @@ def batches(trial: Trial) -> str:
 
 
 def rebuilds(trial: Trial) -> str:
-    """See that a second model of the same options takes the first one's weights and answers alike."""
+    """Check that a second model of the same options takes the first one's weights and answers alike."""
     steady(trial)
     for case in trial.working:
         first, second = case.build(1), case.build(2)
@@ -211,12 +211,12 @@ def _shapes(model: nn.Module) -> dict[str, list[int]]:
 
 
 def digest(trial: Trial) -> dict[str, Any]:
-    """Tell names and shapes of the weights, in their order."""
+    """Return names and shapes of the weights, in their order."""
     return {case.what: [[*each] for each in _shapes(case.build(0)).items()] for case in trial.working}
 
 
 def steady(trial: Trial) -> None:
-    """See that one model gives one score for one input; what compares scores asks for it first."""
+    """Check that one model gives one score for one input; what compares scores asks for it first."""
     trial.once("steady", lambda: _steady(trial))
 
 
@@ -233,7 +233,7 @@ def _steady(trial: Trial) -> bool:
 
 
 def repeats(trial: Trial) -> str:
-    """See that weights are drawn from torch's generator alone, and scores from nothing."""
+    """Check that weights are drawn from torch's generator alone, and scores from nothing."""
     steady(trial)
     for case in trial.working:
         shaken(1)
@@ -260,7 +260,7 @@ def repeats(trial: Trial) -> str:
 
 
 def pure(trial: Trial) -> str:
-    """See that calling it changes neither its input nor, in evaluation mode, itself."""
+    """Check that calling it changes neither its input nor, in evaluation mode, itself."""
     for case in trial.working:
         model = case.build(0)
         inputs = tuple(x.clone() for x in case.inputs)

@@ -36,7 +36,7 @@ class Trial:
         return stands(self.handlers[0][1]) if self.handlers else ""
 
     def tell(self, metrics: dict[str, float], how: str = "ends") -> None:
-        """Tell a whole run, as a run would: one that ends, fails, or is stopped and goes on to its end."""
+        """Report a whole run, as a run would: one that ends, fails, or is stopped and continues to its end."""
         folder = self.bench.folder("heard")
         saved = folder / "step-1.safetensors"
         saved.write_bytes(b"")
@@ -63,7 +63,7 @@ class Trial:
         self.event("benchdog_artifact_exported", exporter="onnx", path=str(folder))
 
     def event(self, event: str, **facts: Any) -> None:
-        """Tell an event to the handlers that hear it."""
+        """Report an event to the handlers that hear it."""
         for name, function, wanted in self.handlers:
             if name != event:
                 continue
@@ -87,20 +87,20 @@ class Trial:
 
 
 def add(log: Path, **line: Any) -> None:
-    """Add a line to a run's log, as a session does before it tells of the event."""
+    """Add a line to a run's log, as a session does before it reports the event."""
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def hears(trial: Trial) -> str:
-    """See that it hears of runs that end, that fail, and that are stopped and go on."""
+    """Check that it hears of runs that end, that fail, and that are stopped and continue."""
     for how in ("ends", "fails", "stops"):
         trial.tell({"train.loss": 0.5, "valid.loss": 0.6, "valid.accuracy": 0.9}, how)
     return ", ".join(sorted(event.removeprefix("benchdog_") for event in trial.heard))
 
 
 def quick(trial: Trial) -> str:
-    """See that it is done with an event quickly."""
+    """Check that it is done with an event quickly."""
     if not trial.heard and not trial.raised:
         hears(trial)
     if trial.raised:
@@ -116,7 +116,7 @@ def quick(trial: Trial) -> str:
 
 
 def metrics(trial: Trial) -> str:
-    """See that it takes whatever metrics a task has, not numbers among them."""
+    """Check that it takes whatever metrics a task has, not numbers among them."""
     if trial.raised:
         raise Skip("it raises: see `hears`")
     try:

@@ -26,12 +26,12 @@ class Case:
     batch: Batch
 
     def part(self, rows: list[int], weight: Tensor | None = None) -> tuple[Tensor, Batch]:
-        """Give some samples' scores and their batch."""
+        """Return some samples' scores and their batch."""
         inputs = tuple(x[rows] for x in self.batch.inputs)
         return self.score[rows], Batch(inputs, self.batch.target[rows], ids=rows, weight=weight)
 
     def loss(self, task: Any, rows: list[int], weight: Tensor | None = None) -> tuple[float, float]:
-        """Give the loss of some samples: sum and weight."""
+        """Return the loss of some samples: sum and weight."""
         total, count = task.loss(*self.part(rows, weight))
         return float(total), float(count)
 
@@ -40,7 +40,7 @@ ALL = list(range(ROWS))
 
 
 def near(a: Any, b: Any) -> bool:
-    """Say whether two values, of whatever make, are the same but for rounding."""
+    """Return whether two values, of whatever make, are the same but for rounding."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(near(a[key], b[key]) for key in a)
     try:
@@ -51,5 +51,5 @@ def near(a: Any, b: Any) -> bool:
 
 
 def short(value: Any) -> str:
-    """Give a value for a sentence."""
+    """Return a value for a sentence."""
     return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())[:60]

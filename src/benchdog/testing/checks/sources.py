@@ -103,7 +103,7 @@ class Trial(trials.Trial):
 
 
 def opens(trial: Trial) -> str:
-    """See that it opens, without the network, and has the splits that training needs."""
+    """Check that it opens, without the network, and has the splits that training needs."""
     del guard.tried[:]
     try:
         opened = trial.opened
@@ -117,7 +117,7 @@ def opens(trial: Trial) -> str:
 
 
 def spec(trial: Trial) -> str:
-    """See that samples are what the spec says: fields, shapes, types, ranges, targets, classes, names."""
+    """Check that samples are what the spec says: fields, shapes, types, ranges, targets, classes, names."""
     opened = trial.opened
     where, seen = stands(trial.cls), 0
     if opened.source.spec() != opened.spec:
@@ -142,7 +142,7 @@ def spec(trial: Trial) -> str:
 
 
 def repeats(trial: Trial) -> str:
-    """See that a sample is the same whenever it is asked for, and in whichever opening."""
+    """Check that a sample is the same whenever it is asked for, and in whichever opening."""
     opened = trial.opened
     where, seed = (
         stands(trial.cls),
@@ -171,7 +171,7 @@ def repeats(trial: Trial) -> str:
 
 
 def owns(trial: Trial) -> str:
-    """See that what it gave stays what it was when it gives the next."""
+    """Check that what it gave stays what it was when it gives the next."""
     opened = trial.opened
     for name, split in opened.splits.items():
         given = raws(split)
@@ -197,7 +197,7 @@ def owns(trial: Trial) -> str:
 
 
 def fast_path(trial: Trial) -> str:
-    """See that batch() and whole() give what decoded raw samples are."""
+    """Check that batch() and whole() give what decoded raw samples are."""
     opened, seen = trial.opened, []
     for name, split in opened.splits.items():
         if not isinstance(split, BatchSplit):
@@ -213,7 +213,7 @@ def fast_path(trial: Trial) -> str:
 
 
 def streams(trial: Trial) -> str:
-    """See that a shard can be read from any sample on."""
+    """Check that a shard can be read from any sample on."""
     seen = 0
     for name, split in trial.opened.splits.items():
         if isinstance(split, Split):
@@ -241,7 +241,7 @@ def streams(trial: Trial) -> str:
 
 
 def rebuilds(trial: Trial) -> str:
-    """See that a worker process, which opens the source from its options, gets the same samples."""
+    """Check that a worker process, which opens the source from its options, gets the same samples."""
     opened = trial.opened
     here, there = digest(trial), trial.twin(opened.values)
     for name in here:
@@ -256,7 +256,7 @@ def rebuilds(trial: Trial) -> str:
 
 
 def digest(trial: Trial) -> dict[str, str]:
-    """Tell some samples of each split in a few letters."""
+    """Return a digest of some samples of each split."""
     told = {}
     for name, split in trial.opened.splits.items():
         print_ = hashlib.sha256()
@@ -267,7 +267,7 @@ def digest(trial: Trial) -> dict[str, str]:
 
 
 def mistakes(trial: Trial) -> str:
-    """See that a path that isn't there is told in words."""
+    """Check that a path that isn't there is reported in words."""
     if not trial.paths:
         return "there is no option that is a path"
     opened = trial.opened

@@ -80,7 +80,7 @@ class Trial(trials.Trial):
 
 
 def serves(trial: Trial) -> str:
-    """See that it takes some data, and refuses other data in words."""
+    """Check that it takes some data, and refuses other data in words."""
     for case in trial.cases:
         task = case.make()
         if getattr(task, "better", "") not in ("max", "min") or not getattr(task, "monitor", ""):
@@ -93,7 +93,7 @@ def serves(trial: Trial) -> str:
 
 
 def loss(trial: Trial) -> str:
-    """See that the loss is one real number that depends on the score, and its weight a number without gradient."""
+    """Check that the loss is one real number that depends on the score, and its weight a number without gradient."""
     for case in trial.cases:
         task = case.make()
         score = case.score.clone().requires_grad_()
@@ -119,7 +119,7 @@ def loss(trial: Trial) -> str:
 
 
 def adds_up(trial: Trial) -> str:
-    """See that a batch's loss is the sum of its pieces', as accumulation and ranks need it."""
+    """Check that a batch's loss is the sum of its pieces', as accumulation and ranks need it."""
     pure(trial)
     declared = []
     for case in trial.cases:
@@ -141,7 +141,7 @@ def adds_up(trial: Trial) -> str:
 
 
 def pure(trial: Trial) -> str:
-    """See that the loss changes neither score nor batch, and is the same twice."""
+    """Check that the loss changes neither score nor batch, and is the same twice."""
     return trial.once("pure", lambda: _pure(trial))
 
 
@@ -178,7 +178,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def head(trial: Trial) -> str:
-    """See that a sample's answer doesn't depend on the samples beside it."""
+    """Check that a sample's answer doesn't depend on the samples next to it."""
     for case in trial.cases:
         task = case.make()
         module = trial.guarded(f"head() for {case.what}", task.head, case.spec)
@@ -200,7 +200,7 @@ def head(trial: Trial) -> str:
 
 
 def weights(trial: Trial) -> str:
-    """See that a task that says it honours the weights of samples does."""
+    """Check that a task that says it honours the weights of samples does."""
     seen = 0
     for case in trial.cases:
         task = case.make()
@@ -223,7 +223,7 @@ def weights(trial: Trial) -> str:
 
 
 def blended(trial: Trial) -> str:
-    """See that a class may come as a row of shares, as mix-up makes it."""
+    """Check that a class may come as a row of shares, as mix-up makes it."""
     pure(trial)
     seen = 0
     for case in trial.cases:
@@ -245,7 +245,7 @@ def blended(trial: Trial) -> str:
 
 
 def keeps(trial: Trial) -> str:
-    """See that what `fit` learnt comes back from JSON."""
+    """Check that what `fit` learned comes back from JSON."""
     for case in trial.cases:
         task = case.make()
         if not hasattr(task, "fit"):

@@ -28,7 +28,7 @@ class Twin:
     _process: subprocess.Popen[bytes] | None = None
 
     def ask(self, kind: str, name: str, plugin: str, options: dict[str, Any]) -> Any:
-        """Give the digest of a component that the other process made.
+        """Return the digest of a component that the other process made.
 
         Raises:
             Fault: it can't make it.

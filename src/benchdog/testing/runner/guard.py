@@ -58,7 +58,7 @@ def block() -> None:
 
 
 class Watch:
-    """Notes which line of a stranger's code first asked for each of some modules.
+    """Notes which line of third-party code first asked for each of some modules.
 
     Attributes:
         withheld: whether torch is made to look as if it weren't installed.

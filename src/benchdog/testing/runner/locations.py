@@ -1,4 +1,4 @@
-"""Where in a stranger's code something happened or stands, for a fault's second line."""
+"""Where in third-party code something happened or stands, for a fault's second line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWN = KIT.parent
 
 
 def raised(error: BaseException) -> str:
-    """Give the innermost line that is a component's: "net.py, line 12, in forward"; "" when there is none."""
+    """Return the innermost line that is a component's: "net.py, line 12, in forward"; "" when there is none."""
     frames = traceback.extract_tb(error.__traceback__)
     own = ""
     for frame in reversed(frames):
@@ -33,7 +33,7 @@ def raised(error: BaseException) -> str:
 
 
 def _library(file: Path) -> bool:
-    """Say whether a file is Python's own or a library's: what the component called, not what it is."""
+    """Return whether a file is Python's own or a library's: what the component called, not what it is."""
     parts = file.parts
     if "site-packages" in parts:
         return parts[parts.index("site-packages") + 1].removesuffix(".py") not in plugin_packages()
@@ -41,12 +41,12 @@ def _library(file: Path) -> bool:
 
 
 def shown(target: str) -> str:
-    """Give a target for people: of a local file's only what stands after the colon."""
+    """Return a target for people: of a local file's only what stands after the colon."""
     return f":{target.rpartition(':')[2]}" if target.startswith("benchdog_local_") else target
 
 
 def stands(value: Any) -> str:
-    """Say where a class or function stands: "net.py, line 12"; "" when it isn't written in Python."""
+    """Return where a class or function stands: "net.py, line 12"; "" when it isn't written in Python."""
     try:
         value = inspect.unwrap(value) if callable(value) else type(value)
         file, (_, line) = inspect.getsourcefile(value), inspect.getsourcelines(value)
@@ -56,7 +56,7 @@ def stands(value: Any) -> str:
 
 
 def said(error: BaseException) -> str:
-    """Give an error's type and text in one line."""
+    """Return an error's type and text in one line."""
     text = error.message if isinstance(error, BenchdogError) else str(error)
     text = re.sub(r"benchdog_local_(\w+)_[0-9a-f]{12}", r"\1.py", " ".join(text.split()))[:300].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

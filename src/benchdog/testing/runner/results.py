@@ -26,7 +26,7 @@ class Result:
         return "\n".join([head, *(f"  {line}" for line in (self.where, self.remedy) if line)])
 
     def to_json(self) -> dict[str, Any]:
-        """Give the JSON form."""
+        """Return the JSON form."""
         return asdict(self)
 
 

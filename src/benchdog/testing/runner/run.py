@@ -74,7 +74,7 @@ def run(
 
 
 def _plugin(subject: Subject, told: dict[str, Any]) -> Iterator[Result]:
-    """Judge how a plugin loads."""
+    """Check how a plugin loads."""
     offered = told.get("offered", [])
     checks: dict[str, Callable[[], str]] = {
         "import": lambda: imports.imports(told),
@@ -98,7 +98,7 @@ def _result(kind: str, name: str, check: str, state: Any, found: str) -> Result:
 
 
 def _tried(subject: Subject, jobs: list[dict[str, Any]], base: Path, limit: float) -> Iterator[Result]:
-    """Try components; a check that hangs or ends its process is named, and the others go on in a new one."""
+    """Try components; a check that hangs or ends its process is named, and the others continue in a new one."""
     while jobs:
         with tempfile.TemporaryDirectory(prefix="benchdog-check-", ignore_cleanup_errors=True) as place:
             request = {

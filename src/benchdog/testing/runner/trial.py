@@ -1,4 +1,4 @@
-"""A component on trial: found, made, and remembered, so that one check's fault isn't told by all the others."""
+"""A component on trial: found, made, and remembered, so that one check's fault isn't reported by all the others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Trial:
                 raise
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # a stranger's code may raise anything, and even leave
+            except BaseException as error:  # third-party code may raise anything, and even leave
                 fault = Fault(f"It raises {said(error)}.", "Mend it.", raised(error))
                 self.known[name] = fault
                 raise fault from error
@@ -63,7 +63,7 @@ class Trial:
             raise
         except BenchdogError as error:
             raise Fault(f"{what} raises {said(error)}.", "Mend it: these are right inputs.", raised(error)) from error
-        except Exception as error:  # a stranger's code may raise anything
+        except Exception as error:  # third-party code may raise anything
             raise Fault(f"{what} raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
 
     @property
@@ -127,11 +127,11 @@ class Trial:
         return self.plugins.options(self.found, self.values if values is None else values)
 
     def full(self, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Give all options in JSON form, as a recipe keeps them."""
+        """Return all options in JSON form, as a recipe keeps them."""
         return to_json(self.options(values))
 
     def twin(self, values: Mapping[str, Any] | None = None) -> Any:
-        """Give the digest of the same component, made by another process as a worker makes it."""
+        """Return the digest of the same component, made by another process as a worker makes it."""
         assert self.bench.twin is not None
         stored = json.loads(json.dumps(self.full(values)))
         return self.bench.twin.ask(self.kind, self.name, self.found.plugin, stored)

@@ -1,4 +1,4 @@
-"""What people are told. No torch: an export answers without it."""
+"""What users see. No torch: an export answers without it."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from benchdog.api import Answer, Call, Spec
 
 
 def answer(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
-    """Give each sample's class and how probable it is."""
+    """Return each sample's class and how probable it is."""
     probabilities, _ = call(*inputs)
     names = spec.target.classes
     return [Answer({"label": names[row.argmax()], "probability": float(row.max())}) for row in probabilities]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def squared(score: Tensor, target: Tensor) -> Tensor:
-    """Give each sample's squared error (B,); targets are codes (B,), or when blended shares (B, classes)."""
+    """Return each sample's squared error (B,); targets are codes (B,), or when blended shares (B, classes)."""
     if target.ndim == 1:
         target = nn.functional.one_hot(target, score.shape[1])
     return (score.softmax(1) - target).square().sum(1)
@@ -37,14 +37,14 @@ class BrierTask:
         return nn.Softmax(dim=1)
 
     def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
-        """Give the sum over the batch, and what it is to be divided by."""
+        """Return the sum over the batch, and its divisor."""
         error = squared(score, batch.target)
         if batch.weight is None:
             return error.sum(), len(error)
         return (error * batch.weight).sum(), batch.weight.sum()
 
     def meter(self, spec: Spec) -> "Meter":
-        """Make a meter that has seen nothing."""
+        """Build an empty meter."""
         return Meter()
 
 
@@ -61,15 +61,15 @@ class Meter:
         self.sums += torch.cat([seen.cpu(), torch.tensor([float(len(score))])])
 
     def state(self) -> dict[str, Tensor]:
-        """Give what another meter needs to go on."""
+        """Return the state for `merge`."""
         return {"sums": self.sums}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Take in what another meter saw."""
+        """Merge another meter's state."""
         self.sums += state["sums"]
 
     def value(self) -> dict[str, float]:
-        """Give the metrics."""
+        """Return the metrics."""
         squares, right, samples = self.sums.tolist()
         count = max(1.0, samples)
         return {"brier": squares / count, "accuracy": right / count, "loss": squares / count}

@@ -7,11 +7,11 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_augmentations() -> list[AugmentationInfo]:
-    """Say what there is; the strings are imported when somebody uses it."""
+    """List the components; a target is imported when it is first used."""
     return [
         AugmentationInfo(
             name="dim",
-            summary="Darken pictures.",
+            summary="Darken images.",
             target="benchdog_dim.augmentation:DimAugmentation",
             options="benchdog_dim.options:Options",
         )

@@ -7,23 +7,23 @@ from .options import Options
 
 
 class DimAugmentation:
-    """Multiply each picture by a factor between `least` and 1."""
+    """Multiply each image by a factor between `least` and 1."""
 
     def __init__(self, options: Options) -> None:
         self.least = options.least
 
     def check(self, spec: Spec) -> None:
-        """Refuse data without pictures."""
+        """Refuse data without images."""
         if spec.fields[0].kind != "image":
             raise BadUsage(f"The augmentation 'dim' changes images; the data is {spec.fields[0].kind}.")
 
     def apply(
         self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Give new pictures in the type of the old ones (B, C, H, W); other fields and the target stay.
+        """Return new images in the type of the old ones (B, C, H, W); other fields and the target stay.
 
         The random numbers belong to a sample, the seed and the epoch: they come from `draws` alone.
         """
-        picture, *others = inputs
+        image, *others = inputs
         factor = self.least + (1 - self.least) * draws.uniform(1, 1, 1)
-        return ((picture * factor).to(picture.dtype), *others), target
+        return ((image * factor).to(image.dtype), *others), target

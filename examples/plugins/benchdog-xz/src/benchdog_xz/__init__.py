@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_exporters() -> list[ExporterInfo]:
-    """Say what there is; the strings are imported when somebody uses it."""
+    """List the components; a target is imported when it is first used."""
     return [
         ExporterInfo(
             name="xz",

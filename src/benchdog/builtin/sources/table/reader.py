@@ -194,7 +194,7 @@ def check_typos(table: Table, name: str, what: str, remedy: str) -> None:
 
     Args:
         what: what the column is, for the message.
-        remedy: what else can be done, beside correcting the cells.
+        remedy: what else can be done, next to correcting the cells.
     """
     cells = table.columns[name]
     wrong = [i for i, cell in enumerate(cells) if not is_missing(cell) and not is_number(cell)]

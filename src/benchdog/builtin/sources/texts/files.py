@@ -39,7 +39,7 @@ def load_texts(options: TextOptions, notes: list[str]) -> Texts:
     """Read the texts that the options name; add notes for the user.
 
     Raises:
-        BadUsage: no path, or an option that doesn't fit what lies there.
+        BadUsage: no path, or an option that doesn't fit what is there.
         BadData: nothing there, a file that isn't UTF-8, a text or label that is missing.
     """
     path = existing_path(options.path, "text", "a text file, a folder of them, or a CSV file")
@@ -57,7 +57,7 @@ def load_texts(options: TextOptions, notes: list[str]) -> Texts:
 
 
 def from_folder(folder: Path, options: TextOptions) -> Texts:
-    """Read the .txt files below a folder; the folders in it are classes when all lie in several."""
+    """Read the .txt files below a folder; the folders in it are classes when all are in several."""
     paths = sorted(text_files(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not paths:
         raise BadData(f"{folder} holds no .txt file.", "Give a folder with texts, or a CSV file.")

@@ -120,7 +120,7 @@ class Text:
             learnt_from = [found.texts[i] for i in parts["train"]]
         op: dict[str, Any] = {"op": "tokens", "unit": options.unit}
         if options.unit == "character":
-            # Without labels all characters: a text can't be gone on with from one that isn't there.
+            # Without labels all characters: a prompt may hold any of them.
             seen = [piece for name in SPLITS for piece in parts[name]] if found.labels is None else learnt_from
             op["vocabulary"] = alphabet(seen)
         elif options.unit == "bpe":

@@ -51,7 +51,7 @@ class ClassWeights:
         self._values = torch.tensor(values)
 
     def fit(self, targets: Iterable[Tensor]) -> None:
-        """Learn what balances the training split's codes; nothing is read when nothing is to be learnt."""
+        """Compute the weights that balance the training split's codes; nothing is read unless they are wanted."""
         if self.given != "balanced":
             return
         counts = torch.zeros(self.classes, dtype=torch.int64)
@@ -65,18 +65,18 @@ class ClassWeights:
         self._values = (counts.sum() / (self.classes * counts.clamp(min=1).double())).float()
 
     def state(self) -> dict[str, Any]:
-        """Give what `fit` learnt, for `restore`."""
+        """Return what `fit` learned, for `restore`."""
         return (
             {"class_weights": self._values.tolist()} if self.given == "balanced" and self._values is not None else {}
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what another `fit` learnt."""
+        """Take up what another `fit` learned."""
         if "class_weights" in state:
             self._values = torch.tensor(state["class_weights"], dtype=torch.float32)
 
     def on(self, device: torch.device) -> Tensor | None:
-        """Give the weights on a device; None when all classes count the same."""
+        """Return the weights on a device; None when all classes count the same."""
         assert self.given == "none" or self._values is not None, "weights are checked and fitted before a loss"
         if self._values is not None and self._values.device != device:
             self._values = self._values.to(device)
@@ -89,13 +89,13 @@ class Balanced:
     weights: ClassWeights
 
     def fit(self, targets: Iterable[Tensor]) -> None:
-        """Learn balanced weights, if they are wanted."""
+        """Compute balanced weights, if they are wanted."""
         self.weights.fit(targets)
 
     def state(self) -> dict[str, Any]:
-        """Give what `fit` learnt, for `restore`."""
+        """Return what `fit` learned, for `restore`."""
         return self.weights.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what another `fit` learnt."""
+        """Take up what another `fit` learned."""
         self.weights.restore(state)

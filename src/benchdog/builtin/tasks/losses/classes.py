@@ -32,7 +32,7 @@ class ClassLoss(Protocol):
 
 
 def is_soft(score: Tensor, target: Tensor) -> bool:
-    """Say whether a target is shares (B, classes, ...) and not codes."""
+    """Return whether a target is shares (B, classes, ...) and not codes."""
     return target.ndim == score.ndim
 
 
@@ -52,7 +52,7 @@ class CrossEntropy:
         ignored = NONE if self.ignore is None else self.ignore
         if not is_soft(score, target):
             target = target.long()
-        # A card adds up pixels in an order of the moment, and refuses to where the same bits are wanted.
+        # A GPU adds up pixels in an order of the moment, and refuses to where the same bits are wanted.
         at_once = by is None and (score.ndim == 2 or score.device.type == "cpu")
         total = F.cross_entropy(
             score,
@@ -97,7 +97,7 @@ class PerClass:
 
 
 def focal_terms(gamma: float) -> Callable[[Tensor], Tensor]:
-    """Give the focal loss of each class: -(1 - p) ** gamma log p (arXiv:1708.02002)."""
+    """Return the focal loss of each class: -(1 - p) ** gamma log p (arXiv:1708.02002)."""
 
     def terms(score: Tensor) -> Tensor:
         log_p = score.log_softmax(1, dtype=torch.float32)
@@ -140,7 +140,7 @@ def weight_of(
 
 
 def counts_of(score: Tensor, target: Tensor, values: Tensor | None, ignore: int | None) -> Tensor:
-    """Give what the targets of each sample count: (B,) float32."""
+    """Return what the targets of each sample count: (B,) float32."""
     if is_soft(score, target):
         shares = target.detach() if values is None else target.detach() * upright(values, target)
         return shares.flatten(1).sum(1, dtype=torch.float32)

@@ -32,7 +32,7 @@ class Dice:
         return (lost * counted).sum(), counted.sum()
 
     def each(self, score: Tensor, target: Tensor, weights: ClassWeights) -> tuple[Tensor, Tensor]:
-        """Give each sample's loss (B,) and whether it counts (B,), both float."""
+        """Return each sample's loss (B,) and whether it counts (B,), both float."""
         seen = torch.ones_like(target, dtype=torch.bool) if self.ignore is None else target != self.ignore
         codes = known_codes(target.long(), self.ignore)
         score = score.float()  # half precision can't count pixels

@@ -19,17 +19,17 @@ Prepare = Callable[[Tensor], Tensor]
 
 
 def as_it_is(score: Tensor) -> Tensor:
-    """Give the score."""
+    """Return the score."""
     return score
 
 
 def shares_of(score: Tensor) -> Tensor:
-    """Give probabilities."""
+    """Return probabilities."""
     return score.softmax(1)
 
 
 def logs_of(score: Tensor) -> Tensor:
-    """Give their logarithms."""
+    """Return their logarithms."""
     return score.log_softmax(1)
 
 
@@ -114,7 +114,7 @@ class Criterion:
         try:
             with torch.no_grad():
                 whole, part = self(score, target), self(score[:2], target[:2])
-        except Exception as error:  # a stranger's code may raise anything
+        except Exception as error:  # third-party code may raise anything
             said = " ".join(str(error).split())[:200]
             raise BadUsage(
                 f"The criterion {self.name!r} doesn't take a score {tuple(score.shape)} and a target "
@@ -168,7 +168,7 @@ class NamedLoss:
         return self.criterion.probe(self._prepare(score), F.one_hot(codes, classes).float() if rows else codes)
 
     def _terms(self, score: Tensor) -> Tensor:
-        """Give what each class would cost: (B, classes)."""
+        """Return what each class would cost: (B, classes)."""
         seen = self._prepare(score)
         codes = torch.arange(score.shape[1], device=score.device)
         return torch.stack([each(self.criterion(seen, code.expand(len(seen))), len(seen)) for code in codes], 1)

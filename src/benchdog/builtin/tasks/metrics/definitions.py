@@ -44,7 +44,7 @@ def mean_of_known(columns: list[Array]) -> Array:
 def rank_metrics(score: Array, positive: Array, weights: Array) -> tuple[Array, Array]:
     """Compute the area under the ROC curve and the average precision, (R,) each; nan where one side is missing.
 
-    Ties count half in the area; a threshold lies below all equal scores.
+    Ties count half in the area; a threshold is below all equal scores.
 
     Args:
         score: (N,), higher for what is more likely positive.

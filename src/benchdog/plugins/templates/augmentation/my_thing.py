@@ -5,7 +5,7 @@ CONTRACT = 1  # try: benchdog --plugin my_thing.py train digits --set "loader.au
 
 @hookimpl
 def benchdog_augmentations():
-    return [AugmentationInfo(name="my-thing", summary="Darken pictures.", target=":MyThingAugmentation")]
+    return [AugmentationInfo(name="my-thing", summary="Darken images.", target=":MyThingAugmentation")]
 
 
 class MyThingAugmentation:
@@ -14,6 +14,6 @@ class MyThingAugmentation:
             raise BadUsage("my-thing changes images alone.")
 
     def apply(self, inputs, target, draws):
-        picture, *others = inputs
+        image, *others = inputs
         factor = 0.5 + 0.5 * draws.uniform(1, 1, 1)
-        return ((picture * factor).to(picture.dtype), *others), target
+        return ((image * factor).to(image.dtype), *others), target

@@ -1,4 +1,4 @@
-"""The exporter keeps the contract; a damaged export is told, not run."""
+"""The exporter keeps the contract; a damaged export is reported, not run."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ class MyThingBackend:
         self.options = options
 
     def probe(self) -> Probe:
-        """Say at once whether the hardware is there, and what is missing if not; never raise."""
+        """Return at once whether the hardware is available, or what is missing; never raise."""
         return Probe(available=True, why=f"{self.options.threads} of the CPU's threads", devices=1)
 
     def open(self, rank: int, world: int) -> "MyThingDevice":
@@ -37,15 +37,15 @@ class MyThingDevice:
         torch.set_num_threads(threads)
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """Bring a model to the device."""
+        """Move a model to the device."""
         return model.to(self.torch_device)
 
     def put(self, tensor: Tensor) -> Tensor:
-        """Bring a tensor to the device."""
+        """Move a tensor to the device."""
         return tensor.to(self.torch_device)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Give the context of the forward pass: here in full precision."""
+        """Return the context of the forward pass: here in full precision."""
         return nullcontext()
 
     def backward(self, loss: Tensor, scale: Tensor) -> None:
@@ -53,7 +53,7 @@ class MyThingDevice:
         (loss * scale).backward()  # type: ignore[no-untyped-call]
 
     def step(self, optimiser: Any, limit: Callable[[], Any] | None = None) -> None:
-        """Let the optimiser step; `limit` looks at the gradients before, at their true size."""
+        """Let the optimizer step; `limit` looks at the gradients before, at their true size."""
         if limit is not None:
             limit()
         optimiser.step()
@@ -63,7 +63,7 @@ class MyThingDevice:
         return tensor
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resume needs, such as the state of a scaler."""
+        """Return what a resume needs, such as the state of a scaler."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

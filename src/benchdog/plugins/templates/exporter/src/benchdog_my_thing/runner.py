@@ -14,7 +14,7 @@ class MyThingRunner:
     """Run graph.pt2.xz on the CPU."""
 
     def __init__(self, folder: Path) -> None:
-        import torch  # here, so that who has no torch is told so in words
+        import torch  # here, so that a missing torch gets a clear error
 
         path = folder / FILE
         try:
@@ -24,7 +24,7 @@ class MyThingRunner:
             raise BadData(f"{path} can't be read: {error}.", "Export it again.") from error
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give (answer, score), each (B, ...)."""
+        """Return (answer, score), each (B, ...)."""
         import torch
 
         with torch.inference_mode():

@@ -15,23 +15,23 @@ def benchdog_run_started(run: RunFacts) -> None:
 
 @hookimpl
 def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -> None:
-    """Note an epoch's metrics."""
+    """Record an epoch's metrics."""
     note(run.folder, f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
 
 @hookimpl
 def benchdog_run_stopped(run: RunFacts) -> None:
-    """Note that somebody stopped it; it can go on."""
+    """Record that somebody stopped it; it can continue."""
     note(run.folder, f"{run.name} was stopped")
 
 
 @hookimpl
 def benchdog_run_failed(run: RunFacts, error: str) -> None:
-    """Note what went wrong."""
+    """Record what went wrong."""
     note(run.folder, f"{run.name} failed: {error}")
 
 
 @hookimpl
 def benchdog_run_ended(run: RunFacts) -> None:
-    """Note the end."""
+    """Record the end."""
     note(run.folder, f"{run.name} is finished")

@@ -14,13 +14,13 @@ class MyThingSource:
         self.options = options
 
     def spec(self) -> Spec:
-        """Say what a sample is after decoding, and what is to be answered."""
+        """Describe a decoded sample and the target."""
         columns = (Column(name="colour"), Column(name="brightness"))
         field = Field(kind="table", shape=(2,), dtype="float32", columns=columns)
         return Spec(fields=(field,), target=Target(kind="class", classes=("dwarf", "giant")))
 
     def open(self) -> list[Raw]:
-        """Give all samples; they are divided by their content, so equal ones never lie in two splits."""
+        """Return all samples; they are split by their content, so equal ones are never in two splits."""
         draw = random.Random(0)
         return [self._star(draw, number) for number in range(self.options.samples)]
 

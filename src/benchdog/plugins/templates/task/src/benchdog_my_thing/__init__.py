@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_tasks() -> list[TaskInfo]:
-    """Say what there is; the strings are imported when somebody uses it."""
+    """List the components; a target is imported when it is first used."""
     return [
         TaskInfo(
             name="my-thing",
