@@ -37,7 +37,7 @@ def test_many_epochs_print_about_a_hundred_lines_and_are_all_kept(dots):
     assert re.search(rf"^epoch +{facts['best']['epoch']}/450 .* \*$", told, re.M)
     lines = (dots / "runs/many/metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert sum(json.loads(line)["kind"] == "epoch" for line in lines) == 450
-    assert told.count("judging on valid, writing artifact and report") == 1
+    assert told.count("evaluating on the validation set; saving model and report") == 1
 
 
 def test_the_patience_that_is_advised_keeps_the_best_epoch(dots):
@@ -80,7 +80,7 @@ def test_ctrl_c_after_the_last_epoch_says_how_to_go_on(dots):
     command = [sys.executable, "-m", "benchdog", *map(str, LINEAR), "--epochs", "2", "--name", "cut"]
     with subprocess.Popen(command, cwd=dots, env=dict(os.environ), stderr=subprocess.PIPE, text=True) as process:
         said = ""
-        while "judging on valid" not in said:
+        while "evaluating on the validation set" not in said:
             said += process.stderr.readline()
         process.send_signal(signal.SIGINT)
         said += process.stderr.read()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -20,8 +20,9 @@ from benchdog.runs import state
 from benchdog.runs.run import Run
 from benchdog.training.progress import Progress
 from benchdog.training.rank import staged
+from benchdog.training.resolve import resolve
 from benchdog.training.session import Session
-from benchdog.training.setup import Components, rebuilt, resolve
+from benchdog.training.setup import Components, rebuilt
 
 NAMES = ("one", "two", "three")
 IGNORED = 255
@@ -206,8 +207,7 @@ def an_epoch(
 
     `fitted` is what another run has fitted, to be taken in place of one's own.
     """
-    loop = replace(parts.recipe.loop, batch_size=batch, accumulate=accumulate)
-    parts = rebuilt(replace(parts, recipe=replace(parts.recipe, loop=loop)))
+    parts = rebuilt(parts.with_values({"loop.batch_size": batch, "loop.accumulate": accumulate}))
     with TemporaryDirectory() as place:
         run = Run(Path(place), {"name": "made"})
         (run.folder / "checkpoints").mkdir()

@@ -56,8 +56,8 @@ def test_what_is_no_time_or_amount(text):
 def test_when_the_memory_ends_the_batch_is_cut_and_the_mathematics_stay(tmp_path):
     net(tmp_path)
     result = run(*TRAIN, "--name", "cut", cwd=tmp_path)
-    assert "in 2 pieces, which is the same mathematics" in result.err
-    assert "in 4 pieces, which is the same mathematics" in result.err
+    assert "2 micro-batches for each batch, which is the same mathematics" in result.err
+    assert "4 micro-batches for each batch, which is the same mathematics" in result.err
     recipe = tomllib.loads((tmp_path / "runs" / "cut" / "recipe.toml").read_text())
     assert recipe["loop"]["accumulate"] == 4
     run("train", tmp_path / "runs" / "cut" / "recipe.toml", "--name", "again", "--quiet", cwd=tmp_path)
@@ -90,7 +90,7 @@ def test_a_limit_cuts_the_batch_that_was_asked_for(tmp_path):
     result = run(*common, "--batch-size", 16, "--memory", "26MB", "--name", "cut", cwd=tmp_path)
     pieces = tomllib.loads((tmp_path / "runs" / "cut" / "recipe.toml").read_text())["loop"]["accumulate"]
     assert pieces > 1
-    assert f"a batch of 16 in {pieces} pieces" in result.err
+    assert f"a batch of 16 in {pieces} micro-batches" in result.err
     assert "batch of 16" in run(
         "plan", "shapes", "--set", "source.count=100", "--set", "source.size=32", "--set", "loop.batch_size=16",
         "--set", "loop.memory=26MB", cwd=tmp_path,

@@ -11,9 +11,9 @@ from safetensors import safe_open
 from benchdog.plugins.context import PluginContext
 from benchdog.recipe.compose import compose_draft
 from benchdog.training import compile
-from benchdog.training.compile import Decision, is_worth_it, lasting, programs
-from benchdog.training.rank import Measurement
-from benchdog.training.setup import resolve
+from benchdog.training.benchmark import StepTimes
+from benchdog.training.compile import Verdict, is_worth_it, lasting, programs
+from benchdog.training.resolve import resolve
 from support.in_process import run, same, stop_at, weights
 
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64, "--quiet"]
@@ -21,7 +21,7 @@ YES = ["--set", "trainer.compile=yes"]
 
 
 def timed(quick, first=0.0):
-    return Measurement(step=quick, quick=quick, evaluation=0.0, first=first)
+    return StepTimes(step=quick, quick=quick, evaluation=0.0, first=first)
 
 
 def compile_of(folder):
@@ -29,21 +29,21 @@ def compile_of(folder):
 
 
 @pytest.mark.parametrize(("now", "then", "first", "steps", "yes", "said"), [
-    (0.2, 0.1, 30, 10_000, True, "a step takes 100 ms in place of 200 ms; 17 min won, 60 s needed"),
-    (0.2, 0.1, 30, 1_000, False, "won, but"),
+    (0.2, 0.1, 30, 10_000, True, "a step takes 100 ms in place of 200 ms; 17 min saved, 60 s needed"),
+    (0.2, 0.1, 30, 1_000, False, "saved, but"),
     (0.1, 0.095, 30, 10**6, False, "a step takes 95 ms in place of 100 ms"),
     (0.1, 0.2, 30, 10**6, False, "200 ms in place of 100 ms"),
 ])  # fmt: skip
 def test_compiling_must_be_won_back(now, then, first, steps, yes, said):
     decision = is_worth_it(timed(now), timed(then, first), steps, 2)
     assert decision.yes == yes
-    assert decision.told
+    assert decision.shown
     assert said in decision.why
 
 
 def test_durations_in_words():
     assert [lasting(s) for s in (0.5, 42, 600, 36_000)] == ["0.5 s", "42 s", "10 min", "10.0 h"]
-    assert str(Decision(True, "it pays")) == "compiled: it pays"
+    assert str(Verdict(True, "it pays")) == "compiled: it pays"
 
 
 def test_a_short_run_is_not_compiled_and_the_log_says_why(tmp_path):
@@ -70,16 +70,17 @@ def test_programs_are_counted_by_the_sizes_of_pieces():
 
 
 @pytest.mark.parametrize(("sets", "said"), [
-    (["backend.ranks=2"], "alone"), ([], "trial"),
+    (["backend.ranks=2"], "single"), ([], "trial"),
 ])  # fmt: skip
 def test_what_auto_tries(monkeypatch, sets, said):
     monkeypatch.setattr(compile, "LONG", 0.0)
-    monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
+    monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Verdict(False, f"trial of {steps} steps"))
     parts = resolve(compose_draft("digits", {"model.name": "linear"}, [*sets, "loop.epochs=2"], PluginContext()))
-    decision = compile.decide(parts, parts.build())
-    assert said in decision.why
-    assert parts.recipe.trainer.options["compile"] == "no"
-    assert compile.decide(parts, parts.build()) is None
+    decision = compile.choose_compile(parts, parts.build())
+    assert said in decision.log
+    resolved = parts.with_values(decision.values)
+    assert resolved.recipe.trainer.options["compile"] == "no"
+    assert compile.choose_compile(resolved, parts.build()) is None
 
 
 @pytest.mark.parametrize(("few", "asked", "said"), [(5.0, [2, 16], "too short"), (9.0, [2], "trial")])
@@ -87,10 +88,10 @@ def test_more_samples_are_tried_where_they_may_show_that_a_run_is_short(monkeypa
     seen = []
     times = {2: few * compile.LONG, 16: 1.0}
     monkeypatch.setattr(compile, "most_of_a_step", lambda parts, model, count: seen.append(count) or times[count])
-    monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Decision(False, f"trial of {steps} steps"))
+    monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Verdict(False, f"trial of {steps} steps"))
     one_step = ["loop.epochs=1", "loop.batch_size=5000"]
     parts = resolve(compose_draft("digits", {"model.name": "linear"}, one_step, PluginContext()))
-    assert said in compile.decide(parts, parts.build()).why
+    assert said in compile.choose_compile(parts, parts.build()).log
     assert seen == asked
 
 
@@ -170,10 +171,10 @@ def test_auto_tries_in_a_long_run_and_writes_its_answer_down(tmp_path, monkeypat
     monkeypatch.setattr(compile, "LONG", 0.0)
     args = [arg for arg in SMALL if arg != "--quiet"]
     said = run("train", *args, "--epochs", 2, "--name", "tried", cwd=tmp_path).err
-    assert "trying whether compiling the net pays" in said
+    assert "trying whether compiling the model pays off" in said
     assert "not compiled: compiled, a step takes" in said
     assert compile_of(tmp_path / "runs" / "tried") == "no"
-    monkeypatch.setattr(compile, "weighed", lambda now, then, steps, count: Decision(then.first > now.first, "so"))
+    monkeypatch.setattr(compile, "is_worth_it", lambda now, then, steps, count: Verdict(then.first > now.first, "so"))
     said = run("train", *args, "--epochs", 1, "--name", "yes", cwd=tmp_path).err
     assert "compiled: so" in said
     assert compile_of(tmp_path / "runs" / "yes") == "yes"

@@ -98,10 +98,10 @@ SAID = {
 def test_what_sees_several_samples_is_named_and_refused(name, cut):
     case = MIXED[name]
     parts = parts_of(case, **cut)
-    with pytest.raises(BadUsage, match="can't be cut") as caught:
+    with pytest.raises(BadUsage, match="can't be split") as caught:
         refuse_batch_dependence(parts, parts.build())
     assert SAID[name] in caught.value.message
-    assert ("2 pieces" if "loop.accumulate" in cut else "on 2 ranks") in caught.value.message
+    assert ("2 micro-batches" if "loop.accumulate" in cut else "on 2 ranks") in caught.value.message
     assert 'loop.mixing="allow"' in caught.value.hint
     refuse_batch_dependence(parts_of(case), parts.build())
     refuse_batch_dependence(parts_of(case, **cut, **{"loop.mixing": "allow"}), parts.build())
@@ -114,7 +114,7 @@ def test_a_loss_of_the_whole_batch_takes_no_weights(name):
 
 
 @pytest.mark.parametrize(("more", "said"), [
-    (["--model", "resnet", "--set", "model.width=4"], "BatchNorm2d"),
+    (["--model", "resnet", "--set", "model.width=8"], "BatchNorm2d"),
     (["--model", "mlp", "--set", 'loader.augment=["mix-up"]'], "mix-up"),
 ])  # fmt: skip
 def test_what_mixes_samples_is_not_cut_unasked(tmp_path, more, said):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchdog.cli.textplot import curve
-from benchdog.training.lr_finder import FACTOR, Rising, limit, read
+from benchdog.training.lr_finder import FACTOR, RangeTestSession, limit, read
 from support import local_sources
 from support.in_process import run
 
@@ -76,9 +76,9 @@ def test_the_rate_is_the_tests_own_whatever_the_recipe_plans(tmp_path):
 
 def test_parts_keep_their_share_of_the_rate_and_the_recipes_own_pieces_are_used(tmp_path, monkeypatch):
     seen = []
-    note = Rising._note
+    note = RangeTestSession._note
     monkeypatch.setattr(
-        Rising, "_note", lambda self, loss: (seen.append([g["lr"] for g in self._groups]), note(self, loss))
+        RangeTestSession, "_note", lambda self, loss: (seen.append([g["lr"] for g in self._groups]), note(self, loss))
     )
     run("find-lr", *SMALL, "--set", "trainer.layer_decay=0.5", "--steps", 20, "--set", "trainer.optimiser=SGD",
         "--set", "loop.accumulate=2", "--json", cwd=tmp_path)  # fmt: skip

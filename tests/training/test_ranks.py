@@ -170,7 +170,7 @@ def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
     two = ["--set", "backend.ranks=2", "--quiet"]
     recipes = [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
     told = run("train", "--resume", "refuse", *two, cwd=tmp_path, code=2)
-    assert "can't be cut into pieces on 2 ranks" in told.err
+    assert "can't be split into micro-batches on 2 ranks" in told.err
     # What was allowed is another computation on two ranks than on one.
     told = run("train", "--resume", "allow", *two, cwd=tmp_path, code=2)
     assert "changed since the checkpoint: backend.ranks" in told.err

@@ -112,7 +112,7 @@ def test_a_trainer_that_cant_go_on_says_so(place, monkeypatch):
     run("--plugin", "mine.py", *TRAIN, "--trainer", "in-one-go", "--name", "once", cwd=place, code=143)
     monkeypatch.undo()
     said = run("train", "--resume", "once", cwd=place, code=2)
-    assert "'in-one-go' can't go on" in said.err
+    assert "'in-one-go' can't resume" in said.err
     assert "recipe.toml" in said.err
 
 

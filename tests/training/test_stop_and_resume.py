@@ -274,7 +274,7 @@ def test_a_signal_to_a_process_writes_a_checkpoint_and_the_run_goes_on(place, nu
     *events, last = map(json.loads, out.splitlines())
     assert {line["event"] for line in events} >= {"run_started", "step_ended", "checkpoint_saved"}
     assert last["error"]["code"] == code
-    assert "a checkpoint is written" in last["error"]["message"]
+    assert "a checkpoint was written" in last["error"]["message"]
     folder = place / "runs" / f"signal-{code}"
     assert facts(folder)["status"] == "stopped"
     run("train", "--resume", folder, "--quiet", cwd=place)
@@ -320,7 +320,7 @@ def test_a_signal_reaches_the_workers_too_and_the_run_stops_well(tmp_path, sourc
     _, err = process.communicate(timeout=90)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    assert "a checkpoint is written" in err
+    assert "a checkpoint was written" in err
     run("train", "--resume", "group", "--quiet", cwd=tmp_path)
     assert same(tmp_path / "runs" / "group", tmp_path / "runs" / "whole")
 
@@ -419,7 +419,7 @@ def test_a_finished_run_is_resumed_to_nothing(place):
         (["digits", "--name", "last"], 2, "'last'"),
         (["digits", "--backend", "cuda"], 3, "not available"),
         (["digits", "--model", "unet"], 2, "unet"),
-        (["digits", "--set", "loop.accumulate=500"], 2, "can't be cut into 500 pieces"),
+        (["digits", "--set", "loop.accumulate=500"], 2, "can't be split into 500 micro-batches"),
         (["digits", "--set", "trainer.optimiser=Adamm"], 2, "no optimiser 'Adamm'"),
         (["gone.csv"], 5, "no file gone.csv"),
         ([], 2, "Say what to train on"),

@@ -26,7 +26,7 @@ from benchdog.recipe.resolved import read_resolved, resume_invariants
 from benchdog.runs import names as naming
 from benchdog.runs.run import Run, check_name
 from benchdog.system import files, format_versions
-from benchdog.training.setup import resolve
+from benchdog.training.resolve import resolve
 
 SUFFIX = ".repeats.json"
 FRACTIONS = {metric.name for metric in CATALOG.values() if metric.range == (0, 1)}

@@ -19,12 +19,11 @@ from benchdog.deployment.export import export
 from benchdog.errors import BadUsage
 from benchdog.model.load import open_model
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import with_options
 from benchdog.recipe.resolved import write_resolved
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.run import Run
 from benchdog.training.rank import check_trainer, train_rank
-from benchdog.training.setup import resolve
+from benchdog.training.resolve import resolve
 
 SECONDS = 8.0
 """Time limit for overfitting the batch."""
@@ -91,14 +90,13 @@ class _Stages:
         check_trainer(parts, parts.build())
         count = min(len(train), parts.recipe.loop.batch)
         subset = DecodedSplit(Subset(train.split, range(count)), train.spec, train.preprocess)
-        parts.data = DataSplits(
-            parts.data.spec, parts.data.preprocess, dict.fromkeys(("train", "valid", "test"), subset)
-        )
+        splits = dict.fromkeys(("train", "valid", "test"), subset)
+        values: dict[str, Any] = {"loop.epochs": 1, "loop.patience": 0, "loader.workers": 0}
         if parts.recipe.trainer.name == "supervised":
             # a schedule spans the run, and these stages differ in length
-            parts.recipe = with_options(parts.recipe, schedule="constant", schedule_options={}, warmup=0.0)
-        loop = replace(parts.recipe.loop, epochs=1, patience=0)
-        parts.recipe = replace(parts.recipe, loop=loop, loader=replace(parts.recipe.loader, workers=0))
+            values |= {"trainer.schedule": "constant", "trainer.schedule_options": {}, "trainer.warmup": 0.0}
+        data = DataSplits(parts.data.spec, parts.data.preprocess, splits)
+        self.parts = parts = replace(parts, data=data).with_values(values)
         facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
         more = {"monitor": parts.task.monitor, "better": parts.task.better, "samples": parts.data.sizes()}
         self.run = Run.create(self.folder, "smoke", {**facts, **more, "parameters": 0})
@@ -140,7 +138,7 @@ class _Stages:
     def artifact(self) -> str:
         """Evaluate on the validation split; save model and report."""
         assert self.run is not None
-        pipeline.finish(self.run, self.parts, self.trained, self.model, quiet=True)
+        pipeline.finish(self.run, self.parts, self.trained, self.model)
         return "model and report saved"
 
     def export(self) -> str:
@@ -167,7 +165,7 @@ class _Stages:
         return f"{raw.id}: {text[:100] or ', '.join(values)}"
 
     def _epochs(self, epochs: int) -> None:
-        self.parts.recipe = replace(self.parts.recipe, loop=replace(self.parts.recipe.loop, epochs=epochs))
+        self.parts = self.parts.with_values({"loop.epochs": epochs})
 
     def _checkpoint(self) -> Any:
         assert self.run is not None

@@ -20,6 +20,7 @@ from benchdog.data.transform.transform import Transform
 from benchdog.data.workers import LoadedBatch
 from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.recipe.recipe import LoopConfig, Recipe
+from benchdog.recipe.steps import StepCount
 
 MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES = 256, 1 << 16
 """Largest evaluation batch, in samples and in numbers, unless a training batch is larger."""
@@ -27,7 +28,7 @@ MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES = 256, 1 << 16
 
 def evaluation_batch_size(loop: LoopConfig, spec: Spec) -> int:
     """Return the evaluation batch size: up to four training micro-batches where samples are small."""
-    micro_batch = -(-loop.batch // loop.accumulate)
+    micro_batch = loop.micro_batch
     shapes = [field.shape for field in spec.fields] + [(*spec.target.shape, max(1, spec.classes))]
     values = sum(math.prod(axis or MAX_EVALUATION_VALUES for axis in shape) for shape in shapes)
     return max(micro_batch, min(4 * micro_batch, MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES // values))
@@ -48,12 +49,10 @@ class BatchLoader:
         """Seed of the sampler and of augmentation."""
         return int(self.recipe.loader.seed)
 
-    def steps_per_epoch(self) -> int | None:
-        """Return the optimizer steps per epoch; None for a stream."""
-        split = self.data.splits["train"]
-        if not isinstance(split, DecodedSplit):
-            return None
-        return -(-len(split) // self.recipe.loop.batch)
+    @property
+    def steps(self) -> StepCount:
+        """The number of steps."""
+        return self.recipe.loop.steps(self.data.sizes()["train"])
 
     def train(self, epoch: int, done: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
         """Yield the micro-batches of an epoch, skipping `done` batches, or from a stream's saved position.

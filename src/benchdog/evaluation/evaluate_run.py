@@ -45,7 +45,7 @@ def evaluate(
         recipe = read_resolved(folder)
         plugins = provenance.plugins_of_run(run, recipe, plugins_of, trust)
         parts = reopen(recipe, plugins)
-        parts.fit(folder, going_on=False)
+        parts.fit(folder, resuming=False)
         changed: list[str] = []
         if run.facts.get("data") not in (None, provenance.fingerprint(parts.data)):
             changed = ["the data has changed since the training; its splits may differ"]

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from benchdog.api import Bounds, Doc
 from benchdog.plugins.options import to_json, validate
+from benchdog.recipe.steps import StepCount, ceil_div
 
 PARTS = ("source", "model", "task", "trainer", "backend")
 AUTO = "auto"
@@ -50,8 +51,17 @@ class LoopConfig:
 
     @property
     def batch(self) -> int:
-        """The batch's size, decided."""
+        """The batch size of a resolved recipe."""
         return int(self.batch_size)
+
+    @property
+    def micro_batch(self) -> int:
+        """Samples of a rank's forward pass, if there is one rank; the last micro-batch may be smaller."""
+        return ceil_div(self.batch, self.accumulate)
+
+    def steps(self, samples: int | None) -> StepCount:
+        """Count the steps for a training split of so many samples; None for a stream."""
+        return StepCount(samples=samples, batch=self.batch, epochs=self.epochs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,9 +183,17 @@ def part_of(data: str | Mapping[str, Any]) -> ComponentConfig:
     return ComponentConfig(name=data["name"], options={k: v for k, v in data.items() if k != "name"})
 
 
-def with_options(recipe: Recipe, **options: Any) -> Recipe:
-    """Return the recipe with other values for some of its trainer's options."""
-    return replace(recipe, trainer=replace(recipe.trainer, options={**recipe.trainer.options, **options}))
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with other values by dotted key: {"loop.epochs": 3, "trainer.compile": "no"}."""
+    changed: dict[str, Any] = {}
+    for key, value in values.items():
+        table, _, name = key.partition(".")
+        current = changed.get(table, getattr(recipe, table))
+        if isinstance(current, ComponentConfig):
+            changed[table] = replace(current, options={**current.options, name: value})
+        else:
+            changed[table] = replace(current, **{name: value})
+    return replace(recipe, **changed)
 
 
 def without_none(value: Any) -> Any:
@@ -183,12 +201,6 @@ def without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: without_none(v) for k, v in value.items() if v is not None}
     return [without_none(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def with_ranks(recipe: Recipe, ranks: int) -> Recipe:
-    """Give the recipe for another number of ranks; its backend says whether it takes so many."""
-    options = {**recipe.backend.options, "ranks": ranks}
-    return replace(recipe, backend=replace(recipe.backend, options=options))
 
 
 def absolute(path: str, base: Path) -> str:

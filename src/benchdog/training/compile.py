@@ -1,8 +1,7 @@
-"""Whether it pays to compile a net: asked only of long runs, answered by trying, fixed in the run's recipe."""
+"""Whether torch.compile is worth it: tried in long runs alone, and fixed in the run's recipe."""
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, replace
 from math import inf
@@ -13,9 +12,11 @@ from torch import nn
 from benchdog.data.sampler import micro_batches
 from benchdog.errors import BadUsage, NotAvailable
 from benchdog.model.flops import scalar
-from benchdog.recipe.recipe import AUTO, with_options
-from benchdog.training.batch_size import short
-from benchdog.training.rank import Measurement, measure_steps, rehearsed
+from benchdog.recipe.recipe import AUTO
+from benchdog.training.batch_size import out_of_memory
+from benchdog.training.benchmark import StepTimes, measure_steps, rehearsal
+from benchdog.training.decision import Decision
+from benchdog.training.progress import say
 from benchdog.training.setup import Components, rebuilt
 
 OPTION = "compile"
@@ -24,75 +25,74 @@ BACKENDS = ("cpu", "cuda")
 LONG = 600.0
 """Seconds of steps from which compiling is considered."""
 SECONDS = 3.0
-"""How long steps are timed: as they are, compiled, and as they are once more."""
+"""Seconds that steps are timed: uncompiled, compiled, and uncompiled once more."""
 GAIN = 0.1
-"""Share of a step's time that must be won; less is noise."""
+"""Share of a step's time that must be saved; less is noise."""
 MARGIN = 3.0
-"""How many times the compiling must be won back."""
+"""How many times the cost of compiling must be saved."""
 TRIES = 3
 FEW, MORE = 2, 16
-"""How many samples a step is estimated from: more where the few say that the run is long."""
+"""Samples that a step is estimated from: more where the few suggest that the run is long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What was decided, and why, in a sentence; `told` if a person should read it."""
+class Verdict:
+    """Whether to compile, and why, in a sentence; `shown` if a person should read it."""
 
     yes: bool
     why: str
-    told: bool = True
+    shown: bool = True
 
     def __str__(self) -> str:
         return f"{'compiled' if self.yes else 'not compiled'}: {self.why}"
 
 
-def decide(parts: Components, model: nn.Module, seconds: float = 0.0) -> Decision | None:
-    """Decide `trainer.compile = "auto"` and write the answer into the recipe; None where nothing is open.
+def choose_compile(components: Components, model: nn.Module | None, seconds: float = 0.0) -> Decision | None:
+    """Decide `trainer.compile = "auto"`; None where it isn't open.
 
     Args:
-        parts: of the run.
-        model: one like that which will be trained.
-        seconds: a time that the run is to end in; else its epochs say how long it is.
+        components: of the run.
+        model: one like that which will be trained; None if the trainer brings its own.
+        seconds: the time budget; 0 if the epochs determine how long the run is.
     """
-    recipe = parts.recipe
-    if recipe.trainer.name != TRAINER or recipe.trainer.options.get(OPTION) != AUTO:
+    trainer = components.recipe.trainer
+    if model is None or trainer.name != TRAINER or trainer.options.get(OPTION) != AUTO:
         return None
-    decision = _considered(parts, model, seconds)
-    parts.recipe = with_options(recipe, compile="yes" if decision.yes else "no")
-    return decision
+    verdict = _verdict(components, model, seconds)
+    values = {f"trainer.{OPTION}": "yes" if verdict.yes else "no"}
+    return Decision(values=values, note=str(verdict) if verdict.shown else "", log=str(verdict))
 
 
-def _considered(parts: Components, model: nn.Module, seconds: float) -> Decision:
-    """Ask what costs nothing first."""
-    recipe, count = parts.recipe, parts.data.sizes()["train"]
-    if count is None:
-        return Decision(False, "how many steps a stream has isn't known", told=False)
-    steps = recipe.loop.epochs * -(-count // recipe.loop.batch)
+def _verdict(components: Components, model: nn.Module, seconds: float) -> Verdict:
+    """Decide by what costs nothing first, then by an estimate, then by trying."""
+    recipe, steps = components.recipe, components.steps.total
+    if steps is None:
+        return Verdict(False, "how many steps a stream has isn't known", shown=False)
     if seconds and seconds < LONG:
-        return _brief(seconds)
+        return _too_short(seconds)
     for samples in () if seconds else (FEW, min(MORE, recipe.loop.batch)):
-        if (most := steps * most_of_a_step(parts, model, samples)) < LONG:
-            return _brief(most)
+        if (most := steps * most_of_a_step(components, model, samples)) < LONG:
+            return _too_short(most)
         if most > LONG * MORE / FEW:
-            break  # more samples take as long as few at least, so they would say "long" too
-    if recipe.backend.name not in BACKENDS or int(recipe.backend.options.get("ranks", 1)) > 1:
-        return Decision(False, "auto tries it on one cpu or one cuda card alone", told=False)
-    if parts.live or any(None in field.shape for field in parts.spec.fields):
-        why = "a live object can't be tried twice" if parts.live else "the inputs may have any size"
-        return Decision(False, why, told=False)
-    return _tried(parts, steps, seconds)
+            break  # more samples take at least as long as few, so their estimate would be long too
+    if recipe.backend.name not in BACKENDS or recipe.ranks > 1:
+        return Verdict(False, "auto tries it on a single cpu or cuda device only", shown=False)
+    if components.live or any(None in field.shape for field in components.spec.fields):
+        why = "a live object can't be tried twice" if components.live else "the inputs may have any size"
+        return Verdict(False, why, shown=False)
+    return _tried(components, steps, seconds)
 
 
-def _brief(seconds: float) -> Decision:
-    return Decision(False, f"the run takes at most {lasting(seconds)}, too short for it to pay", told=False)
+def _too_short(seconds: float) -> Verdict:
+    return Verdict(False, f"the run takes at most {lasting(seconds)}, too short for it to pay off", shown=False)
 
 
-def most_of_a_step(parts: Components, model: nn.Module, samples: int) -> float:
-    """Estimate the seconds of a step from above: some made-up samples take more than their share of a batch.
+def most_of_a_step(components: Components, model: nn.Module, samples: int) -> float:
+    """Estimate the seconds of a step from above: a few synthetic samples take more than their share of a batch.
 
     Counting operations would need torch's compiler, whose import alone takes a second, and a guess of the speed.
     """
-    inputs = parts.made_up(samples)
+    inputs = components.synthetic_inputs(samples)
     training, best = model.training, inf
     try:
         model.eval()  # running statistics stay as they are
@@ -101,70 +101,66 @@ def most_of_a_step(parts: Components, model: nn.Module, samples: int) -> float:
             scalar(model(*inputs)).backward()  # type: ignore[no-untyped-call]
             best = min(best, time.perf_counter() - begun)
     except RuntimeError:
-        return inf  # nothing of it learns as it is, or it isn't for this processor; the trial will tell
+        return inf  # nothing of it requires gradients, or it isn't for this CPU; trying will show
     finally:
         model.zero_grad(set_to_none=True)
         model.train(training)
-    return best / samples * parts.recipe.loop.batch
+    return best / samples * components.recipe.loop.batch
 
 
-def _tried(parts: Components, steps: int, seconds: float) -> Decision:
-    """Time steps as they are; where they are many, compile and time them again."""
-    other = rebuilt(parts)
-    plain, made = with_options(parts.recipe, compile="no"), with_options(parts.recipe, compile="yes")
-    other.recipe = made  # whose programs are kept where a run's are
-    with rehearsed(other) as given:
-        other.recipe = plain
+def _tried(components: Components, steps: int, seconds: float) -> Verdict:
+    """Time uncompiled steps; where they are many, compile and time them again."""
+    compiled = rebuilt(components.with_values({f"trainer.{OPTION}": "yes"}))
+    plain = compiled.with_values({f"trainer.{OPTION}": "no"})
+    with rehearsal(compiled) as arguments:  # whose compiled code is kept where a run's is
         try:
-            now = measure_steps(other, given, SECONDS)
+            now = measure_steps(plain, arguments, SECONDS)
         except BadUsage as error:
-            return Decision(False, error.message.rstrip("."), told=False)
+            return Verdict(False, error.message.rstrip("."), shown=False)
         left = int(seconds / now.quick) if seconds else steps
         if left * now.quick < LONG:
-            return _brief(left * now.quick)
-        print("a long run: trying whether compiling the net pays", file=sys.stderr, flush=True)
-        other.recipe = made
+            return _too_short(left * now.quick)
+        say("a long run: trying whether compiling the model pays off")
         try:
-            then = measure_steps(other, given, SECONDS)
+            then = measure_steps(compiled, arguments, SECONDS)
         except NotAvailable as error:
-            return Decision(False, error.message.rstrip("."))
+            return Verdict(False, error.message.rstrip("."))
         except (MemoryError, RuntimeError) as error:  # the same steps were done before, uncompiled
-            what = "the memory isn't enough for it" if short(error) else f"the trial failed, {type(error).__name__}"
-            return Decision(False, what)
-        other.recipe = plain
-        later = measure_steps(other, given, SECONDS)
-    now = replace(now, quick=min(now.quick, later.quick))  # else another program's work would be taken for a gain
-    return is_worth_it(now, then, left, programs(other))
+            oom = out_of_memory(error)
+            return Verdict(False, "out of memory" if oom else f"compiling failed with {type(error).__name__}")
+        later = measure_steps(plain, arguments, SECONDS)
+    now = replace(now, quick=min(now.quick, later.quick))  # else the load of another program would count as a gain
+    return is_worth_it(now, then, left, programs(compiled))
 
 
-def is_worth_it(now: Measurement, then: Measurement, steps: int, count: int) -> Decision:
-    """Compare what compiling costs with what it wins.
+def is_worth_it(now: StepTimes, then: StepTimes, steps: int, count: int) -> Verdict:
+    """Compare the cost of compiling with what it saves.
 
     Args:
-        now: steps as they are.
-        then: compiled ones.
-        steps: how many are to come.
-        count: programs that the run needs; one was made.
+        now: of uncompiled steps.
+        then: of compiled ones.
+        steps: how many the run has.
+        count: programs that the run needs; one was compiled.
     """
     cost = max(0.0, then.first - now.first) * count
-    won = (now.quick - then.quick) * steps
+    saved = (now.quick - then.quick) * steps
     times = f"a step takes {then.quick * 1000:.3g} ms in place of {now.quick * 1000:.3g} ms"
     if then.quick > (1 - GAIN) * now.quick:
-        return Decision(False, f"compiled, {times}")
-    if won < MARGIN * cost:
-        return Decision(False, f"compiled, {times}; {lasting(won)} won, but {lasting(cost)} needed for compiling")
-    return Decision(True, f"{times}; {lasting(won)} won, {lasting(cost)} needed for compiling")
+        return Verdict(False, f"compiled, {times}")
+    if saved < MARGIN * cost:
+        return Verdict(False, f"compiled, {times}; {lasting(saved)} saved, but {lasting(cost)} needed for compiling")
+    return Verdict(True, f"{times}; {lasting(saved)} saved, {lasting(cost)} needed for compiling")
 
 
-def programs(parts: Components) -> int:
-    """Count the sizes of pieces that the training split's batches are computed in."""
-    loop, count = parts.recipe.loop, parts.data.sizes()["train"] or 0
+def programs(components: Components) -> int:
+    """Count the sizes of the training split's micro-batches: a program is compiled for each."""
+    loop, count = components.recipe.loop, components.data.sizes()["train"] or 0
     sizes = {min(loop.batch, count), count % loop.batch} - {0}
-    return len({len(piece) for size in sizes for piece in micro_batches(torch.arange(size), 0, 1, loop.accumulate)})
+    return len({len(each) for size in sizes for each in micro_batches(torch.arange(size), 0, 1, loop.accumulate)})
 
 
 def lasting(seconds: float) -> str:
-    """Write a duration for a sentence: "40 s", "12 min", "3.5 h"."""
+    """Format a duration for a sentence: "40 s", "12 min", "3.5 h"."""
     if seconds < 100:
         return f"{seconds:.2g} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

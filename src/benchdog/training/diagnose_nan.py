@@ -1,4 +1,4 @@
-"""Why a number stopped being finite: the run's last stretch once more, from a checkpoint, to look at one step."""
+"""Why a loss or weight became NaN: the steps since the last checkpoint are replayed, and one is inspected."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NAMED = 8
 """Samples of a batch that are named."""
 
 
-class Found(Exception):
-    """The step was looked at; the text says what was seen."""
+class Inspected(Exception):
+    """The step was inspected; the text is the result."""
 
 
 class Replay(Session):
-    """A session that goes from the newest checkpoint to the step `watch`, looks at it, and writes nothing."""
+    """A session that trains from the newest checkpoint to the step `watch`, inspects it, and writes nothing."""
 
     writes = False
 
@@ -41,43 +41,45 @@ class Replay(Session):
         """Write nothing."""
 
     def batches(self, split: str = "train", /) -> Iterator[Batch]:
-        """Yield batches as a session does, with the layers watched in the step that is looked at."""
+        """Yield batches as a session does, with hooks on the layers in the step that is inspected."""
         for batch in super().batches(split):
             if split == "train":
-                self._take_in(batch)
+                self._inspect(batch)
             yield batch
 
-    def _take_in(self, batch: Batch) -> None:
+    def _inspect(self, batch: Batch) -> None:
         if self.step + 1 < self.watch:
             self._before = [*self._before, batch.ids] if self._at == self.step else [batch.ids]
             self._at = self.step
             return
         if not self._seen:
-            self._look_at_weights()
+            self._check_weights()
             for name, module in self.model.named_modules():
-                module.register_forward_hook(partial(self._look_at_output, name))
+                module.register_forward_hook(partial(self._check_output, name))
         self._seen.append(batch.ids)
         for field, values in zip(self.spec.fields, batch.inputs, strict=True):
-            self._look_at_samples(f"field {field.name!r} of", values, batch.ids)
+            self._check_samples(f"field {field.name!r} of", values, batch.ids)
         if batch.target.is_floating_point():
-            self._look_at_samples("target of", batch.target, batch.ids)
+            self._check_samples("target of", batch.target, batch.ids)
 
-    def _look_at_weights(self) -> None:
+    def _check_weights(self) -> None:
         for name, parameter in self.model.named_parameters():
             if not bool(parameter.isfinite().all()):
                 step = self.watch - 1
-                raise Found(
+                raise Inspected(
                     f"Step {step} made the weight {name!r} so: its gradient was too large. "
                     f"{self._batch_of(self._before)}"
                 )
 
-    def _look_at_samples(self, what: str, values: Tensor, ids: Any) -> None:
+    def _check_samples(self, what: str, values: Tensor, ids: Any) -> None:
         fine = values.flatten(1).isfinite().all(1) if values.ndim > 1 else values.isfinite()
         if not bool(fine.all()):
             bad = torch.nonzero(~fine).flatten().tolist()
-            raise Found(f"The {what} sample {', '.join(self._names([ids[i] for i in bad[:NAMED]]))} is not finite.")
+            raise Inspected(
+                f"The {what} sample {', '.join(self._names([ids[i] for i in bad[:NAMED]]))} is not finite."
+            )
 
-    def _look_at_output(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+    def _check_output(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         values = output.values() if isinstance(output, dict) else [output] if isinstance(output, Tensor) else output
         tensors = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()]
         if not self._first and not all(bool(v.isfinite().all()) for v in tensors):
@@ -86,16 +88,16 @@ class Replay(Session):
             )
 
     def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
-        """Count a step; say what was seen in the one that is looked at."""
+        """Count a step; in the inspected one, raise the result."""
         if self.step + 1 == self.watch:
             if self._first:
-                raise Found(f"It came first out of {self._first}. {self._batch_of(self._seen)}")
+                raise Inspected(f"It came first out of {self._first}. {self._batch_of(self._seen)}")
             what = "the loss of finite scores" if not bool(loss.isfinite().all()) else "the step's gradient"
-            raise Found(f"It came out of {what}. {self._batch_of(self._seen)}")
+            raise Inspected(f"It came out of {what}. {self._batch_of(self._seen)}")
         super().step_done(loss, weight)
 
-    def _batch_of(self, pieces: list[Any]) -> str:
-        ids = [each for piece in pieces for each in (piece.tolist() if isinstance(piece, Tensor) else piece)]
+    def _batch_of(self, batches: list[Any]) -> str:
+        ids = [each for some in batches for each in (some.tolist() if isinstance(some, Tensor) else some)]
         more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
         return f"Its batch: samples {', '.join(self._names(ids[:NAMED]))}{more}." if ids else ""
 
@@ -107,23 +109,23 @@ class Replay(Session):
 def diverged(
     error: NotFinite, trainer: Trainer, session: Replay | None, kept: bool, epoch: int, how: str = ""
 ) -> Failed:
-    """Say where a run stopped being finite, and first look at the step again.
+    """Return an error that says where a run became NaN, after a replay of the step.
 
     Args:
-        error: what was noticed.
-        trainer: made anew.
-        session: stands at the newest checkpoint; None when the stretch can't be done again here.
+        error: what was detected.
+        trainer: one without state of the failed training.
+        session: at the newest checkpoint; None if the steps can't be replayed here.
         kept: whether there is a checkpoint.
-        epoch: the one it was noticed in, from 1.
-        how: what is to be said before what was seen.
+        epoch: in which it was detected, from 1.
+        how: a prefix of the replay's result.
     """
     seen = ""
     if session is not None:
         with suppress(NotFinite, Stopped):
             try:
                 trainer.train(session)
-            except Found as found:
-                seen = f" {how}{found}"
+            except Inspected as inspected:
+                seen = f" {how}{inspected}"
     last = "The last good checkpoint is kept. " if kept else ""
     return Failed(
         f"{error.what} at step {error.step} (epoch {epoch}).{seen}",

@@ -1,13 +1,13 @@
-"""Which learning rate suits a run: a few steps with a rate that grows, and where the loss fell and rose again.
+"""Learning-rate range test (Smith 2015, arXiv:1506.01186).
 
-The range test of Smith 2015 (arXiv:1506.01186): one short training whose rate grows geometrically with each step.
+One short training whose rate grows geometrically with each step: where the loss falls, and where it rises again.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.recipe.draft import Draft
-from benchdog.recipe.recipe import ComponentConfig, Recipe, with_options
-from benchdog.training.batch_dependence import refuse_batch_dependence
-from benchdog.training.batch_size import fit_batch_size
-from benchdog.training.rank import Enough, check_trainer, rehearsed, still, trainer_of
+from benchdog.training.benchmark import Enough, rehearsal
+from benchdog.training.progress import silent
+from benchdog.training.resolve import measure, resolve
 from benchdog.training.session import Session
-from benchdog.training.setup import resolve
+from benchdog.training.setup import Components
 
 STEPS = 100
 FIRST, LAST = 1e-7, 10.0
@@ -32,7 +31,7 @@ PLAIN: dict[str, Any] = {
     "average": "none",
     "compile": "no",
 }
-"""What the recipe's trainer is told, so that nothing but the test moves the rate."""
+"""Options of the trainer under which nothing but the test changes the rate."""
 KEPT = 0.9
 """Share of the running mean that a step leaves; it decides when to stop."""
 FACTOR = 4.0
@@ -51,17 +50,17 @@ FALL = 0.02
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """What a test gave.
+    """The result of a range test.
 
     Attributes:
-        rates: of each step, growing.
+        rates: of each step, increasing.
         losses: of the batch after each step, per unit of its weight.
         smoothed: the same curve without the batches' noise.
         steepest: the rate at which it falls fastest.
         low: the rates from which and to which it is low: no higher than its lowest but for little, or for chance.
         middle: that valley's middle, on the logarithmic scale.
         suggestion: a rate to train with; None when the loss didn't fall.
-        ended: why there were no more steps.
+        ended: why it ended.
     """
 
     rates: Sequence[float]
@@ -75,20 +74,20 @@ class Curve:
 
     @property
     def ceiling(self) -> float:
-        """A loss a little above those before the lowest; a picture with room for the end's would show little else."""
+        """A loss a little above those before the lowest; a plot up to the last ones would show little else."""
         y = self.smoothed
         low = min(y)
         before = max(y[: y.index(low) + 1])
         return before + 0.25 * (before - low or abs(before) or 1.0)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that `--json` prints."""
+        """Return the form that `--json` prints."""
         names = ("suggestion", "steepest", "low", "middle", "ended", "rates", "losses", "smoothed")
         return {"steps": len(self.rates), **{name: getattr(self, name) for name in names}}
 
 
-class Rising(Session):
-    """A session that moves the optimiser's rate with each step, and goes round the data; it keeps nothing."""
+class RangeTestSession(Session):
+    """A session that raises the optimizer's rate with each step, and cycles through the data; it writes nothing."""
 
     writes = False
 
@@ -103,7 +102,7 @@ class Rising(Session):
         self._mean = self._lowest = math.nan
 
     def track(self, **stateful: Any) -> None:
-        """Take hold of the optimiser; parts of the model that learn slower than others keep their share."""
+        """Keep the optimizer; parameter groups with a lower rate than others keep their ratio."""
         super().track(**stateful)
         self._groups = stateful["optimizer" if "optimizer" in stateful else "optimiser"].param_groups
         self._shares = [float(group["lr"]) / self.base for group in self._groups]
@@ -114,12 +113,12 @@ class Rising(Session):
             group["lr"] = rate * share
 
     def epochs(self) -> Iterator[int]:
-        """Yield the first epoch again and again: later ones may let more of the model learn."""
+        """Yield the first epoch again and again: later ones may unfreeze more of the model."""
         while True:
             yield 0
 
     def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
-        """Note the loss, which tells of the steps before, and set the next step's rate."""
+        """Record the loss, which depends on the steps before, and set the next step's rate."""
         if self._signal:
             raise Stopped("Stopped; nothing was written.", "", 128 + self._signal)
         total, count = (float(value) for value in self._gradients.total(loss.detach(), weight))
@@ -138,7 +137,7 @@ class Rising(Session):
                 raise Enough
             return
         if not math.isfinite(loss):
-            self.ended = "the loss was no finite number any more"
+            self.ended = "the loss became NaN or infinite"
             raise Enough
         self.losses.append(loss)
         self._mean = KEPT * self._mean + (1 - KEPT) * loss
@@ -148,11 +147,11 @@ class Rising(Session):
             raise Enough
 
     def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
-        """Go on with the data from its beginning, in another order."""
+        """Start the data again, in another order."""
         self.epoch, self._batch, self._place = self.epoch + 1, 0, None
 
     def evaluate(self, split: str = "valid", model: nn.Module | None = None, /) -> dict[str, Any]:
-        """Judge nothing."""
+        """Evaluate nothing."""
         return {}
 
     def checkpoint(self) -> None:
@@ -160,57 +159,51 @@ class Rising(Session):
 
 
 def limit(start: float, lowest: float) -> float:
-    """Give the loss that ends a test; a loss that may be negative is measured by how far it fell."""
+    """Return the loss that ends a test; one that may be negative is measured by how far it fell."""
     return FACTOR * lowest if lowest > 0 else lowest + (FACTOR - 1) * (start - lowest)
 
 
 def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = LAST) -> tuple[Curve, list[str]]:
-    """Make a test of what `train` would be given; give it and what there is to say beside. Nothing of it stays.
+    """Run a range test with the arguments of `train`; return its curve and notes. Nothing of it is kept.
 
     Raises:
         BadUsage: the trainer isn't `supervised`, or the rates don't grow.
-        Failed: the loss is no finite number from the beginning.
+        Failed: the loss isn't finite before the first step.
     """
     if not 0 < first < last < math.inf:
         raise BadUsage(f"The rate can't grow from {first:g} to {last:g}.", "Give --from 1e-7 --to 10, say.")
     if draft.name("trainer") != TRAINER:
         raise BadUsage(
-            f"find-lr moves the learning rate of the trainer {TRAINER!r}; {draft.name('trainer')!r} sees to its own.",
-            f"Leave --trainer out, or try a few rates by hand: benchdog train ... --lr {1e-3:g}",
+            f"find-lr moves the learning rate of the trainer {TRAINER!r}; {draft.name('trainer')!r} sets its own.",
+            f"Leave --trainer out, or try a few rates yourself: benchdog train ... --lr {1e-3:g}",
         )
-    parts = resolve(draft)
-    model = parts.build()
-    refuse_batch_dependence(parts, model)
-    notes = [*parts.notes, *filter(None, [fit_batch_size(parts, model)])]
-    check_trainer(parts, model)
-    base = float(parts.recipe.trainer.options["lr"])
-    parts.recipe = alone(parts.recipe)
+    experiment = measure(resolve(draft), ["batch size"])
+    components, base = experiment.components, float(experiment.components.recipe.trainer.options["lr"])
+    test = single_rank(components)
     rates = [float(rate) for rate in np.geomspace(first, last, steps)]
-    with rehearsed(parts) as given:
-        session = Rising(rates=rates, base=base, model=parts.build(), progress=still(), **given)
+    with rehearsal(test) as arguments:
+        session = RangeTestSession(rates=rates, base=base, model=test.build(), progress=silent(), **arguments)
         try:
-            trainer_of(parts).train(session)
+            test.trainer.train(session)
         except Enough:
             pass
         finally:
             session.close()
     if not math.isfinite(session.start):
         raise Failed(f"The loss is {session.start} before the first step.", "Look for wild values in the data.")
-    return read(rates, session.start, session.losses, session.ended), notes
+    return read(rates, session.start, session.losses, session.ended), [*components.notes, *experiment.notes]
 
 
-def alone(recipe: Recipe) -> Recipe:
-    """Give the recipe for one rank, whose trainer leaves the rate alone; pieces of a batch stay as small."""
-    ranks = int(recipe.backend.options.get("ranks", 1))
-    one = {**recipe.backend.options, "ranks": 1} if ranks > 1 else recipe.backend.options
-    loop = replace(recipe.loop, accumulate=recipe.loop.accumulate * ranks)
-    return replace(
-        with_options(recipe, **PLAIN), backend=ComponentConfig(name=recipe.backend.name, options=one), loop=loop
-    )
+def single_rank(components: Components) -> Components:
+    """Return the components for one rank and a trainer that leaves the rate alone; micro-batches stay as small."""
+    recipe = components.recipe
+    values = {f"trainer.{name}": value for name, value in PLAIN.items()}
+    values["loop.accumulate"] = recipe.loop.accumulate * recipe.ranks
+    return components.with_values(values | ({"backend.ranks": 1} if recipe.ranks > 1 else {}))
 
 
 def read(rates: Sequence[float], start: float, losses: Sequence[float], ended: str) -> Curve:
-    """Read a test's curve: where it falls fastest, where it is low, and what to train with.
+    """Analyze the losses of a range test: where they fall fastest, where they are low, and which rate to train with.
 
     The suggestion is the usual tenth of the rate at which the loss is lowest. In a flat valley the lowest point is
     anywhere, by chance; the valley's middle isn't.

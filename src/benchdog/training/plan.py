@@ -1,4 +1,4 @@
-"""What a run would read, build and need: measured on the real parts, without training."""
+"""Dry run: what a run would read, build and need, without training."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
 from benchdog.system.files import readable
 from benchdog.system.machine import memory
-from benchdog.training.batch_size import fit_batch_size, needs
-from benchdog.training.rank import check_trainer
-from benchdog.training.setup import Components, resolve
+from benchdog.training.batch_size import needs
+from benchdog.training.resolve import measure, resolve
+from benchdog.training.setup import Components
 
 SHOWN = 6
 """Columns of each kind that are named; of those left out half as many, since they come with a reason."""
@@ -24,43 +24,41 @@ LONGEST = 24
 
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
-    """Settle a draft, build its model, and measure: {"recipe", "lines", "needs", "flops", "notes", "problems"}."""
-    parts = resolve(draft, runs=runs)
-    model = parts.build()
-    room = fit_batch_size(parts, model)
-    needed = needs(parts, model)
-    flops = count(model, parts.made_up(2))  # BatchNorm takes no batch of one
-    parted = _parts(stages(model))
-    check_trainer(parts, model)
-    free_memory = memory()[0]
+    """Resolve a draft, build its model, and estimate: {"recipe", "lines", "needs", "flops", "notes", "problems"}."""
+    experiment = measure(resolve(draft, runs=runs), ["batch size"])
+    components, model = experiment.components, experiment.model or experiment.components.build()
+    needed = needs(components, model)
+    flops = count(model, components.synthetic_inputs(2))  # BatchNorm takes no batch of one
+    groups = _shortened(stages(model))
+    free_memory = memory()[1]
     free_disk = shutil.disk_usage(next(p for p in (runs.resolve(), *runs.resolve().parents) if p.exists())).free
     problems = []
     if free_memory is not None and needed["memory"] > free_memory:
         problems.append(f"It needs about {readable(needed['memory'])} of memory; {readable(free_memory)} are free.")
     if needed["disk"] > free_disk:
         problems.append(f"It needs about {readable(needed['disk'])} of disk; {readable(free_disk)} are free.")
-    recipe = parts.recipe
-    sizes = parts.data.sizes()
-    shape = " + ".join(f"{f.kind} {_shape(f.shape)} {f.dtype}" for f in parts.spec.fields)
-    target = parts.spec.target
-    answer = f"{target.kind} {target.name!r}"
+    recipe = components.recipe
+    sizes = components.data.sizes()
+    shape = " + ".join(f"{f.kind} {_shape(f.shape)} {f.dtype}" for f in components.spec.fields)
+    target = components.spec.target
+    target_text = f"{target.kind} {target.name!r}"
     if target.classes:
-        answer += f", {len(target.classes)} {'columns' if target.kind == 'number' else 'classes'}"
+        target_text += f", {len(target.classes)} {'columns' if target.kind == 'number' else 'classes'}"
     lines = [
         ("source", recipe.source.name),
         ("samples", ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in sizes.items())),
         ("input", shape),
-        *([("columns", columns)] if (columns := _columns(parts)) else []),
-        ("target", answer),
+        *([("columns", columns)] if (columns := _columns(components)) else []),
+        ("target", target_text),
         ("task", recipe.task.name),
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
-        *([("arithmetic", _arithmetic(flops, int(recipe.loop.batch)))] if flops["forward"] else []),
-        ("parts", parted),
-        *([("start", parts.started.sentence())] if parts.started else []),
+        *([("compute", _compute(flops, int(recipe.loop.batch)))] if flops["forward"] else []),
+        ("layer groups", groups),
+        *([("start", experiment.loaded.sentence())] if experiment.loaded else []),
         ("trainer", recipe.trainer.name),
         ("backend", f"{recipe.backend.name}, {recipe.backend.options.get('precision', 'fp32')}"),
-        ("steps", _steps(parts)),
-        ("loading", _loading(parts)),
+        ("steps", _steps(components)),
+        ("data loading", _loading(components)),
         ("memory", f"about {readable(needed['memory'])}, data {readable(needed['data'])} of it"),
         ("disk", f"about {readable(needed['disk'])} in {runs}"),
     ]
@@ -69,21 +67,21 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         "lines": [{"what": what, "found": found} for what, found in lines],
         "needs": needed,
         "flops": {**flops, "step": flops["training"] and flops["training"] * int(recipe.loop.batch)},
-        "notes": [*parts.notes, *([room] if room else [])],
+        "notes": [*components.notes, *experiment.notes],
         "problems": problems,
     }
 
 
-def _columns(parts: Components) -> str:
-    """Say of a table which columns are read as what, and which are left out; "" of anything else."""
-    found = [column for field in parts.spec.fields for column in field.columns]
-    left_out = with_defaults(parts.source, SourceDefaults).left_out
-    numbers = [_brief(column.name) for column in found if column.kind == "number"]
-    categories = [f"{_brief(c.name)} ({len(c.categories)})" for c in found if c.kind == "category"]
-    gone = [f"{_brief(name)} ({why.partition(';')[0]})" for name, why in left_out.items()]
+def _columns(components: Components) -> str:
+    """Summarize a table's columns, read and left out; "" for other data."""
+    columns = [column for field in components.spec.fields for column in field.columns]
+    left_out = with_defaults(components.source, SourceDefaults).left_out
+    numbers = [_brief(column.name) for column in columns if column.kind == "number"]
+    categories = [f"{_brief(c.name)} ({len(c.categories)})" for c in columns if c.kind == "category"]
+    dropped = [f"{_brief(name)} ({why.partition(';')[0]})" for name, why in left_out.items()]
     listed = (("number", "numbers", numbers), ("category", "categories", categories))
-    said = [f"{len(x)} {one if len(x) == 1 else more}: {_first(x, SHOWN)}" for one, more, x in listed if x]
-    return "; ".join([*said, *([f"{len(gone)} left out: {_first(gone, SHOWN // 2)}"] if gone else [])])
+    lines = [f"{len(x)} {one if len(x) == 1 else more}: {_first(x, SHOWN)}" for one, more, x in listed if x]
+    return "; ".join([*lines, *([f"{len(dropped)} left out: {_first(dropped, SHOWN // 2)}"] if dropped else [])])
 
 
 def _brief(name: str) -> str:
@@ -91,45 +89,44 @@ def _brief(name: str) -> str:
 
 
 def _first(items: list[str], most: int) -> str:
-    """List the first items, and how many there are beside them."""
+    """List the first items, and how many more there are."""
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
-def _parts(names: list[str]) -> str:
+def _shortened(names: list[str]) -> str:
     shown = [*names[:2], "...", *names[-2:]] if len(names) > 6 else names
     return f"{len(names)}: {', '.join(shown)}"
 
 
-def _steps(parts: Components) -> str:
-    loop, count = parts.recipe.loop, parts.data.sizes()["train"]
-    if count is None:
-        return f"{loop.epochs} epochs of a stream, batches of {loop.batch}"
-    each = -(-count // loop.batch)
-    return f"{each * loop.epochs:,} ({loop.epochs} epochs of {each:,}, batches of {loop.batch})"
+def _steps(components: Components) -> str:
+    steps = components.steps
+    if steps.total is None:
+        return f"{steps.epochs} epochs of a stream, batches of {steps.batch}"
+    return f"{steps.total:,} ({steps.epochs} epochs of {steps.per_epoch:,}, batches of {steps.batch})"
 
 
-def _loading(parts: Components) -> str:
-    workers = int(parts.recipe.loader.workers)
-    if parts.data.fits(parts.recipe.loader.memory):
-        return "decoded once, kept in memory"
-    return f"decoded as it goes, by {workers} worker processes" if workers else "decoded as it goes"
+def _loading(components: Components) -> str:
+    workers = int(components.recipe.loader.workers)
+    if components.data.fits(components.recipe.loader.memory):
+        return "cached in RAM"
+    return f"decoded on the fly by {workers} workers" if workers else "decoded on the fly"
 
 
-def _arithmetic(flops: Mapping[str, int | None], batch: int) -> str:
-    said = f"{_operations(flops['forward'] or 0)} for an answer"
+def _compute(flops: Mapping[str, int | None], batch: int) -> str:
+    inference = f"{_operations(flops['forward'] or 0)} per inference"
     training = flops["training"]
     if training is None:
-        return said
-    return f"{said}, {_operations(training)} to learn from a sample, {_operations(training * batch)} a step"
+        return inference
+    return f"{inference}, {_operations(training)} per training sample, {_operations(training * batch)} per step"
 
 
 def _operations(count: int) -> str:
     value = float(count)
-    for unit in ("FLOP", "kFLOP", "MFLOP", "GFLOP"):
+    for unit in ("FLOPs", "kFLOPs", "MFLOPs", "GFLOPs"):
         if value < 1000:
             return f"{value:.3g} {unit}"
         value /= 1000
-    return f"{value:.4g} TFLOP"
+    return f"{value:.4g} TFLOPs"
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

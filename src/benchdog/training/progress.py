@@ -1,4 +1,4 @@
-"""What a person sees of a training run: a bar on a terminal, a line per epoch elsewhere; nothing when quiet."""
+"""Progress on stderr: a bar on a terminal, a line per epoch elsewhere; nothing when quiet."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchdog.recipe.steps import ceil_div
 from benchdog.system import terminal
 
 INTERVAL = 0.1
-"""Seconds between two drawings of the bar."""
+"""Seconds between two updates of the bar."""
 MANY, LINES = 200, 100
-"""From more epochs than MANY on, about LINES of them get a line; metrics.jsonl has all."""
+"""Of more than MANY epochs only about LINES get a line; metrics.jsonl has all."""
 
 
 class Progress:
-    """Draws on stderr at most ten times a second."""
+    """A progress bar that is redrawn at most ten times a second."""
 
     def __init__(self, epochs: int, batch_size: int, quiet: bool = False) -> None:
         self.epochs, self.batch_size, self.quiet = epochs, batch_size, quiet
@@ -26,13 +27,13 @@ class Progress:
         self._bar: tqdm[Any] | None = None
         self._next = 0.0
         self._loss = ""
-        self._every = -(-epochs // LINES) if epochs > MANY else 1
+        self._every = ceil_div(epochs, LINES) if epochs > MANY else 1
         self._best = self._last = ""  # the lines of these epochs, as long as they aren't printed
         self._numbered = False
         self._begun = time.perf_counter()
 
     def epoch(self, epoch: int, done: int, steps: int | None) -> None:
-        """Begin an epoch's bar."""
+        """Start the bar of an epoch."""
         self._numbered = True
         self._begun = time.perf_counter()
         if self._terminal:
@@ -51,7 +52,7 @@ class Progress:
         self._loss = f"loss {mean:.4f}"
 
     def epoch_done(self, epoch: int, metrics: Mapping[str, float], better: bool) -> None:
-        """Say an epoch's metrics in a line."""
+        """Print the metrics of an epoch in a line."""
         self._hide()
         if self.quiet:
             return
@@ -68,7 +69,7 @@ class Progress:
             self._print(line)
 
     def close(self) -> None:
-        """Take the bar away; print the best and the last epoch's lines if they weren't."""
+        """Remove the bar; print the best and the last epoch's lines if they weren't."""
         self._hide()
         for line in dict.fromkeys((self._best, self._last)):
             self._print(line)
@@ -83,3 +84,14 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def silent() -> Progress:
+    """Return a progress that prints nothing."""
+    return Progress(0, 0, quiet=True)
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """Print a line on stderr, unless quiet."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What a trainer works with: the run's position, batches, checkpoints, log, signals. One per rank."""
+"""The session that a trainer works with, one per rank: position, batches, checkpoints, log, signals."""
 
 from __future__ import annotations
 
@@ -21,26 +21,24 @@ from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
 from benchdog.model.layer_groups import stages
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
-from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.metrics_log import MetricsLogWriter
 from benchdog.runs.run import Run
-from benchdog.runs.state import snapshot
 from benchdog.system import paths
 from benchdog.system.signals import Signals
+from benchdog.training.checkpointer import Checkpointer
 from benchdog.training.early_stopping import EarlyStopping
 from benchdog.training.gather import merged
 from benchdog.training.gradients import Gradients
 from benchdog.training.progress import Progress
-from benchdog.training.standing import Standing
 
 Read = TypeVar("Read")
 
 
 SEEDS = 256
-"""Seeds that are made at a time."""
+"""Seeds that are derived at a time."""
 
 
-class Session(Standing):
+class Session:
     """See benchdog.api.Session; the position of a run is (epoch, batch within it, step)."""
 
     writes = True
@@ -67,69 +65,113 @@ class Session(Standing):
         self.transform = feed.transform
         self.seed = recipe.seed
         self.epoch = self.step = self._batch = 0
-        self.steps_per_epoch = feed.steps_per_epoch()
+        self.steps_per_epoch, self.total_steps = feed.steps.per_epoch, feed.steps.total
         self.total_epochs = recipe.loop.epochs
-        self.total_steps = None if self.steps_per_epoch is None else self.steps_per_epoch * recipe.loop.epochs
         self._place: dict[str, Any] | None = None
         self._place_after: dict[str, Any] | None = None
         self._loop = recipe.loop
-        self._tracked: dict[str, Any] = {}
         self._best = EarlyStopping(task.monitor, task.better, recipe.loop.patience)
-        self._best_model: Any = None
         self._ids: Any = ()
         self._elapsed = 0.0
         self._begun = self._saved_at = time.perf_counter()
         self.signals = signals
-        self._watcher = watcher if self.writes else None  # a rehearsal is nobody's run
+        self._watcher = watcher if self.writes else None  # a rehearsal isn't watched
         self._gradients = Gradients(model, self.device, lambda: bool(signals.number))
         self._ranks = [{"step": 0, "ranks": self.device.world}]
         self._leader = self.device.rank == 0 and self.writes
         self._progress = progress
-        self._checkpoints = Checkpoints(run.folder / "checkpoints", recipe.loop.keep)
-        self._restored = self._restore()
+        self._checkpoints = Checkpointer(run, recipe, plugins, facts, self._leader)
+        restored = self._checkpoints.restored
+        if restored:
+            self._restore(restored)
         folder = run.folder if self._leader else None
-        log_every, stored = recipe.loop.log_every, self._restored.get("log")
-        self._log = MetricsLogWriter(folder, log_every, self.device.torch_device, stored)
+        self._log = MetricsLogWriter(folder, recipe.loop.log_every, self.device.torch_device, restored.get("log"))
         for name in self._log.lost():
-            self._tell(f"the end of {name} was lost; the weights don't depend on it")
-        self._note_ranks()
+            self._checkpoints.warn(f"the end of {name} was lost; the weights don't depend on it")
+        self._record_ranks()
+
+    def _restore(self, stored: Mapping[str, Any]) -> None:
+        """Set the position, the weights and the best epoch to those of a checkpoint."""
+        self.epoch, self.step, self._batch = stored["epoch"], stored["step"], stored["batch"]
+        self._place, self._elapsed = stored["place"], stored["elapsed"]
+        self._ranks = list(stored.get("ranks", self._ranks))
+        self._best.load_state_dict(stored["best"])
+        self.model.load_state_dict(stored["model"])
+
+    def _record_ranks(self) -> None:
+        """Record that the run resumes with another number of ranks."""
+        world = self.device.world
+        if self._ranks[-1]["ranks"] != world:
+            self._ranks.append({"step": self.step, "ranks": world})
+            self._log.line(kind="ranks", step=self.step, ranks=world)
+        if self._leader and len(self._ranks) > 1:
+            self.run.facts["ranks"] = self._ranks
+
+    def track(self, **stateful: Any) -> None:
+        """Name what a checkpoint needs besides the model; on a resume its state is loaded here."""
+        for name, thing in stateful.items():
+            self._checkpoints.track(name, thing)
+        self._checkpoints.restore_device(self.device)
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint; the loop continues meanwhile."""
+        self._saved_at = time.perf_counter()
+        if not self._leader:
+            return
+        self._log.check(self.step)
+        position = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "batch": self._batch,
+            "place": self._place,
+            "best": self._best.state_dict(),
+            "elapsed": self.seconds,
+            "ranks": self._ranks,
+            "log": self._log.state_dict(),
+        }
+        self._checkpoints.write(self.step, position, self.model, self.device)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, those before a stop included."""
+        return self._elapsed + time.perf_counter() - self._begun
 
     @property
     def stages(self) -> list[str]:
-        """Name the model's parts from the input up; the last is its head."""
+        """Names of the model's layer groups from the input up; the last is its head."""
         return stages(self.model)
 
-    # --- the loop's verbs
+    # --- what a trainer calls in its loop
 
     def epochs(self) -> Iterator[int]:
-        """Yield the epochs that are left."""
+        """Yield the remaining epochs, from 0."""
         while self.epoch < self.recipe.loop.epochs and not self.should_stop:
             self._progress.epoch(self.epoch, self._batch, self.steps_per_epoch)
             yield self.epoch
 
     def batches(self, split: str = "train", /) -> Iterator[Batch]:
-        """Yield batches; a step's random numbers depend on the seed and the step alone."""
+        """Yield batches; a step's random numbers depend on the seed, the rank and the step alone."""
         if split != "train":
             yield from self._unless_stopped(self.feed.held_out(split))
             return
-        fresh, seeds = True, self._seeds()
+        first, seeds = True, self._seeds()
         reseed = reseeder(self.device.torch_device)
         for batch, place in self._unless_stopped(self.feed.train(self.epoch, self._batch, self._place)):
-            if fresh:
+            if first:  # micro-batch of a step
                 reseed(next(seeds))
             self._ids, self._place_after = batch.ids, place
             yield batch
-            fresh = batch.last
+            first = batch.last
 
     def _seeds(self) -> Iterator[int]:
-        """Yield the seeds of the steps from here on; each depends on the run's seed, the rank and the step."""
+        """Yield the seeds of the steps from the current one on."""
         first = self.step
         while True:
             yield from derive_seeds(self.seed + (self.device.rank << 40), first, SEEDS)
             first += SEEDS
 
     def _unless_stopped(self, batches: Iterator[Read]) -> Iterator[Read]:
-        """Yield batches; when workers died of a signal to the whole group, end as that signal wants."""
+        """Yield batches; if a signal to the process group killed the workers, stop as it demands."""
         try:
             yield from batches
         except RuntimeError:
@@ -139,11 +181,11 @@ class Session(Standing):
             self._stop()
 
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
-        """Add the gradient of sum/weight over the whole batch: all pieces, all ranks."""
+        """Add the gradient of sum/weight over the whole batch: all micro-batches, all ranks."""
         self._gradients.backward(loss, weight, batch.last)
 
     def step_done(self, loss: Tensor, weight: float | Tensor, /) -> None:
-        """Count a step: log, checkpoint, notice signals."""
+        """Count a step: log, checkpoint, handle signals."""
         self._log.add(*self._gradients.total(loss, weight))
         self.step += 1
         self._batch += 1
@@ -160,9 +202,9 @@ class Session(Standing):
 
     @torch.inference_mode()
     def evaluate(self, split: str = "valid", model: nn.Module | None = None, /) -> dict[str, Any]:
-        """Run the model, or another like it, over a split without gradients and give the task's metrics.
+        """Return the task's metrics of the model, or another like it, on a split.
 
-        Ranks share the samples out, and each of them learns the metrics of all.
+        Ranks share the samples, and each of them gets the metrics of all.
         """
         model = self.model if model is None else model
         training = model.training
@@ -179,25 +221,25 @@ class Session(Standing):
         return merged(meter, self.task, self.spec, self.device).value()
 
     def arrays(self, split: str, /) -> Arrays:
-        """Give a whole split decoded, in its order, for trainers that need all of it at once."""
+        """Return a whole split decoded, in its order, for trainers that need all of it at once."""
         return self.feed.data.arrays(split)
 
     def weights(self, split: str, /) -> np.ndarray | None:
-        """Give the weights of a split's samples, in the order of `arrays`; None when they have none."""
+        """Return the weights (N,) of a split's samples, in the order of `arrays`; None if they have none."""
         return self.feed.data.weights(split)
 
     def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
-        """Close an epoch: log it, keep the best weights (the model's, or another's like it), stop early."""
+        """End an epoch: log it, keep the best weights (the model's, or another's like it), stop early."""
         self._log_steps(partial=True)
         scalars = {f"valid.{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float)}
         scalars = {**self._log.epoch(), **scalars}
-        better = self._best.judge(self.epoch + 1, float(metrics.get(self.task.monitor, math.nan)))
+        better = self._best.update(self.epoch + 1, float(metrics.get(self.task.monitor, math.nan)))
         if better:
-            judged = self.model if model is None else model
-            self._best_model = snapshot({"model": judged.state_dict(), "best": self._best.facts})
+            evaluated = self.model if model is None else model
+            self._checkpoints.keep_best(evaluated.state_dict(), self._best.facts)
         self.epoch, self._batch, self._place = self.epoch + 1, 0, None
         if self._leader:
-            self._tell_epoch(scalars, better)
+            self._report_epoch(scalars, better)
         if self._watcher is not None:
             self._watcher.epoch_ended(self.epoch, scalars)
             if self._watcher.reason:
@@ -208,7 +250,7 @@ class Session(Standing):
         if self._signal:
             self._stop()
 
-    def _tell_epoch(self, scalars: dict[str, float], better: bool) -> None:
+    def _report_epoch(self, scalars: dict[str, float], better: bool) -> None:
         line = {"epoch": self.epoch, "step": self.step, **scalars, "time": round(self.seconds, 3)}
         self._log.line(kind="epoch", **line)
         self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best.facts)
@@ -218,7 +260,7 @@ class Session(Standing):
 
     @property
     def _signal(self) -> int:
-        """The signal that ends the run: on several ranks only once all have heard of it, at the same step."""
+        """The signal that ends the run; on several ranks only once all know of it, at the same step."""
         if self.device.world == 1:
             return self.signals.number
         return (self.signals.number or int(signal.SIGTERM)) if self._gradients.agreed else 0
@@ -228,10 +270,8 @@ class Session(Standing):
         """Whether the run is to end before its last epoch."""
         return self._best.enough or bool(self._watcher is not None and self._watcher.reason)
 
-    # --- inner parts
-
     def _log_steps(self, partial: bool = False) -> None:
-        """Write down the steps since the last line as one mean loss."""
+        """Log the steps since the last line as one mean loss."""
         mean = self._log.take(self.step)
         if mean is None:
             return
@@ -243,46 +283,47 @@ class Session(Standing):
             self.plugins.emit("benchdog_step_ended", run=self.facts, step=self.step, loss=mean, line=line)
 
     def _rate(self) -> dict[str, float]:
-        """Give the learning rate of a tracked optimiser."""
-        groups = getattr(self._tracked.get("optimizer", self._tracked.get("optimiser")), "param_groups", None)
+        """Return the learning rate of a tracked optimizer."""
+        tracked = self._checkpoints.tracked
+        groups = getattr(tracked.get("optimizer", tracked.get("optimiser")), "param_groups", None)
         return {"lr": float(max(group["lr"] for group in groups))} if groups else {}
 
     def _stop(self) -> None:
         code = 130 if self._signal == signal.SIGINT else 143
         raise Stopped(
-            f"Stopped at step {self.step} (epoch {self.epoch + 1}); a checkpoint is written.",
-            f"Go on with: benchdog train --resume {paths.short(self.run.folder)}",
+            f"Stopped at step {self.step} (epoch {self.epoch + 1}); a checkpoint was written.",
+            f"Resume with: benchdog train --resume {paths.short(self.run.folder)}",
             code,
         )
 
     def result(self, module: nn.Module) -> None:
-        """Take what the trainer returned: the session's model (then the best epoch counts), or a module of its own.
+        """Take the module that the trainer returned: the session's model (of its best epoch), or one of its own.
 
         Raises:
             BadUsage: it has other weights than the model that the recipe names.
         """
-        mine = {id(parameter) for parameter in self.model.parameters()}
-        if any(id(parameter) in mine for parameter in module.parameters()):
+        own = {id(parameter) for parameter in self.model.parameters()}
+        if any(id(parameter) in own for parameter in module.parameters()):
             return
-        given = module.state_dict()
-        if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in self.model.state_dict().items()}:
+        weights = module.state_dict()
+        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in self.model.state_dict().items()}:
             raise BadUsage(
                 f"Trainer {self.recipe.trainer.name!r} returned a {type(module).__name__} with other weights than "
                 f"{self.recipe.model.name!r}.",
-                "train(session) returns session.model, or a module of the same layers.",
+                "train(session) must return session.model, or a module with the same layers.",
             )
-        self._best_model = snapshot({"model": given, "best": self._best.facts})
+        self._checkpoints.keep_best(weights, self._best.facts)
 
     def finish(self) -> None:
-        """Log the last steps and write the last checkpoint; `close` waits until it lies on the disk."""
+        """Log the last steps and write the last checkpoint; `close` waits until it is on disk."""
         self._log_steps(partial=True)
         self.checkpoint()
 
     def close(self) -> None:
-        """Wait for the disk and let the log go."""
+        """Wait for the checkpoints, close log and progress."""
         self._checkpoints.wait()
         self._log.close()
         self._progress.close()
         self.run.facts["seconds"] = round(self.seconds, 3)
         if self._leader and self.device.world > 1:
-            self.run.save()  # for the process that started the ranks
+            self.run.save()  # for the process that launched the ranks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from benchdog.testing.fixtures.small_runs import FORMS, small
 from benchdog.testing.runner import trial as trials
 from benchdog.testing.runner.locations import raised, said
 from benchdog.testing.runner.results import Fault, Skip
-from benchdog.training.rank import check_trainer, staged, still, trainer_of
+from benchdog.training.progress import silent
+from benchdog.training.rank import check_trainer, staged
 from benchdog.training.setup import Components, rebuilt
 
 EPOCHS, SIZE, STOP = 3, 24, 4
@@ -75,13 +75,13 @@ class Trial(trials.Trial):
         """Train; in `folder` a stopped run goes on."""
         parts = rebuilt(self.parts)
         if loop:
-            parts.recipe = replace(parts.recipe, loop=replace(parts.recipe.loop, **loop))  # type: ignore[arg-type]
+            parts = parts.with_values({f"loop.{key}": value for key, value in loop.items()})
         run = Run.open(folder) if folder else self._run(parts)
         if folder:
             run.hold()
         try:
             with staged(run, parts) as given:
-                session = Tried(model=parts.build(), progress=still(), **given)
+                session = Tried(model=parts.build(), progress=silent(), **given)
                 session.plan = plan
                 try:
                     self._train(parts, session, plan)
@@ -99,7 +99,7 @@ class Trial(trials.Trial):
         return run
 
     def _train(self, parts: Components, session: Tried, plan: Plan) -> None:
-        trained: Any = trainer_of(parts).train(session)
+        trained: Any = parts.trainer.train(session)
         plan.ended = True
         if isinstance(trained, nn.Module):
             session.result(trained)

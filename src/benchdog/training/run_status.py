@@ -1,0 +1,59 @@
+"""The status of a run while it is worked on: running, then finished, stopped or failed."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchdog.api import TrainerInfo
+from benchdog.errors import BenchdogError, Stopped
+from benchdog.runs.run import Run, environment
+from benchdog.system import files
+from benchdog.system.signals import interrupted
+from benchdog.training.setup import Components
+
+
+@contextmanager
+def recorded(run: Run, components: Components, on_failure: Callable[[Path], object]) -> Iterator[None]:
+    """Record how the work in a run ends, whatever happens, emit it as an event, and release the run.
+
+    Args:
+        run: held by this process.
+        components: whose plugins get the events; they are closed.
+        on_failure: is called with the run's folder after a stop or a failure; writes the report.
+    """
+    plugins, facts = components.plugins, components.facts(run)
+    try:
+        run.save(status="running", error=None)
+        run.log(f"started: {platform.node()}, {sys.executable}")
+        files.write_json(run.folder / "environment.json", environment(plugins))
+        yield
+        best = run.facts.get("best") or {}
+        run.save(status="finished")
+        run.log("finished")
+        metrics = {f"valid.{best['metric']}": best["value"]} if best else {}
+        plugins.emit("benchdog_run_ended", run=facts, metrics=metrics)
+    except BaseException as error:
+        stopped = isinstance(error, Stopped | KeyboardInterrupt)
+        text = error.message if isinstance(error, BenchdogError) else f"{type(error).__name__}: {error}"
+        run.log(text)
+        try:
+            run.save(status="stopped" if stopped else "failed", error=None if stopped else text)
+            on_failure(run.folder)
+        except (OSError, BenchdogError):
+            run.log("the status or the report could not be written")
+        if stopped:
+            plugins.emit("benchdog_run_stopped", run=facts)
+        else:
+            plugins.emit("benchdog_run_failed", run=facts, error=text)
+        if isinstance(error, KeyboardInterrupt):
+            code = getattr(error, "code", 130)
+            info = plugins.info(TrainerInfo, components.recipe.trainer.name)
+            raise interrupted(run.folder, info.resumable, code) from None
+        raise
+    finally:
+        run.release()
+        plugins.close()
