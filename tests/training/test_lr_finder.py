@@ -106,7 +106,7 @@ def test_what_people_see(tmp_path):
 
 @pytest.mark.parametrize(("more", "code", "said"), [
     (["--plot", "lr.pdf"], 2, ".html, .svg, .png"), (["--from", "1", "--to", "0.1"], 2, "can't grow from 1 to 0.1"),
-    (["--trainer", "own"], 2, "'own' sees to its own"), (["--to", "1e-6"], 1, "didn't fall at any learning rate"),
+    (["--trainer", "own"], 2, "'own' sets its own"), (["--to", "1e-6"], 1, "didn't fall at any learning rate"),
     (["--set", "model.width=3"], 2, "width"), (["--lr", "0.1"], 2, "--lr"),
 ])  # fmt: skip
 def test_mistakes_are_told(tmp_path, more, code, said):

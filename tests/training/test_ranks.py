@@ -161,7 +161,7 @@ def stopped_at(folder: Path) -> int:
 
 
 def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
-    more = ["--model", "resnet", "--set", "model.width=4", "--set", "loop.log_every=1", "--epochs", 1, "--quiet"]
+    more = ["--model", "resnet", "--set", "model.width=8", "--set", "loop.log_every=1", "--epochs", 1, "--quiet"]
     with monkeypatch.context() as patched:
         stop_at(patched, 3)
         for mixing in ("refuse", "allow"):
