@@ -22,7 +22,7 @@ from benchdog.recipe.recipe import PARTS, TABLES, Recipe
 from benchdog.recipe.resolved import local_files, read_resolved, relocate, write_resolved
 from benchdog.runs import names, provenance
 from benchdog.runs.run import Run
-from benchdog.training.setup import resolve
+from benchdog.training.resolve import resolve
 
 
 class Experiment:

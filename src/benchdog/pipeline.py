@@ -26,7 +26,7 @@ from benchdog.runs.run import Run
 from benchdog.system import paths
 from benchdog.training.batch_dependence import refuse_batch_dependence
 from benchdog.training.progress import say
-from benchdog.training.resolve import Experiment, measure, resolve
+from benchdog.training.resolve import PreparedTraining, measure, resolve
 from benchdog.training.run_status import recorded
 from benchdog.training.setup import Components, reopen
 from benchdog.training.train import load_best, train_model
@@ -56,10 +56,10 @@ def train(
     components = resolve(draft, live, runs)
     for note in components.notes:
         say(f"note: {note}", quiet)
-    experiment = measure(components, seconds=seconds, report=partial(say, quiet=quiet))
-    run = _create_run(runs, name, experiment)
-    with recorded(run, experiment.components, report.write):
-        components = _write_provenance(run, experiment, quiet)
+    prepared = measure(components, seconds=seconds, report=partial(say, quiet=quiet))
+    run = _create_run(runs, name, prepared)
+    with recorded(run, prepared.components, report.write):
+        components = _write_provenance(run, prepared, quiet)
         _train_evaluate_save(run, components, quiet, watcher)
     return run
 
@@ -157,13 +157,13 @@ def finish(run: Run, components: Components, trained: Trained | None, model: nn.
     run.save(status="finished")
 
 
-def _create_run(runs: Path, name: str, experiment: Experiment) -> Run:
-    components = experiment.components
+def _create_run(runs: Path, name: str, prepared: PreparedTraining) -> Run:
+    components = prepared.components
     facts: dict[str, Any] = {
         **_names(components),
         "monitor": components.task.monitor,
         "better": components.task.better,
-        "parameters": experiment.parameters,
+        "parameters": prepared.parameters,
         "samples": components.data.sizes(),
         "seen": leakage.overlap_counts(components.source),
     }
@@ -177,14 +177,14 @@ def _names(components: Components) -> dict[str, str]:
     return {**names, "model": recipe.trainer.name} if components.brings_model else names
 
 
-def _write_provenance(run: Run, experiment: Experiment, quiet: bool) -> Components:
+def _write_provenance(run: Run, prepared: PreparedTraining, quiet: bool) -> Components:
     """Write recipe, fingerprints and decisions; return the components with local files named by the run's copies."""
-    components = experiment.components.relocated(run.keep_files(local_files(experiment.components.recipe)))
-    recipe, loaded = components.recipe, experiment.loaded
+    components = prepared.components.relocated(run.keep_files(local_files(prepared.components.recipe)))
+    recipe, loaded = components.recipe, prepared.loaded
     write_resolved(run.folder, recipe)
     run.save(machine=provenance.mark(run, recipe), data=provenance.fingerprint(components.data))
-    say(f"run {paths.short(run.folder)}: {_summary(experiment)}", quiet)
-    for line in experiment.log:
+    say(f"run {paths.short(run.folder)}: {_summary(prepared)}", quiet)
+    for line in prepared.log:
         run.log(line)
     if loaded is not None:
         start = {"weights": recipe.start.weights, "sha256": recipe.start.sha256, **loaded.to_json()}
@@ -194,9 +194,9 @@ def _write_provenance(run: Run, experiment: Experiment, quiet: bool) -> Componen
     return components
 
 
-def _summary(experiment: Experiment) -> str:
-    names = {kind: paths.short_name(name) for kind, name in _names(experiment.components).items()}
-    sizes = experiment.components.data.sizes().items()
+def _summary(prepared: PreparedTraining) -> str:
+    names = {kind: paths.short_name(name) for kind, name in _names(prepared.components).items()}
+    sizes = prepared.components.data.sizes().items()
     samples = ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in sizes)
-    size = f" ({experiment.parameters:,} parameters)" if experiment.parameters else ""
+    size = f" ({prepared.parameters:,} parameters)" if prepared.parameters else ""
     return f"{names['task']} with {names['model']}{size} on {names['source']} ({samples}), {names['backend']}"

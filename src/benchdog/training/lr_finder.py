@@ -177,8 +177,8 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
             f"find-lr moves the learning rate of the trainer {TRAINER!r}; {draft.name('trainer')!r} sets its own.",
             f"Leave --trainer out, or try a few rates yourself: benchdog train ... --lr {1e-3:g}",
         )
-    experiment = measure(resolve(draft), ["batch size"])
-    components, base = experiment.components, float(experiment.components.recipe.trainer.options["lr"])
+    prepared = measure(resolve(draft), ["batch size"])
+    components, base = prepared.components, float(prepared.components.recipe.trainer.options["lr"])
     test = single_rank(components)
     rates = [float(rate) for rate in np.geomspace(first, last, steps)]
     with rehearsal(test) as arguments:
@@ -191,7 +191,7 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
             session.close()
     if not math.isfinite(session.start):
         raise Failed(f"The loss is {session.start} before the first step.", "Look for wild values in the data.")
-    return read(rates, session.start, session.losses, session.ended), [*components.notes, *experiment.notes]
+    return read(rates, session.start, session.losses, session.ended), [*components.notes, *prepared.notes]
 
 
 def single_rank(components: Components) -> Components:

@@ -25,8 +25,8 @@ LONGEST = 24
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     """Resolve a draft, build its model, and estimate: {"recipe", "lines", "needs", "flops", "notes", "problems"}."""
-    experiment = measure(resolve(draft, runs=runs), ["batch size"])
-    components, model = experiment.components, experiment.model or experiment.components.build()
+    prepared = measure(resolve(draft, runs=runs), ["batch size"])
+    components, model = prepared.components, prepared.model or prepared.components.build()
     needed = needs(components, model)
     flops = count(model, components.synthetic_inputs(2))  # BatchNorm takes no batch of one
     groups = _shortened(stages(model))
@@ -54,7 +54,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
         *([("compute", _compute(flops, int(recipe.loop.batch)))] if flops["forward"] else []),
         ("layer groups", groups),
-        *([("start", experiment.loaded.sentence())] if experiment.loaded else []),
+        *([("start", prepared.loaded.sentence())] if prepared.loaded else []),
         ("trainer", recipe.trainer.name),
         ("backend", f"{recipe.backend.name}, {recipe.backend.options.get('precision', 'fp32')}"),
         ("steps", _steps(components)),
@@ -67,7 +67,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         "lines": [{"what": what, "found": found} for what, found in lines],
         "needs": needed,
         "flops": {**flops, "step": flops["training"] and flops["training"] * int(recipe.loop.batch)},
-        "notes": [*components.notes, *experiment.notes],
+        "notes": [*components.notes, *prepared.notes],
         "problems": problems,
     }
 

@@ -93,7 +93,7 @@ def resolve(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | No
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Experiment:
+class PreparedTraining:
     """A recipe that is resolved to the end, its components, and what was found on the way.
 
     Attributes:
@@ -122,7 +122,7 @@ def measure(
     *,
     seconds: float = 0.0,
     report: Callable[[str], object] = lambda sentence: None,
-) -> Experiment:
+) -> PreparedTraining:
     """Decide what needs the model, and check that the trainer can train it.
 
     Args:
@@ -151,7 +151,7 @@ def measure(
             report(decision.note)
     if model is not None:
         check_trainer(components, model)
-    return Experiment(components=components, model=model, loaded=loaded, notes=tuple(notes), log=tuple(log))
+    return PreparedTraining(components=components, model=model, loaded=loaded, notes=tuple(notes), log=tuple(log))
 
 
 def available(plugins: Plugins) -> list[str]:
