@@ -109,6 +109,6 @@ def test_what_was_trained_there_is_used_here(ends, name):
 def test_an_operation_that_gives_other_bits_twice_is_refused_with_the_way_out(ends):
     code, said, _ = ends["summed"]
     assert code == 3
-    assert "cumsum doesn't give the same bits twice on 'elsewhere'" in said
+    assert "cumsum isn't deterministic on 'elsewhere'" in said
     assert "backend.deterministic = false" in said
     assert "Traceback" not in said
