@@ -107,7 +107,7 @@ FOLDERS = {
     "export": (
         ("predict", "runs/finished/exports/onnx", "x.png"),
         "finished/exports/onnx/export.json",
-        "Export again",
+        "Train again, then export",
     ),
     "run": (("train", "--resume", "stopped"), "stopped/run.json", "benchdog train"),
     "checkpoint": (("train", "--resume", "stopped"), "stopped/checkpoints/step-*.safetensors", "Begin the run again"),
