@@ -90,12 +90,12 @@ class _Stages:
         check_trainer(parts, parts.build())
         count = min(len(train), parts.recipe.loop.batch)
         subset = DecodedSplit(Subset(train.split, range(count)), train.spec, train.preprocess)
-        splits = dict.fromkeys(("train", "valid", "test"), subset)
         values: dict[str, Any] = {"loop.epochs": 1, "loop.patience": 0, "loader.workers": 0}
         if parts.recipe.trainer.name == "supervised":
             # a schedule spans the run, and these stages differ in length
             values |= {"trainer.schedule": "constant", "trainer.schedule_options": {}, "trainer.warmup": 0.0}
-        data = DataSplits(parts.data.spec, parts.data.preprocess, splits)
+        splits = dict.fromkeys(("train", "valid", "test"), subset)
+        data = DataSplits(parts.data.spec, parts.data.preprocess, dict(splits))
         self.parts = parts = replace(parts, data=data).with_values(values)
         facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
         more = {"monitor": parts.task.monitor, "better": parts.task.better, "samples": parts.data.sizes()}
