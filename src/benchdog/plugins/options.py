@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -28,8 +29,12 @@ class Option:
     adapter: TypeAdapter[Any]
 
 
-def describe(cls: type) -> dict[str, Option]:
-    """Return the options of a dataclass by name, in order."""
+@functools.lru_cache(maxsize=256)
+def describe(cls: type) -> Mapping[str, Option]:
+    """Return the options of a dataclass by name, in order.
+
+    A command asks for the same few classes some forty times, and pydantic's adapters take milliseconds each.
+    """
     hints = get_type_hints(cls, include_extras=True)
     result = {}
     for field in dataclasses.fields(cls):
@@ -49,7 +54,7 @@ def describe(cls: type) -> dict[str, Option]:
         result[field.name] = Option(
             name=field.name, type=plain, doc=doc, default=default, required=required, adapter=adapter
         )
-    return result
+    return MappingProxyType(result)
 
 
 def validate(cls: type, values: Mapping[str, Any], what: str) -> Any:
@@ -98,7 +103,8 @@ def to_json(options: Any) -> dict[str, Any]:
         return {}
     if isinstance(options, Mapping):
         return dict(options)
-    described = describe(type(options))
+    cls: Any = type(options)
+    described = describe(cls)
     return {name: o.adapter.dump_python(getattr(options, name), mode="json") for name, o in described.items()}
 
 

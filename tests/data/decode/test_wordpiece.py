@@ -38,6 +38,7 @@ def test_words_are_split_as_berts_are():
 @given(st.text(CHARACTERS, max_size=60))
 @example("It's naïve — 北京's Ｆｕｌｌ\u00a0width, Ⅳ ½ ß İ ﬁ 👍🏽 \u200b\u00ad x\u0301")
 @example("a" * 120)
+@example("[SEP] is text, [CLS][MASK] too")
 def test_codes_equal_those_of_the_publishers_tokenizer(text):
     theirs, ours = tokenizers()
     assert ours(text) == theirs.encode(text).ids
@@ -53,6 +54,7 @@ def tokenizers():
         theirs = Tokenizer.from_file(str(packaged_file(PACKAGE, "model/tokenizer.json", "The tokenizer is")))
         theirs.no_padding()
         theirs.no_truncation()
+        theirs.encode_special_tokens = True  # what a text says is text, also where it looks like a mark
         vocabulary = packaged_file(PACKAGE, "model/vocab.txt", "The word pieces are").read_text("utf-8").split("\n")
         _both.extend((theirs, encoder({"vocabulary": [word for word in vocabulary if word]})))
     return _both
