@@ -1,4 +1,4 @@
-"""Generate the reference pages from the program: --help, commands, every key of a recipe.
+"""Generate the reference pages from the program: --help, commands, every key of a recipe, metrics.
 
     python scripts/reference.py           write them
     python scripts/reference.py --check   list those that are out of date, and exit with 1
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
+import math
 import os
 import re
 import sys
@@ -30,12 +31,23 @@ OWN = [
 os.environ.update(BENCHDOG_PLUGINS=",".join(["builtin", *OWN]), COLUMNS="80", NO_COLOR="1")
 
 from benchdog import cli  # noqa: E402 -- it reads the allow-list
+from benchdog.api import Metric  # noqa: E402
+from benchdog.builtin.tasks.metrics import per_sample  # noqa: E402
 from benchdog.plugins import Plugins  # noqa: E402
 from benchdog.plugins.options import json_schema  # noqa: E402
 from benchdog.recipe.json_schema import recipe_schema  # noqa: E402
 from benchdog.recipe.recipe import PARTS, TABLES  # noqa: E402
 
 ORDER = (*PARTS, *TABLES)
+TASK_METRICS = {
+    "classification": per_sample.CLASS_METRICS,
+    "ordinal": per_sample.ORDINAL_METRICS,
+    "multi-label": per_sample.LABEL_METRICS,
+    "regression": per_sample.NUMBER_METRICS,
+    "segmentation": per_sample.MASK_METRICS,
+    "next-token": per_sample.TOKEN_METRICS,
+    "embedding": per_sample.EMBEDDING_METRICS,
+}
 TYPES = {
     "integer": "integer",
     "number": "number",
@@ -148,6 +160,32 @@ def kind_of(schema: dict[str, Any]) -> str:
     return ", ".join([TYPES.get(kind, kind), *limits]).replace(">", "&gt;").replace("<", "&lt;")
 
 
+def metrics() -> str:
+    """Return a row per metric of a built-in task."""
+    tasks: dict[str, list[str]] = {}
+    known: dict[str, Metric] = {}
+    for task, listed in TASK_METRICS.items():
+        for metric in listed:
+            known.setdefault(metric.name, metric)
+            tasks.setdefault(metric.name, []).append(task)
+    rows = [
+        f"| `{name}` | {metric.text} | {'all' if len(tasks[name]) == len(TASK_METRICS) else ', '.join(tasks[name])} "
+        f"| {'higher' if metric.better == 'max' else 'lower'} | {bounds(metric.range)} "
+        f"| {'yes' if metric.weighted else 'no'} |"
+        for name, metric in known.items()
+    ]
+    head = "| key | name | tasks | better | range | sample weights |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+def bounds(limits: tuple[float, float]) -> str:
+    """Format the least and the greatest value of a metric."""
+    low, high = limits
+    if math.isinf(low):
+        return "" if math.isinf(high) else f"≤ {high:g}"
+    return f"≥ {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
+
+
 def cell(value: object) -> str:
     """Format a value as in a recipe."""
     if value in (None, "", [], {}):
@@ -162,6 +200,7 @@ PARTS_OF_PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "commands": ("docs/reference/commands.md", commands),
     "host tables": ("docs/reference/configuration.md", host_tables),
     "recipe": ("docs/reference/configuration.md", recipe),
+    "metrics": ("docs/reference/metrics.md", metrics),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchdog import pipeline
 from benchdog.api import TrainerInfo, Watcher
@@ -21,6 +21,7 @@ from benchdog.recipe.plugin_tables import table_of
 from benchdog.recipe.recipe import PARTS, TABLES, Recipe
 from benchdog.recipe.resolved import local_files, read_resolved, relocate, write_resolved
 from benchdog.runs import names, provenance
+from benchdog.runs.document import RunDocument
 from benchdog.runs.run import Run
 from benchdog.training.resolve import resolve
 
@@ -81,7 +82,7 @@ class Experiment:
         Returns:
             This machine's signature of the local code, for `open`; None when the recipe has none.
         """
-        keeper = Run(folder, dict(identity))
+        keeper = Run(folder, cast(RunDocument, dict(identity)))
         self._recipe, self._folder = relocate(self._recipe, keeper.keep_files(local_files(self._recipe))), folder
         write_resolved(folder, self._recipe)
         return provenance.mark(keeper, self._recipe)
@@ -105,7 +106,7 @@ class Experiment:
         Raises:
             Refused: the recipe names code that no installed plugin offers and that comes from elsewhere.
         """
-        keeper = Run(self._folder, dict(identity))
+        keeper = Run(self._folder, cast(RunDocument, dict(identity)))
         self._plugins = provenance.plugins_of_run(keeper, self._recipe, self._context.plugins, trust)
 
     # --- its recipe

@@ -37,7 +37,7 @@ class TrainedRun:
     @property
     def facts(self) -> dict[str, Any]:
         """What run.json says."""
-        return runs.Run.open(self.folder).facts
+        return {**runs.Run.open(self.folder).facts}
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import with_values
 from benchdog.recipe.resolved import local_files, read_resolved, write_resolved
 from benchdog.runs import provenance
+from benchdog.runs.document import RunDocument, describe
 from benchdog.runs.run import Run
 from benchdog.system import paths
 from benchdog.training.batch_dependence import refuse_batch_dependence
@@ -158,23 +159,18 @@ def finish(run: Run, components: Components, trained: Trained | None, model: nn.
 
 
 def _create_run(runs: Path, name: str, prepared: PreparedTraining) -> Run:
-    components = prepared.components
-    facts: dict[str, Any] = {
-        **_names(components),
-        "monitor": components.task.monitor,
-        "better": components.task.better,
-        "parameters": prepared.parameters,
-        "samples": components.data.sizes(),
-        "seen": leakage.overlap_counts(components.source),
-    }
-    return Run.create(runs, name, facts, components.named_by)
+    components, parameters = prepared.components, prepared.parameters
+    overlaps = leakage.overlap_counts(components.source)
+    return Run.create(
+        runs, name, {**_document(components), "parameters": parameters, "seen": overlaps}, components.named_by
+    )
 
 
-def _names(components: Components) -> dict[str, str]:
-    """Return the names of the components by kind; a trainer with a model of its own is the model too."""
+def _document(components: Components) -> RunDocument:
+    """Describe a new run; a trainer with a model of its own is the model too."""
     recipe = components.recipe
-    names = {kind: getattr(recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
-    return {**names, "model": recipe.trainer.name} if components.brings_model else names
+    document = describe(recipe, components.task, components.data.sizes())
+    return {**document, "model": recipe.trainer.name} if components.brings_model else document
 
 
 def _write_provenance(run: Run, prepared: PreparedTraining, quiet: bool) -> Components:
@@ -195,8 +191,9 @@ def _write_provenance(run: Run, prepared: PreparedTraining, quiet: bool) -> Comp
 
 
 def _summary(prepared: PreparedTraining) -> str:
-    names = {kind: paths.short_name(name) for kind, name in _names(prepared.components).items()}
-    sizes = prepared.components.data.sizes().items()
+    document, short = _document(prepared.components), paths.short_name
+    sizes = document["samples"].items()
     samples = ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in sizes)
     size = f" ({prepared.parameters:,} parameters)" if prepared.parameters else ""
-    return f"{names['task']} with {names['model']}{size} on {names['source']} ({samples}), {names['backend']}"
+    what = f"{short(document['task'])} with {short(document['model'])}{size}"
+    return f"{what} on {short(document['source'])} ({samples}), {short(document['backend'])}"

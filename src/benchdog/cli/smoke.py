@@ -21,6 +21,7 @@ from benchdog.model.load import open_model
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.resolved import write_resolved
 from benchdog.runs.checkpoints import Checkpoints
+from benchdog.runs.document import describe
 from benchdog.runs.run import Run
 from benchdog.training.rank import check_trainer, train_rank
 from benchdog.training.resolve import resolve
@@ -97,12 +98,11 @@ class _Stages:
         splits = dict.fromkeys(("train", "valid", "test"), subset)
         data = DataSplits(parts.data.spec, parts.data.preprocess, dict(splits))
         self.parts = parts = replace(parts, data=data).with_values(values)
-        facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
-        more = {"monitor": parts.task.monitor, "better": parts.task.better, "samples": parts.data.sizes()}
-        self.run = Run.create(self.folder, "smoke", {**facts, **more, "parameters": 0})
+        document = describe(parts.recipe, parts.task, parts.data.sizes())
+        self.run = Run.create(self.folder, "smoke", {**document, "parameters": 0})
         write_resolved(self.run.folder, parts.recipe)
         self.trained, self.model = self._train()
-        return f"{facts['model']} on {count} samples, one step, checkpoint saved"
+        return f"{document['model']} on {count} samples, one step, checkpoint saved"
 
     def _train(self) -> Any:
         assert self.run is not None

@@ -7,13 +7,12 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +20,7 @@ from benchdog import __version__
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 from benchdog.runs import names
+from benchdog.runs.document import RunDocument
 from benchdog.system import files, format_versions
 
 LONGEST = 200  # bytes of a run's name: file systems hold 255
@@ -50,11 +50,11 @@ class Run:
     """A run's folder, held by this process while `lock` is."""
 
     folder: Path
-    facts: dict[str, Any]
+    facts: RunDocument
     lock: FileLock | None = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, runs: Path, name: str, facts: Mapping[str, Any], data: Path | None = None) -> Run:
+    def create(cls, runs: Path, name: str, facts: RunDocument, data: Path | None = None) -> Run:
         """Make and hold a new folder; a name that is taken is refused, an empty one is found, by `data` if given."""
         check_name(name)
         with files.saving(runs):
@@ -105,7 +105,7 @@ class Run:
         needed = (*NEEDED, *DONE) if facts.get("status") == "finished" else NEEDED
         if missing := [key for key in needed if key not in facts]:
             raise BadData(f"{folder / 'run.json'} has no {missing[0]!r}.", f"The file is damaged. {again}")
-        return cls(folder, facts)
+        return cls(folder, cast(RunDocument, facts))
 
     def hold(self) -> None:
         """Take the run for this process; Failed when another has it."""
@@ -152,7 +152,7 @@ class Run:
         """The metrics log."""
         return self.folder / "metrics.jsonl"
 
-    def save(self, **facts: Any) -> None:
+    def save(self, **facts: Unpack[RunDocument]) -> None:
         """Change some facts and write run.json."""
         self.facts.update(facts)
         files.write_json(self.folder / "run.json", self.facts)

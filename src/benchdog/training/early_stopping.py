@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from benchdog.runs.document import BestEpoch
+
 LONG = 20
 """Epochs above which a patience is advised."""
 LEAST = 5
@@ -17,7 +19,7 @@ class EarlyStopping:
 
     def __init__(self, metric: str, better: str, patience: int) -> None:
         self.metric, self.better, self.patience = metric, better, patience
-        self.facts: dict[str, Any] | None = None
+        self.facts: BestEpoch | None = None
         self.worse = 0
 
     def update(self, epoch: int, value: float) -> bool:

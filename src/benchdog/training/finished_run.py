@@ -53,7 +53,7 @@ class FinishedRun:
         self._resolved: Recipe = read_resolved(folder)
         self._plugins = provenance.plugins_of_run(run, self._resolved, plugins_of, trust)
         self.folder = folder
-        self.facts: dict[str, Any] = run.facts
+        self.facts: dict[str, Any] = {**run.facts}
         self.recipe: dict[str, Any] = self._resolved.to_json()
         self.environment: dict[str, Any] = files.read_json(folder / "environment.json")
 

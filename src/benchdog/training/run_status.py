@@ -31,7 +31,7 @@ def recorded(run: Run, components: Components, on_failure: Callable[[Path], obje
         run.log(f"started: {platform.node()}, {sys.executable}")
         files.write_json(run.folder / "environment.json", environment(plugins))
         yield
-        best = run.facts.get("best") or {}
+        best = run.facts.get("best")
         run.save(status="finished")
         run.log("finished")
         metrics = {f"valid.{best['metric']}": best["value"]} if best else {}

@@ -21,6 +21,7 @@ from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
 from benchdog.model.layer_groups import stages
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
+from benchdog.runs.document import RankChange
 from benchdog.runs.metrics_log import MetricsLogWriter
 from benchdog.runs.run import Run
 from benchdog.system import paths
@@ -77,7 +78,7 @@ class Session:
         self.signals = signals
         self._watcher = watcher if self.writes else None  # a rehearsal isn't watched
         self._gradients = Gradients(model, self.device, lambda: bool(signals.number))
-        self._ranks = [{"step": 0, "ranks": self.device.world}]
+        self._ranks: list[RankChange] = [{"step": 0, "ranks": self.device.world}]
         self._leader = self.device.rank == 0 and self.writes
         self._progress = progress
         self._checkpoints = Checkpointer(run, recipe, plugins, facts, self._leader)
@@ -253,7 +254,7 @@ class Session:
     def _report_epoch(self, scalars: dict[str, float], better: bool) -> None:
         line = {"epoch": self.epoch, "step": self.step, **scalars, "time": round(self.seconds, 3)}
         self._log.line(kind="epoch", **line)
-        self.run.facts.update(epochs_done=self.epoch, steps_done=self.step, best=self._best.facts)
+        self.run.facts.update({"epochs_done": self.epoch, "steps_done": self.step, "best": self._best.facts})
         shown = ("train.loss", "valid.loss", f"valid.{self.task.monitor}")
         self._progress.epoch_done(self.epoch, {k: v for k, v in scalars.items() if k in shown}, better)
         self.plugins.emit("benchdog_epoch_ended", run=self.facts, epoch=self.epoch, metrics=scalars, line=line)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchdog.api import TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, Stopped
 from benchdog.recipe.resolved import write_resolved
+from benchdog.runs.document import describe
 from benchdog.runs.run import Run
 from benchdog.testing.checks.comparing import shaken
 from benchdog.testing.fixtures.session import SPARE, EndlessError, Plan, Tried
@@ -91,9 +92,8 @@ class Trial(trials.Trial):
             run.release()
 
     def _run(self, parts: Components) -> Run:
-        facts = {kind: getattr(parts.recipe, kind).name for kind in ("source", "model", "task", "trainer", "backend")}
-        more = {"monitor": parts.task.monitor, "better": parts.task.better, "samples": parts.data.sizes()}
-        run = Run.create(self.bench.folder("run"), "tried", {**facts, **more, "parameters": 0})
+        document = describe(parts.recipe, parts.task, parts.data.sizes())
+        run = Run.create(self.bench.folder("run"), "tried", {**document, "parameters": 0})
         write_resolved(run.folder, parts.recipe)
         self.last = run.folder
         return run
