@@ -1,4 +1,4 @@
-"""A description that somebody wrote by hand is told to be damaged; it raises nothing else, and chooses no code."""
+"""Validation of artifact metadata: a damaged or forged description raises BadData and selects no code."""
 
 import json
 import shutil
@@ -79,13 +79,13 @@ for _ in range(200):
         ("metrics", DEEP),
     ],
 )
-def test_a_description_out_of_order_is_damaged_and_nothing_worse(copy, plugins, place, value):
+def test_metadata_with_an_invalid_value_raises_bad_data(copy, plugins, place, value):
     put(copy, place, value)
-    with pytest.raises(BadData, match=r"artifact\.json is incomplete"):
+    with pytest.raises(BadData, match=r"artifact\.json is invalid"):
         open_model(copy, plugins)
 
 
-def test_half_a_character_and_a_file_nested_without_end(copy, plugins):
+def test_metadata_with_a_lone_surrogate_or_endless_nesting(copy, plugins):
     put(copy, "machine", "\ud800")
     with pytest.raises(BadData, match="surrogates"):
         open_model(copy, plugins)
@@ -95,23 +95,23 @@ def test_half_a_character_and_a_file_nested_without_end(copy, plugins):
 
 
 @pytest.mark.parametrize("name", ["model.json", "samples/999-input.png"])
-def test_a_file_that_would_be_read_must_be_listed(copy, plugins, name):
+def test_artifact_file_that_is_not_listed_is_refused(copy, plugins, name):
     (copy / name).write_bytes(b"{}")
     with pytest.raises(BadData, match="isn't listed"):
         open_model(copy, plugins)
 
 
-def test_no_model_is_missed_before_it_is_needed(copy, plugins):
+def test_metadata_without_model_graph_and_runner(copy, plugins):
     (copy / "graph.pt2").unlink()
     meta = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))
     del meta["model"], meta["files"]["graph.pt2"]
     (copy / "artifact.json").write_text(json.dumps(meta), encoding="utf-8")
-    with pytest.raises(BadData, match="lacks 'model'"):
+    with pytest.raises(BadData, match="missing 'model'"):
         open_model(copy, plugins)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, "whole"])
-def test_weights_that_are_no_finite_numbers_are_refused(copy, plugins, value):
+def test_weights_must_be_finite_floats(copy, plugins, value):
     meta = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))
     weights = load_file(copy / "model.safetensors")
     name = next(name for name in weights if name.startswith("model."))
@@ -121,21 +121,21 @@ def test_weights_that_are_no_finite_numbers_are_refused(copy, plugins, value):
         Rebuilt(copy, meta, plugins)
 
 
-def test_the_notes_beside_weights_are_checked_too(copy, plugins):
+def test_model_json_is_validated(copy, plugins):
     meta = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))
     kept = ("format", "task", "model", "spec", "preprocess")
     files.write_json(copy / "model.json", {key: meta[key] for key in kept})
     Rebuilt(copy, None, plugins)
     put(copy, "spec.fields", 3, "model.json")
-    with pytest.raises(BadData, match=r"model\.json is incomplete"):
+    with pytest.raises(BadData, match=r"model\.json is invalid"):
         Rebuilt(copy, None, plugins)
 
 
-def test_scores_of_another_shape_than_described_are_told(copy, plugins):
+def test_predict_checks_the_shape_of_scores(copy, plugins):
     put(copy, "spec.target.classes", ["cat", "dog"])
     put(copy, "spec.output", [2])
     opened = open_model(copy, plugins)
-    with pytest.raises(BadData, match=r"gives scores of shape \(3,\)"):
+    with pytest.raises(BadData, match=r"returns scores of shape \(3,\)"):
         opened.predict(opened.samples())
 
 
@@ -169,7 +169,7 @@ def benchdog_trainers():
 """
 
 
-def test_a_local_file_that_was_changed_since_is_not_loaded_unasked(tmp_path, plugins):
+def test_changed_local_file_is_not_loaded_without_trust(tmp_path, plugins):
     own = tmp_path / "own.py"
     own.write_text(OWN, encoding="utf-8")
     mine = Plugins.discover([own])
@@ -183,7 +183,7 @@ def test_a_local_file_that_was_changed_since_is_not_loaded_unasked(tmp_path, plu
     assert open_model(saved, Plugins.discover()).load().trusted
 
 
-def test_only_the_runner_that_a_trainer_declares_is_opened(tmp_path, copy, plugins):
+def test_runner_must_be_declared_by_its_trainer(tmp_path, copy, plugins):
     for target in ("benchdog.builtin.exporters.torchscript:TorchScriptRunner", "benchdog.model.rebuild:Rebuilt"):
         put(copy, "runner", target)
         with pytest.raises(NotAvailable, match="isn't the runner of any"):

@@ -137,7 +137,9 @@ def test_an_artifact_with_broken_ranges_is_refused(wines, tmp_path):
     meta = tmp_path / "artifact" / "artifact.json"
     broken = json.loads(meta.read_text(encoding="utf-8")) | {"ranges": {"fields": 1}}
     meta.write_text(json.dumps(broken), encoding="utf-8")
-    assert "ranges is no table of ranges" in (run("predict", tmp_path / "artifact", "new.csv", cwd=wines, code=5).err)
+    assert "ranges: not a table of ranges" in (
+        run("predict", tmp_path / "artifact", "new.csv", cwd=wines, code=5).err
+    )
 
 
 @pytest.mark.slow

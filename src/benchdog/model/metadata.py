@@ -1,14 +1,14 @@
-"""What artifact.json, export.json and model.json must say: each type, and that the parts fit each other."""
+"""Validation of artifact.json, export.json and model.json: types, and that the parts fit each other."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchdog.api import Preprocess, Spec
 from benchdog.data.decode.decoder import Decoder
@@ -20,132 +20,130 @@ PER_CLASS = ("classification", "multi-label", "segmentation")
 DEPTH = 64
 FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, IndexError, BenchdogError)
 
+Origin = dict[str, str | None]
+"""The plugin that a component came from."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Component(_Model):
+    name: str
+    options: dict[str, Any]
+    plugin: Origin | None = None
+
+
+class _Recipe(_Model):
+    plugins: list[str] = []
+
+
+class _Description(_Model):
+    task: _Component
+    model: _Component | None = None
+    plugin: Origin | None = None
+    spec: Spec
+    preprocess: Preprocess
+    max_batch: Annotated[int, Field(gt=0, lt=2**31)] = 1
+    files: dict[str, str] = {}
+    kind: str = ""
+    exporter: str | None = None
+    runner: str | None = None
+    metrics: dict[str, Any] = {}
+    ranges: Any = None
+    recipe: _Recipe = _Recipe()
+
+    @model_validator(mode="after")
+    def _runnable(self) -> Self:
+        """Check that something runs it: an export's exporter, or an artifact's runner, graph or model."""
+        if self.kind == "export" and self.exporter is None:
+            raise ValueError("missing 'exporter'")
+        if not (self.kind == "export" or self.model or self.runner or "graph.pt2" in self.files):
+            raise ValueError("missing 'model'")
+        return self
+
 
 def check(path: Path, meta: Any, *keys: str) -> None:
-    """Check what a description says.
+    """Validate a description.
 
     Args:
         path: the file that it comes from, for messages.
-        keys: what it must have.
+        keys: required, besides those that every description has.
 
     Raises:
-        BadData: it lacks something, or has it in another form; names the file.
+        BadData: a key is missing or has a wrong type, or parts don't fit each other; names the file.
     """
     try:
-        _want(isinstance(meta, dict), "it is no table")
-        _depth(meta, DEPTH)
-        json.dumps(meta, ensure_ascii=False).encode()  # half a character can't be printed
+        _check_depth(meta, DEPTH)
+        text = json.dumps(meta, ensure_ascii=False).encode()  # fails for half a character, which can't be printed
+        description = _Description.model_validate_json(text)
         for key in keys:
             meta[key]
-        _components(meta)
-        _data(meta)
-        _rest(meta)
+        Spec.from_json(meta["spec"])  # refuses unknown and missing keys, which the model does not
+        _check_data(description)
     except FAULTS as error:
-        said = error.message.rstrip(".") if isinstance(error, BenchdogError) else _said(error)
-        raise BadData(f"{path} is incomplete: {said[:300]}.", "The file is damaged: make the folder again.") from None
+        raise BadData(
+            f"{path} is invalid: {_fault(error)[:300]}.", "The file is damaged: make the folder again."
+        ) from None
 
 
 def check_score(score: np.ndarray, spec: Spec) -> None:
-    """Check that a score (B, ...) has the shape that was described; BadData when it hasn't."""
+    """Raise BadData unless a score (B, ...) has the shape that the spec describes."""
     got = score.shape[1:]
     if len(got) != len(spec.output) or any(n not in (None, m) for n, m in zip(spec.output, got, strict=True)):
-        raise BadData(f"The model gives scores of shape {got}; its description says {spec.output}.", "It is damaged.")
+        raise BadData(
+            f"The model returns scores of shape {got}; its description has {spec.output}.", "It is damaged."
+        )
 
 
-def _want(ok: object, fault: str) -> None:
-    if not ok:
-        raise ValueError(fault)
-
-
-def _said(error: Exception) -> str:
+def _fault(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        text = first["msg"].removeprefix("Value error, ")
+        return f"missing {where!r}" if first["type"] == "missing" else f"{where}: {text}" if where else text
     if isinstance(error, KeyError):
-        return f"it lacks {error}"
-    return " ".join(str(error).split()) or type(error).__name__
+        return f"missing {error}"
+    text = error.message.rstrip(".") if isinstance(error, BenchdogError) else " ".join(str(error).split())
+    return text or type(error).__name__
 
 
-def _depth(value: Any, left: int) -> None:
+def _check_depth(value: Any, left: int) -> None:
     """Refuse what is nested so deep that comparing or copying it would fail."""
-    _want(left, "it is nested too deep")
+    if not left:
+        raise ValueError("nested too deep")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _depth(item, left - 1)
+        _check_depth(item, left - 1)
 
 
-def _components(meta: dict[str, Any]) -> None:
-    for kind in ("task", "model"):
-        if kind == "model" and kind not in meta:
-            continue
-        table = meta[kind]
-        ok = isinstance(table["name"], str) and isinstance(table["options"], dict)
-        _want(ok, f"{kind} has no name or options")
-        _plugin(table.get("plugin"), kind)
-    _plugin(meta.get("plugin"), "the exporter")
-    graph = "graph.pt2" in meta.get("files", {})
-    # An export's files are its exporter's; an artifact runs by its runner, its graph or its model.
-    _want(meta.get("kind") == "export" or "model" in meta or meta.get("runner") or graph, "it lacks 'model'")
-
-
-def _plugin(plugin: Any, owner: str) -> None:
-    ok = plugin is None or (isinstance(plugin, dict) and all(isinstance(v, str | None) for v in plugin.values()))
-    _want(ok, f"the plugin of {owner} is no table of texts")
-
-
-def _data(meta: dict[str, Any]) -> None:
-    """Check spec and preprocess, and that they fit each other and the score."""
-    spec = Spec.from_json(meta["spec"])
-    _want(spec.fields, "the spec has no field")
-    for field in spec.fields:
-        _texts(f"field {field.name!r}", field.kind, field.name, field.dtype)
-        _shape(f"field {field.name!r}", field.shape)
-        _want(np.dtype(field.dtype).kind in "biuf", f"field {field.name!r} has the dtype {field.dtype!r}")
-        _range(field.range, field.name)
-        for column in field.columns:
-            _texts("a column", column.name, column.kind, *_tuple("categories", column.categories))
+def _check_data(description: _Description) -> None:
+    """Check what types don't express: that the parts are sound and fit each other."""
+    spec, preprocess = description.spec, description.preprocess
+    if description.ranges is not None and not training_ranges.sound(description.ranges):
+        raise ValueError("ranges: not a table of ranges")
+    if not spec.fields:
+        raise ValueError("spec: no fields")
     target = spec.target
-    _texts("the target", target.kind, target.name, target.dtype, *_tuple("classes", target.classes))
-    _want(np.dtype(target.dtype).kind in "biuf", f"the target has the dtype {target.dtype!r}")
-    _shape("the target", target.shape)
-    _shape("the score", spec.output)
-    if target.kind in ("class", "labels", "mask") and meta["task"]["name"] in PER_CLASS:
-        _want(spec.outputs == spec.classes, f"{spec.classes} classes, but {spec.outputs} scores")
-    preprocess = meta["preprocess"]
-    for part in ("decode", "transform"):
-        for name, ops in preprocess[part].items():
-            ok = isinstance(ops, list) and all(isinstance(op, dict) and isinstance(op.get("op"), str) for op in ops)
-            _want(ok, f"preprocess.{part} of {name!r} is no list of operations")
-            _want(name in [field.name for field in spec.fields], f"preprocess.{part} names no field {name!r}")
-    Decoder(spec, Preprocess(decode=preprocess["decode"], transform=preprocess["transform"]))
+    arrays = [(field.name, field.dtype, field.shape) for field in spec.fields]
+    for name, dtype, shape in (*arrays, (target.name, target.dtype, target.shape)):
+        if np.dtype(dtype).kind not in "biuf":
+            raise ValueError(f"{name!r}: unknown dtype {dtype!r}")
+        _check_shape(shape, name)
+    _check_shape(spec.output, "the score")
+    if not all(math.isfinite(bound) for field in spec.fields for bound in field.range or ()):
+        raise ValueError("the range of a field isn't finite")
+    scored = target.kind in ("class", "labels", "mask") and description.task.name in PER_CLASS
+    if scored and spec.outputs != spec.classes:
+        raise ValueError(f"{spec.classes} classes, but {spec.outputs} scores")
+    for part in (preprocess.decode, preprocess.transform):
+        if unknown := part.keys() - {field.name for field in spec.fields}:
+            raise ValueError(f"preprocess: no field {min(unknown)!r}")
+        if not all(isinstance(op.get("op"), str) for ops in part.values() for op in ops):
+            raise ValueError("preprocess: an operation without a name, 'op'")
+    Decoder(spec, preprocess)
 
 
-def _texts(owner: str, *values: Any) -> None:
-    _want(all(isinstance(value, str) for value in values), f"{owner} has something for a text that is none")
-
-
-def _tuple(what: str, value: Any) -> tuple[Any, ...]:
-    _want(isinstance(value, tuple), f"{what} is no list")
-    return tuple(value)
-
-
-def _shape(owner: str, shape: Any) -> None:
-    ok = isinstance(shape, tuple) and all(n is None or (type(n) is int and 0 <= n < 2**31) for n in shape)
-    _want(ok, f"the shape of {owner} is no list of lengths")
-    _want(math.prod(n or 1 for n in shape) < 2**40, f"the shape of {owner} is beyond all memory")
-
-
-def _range(bounds: Any, name: str) -> None:
-    ok = bounds is None or (len(bounds) == 2 and all(type(x) in (int, float) and math.isfinite(x) for x in bounds))
-    _want(ok, f"the range of field {name!r} is no pair of numbers")
-
-
-def _rest(meta: dict[str, Any]) -> None:
-    size, listed = meta.get("max_batch", 1), meta.get("files", {})
-    _want(type(size) is int and 0 < size < 2**31, "max_batch is out of order")
-    ok = isinstance(listed, dict) and all(isinstance(digest, str) for digest in listed.values())
-    _want(ok, "files is no table of hashes")
-    if meta.get("kind") == "export":
-        _texts("exporter", meta["exporter"])
-    _want(isinstance(meta.get("runner"), str | None), "runner is no text")
-    _want(isinstance(meta.get("metrics", {}), Mapping), "metrics is no table")
-    _want(meta.get("ranges") is None or training_ranges.sound(meta["ranges"]), "ranges is no table of ranges")
-    recipe = meta.get("recipe", {})
-    _want(isinstance(recipe, dict) and isinstance(recipe.get("plugins", []), list), "recipe is no table")
-    _texts("recipe.plugins", *recipe.get("plugins", []))
+def _check_shape(shape: tuple[int | None, ...], name: str) -> None:
+    lengths = [n or 0 for n in shape]
+    if min(lengths, default=0) < 0 or math.prod(max(n, 1) for n in lengths) >= 2**40:
+        raise ValueError(f"the shape {shape} of {name!r} is impossible")
