@@ -73,7 +73,7 @@ def test_runs_on_other_labels_have_no_mean(tmp_path):
     before = (tmp_path / "runs" / "many.repeats.json").read_bytes()
     table(tmp_path, other=True)
     said = run(*words, "--repeat", 3, cwd=tmp_path, code=5).err
-    assert "The data of 'many-seed-2' is not that of 'many-seed-0'" in said
+    assert "The data of 'many-seed-2' differs from that of 'many-seed-0'" in said
     assert (tmp_path / "runs" / "many.repeats.json").read_bytes() == before
 
 
