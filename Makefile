@@ -35,10 +35,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt requirements.txt requirements-dev
 demo: env
 	$(PY) scripts/demo.py
 
-# two test processes with a thread each are quicker than one with two
+# two test processes with a thread each are quicker than one with two; each goes through whole files, which share runs
 test: export OMP_NUM_THREADS := 1
 test: env
-	$(PY) -m pytest -q -n auto --maxprocesses 4
+	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 # a file's tests share what they built, so a file goes to one process
 slow: env snakemake

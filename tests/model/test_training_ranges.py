@@ -14,7 +14,7 @@ from PIL import Image
 from benchdog.api import Column, Field, Raw, Spec, Target
 from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.model import training_ranges
-from support.in_process import run
+from support.in_process import run, run_export
 
 COLUMNS = (Column(name="age"), Column(name="town", kind="category", categories=("Aix", "Bonn")))
 TABLE = Spec(
@@ -144,7 +144,7 @@ def test_an_artifact_with_broken_ranges_is_refused(wines, tmp_path):
 
 @pytest.mark.slow
 def test_an_export_says_the_same(wines):
-    run("export", "w", "--to", "torch-export", cwd=wines)
+    run_export("w", "--to", "torch-export", cwd=wines)
     told = run("predict", "w", "new.csv", "--json", cwd=wines).json["answers"]
     exported = run("predict", "runs/w/exports/torch-export", "new.csv", "--json", cwd=wines).json["answers"]
     assert [each["outside"] for each in exported] == [each["outside"] for each in told]

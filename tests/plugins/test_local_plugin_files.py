@@ -10,7 +10,7 @@ from benchdog.api import NotAvailable
 from benchdog.deployment import export
 from benchdog.evaluation.report import facts
 from benchdog.plugins import Plugins
-from support.in_process import Live, run
+from support.in_process import Live, run, run_export
 
 NETS = """
 from torch import nn
@@ -91,7 +91,7 @@ def test_a_local_task_answers_by_the_runs_own_copy(tmp_path, monkeypatch):
     picture = next((tmp_path / "runs/mine/artifact/samples").glob("*.*"))
     picture = picture if picture.suffix == ".png" else next((tmp_path / "runs/mine").rglob("*.png"))
     assert "label" in run("predict", "mine", picture, cwd=tmp_path).out
-    run("export", "mine", "--to", "torch-export", cwd=tmp_path)
+    run_export("mine", "--to", "torch-export", cwd=tmp_path)
     assert "label" in run("predict", "runs/mine/exports/torch-export", picture, cwd=tmp_path).out
     monkeypatch.setenv("BENCHDOG_CACHE", str(tmp_path / "another"))
     said = run("predict", "mine", picture, cwd=tmp_path, code=3)

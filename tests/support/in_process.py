@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -14,6 +17,7 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from benchdog import cli
+from benchdog.deployment import export, export_worker
 from benchdog.training.session import Session
 from support import json_schemas
 from support.command import Result
@@ -47,6 +51,19 @@ def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | No
     assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
     json_schemas.check(args, result.out)
     return result
+
+
+def run_export(*args: object, cwd: Path, env: dict[str, str] | None = None) -> Result:
+    """Run `export` with its two jobs in this process too; `run` has them in processes of their own, as users do."""
+    with mock.patch.object(export, "_child", _job):
+        return run("export", *args, cwd=cwd, env=env)
+
+
+def _job(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+    """Do one job of an export, through JSON as the processes do."""
+    answer: dict[str, Any] = json.loads(json.dumps(export_worker.answer(json.loads(json.dumps(request)))))
+    assert "error" not in answer, answer["error"]
+    return answer
 
 
 def weights(run_folder: Path) -> dict[str, np.ndarray]:

@@ -105,7 +105,7 @@ def test_parameters_tags_and_status(one):
 
 
 def test_an_export_is_told_of(one, place):
-    bench("export", "one", "--to", "safetensors", cwd=place)
+    in_process.run_export("one", "--to", "safetensors", cwd=place, env=watched(place, {}))
     _, run = found(one)
     assert run.data.tags["benchdog.export.safetensors"] == str(one / "exports" / "safetensors")
 

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 
 import httpx
 import pytest
-from serve_doubles import Server, run
+from serve_doubles import Server, environment, run
 
 from benchdog.model.load import open_model
 from benchdog.plugins import Plugins
+from support.in_process import run_export
 
 SCRIPT = """
 import sys
@@ -169,7 +170,7 @@ def test_help_loads_nothing_heavy(place):
 
 @pytest.mark.skipif(find_spec("benchdog_onnx") is None, reason="benchdog-onnx is not installed")
 def test_an_export_is_served_without_torch(place, digits, opened):
-    run("export", "digits", "--to", "onnx", place=place)
+    run_export("digits", "--to", "onnx", cwd=place, env=environment(place))
     with Server(place, digits / "exports" / "onnx", command=[sys.executable, "-c", SCRIPT]) as running:
         about = httpx.get(f"{running.url}/about").json()
         assert (about["kind"], about["exporter"], about["name"]) == ("export", "onnx", "digits")

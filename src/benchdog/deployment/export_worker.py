@@ -34,22 +34,27 @@ def main() -> None:
     """
     answer_to = os.dup(1)
     os.dup2(2, 1)
-    request = json.loads(sys.stdin.buffer.read())
+    result = answer(json.loads(sys.stdin.buffer.read()))
+    sys.stdout.flush()
+    with os.fdopen(answer_to, "wb") as out:
+        out.write(json.dumps(result).encode())
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Do a request's job; an error is part of the answer, its traceback goes to stderr."""
     job = {"export": write, "verify": check}[request["job"]]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
-            answer = job(request)
+            result = job(request)
         except BenchdogError as error:
             traceback.print_exc()
-            answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+            result = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
         except Exception as error:  # a third party's exporter may raise anything
             traceback.print_exc()
-            answer = {"error": _told(request, error)}
+            result = {"error": _told(request, error)}
     said = [f"{each.category.__name__}: {' '.join(str(each.message).split())[:300]}" for each in caught]
-    sys.stdout.flush()
-    with os.fdopen(answer_to, "wb") as out:
-        out.write(json.dumps({"warnings": list(dict.fromkeys(said)), **answer}).encode())
+    return {"warnings": list(dict.fromkeys(said)), **result}
 
 
 def _told(request: Mapping[str, Any], error: Exception) -> dict[str, str]:

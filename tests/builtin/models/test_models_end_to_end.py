@@ -12,7 +12,7 @@ import pytest
 from benchdog.api import Raw
 from benchdog.model.load import open_model
 from benchdog.plugins import Plugins
-from support.in_process import run, same, weights
+from support.in_process import run, run_export, same, weights
 
 UNET = ["--model", "unet", "--set", "model.width=4", "--set", "source.count=40", "--set", "source.size=16", "--quiet"]
 
@@ -168,6 +168,6 @@ def test_each_is_exported_and_answers_the_same(tmp_path, case, exporter):
         lines = [line for line in data.read_text(encoding="utf-8").splitlines() if not line.startswith(",")]
         data.write_text("\n".join(lines), encoding="utf-8")
     run("train", *given, "--epochs", 1, "--name", "it", "--quiet", cwd=tmp_path)
-    report = run("export", "it", "--to", exporter, "--json", cwd=tmp_path).json
+    report = run_export("it", "--to", exporter, "--json", cwd=tmp_path).json
     assert [line["ok"] for line in report["verification"]]
     assert {line["batch"] for line in report["verification"]} >= {1, 2, 128}

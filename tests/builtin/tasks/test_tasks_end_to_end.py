@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchdog.training.gradients import Gradients
-from support.in_process import run, same
+from support.in_process import run, run_export, same
 
 MASKS = '''
 import numpy as np
@@ -221,7 +221,7 @@ def test_pixels_of_no_class_are_refused_unless_they_are_told(blots, tmp_path):
 )
 def test_every_task_is_exported(table, tmp_path, what):
     run("train", table / "t.csv", "--name", "r", "--quiet", "--epochs", 1, *what, cwd=tmp_path)
-    report = run("export", "r", "--to", "torch-export", "--json", cwd=tmp_path).json
+    report = run_export("r", "--to", "torch-export", "--json", cwd=tmp_path).json
     assert len(report["verification"]) == 4
     assert all(line["ok"] for line in report["verification"])
     once = run("train", table / "t.csv", "--smoke", *what, cwd=tmp_path, code=None)

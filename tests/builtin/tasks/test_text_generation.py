@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.in_process import run
+from support.in_process import run, run_export
 
 RHYME = "the cat sat on the mat. the rat ran to the cat. a hat for the cat, a mat for the rat.\n"
 MODEL = ["--model", "gpt", "--set", "model.width=16", "--set", "model.layers=1", "--set", "model.heads=2"]
@@ -41,7 +41,7 @@ def test_what_is_learnt_is_written(text):
 def test_an_export_writes_the_same(place, text, exporter):
     if exporter == "onnx" and importlib.util.find_spec("benchdog_onnx") is None:
         pytest.skip("benchdog-onnx is not installed")
-    run("export", "rhyme", "--to", exporter, cwd=place)
+    run_export("rhyme", "--to", exporter, cwd=place)
     export = place / "runs" / "rhyme" / "exports" / exporter
     # Prompts of different lengths in one call: none changes what is written after another.
     prompts = ["the c", "a", "the rat ran to the cat. a hat for the"]
