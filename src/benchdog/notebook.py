@@ -127,10 +127,10 @@ def train(
             words = [*known, *(each.replace(".", "__") for each in recipe_keys())]
             raise BadUsage(f"train() takes no {short_key!r}.", nearest(short_key, words))
         if key in given and given[key] != _plain(value):
-            raise BadUsage(f"{key} is given twice: {given[key]!r} and {value!r}.", "Give it once.")
+            raise BadUsage(f"{key} is given twice: {given[key]!r} and {value!r}.", "Pass it once.")
         given[key] = _plain(value)
     if model is not None and not isinstance(model, str) and not callable(model):
-        raise BadUsage(f"model is {model!r}.", "Give a name, a module, or a class or function that makes one.")
+        raise BadUsage(f"model is {model!r}.", "Pass a name, a module, or a class or function that makes one.")
     live = {}
     shared = PluginContext(local=[Path(file) for file in plugins])
     if isinstance(model, str):
@@ -142,7 +142,7 @@ def train(
     else:
         live["source"] = source
         if own := [key for key in given if key.startswith("source.")]:
-            raise BadUsage(f"{own[0]} is given, but the source is an object.", "Give its options to the object.")
+            raise BadUsage(f"{own[0]} is given, but the source is an object.", "Pass its options to the object.")
         draft = Draft(flags(given, []), shared.plugins())
         draft.values["source.name"] = Given(type(source).__name__.lower(), "the source object", Path.cwd())
     if callable(model):

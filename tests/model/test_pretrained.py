@@ -79,7 +79,7 @@ def test_a_model_of_an_absent_package_leads_to_it(place, monkeypatch):
 
 def test_the_weights_and_how_they_were_trained_are_taken_over(place):
     said = tuned(place, "from-package", "start.weights=package", "trainer.freeze_parts=-1")
-    assert "drawn anew: last.weight (the head)" in said.err
+    assert "reinitialized: last.weight (the head)" in said.err
     old, new = published(place), model_of(place, "from-package")
     for name in old:
         if not name.startswith("last"):

@@ -41,7 +41,7 @@ def test_a_run_does_not_go_on_with_other_labels(stopped):
     table(stopped, other=True)
     said = run("train", "--resume", "half", "--quiet", cwd=stopped, code=5).err
     assert "samples of the train split have changed since the training began" in said
-    assert "Bring the old data back, or train anew." in said
+    assert "Bring the old data back, or train again." in said
     table(stopped)
     run("train", "--resume", "half", "--quiet", cwd=stopped)
 

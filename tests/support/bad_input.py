@@ -372,7 +372,7 @@ CASES = [
     Case(
         name="a plugin that raises at import",
         code=0,
-        said=("plugin 'bad'", "ZeroDivisionError", "line 1", "Mend"),
+        said=("plugin 'bad'", "ZeroDivisionError", "line 1", "Fix"),
         make=text("bad.py", "1 / 0\n", "--plugin", "bad.py", "train", "digits", *QUICK),
         leaves_run=True,
     ),

@@ -23,7 +23,7 @@ def test_a_fault_at_loading_is_named_with_its_remedy(name, tmp_path, monkeypatch
     assert part in fault["found"]
     assert fault["check"] == check
     assert fault["remedy"]
-    assert documented(name, fault), "python scripts/planted_faults.py writes the table anew"
+    assert documented(name, fault), "python scripts/planted_faults.py rewrites the table"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -41,7 +41,7 @@ def test_a_fault_of_a_command_is_named_with_its_remedy(name, tmp_path, monkeypat
     assert part in fault["found"]
     assert (fault["kind"], fault["name"], fault["check"]) == ("command", name, check)
     assert fault["remedy"]
-    assert documented(name, fault), "python scripts/planted_faults.py writes the table anew"
+    assert documented(name, fault), "python scripts/planted_faults.py rewrites the table"
 
 
 def test_an_observer_hears_of_every_event(tmp_path):

@@ -34,7 +34,7 @@ def test_a_planted_fault_is_named_with_its_remedy(checked, kind, name, check, pa
     assert result["state"] == "fault", result["found"]
     assert part in result["found"]
     assert result["remedy"]
-    assert documented(name, result), "python scripts/planted_faults.py writes the table anew"
+    assert documented(name, result), "python scripts/planted_faults.py rewrites the table"
     assert result["where"] == "" or ".py, line" in result["where"]
 
 
@@ -54,7 +54,7 @@ def test_what_cannot_be_tried_here_is_left_out_with_the_reason(checked):
     package, option = found["lacks-package", "opens"], found["lacks-option", "opens"]
     assert (package["state"], option["state"]) == ("skipped", "skipped")
     assert package["found"] == "needs no_such_package, which is not installed. Get it."
-    assert option["found"].startswith("needs table: give it with --set lacks-option.table=...")
+    assert option["found"].startswith("needs table: set it with --set lacks-option.table=...")
     assert found["lacks-option", "options"]["state"] == "ok"  # it is documented
     data = found["lacks-data", "opens"]
     assert (data["state"], data["found"]) == ("skipped", "its data isn't here: benchdog data fetch lacks-data")

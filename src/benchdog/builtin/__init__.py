@@ -31,7 +31,7 @@ def benchdog_sources() -> list[SourceInfo]:
         ),
         SourceInfo(
             name="fashion-mnist",
-            summary="70,000 pictures of clothes, 28x28 pixels, 10 classes.",
+            summary="70,000 images of clothes, 28x28 pixels, 10 classes.",
             target=f"{here}.images.fashion_mnist:FashionMnist",
             options=f"{options}:FashionMnistOptions",
             defaults={"loop.epochs": 5, "loop.batch_size": 128},
@@ -61,7 +61,7 @@ def benchdog_sources() -> list[SourceInfo]:
         ),
         SourceInfo(
             name="text",
-            summary="Your texts, to be gone on with, or each with a class or a number.",
+            summary="Your texts, for language modeling or each with a class or a number.",
             target=f"{here}.texts.text:Text",
             options=f"{options}:TextOptions",
             named_by="path",
@@ -147,7 +147,7 @@ def benchdog_tasks() -> list[TaskInfo]:
         ),
         TaskInfo(
             name="multi-label",
-            summary="Say which of several labels are true.",
+            summary="Predict which of several labels are true.",
             target=f"{here}.multilabel:MultiLabel",
             options=f"{options}:LabelsOptions",
             answer=f"{here}.answers:multi_label",
@@ -164,7 +164,7 @@ def benchdog_tasks() -> list[TaskInfo]:
         ),
         TaskInfo(
             name="embedding",
-            summary="Give a vector that is near to those of the same class.",
+            summary="Embed samples so that those of the same class are close.",
             target=f"{here}.embedding:Embedding",
             options=f"{options}:EmbeddingOptions",
             answer=f"{here}.answers:embedding",
@@ -173,7 +173,7 @@ def benchdog_tasks() -> list[TaskInfo]:
         ),
         TaskInfo(
             name="regression",
-            summary="Say one or several numbers.",
+            summary="Predict one or several numbers.",
             target=f"{here}.regression:Regression",
             options=f"{options}:RegressionOptions",
             answer=f"{here}.answers:regression",
@@ -252,7 +252,7 @@ def benchdog_backends() -> list[BackendInfo]:
         BackendInfo(name="cpu", summary="The processor.", target=f"{here}.cpu:Cpu", options=f"{options}:Cpu"),
         BackendInfo(
             name="cuda",
-            summary="NVIDIA cards, and AMD's with a ROCm build of torch.",
+            summary="NVIDIA GPUs, and AMD's with a ROCm build of torch.",
             target=f"{here}.gpu:Cuda",
             options=f"{options}:Cuda",
         ),
@@ -273,19 +273,19 @@ def benchdog_augmentations() -> list[AugmentationInfo]:
     return [
         AugmentationInfo(
             name="flip",
-            summary="Mirror pictures.",
+            summary="Flip images.",
             target=f"{here}.geometry:Flip",
             options=f"{options}:FlipOptions",
         ),
         AugmentationInfo(
             name="crop",
-            summary="Move pictures by a few pixels: padded, then cropped.",
+            summary="Shift images by a few pixels: pad, then crop.",
             target=f"{here}.geometry:Crop",
             options=f"{options}:CropOptions",
         ),
         AugmentationInfo(
             name="affine",
-            summary="Turn, move, scale and shear pictures.",
+            summary="Rotate, translate, scale and shear images.",
             target=f"{here}.geometry:Affine",
             options=f"{options}:AffineOptions",
         ),
@@ -303,7 +303,7 @@ def benchdog_augmentations() -> list[AugmentationInfo]:
         ),
         AugmentationInfo(
             name="cut-out",
-            summary="Blank a square of each picture.",
+            summary="Blank a square of each image.",
             target=f"{here}.values:CutOut",
             options=f"{options}:CutOutOptions",
         ),

@@ -86,7 +86,7 @@ def _refuse_repeated(params: list[Any], args: list[str]) -> None:
             continue
         value = value if equals else next(rest, "")
         if not options[name].multiple and given.setdefault(name, value) != value:
-            raise BadUsage(f"{name} is given twice: {given[name]} and {value}.", "Give it once.")
+            raise BadUsage(f"{name} is given twice: {given[name]} and {value}.", "Pass it once.")
 
 
 def suggestion(error: Any) -> str:

@@ -116,7 +116,7 @@ class BatchLoader:
         """Move a decoded batch to the device, augment it when `epoch` is given, and transform it."""
         inputs, target, weight = batch
         if (weight is not None) is not self.data.splits[split].weighted:
-            raise BadData(f"Only some samples of the {split} split have a weight.", "Give each of them one.")
+            raise BadData(f"Only some samples of the {split} split have a weight.", "Set one for each of them.")
         moved, target = tuple(self.device.put(x) for x in inputs), self.device.put(target)
         if self.augment and epoch is not None:
             moved, target = self.augment(moved, target, ids, epoch)

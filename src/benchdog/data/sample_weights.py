@@ -28,7 +28,8 @@ def stack_weights(raws: Sequence[Raw]) -> Weight:
         return None
     if without:
         raise BadData(
-            f"Sample {without[0]} has no weight, others have one.", "Give every sample of a split a weight, or none."
+            f"Sample {without[0]} has no weight, others have one.",
+            "Set it for every sample of a split, or for none.",
         )
     return check_weights([raw.weight for raw in raws], len(raws), lambda row: raws[row].id)
 
@@ -47,7 +48,7 @@ def check_weights(values: Any, count: int, name: Callable[[int], str]) -> np.nda
     except (TypeError, ValueError) as error:
         raise BadData(f"The weights of samples aren't numbers: {error}.") from None
     if weight.shape != (count,):
-        raise BadData(f"{count} samples have weights of shape {weight.shape}.", "Give each sample one number.")
+        raise BadData(f"{count} samples have weights of shape {weight.shape}.", "Set one number per sample.")
     wrong = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if wrong.size:
         row = int(wrong[0])

@@ -107,7 +107,7 @@ class DataSplits:
         if name not in self.in_memory and isinstance(samples, DecodedSplit):
             self.in_memory[name] = data = load_into_memory(samples)
             if data.weight is not None and not bool(data.weight.any()):
-                raise BadData(f"All samples of the {name} split have the weight 0.", "Give one of them more.")
+                raise BadData(f"All samples of the {name} split have the weight 0.", "Set one of them above 0.")
 
     def chunks(self, name: str) -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
         """Yield inputs and target of a split in chunks, for fitting; at most FIT_SAMPLES when not in memory.

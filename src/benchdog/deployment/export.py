@@ -166,7 +166,7 @@ def _child(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise Failed(
                 f"{request['exporter']!r} took more than {timeout:g} s to {request['job']}.",
-                "Give it more: --timeout",
+                "Raise it: --timeout",
             ) from None
         log.seek(0)
         said = log.read().decode("utf-8", "replace").strip()

@@ -25,8 +25,10 @@ def with_request_options(opened: LoadedModel, plugins: Plugins, given: Mapping[s
     found, info = _task(opened, plugins)
     for name in given:
         if name not in info.asked:
-            hint = nearest(name, info.asked) if info.asked else "Leave --set out: this task is told nothing more."
-            raise BadUsage(f"The task {info.name!r} can't be told {name!r} with a question.", hint)
+            hint = (
+                nearest(name, info.asked) if info.asked else "Leave --set out: this task takes no inference options."
+            )
+            raise BadUsage(f"The task {info.name!r} has no inference option {name!r}.", hint)
     task = opened.meta["task"]
     options = {**(task["options"] or {}), **given}
     plugins.options(found, options)

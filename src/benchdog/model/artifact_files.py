@@ -24,7 +24,7 @@ def locate(path: Path) -> tuple[Path, str]:
     if (path / "run.json").is_file():
         raise no_artifact(path.name)
     what = "holds no artifact.json or export.json" if path.is_dir() else "is not a folder"
-    raise BadUsage(f"{path} {what}.", "Give a run's name, a run's folder, an artifact or an export.")
+    raise BadUsage(f"{path} {what}.", "Pass a run's name, a run's folder, an artifact or an export.")
 
 
 def read_meta(folder: Path, kind: str) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def origin(start: StartConfig, model: ComponentConfig, plugins: Plugins) -> Orig
     place = Path(start.weights)
     if place.suffix in SUFFIXES:
         if not place.is_file():
-            raise BadUsage(f"There is no file {place}.", "Give the path of a file of weights, or a run's name.")
+            raise BadUsage(f"There is no file {place}.", "Pass the path of a weights file, or a run's name.")
         if known is None:
             return Origin(place, mine, named=place.name)
         return Origin(place, (*mine, *known.rename), transform=tuple(known.transform), named=place.name)
@@ -212,7 +212,7 @@ def begin(start: StartConfig, net: nn.Module, model: ComponentConfig, plugins: P
         return None
     found = origin(start, model, plugins)
     if start.sha256 and files.sha256(found.file) != start.sha256:
-        raise BadData(f"{found.file} was changed since this run began.", "Bring the old file back, or begin anew.")
+        raise BadData(f"{found.file} was changed since this run began.", "Bring the old file back, or start again.")
     tensors = renamed(found.tensors(), found.rename)
     report = fill(net, tensors, skip=start.skip, head=start.head == "keep")
     if not report.loaded or report.share < start.share:

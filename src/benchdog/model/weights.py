@@ -57,9 +57,9 @@ class Report:
         whole = len(self.loaded) + len(self.fresh)
         lines = [f"{len(self.loaded)} of {whole} tensors read ({self.share:.1%} of the parameters below the head)"]
         if self.fresh:
-            lines.append("drawn anew: " + _some(f"{name} ({why})" for name, why in self.fresh.items()))
+            lines.append("reinitialized: " + _some(f"{name} ({why})" for name, why in self.fresh.items()))
         if self.summed:
-            lines.append(f"for grey pictures, {self.summed} is the sum over the colours")
+            lines.append(f"for gray images, {self.summed} is the sum over the colors")
         if self.unused:
             lines.append(f"of the file, not used: {_some(self.unused)}")
         return "; ".join(lines)
@@ -75,7 +75,7 @@ def read(path: Path) -> dict[str, Tensor]:
     if path.suffix not in SUFFIXES:
         raise BadUsage(f"{path} is none of {', '.join(SUFFIXES)}.", "Save the weights as .safetensors.")
     if not path.is_file():
-        raise BadUsage(f"There is no file {path}.", "Give the path of a file of weights, or a run's name.")
+        raise BadUsage(f"There is no file {path}.", "Pass the path of a weights file, or a run's name.")
     found = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     for name, tensor in found.items():
         if odd := _odd(tensor):

@@ -97,7 +97,7 @@ class Plugins:
 
     def _load_file(self, file: Path) -> None:
         if not file.is_file():
-            raise BadUsage(f"There is no plugin file {file}.", "Give the path of a Python file with hooks.")
+            raise BadUsage(f"There is no plugin file {file}.", "Pass the path of a Python file with hooks.")
         try:
             module = load_file(file)
         except BenchdogError as error:

@@ -28,7 +28,7 @@ def source_layer(what: str) -> Layer:
     source = {".csv": "csv", ".tsv": "csv", ".txt": "text"}.get(path.suffix.lower())
     if source and ":" not in what:
         if not path.is_file():
-            raise BadData(f"There is no file {what}.", "Give the path of a CSV or text file, or a source's name.")
+            raise BadData(f"There is no file {what}.", "Pass the path of a CSV or text file, or a source's name.")
         return {"source.name": Given(source, what, base), "source.path": Given(what, what, base)}
     if path.is_dir() and ("/" in what or "\\" in what or what in (".", "..")):
         return {"source.name": Given("image-folder", what, base), "source.path": Given(what, what, base)}
@@ -52,7 +52,7 @@ def _check_run(what: str, plugins: Plugins) -> None:
         if (folder / "run.json").is_file():
             raise BadUsage(
                 f"{what!r} is a run; here belongs what to train on: a recipe or a source.",
-                f"Give the run's recipe: {paths.short(folder / 'recipe.toml')}",
+                f"Pass the run's recipe: {paths.short(folder / 'recipe.toml')}",
             )
 
 

@@ -110,7 +110,7 @@ def flags(values: Mapping[str, Any], settings: list[str]) -> Layer:
         if key in PARTS:
             key = f"{key}.name"
         if key in layer and layer[key].value != value:
-            raise BadUsage(f"{key} is given twice: {layer[key].value!r} and {value!r}.", "Give it once.")
+            raise BadUsage(f"{key} is given twice: {layer[key].value!r} and {value!r}.", "Pass it once.")
         layer[key] = Given(value, f"--set {setting}", base)
         unknown += [] if is_key(key) else [key]
     for key in unknown:  # told last: which options there are depends on what else is set

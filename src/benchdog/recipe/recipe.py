@@ -47,7 +47,7 @@ class LoopConfig:
     checkpoint_steps: Annotated[int, Doc("Steps between checkpoints; 0: by time alone."), Bounds(ge=0)] = 0
     checkpoint_epochs: Annotated[int, Doc("Epochs between checkpoints; 0: by time alone."), Bounds(ge=0)] = 0
     checkpoint_seconds: Annotated[float, Doc("Seconds between checkpoints."), Bounds(gt=0)] = 60.0
-    keep: Annotated[int, Doc("How many checkpoints stay, beside the best."), Bounds(ge=1)] = 2
+    keep: Annotated[int, Doc("How many checkpoints stay, next to the best."), Bounds(ge=1)] = 2
 
     @property
     def batch(self) -> int:
@@ -99,9 +99,9 @@ class StartConfig:
     rename: Annotated[
         Mapping[str, str], Doc('Regular expressions in the file\'s names: { "^backbone\\." = "" }.')
     ] = field(default_factory=dict)
-    skip: Annotated[tuple[str, ...], Doc("Parts of the model, or patterns of names, that are drawn anew.")] = ()
+    skip: Annotated[tuple[str, ...], Doc("Parts of the model, or patterns of names, that are reinitialized.")] = ()
     head: Annotated[
-        Literal["new", "keep"], Doc("Draw the last layer anew, for the data's own classes, or read it too.")
+        Literal["new", "keep"], Doc("Reinitialize the last layer, for the data's own classes, or read it too.")
     ] = "new"
     share: Annotated[
         float, Doc("Share of the parameters below the head that must fit; less is refused."), Bounds(ge=0, le=1)

@@ -67,7 +67,7 @@ def check(folder: Path, splits: Mapping[str, InMemorySplit]) -> None:
             continue
         raise BadData(
             f"{changed} of the {name} split have changed since the training began.",
-            "Bring the old data back, or train anew.",
+            "Bring the old data back, or train again.",
         )
 
 

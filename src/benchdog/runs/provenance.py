@@ -104,7 +104,7 @@ def same_data(was: Mapping[str, Any], now: Mapping[str, Any], sizes: bool) -> No
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise BadData(
             f"The data isn't what this run was trained on: {'; '.join(differing[:3])}{more}.",
-            "Bring the old data back, or train anew.",
+            "Bring the old data back, or train again.",
         )
 
 
@@ -142,7 +142,9 @@ def same_samples(run: Run, data: DataSplits) -> None:
         BadData: they aren't.
     """
     if run.facts.get("data") not in (None, fingerprint(data)):
-        raise BadData("The samples have changed since the training began.", "Bring the old data back, or train anew.")
+        raise BadData(
+            "The samples have changed since the training began.", "Bring the old data back, or train again."
+        )
 
 
 def held_out(data: DataSplits, split: str, targets: str) -> str:

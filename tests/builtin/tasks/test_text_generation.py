@@ -66,8 +66,8 @@ def test_length_temperature_and_seed_are_given_with_the_question(place, text):
     assert longer.startswith(text)  # the draws of a seed don't depend on how many are wanted
     assert ask("seed=3", "temperature=2") != ask("seed=4", "temperature=2")
     assert ask("temperature=0") == ask("temperature=0", "seed=9")
-    for wrong, said in (("lenght=3", "'length'"), ("ignore=1", "can't be told 'ignore'"), ("length=-1", "length"),
-                        ("length", "key=value"), ("length=long", "length")):  # fmt: skip
+    for wrong, said in (("lenght=3", "'length'"), ("ignore=1", "has no inference option 'ignore'"),
+                        ("length=-1", "length"), ("length", "key=value"), ("length=long", "length")):  # fmt: skip
         told = run("predict", "rhyme", "the c", "--set", wrong, cwd=place, code=2)
         assert said in told.err
         assert not told.out
@@ -75,4 +75,4 @@ def test_length_temperature_and_seed_are_given_with_the_question(place, text):
 
 def test_other_tasks_are_told_nothing_more(digits_run):
     told = run("predict", digits_run, "x.png", "--set", "length=3", cwd=digits_run, code=2)
-    assert "'classification' can't be told 'length'" in told.err
+    assert "'classification' has no inference option 'length'" in told.err

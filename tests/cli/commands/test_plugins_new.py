@@ -185,7 +185,7 @@ def test_a_commands_file_is_checked(bench, tmp_path):
     bench("plugins", "new", "command", "tensor-list", "--file")
     assert "command tensor-list" in bench("plugins", "check", "tensor_list.py").out
     (tmp_path / "train.py").write_text('CONTRACT = 1\n\ndef command():\n    """Do nothing."""\n', encoding="utf-8")
-    assert "Give it another one: rename the file." in bench("plugins", "check", "train.py", code=4).out
+    assert "Choose another name: rename the file." in bench("plugins", "check", "train.py", code=4).out
 
 
 # --- the whole way, as an author goes it

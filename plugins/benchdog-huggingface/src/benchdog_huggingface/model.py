@@ -139,7 +139,7 @@ def configured(said: dict[str, Any], **more: Any) -> Any:
             setattr(config, key, value)
     except Exception as error:  # each architecture checks its own values in its own way
         text = " ".join(str(error).split())[:300]
-        raise BadUsage(f"config.json doesn't fit {kind!r}: {text}.", "Mend it, or get it again.") from None
+        raise BadUsage(f"config.json doesn't fit {kind!r}: {text}.", "Fix it, or get it again.") from None
     return config
 
 

@@ -45,7 +45,7 @@ def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, Any]:
         raise BadUsage("The source hf needs the path of a data set.", "Add --set source.path=PATH")
     if not path.exists():
         raise BadData(
-            f"{path} doesn't exist.", "Give what save_to_disk wrote, or a Parquet, Arrow, CSV or JSON file."
+            f"{path} doesn't exist.", "Pass what save_to_disk wrote, or a Parquet, Arrow, CSV or JSON file."
         )
     try:
         found = _saved(path) if any((path / name).is_file() for name in SAVED) else _files(path, cache)

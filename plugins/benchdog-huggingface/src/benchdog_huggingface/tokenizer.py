@@ -50,7 +50,7 @@ def _definition(path: Path) -> dict[str, Any]:
             return _converted(path)
         what = "holds no tokenizer.json" if path.is_dir() else "doesn't exist"
         raise BadUsage(
-            f"{path} {what}.", "Give a tokenizer.json, or a folder that a tokenizer's save_pretrained wrote."
+            f"{path} {what}.", "Pass a tokenizer.json, or a folder that a tokenizer's save_pretrained wrote."
         )
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

@@ -51,7 +51,7 @@ class FolderWeights:
         for name in OTHERS:
             if (folder / name).is_file():
                 raise NotAvailable(
-                    f"{folder / name} isn't read: weights must lie in one {FILE}.",
+                    f"{folder / name} isn't read: weights must be in one {FILE}.",
                     'Load the model with transformers, then model.save_pretrained(FOLDER, max_shard_size="1TB"). '
                     + scratch,
                 )

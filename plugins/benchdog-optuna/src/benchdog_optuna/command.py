@@ -50,7 +50,7 @@ def command(
         bool, typer.Option("--trust", help="With --resume: run local code of a study from elsewhere.")
     ] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Tune hyperparameters: trials are compared on the validation split, never on test."""

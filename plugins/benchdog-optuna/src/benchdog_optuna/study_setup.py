@@ -80,7 +80,7 @@ def read(table: Mapping[str, Any], space_flags: list[str], what: str) -> tuple[T
         if not equals or not key:
             raise BadUsage(f"--space {text!r} is not KEY=VALUES.", EXAMPLE)
         if key in more:
-            raise BadUsage(f"--space gives {key} twice.", "Give it once.")
+            raise BadUsage(f"--space gives {key} twice.", "Pass it once.")
         try:
             more[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError as error:

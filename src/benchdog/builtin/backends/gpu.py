@@ -25,7 +25,7 @@ class Cuda:
             return Probe(available=True, why=names, devices=count, precisions=("fp32", *bf16, "fp16"))
         if torch.version.cuda is None and torch.version.hip is None:
             return Probe(available=False, why=f"torch {torch.__version__} is a build without CUDA")
-        return Probe(available=False, why="torch sees no card; is a driver installed? (benchdog doctor)")
+        return Probe(available=False, why="torch sees no GPU; is a driver installed? (benchdog doctor)")
 
     def open(self, rank: int, world: int, /) -> Device:
         """Take the GPU of this rank."""

@@ -69,7 +69,7 @@ class GptOptions:
     heads: Annotated[int, Doc("Attention heads per layer; 0: the size's."), Bounds(ge=0)] = 0
     positions: Annotated[
         Literal["auto", "learned", "rotary"],
-        Doc("How positions are told apart; auto learns them where the length is fixed."),
+        Doc("Position encoding; auto learns it where the length is fixed."),
     ] = "auto"
     tied: Annotated[bool, Doc("Let the last layer share the tokens' embedding.")] = False
     dropout: Annotated[float, Doc("Share of values dropped in training."), Bounds(ge=0, lt=1)] = 0.0

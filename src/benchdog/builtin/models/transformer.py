@@ -61,7 +61,7 @@ def build(spec: Spec, options: TransformerOptions) -> nn.Module:
     if field.range is None:
         raise BadUsage(
             f"The model 'transformer' doesn't know how many different tokens {field.name!r} has.",
-            "Say it in the spec: Field(kind='tokens', range=(0, largest), ...); 0 fills up short texts.",
+            "Declare it in the spec: Field(kind='tokens', range=(0, largest), ...); 0 fills up short texts.",
         )
     codes = int(field.range[1]) + 1
     return Transformer(codes, field.shape[0], outputs, size_of("transformer", SIZES, options), options)

@@ -99,6 +99,6 @@ def build(spec: Spec, options: UnetOptions) -> nn.Module:
         raise BadUsage(
             f"The model 'unet' gives a score of the input's size {shape(field.shape[1:])}, "
             f"but the task wants {shape(spec.output)}.",
-            "For a class or numbers of a picture there is: cnn, resnet, vit.",
+            "Models for a class or numbers per image: cnn, resnet, vit.",
         )
     return Unet(field, spec.outputs, options.levels or levels_for(field), options)

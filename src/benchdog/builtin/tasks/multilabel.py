@@ -42,7 +42,7 @@ class MultiLabel:
             raise BadUsage(
                 f"The task 'multi-label' needs a row of named labels, but the source names {len(target.classes)} "
                 f"and the target's shape is {target.shape}.",
-                "Give the target the labels' names as classes and the shape (labels,).",
+                "Set the target's classes to the labels' names and its shape to (labels,).",
             )
 
     def fit(self, targets: Iterable[Tensor]) -> None:

@@ -97,7 +97,7 @@ class Regression:
         if len(target.shape) > 1 or None in target.shape:
             raise BadUsage(
                 f"The task 'regression' needs one number or a row of them, but the target's shape is {target.shape}.",
-                "Give the target the shape () or (k,).",
+                "Use the target shape () or (k,).",
             )
         self.error = self._made()
         if isinstance(self.error, Criterion):

@@ -60,7 +60,7 @@ class Segmentation(Balanced):
         if field.kind not in ("image", "volume"):
             raise BadUsage(
                 f"The task 'segmentation' needs an image or a volume, but {field.name!r} is {field.kind}.",
-                "Put the picture first in the spec's fields.",
+                "Put the image first in the spec's fields.",
             )
         if not 2 <= spec.classes <= 256:
             raise BadUsage(
@@ -69,9 +69,9 @@ class Segmentation(Balanced):
             )
         if target.shape != field.shape[1:]:
             raise BadUsage(
-                f"The task 'segmentation' needs a mask as large as the picture {field.shape[1:]}, "
+                f"The task 'segmentation' needs a mask as large as the image {field.shape[1:]}, "
                 f"but the target's shape is {target.shape}.",
-                "Give the target the picture's axes without the channels.",
+                "Use the image's axes without the channels as the target's shape.",
             )
         if self.ignore is not None and not spec.classes <= self.ignore <= np.iinfo(target.dtype).max:
             raise BadUsage(

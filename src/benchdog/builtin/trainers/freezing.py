@@ -51,7 +51,7 @@ class Tuning:
             )
         self.frozen_parts = count if count >= 0 else len(self.stages) + count
         if options.unfreeze_every and not self.frozen_parts:
-            raise BadUsage("trainer.unfreeze_every is given, and no parts are frozen.", "Give trainer.freeze_parts.")
+            raise BadUsage("trainer.unfreeze_every is given, and no parts are frozen.", "Set trainer.freeze_parts.")
         if options.unfreeze_every and options.lora:
             raise BadUsage("trainer.unfreeze_every and trainer.lora exclude each other.", "Leave one of them out.")
 

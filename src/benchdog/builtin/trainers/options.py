@@ -72,7 +72,7 @@ class Supervised:
     ] = "frozen"
     lora: Annotated[
         int,
-        Doc("Learn corrections of this rank beside frozen layers (arXiv:2106.09685); 0: learn the layers."),
+        Doc("Train LoRA corrections of this rank next to frozen layers (arXiv:2106.09685); 0: learn the layers."),
         Bounds(ge=0),
     ] = 0
     lora_layers: Annotated[

@@ -86,7 +86,7 @@ class Schedule(Constant):
             type(self.scheduler).__name__,
             state.get("total_steps"),
             self.steps,
-            "It goes on as it began: set loop.epochs back, or begin a new run.",
+            "A run resumes as it began: reset loop.epochs, or start a new run.",
         )
         self.scheduler.load_state_dict(state)
 
@@ -175,7 +175,7 @@ def _curve(options: Options, optimiser: Optimizer, steps: int | None) -> Constan
         has = "" if steps is None else f", the run has {steps}"
         raise BadUsage(
             f"The warm-up takes endlessly many steps{has}: the rate would never be trainer.lr.",
-            "Give trainer.warmup as a number of steps, or below 1 as a share of the run.",
+            "Set trainer.warmup as a number of steps, or below 1 as a share of the run.",
         )
     needs_length = options.schedule != "constant" or 0 < options.warmup < 1
     length = _known(steps, options.schedule) if needs_length else 0
@@ -185,7 +185,7 @@ def _curve(options: Options, optimiser: Optimizer, steps: int | None) -> Constan
     if steps is not None and rise >= steps:
         raise BadUsage(
             f"The warm-up takes {rise} steps, the run has {steps}: the rate would never be trainer.lr.",
-            "Give a smaller trainer.warmup (below 1 it is a share of the run), or more --epochs.",
+            "Use a smaller trainer.warmup (below 1 it is a share of the run), or more --epochs.",
         )
     shape = partial(rate, curve=options.schedule, rise=rise, steps=length)
     return Schedule(LambdaLR(optimiser, shape), "step")

@@ -39,7 +39,7 @@ def command(
     from benchdog.system import paths
 
     if by is not None and not by.strip():
-        raise BadUsage("--by is empty.", "Give a column, folder or class, or leave out --by.")
+        raise BadUsage("--by is empty.", "Pass a column, folder or class, or leave out --by.")
     folder = pretrained.find_run(model, paths.runs_dir(runs_dir), ctx.obj.plugins)
     result = evaluate_run.evaluate(folder, split, ctx.obj.plugins, trust=trust, by=by or "")
     if as_json:

@@ -39,7 +39,7 @@ def answer(trial: Trial) -> str:
         for one, other in zip(together, alone, strict=True):
             if not all(near(one.values[key], other.values.get(key)) for key in one.values):
                 raise Fault(
-                    f"For {case.what} an input's answer differs with others beside it.",
+                    f"For {case.what} an input's answer differs when batched with others.",
                     "Answer for each sample by itself; what needs several belongs into TaskInfo.together.",
                     trial.where,
                 )
@@ -75,7 +75,7 @@ def _plain(trial: Trial, values: Any) -> None:
     except (TypeError, ValueError) as error:
         raise Fault(
             f"An answer can't be written as JSON: {error}.",
-            "Give numbers, texts, lists and mappings: float(x), int(x).",
+            "Return numbers, strings, lists and mappings: float(x), int(x).",
             trial.where,
         ) from None
 

@@ -93,7 +93,7 @@ def shapes(trial: Trial) -> str:
             if old.shape != new.shape or old.dtype != new.dtype:
                 raise Fault(
                     f"It turns {case.what} of {old.dtype} {tuple(old.shape)} into {new.dtype} {tuple(new.shape)}.",
-                    "Give the shape and the storage type that came: (x * factor).to(x.dtype).",
+                    "Return the shape and the storage type of the input: (x * factor).to(x.dtype).",
                     trial.where,
                 )
             low, high = field.range or (-math.inf, math.inf)
@@ -132,7 +132,7 @@ def pure(trial: Trial) -> str:
         if not all(torch.equal(a, b) for a, b in pairs):
             raise Fault(
                 f"It changes {case.what} in place.",
-                "Give new tensors: samples in memory are used in every epoch. x = x * f, not x *= f.",
+                "Return new tensors: samples in memory are used in every epoch. x = x * f, not x *= f.",
                 trial.where,
             )
     return "gives new tensors"
@@ -149,7 +149,7 @@ def draws(trial: Trial) -> str:
             used = states() != before
         if used or not _equal(*found):
             raise Fault(
-                f"It draws from a generator beside `draws`: {case.what} are changed otherwise the second time.",
+                f"It draws from a generator other than `draws`: {case.what} are changed differently the second time.",
                 "Take all random numbers from draws.uniform() and draws.normal(): they belong to the sample.",
                 trial.where,
             )
@@ -171,7 +171,7 @@ def batches(trial: Trial) -> str:
             near = [_near(x[i : i + 1], y) for x, y in zip(inputs, alone, strict=True)]
             if not all(near) or not torch.equal(target[i : i + 1], its):
                 raise Fault(
-                    f"A sample of {case.what} is changed otherwise when others are beside it.",
+                    f"A sample of {case.what} is changed differently when batched with others.",
                     "Draw a number per sample, draws.uniform(1, 1, 1) is (B, 1, 1, 1), and look at no other sample; "
                     "one that blends samples says mixes=True.",
                     trial.where,

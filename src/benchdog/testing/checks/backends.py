@@ -93,7 +93,9 @@ def probe(trial: Trial) -> str:
         )
     if not found.why.strip():
         raise Fault(
-            "probe() gives no reason.", "Say in `why` which hardware there is, or what is missing.", trial.where
+            "probe() gives no reason.",
+            "Report in `why` which hardware is available, or what is missing.",
+            trial.where,
         )
     if found.available:
         if found.devices < 1 or "fp32" not in found.precisions:
@@ -111,7 +113,7 @@ def _refuses(trial: Trial, found: Probe) -> str:
     try:
         trial.make().open(0, 1)
     except BenchdogError:
-        return f"not here, and told in words: {found.why}"
+        return f"not available: {found.why}"
     except Exception as error:
         raise Fault(
             f"Its hardware isn't here, and open() raises {said(error)}.",
@@ -140,7 +142,7 @@ def _complete(trial: Trial) -> str:
     if (device.rank, device.world) != (0, 1) or not isinstance(getattr(device, "torch_device", None), torch.device):
         raise Fault(
             "Its device doesn't say where it is.",
-            "Give it torch_device (a torch.device), rank and world.",
+            "Set torch_device (a torch.device), rank and world.",
             stands(type(device)),
         )
     return str(device.torch_device)

@@ -38,7 +38,7 @@ class Trial:
             return get_command(as_app(loaded, self.name))
         except BenchdogError as error:
             cause = error.__cause__ or error
-            raise Fault(f"It can't be loaded: {said(cause)}.", "Mend it.", raised(cause)) from error
+            raise Fault(f"It can't be loaded: {said(cause)}.", "Fix it.", raised(cause)) from error
         except Exception as error:
             raise Fault(
                 f"{self.target!r} is no command: {said(error)}.",
@@ -59,13 +59,13 @@ def own_name(trial: Trial) -> str:
     if trial.name in COMMANDS:
         raise Fault(
             f"The command {trial.name!r} has the name of Benchdog's own, which stays what it is.",
-            f"Give it another one: {trial.place}.",
+            f"Choose another name: {trial.place}.",
         )
     target, dist, _ = installed_commands().get(trial.name, ("", "", ""))
     if target and target != trial.target:
         raise Fault(
             f"The command {trial.name!r} is {dist}'s as well, and that one is run.",
-            f"Give it another one: {trial.place}.",
+            f"Choose another name: {trial.place}.",
         )
     return "its own"
 
@@ -94,15 +94,15 @@ def help(trial: Trial) -> str:
         with redirect_stdout(text):
             command.main(["--help"], prog_name=f"benchdog {trial.name}", standalone_mode=False)
     except Exception as error:
-        raise Fault(f"`benchdog {trial.name} --help` raises {said(error)}.", "Mend it.", raised(error)) from error
+        raise Fault(f"`benchdog {trial.name} --help` raises {said(error)}.", "Fix it.", raised(error)) from error
     if (
         not trial.file
         and trial.name not in COMMANDS
         and not installed_commands().get(trial.name, ("", "", "-"))[2].strip()
     ):
         raise Fault(
-            f"Nothing stands beside {trial.name!r} in `benchdog --help`.",
-            "Give the package a description: description = '...' in pyproject.toml.",
+            f"{trial.name!r} has no description in `benchdog --help`.",
+            "Set a description: description = '...' in pyproject.toml.",
         )
     return f"{seen} options and arguments"
 

@@ -67,7 +67,7 @@ def _default(trial: Trial, cls: type, name: str, option: Any, where: str) -> Non
     except Exception as error:
         raise Fault(
             f"The option {name!r} has a default that it doesn't allow itself: {option.default!r}.",
-            "Give it a default of its type, within its bounds.",
+            "Set a default of its type, within its bounds.",
             where,
         ) from error
 
@@ -135,7 +135,7 @@ def accepts(function: Callable[..., Any], count: int, name: str, kind: str) -> N
         given = count - ("self" in signature.parameters)
         raise Fault(
             f"{name}{signature} doesn't take the {given} arguments that it is called with.",
-            f"Give it the arguments of {kind.capitalize()} in benchdog.api.",
+            f"Accept the arguments of {kind.capitalize()} in benchdog.api.",
             stands(function),
         ) from None
 

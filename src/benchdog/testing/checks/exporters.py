@@ -96,7 +96,7 @@ class Trial(trials.Trial):
         except Exception as error:
             raise Fault(
                 f"export() of a net on {form} raises {said(error)}.",
-                "Mend it, or refuse what it can't export: raise BadUsage or Failed of benchdog.api.",
+                "Fix it, or refuse what it can't export: raise BadUsage or Failed of benchdog.api.",
                 raised(error) or self.where,
             ) from error
         if not hash_files(folder):
@@ -119,7 +119,7 @@ def exports(trial: Trial) -> str:
     """Check that it writes files into the folder it is given, and leaves the artifact alone."""
     written = hash_files(trial.exported(trial.form))
     if "export.json" in written:
-        raise Fault("It writes export.json, which is Benchdog's.", "Give it another name.", trial.where)
+        raise Fault("It writes export.json, which is Benchdog's.", "Choose another name.", trial.where)
     return ", ".join(written)
 
 
@@ -148,9 +148,9 @@ def _compared(trial: Trial, form: str, folder: Path) -> list[dict[str, Any]]:
     try:
         lines: list[dict[str, Any]] = check(trial.request(form, folder))["verification"]
     except BenchdogError as error:
-        raise Fault(f"The runner can't be used: {error.message}", error.hint or "Mend it.", raised(error)) from error
+        raise Fault(f"The runner can't be used: {error.message}", error.hint or "Fix it.", raised(error)) from error
     except Exception as error:
-        raise Fault(f"The runner raises {said(error)}.", "Mend it.", raised(error)) from error
+        raise Fault(f"The runner raises {said(error)}.", "Fix it.", raised(error)) from error
     return lines
 
 
@@ -187,7 +187,7 @@ def pure(trial: Trial) -> str:
     second = runner(*arrays)
     if not all(isinstance(x, np.ndarray) for x in first):
         raise Fault(
-            f"The runner gives {type(first[0]).__name__}s.", "Give numpy arrays: (answer, score).", trial.where
+            f"The runner gives {type(first[0]).__name__}s.", "Return numpy arrays: (answer, score).", trial.where
         )
     if not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
         raise Fault(
@@ -215,4 +215,4 @@ def mistakes(trial: Trial) -> str:
                 raised(error) or trial.where,
             ) from error
         raise Fault(f"The runner of {what} answers all the same.", "Read the files, and see that they are whole.")
-    return "told in words"
+    return "a clear error"

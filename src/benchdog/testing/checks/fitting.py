@@ -17,7 +17,7 @@ def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -
         arrays = Decoder(spec, preprocess)(raw)
     except BenchdogError as error:
         raise Fault(
-            f"The spec disagrees with {split}: {error.message}", "Mend spec() or the samples.", where
+            f"The spec disagrees with {split}: {error.message}", "Fix spec() or the samples.", where
         ) from None
     for field, array in zip(spec.fields, arrays, strict=True):
         if field.range is None or not array.size:
@@ -27,7 +27,7 @@ def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -
             raise Fault(
                 f"Sample {raw.id!r} of {split}: field {field.name!r} reaches from {low:g} to {high:g}, the spec says "
                 f"{field.range[0]:g} to {field.range[1]:g}.",
-                "Give Field(range=...) the smallest and largest value that can come, or leave it out.",
+                "Set Field(range=...) to the smallest and largest value that can come, or leave it out.",
                 where,
             )
     _target(spec, split, raw, where)
@@ -35,7 +35,7 @@ def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -
 
 def _target(spec: Spec, split: str, raw: Raw, where: str) -> None:
     said_of = spec.target
-    remedy = "Mend Target(...) in spec(), or the samples' target."
+    remedy = "Fix Target(...) in spec(), or the samples' target."
     try:
         given = np.asarray(raw.target)
         value = np.asarray(raw.target, dtype=np.dtype(said_of.dtype))

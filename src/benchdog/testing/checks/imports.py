@@ -66,7 +66,7 @@ def imports(told: dict[str, Any], what: str = "The plugin's import") -> str:
             where,
         )
     if told["error"]:
-        raise Fault(f"{what} raises {told['error']}.", "Mend it.", told.get("where", ""))
+        raise Fault(f"{what} raises {told['error']}.", "Fix it.", told.get("where", ""))
     for name, where in told["heavy"].items():
         raise Fault(
             f"{what} loads {name}, which every command then waits for.",
@@ -107,7 +107,7 @@ def hooks(told: dict[str, Any]) -> str:
         raise Skip("the plugin can't be imported")
     for fault in told["faults"]:
         short = fault["fault"].partition(" Available: ")[0]  # the list of all hooks is long
-        raise Fault(f"The plugin is set aside: {short}", _remedy(fault["fault"]))
+        raise Fault(f"The plugin is disabled: {short}", _remedy(fault["fault"]))
     if not told["contract"]:
         raise Fault(
             "The plugin declares no CONTRACT.",
@@ -141,11 +141,11 @@ def _remedy(fault: str) -> str:
         "wraps": "Leave out wrapper and hookwrapper.",
         "not iterable": "A hook returns a list, even an empty one.",
         "where a": "A hook returns a list of the descriptors that its name says.",
-        "twice": "Give each component a name of its own.",
+        "twice": "Use a unique name per component.",
         "isn't made of": "Rename it: lower-case letters, digits, '-', '_' and '.'.",
         "isn't 'package.module:attribute'": 'Write "package.module:attribute", or ":attribute" for the same module.',
     }
-    return next((remedy for part, remedy in remedies.items() if part in fault), "Mend the hook.")
+    return next((remedy for part, remedy in remedies.items() if part in fault), "Fix the hook.")
 
 
 def names(subject: Subject, offered: Iterator[tuple[str, str, str]]) -> str:

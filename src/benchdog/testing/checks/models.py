@@ -138,7 +138,7 @@ def output(trial: Trial) -> str:
         except Exception as error:
             raise Fault(
                 f"It is built for {case.what}, and raises {said(error)} on them.",
-                "Refuse data that it isn't for when it is built (raise BadUsage of benchdog.api), or mend forward().",
+                "Refuse data that it isn't for when it is built (raise BadUsage of benchdog.api), or fix forward().",
                 raised(error) or trial.where,
             ) from error
         wanted = (ROWS, *case.spec.output)
@@ -164,7 +164,7 @@ def batches(trial: Trial) -> str:
         gap = float((together - alone).abs().max())
         if not torch.allclose(together, alone, rtol=NEAR, atol=NEAR):
             raise Fault(
-                f"On {case.what} a sample's score differs by {gap:.2g} with others beside it, in evaluation mode.",
+                f"On {case.what} a sample's score differs by {gap:.2g} when batched with others, in evaluation mode.",
                 "When self.training is false, use statistics of the training (BatchNorm's running ones) alone.",
                 trial.where,
             )

@@ -75,8 +75,8 @@ class Trial:
                     raise Skip(f"{event} needs the network: {guard.tried[-1][0]}") from error
                 self.raised = True
                 raise Fault(
-                    f"{event} raises {said(error)}, and hears no more.",
-                    "Mend it: the run goes on, but this observer is set aside.",
+                    f"{event} raises {said(error)}, and gets no more events.",
+                    "Fix it: the run continues, but this observer is disabled.",
                     raised(error) or stands(function),
                 ) from error
             spent = time.perf_counter() - begun

@@ -55,7 +55,7 @@ class Trial(trials.Trial):
         if not free:
             raise Fault(
                 f"Opening it raises {said(first)}.",
-                "Mend it, or give options with which it opens: --set or conforms(..., options=...).",
+                "Fix it, or give options with which it opens: --set or conforms(..., options=...).",
                 raised(first),
             )
         name = "path" if "path" in free else free[0]
@@ -84,7 +84,7 @@ class Trial(trials.Trial):
         except (Fault, Skip, BenchdogError):
             raise
         except (Exception, SystemExit) as error:
-            raise Fault(f"Opening it raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
+            raise Fault(f"Opening it raises {said(error)}.", "Fix it.", raised(error) or self.where) from error
 
     def _fetch(self, source: Any) -> None:
         if not isinstance(source, DownloadedSource):
@@ -127,13 +127,13 @@ def spec(trial: Trial) -> str:
         ids = [raw.id for raw in samples]
         if len(set(ids)) < len(ids) or not all(isinstance(each, str) and each for each in ids):
             raise Fault(
-                f"Samples of {name} have the ids {ids[:3]}.", "Give each one a text of its own: Raw(id=...).", where
+                f"Samples of {name} have the ids {ids[:3]}.", "Set a unique string per sample: Raw(id=...).", where
             )
         try:
             stack_weights(samples)
         except BenchdogError as error:
             raise Fault(
-                f"The weights of {name}: {error.message}", error.hint or "Mend Raw(weight=...).", where
+                f"The weights of {name}: {error.message}", error.hint or "Fix Raw(weight=...).", where
             ) from None
         for raw in samples:
             fits(opened.spec, opened.preprocess, name, raw, where)
@@ -184,13 +184,13 @@ def owns(trial: Trial) -> str:
             if not same(list(map(np.asarray, first[0])), list(map(np.asarray, before[0]))):
                 raise Fault(
                     f"batch() of {name} changes the arrays that it gave before.",
-                    "Give fresh arrays each time: several batches are alive at once.",
+                    "Return fresh arrays each time: several batches are alive at once.",
                     stands(type(split)),
                 )
         if what := differing(given, kept):
             raise Fault(
                 f"Reading on in {name} changes what was given before: {what}.",
-                "Give a fresh array for each sample: several are alive at once.",
+                "Return a fresh array for each sample: several are alive at once.",
                 stands(trial.cls),
             )
     return "samples stay what they are"
@@ -206,7 +206,7 @@ def fast_path(trial: Trial) -> str:
         try:
             check_fast_path(DecodedSplit(split, opened.spec, opened.preprocess))
         except BenchdogError as error:
-            raise Fault(f"{name}: {error.message}", error.hint or "Mend the source.", stands(type(split))) from None
+            raise Fault(f"{name}: {error.message}", error.hint or "Fix the source.", stands(type(split))) from None
     if not seen:
         return "there is none"
     return f"equals the samples of {', '.join(seen)}"
@@ -226,13 +226,13 @@ def streams(trial: Trial) -> str:
                     raise Fault(
                         f"Shard {shard.name!r} of {name} read from sample {start} on gives others than from its "
                         f"beginning on: {what}.",
-                        "read(shard, start) leaves out the first `start` samples: a resumed run goes on there.",
+                        "read(shard, start) skips the first `start` samples: a resumed run continues there.",
                         stands(type(split)),
                     )
             if shard.samples is not None and len(whole) < min(LOOKED_AT, shard.samples):
                 raise Fault(
                     f"Shard {shard.name!r} of {name} gives {len(whole)} samples and says {shard.samples}.",
-                    "Give Shard(samples=...) the true number, or leave it out.",
+                    "Set Shard(samples=...) to the true number, or leave it out.",
                     stands(type(split)),
                 )
     if not seen:
@@ -289,4 +289,4 @@ def mistakes(trial: Trial) -> str:
                 "Raise BadData of benchdog.api, and say what belongs there.",
                 trial.where,
             )
-    return f"told in words: {', '.join(trial.paths)}"
+    return f"a clear error: {', '.join(trial.paths)}"

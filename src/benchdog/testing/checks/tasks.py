@@ -192,7 +192,7 @@ def head(trial: Trial) -> str:
             raise Fault("The head changes the score in place.", "Work on a copy.", trial.where)
         if together.shape != alone.shape or not torch.allclose(together.double(), alone.double(), NEAR, NEAR):
             raise Fault(
-                f"For {case.what} a sample's answer differs with others beside it.",
+                f"For {case.what} a sample's answer differs when batched with others.",
                 "The head answers for each sample by itself: softmax over classes is dim=1, not 0.",
                 trial.where,
             )
@@ -216,7 +216,7 @@ def weights(trial: Trial) -> str:
                 raise Fault(
                     f"It says weighs = True, and its loss of {case.what} with weights ({what}) is "
                     f"{b[0]:.4g} of {b[1]:.4g}, not {a[0]:.4g} of {a[1]:.4g}.",
-                    "Give the sum of weight x loss, and of weight x what counts; or leave weighs out.",
+                    "Return the sum of weight x loss, and of weight x what counts; or leave weighs out.",
                     trial.where,
                 )
     return "honoured" if seen else "not declared"
@@ -263,10 +263,10 @@ def keeps(trial: Trial) -> str:
         if case.loss(task, ALL) != case.loss(again, ALL):
             raise Fault(
                 f"After restore(state()) its loss of {case.what} is another.",
-                "Give all that fit() learnt in state(), in JSON's types.",
+                "Return all that fit() computed from state(), in JSON types.",
                 trial.where,
             )
-    return "what it learnt comes back"
+    return "its fitted state is restored"
 
 
 def _through_json(task: Any) -> Any:

@@ -128,14 +128,14 @@ class Trial(trials.Trial):
             raise
         except EndlessError:
             raise Fault(
-                f"It goes on after its last epoch: {plan.steps} steps where {plan.steps - SPARE - 1} are all.",
+                f"It continues after its last epoch: {plan.steps} steps where {plan.steps - SPARE - 1} are all.",
                 "Write for epoch in session.epochs().",
                 self.where,
             ) from None
         except BenchdogError as error:
-            raise Fault(f"train() raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
+            raise Fault(f"train() raises {said(error)}.", "Fix it.", raised(error) or self.where) from error
         except Exception as error:
-            raise Fault(f"train() raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
+            raise Fault(f"train() raises {said(error)}.", "Fix it.", raised(error) or self.where) from error
         return plan
 
 
@@ -229,7 +229,7 @@ def stops(trial: Trial) -> str:
         if plan.steps == STOP:
             return "early, and at a signal"
     raise Fault(
-        f"A signal comes at step {STOP}, and it goes on to step {plan.steps}.",
+        f"A signal comes at step {STOP}, and it continues to step {plan.steps}.",
         "Let what session.step_done raises through: `except Exception` around it swallows the stop.",
         trial.where,
     )
@@ -249,7 +249,7 @@ def resumes(trial: Trial) -> str:
     trial.guarded("Going on with a stopped run", trial.train, rest, trial.last)
     if what := _differing(whole.weights, rest.weights):
         raise Fault(
-            f"Stopped at step {STOP} and gone on with, it ends with other weights than without a stop: {what}.",
+            f"Stopped at step {STOP} and resumed, it ends with other weights than without a stop: {what}.",
             "Name all that changes while it trains in session.track(...): optimiser, schedule, generators, means.",
             trial.where,
         )

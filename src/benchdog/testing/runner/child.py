@@ -80,7 +80,7 @@ def run_job(plugins: Any, bench: Any, job: dict[str, Any], folder: Path, tell: C
             state, seen, where, remedy = "fault", fault.found, fault.where, fault.remedy
         except BaseException as error:  # no check should let anything through; what comes is the component's
             state, seen, where = "fault", f"It raises {said(error)}.", raised(error)
-            remedy = "Mend it." if where else "No line of the component's is to blame: tell Benchdog's authors."
+            remedy = "Fix it." if where else "No line of the component's is to blame: tell Benchdog's authors."
         lost = lost or (check == "target" and state == "fault")
         tell(
             result=Result(

@@ -164,7 +164,7 @@ def _lines(request: dict[str, Any], limit: float) -> Iterator[dict[str, Any]]:
             log.seek(0)
             last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
             told_last = f" {last[0][:300]}" if last else ""
-            yield {"fault": (f"It ends the process with code {code}.{told_last}", "Mend it.")}
+            yield {"fault": (f"It ends the process with code {code}.{told_last}", "Fix it.")}
         except queue.Empty:
             yield {"fault": (f"It isn't done after {limit:g} s.", "Make it quick on tiny data, or end it.")}
         except (BrokenPipeError, OSError) as error:

@@ -56,7 +56,7 @@ def subjects_of(target: str) -> list[Subject]:
     """
     if target.endswith(".py") or os.sep in target or Path(target).is_file():
         if not Path(target).is_file():
-            raise BadUsage(f"There is no plugin file {target}.", "Give the path of a Python file with hooks.")
+            raise BadUsage(f"There is no plugin file {target}.", "Pass the path of a Python file with hooks.")
         return [of_file(Path(target))]
     known = installed()
     word = target.lower()

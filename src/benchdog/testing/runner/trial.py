@@ -44,7 +44,7 @@ class Trial:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # third-party code may raise anything, and even leave
-                fault = Fault(f"It raises {said(error)}.", "Mend it.", raised(error))
+                fault = Fault(f"It raises {said(error)}.", "Fix it.", raised(error))
                 self.known[name] = fault
                 raise fault from error
         value = self.known[name]
@@ -62,9 +62,9 @@ class Trial:
         except (Fault, Skip):
             raise
         except BenchdogError as error:
-            raise Fault(f"{what} raises {said(error)}.", "Mend it: these are right inputs.", raised(error)) from error
+            raise Fault(f"{what} raises {said(error)}.", "Fix it: these are valid inputs.", raised(error)) from error
         except Exception as error:  # third-party code may raise anything
-            raise Fault(f"{what} raises {said(error)}.", "Mend it.", raised(error) or self.where) from error
+            raise Fault(f"{what} raises {said(error)}.", "Fix it.", raised(error) or self.where) from error
 
     @property
     def where(self) -> str:
@@ -119,7 +119,7 @@ class Trial:
         missing = [o.name for o in self.described.values() if o.required and o.name not in values]
         if missing:
             told = " --set ".join(f"{self.name}.{name}=..." for name in missing)
-            raise Skip(f"needs {', '.join(missing)}: give it with --set {told}, or conforms(..., options=...)")
+            raise Skip(f"needs {', '.join(missing)}: set it with --set {told}, or conforms(..., options=...)")
         return values
 
     def options(self, values: Mapping[str, Any] | None = None) -> Any:

@@ -239,7 +239,7 @@
       answer(JSON.stringify({ rows: [row] }), "application/json", (values) => card(values, "", null, truth));
     };
     const form = el("form", { class: "fields", novalidate: true }, ...cells.map((each) => each.label),
-      el("div", { class: "actions" }, el("button", { class: "main" }, "Answer"), next((row, target) => {
+      el("div", { class: "actions" }, el("button", { class: "main" }, "Predict"), next((row, target) => {
         for (const each of cells) each.set(row[each.name]);
         truth = target;
         send();
@@ -252,9 +252,9 @@
 
   function cell(column) {
     const input = column.kind === "category"
-      ? el("select", {}, el("option", { value: "" }, "not known"),
+      ? el("select", {}, el("option", { value: "" }, "missing"),
         ...column.categories.map((each) => el("option", { value: `=${each}` }, each)))
-      : el("input", { inputmode: "decimal", autocomplete: "off", placeholder: "not known" });
+      : el("input", { inputmode: "decimal", autocomplete: "off", placeholder: "missing" });
     const category = column.kind === "category";
     const set = (value) => { input.value = value == null ? "" : category ? `=${value}` : String(value); };
     const value = () => {
@@ -298,7 +298,7 @@
     const send = () => answer(area.value, "application/json", (values, place, all) =>
       card(values, all.length > 1 ? `${place + 1}` : ""));
     const spelt = !area.value.includes('"b64"');
-    if (spelt || about.input.way !== "array") written_in(area, send, "Answer");
+    if (spelt || about.input.way !== "array") written_in(area, send, "Predict");
     else $("input").replaceChildren();
     if (about.input.way !== "array") return;
     const list = about.examples.slice(0, 6).map((example, place) =>

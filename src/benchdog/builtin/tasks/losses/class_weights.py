@@ -44,10 +44,10 @@ class ClassWeights:
             if name not in names:
                 raise BadUsage(f"class_weights of {task!r} names {name!r}, which is no class.", nearest(name, names))
             if not (math.isfinite(weight) and weight >= 0):
-                raise BadUsage(f"class_weights of {task!r}: {name!r} counts {weight}.", "Give a number, 0 or more.")
+                raise BadUsage(f"class_weights of {task!r}: {name!r} counts {weight}.", "Set a number, 0 or more.")
         values = [float(self.given.get(name, 1.0)) for name in names]
         if not any(values):
-            raise BadUsage(f"class_weights of {task!r} let no class count.", "Give one of them more than 0.")
+            raise BadUsage(f"class_weights of {task!r} let no class count.", "Set one of them above 0.")
         self._values = torch.tensor(values)
 
     def fit(self, targets: Iterable[Tensor]) -> None:

@@ -122,7 +122,7 @@ class Criterion:
                 "It is called as criterion(score, target).",
             ) from None
         if not isinstance(whole, Tensor) or (whole.ndim and len(whole) != len(score)):
-            raise BadUsage(f"The criterion {self.name!r} gives no loss per sample.", "Give one, or their mean.")
+            raise BadUsage(f"The criterion {self.name!r} gives no loss per sample.", "Return one, or their mean.")
         return bool(whole.ndim) and torch.allclose(whole[:2], part, equal_nan=True)
 
 
