@@ -64,4 +64,4 @@ def test_an_unknown_plugin_check_or_option_is_a_mistake_of_the_user(tmp_path):
     told = run("plugins", "check", "nowhere.py", cwd=tmp_path, code=2).err
     assert "There is no plugin file nowhere.py" in told
     told = run("plugins", "check", "benchdog", "--set", "path=x", cwd=tmp_path, code=2).err
-    assert "Write --set stars.count=50" in told
+    assert "For example --set stars.count=50" in told
