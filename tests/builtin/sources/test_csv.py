@@ -315,11 +315,11 @@ def test_numbers_that_float32_swallows_are_noted(tmp_path: Path) -> None:
     file = write(tmp_path / "t.csv", lines)
     source = Csv(CsvOptions(path=file))
     source.spec()
-    assert "Column 't' can't be distinguished in float32 (90 different values become" in "\n".join(source.notes)
+    assert "Column 't' can't be told apart in float32 (90 different values become" in "\n".join(source.notes)
     assert "'x'" not in "\n".join(source.notes)
     target = Csv(CsvOptions(path=file, target="t"))
     target.spec()
-    assert "'t' can't be distinguished in float32 (90" in "\n".join(target.notes)
+    assert "'t' can't be told apart in float32 (90" in "\n".join(target.notes)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def _target(kinds: Mapping[str, str], taken: Sequence[str]) -> str:
         return labels[0]
     if usual and (not labels or usual[0] in labels):
         return usual[0]
-    raise BadUsage("Which column is to be predicted?", f"Pass it: --set source.target=NAME. {_choice(kinds)}")
+    raise BadUsage("Which column is to be predicted?", f"Say it: --set source.target=NAME. {_choice(kinds)}")
 
 
 def _inputs(
@@ -86,7 +86,7 @@ def _inputs(
     """Take the image, else the text, else all columns as a table."""
     of = {kind: [name for name in others if kinds[name] == kind] for kind in ("image", "text", "number", "class")}
     if of["image"] and (not named or len(others) > 1) and (len(of["image"]) > 1 or (named and len(others) > 1)):
-        raise BadUsage("One image is used at a time.", f"Choose one: --set source.input=NAME. {_choice(kinds)}")
+        raise BadUsage("One image is learnt from at a time.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
     if of["image"]:
         return Chosen(kind="image", inputs=(of["image"][0],), target=target)
     table = [*of["number"], *of["class"]]
@@ -94,7 +94,7 @@ def _inputs(
     if len(texts) == 1 and (options.tokenizer is not None or not table or (named and len(others) == 1)):
         return Chosen(kind="text", inputs=(texts[0],), target=target)
     if texts and options.tokenizer is not None:
-        raise BadUsage("One text is used at a time.", f"Choose one: --set source.input=NAME. {_choice(kinds)}")
+        raise BadUsage("One text is learnt from at a time.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
     usable = tuple(name for name in others if kinds[name])
     if not usable:
         raise BadUsage("There is no column to learn from.", _choice(kinds))

@@ -101,7 +101,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         what = "has no config.json" if folder.is_dir() else "is no folder"
-        raise BadUsage(f"{folder} {what}.", "Pass the folder that save_pretrained wrote: --set model.path=FOLDER")
+        raise BadUsage(f"{folder} {what}.", "Give the folder that save_pretrained wrote: --set model.path=FOLDER")
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         kind = said["model_type"]

@@ -35,7 +35,7 @@ def build(spec: Spec, options: Options) -> nn.Module:
     height, width = spec.size
     if takes_size(name):
         if not height or not width:
-            raise BadUsage(f"{name} needs images of one size.", "Set source.size.")
+            raise BadUsage(f"{name} needs images of one size.", "Give the source a size.")
         more["img_size"] = (height, width)
     try:
         net: nn.Module = timm().create_model(
@@ -50,7 +50,7 @@ def build(spec: Spec, options: Options) -> nn.Module:
         said = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise BadUsage(
             f"timm can't make {name} for images of {spec.channels} x {height} x {width}: {said}.",
-            "Set an image size that the network divides: --set source.size=224, say.",
+            "Give the images a size that the network divides: --set source.size=224, say.",
         ) from None
     return net
 

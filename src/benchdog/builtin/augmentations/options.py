@@ -22,7 +22,7 @@ class FlipOptions:
 class CropOptions:
     """Options of `crop`."""
 
-    padding: Annotated[int, Doc("By how many pixels an image is shifted at most, each way."), Bounds(ge=1)] = 4
+    padding: Annotated[int, Doc("By how many pixels a picture is moved at most, each way."), Bounds(ge=1)] = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class ColorOptions:
     brightness: Annotated[float, Doc("Change of all values, as a share."), Bounds(ge=0, le=1)] = 0.2
     contrast: Annotated[float, Doc("Change of the distance to the mean, as a share."), Bounds(ge=0, le=1)] = 0.2
     saturation: Annotated[
-        float, Doc("Change of the distance to grey, as a share; of color images."), Bounds(ge=0, le=1)
+        float, Doc("Change of the distance to grey, as a share; of colour pictures."), Bounds(ge=0, le=1)
     ] = 0.2
 
 
@@ -59,7 +59,7 @@ class NoiseOptions:
 class CutOutOptions:
     """Options of `cut-out`."""
 
-    size: Annotated[float, Doc("The square's side, as a share of the image's."), Bounds(gt=0, lt=1)] = 0.3
+    size: Annotated[float, Doc("The square's side, as a share of the picture's."), Bounds(gt=0, lt=1)] = 0.3
     share: Annotated[float, Doc("Share of the samples that lose a square."), Bounds(ge=0, le=1)] = 1.0
 
 

@@ -116,7 +116,9 @@ class TextOptions:
         Path | None, Doc("A text file, a folder of .txt files, a folder per class, or a CSV file; UTF-8.")
     ] = None
     column: Annotated[str, Doc("Column of a CSV file with the texts; needn't be said when there is one.")] = ""
-    label: Annotated[str, Doc("Column of a CSV file with a class or number per text; none: language modeling.")] = ""
+    label: Annotated[str, Doc("Column of a CSV file with a class or number per text; none: texts to go on with.")] = (
+        ""
+    )
     kind: Annotated[
         Literal["auto", "class", "number"],
         Doc("What the label is; auto takes texts and up to 20 different whole numbers for classes."),
@@ -126,11 +128,11 @@ class TextOptions:
     ] = ""
     folders: Annotated[
         Literal["auto", "classes", "ignore"],
-        Doc("What folders in the folder mean; auto takes them for classes when all texts are in several."),
+        Doc("What folders in the folder mean; auto takes them for classes when all texts lie in several."),
     ] = "auto"
     unit: Annotated[
         Literal["character", "byte", "bpe", "wordpiece"],
-        Doc("What a token is: a character, a UTF-8 byte, a byte pair learned from the training split, a word piece."),
+        Doc("What a token is: a character, a UTF-8 byte, a byte pair learnt from the training split, a word piece."),
     ] = "character"
     pieces: Annotated[
         Path | None, Doc("A file with a word piece in each line (BERT's vocab.txt); none: those of the model minilm.")

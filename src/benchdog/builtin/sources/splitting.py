@@ -27,7 +27,7 @@ def split_by_content(
         BadUsage: the shares leave nothing to train on.
     """
     if valid + test >= 1:
-        raise BadUsage(f"valid = {valid} and test = {test} leave nothing to train on.", "Use smaller shares.")
+        raise BadUsage(f"valid = {valid} and test = {test} leave nothing to train on.", "Give smaller shares.")
     place = {content: split_of(content, valid=valid, test=test, seed=seed) for content in dict.fromkeys(contents)}
     of_label: dict[Any, set[bytes]] = {}
     for content, label in zip(contents, labels, strict=True):

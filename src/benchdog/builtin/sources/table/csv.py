@@ -137,7 +137,7 @@ class Csv:
         """Check the columns that options name, and resolve the target."""
         options = self.options
         if options.group and options.time:
-            raise BadUsage("group and time can't both divide the rows.", "Pass one of them.")
+            raise BadUsage("group and time can't both divide the rows.", "Give one of them.")
         if not self._names or (len(self._names) > 1 and not all(self._names)):
             raise BadUsage(
                 f"source.target is {list(self._names)}: each of its names must be that of a column.",
@@ -184,7 +184,7 @@ class Csv:
             what = f"values of {by!r}" if by else "rows"
             raise BadData(
                 f"{table.path}: there are too few different {what}: no row for {' and '.join(empty)}.",
-                "Use more rows, or other shares.",
+                "Give more rows, or other shares.",
             )
         return parts
 

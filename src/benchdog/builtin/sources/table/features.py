@@ -106,7 +106,7 @@ def select_features(
         if odd:
             notes.append(f"Column {name!r}: {odd}; it is taken as categories. Correct them or leave them empty.")
         if values is not None and (lost := float32_collisions(values)):
-            notes.append(f"Column {name!r} can't be distinguished in float32 ({lost}): subtract a start value.")
+            notes.append(f"Column {name!r} can't be told apart in float32 ({lost}): subtract a start value.")
         features.order.append(name)
         if values is not None:
             features.numbers[name] = values

@@ -55,7 +55,7 @@ def read(path: Path, separator: str = "auto") -> Table:
     """Read a table: BadData when it is no UTF-8, empty, ragged, or its first line names no columns."""
     text = read_text(path)
     if not text.strip():
-        raise BadData(f"{path} is empty.", "Use a file with a line of column names and rows below.")
+        raise BadData(f"{path} is empty.", "Give a file with a line of column names and rows below.")
     mark = _detect_separator(path, text, separator)
     reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=mark != " ")
     rows: list[list[str]] = []
@@ -114,7 +114,7 @@ def _header(path: Path, names: list[str], mark: str) -> list[str]:
         if not name:
             raise BadData(f"{path}: column {i} of {len(names)} has no name.", "Name it in the first line.")
         if names.index(name) != i - 1:
-            raise BadData(f"{path}: two columns are named {name!r}.", "Rename one of them.")
+            raise BadData(f"{path}: two columns are named {name!r}.", "Give each a name of its own.")
     return names
 
 

@@ -98,7 +98,7 @@ def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: lis
     """Read columns of numbers; where all are 0 or 1 they are labels, unless the option says otherwise."""
     if options.kind == "class":
         raise BadUsage(
-            f"{len(names)} targets can't be one class.", 'Pass one target, or kind = "labels" for columns of 0 and 1.'
+            f"{len(names)} targets can't be one class.", 'Give one target, or kind = "labels" for columns of 0 and 1.'
         )
     columns = [_numbers(table, name) for name in names]
     odd = [name for name, values in zip(names, columns, strict=True) if not np.isin(values, (0, 1)).all()]
@@ -142,7 +142,7 @@ def _numbers(table: Table, name: str) -> Numbers:
 
 
 def _coarse(name: str, values: Numbers) -> str:
-    return f"{name!r} can't be distinguished in float32 ({float32_collisions(values)}): subtract a start value."
+    return f"{name!r} can't be told apart in float32 ({float32_collisions(values)}): subtract a start value."
 
 
 def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> tuple[Array, tuple[str, ...]]:

@@ -35,7 +35,7 @@ def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
             lines = [f"{line} ({cell})" if cell else str(line) for line, cell, is_wrong in found if is_wrong]
             raise BadData(
                 f"{table.path}: the weight {name!r} {fault} in line {shortened(lines, len(lines))}.",
-                "Set a number in each row, 0 or more; 0 leaves it out.",
+                "Give each row a number, 0 or more; 0 leaves it out.",
             )
     there = [float(cell) > 0 for cell in cells]
     if not any(there):

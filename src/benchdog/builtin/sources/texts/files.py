@@ -52,7 +52,7 @@ def load_texts(options: TextOptions, notes: list[str]) -> Texts:
         return from_folder(path, options)
     text = read_text(path)
     if not text.strip():
-        raise BadData(f"{path} is empty.", "Use a file with text in it.")
+        raise BadData(f"{path} is empty.", "Give a file with text in it.")
     return Texts(texts=[text], ids=[path.name])
 
 
@@ -60,7 +60,7 @@ def from_folder(folder: Path, options: TextOptions) -> Texts:
     """Read the .txt files below a folder; the folders in it are classes when all are in several."""
     paths = sorted(text_files(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not paths:
-        raise BadData(f"{folder} holds no .txt file.", "Use a folder with texts, or a CSV file.")
+        raise BadData(f"{folder} holds no .txt file.", "Give a folder with texts, or a CSV file.")
     texts = [read_text(path) for path in paths]
     ids = [path.relative_to(folder).as_posix() for path in paths]
     empty = [name for name, text in zip(ids, texts, strict=True) if not text.strip()]
@@ -71,7 +71,7 @@ def from_folder(folder: Path, options: TextOptions) -> Texts:
     several = "" not in classes and len(classes) > 1
     if options.folders == "classes" and not several:
         raise BadData(
-            f"{folder}: the texts aren't all in two or more folders, one per class.",
+            f"{folder}: the texts don't all lie in two or more folders, one per class.",
             "Move them into such folders, or leave source.folders out.",
         )
     if options.folders == "ignore" or not several:
@@ -103,14 +103,14 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
             f"Name two: source.column and source.label. {suggest('', table.columns)}",
         )
     if options.weight and not options.label:
-        raise BadUsage("Texts without labels have no weights: windows of them are the samples.", "Set source.label.")
+        raise BadUsage("Texts without labels have no weights: windows of them are learnt from.", "Give source.label.")
     table = drop_zero_weight_rows(table, options.weight, notes)
     others = [name for name in table.columns if name not in (options.label, options.weight)]
     column = options.column or (others[0] if len(others) == 1 else "")
     if not column or column == options.label:
         raise BadUsage(
             f"{path} has the columns {shortened(table.columns, len(table.columns))}: which holds the texts?",
-            "Pass it: --set source.column=NAME, and --set source.label=NAME for a class or number.",
+            "Say it: --set source.column=NAME, and --set source.label=NAME for a class or number.",
         )
     for name in filter(None, (column, options.label)):
         absent = [line for line, cell in zip(table.lines, table.columns[name], strict=True) if is_missing(cell)]

@@ -93,7 +93,7 @@ class Text:
             raise BadData(
                 f"{self.options.path}: the {name} part has {max(map(len, pieces), default=0)} {what}, "
                 f"a window needs {length + 1}.",
-                "Use a longer text, a smaller source.length or another share.",
+                "Give a longer text, a smaller source.length or another share.",
             )
         return Windows(name, np.concatenate(pieces), loaded.op, np.array(starts), length, loaded.found.field)
 
@@ -109,7 +109,7 @@ class Text:
         if found.labels is None and options.unit == "wordpiece":
             raise BadUsage(
                 "Word pieces are for texts with a class or number: no text follows from them.",
-                "Set source.label or a folder per class, or another source.unit.",
+                "Give source.label or a folder per class, or another source.unit.",
             )
         parts: Mapping[str, Any]
         if found.labels is None:
