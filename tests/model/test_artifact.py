@@ -141,13 +141,13 @@ def test_no_file_outside_the_folder_is_read(copy, plugins, name):
     [
         ({"format": 7}, "format 7"),
         ({"kind": "export"}, "not the description of an artifact"),
-        ({"spec": {}}, "incomplete"),
+        ({"spec": {}}, r"missing 'spec\."),
         ({"max_batch": 0}, "max_batch"),
-        ({"task": "classification"}, "incomplete"),
-        ({"files": []}, "incomplete"),
+        ({"task": "classification"}, "task: "),
+        ({"files": []}, "files: "),
     ],
 )
-def test_a_description_out_of_order_is_told(copy, plugins, values, said):
+def test_metadata_with_an_invalid_value_is_refused(copy, plugins, values, said):
     change(copy, **values)
     with pytest.raises(BadData, match=said):
         artifact.open_model(copy, plugins)

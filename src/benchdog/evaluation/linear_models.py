@@ -51,7 +51,7 @@ def features(inputs: Sequence[NDArray[Any]], spec: Spec) -> Features:
 
 
 def _counter(codes: int) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
-    """Give a function that counts tokens: (B, T) -> (B, codes), each row summing to 1 or less."""
+    """Return a function that counts tokens: (B, T) -> (B, codes), each row summing to 1 or less."""
 
     def count(x: NDArray[Any]) -> NDArray[np.float32]:
         rows = np.repeat(np.arange(len(x)), x.shape[1])
@@ -65,7 +65,7 @@ def _counter(codes: int) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
 
 
 def _one_hot(categories: Sequence[int]) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
-    """Give a function that takes codes of categories apart: (B, columns) -> (B, width)."""
+    """Return a function that takes codes of categories apart: (B, columns) -> (B, width)."""
     pairs = [(i, code) for i, count in enumerate(categories) for code in range(1, count + 1)]
     numbers = [i for i, count in enumerate(categories) if not count]
     places, codes = np.array([i for i, _ in pairs]), np.array([code for _, code in pairs], np.float32)
@@ -77,7 +77,7 @@ def _one_hot(categories: Sequence[int]) -> Callable[[NDArray[Any]], NDArray[np.f
 
 
 def _blocks(shape: tuple[int, ...]) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
-    """Give a function that averages over blocks of the axes after the channels, and flattens."""
+    """Return a function that averages over blocks of the axes after the channels, and flattens."""
     size = 1
     while len(shape) > 1 and size < max(shape[1:]) and _width(shape, size) > WIDEST:
         size += 1
@@ -102,7 +102,7 @@ def _width(shape: tuple[int, ...], size: int) -> int:
 def logistic(x: Tensor, target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """Fit multinomial logistic regression by LBFGS.
 
-    One sample in ten chooses the penalty; then all samples are learnt from.
+    One sample in ten chooses the penalty; then all samples are trained on.
 
     Args:
         x: (N, width) float32, centred.
@@ -172,7 +172,7 @@ def ridge(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _decompose(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Give eigenvalues and vectors of the covariance, the target seen in them, and both means."""
+    """Return eigenvalues and vectors of the covariance, the target seen in them, and both means."""
     centre, mean = x.mean(0), target.mean(0)
     z = x - centre
     values, vectors = torch.linalg.eigh(z.T @ z / len(x))
@@ -180,5 +180,5 @@ def _decompose(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
 
 
 def _scale(values: Tensor) -> Tensor:
-    """Give what a penalty is relative to: the mean variance of a feature, never 0."""
+    """Return what a penalty is relative to: the mean variance of a feature, never 0."""
     return values.mean() + 1e-12

@@ -51,7 +51,7 @@ def save(
     validated: int | None = None,
     ranges: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write an artifact's folder, whole or not at all.
+    """Write an artifact's folder atomically.
 
     Args:
         trained: the model without transform and head, or something trained that stores itself.

@@ -1,4 +1,4 @@
-"""Models that give more than a score: a dict, in training with auxiliary scores that are judged too."""
+"""Models with auxiliary outputs: a dict that in training has further scores, each with a loss."""
 
 from __future__ import annotations
 

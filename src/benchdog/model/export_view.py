@@ -76,14 +76,14 @@ class View:
             raise
         except Exception as error:  # torch.export fails in many ways, nearly all about the model's own code
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            said = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
+            reason = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
             if getattr(getattr(error, "error_type", None), "name", "") == "INVALID_INPUT":
                 raise Failed(
-                    f"torch.export doesn't take the inputs or axes that Benchdog gave it: {said}",
+                    f"torch.export doesn't take the inputs or axes that Benchdog gave it: {reason}",
                     "This is no fault of the model: tell Benchdog's authors.",
                 ) from error
             raise Failed(
-                f"torch.export can't capture this model: {said}",
+                f"torch.export can't capture this model: {reason}",
                 "Avoid Python decisions on values of tensors.",
             ) from error
 

@@ -1,4 +1,4 @@
-"""How much arithmetic a model needs: counted on made-up samples, operator by operator."""
+"""FLOPs of a model: counted on made-up samples, operator by operator."""
 
 from __future__ import annotations
 

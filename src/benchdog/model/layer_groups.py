@@ -1,4 +1,4 @@
-"""A model's parts in their order, from the input up: what fine-tuning freezes, slows and begins again."""
+"""Layer groups of a model, from the input up: for freezing, layer-wise learning rates and reinitialization."""
 
 from __future__ import annotations
 

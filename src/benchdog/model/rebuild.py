@@ -23,7 +23,7 @@ WEIGHTS = "model.safetensors"
 
 
 def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
-    """Take the preprocessing that an artifact or export keeps."""
+    """Return the preprocessing that an artifact or export stores."""
     return Preprocess(decode=meta["preprocess"]["decode"], transform=meta["preprocess"]["transform"])
 
 
@@ -100,9 +100,9 @@ def load_weights(module: nn.Module, path: Path) -> None:
     except (SafetensorError, OSError) as error:
         raise BadData(f"{path} can't be read: {error}.", "The file is damaged: make the folder again.") from None
     except RuntimeError as error:
-        said = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:300]
         raise BadData(
-            f"{path} doesn't fit the model: {said}.", "Use the version of the plugin that made it."
+            f"{path} doesn't fit the model: {reason}.", "Use the version of the plugin that made it."
         ) from None
     _check_numbers(module, path)
 

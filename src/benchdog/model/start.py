@@ -1,4 +1,4 @@
-"""What a training begins from: trained weights of a package, a run or a file; the recipe's table [start]."""
+"""Initial weights of a fine-tuned model, from a package, a run or a file: the recipe's table [start]."""
 
 from __future__ import annotations
 
@@ -187,16 +187,16 @@ def take_transform(start: StartConfig, transform: nn.Module, model: ComponentCon
     """
     if not start.weights or start.transform == "data":
         return False
-    learnt = origin(start, model, plugins).fitted()
+    learned = origin(start, model, plugins).fitted()
     try:
-        if learnt:
-            transform.load_state_dict(learnt)
+        if learned:
+            transform.load_state_dict(learned)
     except RuntimeError as error:
         raise BadUsage(
             f"The transform of {start.weights!r} doesn't fit the data: {' '.join(str(error).split())[:200]}.",
             'Use the data\'s own: start.transform = "data".',
         ) from None
-    return bool(learnt)
+    return bool(learned)
 
 
 def begin(start: StartConfig, net: nn.Module, model: ComponentConfig, plugins: Plugins) -> Report | None:

@@ -1,4 +1,4 @@
-"""What a model was trained on, in a few figures, and which part of a sample is outside of that.
+"""Ranges of the training data, and out-of-distribution inputs: the parts of a sample outside of them.
 
 NumPy and Pillow, no torch: predict and serve compare without it.
 """
@@ -78,29 +78,30 @@ def outside(
     """
     found: list[dict[str, str]] = []
     for field, x in zip(spec.fields, arrays, strict=True):
-        told = seen.get("fields", {}).get(field.name, {})
+        stats = seen.get("fields", {}).get(field.name, {})
         raw = fields.get(field.name)
-        if "columns" in told and field.columns:
+        if "columns" in stats and field.columns:
             ops = how.decode.get(field.name) or ({},)
             gone = {str(word).strip().casefold() for word in ops[0].get("missing", ("",))}
-            found += _row(x, field, raw if isinstance(raw, Mapping) else {}, told["columns"], gone)
-        elif "brightness" in told:
-            found += _pixels(x, field, raw, told)
+            found += _row(x, field, raw if isinstance(raw, Mapping) else {}, stats["columns"], gone)
+        elif "brightness" in stats:
+            found += _pixels(x, field, raw, stats)
     return found
 
 
 def sound(ranges: Any) -> bool:
     """Return whether ranges from a file have the form that `outside` reads."""
     try:
-        for told in ranges["fields"].values():
-            for line in told.get("columns", {}).values():
+        for stats in ranges["fields"].values():
+            for line in stats.get("columns", {}).values():
                 ok = isinstance(line["missing"], bool) and isinstance(line.get("seen", []), list)
                 if not ok or ("low" in line and not _numbers(line["low"], line["high"])):
                     return False
-            if "brightness" in told and not (
-                _numbers(*(told["brightness"][key] for key in ("low", "high", "deviation")))
+            if "brightness" in stats and not (
+                _numbers(*(stats["brightness"][key] for key in ("low", "high", "deviation")))
                 and all(
-                    pair is None or (len(pair) == 2 and _numbers(*pair)) for pair in (told["shorter"], told["longer"])
+                    pair is None or (len(pair) == 2 and _numbers(*pair))
+                    for pair in (stats["shorter"], stats["longer"])
                 )
             ):
                 return False
@@ -118,15 +119,15 @@ def _numbers(*values: Any) -> bool:
 
 def _table(rows: Array, field: Field) -> dict[str, Any]:
     """Describe columns: numbers by low, high, q01, q99; categories by those seen; and whether some were missing."""
-    told: dict[str, Any] = {}
+    stats: dict[str, Any] = {}
     for i, column in enumerate(field.columns):
         values = rows[:, i]
         if column.kind == "number":
             known = values[~np.isnan(values)]
-            told[column.name] = {"missing": len(known) < len(values)}
+            stats[column.name] = {"missing": len(known) < len(values)}
             if len(known):
                 low, q01, q99, high = np.quantile(known, [0, 0.01, 0.99, 1])
-                told[column.name] |= {
+                stats[column.name] |= {
                     "low": _float(low),
                     "high": _float(high),
                     "q01": _float(q01),
@@ -135,8 +136,8 @@ def _table(rows: Array, field: Field) -> dict[str, Any]:
         else:
             codes = np.unique(values.astype(np.int64))
             seen = [column.categories[code - 1] for code in codes if 0 < code <= len(column.categories)]
-            told[column.name] = {"missing": 0 in codes, "seen": seen}
-    return told
+            stats[column.name] = {"missing": 0 in codes, "seen": seen}
+    return stats
 
 
 def _row(x: Array, field: Field, raw: Mapping[str, Any], seen: Mapping[str, Any], gone: set[str]) -> list[Any]:
@@ -215,20 +216,20 @@ def _picture(bright: list[float], pairs: list[tuple[int, int]]) -> dict[str, Any
     }
 
 
-def _pixels(x: Array, field: Field, raw: Any, told: Mapping[str, Any]) -> list[Any]:
+def _pixels(x: Array, field: Field, raw: Any, stats: Mapping[str, Any]) -> list[Any]:
     found = []
-    light = told["brightness"]
+    light = stats["brightness"]
     slack = light["deviation"] / 2  # the images that were looked at needn't hold the very darkest
     value = brightness(x, field)
     if not light["low"] - slack <= value <= light["high"] + slack:
         where, edge = ("above", light["high"]) if value > light["high"] else ("below", light["low"])
         said = f"brightness {value:.3g} is {where} the {edge:.3g} seen in training"
         found.append({"field": field.name, "said": said})
-    sized = field.kind == "image" and told["shorter"] and told["longer"]
+    sized = field.kind == "image" and stats["shorter"] and stats["longer"]
     pair = sides(raw) if sized and not isinstance(raw, np.ndarray) else None  # an array has the model's size already
     if pair is None:
         return found
-    for name, side, (low, high) in zip(("shorter", "longer"), pair, (told["shorter"], told["longer"]), strict=True):
+    for name, side, (low, high) in zip(("shorter", "longer"), pair, (stats["shorter"], stats["longer"]), strict=True):
         if low <= side <= high:
             continue
         where, edge = ("above", high) if side > high else ("below", low)

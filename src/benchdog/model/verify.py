@@ -1,4 +1,4 @@
-"""Compare a runner with its reference: the same samples, several batch sizes, scores, answers and labels."""
+"""Verification of a runner against its reference: scores, predictions and labels, in several batch sizes."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def _compare(
         got = runner(*(x.copy() for x in given))
         answer, score = (np.asarray(x) for x in got)
     except Exception as error:  # whatever a format's runtime raises means that it can't take this batch
-        said = " ".join(str(error).split())[:300]
-        return {"why": f"the runner raised {type(error).__name__}: {said}"}
+        reason = " ".join(str(error).split())[:300]
+        return {"why": f"the runner raised {type(error).__name__}: {reason}"}
     for what, have, want in (("answer", answer, wanted[0]), ("score", score, wanted[1])):
         if have.shape != want.shape:
             return {"why": f"the {what} has shape {have.shape} and not {want.shape}"}

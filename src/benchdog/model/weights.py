@@ -49,11 +49,11 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that run.json keeps."""
-        told = {"loaded": len(self.loaded), "share": self.share, "fresh": self.fresh, "unused": self.unused}
-        return {**told, "summed": self.summed}
+        counts = {"loaded": len(self.loaded), "share": self.share, "fresh": self.fresh, "unused": self.unused}
+        return {**counts, "summed": self.summed}
 
     def sentence(self) -> str:
-        """Say it in a line or three."""
+        """Return a summary of one to three lines."""
         whole = len(self.loaded) + len(self.fresh)
         lines = [f"{len(self.loaded)} of {whole} tensors read ({self.share:.1%} of the parameters below the head)"]
         if self.fresh:
@@ -120,9 +120,9 @@ def _pickled(path: Path) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a third party's file may fail in any way
-        said = " ".join(str(error).split())[:160]
+        reason = " ".join(str(error).split())[:160]
         raise BadData(
-            f"{path} can't be read as tensors alone: {type(error).__name__}: {said}.",
+            f"{path} can't be read as tensors alone: {type(error).__name__}: {reason}.",
             "It is damaged, or holds code, which isn't run: save model.state_dict() of it as .safetensors.",
         ) from None
     for key in NESTED:

@@ -1,4 +1,4 @@
-"""A run's checkpoints: written aside by a thread, the last few and the best kept, a damaged one passed over."""
+"""Checkpoints: written by a background thread; the last few and the best are kept, damaged ones skipped."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*.safetensors"))
 
     def newest(self) -> tuple[Any, list[str]]:
-        """Read the newest checkpoint that is whole; None when there is none. Also say what was passed over."""
+        """Return the newest complete checkpoint or None, and a message for each one that was skipped."""
         passed: list[str] = []
         for path in reversed(self.all()):
             try:

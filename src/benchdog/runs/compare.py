@@ -1,4 +1,4 @@
-"""Where two runs part: recipe, data, code, packages, machine; the first sample and the first loss that differ."""
+"""Differences between two runs: recipe, data, code, packages, machine, the first sample and loss that differ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Comparison:
     Attributes:
         partings: what differs, what acts on the numbers first.
         same: how many of the first steps have the same loss, bit for bit.
-        fault: why the losses say nothing, or too little; "" when they are whole.
+        fault: why the losses can't be compared, or only in part; "" when they are complete.
     """
 
     partings: list[Difference]
@@ -60,8 +60,8 @@ def _recipes(one: Path, other: Path) -> Iterator[Difference]:
         yield Difference(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(WITHOUT_EFFECT))
     facts = [files.read_json(folder / "run.json").get("ranks") for folder in (one, other)]
     if facts[0] != facts[1]:
-        told = tuple(_ranks(*each) for each in zip(facts, pair, strict=True))
-        yield Difference(where="recipe", what="backend.ranks, changed while it ran", values=(told[0], told[1]))
+        ranks = tuple(_ranks(*each) for each in zip(facts, pair, strict=True))
+        yield Difference(where="recipe", what="backend.ranks, changed while it ran", values=(ranks[0], ranks[1]))
 
 
 def _ranks(changes: list[dict[str, int]] | None, recipe: dict[str, Any]) -> str:

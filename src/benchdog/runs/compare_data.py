@@ -1,4 +1,4 @@
-"""Where two runs' data parts: a sample changed, moved to another split, or that one of them alone has."""
+"""Differences between two runs' data: samples changed, moved to another split, or in one run only."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def _by_content(folders: tuple[Path, Path], kept: Sequence[dict[str, Any]]) -> I
     for folder, places, sign in zip(folders, left, (1, -1), strict=True):
         if places:
             split, position = places[0]
-            told = [f"{names_of(folder, split)(position)} ({split}){_more(places)}", "-"][::sign]
+            sides = [f"{names_of(folder, split)(position)} ({split}){_more(places)}", "-"][::sign]
             yield Difference(
                 where="data",
                 what=f"a sample that {folder.name} alone has in train or valid",
-                values=(told[0], told[1]),
+                values=(sides[0], sides[1]),
             )
     moved = [(x, y) for key in a if key in b for x, y in zip(a[key], b[key], strict=False) if x[0] != y[0]]
     if moved:

@@ -1,4 +1,4 @@
-"""A fingerprint of each sample as it was decoded, kept with the run: a changed label can be named later."""
+"""Fingerprints of the decoded samples, stored with the run, by which a changed label is found later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run writes down of its steps: lines in metrics.jsonl, and every step's mean loss in losses.f32."""
+"""Metrics log: lines in metrics.jsonl, and every step's mean loss in losses.f32."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Losses:
         return {"values": self._values[: len(self)], "weights": list(self._weights)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what was stored."""
+        """Restore the state."""
         self._values[: len(state["weights"])].copy_(state["values"])
         self._weights = list(state["weights"])
 

@@ -1,4 +1,4 @@
-"""What a run is called when nobody names it: what it learns from, and what learns."""
+"""Default names of runs: source and model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run comes from: whether its code was put there on this machine, and whether its data is what it was."""
+"""Provenance of a run: whether its code was put there on this machine, and whether its data is unchanged."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def _code(run: Run, recipe: Recipe) -> dict[str, Any]:
 
 def described(spec: Spec, preprocess: Preprocess, sizes: Mapping[str, int | None]) -> dict[str, Any]:
     """Describe data in plain JSON, to compare it with later."""
-    told = {
+    document = {
         "spec": spec.to_json(),
         "preprocess": {"decode": dict(preprocess.decode), "transform": dict(preprocess.transform)},
         "sizes": dict(sizes),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
+    plain: dict[str, Any] = json.loads(json.dumps(document, default=str))
     return plain
 
 
@@ -125,8 +125,8 @@ def _differences(was: Any, now: Any, place: str) -> list[str]:
             was, now = ([x.get("name", x.get("op")) for x in side] for side in (was, now))
         gone, new = ([x for x in a if x not in b] for a, b in ((was, now), (now, was)))
         if len(was) + len(now) > 8 and (gone or new):
-            said = [f"{word} {_short(x)}" for word, x in (("without", gone), ("with the new", new)) if x]
-            return [f"{place} {' and '.join(said)}"]
+            changes = [f"{word} {_short(x)}" for word, x in (("without", gone), ("with the new", new)) if x]
+            return [f"{place} {' and '.join(changes)}"]
     return [f"{place} was {_short(was)}, is {_short(now)}"]
 
 

@@ -1,4 +1,4 @@
-"""A run: a recipe carried out, one folder. Who holds it, what it logged, how it stands."""
+"""A run: the folder of one training, its lock, its log and its document run.json."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Run:
 
     @classmethod
     def create(cls, runs: Path, name: str, facts: RunDocument, data: Path | None = None) -> Run:
-        """Make and hold a new folder; a name that is taken is refused, an empty one is found, by `data` if given."""
+        """Create and lock a new folder. A taken name is refused; an empty one is generated, from `data` if given."""
         check_name(name)
         with files.saving(runs):
             runs.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ class Run:
         return cls(folder, cast(RunDocument, facts))
 
     def hold(self) -> None:
-        """Take the run for this process; Failed when another has it."""
+        """Lock the run for this process; Failed when another holds it."""
         self.lock = FileLock(self.folder / "lock")
         try:
             self.lock.acquire(timeout=0)
@@ -126,7 +126,7 @@ class Run:
                         path.unlink()
 
     def release(self) -> None:
-        """Let the run go."""
+        """Release the lock."""
         if self.lock is not None:
             self.lock.release()
             self.lock = None

@@ -54,7 +54,7 @@ def _memory(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def write(path: Path, tree: Any) -> None:
-    """Store a tree, whole or not at all.
+    """Store a tree atomically.
 
     Raises:
         BadUsage: it holds something that is neither a tensor nor plain; the place in the tree is named.

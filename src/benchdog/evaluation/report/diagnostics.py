@@ -51,7 +51,7 @@ def calibration(read: Facts) -> Noted | None:
     lines = [
         (number(x.get("said")), number(x.get("true")), number(x.get("count"))) for x in objects(given.get("curve"))
     ]
-    known = [(said, true, count) for said, true, count in lines if said is not None and true is not None and count]
+    known = [(mean, true, count) for mean, true, count in lines if mean is not None and true is not None and count]
     if not known:
         return None
     total = sum(count for _, _, count in known)
@@ -62,7 +62,7 @@ def calibration(read: Facts) -> Noted | None:
         for name, key in (("calibration error", "ece"), ("Brier score", "brier"))
         if (value := number(given.get(key))) is not None
     ]
-    gap = sum((said - true) * count for said, true, count in known) / total
+    gap = sum((mean - true) * count for mean, true, count in known) / total
     sides = "higher" if gap > 0 else "lower"
     text = f"On average the probabilities are {100 * abs(gap):.1f} points {sides} than the observed frequencies."
     return Noted(table=Table(("", f"value (95{THIN}% CI)"), rows, 1), text=text, image=image)

@@ -135,27 +135,27 @@ def _rates(found: Curve, colours: Sequence[str], ink: str) -> Figure:
     return figure
 
 
-def scatter(true: Sequence[float], said: Sequence[float], name: str) -> Html:
+def scatter(true: Sequence[float], predicted: Sequence[float], name: str) -> Html:
     """Draw predicted over actual values, with the diagonal."""
     with _drawing():
         figure = _figure(4.6, 4.2)
         axes = _bare(figure.add_subplot())
-        low, high = min(*true, *said), max(*true, *said)
+        low, high = min(*true, *predicted), max(*true, *predicted)
         axes.plot([low, high], [low, high], color=FAINT, linewidth=1, zorder=1)
-        axes.scatter(true, said, s=9, color=SERIES[0], alpha=0.45, linewidths=0, zorder=2)
+        axes.scatter(true, predicted, s=9, color=SERIES[0], alpha=0.45, linewidths=0, zorder=2)
         axes.set_xlabel(f"actual {name}")
         axes.set_ylabel(f"predicted {name}")
         return _svg(figure, f"scatter {name}")
 
 
-def reliability(said: Sequence[float], true: Sequence[float], shares: Sequence[float]) -> Html:
+def reliability(predicted: Sequence[float], true: Sequence[float], shares: Sequence[float]) -> Html:
     """Draw the reliability diagram, dots as large as their shares of all predictions."""
     with _drawing():
         figure = _figure(4.6, 4.2)
         axes = _square(figure, "predicted probability", "observed frequency")
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
         sizes = [16 + 300 * share for share in shares]
-        axes.scatter(said, true, s=sizes, color=SERIES[0], alpha=0.75, linewidths=0, zorder=3, clip_on=False)
+        axes.scatter(predicted, true, s=sizes, color=SERIES[0], alpha=0.75, linewidths=0, zorder=3, clip_on=False)
         return _svg(figure, "reliability")
 
 
