@@ -105,7 +105,7 @@ def test_a_changed_weight_is_named(place):
     ("cells", "said"),
     [
         (("", "NA"), r"the weight 'count' is missing in line 4, 5 \(NA\)"),
-        (("heavy",), r"is no number in line 4 \(heavy\)"),
+        (("heavy",), r"is not a number in line 4 \(heavy\)"),
         (("-1", "inf", "1e-60"), r"negative, infinite or too small in line 4 \(-1\), 5 \(inf\), 6 \(1e-60\)"),
         (("nan",), "is missing in line 4"),
     ],
@@ -124,8 +124,8 @@ def test_the_column_of_weights_is_nothing_else(place):
 
     source = made(target="kind", weight="count")
     assert [column.name for column in source.spec().fields[0].columns] == ["a", "b"]
-    assert "75 rows of weight 0 are left out." in source.notes
-    assert any("'count' says what each row counts: 0.5 to 2.5, on average 1.33" in note for note in source.notes)
+    assert "75 rows of weight 0 are dropped." in source.notes
+    assert any("'count' is the sample weight: 0.5 to 2.5, mean 1.33" in note for note in source.notes)
     assert {raw.weight for split in source.open().values() for raw in map(split.raw, range(len(split)))} == {
         0.5, 1.0, 2.5,
     }  # fmt: skip
@@ -174,7 +174,7 @@ def test_images_and_texts_of_a_list_have_weights_too(tmp_path):
     for raw in map(split.raw, range(len(split))):
         assert raw.weight == 1 + int(raw.fields["text"].split()[-1]) % 3
     assert np.array_equal(split.whole()[2], [split.raw(i).weight for i in range(len(split))])
-    with pytest.raises(BadUsage, match="Texts without labels have no weights"):
+    with pytest.raises(BadUsage, match="Texts without labels can't have weights"):
         Text(replace(options, label="", column="text")).spec()
 
 

@@ -429,7 +429,7 @@ CASES = [
     Case(
         name="damaged images, left out as asked",
         code=0,
-        said=("2 damaged files are left out", "cat/3.jpg", "dog/note.png"),
+        said=("2 damaged files are skipped", "cat/3.jpg", "dog/note.png"),
         make=images(spoil, "train", "zoo/", *ONCE, "--set", "source.bad=skip"),
         leaves_run=True,
     ),
@@ -466,7 +466,7 @@ CASES = [
     Case(
         name="a column of one value",
         code=0,
-        said=("'b' is left out: every value is 7",),
+        said=("'b' is dropped: every value is 7",),
         make=table(60, set_("b", 7), "train", "table.csv", *ONCE),
         leaves_run=True,
     ),

@@ -43,8 +43,8 @@ def test_columns_are_typed_and_useless_ones_left_out(check: Check, tmp_path: Pat
     assert spec.target.classes == ("no", "yes")
     assert source.preprocess(spec).transform == {"input": [{"op": "table", "missing": ["age"]}]}
     text = "\n".join(source.notes)
-    assert "'name' is left out: its texts are all different" in text
-    assert "'planet' is left out: every value is 'earth'" in text
+    assert "'name' is dropped: its texts are all distinct" in text
+    assert "'planet' is dropped: every value is 'earth'" in text
     assert "last column, 'ill'" in text
     raw = source.open()["train"].raw(0)
     assert set(raw.fields["input"]) == {"age", "town", "weight"}
@@ -100,7 +100,7 @@ def test_what_auto_takes_the_target_for(tmp_path: Path) -> None:
     [
         ([f"text {i}" for i in range(60)], {}, "60 different values in 60 rows"),
         (["same"] * 60, {}, "1 different values"),
-        (["1", "x", *["2"] * 40], {"kind": "number"}, r"no number in line 3 \(x\)"),
+        (["1", "x", *["2"] * 40], {"kind": "number"}, r"not a number in line 3 \(x\)"),
         ([*range(40), "inf"], {}, r"'y' is not finite in line 42 \(inf\)"),
         ([*range(40), "1e99"], {}, "not finite"),
     ],
@@ -132,14 +132,14 @@ def test_long_lists_of_texts_counters_and_decimal_commas_are_left_out(check: Che
     source = Csv(CsvOptions(path=write(tmp_path / "a.csv", lines)))
     assert [c.name for c in check(source).fields[0].columns] == ["x"]
     text = "\n".join(source.notes)
-    assert "'id' is left out: it counts the rows" in text
+    assert "'id' is dropped: it is a row index" in text
     assert "150 different texts, more than 100" in text
     assert "decimal comma" in text
 
 
 def test_no_column_is_left(tmp_path: Path) -> None:
     lines = ["a,y", *(f"same,{i % 2}" for i in range(20))]
-    with pytest.raises(BadData, match="no column to learn from") as caught:
+    with pytest.raises(BadData, match="no feature column") as caught:
         Csv(CsvOptions(path=write(tmp_path / "a.csv", lines))).spec()
     assert "every value is 'same'" in caught.value.hint
 
@@ -155,11 +155,11 @@ def test_columns_that_give_the_target_away_are_noted(tmp_path: Path) -> None:
     source.spec()
     text = "\n".join(source.notes)
     assert "'a' + 'b' add up to the target 'y' in 99.0 % of the rows" in text
-    assert "'c' and 'twin' are the same in every row" in text
+    assert "'c' and 'twin' are equal in every row" in text
     lines = ["x,same,y", *(f"{rng.normal():.3f},{['no', 'yes'][i % 2]},{i % 2}" for i in range(40))]
     source = Csv(CsvOptions(path=write(tmp_path / "b.csv", lines)))
     source.spec()
-    assert any("'same' says the target 'y'" in note for note in source.notes)
+    assert any("'same' determines the target 'y'" in note for note in source.notes)
 
 
 def test_honest_columns_are_not_noted(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_equal_rows_stay_in_one_split(tmp_path: Path) -> None:
     assert not seen[0] & seen[1]
     assert not seen[0] & seen[2]
     assert not seen[1] & seen[2]
-    assert any("80 rows are copies" in note for note in source.notes)
+    assert any("80 duplicate rows" in note for note in source.notes)
 
 
 def test_rows_of_a_group_stay_together(check: Check, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_rows_of_a_group_stay_together(check: Check, tmp_path: Path) -> None:
     assert not groups[0] & groups[1]
     assert not groups[0] & groups[2]
     lines = ["patient,a,y", *(f"p{i % 2},{i / 7:.3f},{i % 2}" for i in range(40))]
-    with pytest.raises(BadData, match="too few different values of 'patient'"):
+    with pytest.raises(BadData, match="too few distinct values of 'patient'"):
         Csv(CsvOptions(path=write(tmp_path / "b.csv", lines), group="patient")).spec()
 
 
@@ -212,11 +212,11 @@ def test_times_that_can_not_divide(tmp_path: Path) -> None:
         times(["31.12.2024"] * 30).spec()
     with pytest.raises(BadData, match="missing in line 3"):
         times(["1", "", *["2"] * 30]).spec()
-    with pytest.raises(BadData, match="too few different values of 'day'"):
+    with pytest.raises(BadData, match="too few distinct values of 'day'"):
         times(["1"] * 15 + ["2"] * 15).spec()
     with pytest.raises(BadUsage, match="can't both"):
         times(["1"] * 30, group="a").spec()
-    with pytest.raises(BadUsage, match="nothing to train"):
+    with pytest.raises(BadUsage, match="no training data"):
         times([str(i) for i in range(30)], valid=0.5, test=0.5).spec()
 
 
@@ -227,7 +227,7 @@ def test_rare_classes_are_noted(tmp_path: Path) -> None:
 
 
 def test_a_table_too_small(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="too few different rows: no row for test"):
+    with pytest.raises(BadData, match="too few distinct rows: no row is left for test"):
         number_table(tmp_path, [0.5, 1.5]).spec()
 
 
@@ -237,7 +237,7 @@ def test_real_wine(check: Check) -> None:
     spec = check(source)
     assert len(spec.fields[0].columns) == 11
     assert spec.target.classes == tuple("3456789")
-    assert any("937 rows are copies" in note for note in source.notes)
+    assert any("937 duplicate rows" in note for note in source.notes)
 
 
 @real
@@ -256,10 +256,10 @@ def stray_table(tmp_path: Path, cell: str, every: int = 9, **more: Any) -> Csv:
 def test_a_stray_text_among_numbers_is_noted(check: Check, tmp_path: Path, cell: str) -> None:
     source = stray_table(tmp_path, cell)
     assert check(source).fields[0].columns[1].kind == "category"
-    assert f"Column 'b': 10 of 90 cells are no numbers (line 2: {cell!r}); it is taken" in "\n".join(source.notes)
+    assert f"Column 'b': 10 of 90 cells are not numbers (line 2: {cell!r}); it is treated" in "\n".join(source.notes)
     asked = stray_table(tmp_path, cell, categories=("b",))
     asked.spec()
-    assert "no numbers" not in "\n".join(asked.notes)
+    assert "not numbers" not in "\n".join(asked.notes)
 
 
 @pytest.mark.parametrize("cell", ["None", "-", "#N/A", "nil"])
@@ -273,8 +273,8 @@ def test_more_words_for_gaps(check: Check, tmp_path: Path, cell: str) -> None:
 def test_decimal_commas(tmp_path: Path) -> None:
     source = stray_table(tmp_path, "1,5")
     source.spec()
-    assert "'b' is left out: its numbers have a decimal comma; write them with a point." in "\n".join(source.notes)
-    with pytest.raises(BadData, match=r"'b' has a decimal comma: 10 of 90 cells are no numbers \(line 2: '1,5'\)"):
+    assert "'b' is dropped: its numbers have a decimal comma; use a decimal point." in "\n".join(source.notes)
+    with pytest.raises(BadData, match=r"'b' has a decimal comma: 10 of 90 cells are not numbers \(line 2: '1,5'\)"):
         stray_table(tmp_path, "1,5", target="b").spec()
     assert "1,5" in stray_table(tmp_path, "1,5", target="b", kind="class").spec().target.classes
 
@@ -300,7 +300,7 @@ def test_whole_numbers_taken_for_classes_are_noted(tmp_path: Path) -> None:
     def told(targets: list[Any], **more: Any) -> bool:
         source = number_table(tmp_path, targets, **more)
         source.spec()
-        note = "'y' has 7 whole numbers and is taken for classes; for numbers: --set source.kind=\"number\""
+        note = "'y' has 7 distinct integers and is treated as classes; for regression: --set source.kind=\"number\""
         return note in source.notes
 
     seven = [i % 7 for i in range(90)]
@@ -315,11 +315,13 @@ def test_numbers_that_float32_swallows_are_noted(tmp_path: Path) -> None:
     file = write(tmp_path / "t.csv", lines)
     source = Csv(CsvOptions(path=file))
     source.spec()
-    assert "Column 't' can't be told apart in float32 (90 different values become" in "\n".join(source.notes)
+    assert "Column 't' has values that float32 can't distinguish (90 distinct values become" in "\n".join(
+        source.notes
+    )
     assert "'x'" not in "\n".join(source.notes)
     target = Csv(CsvOptions(path=file, target="t"))
     target.spec()
-    assert "'t' can't be told apart in float32 (90" in "\n".join(target.notes)
+    assert "'t' has values that float32 can't distinguish (90" in "\n".join(target.notes)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +370,7 @@ def test_groups_are_the_same_however_a_number_is_written(tmp_path: Path) -> None
 def test_a_table_of_sentences_leads_to_the_source_of_texts(tmp_path: Path) -> None:
     lines = [f"that is sentence number {i} of them,{('good', 'bad')[i % 2]}" for i in range(40)]
     path = write(tmp_path / "said.csv", ["said,mood", *lines])
-    with pytest.raises(BadData, match="no column to learn from") as caught:
+    with pytest.raises(BadData, match="no feature column") as caught:
         Csv(CsvOptions(path=path)).open()
     command = f"benchdog train text --data {path} --set source.column=said --set source.label=mood"
     assert caught.value.hint.endswith(command)

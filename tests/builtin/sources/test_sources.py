@@ -46,7 +46,7 @@ def test_a_label_of_few_contents_is_in_train_first() -> None:
     parts = split_by_content([b"a", b"b"], [0, 0], valid=0.9, test=0.05, seed=0)
     assert len(parts["train"]) == len(parts["valid"]) == 1
     assert not len(split_by_content([b"a"] * 5, [0] * 5, valid=0, test=0, seed=0)["test"])
-    with pytest.raises(BadUsage, match="nothing to train"):
+    with pytest.raises(BadUsage, match="no training data"):
         split_by_content([b"a"], [0], valid=0.5, test=0.5, seed=0)
 
 

@@ -18,7 +18,7 @@ def test_a_typing_error_is_refused_and_each_remedy_helps(tmp_path):
     write(tmp_path, {3: "12.O", 7: "", 9: "9.5 m"})
     told = run("plan", "t.csv", cwd=tmp_path, code=5).err
     assert (
-        "t.csv: column 'temp' holds numbers, but 2 of 299 cells are no number: line 5 ('12.O'), line 11 ('9.5 m')."
+        "t.csv: column 'temp' holds numbers, but 2 of 299 cells are not a number: line 5 ('12.O'), line 11 ('9.5 m')."
         in told
     )
     assert """--set 'source.drop=["temp"]'""" in told
@@ -32,18 +32,18 @@ def test_from_a_twentieth_on_it_is_no_column_of_numbers(tmp_path, count, code):
     write(tmp_path, {i: f"A{i}" for i in range(count)})
     told = run("plan", "t.csv", cwd=tmp_path, code=code).err
     assert ("holds numbers" in told) == bool(code)
-    assert ("'temp' is left out" in told) != bool(code)
+    assert ("'temp' is dropped" in told) != bool(code)
 
 
 def test_few_different_texts_stay_categories(tmp_path):
     write(tmp_path, {i: i % 9 if i else "x" for i in range(300)})
-    assert "it is taken as categories" in run("plan", "t.csv", cwd=tmp_path).err
+    assert "it is treated as categorical" in run("plan", "t.csv", cwd=tmp_path).err
 
 
 def test_a_typing_error_in_a_target(tmp_path):
     write(tmp_path, {3: "12.O"})
     told = run("plan", "t.csv", "--target", "temp", cwd=tmp_path, code=5).err
-    assert "the target 'temp' holds numbers, but 1 of 300 cells is no number" in told
+    assert "the target 'temp' holds numbers, but 1 of 300 cells is not a number" in told
     assert "line 5 ('12.O')" in told
 
 
@@ -57,12 +57,12 @@ def test_the_plan_says_what_each_column_is_taken_for(tmp_path):
     lines = ["name,planet,age,town,kind", *(f"p{i},earth,{i * i},{'abc'[i % 3]},{'uv'[i % 2]}" for i in range(60))]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     assert plan(tmp_path) == (
-        "1 number: age; 1 category: town (3); 2 left out: name (its texts are all different, like an id), "
+        "1 number: age; 1 category: town (3); 2 left out: name (its texts are all distinct, like an id), "
         "planet (every value is 'earth')"
     )
     told = plan(tmp_path, "--set", 'source.drop=["planet"]', "--set", "source.group=name")
     assert told == "1 number: age; 1 category: town (3); 2 left out: name (option group), planet (option drop)"
-    assert "columns     1 number: age; 1 category" in run("plan", "t.csv", cwd=tmp_path).out
+    assert "columns       1 number: age; 1 category" in run("plan", "t.csv", cwd=tmp_path).out
 
 
 def test_a_hundred_columns_stay_one_line(tmp_path):

@@ -47,7 +47,7 @@ def test_a_named_separator(tmp_path: Path) -> None:
         (b"a,b\n", "no rows"),
         (b"1,2\n3,4\n", "the first line holds numbers"),
         (b"a,\n1,2\n", "column 2 of 2 has no name"),
-        (b"a,a\n1,2\n", "two columns are named 'a'"),
+        (b"a,a\n1,2\n", "two columns have the name 'a'"),
         (b"a,b\n1,2\n1,2,3\n4\n", "there are 2 columns, but line 3 has 3, line 4 has 1"),
         (b"a,b\n1,\xe9\n", "not UTF-8: byte 0xe9 in line 2"),
         (b"\xff\xfea\0,\0b\0", "not UTF-8"),

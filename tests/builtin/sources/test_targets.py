@@ -46,7 +46,7 @@ def test_columns_of_0_and_1_are_labels(table, check):
     spec = check(source)
     assert spec.target == Target(kind="labels", name="a, b", classes=("a", "b"), shape=(2,), dtype="float32")
     assert [column.name for column in spec.fields[0].columns] == ["x", "y"]
-    assert any("taken for labels" in note for note in source.notes)
+    assert any("treated as labels" in note for note in source.notes)
     rows = np.concatenate([split.whole()[1] for split in source.open().values()])
     assert rows.sum(0).tolist() == [sum(ZERO_ONE), sum(OTHER)]
     first = source.open()["train"].raw(0)
@@ -81,7 +81,7 @@ def test_a_label_that_is_rare_is_in_every_split(table):
 @pytest.mark.parametrize(
     ("columns", "options", "error", "said"),
     [
-        ({"a": ZERO_ONE, "b": ["x", *OTHER[1:]]}, {}, BadData, "'b' is no number in line 2 (x)"),
+        ({"a": ZERO_ONE, "b": ["x", *OTHER[1:]]}, {}, BadData, "'b' is not a number in line 2 (x)"),
         ({"a": ZERO_ONE, "b": [2, *OTHER[1:]]}, {"kind": "labels"}, BadData, "'b' is neither 0 nor 1 in line 2"),
         ({"a": ZERO_ONE, "b": OTHER}, {"kind": "class"}, BadUsage, "2 targets can't be one class"),
         ({"a": ZERO_ONE, "b": ["", *OTHER[1:]]}, {}, BadData, "target 'b' is missing in 1 of 60"),
@@ -110,8 +110,8 @@ def test_a_leak_is_told_of_each_target_and_twins_once(table):
     path = table(a=far, b=ZERO_ONE, copy=[0.5 * i for i in ZERO_ONE], twin=[0.5 * i for i in ZERO_ONE])
     source = Csv(CsvOptions(path=path, target=("a", "b"), kind="number"))
     source.spec()
-    assert [note for note in source.notes if "'copy' says the target 'b'" in note]
-    assert sum("are the same in every row" in note for note in source.notes) == 1
+    assert [note for note in source.notes if "'copy' determines the target 'b'" in note]
+    assert sum("are equal in every row" in note for note in source.notes) == 1
 
 
 # --- pictures --------------------------------------------------------------------------------------

@@ -177,9 +177,9 @@ def test_a_column_of_a_table(tmp_path):
     ("options", "kind", "why"),
     [
         ({"column": "said", "label": "moods"}, BadUsage, "no column 'moods'"),
-        ({"label": "mood"}, BadUsage, "which holds the texts"),
-        ({"column": "said", "label": "mood", "kind": "number"}, BadData, "no number in line 2"),
-        ({"column": "said", "label": "id"}, BadData, "can't be classes"),
+        ({"label": "mood"}, BadUsage, "which one holds the texts"),
+        ({"column": "said", "label": "mood", "kind": "number"}, BadData, "not a number in line 2"),
+        ({"column": "said", "label": "id"}, BadData, "too many for classes"),
         ({"column": "gap"}, BadData, "'gap' is empty in line 2"),
     ],
 )
@@ -211,9 +211,9 @@ def test_texts_that_can_not_be_learnt_from(tmp_path):
     with pytest.raises(BadUsage, match="needs the path"):
         Text(TextOptions()).spec()
     file.write_text("a text")
-    with pytest.raises(BadUsage, match="is no CSV file"):
+    with pytest.raises(BadUsage, match="is not a CSV file"):
         text(file, label="mood").spec()
-    with pytest.raises(BadUsage, match="nothing to train on"):
+    with pytest.raises(BadUsage, match="no training data"):
         text(file, valid=0.5, test=0.5).spec()
     with pytest.raises(BadData, match="one per class"):
         text(tmp_path, folders="classes").spec()

@@ -228,7 +228,7 @@ def _task(run: FinishedRun, choices: Choices) -> None:
     elif name == "regression":
         criteria = {"mse": "F.mse_loss", "mae": "F.l1_loss", "huber": "F.huber_loss"}
         if options["loss"] not in criteria:
-            raise Unsupported(f"the loss {options['loss']!r} is in no template; there is: {', '.join(criteria)}")
+            raise Unsupported(f"the loss {options['loss']!r} is in no template; available: {', '.join(criteria)}")
         mean, std = (torch.tensor(fitted[key], dtype=torch.float64) for key in ("mean", "std"))
         criterion = Code(criteria[options["loss"]])
         choices.take("losses.standardized", TARGET_MEAN=mean, TARGET_STD=std, CRITERION=criterion)
@@ -257,7 +257,7 @@ def _class_loss(
         both = name == "dice+cross-entropy"
         choices.take("losses.dice", WHOLE_BATCH=name == "batch-dice", WITH_CROSS_ENTROPY=both)
     else:
-        raise Unsupported(f"the criterion {name!r} is in no template; there is: cross-entropy, focal, Dice's")
+        raise Unsupported(f"the criterion {name!r} is in no template; available: cross-entropy, focal, Dice's")
 
 
 def _class_weights(given: Any, fitted: Mapping[str, Any], spec: Spec) -> torch.Tensor | None:

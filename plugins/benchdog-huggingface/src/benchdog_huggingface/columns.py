@@ -97,7 +97,7 @@ def _inputs(
         raise BadUsage("One text is learnt from at a time.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
     usable = tuple(name for name in others if kinds[name])
     if not usable:
-        raise BadUsage("There is no column to learn from.", _choice(kinds))
+        raise BadUsage("There is no feature column.", _choice(kinds))
     return Chosen(
         kind="table", inputs=usable, target=target, left_out=tuple(name for name in others if not kinds[name])
     )
@@ -122,7 +122,7 @@ def targets(
     """Read the column to predict: what it is, by split its values ready to stack, and which are there at all.
 
     Raises:
-        BadUsage: it is no number, and kind says number.
+        BadUsage: it is not a number, and kind says number.
         BadData: it has one class, or too many.
     """
     name = chosen.target
@@ -161,7 +161,7 @@ def _classes(feature: Any, columns: Mapping[str, list[Any]], wanted: str, name: 
     total = sum(map(len, columns.values()))
     if not 2 <= len(values) <= min(MOST_CLASSES, max(2, total // 2)):
         raise BadData(
-            f"{name!r} has {len(values):,} different values in {total:,} rows: these can't be classes to learn.",
+            f"{name!r} has {len(values):,} different values in {total:,} rows: too many for classes.",
             "Choose another column: --set source.target=NAME",
         )
     return sorted(values, key=natural) if kind == "text" else sorted(values)

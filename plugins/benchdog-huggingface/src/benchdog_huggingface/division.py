@@ -85,7 +85,7 @@ def divide(
         BadData: a split has no rows.
     """
     if options.valid + options.test >= 1:
-        raise BadUsage(f"valid = {options.valid} and test = {options.test} leave nothing to train on.")
+        raise BadUsage(f"valid = {options.valid} and test = {options.test} leave no training data.")
     own = WHOLE if WHOLE in there else "train"
     given = {name: (name, np.flatnonzero(rows)) for name, rows in there.items() if name not in (WHOLE, "train")}
     bare = [name for name, (_, at) in given.items() if not len(at)]

@@ -121,7 +121,7 @@ def build(spec: Spec, options: MiniLMOptions) -> nn.Module:
     if len(spec.output) != 1 or not spec.outputs:
         raise BadUsage(
             "The model 'minilm' returns one row of values per text, the task needs another shape.",
-            "For next-token there is: gpt.",
+            "For next-token: gpt.",
         )
     return MiniLM(spec.outputs, options.dropout)
 

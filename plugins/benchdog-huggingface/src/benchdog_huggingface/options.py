@@ -51,11 +51,11 @@ class DataOptions:
     ] = 128
     size: Annotated[int, Doc("Pixels of height and width of images; 0 means their own."), Bounds(ge=0)] = 0
     mode: Annotated[Literal["auto", "L", "RGB"], Doc("Grey or colour; auto is grey when the images are.")] = "auto"
-    valid: Annotated[float, Doc("Share of the validation split, where the data brings none."), Bounds(gt=0, lt=1)] = (
-        0.15
-    )
+    valid: Annotated[
+        float, Doc("Fraction of samples in the validation split, where the data brings none."), Bounds(gt=0, lt=1)
+    ] = 0.15
     test: Annotated[float, Doc("Share of the test split, where the data brings none."), Bounds(gt=0, lt=1)] = 0.15
-    split_seed: Annotated[int, Doc("Another number gives another division into splits.")] = 0
+    split_seed: Annotated[int, Doc("Seed of the split: another number assigns samples to other splits.")] = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

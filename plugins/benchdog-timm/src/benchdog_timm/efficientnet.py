@@ -113,6 +113,6 @@ def build(spec: Spec, options: EfficientNetOptions) -> nn.Module:
     if len(spec.output) != 1 or not spec.outputs:
         raise BadUsage(
             "The model 'efficientnet-lite0' returns one row of values per image, the task needs another shape.",
-            "For a mask there is: unet.",
+            "For a mask: unet.",
         )
     return EfficientNetLite0(spec.channels, spec.outputs, options.dropout)

@@ -26,7 +26,7 @@ def build(spec: Spec, options: Options) -> nn.Module:
     if len(spec.output) != 1 or not spec.outputs:
         raise BadUsage(
             "The model 'timm' gives one row of values per image, the task wants another shape.",
-            "For a mask there is: unet.",
+            "For a mask: unet.",
         )
     name = known(options.net)
     more: dict[str, Any] = {}

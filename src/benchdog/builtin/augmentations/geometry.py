@@ -28,7 +28,7 @@ class GeometricAugmentation:
         kinds = [field.kind for field in spec.fields]
         self.image_fields = tuple(i for i, kind in enumerate(kinds) if kind in ("image", "volume"))
         if not self.image_fields:
-            raise BadUsage(f"The augmentation {self.name!r} is for pictures; the data is {', '.join(kinds)}.")
+            raise BadUsage(f"The augmentation {self.name!r} is for images; the data is {', '.join(kinds)}.")
         self.masked = spec.target.kind == "mask"
         self.dimensions = len(spec.fields[self.image_fields[0]].shape) - 1
 
@@ -60,7 +60,7 @@ class Flip(GeometricAugmentation):
     def check(self, spec: Spec) -> None:
         super().check(spec)
         if "depth" in self.options.axes and self.dimensions < 3:
-            raise BadUsage("The augmentation 'flip' has depth among its axes, but the pictures are flat.")
+            raise BadUsage("The augmentation 'flip' has depth among its axes, but the images are 2-D.")
 
     def draw(self, draws: Draws) -> Tensor:
         return draws.uniform(len(self.options.axes)) < self.options.share
@@ -85,7 +85,7 @@ class Crop(GeometricAugmentation):
         if sides and self.options.padding >= min(sides):
             raise BadUsage(
                 f"The augmentation 'crop' moves by up to {self.options.padding} pixels; a side has {min(sides)}.",
-                "Give a smaller padding: of what is moved that far nothing is left.",
+                "Use a smaller padding: an image moved that far is empty.",
             )
 
     def draw(self, draws: Draws) -> Tensor:

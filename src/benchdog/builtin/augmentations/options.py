@@ -13,36 +13,36 @@ class FlipOptions:
     """Options of `flip`."""
 
     axes: Annotated[
-        tuple[Literal["horizontal", "vertical", "depth"], ...], Doc("Along which axes, each by itself.")
+        tuple[Literal["horizontal", "vertical", "depth"], ...], Doc("Axes, each flipped independently.")
     ] = ("horizontal",)
-    share: Annotated[float, Doc("Share of the samples that are mirrored."), Bounds(ge=0, le=1)] = 0.5
+    share: Annotated[float, Doc("Probability that a sample is flipped."), Bounds(ge=0, le=1)] = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropOptions:
     """Options of `crop`."""
 
-    padding: Annotated[int, Doc("By how many pixels a picture is moved at most, each way."), Bounds(ge=1)] = 4
+    padding: Annotated[int, Doc("Largest shift in pixels, in each direction."), Bounds(ge=1)] = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AffineOptions:
     """Options of `affine`; pixels from outside are the image's edge, and background in a mask."""
 
-    degrees: Annotated[float, Doc("Turn by at most this angle, each way."), Bounds(ge=0, le=180)] = 10.0
-    shift: Annotated[float, Doc("Move by at most this share of each side."), Bounds(ge=0, le=1)] = 0.1
-    scale: Annotated[float, Doc("Make larger or smaller by at most this factor; 1: not."), Bounds(ge=1)] = 1.1
-    shear: Annotated[float, Doc("Shear by at most this angle in degrees."), Bounds(ge=0, lt=90)] = 0.0
+    degrees: Annotated[float, Doc("Largest rotation in degrees, in each direction."), Bounds(ge=0, le=180)] = 10.0
+    shift: Annotated[float, Doc("Largest shift as a fraction of each side."), Bounds(ge=0, le=1)] = 0.1
+    scale: Annotated[float, Doc("Largest scale factor, up or down; 1: none."), Bounds(ge=1)] = 1.1
+    shear: Annotated[float, Doc("Largest shear in degrees."), Bounds(ge=0, lt=90)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColorOptions:
     """Options of `colour`: each a share of change up or down."""
 
-    brightness: Annotated[float, Doc("Change of all values, as a share."), Bounds(ge=0, le=1)] = 0.2
-    contrast: Annotated[float, Doc("Change of the distance to the mean, as a share."), Bounds(ge=0, le=1)] = 0.2
+    brightness: Annotated[float, Doc("Largest change of brightness, as a fraction."), Bounds(ge=0, le=1)] = 0.2
+    contrast: Annotated[float, Doc("Largest change of contrast, as a fraction."), Bounds(ge=0, le=1)] = 0.2
     saturation: Annotated[
-        float, Doc("Change of the distance to grey, as a share; of colour pictures."), Bounds(ge=0, le=1)
+        float, Doc("Largest change of saturation, as a fraction; color images only."), Bounds(ge=0, le=1)
     ] = 0.2
 
 
@@ -51,7 +51,9 @@ class NoiseOptions:
     """Options of `noise`."""
 
     std: Annotated[
-        float, Doc("Its deviation, as a share of the range of values (of 1 where none is known)."), Bounds(ge=0)
+        float,
+        Doc("Standard deviation, as a fraction of the value range (of 1 if the range is unknown)."),
+        Bounds(ge=0),
     ] = 0.05
 
 
@@ -59,14 +61,12 @@ class NoiseOptions:
 class CutOutOptions:
     """Options of `cut-out`."""
 
-    size: Annotated[float, Doc("The square's side, as a share of the picture's."), Bounds(gt=0, lt=1)] = 0.3
-    share: Annotated[float, Doc("Share of the samples that lose a square."), Bounds(ge=0, le=1)] = 1.0
+    size: Annotated[float, Doc("Side of the square, as a fraction of the image's."), Bounds(gt=0, lt=1)] = 0.3
+    share: Annotated[float, Doc("Probability that a square is erased."), Bounds(ge=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixUpOptions:
     """Options of `mix-up`."""
 
-    alpha: Annotated[
-        float, Doc("Small: mostly one of the two samples; 1: any share; large: half of each."), Bounds(gt=0, le=10)
-    ] = 0.2
+    alpha: Annotated[float, Doc("Alpha of the beta distribution of the mixing ratio."), Bounds(gt=0, le=10)] = 0.2

@@ -68,7 +68,7 @@ def build(spec: Spec, options: GptOptions) -> nn.Module:
         raise BadUsage(
             f"The model 'gpt' scores every token of a vocabulary at each position, "
             f"but the task wants {shape(spec.output)}.",
-            "Use the task next-token; for a class or numbers of a text there is: transformer.",
+            "Use the task next-token; for a class or numbers per text: transformer.",
         )
     length = spec.fields[0].shape[0]
     if options.positions == "learned" and not length:

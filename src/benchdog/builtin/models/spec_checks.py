@@ -28,7 +28,7 @@ def misfit(model: str, needs: str, spec: Spec) -> BadUsage:
     """Make the error for data that a model can't take."""
     data = " and ".join(describe(field) for field in spec.fields)
     kind = spec.fields[0].kind
-    hint = f"For {kind} there is: {MODELS[kind]}." if kind in MODELS else "Name a model of your own for it."
+    hint = f"Available for {kind}: {MODELS[kind]}." if kind in MODELS else "Name a model of your own for it."
     return BadUsage(f"The model {model!r} needs {needs}, but the data is {data}.", hint)
 
 
@@ -45,7 +45,7 @@ def flat_outputs(model: str, spec: Spec) -> int:
     if len(spec.output) != 1 or not spec.outputs:
         raise BadUsage(
             f"The model {model!r} gives one row of values per sample, but the task wants {shape(spec.output)}.",
-            "For a mask there is: unet. For next-token there is: gpt.",
+            "For a mask: unet. For next-token: gpt.",
         )
     return spec.outputs
 

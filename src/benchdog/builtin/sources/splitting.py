@@ -24,10 +24,10 @@ def split_by_content(
     train first.
 
     Raises:
-        BadUsage: the shares leave nothing to train on.
+        BadUsage: the shares leave no training data.
     """
     if valid + test >= 1:
-        raise BadUsage(f"valid = {valid} and test = {test} leave nothing to train on.", "Give smaller shares.")
+        raise BadUsage(f"valid = {valid} and test = {test} leave no training data.", "Use smaller fractions.")
     place = {content: split_of(content, valid=valid, test=test, seed=seed) for content in dict.fromkeys(contents)}
     of_label: dict[Any, set[bytes]] = {}
     for content, label in zip(contents, labels, strict=True):

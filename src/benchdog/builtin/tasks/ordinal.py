@@ -89,7 +89,7 @@ class Ordinal:
             raise BadUsage(
                 f"The task 'ordinal' needs 2 classes or more, but the target is a {spec.target.kind} of "
                 f"{spec.classes} classes.",
-                "For numbers there is: regression.",
+                "For numbers: regression.",
             )
         self.weights.check(spec, "ordinal")
         self._ranks, sure = ranks_of(spec.target.classes, self.options.order)

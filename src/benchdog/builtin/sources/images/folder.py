@@ -118,7 +118,7 @@ class ImageFolder:
                 loose.sort(key=natural_key)
                 shown = shortened(loose, len(loose))
                 raise BadData(
-                    f"{len(loose)} images are in {top} itself: {shown}.", "Put them into a folder per class."
+                    f"{len(loose)} images are in {top} itself: {shown}.", "Move them into a folder per class."
                 )
             for folder in _folders(top):
                 before = len(images)
@@ -156,19 +156,19 @@ class ImageFolder:
             )
         if len(bad) == len(images):
             raise BadData(f"Every file in {self.folder} is damaged, such as {bad[0]}: {infos[bad[0]].fault}.")
-        self.notes.append(f"{len(bad)} damaged files are left out: {shortened(bad, len(bad))}.")
+        self.notes.append(f"{len(bad)} damaged files are skipped: {shortened(bad, len(bad))}.")
         return [p for p in images if not infos[p.path].fault]
 
     def _classes(self, images: Sequence[LabeledImage]) -> tuple[str, ...]:
         counts = Counter(label for p in images for label in p.labels)
         if len(counts) < 2:
             names = ", ".join(map(repr, counts)) or "none"
-            raise BadData(f"{self.folder} has one class, {names}.", "Training needs at least two.")
+            raise BadData(f"{self.folder} has one class, {names}.", "Classification needs at least two.")
         rare = {label: n for label, n in counts.items() if n < MIN_CLASS_IMAGES}
         if rare and not any(p.split for p in images):
             shown = shortened((f"{label!r} has {n}" for label, n in sorted(rare.items())), len(rare), 20)
             raise BadData(
-                f"A class needs {MIN_CLASS_IMAGES} images, one each for train, valid and test; {shown}.",
+                f"Each class needs {MIN_CLASS_IMAGES} images, one each for train, valid and test; {shown}.",
                 "Add images to it or remove it.",
             )
         return tuple(sorted(counts, key=natural_key))
@@ -202,7 +202,7 @@ class ImageFolder:
             labels.setdefault(infos[p.path].sha256, set()).add(p.label)
         conflicting = [p.path for p in images if len(labels[infos[p.path].sha256]) > 1]
         if conflicting:
-            self.notes.append(f"Equal files have different classes: {shortened(conflicting, len(conflicting))}.")
+            self.notes.append(f"Identical files have different classes: {shortened(conflicting, len(conflicting))}.")
         copies = len(images) - len(labels)
         if copies:
             together = "" if self.seen else "; kept in one split"

@@ -101,7 +101,7 @@ class Csv:
         self.left_out = {**self._excluded(gone - {*self._names}), **features.left_out}
         if not features.order:
             raise BadData(
-                f"{table.path} has no column to learn from.",
+                f"{table.path} has no feature column.",
                 " ".join([*self.notes, self._of_text(table, candidates)]).rstrip(),
             )
         contents = features.contents(["\x1f".join(row) for row in zip(*map(same_cells, cells), strict=True)])
@@ -122,7 +122,7 @@ class Csv:
             words = [len(cell.split()) for cell in table.columns[name]]
             if sum(words) > 2 * len(words):
                 options = f"--set source.column={name} --set source.label={self._names[0]}"
-                return f"To learn from the text {name!r}: benchdog train text --data {table.path} {options}"
+                return f"To train on the text {name!r}: benchdog train text --data {table.path} {options}"
         return ""
 
     def _excluded(self, names: set[str]) -> dict[str, str]:
@@ -137,10 +137,10 @@ class Csv:
         """Check the columns that options name, and resolve the target."""
         options = self.options
         if options.group and options.time:
-            raise BadUsage("group and time can't both divide the rows.", "Give one of them.")
+            raise BadUsage("group and time can't both determine the splits.", "Use one of them.")
         if not self._names or (len(self._names) > 1 and not all(self._names)):
             raise BadUsage(
-                f"source.target is {list(self._names)}: each of its names must be that of a column.",
+                f"source.target is {list(self._names)}: each name must be a column.",
                 f'Write "NAME" or ["A", "B"]; without it, the last column. Available: {", ".join(table.columns)}.',
             )
         if not any(self._names):
@@ -183,8 +183,8 @@ class Csv:
             by = options.group or options.time
             what = f"values of {by!r}" if by else "rows"
             raise BadData(
-                f"{table.path}: there are too few different {what}: no row for {' and '.join(empty)}.",
-                "Give more rows, or other shares.",
+                f"{table.path}: too few distinct {what}: no row is left for {' and '.join(empty)}.",
+                "Add rows, or use other fractions.",
             )
         return parts
 
@@ -194,7 +194,7 @@ class Csv:
         moments = times(table, options.time)
         n = len(moments)
         if options.valid + options.test >= 1:
-            raise BadUsage(f"valid = {options.valid} and test = {options.test} leave nothing to train on.")
+            raise BadUsage(f"valid = {options.valid} and test = {options.test} leave no training data.")
         ordered = np.sort(moments)
         late = ordered[min(n - 1, round(n * (1 - options.test)))]
         middle = ordered[min(n - 1, round(n * (1 - options.test - options.valid)))]
@@ -229,7 +229,7 @@ class Csv:
     def _note_duplicates(self, contents: Sequence[bytes]) -> None:
         copies = len(contents) - len(Counter(contents))
         if copies and not self.options.time and not self.options.group:
-            self.notes.append(f"{copies:,} rows are copies of others; copies stay in one split.")
+            self.notes.append(f"{copies:,} duplicate rows; duplicates are kept in one split.")
 
 
 class RowSplit:

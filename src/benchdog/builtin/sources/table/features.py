@@ -101,12 +101,12 @@ def select_features(
             check_typos(table, name, "column", f", leave empty what isn't known, or: --set 'source.drop={left_out}'")
         if why:
             features.left_out[name] = why
-            notes.append(f"Column {name!r} is left out: {why}{f' ({odd})' if odd and not has_comma(cells) else ''}.")
+            notes.append(f"Column {name!r} is dropped: {why}{f' ({odd})' if odd and not has_comma(cells) else ''}.")
             continue
         if odd:
-            notes.append(f"Column {name!r}: {odd}; it is taken as categories. Correct them or leave them empty.")
+            notes.append(f"Column {name!r}: {odd}; it is treated as categorical. Correct them or leave them empty.")
         if values is not None and (lost := float32_collisions(values)):
-            notes.append(f"Column {name!r} can't be told apart in float32 ({lost}): subtract a start value.")
+            notes.append(f"Column {name!r} has values that float32 can't distinguish ({lost}): subtract an offset.")
         features.order.append(name)
         if values is not None:
             features.numbers[name] = values
@@ -117,12 +117,12 @@ def select_features(
 
 def _useless_number(values: Numbers) -> str:
     if np.isnan(values).all():
-        return "every value is missing"
+        return "all values are missing"
     if len(values) > 1 and (values == values[0]).all():
         return f"every value is {values[0]:g}"
     steps = np.diff(values)
     if len(values) > 20 and np.isin(steps, (0, 1)).all() and steps.mean() >= ALMOST:
-        return "it counts the rows"
+        return "it is a row index"
     return ""
 
 
@@ -132,11 +132,11 @@ def _useless_text(cells: Sequence[str]) -> str:
     if len(different) == 1 and len(present) == len(cells):
         return f"every value is {present[0]!r}"
     if has_comma(present):
-        return "its numbers have a decimal comma; write them with a point"
+        return "its numbers have a decimal comma; use a decimal point"
     if len(different) == len(present) > 2:
-        return "its texts are all different, like an id"
+        return "its texts are all distinct, like an id"
     if len(different) > MAX_CATEGORIES:
-        more = "; if equal ones belong together, name it as group" if len(different) < len(present) else ""
+        more = "; if equal ones belong together, make it the group column" if len(different) < len(present) else ""
         return f"it has {len(different):,} different texts, more than {MAX_CATEGORIES}{more}"
     return ""
 
@@ -151,7 +151,7 @@ def target_leaks(features: Features, target: str, answer: Numbers, labels: Seque
         labels: the classes as the file has them; None for a number.
     """
     notes = [
-        f"Column {name!r} says the target {target!r} in every row: leave it out (drop) unless it is known "
+        f"Column {name!r} determines the target {target!r} in every row: drop it unless it is known "
         "before the target is."
         for name in features.order
         if _same_partition(_codes(features, name), answer)
@@ -165,7 +165,7 @@ def target_leaks(features: Features, target: str, answer: Numbers, labels: Seque
         names = " + ".join(repr(name) for name in parts)
         rows = "every row" if share == 1 else f"{100 * share:.1f} % of the rows"
         notes.append(
-            f"{names} add up to the target {target!r} in {rows}: leave them out (drop) unless they are "
+            f"{names} add up to the target {target!r} in {rows}: drop them unless they are "
             "known before the target is."
         )
     return notes + _duplicate_columns(features)
@@ -213,6 +213,6 @@ def _duplicate_columns(features: Features) -> list[str]:
             features.numbers[name].tobytes() if name in features.numbers else repr(features.texts[name]).encode()
         )
         if content in seen:
-            notes.append(f"Columns {seen[content]!r} and {name!r} are the same in every row; one is enough.")
+            notes.append(f"Columns {seen[content]!r} and {name!r} are equal in every row; one is enough.")
         seen.setdefault(content, name)
     return notes

@@ -55,7 +55,7 @@ def read(path: Path, separator: str = "auto") -> Table:
     """Read a table: BadData when it is no UTF-8, empty, ragged, or its first line names no columns."""
     text = read_text(path)
     if not text.strip():
-        raise BadData(f"{path} is empty.", "Give a file with a line of column names and rows below.")
+        raise BadData(f"{path} is empty.", "The file needs a line of column names, and rows below it.")
     mark = _detect_separator(path, text, separator)
     reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=mark != " ")
     rows: list[list[str]] = []
@@ -114,7 +114,7 @@ def _header(path: Path, names: list[str], mark: str) -> list[str]:
         if not name:
             raise BadData(f"{path}: column {i} of {len(names)} has no name.", "Name it in the first line.")
         if names.index(name) != i - 1:
-            raise BadData(f"{path}: two columns are named {name!r}.", "Give each a name of its own.")
+            raise BadData(f"{path}: two columns have the name {name!r}.", "Rename one of them.")
     return names
 
 
@@ -186,7 +186,7 @@ def non_numeric_cells(table: Table, name: str) -> str:
     wrong = [(line, cell) for line, cell in present if not is_number(cell)]
     if not wrong or meant < MOSTLY * len(present):
         return ""
-    return f"{len(wrong):,} of {len(present):,} cells are no numbers (line {wrong[0][0]}: {wrong[0][1]!r})"
+    return f"{len(wrong):,} of {len(present):,} cells are not numbers (line {wrong[0][0]}: {wrong[0][1]!r})"
 
 
 def check_typos(table: Table, name: str, what: str, remedy: str) -> None:
@@ -203,7 +203,7 @@ def check_typos(table: Table, name: str, what: str, remedy: str) -> None:
         shown = shortened((f"line {table.lines[i]} ({cells[i]!r})" for i in wrong), len(wrong))
         are = "is" if len(wrong) == 1 else "are"
         raise BadData(
-            f"{table.path}: {what} {name!r} holds numbers, but {len(wrong)} of {present:,} cells {are} no number: "
+            f"{table.path}: {what} {name!r} holds numbers, but {len(wrong)} of {present:,} cells {are} not a number: "
             f"{shown}.",
             f"Correct {'it' if len(wrong) == 1 else 'them'}{remedy}.",
         )
@@ -215,7 +215,7 @@ def float32_collisions(values: Numbers) -> str:
     different, left = (1 + np.count_nonzero(np.diff(x)) for x in (ordered, ordered.astype(np.float32)))
     if left >= MOSTLY * different:
         return ""
-    return f"{different:,} different values become {left:,}"
+    return f"{different:,} distinct values become {left:,}"
 
 
 def check_finite(table: Table, name: str, values: Numbers) -> None:

@@ -74,7 +74,7 @@ def _with_target(table: Table, name: str, options: CsvOptions, notes: list[str])
         )
     if len(absent) == len(cells):
         raise BadData(f"{table.path}: no row has a target {name!r}.")
-    notes.append(f"{len(absent):,} rows without a target are left out.")
+    notes.append(f"{len(absent):,} rows without a target are dropped.")
     return table.keep([not is_gone for is_gone in gone])
 
 
@@ -98,7 +98,7 @@ def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: lis
     """Read columns of numbers; where all are 0 or 1 they are labels, unless the option says otherwise."""
     if options.kind == "class":
         raise BadUsage(
-            f"{len(names)} targets can't be one class.", 'Give one target, or kind = "labels" for columns of 0 and 1.'
+            f"{len(names)} targets can't be one class.", 'Use one target, or kind = "labels" for columns of 0 and 1.'
         )
     columns = [_numbers(table, name) for name in names]
     odd = [name for name, values in zip(names, columns, strict=True) if not np.isin(values, (0, 1)).all()]
@@ -107,7 +107,7 @@ def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: lis
         kind = "number" if odd else "labels"
         if not odd:
             text = ", ".join(map(repr, names))
-            notes.append(f'{text} are 0 or 1 and taken for labels; for numbers: --set source.kind="number".')
+            notes.append(f'{text} are 0 or 1 and treated as labels; for regression: --set source.kind="number".')
     if kind == "labels" and odd:
         wrong = np.flatnonzero(~np.isin(columns[names.index(odd[0])], (0, 1)))
         lines = shortened((table.lines[row] for row in wrong), len(wrong))
@@ -134,7 +134,7 @@ def _numbers(table: Table, name: str) -> Numbers:
         cells = table.columns[name]
         wrong = [f"{line} ({cell})" for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
         raise BadData(
-            f"{table.path}: the target {name!r} is no number in line {shortened(wrong, len(wrong))}.",
+            f"{table.path}: the target {name!r} is not a number in line {shortened(wrong, len(wrong))}.",
             "Correct the cells, empty them and add --set source.target_missing=drop, or: --set source.kind=class.",
         )
     check_finite(table, name, values)
@@ -142,7 +142,7 @@ def _numbers(table: Table, name: str) -> Numbers:
 
 
 def _coarse(name: str, values: Numbers) -> str:
-    return f"{name!r} can't be told apart in float32 ({float32_collisions(values)}): subtract a start value."
+    return f"{name!r} has values that float32 can't distinguish ({float32_collisions(values)}): subtract an offset."
 
 
 def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> tuple[Array, tuple[str, ...]]:
@@ -167,20 +167,20 @@ def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> t
             return values.astype(np.float32), ()
         if kind == "auto" and different > 2:
             notes.append(
-                f"{name!r} has {different} whole numbers and is taken for classes; for numbers: "
+                f"{name!r} has {different} distinct integers and is treated as classes; for regression: "
                 '--set source.kind="number"'
             )
         as_text = np.abs(values).max() >= 2**53 or any(re.match(r"[+-]?0\d", cell) for cell in cells)
         cells = [f"{value + 0:.0f}" for value in values] if whole and not as_text else cells  # + 0: no "-0"
     elif kind == "auto" and (odd := non_numeric_cells(table, name)):
-        notes.append(f"{name!r} is taken for classes: {odd}.")
+        notes.append(f"{name!r} is treated as classes: {odd}.")
     if kind == "auto" and values is None and len(set(cells)) > min(MAX_CATEGORIES, len(cells) // 2):
         check_typos(table, name, "the target", ', or empty it and add: --set source.target_missing="drop"')
     classes = sorted(set(cells), key=natural_key if values is None else lambda cell: (float(cell), cell))
     if not 2 <= len(classes) <= MOST_CLASSES or (values is None and len(classes) > len(cells) // 2):
         raise BadData(
             f"{table.path}: the target {name!r} has {len(classes):,} different values in "
-            f"{len(cells):,} rows: these can't be classes to learn.",
+            f"{len(cells):,} rows: too many for classes.",
             "Choose another target column.",
         )
     codes = {name: code for code, name in enumerate(classes)}

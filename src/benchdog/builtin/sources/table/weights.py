@@ -19,14 +19,14 @@ def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
     """Drop the rows of weight 0; the table itself without a weight column.
 
     Raises:
-        BadData: a weight is missing, no number, negative or not finite, or all are 0; names the lines.
+        BadData: a weight is missing, not a number, negative or not finite, or all are 0; names the lines.
     """
     if not name:
         return table
     cells = table.columns[name]
     faults = {
         "is missing": [is_missing(cell) for cell in cells],
-        "is no number": [not is_missing(cell) and not is_number(cell) for cell in cells],
+        "is not a number": [not is_missing(cell) and not is_number(cell) for cell in cells],
         "is negative, infinite or too small": [is_number(cell) and not _fits(float(cell)) for cell in cells],
     }
     for fault, wrong in faults.items():
@@ -35,16 +35,18 @@ def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
             lines = [f"{line} ({cell})" if cell else str(line) for line, cell, is_wrong in found if is_wrong]
             raise BadData(
                 f"{table.path}: the weight {name!r} {fault} in line {shortened(lines, len(lines))}.",
-                "Give each row a number, 0 or more; 0 leaves it out.",
+                "Each row needs a number, 0 or more; 0 drops the row.",
             )
     there = [float(cell) > 0 for cell in cells]
     if not any(there):
-        raise BadData(f"{table.path}: the weight {name!r} is 0 in every row.", "Let some row count.")
+        raise BadData(
+            f"{table.path}: the weight {name!r} is 0 in every row.", "At least one row needs a positive weight."
+        )
     if not all(there):
-        notes.append(f"{there.count(False):,} rows of weight 0 are left out.")
+        notes.append(f"{there.count(False):,} rows of weight 0 are dropped.")
     values = [float(cell) for cell in cells if float(cell)]
     mean = sum(values) / len(values)
-    notes.append(f"{name!r} says what each row counts: {min(values):g} to {max(values):g}, on average {mean:.3g}.")
+    notes.append(f"{name!r} is the sample weight: {min(values):g} to {max(values):g}, mean {mean:.3g}.")
     return table.keep(there)
 
 

@@ -47,12 +47,12 @@ def load_texts(options: TextOptions, notes: list[str]) -> Texts:
         return from_table(path, options, notes)
     for name in ("column", "label", "weight"):
         if value := getattr(options, name):
-            raise BadUsage(f"{name} = {value!r} names a column, but {path} is no CSV file.", f"Leave {name} out.")
+            raise BadUsage(f"{name} = {value!r} names a column, but {path} is not a CSV file.", f"Leave {name} out.")
     if path.is_dir():
         return from_folder(path, options)
     text = read_text(path)
     if not text.strip():
-        raise BadData(f"{path} is empty.", "Give a file with text in it.")
+        raise BadData(f"{path} is empty.", "Use a file with text in it.")
     return Texts(texts=[text], ids=[path.name])
 
 
@@ -60,19 +60,19 @@ def from_folder(folder: Path, options: TextOptions) -> Texts:
     """Read the .txt files below a folder; the folders in it are classes when all are in several."""
     paths = sorted(text_files(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not paths:
-        raise BadData(f"{folder} holds no .txt file.", "Give a folder with texts, or a CSV file.")
+        raise BadData(f"{folder} holds no .txt file.", "Use a folder of .txt files, or a CSV file.")
     texts = [read_text(path) for path in paths]
     ids = [path.relative_to(folder).as_posix() for path in paths]
     empty = [name for name, text in zip(ids, texts, strict=True) if not text.strip()]
     if empty:
-        raise BadData(f"{folder}: {len(empty):,} texts are empty: {shortened(empty, len(empty))}.", "Take them away.")
+        raise BadData(f"{folder}: {len(empty):,} texts are empty: {shortened(empty, len(empty))}.", "Remove them.")
     groups = [name.split("/")[0] if "/" in name else "" for name in ids]
     classes = sorted(set(groups), key=natural_key)
     several = "" not in classes and len(classes) > 1
     if options.folders == "classes" and not several:
         raise BadData(
-            f"{folder}: the texts don't all lie in two or more folders, one per class.",
-            "Move them into such folders, or leave source.folders out.",
+            f"{folder}: not all texts are in folders, at least two of them, one per class.",
+            "Move them into such folders, or omit source.folders.",
         )
     if options.folders == "ignore" or not several:
         return Texts(texts=texts, ids=ids)
@@ -103,21 +103,23 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
             f"Name two: source.column and source.label. {suggest('', table.columns)}",
         )
     if options.weight and not options.label:
-        raise BadUsage("Texts without labels have no weights: windows of them are learnt from.", "Give source.label.")
+        raise BadUsage(
+            "Texts without labels can't have weights: the model is trained on windows of them.", "Set source.label."
+        )
     table = drop_zero_weight_rows(table, options.weight, notes)
     others = [name for name in table.columns if name not in (options.label, options.weight)]
     column = options.column or (others[0] if len(others) == 1 else "")
     if not column or column == options.label:
         raise BadUsage(
-            f"{path} has the columns {shortened(table.columns, len(table.columns))}: which holds the texts?",
-            "Say it: --set source.column=NAME, and --set source.label=NAME for a class or number.",
+            f"{path} has the columns {shortened(table.columns, len(table.columns))}: which one holds the texts?",
+            "Name it: --set source.column=NAME, and --set source.label=NAME for classification or regression.",
         )
     for name in filter(None, (column, options.label)):
         absent = [line for line, cell in zip(table.lines, table.columns[name], strict=True) if is_missing(cell)]
         if absent:
             raise BadData(
                 f"{path}: column {name!r} is empty in line {shortened(absent, len(absent))}.",
-                "Fill it in, or take those rows away.",
+                "Fill it in, or remove those rows.",
             )
     ids = [f"line-{line}" for line in table.lines]
     if not options.label:
@@ -134,7 +136,7 @@ def labels_of(table: Table, options: TextOptions) -> tuple[np.ndarray[Any, np.dt
     values = numbers(cells)
     if options.kind == "number" and values is None:
         wrong = [line for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
-        raise BadData(f"{table.path}: {options.label!r} is no number in line {shortened(wrong, len(wrong))}.")
+        raise BadData(f"{table.path}: {options.label!r} is not a number in line {shortened(wrong, len(wrong))}.")
     if values is not None and options.kind != "class":
         whole = bool((values == np.round(values)).all())
         if options.kind == "number" or not whole or len(np.unique(values)) > MOST_INTEGERS:
@@ -143,7 +145,7 @@ def labels_of(table: Table, options: TextOptions) -> tuple[np.ndarray[Any, np.dt
     if not 2 <= len(classes) <= min(MOST_CLASSES, max(2, len(cells) // 2)):
         raise BadData(
             f"{table.path}: {options.label!r} has {len(classes):,} different values in {len(cells):,} rows: "
-            "these can't be classes to learn.",
+            "too many for classes.",
             "Choose another label column.",
         )
     code = {name: i for i, name in enumerate(classes)}

@@ -93,7 +93,7 @@ class Text:
             raise BadData(
                 f"{self.options.path}: the {name} part has {max(map(len, pieces), default=0)} {what}, "
                 f"a window needs {length + 1}.",
-                "Give a longer text, a smaller source.length or another share.",
+                "Use a longer text, a smaller source.length or other fractions.",
             )
         return Windows(name, np.concatenate(pieces), loaded.op, np.array(starts), length, loaded.found.field)
 
@@ -108,8 +108,8 @@ class Text:
         found = finding.load_texts(options, self.notes)
         if found.labels is None and options.unit == "wordpiece":
             raise BadUsage(
-                "Word pieces are for texts with a class or number: no text follows from them.",
-                "Give source.label or a folder per class, or another source.unit.",
+                "WordPiece tokens are for texts with a label; they can't be decoded to a text.",
+                "Set source.label, use a folder per class, or choose another source.unit.",
             )
         parts: Mapping[str, Any]
         if found.labels is None:
@@ -140,7 +140,7 @@ class Text:
         parts = split_by_content(contents, kept, valid=options.valid, test=options.test, seed=options.split_seed)
         empty = [name for name in SPLITS if not len(parts[name])]
         if empty:
-            raise BadData(f"{options.path}: too few different texts: none for {' and '.join(empty)}.")
+            raise BadData(f"{options.path}: too few distinct texts: none is left for {' and '.join(empty)}.")
         return dict(parts)
 
     def _pieces(self, found: finding.Texts) -> dict[str, list[str]]:
@@ -156,7 +156,7 @@ class Text:
             return {name: ["".join(texts[i] for i in place[name])] for name in SPLITS}
         whole = "".join(texts)
         if options.valid + options.test >= 1:
-            raise BadUsage(f"valid = {options.valid} and test = {options.test} leave nothing to train on.")
+            raise BadUsage(f"valid = {options.valid} and test = {options.test} leave no training data.")
         if how == "order":
             first, second = (
                 round(len(whole) * (1 - share)) for share in (options.valid + options.test, options.test)
