@@ -124,7 +124,7 @@ loop = { epochs = EPOCHS, batch_size = 32, checkpoint_steps = 7, log_every = 5 }
 source = "digits"
 model = { name = "cnn", width = 4, hidden = 32, dropout = 0.1 }
 trainer = { name = "noted", optimiser = "AdamW", average = "ema", clip_norm = 1.0, weight_decay = 0.01 }
-loader = { augment = ["flip", { name = "crop", padding = 1 }, "affine", "colour", "noise", "cut-out", "mix-up"] }
+loader = { augment = ["flip", { name = "crop", padding = 1 }, "affine", "color", "noise", "cut-out", "mix-up"] }
 loop = { epochs = EPOCHS, batch_size = 48, checkpoint_steps = 5, log_every = 3 }
 """,
     "accumulated": """
@@ -133,8 +133,8 @@ model = { name = "mlp", hidden = [48] }
 loop = { epochs = EPOCHS, batch_size = 50, accumulate = 4, checkpoint_steps = 9, log_every = 4 }
 [trainer]
 name = "noted"
-optimiser = "SGD"
-optimiser_options = { momentum = 0.9, nesterov = true }
+optimizer = "SGD"
+optimizer_options = { momentum = 0.9, nesterov = true }
 schedule = "one-cycle"
 lr = 0.05
 """,

@@ -35,6 +35,7 @@ from benchdog.api import Metric  # noqa: E402
 from benchdog.builtin.tasks.metrics import per_sample  # noqa: E402
 from benchdog.plugins import Plugins  # noqa: E402
 from benchdog.plugins.options import json_schema  # noqa: E402
+from benchdog.recipe.aliases import AUGMENTATIONS, renamed_keys  # noqa: E402
 from benchdog.recipe.json_schema import recipe_schema  # noqa: E402
 from benchdog.recipe.recipe import PARTS, TABLES  # noqa: E402
 
@@ -100,6 +101,13 @@ def host_tables() -> str:
     return "\n".join(
         ["| key | description | default |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     )
+
+
+def renamed() -> str:
+    """Return a row per renamed key or component."""
+    names = {**renamed_keys(), **AUGMENTATIONS}
+    rows = [f"| `{old}` | `{new}` |" for old, new in names.items()]
+    return "\n".join(["| old name | name |", "|---|---|", *rows])
 
 
 def recipe() -> str:
@@ -201,6 +209,7 @@ PARTS_OF_PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "host tables": ("docs/reference/configuration.md", host_tables),
     "recipe": ("docs/reference/configuration.md", recipe),
     "metrics": ("docs/reference/metrics.md", metrics),
+    "renamed keys": ("docs/reference/configuration.md", renamed),
 }
 
 

@@ -63,6 +63,18 @@ def test_a_run_knows_its_metrics_and_answers(trained):
     assert repr(trained) == f"TrainedRun({str(trained.folder)!r})"
 
 
+def test_evaluate_returns_what_the_command_prints(trained):
+    result = benchdog.evaluate("nb", runs_dir=trained.folder.parent, by="class")
+    printed = command("evaluate", trained.folder, "--by", "class", "--json", cwd=trained.folder.parent).json
+    assert result["metrics"]["accuracy"] == printed["metrics"]["accuracy"] > 0.7
+    assert result["intervals"] == printed["intervals"]
+    assert [line["slice"] for line in result["slices"]["slices"]] == [
+        line["slice"] for line in printed["slices"]["slices"]
+    ]
+    with pytest.raises(BadUsage, match="nope"):
+        benchdog.evaluate("nb", "nope", runs_dir=trained.folder.parent)
+
+
 def test_it_shows_itself_without_scripts_or_addresses(trained):
     page = trained._repr_html_()
     assert "accuracy" in page

@@ -18,6 +18,7 @@ __all__ = [
     "TrainedRun",
     "__version__",
     "derive_seed",
+    "evaluate",
     "load",
     "load_model",
     "open_run",
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from benchdog.deployment.find_model import load_model
     from benchdog.experiments import Experiment, recipe_table, report_page
     from benchdog.model.load import LoadedModel
-    from benchdog.notebook import TrainedRun, load, open_run, train
+    from benchdog.notebook import TrainedRun, evaluate, load, open_run, train
     from benchdog.plugins.context import PluginContext
     from benchdog.plugins.options import validate as validate_options
     from benchdog.recipe.layers import recipe_keys
@@ -51,6 +52,7 @@ _PLACES = {
     "SplitArrays": "benchdog.training.finished_run:SplitArrays",
     "TrainedRun": "benchdog.notebook:TrainedRun",
     "derive_seed": "benchdog.data.randomness:derive_seed",
+    "evaluate": "benchdog.notebook:evaluate",
     "load": "benchdog.notebook:load",
     "load_model": "benchdog.deployment.find_model:load_model",
     "open_run": "benchdog.notebook:open_run",

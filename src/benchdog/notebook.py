@@ -13,10 +13,11 @@ from benchdog.deployment import pretrained
 from benchdog.deployment.inputs import Unreadable, raws
 from benchdog.errors import BadData, BadUsage, nearest, no_artifact
 from benchdog.evaluation import evaluate_run, report
+from benchdog.evaluation.results import RunEvaluation
 from benchdog.model.load import LoadedModel, open_model
 from benchdog.plugins.context import PluginContext
 from benchdog.recipe.compose import compose_draft
-from benchdog.recipe.draft import Draft
+from benchdog.recipe.draft import Draft, with_current_names
 from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
 from benchdog.recipe.resolved import read_resolved, relative_to_folder
 from benchdog.runs import run as runs
@@ -138,12 +139,13 @@ def train(
     elif model is not None:
         live["model"] = model
     if isinstance(source, str | Path):
-        draft = compose_draft(str(source), given, [], shared)
+        draft = compose_draft(str(source), given, [], shared, quiet=quiet)
     else:
         live["source"] = source
         if own := [key for key in given if key.startswith("source.")]:
             raise BadUsage(f"{own[0]} is given, but the source is an object.", "Pass its options to the object.")
-        draft = Draft(flags(given, []), shared.plugins())
+        trainer = {"trainer": str(given.get("trainer.name", "supervised"))}
+        draft = Draft(with_current_names(flags(given, []), trainer, []), shared.plugins())
         draft.values["source.name"] = Given(type(source).__name__.lower(), "the source object", Path.cwd())
     if callable(model):
         draft.values["model.name"] = Given(getattr(model, "__name__", type(model).__name__).lower(), "", Path.cwd())
@@ -164,6 +166,38 @@ def load(
     if not (folder / "artifact").is_dir():
         raise no_artifact(folder.name)
     return TrainedRun(folder, PluginContext(local=[Path(file) for file in plugins]))
+
+
+def evaluate(
+    run: Path | str = "last",
+    split: str = "test",
+    *,
+    by: str = "",
+    runs_dir: Path | str | None = None,
+    plugins: Iterable[Path | str] = (),
+    trust: bool = False,
+) -> RunEvaluation:
+    """Evaluate a run on a split of its data, as `benchdog evaluate` does; the report is regenerated.
+
+    Args:
+        run: its name, its folder, or "last".
+        split: "test", "valid" or "train".
+        by: also compute metrics per slice: by a column, "folder" or "class".
+        runs_dir: the folder of runs.
+        plugins: local plugin files.
+        trust: run the code that a run from elsewhere brings.
+
+    Returns:
+        What `benchdog evaluate --json` prints: metrics, intervals, calibration, baselines, notes.
+
+    Raises:
+        BadUsage: there is no such run, split or slice, or the run has no artifact.
+        BadData: the data isn't what the run was trained on.
+        Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
+    """
+    context = PluginContext(local=[Path(file) for file in plugins])
+    folder = pretrained.find_run(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None), context.plugins)
+    return evaluate_run.evaluate(folder, split, context.plugins, trust=trust, by=by)
 
 
 def open_run(

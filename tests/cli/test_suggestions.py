@@ -11,7 +11,7 @@ from support.in_process import run
         ("lr=0.1", "Did you mean 'trainer.lr'?"),
         ("loop.lr=0.1", "Did you mean 'trainer.lr'?"),
         ("learning_rate=0.1", "Did you mean 'trainer.lr'?"),
-        ("optimizer=sgd", "Did you mean 'trainer.optimiser'?"),
+        ("optimizer=sgd", "Did you mean 'trainer.optimizer'?"),
         ("patience=3", "Did you mean 'loop.patience'?"),
         ("memory=3", "Did you mean 'loop.memory' or 'loader.memory'?"),
         ("wieght_decay=0.1", "Did you mean 'trainer.weight_decay'?"),
@@ -37,7 +37,7 @@ def test_the_options_of_the_chosen_components_are_searched_alone(tmp_path):
     [
         (("train", "digits", "--patience", 5), "Did you mean --set loop.patience=...?"),
         (("train", "digits", "--patience=5"), "Did you mean --set loop.patience=...?"),
-        (("train", "digits", "--optimizer", "sgd"), "Did you mean --set trainer.optimiser=...?"),
+        (("train", "digits", "--optimizer", "sgd"), "Did you mean --set trainer.optimizer=...?"),
         (("train", "digits", "--learning-rate", 1), "Did you mean --lr?"),
         (("train", "digits", "--device", "cpu"), "Did you mean --backend?"),
         (("train", "digits", "--gpu"), "Did you mean --backend?"),

@@ -20,7 +20,7 @@ COLOUR = Field(kind="image", shape=(3, 12, 10), dtype="uint8", range=(0, 255))
 VOLUME = Field(kind="volume", shape=(1, 6, 8, 8), dtype="float32")
 MASK = Target(kind="mask", classes=("a", "b", "c"), shape=(12, 10), dtype="uint8")
 CLASS = Target(kind="class", classes=("a", "b", "c"))
-NAMES = ("flip", "crop", "affine", "colour", "noise", "cut-out", "mix-up")
+NAMES = ("flip", "crop", "affine", "color", "noise", "cut-out", "mix-up")
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_mistakes_are_told(tmp_path, chain, said):
 
 def test_augmentation_that_does_not_fit_is_refused(plugins):
     table = Field(kind="table", shape=(2,), dtype="float32")
-    for name in ("flip", "colour", "cut-out"):
+    for name in ("flip", "color", "cut-out"):
         with pytest.raises(BadUsage, match="table"):
             augment(plugins, Spec(fields=(table,), target=CLASS), (name, {}))
     with pytest.raises(BadUsage, match="mask"):

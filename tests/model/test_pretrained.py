@@ -78,7 +78,7 @@ def test_a_model_of_an_absent_package_leads_to_it(place, monkeypatch):
 
 
 def test_the_weights_and_how_they_were_trained_are_taken_over(place):
-    said = tuned(place, "from-package", "start.weights=package", "trainer.freeze_parts=-1")
+    said = tuned(place, "from-package", "start.weights=package", "trainer.freeze_groups=-1")
     assert "reinitialized: last.weight (the head)" in said.err
     old, new = published(place), model_of(place, "from-package")
     for name in old:
@@ -115,7 +115,7 @@ def test_files_are_read_with_names_changed_and_parts_left_out(place):
     old = {f"module.{k}": v for k, v in model_of(place, "first").items()}
     save_file(old, place / "mine.safetensors")
     tuned(place, "renamed", "start.weights=mine.safetensors", 'start.rename={"^module[.]" = ""}',
-          'start.skip=["blocks.1", "stem.b*"]', "trainer.freeze_parts=-1", epochs=1)  # fmt: skip
+          'start.skip=["blocks.1", "stem.b*"]', "trainer.freeze_groups=-1", epochs=1)  # fmt: skip
     new = model_of(place, "renamed")
     assert torch.equal(new["blocks.0.first.weight"], old["module.blocks.0.first.weight"])
     assert not torch.equal(new["blocks.1.first.weight"], old["module.blocks.1.first.weight"])
@@ -138,8 +138,8 @@ def test_files_are_read_with_names_changed_and_parts_left_out(place):
     (("start.weights=damaged.safetensors",), 5, "can't be read"),
     (("start.weights=nan.safetensors",), 5, "finite numbers in 'a'"),
     (("start.weights=first", "trainer.freeze=['stam']"), 2, "Did you mean 'stem'"),
-    (("trainer.freeze_parts=4",), 2, "has 4 parts"),
-    (("trainer.unfreeze_every=1",), 2, "no parts are frozen"),
+    (("trainer.freeze_groups=4",), 2, "has 4 layer groups"),
+    (("trainer.unfreeze_every=1",), 2, "no layer groups are frozen"),
     (("trainer.lora=2", "trainer.average=ema"), 2, "exclude each other"),
     (("trainer.lora=2", "trainer.lora_layers=['nothing']"), 2, "no layer fits 'nothing'"),
     (("trainer.lora=2", "trainer.lora_layers=['last']"), 2, "no linear layer"),

@@ -233,7 +233,7 @@ def test_a_bad_observer_changes_neither_result_nor_exit_code(tmp_path, body):
 
 def test_an_observer_that_hangs_does_not_keep_a_failed_run_from_its_exit_code(tmp_path):
     name = ear(tmp_path, "time.sleep(10)")
-    words = [*TRAIN, "nan", "--lr", "1e38", "--set", "trainer.optimiser=SGD"]
+    words = [*TRAIN, "nan", "--lr", "1e38", "--set", "trainer.optimizer=SGD"]
     told = run_bench("--plugin", name, *words, cwd=tmp_path, code=1)
     assert "abandoned" in told.err
     assert "The loss is" in told.err

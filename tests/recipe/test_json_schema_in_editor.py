@@ -88,7 +88,7 @@ def test_a_recipe_that_names_its_schema_needs_no_flag(tmp_path):
 
 def test_the_schema_needs_a_recipe_beside_it(tmp_path):
     said = run("new", "digits", "--schema", "recipe.schema.json", cwd=tmp_path, code=2).err
-    assert "--schema goes with --out" in said
+    assert "--schema requires --out" in said
     assert list(tmp_path.iterdir()) == []
 
 

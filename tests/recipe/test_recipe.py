@@ -123,10 +123,10 @@ def test_the_same_key_twice_with_two_values_is_refused(shared):
 
 def test_settings_are_toml_and_bare_words_are_text(shared):
     draft = asked(
-        shared, "digits", "model=mlp", "model.hidden=[4, 5]", "model.dropout = 0.5", "trainer.optimiser=SGD"
+        shared, "digits", "model=mlp", "model.hidden=[4, 5]", "model.dropout = 0.5", "trainer.optimizer=SGD"
     )
     assert draft.part("model").options == {"hidden": [4, 5], "dropout": 0.5}
-    assert draft.part("trainer").options["optimiser"] == "SGD"
+    assert draft.part("trainer").options["optimizer"] == "SGD"
 
 
 # --- paths

@@ -133,7 +133,7 @@ def test_an_answer_that_is_no_number_is_none(tmp_path):
 
 def test_no_weight_decay_is_none(tmp_path):
     table(tmp_path)
-    words = ("train", "data.csv", *SETTINGS, "--epochs", 1, "--set", "trainer.optimiser=AdamW", "--quiet")
+    words = ("train", "data.csv", *SETTINGS, "--epochs", 1, "--set", "trainer.optimizer=AdamW", "--quiet")
     for name, decay in (("default", None), ("none", 0.0), ("some", 0.01)):
         more = () if decay is None else ("--set", f"trainer.weight_decay={decay}")
         run(*words, *more, "--name", name, cwd=tmp_path)

@@ -323,10 +323,10 @@ CASES = [
         make=plain("train", "digits", *QUICK, "--set", "trainer.schedule=LambdaLR"),
     ),
     Case(
-        name="arguments that an optimiser can't use",
+        name="arguments that an optimizer can't use",
         code=2,
-        said=("'Adam'", "`fused` and `foreach`", "trainer.optimiser_options"),
-        make=plain("train", "digits", *QUICK, "--set", "trainer.optimiser_options={ fused = true, foreach = true }"),
+        said=("'Adam'", "`fused` and `foreach`", "trainer.optimizer_options"),
+        make=plain("train", "digits", *QUICK, "--set", "trainer.optimizer_options={ fused = true, foreach = true }"),
     ),
     Case(
         name="a run where a source belongs",
@@ -521,7 +521,7 @@ CASES = [
         name="a loss that is not a number",
         code=1,
         said=("The loss is nan at step 2 (epoch 1)", "--lr"),
-        make=plain("train", "digits", *QUICK, "--lr", "1e38", "--set", "trainer.optimiser=SGD"),
+        make=plain("train", "digits", *QUICK, "--lr", "1e38", "--set", "trainer.optimizer=SGD"),
         leaves_run=True,
     ),
     # files and folders

@@ -20,7 +20,7 @@ SAMPLES, BATCH = 11, 5
 def epoch(name: str, weights: str, accumulate: int, rank: int = 0, world: int = 1) -> Epoch:
     """Go through a case's epoch; its valid split has an odd number of samples, or fewer than there are ranks."""
     if name in MIXED:
-        parts = parts_of(MIXED[name], 12, weights, valid=7, **{"loop.mixing": "allow"})
+        parts = parts_of(MIXED[name], 12, weights, valid=7, **{"loop.allow_batch_dependence": True})
         return an_epoch(parts, 6, accumulate, rank=rank, world=world)
     parts = parts_of(CUTS[name], SAMPLES, weights, valid=1 if accumulate > 1 else 7)
     return an_epoch(parts, BATCH, accumulate, rank=rank, world=world)

@@ -150,9 +150,9 @@ VIT = ("--model", "vit", "--set", "model.layers=1", "--set", "model.width=16")
 @pytest.mark.parametrize(("made", "more"), [
     (2, ["--model", "resnet", *RESNET, "--set", "trainer.hold_statistics=all"]),
     (2, [*VIT, "--set", "trainer.lora=4"]),
-    (2, [*VIT, "--set", "trainer.recompute=true"]),
+    (2, [*VIT, "--set", "trainer.activation_checkpointing=true"]),
     (4, ["--model", "mlp", "--set", "trainer.average=ema", "--set", "loop.accumulate=3"]),
-    (4, ["--model", "mlp", "--epochs", 2, "--set", "trainer.freeze_parts=1", "--set", "trainer.unfreeze_every=1"]),
+    (4, ["--model", "mlp", "--epochs", 2, "--set", "trainer.freeze_groups=1", "--set", "trainer.unfreeze_every=1"]),
 ], ids=["held", "lora", "recompute", "average", "freed"])  # fmt: skip
 def test_everything_else_works_compiled_and_no_more_programs_are_made_than_needed(tmp_path, made, more):
     from torch._dynamo.utils import counters

@@ -30,7 +30,7 @@ def close(a, b, rtol=2e-3, atol=2e-5):
 @given(st.integers(2, 9), st.integers(30, 97))
 def test_pieces_of_any_number_and_an_uneven_last_batch_change_nothing_but_rounding(tmp_path_factory, pieces, size):
     place = tmp_path_factory.mktemp("cut")
-    common = ["train", "digits", *MODEL, "--epochs", 1, "--batch-size", size, "--set", "trainer.optimiser=SGD",
+    common = ["train", "digits", *MODEL, "--epochs", 1, "--batch-size", size, "--set", "trainer.optimizer=SGD",
               "--set", "trainer.lr=0.1"]  # fmt: skip
     run(*common, "--name", "whole", cwd=place)
     run(*common, "--name", "cut", "--set", f"loop.accumulate={pieces}", cwd=place)
@@ -102,9 +102,9 @@ def test_what_sees_several_samples_is_named_and_refused(name, cut):
         refuse_batch_dependence(parts, parts.build())
     assert SAID[name] in caught.value.message
     assert ("2 micro-batches" if "loop.accumulate" in cut else "on 2 ranks") in caught.value.message
-    assert 'loop.mixing="allow"' in caught.value.hint
+    assert "loop.allow_batch_dependence=true" in caught.value.hint
     refuse_batch_dependence(parts_of(case), parts.build())
-    refuse_batch_dependence(parts_of(case, **cut, **{"loop.mixing": "allow"}), parts.build())
+    refuse_batch_dependence(parts_of(case, **cut, **{"loop.allow_batch_dependence": True}), parts.build())
 
 
 @pytest.mark.parametrize("name", ["batch-dice", "embedding", "a mean"])
@@ -121,7 +121,7 @@ def test_what_mixes_samples_is_not_cut_unasked(tmp_path, more, said):
     common = ["train", "digits", "--epochs", 1, "--quiet", *more, "--set", "loop.accumulate=2"]
     result = run(*common, cwd=tmp_path, code=2)
     assert said in result.err
-    assert 'loop.mixing="allow"' in result.err
+    assert "loop.allow_batch_dependence=true" in result.err
     assert not (tmp_path / "runs").exists()
-    run(*common, "--set", "loop.mixing=allow", "--name", "asked", cwd=tmp_path)
+    run(*common, "--set", "loop.allow_batch_dependence=true", "--name", "asked", cwd=tmp_path)
     assert json.loads((tmp_path / "runs" / "asked" / "run.json").read_text())["status"] == "finished"

@@ -80,7 +80,7 @@ def test_parts_keep_their_share_of_the_rate_and_the_recipes_own_pieces_are_used(
     monkeypatch.setattr(
         RangeTestSession, "_note", lambda self, loss: (seen.append([g["lr"] for g in self._groups]), note(self, loss))
     )
-    run("find-lr", *SMALL, "--set", "trainer.layer_decay=0.5", "--steps", 20, "--set", "trainer.optimiser=SGD",
+    run("find-lr", *SMALL, "--set", "trainer.layer_decay=0.5", "--steps", 20, "--set", "trainer.optimizer=SGD",
         "--set", "loop.accumulate=2", "--json", cwd=tmp_path)  # fmt: skip
     for low, high in seen:
         assert low == pytest.approx(high / 2)
@@ -121,7 +121,7 @@ def test_a_table_has_a_rate_and_a_stream_too(tmp_path):
     rows = np.random.default_rng(0).normal(size=(400, 2))
     lines = ["x,y,z", *(f"{x:.4f},{y:.4f},{x - 2 * y:.4f}" for x, y in rows)]
     (tmp_path / "plane.csv").write_text("\n".join(lines), encoding="utf-8")
-    args = ("plane.csv", "--target", "z", "--set", "trainer.optimiser=SGD", "--batch-size", 50)
+    args = ("plane.csv", "--target", "z", "--set", "trainer.optimizer=SGD", "--batch-size", 50)
     found = run("find-lr", *args, "--json", cwd=tmp_path).json
     assert found["suggestion"] > 1e-3
     assert "--target z" in found["command"]

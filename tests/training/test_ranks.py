@@ -18,7 +18,7 @@ from support import rank_cases
 from support.accumulation_cases import MIXED
 from support.in_process import run, same, stop_at, weights
 
-MODEL = ["--model", "mlp", "--set", "trainer.optimiser=SGD", "--quiet"]
+MODEL = ["--model", "mlp", "--set", "trainer.optimizer=SGD", "--quiet"]
 SETTINGS = [*MODEL, "--epochs", "40", "--lr", "0.05"]
 TWO = ["--set", "backend.ranks=2"]
 
@@ -50,7 +50,7 @@ def test_two_ranks_give_the_weights_of_one(tmp_path, two):
 
 def test_accumulation_gives_the_weights_of_whole_batches(tmp_path):
     for name, pieces in (("whole", 1), ("cut", 3)):
-        more = ["--set", f"loop.accumulate={pieces}", "--epochs", 3, "--set", "trainer.optimiser=SGD"]
+        more = ["--set", f"loop.accumulate={pieces}", "--epochs", 3, "--set", "trainer.optimizer=SGD"]
         run("train", "digits", "--model", "mlp", "--quiet", *more, "--name", name, cwd=tmp_path)
     whole, cut = (weights(tmp_path / "runs" / name) for name in ("whole", "cut"))
     for name, values in whole.items():
@@ -164,9 +164,9 @@ def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
     more = ["--model", "resnet", "--set", "model.width=8", "--set", "loop.log_every=1", "--epochs", 1, "--quiet"]
     with monkeypatch.context() as patched:
         stop_at(patched, 3)
-        for mixing in ("refuse", "allow"):
-            setting = f"loop.mixing={mixing}"
-            run("train", "digits", *more, "--set", setting, "--name", mixing, cwd=tmp_path, code=143)
+        for name, allowed in (("refuse", "false"), ("allow", "true")):
+            setting = f"loop.allow_batch_dependence={allowed}"
+            run("train", "digits", *more, "--set", setting, "--name", name, cwd=tmp_path, code=143)
     two = ["--set", "backend.ranks=2", "--quiet"]
     recipes = [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
     told = run("train", "--resume", "refuse", *two, cwd=tmp_path, code=2)
@@ -178,7 +178,7 @@ def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
         told = run("train", "--resume", "allow", "--set", f"backend.ranks={number}", cwd=tmp_path, code=2)
         assert "ranks" in told.err
     told = run("train", "--resume", "allow", "--set", "trainer.lr=1", cwd=tmp_path, code=2)
-    assert "nothing can be changed but --set backend.ranks" in told.err
+    assert "only --set backend.ranks=N is allowed" in told.err
     assert recipes == [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
     run("train", "--resume", "refuse", "--quiet", cwd=tmp_path)
     assert "ranks" not in json.loads((tmp_path / "runs" / "refuse" / "run.json").read_text())

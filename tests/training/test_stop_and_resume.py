@@ -420,7 +420,7 @@ def test_a_finished_run_is_resumed_to_nothing(place):
         (["digits", "--backend", "cuda"], 3, "not available"),
         (["digits", "--model", "unet"], 2, "unet"),
         (["digits", "--set", "loop.accumulate=500"], 2, "can't be split into 500 micro-batches"),
-        (["digits", "--set", "trainer.optimiser=Adamm"], 2, "no optimiser 'Adamm'"),
+        (["digits", "--set", "trainer.optimizer=Adamm"], 2, "no optimizer 'Adamm'"),
         (["gone.csv"], 5, "no file gone.csv"),
         ([], 2, "Say what to train on"),
     ],

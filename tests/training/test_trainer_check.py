@@ -23,14 +23,14 @@ AMISS = {
     "base": (["trainer.schedule=_LRScheduler"], "only what others are made from"),
     "mistyped": (["trainer.schedule=cosin"], "Did you mean 'cosine'?"),
     "long warm-up": (["trainer.warmup=40"], "takes 40 steps, the run has 40"),
-    "sparse": (["trainer.optimiser=SparseAdam"], "sparse gradients"),
-    "both": (["trainer.optimiser_options={ fused = true, foreach = true }"], "trainer.optimiser_options"),
-    "no optimiser": (["trainer.optimiser=os:system"], "derived from torch.optim.optimizer.Optimizer"),
-    "unfit by its path": (["trainer.optimiser=torch.optim.sparse_adam:SparseAdam"], "Available: ASGD, "),
-    "no class but names": (["trainer.optimiser=os:system"], "Available: ASGD, "),
-    "base of optimisers": (["trainer.optimiser=Optimizer"], "only what others are made from"),
-    "no module": (["trainer.optimiser=:Adam"], "can't be imported"),
-    "betas": (["trainer.optimiser_options={ betas = [2, 3] }"], "trainer.optimiser_options"),
+    "sparse": (["trainer.optimizer=SparseAdam"], "sparse gradients"),
+    "both": (["trainer.optimizer_options={ fused = true, foreach = true }"], "trainer.optimizer_options"),
+    "no optimiser": (["trainer.optimizer=os:system"], "derived from torch.optim.optimizer.Optimizer"),
+    "unfit by its path": (["trainer.optimizer=torch.optim.sparse_adam:SparseAdam"], "Available: ASGD, "),
+    "no class but names": (["trainer.optimizer=os:system"], "Available: ASGD, "),
+    "base of optimisers": (["trainer.optimizer=Optimizer"], "only what others are made from"),
+    "no module": (["trainer.optimizer=:Adam"], "can't be imported"),
+    "betas": (["trainer.optimizer_options={ betas = [2, 3] }"], "trainer.optimizer_options"),
     "negative": (["trainer.schedule=StepLR", f"{OPTIONS}={{ step_size = -1 }}"], "a whole number from 1"),
     "texts": (["trainer.schedule=MultiStepLR", f"{OPTIONS}={{ milestones = ['a'] }}"], "milestones is 'a'"),
     "endless warm-up": (["trainer.warmup=inf"], "endlessly many steps, the run has 40"),
@@ -51,14 +51,14 @@ def test_it_is_told_before_a_run_is_made(tmp_path, name):
 
 def test_find_lr_tells_of_optimisers_and_of_rates_that_dont_grow(tmp_path):
     words = [word for setting in AMISS["both"][0] for word in ("--set", setting)]
-    assert "optimiser_options" in run("find-lr", *QUICK, *words, cwd=tmp_path, code=2).err
+    assert "optimizer_options" in run("find-lr", *QUICK, *words, cwd=tmp_path, code=2).err
     for last in ("inf", "nan", "1e-9"):
         assert "can't grow" in run("find-lr", *QUICK, "--to", last, cwd=tmp_path, code=2).err
 
 
 def test_the_private_and_the_unfit_are_not_offered(tmp_path):
     schedules, optimisers = ("_LRScheduler", "LambdaLR", "SequentialLR"), ("LBFGS", "SparseAdam")
-    for key, gone in (("schedule", schedules), ("optimiser", optimisers)):
+    for key, gone in (("schedule", schedules), ("optimizer", optimisers)):
         told = run("train", *QUICK, "--set", f"trainer.{key}=nope", cwd=tmp_path, code=2).err
         assert "Available: " in told
         assert not [name for name in gone if f" {name}" in told]
@@ -112,11 +112,11 @@ def test_an_optimiser_is_tried_on_a_step(tmp_path):
     for argument in ("differentiable", "capturable"):
         if argument == "capturable" and torch.accelerator.is_available():
             continue  # there it can
-        words = ["--set", f"trainer.optimiser_options={{ {argument} = true }}"]
+        words = ["--set", f"trainer.optimizer_options={{ {argument} = true }}"]
         for command in ("train", "find-lr"):
             told = run(command, *QUICK, *words, cwd=tmp_path, code=2).err
-            assert "optimiser 'Adam': " in told
-            assert "trainer.optimiser_options" in told
+            assert "optimizer 'Adam': " in told
+            assert "trainer.optimizer_options" in told
     assert not list(tmp_path.glob("runs/*"))
 
 

@@ -111,7 +111,7 @@ def test_workers_give_the_same_bits(place):
 
 
 def test_parts_freeze_and_corrections_are_learnt(place):
-    train(place, "frozen", "--epochs", 2, "--set", "trainer.freeze_parts=3", "--set", "trainer.layer_decay=0.9")
+    train(place, "frozen", "--epochs", 2, "--set", "trainer.freeze_groups=3", "--set", "trainer.layer_decay=0.9")
     before = load_file(place / "model" / "model.safetensors")
     after = load_file(place / "runs" / "frozen" / "artifact" / "model.safetensors")
     name = "bert.encoder.layer.{}.output.dense.weight"

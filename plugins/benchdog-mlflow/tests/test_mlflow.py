@@ -142,7 +142,7 @@ def test_two_ranks_are_one_run(place):
 
 
 def test_a_failed_run_is_failed(place):
-    words = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimiser=SGD"]
+    words = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimizer=SGD"]
     bench(*words, cwd=place, code=1, MLFLOW_EXPERIMENT_NAME="others")
     client, run = found(place / "runs" / "nan")
     assert run.info.status == "FAILED"

@@ -166,7 +166,7 @@ def test_trials_judged_on_other_samples_are_not_ranked(tmp_path):
 
 
 def test_a_trial_that_fails_is_written_down_and_the_study_goes_on(place):
-    words = ["--space", "trainer.lr=[0.01, 1e38]", "--set", "trainer.optimiser=SGD", "--pruner", "none", "--seed", 1]
+    words = ["--space", "trainer.lr=[0.01, 1e38]", "--set", "trainer.optimizer=SGD", "--pruner", "none", "--seed", 1]
     _, err = bench(
         *("tune", "digits", "--model", "linear", "--epochs", 1, "--trials", 4, "--study", "nan", *words), cwd=place
     )
@@ -180,7 +180,7 @@ def test_a_trial_that_fails_is_written_down_and_the_study_goes_on(place):
 
 
 def test_when_all_fail_the_exit_code_says_so(place):
-    words = ["--space", "trainer.lr=[1e37, 1e38]", "--set", "trainer.optimiser=SGD"]
+    words = ["--space", "trainer.lr=[1e37, 1e38]", "--set", "trainer.optimizer=SGD"]
     _, err = bench(
         *("tune", "digits", "--model", "linear", "--epochs", 1, "--trials", 2, "--study", "bad", *words),
         cwd=place,

@@ -118,7 +118,7 @@ def test_two_ranks_write_one_set_of_curves(place):
 
 
 def test_a_failed_run_says_why(place):
-    words = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimiser=SGD"]
+    words = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimizer=SGD"]
     bench(*words, cwd=place, code=1)
     (text,) = read(place / "runs" / "nan").Tensors("error/text_summary")
     assert text.tensor_proto.string_val[0].decode().startswith("The loss is nan at step")

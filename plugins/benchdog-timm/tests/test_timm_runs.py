@@ -51,7 +51,7 @@ def test_it_answers_and_is_exported_without_timm(place, bench):
 def test_corrections_of_a_low_rank_are_learnt_beside_frozen_layers(place, bench):
     net = ("--model", "timm", "--set", "model.net=test_efficientnet", "--epochs", 1)
     bench("train", "digits", *net, "--name", "whole", cwd=place)
-    more = ("--set", "start.weights=whole", "--set", "trainer.lora=2", "--set", "trainer.freeze_parts=-1")
+    more = ("--set", "start.weights=whole", "--set", "trainer.lora=2", "--set", "trainer.freeze_groups=-1")
     bench("train", "digits", *net, *more, "--name", "corrected", cwd=place)
     before, after = model_of(place, "whole"), model_of(place, "corrected")
     assert before.keys() == after.keys()

@@ -290,7 +290,7 @@ def benchdog_augmentations() -> list[AugmentationInfo]:
             options=f"{options}:AffineOptions",
         ),
         AugmentationInfo(
-            name="colour",
+            name="color",
             summary="Change brightness, contrast and saturation.",
             target=f"{here}.values:Color",
             options=f"{options}:ColorOptions",

@@ -9,6 +9,7 @@ import tomli_w
 from benchdog.api import SourceInfo
 from benchdog.plugins import Plugins
 from benchdog.plugins.options import describe
+from benchdog.recipe.aliases import current_values
 from benchdog.recipe.json_schema import WHAT
 from benchdog.recipe.recipe import PARTS, TABLES
 
@@ -27,7 +28,7 @@ def new_recipe(plugins: Plugins, chosen: dict[str, str], given: dict[str, Any]) 
         "",
     ]
     if isinstance(source.info, SourceInfo):
-        given = {**source.info.defaults, **given}
+        given = {**current_values(source.info.defaults, {"trainer": "supervised", **chosen}), **given}
     lines += ["seed = 0  # All random choices come from it.", ""]
     for kind in PARTS:
         default = "supervised" if kind == "trainer" else "auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, Layer, UnknownKey, flags, local_plugins, read_toml
-from benchdog.system import paths
+from benchdog.system import paths, terminal
 
 
 class Discovers(Protocol):
@@ -56,7 +57,9 @@ def _check_run(what: str, plugins: Plugins) -> None:
             )
 
 
-def compose_draft(what: str, given: Mapping[str, Any], settings: list[str], shared: Discovers) -> Draft:
+def compose_draft(
+    what: str, given: Mapping[str, Any], settings: list[str], shared: Discovers, *, quiet: bool = False
+) -> Draft:
     """Merge recipe or source, flags and settings.
 
     Args:
@@ -64,6 +67,7 @@ def compose_draft(what: str, given: Mapping[str, Any], settings: list[str], shar
         given: flags by recipe key; None where a flag is absent.
         settings: "key=value" texts.
         shared: gives the plugins; local files of the command line and of the recipe are loaded together.
+        quiet: print no notes on renamed keys.
     """
     layers: list[Layer] = []
     try:
@@ -87,6 +91,9 @@ def compose_draft(what: str, given: Mapping[str, Any], settings: list[str], shar
         _check_run(what, plugins)
         _check_folder(source_layer(what)["source.name"].value, plugins)
     draft = Draft.merge(layers, plugins)
+    if not quiet and not terminal.quiet():
+        for note in draft.notes:
+            print(f"note: {note}", file=sys.stderr, flush=True)
     draft.values["plugins"] = Given(list(files), "the command line", Path.cwd())
     return draft
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +12,7 @@ from benchdog.errors import BadUsage, nearest
 from benchdog.plugins import Plugins
 from benchdog.plugins.options import describe, to_json, validate
 from benchdog.plugins.types import RegisteredComponent
+from benchdog.recipe import aliases
 from benchdog.recipe.layers import Given, Layer, local_plugins
 from benchdog.recipe.recipe import AUTO, PARTS, TABLES, ComponentConfig, absolute, part_of
 
@@ -22,12 +23,18 @@ class Draft:
 
     values: Layer
     plugins: Plugins
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def merge(cls, layers: list[Layer], plugins: Plugins) -> Draft:
-        """Let later layers win; a component chosen anew drops the options meant for the one before."""
+        """Let later layers win; a component chosen anew drops the options meant for the one before.
+
+        Renamed keys get their names of today; `notes` reports those that a person typed.
+        """
         merged: Layer = {}
-        for layer in layers:
+        notes: list[str] = []
+        components = {"trainer": _trainer(layers, plugins)}
+        for layer in (with_current_names(layer, components, notes) for layer in layers):
             for kind in PARTS:
                 key = f"{kind}.name"
                 if key in layer and key in merged and merged[key].value != layer[key].value:
@@ -37,14 +44,14 @@ class Draft:
                 for noted in ("start.sha256", "start.operations"):  # those of the weights before
                     merged.pop(noted, None)
             merged.update(layer)
-        draft = cls(merged, plugins)
+        draft = cls(merged, plugins, tuple(notes))
         name = draft.name("source")
         if name == AUTO:
             raise BadUsage("No source is named.", nearest("", plugins.all("source")))
         found = plugins.find("source", name)
         if isinstance(found.info, SourceInfo):
             named = {kind for kind in PARTS if f"{kind}.name" in merged}
-            for key, value in found.info.defaults.items():
+            for key, value in aliases.current_values(found.info.defaults, components).items():
                 chosen = key.partition(".")[0] in named and not key.endswith(".name")
                 if not chosen:
                     merged.setdefault(key, Given(value, f"source {name!r}", Path.cwd()))
@@ -112,6 +119,38 @@ class Draft:
     def local(self) -> tuple[str, ...]:
         """Local plugin files, absolute."""
         return local_plugins(self.values)
+
+
+def with_current_names(layer: Layer, components: Mapping[str, str], notes: list[str]) -> Layer:
+    """Return a layer under the names of today; a note on each recipe or `--set` with old ones is added to `notes`."""
+    values = aliases.current_values({key: given.value for key, given in layer.items()}, components)
+    current: Layer = {}
+    renamed: dict[str, list[str]] = {}
+    for old, given in layer.items():
+        key = aliases.current_key(old, components)
+        current[key] = replace(given, value=values[key])
+        stored = (given.base / "run.json").is_file() and not given.by.startswith("--")
+        if not stored and key != old:
+            renamed.setdefault(given.by, []).append(f"{old} is now {key}")
+        elif not stored and values[key] != given.value:
+            names = (
+                f"{was!r} is now {now!r}" for was, now in aliases.AUGMENTATIONS.items() if was in str(given.value)
+            )
+            renamed.setdefault(given.by, []).extend(names)
+    notes += [f"{by}: {', '.join(names)} (the old name still works)" for by, names in renamed.items()]
+    return current
+
+
+def _trainer(layers: list[Layer], plugins: Plugins) -> str:
+    """Return the trainer's name: the last one that is named, else the source's default, else `supervised`."""
+    named = {
+        key: str(layer[key].value) for layer in layers for key in ("trainer.name", "source.name") if key in layer
+    }
+    source = plugins.all("source").get(named.get("source.name", ""))
+    default = "supervised"
+    if source and isinstance(source.info, SourceInfo):
+        default = str(source.info.defaults.get("trainer.name", default))
+    return named.get("trainer.name", default)
 
 
 def _refuse_path(found: RegisteredComponent, values: Mapping[str, Given]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BadData, BadUsage, nearest
+from benchdog.recipe.aliases import renamed_keys
 from benchdog.recipe.plugin_tables import is_plugin_table
 from benchdog.recipe.recipe import PARTS, TABLES, absolute
 
@@ -132,8 +133,8 @@ def recipe_keys() -> list[str]:
 
 
 def is_key(key: str) -> bool:
-    """Say whether a recipe can have this key; components look at their own options later."""
-    return key in recipe_keys() or key.partition(".")[0] in PARTS
+    """Whether a recipe can have this key, a renamed one included; components check their own options later."""
+    return key in recipe_keys() or key.partition(".")[0] in PARTS or key in renamed_keys()
 
 
 def _known(key: str, by: str, layer: Layer) -> None:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from benchdog.api import Bounds, Doc
 from benchdog.plugins.options import to_json, validate
+from benchdog.recipe.aliases import current_recipe
 from benchdog.recipe.steps import StepCount, ceil_div
 
 PARTS = ("source", "model", "task", "trainer", "backend")
@@ -37,11 +38,13 @@ class LoopConfig:
     memory: Annotated[
         str, Doc("Memory that training may take, 8GB say; batches are cut to fit. Empty: no limit.")
     ] = ""
-    accumulate: Annotated[int, Doc("Pieces in which a step's batch is computed."), Bounds(ge=1)] = 1
-    mixing: Annotated[
-        Literal["refuse", "allow"],
-        Doc("What to do when a batch is cut whose samples see each other (BatchNorm, say): the result is another."),
-    ] = "refuse"
+    accumulate: Annotated[
+        int, Doc("Micro-batches that a step's batch is split into (gradient accumulation)."), Bounds(ge=1)
+    ] = 1
+    allow_batch_dependence: Annotated[
+        bool,
+        Doc("Split batches even where something depends on the whole batch, such as BatchNorm: the result changes."),
+    ] = False
     patience: Annotated[int, Doc("Epochs without a better one before stopping; 0 never."), Bounds(ge=0)] = 0
     log_every: Annotated[int, Doc("Steps between two lines of the metrics log."), Bounds(ge=1)] = 50
     checkpoint_steps: Annotated[int, Doc("Steps between checkpoints; 0: by time alone."), Bounds(ge=0)] = 0
@@ -169,7 +172,8 @@ class Recipe:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
-        """Take a resolved recipe's JSON form."""
+        """Read a resolved recipe's JSON form; an older one may have keys that were renamed since."""
+        data = current_recipe(data)
         parts: dict[str, Any] = {kind: part_of(data[kind]) for kind in PARTS}
         early: dict[str, Any] = {"start": {}}  # recipes of before had none
         tables = {name: validate(table, {**early, **data}[name], f"[{name}]") for name, table in TABLES.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BadData, BadUsage
+from benchdog.recipe.aliases import current_values
 from benchdog.recipe.recipe import CODE, PARTS, Recipe, absolute, without_none
 from benchdog.system import files
 
@@ -96,7 +97,7 @@ def resume_invariants(recipe: Recipe, folder: Path) -> dict[str, Any]:
     if _depends_on_length(recipe.trainer.options):
         values["loop.epochs"] = tables["loop"]["epochs"]
     values["loop.batch_size"] = tables["loop"]["batch_size"]
-    if tables["loop"]["mixing"] == "allow":  # otherwise micro-batches don't change the result, and may change
+    if tables["loop"]["allow_batch_dependence"]:  # otherwise micro-batches don't change the result, and may change
         values["loop.accumulate"] = tables["loop"]["accumulate"]
         values |= {"backend.ranks": recipe.ranks} if recipe.ranks > 1 else {}
     values |= {f"loader.{key}": tables["loader"][key] for key in ("augment", "seed")}
@@ -115,6 +116,7 @@ def check_unchanged(stored: Mapping[str, Any] | None, recipe: Recipe, folder: Pa
     """
     if stored is None:
         return
+    stored = current_values(stored, {"trainer": recipe.trainer.name})
     now = resume_invariants(recipe, folder)
     if "loop.epochs" not in stored:  # nothing depended on it, or an older version didn't store it
         now.pop("loop.epochs", None)

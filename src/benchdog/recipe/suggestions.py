@@ -10,12 +10,13 @@ from difflib import get_close_matches
 from benchdog.api import SourceInfo
 from benchdog.errors import BenchdogError
 from benchdog.plugins import Plugins
+from benchdog.recipe.aliases import renamed_keys
 from benchdog.recipe.layers import Layer, UnknownKey, recipe_keys
 from benchdog.recipe.recipe import AUTO, PARTS, TABLES
 
 OTHERWISE = {
-    "optimizer": "optimiser",
-    "optim": "optimiser",
+    "optim": "optimizer",
+    "gradient_checkpointing": "activation_checkpointing",
     "learning_rate": "lr",
     "batch": "batch_size",
     "bs": "batch_size",
@@ -26,6 +27,7 @@ OTHERWISE = {
     "num_workers": "workers",
     "random_state": "seed",
     "wd": "weight_decay",
+    **{old.rpartition(".")[2]: new.rpartition(".")[2] for old, new in renamed_keys().items()},
 }
 """What other tools call a key -> the last part of its name here."""
 CLOSE = 0.75

@@ -20,7 +20,7 @@ def refuse_batch_dependence(components: Components, model: nn.Module | None = No
         BadUsage: something does, and the recipe doesn't allow that.
     """
     recipe, ranks = components.recipe, components.recipe.ranks
-    if recipe.loop.mixing == "allow" or recipe.loop.accumulate * ranks == 1:
+    if recipe.loop.allow_batch_dependence or recipe.loop.accumulate * ranks == 1:
         return
     model = model or components.build()
     layers = (f"layer {n!r} ({type(m).__name__})" for n, m in model.named_modules() if depends_on_batch(m))
@@ -32,7 +32,8 @@ def refuse_batch_dependence(components: Components, model: nn.Module | None = No
         raise BadUsage(
             f"A batch of {recipe.loop.batch} can't be split into {split} without changing the result: "
             f"{why} depends on the whole batch.",
-            'Accept that with --set loop.mixing="allow", or take it out (norm = "group" in place of batch).',
+            "Accept that with --set loop.allow_batch_dependence=true, or take it out "
+            '(norm = "group" in place of batch).',
         )
 
 

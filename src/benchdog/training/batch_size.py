@@ -135,7 +135,7 @@ def _fitting(components: Components, model: nn.Module, limit: int, wanted: int) 
         raise BadUsage(
             f"The model and its data take about {readable(fixed)}, and a sample {readable(need['kept'])} more; "
             f"that doesn't fit into {readable(limit)}.",
-            "Raise --memory, choose a smaller model, or set trainer.recompute=true.",
+            "Raise --memory, choose a smaller model, or set trainer.activation_checkpointing=true.",
         )
     count = min(int(count), wanted)
     while count > 1 and not fits(components, model, count):
@@ -182,7 +182,7 @@ def smaller_micro_batches(components: Components, model: nn.Module) -> Decision:
     samples = loop.micro_batch
     what = f"The memory isn't enough for {samples} samples at once"
     if samples == 1:
-        raise Failed(f"{what}.", "Choose a smaller model, or set trainer.recompute=true.")
+        raise Failed(f"{what}.", "Choose a smaller model, or set trainer.activation_checkpointing=true.")
     values = {"loop.accumulate": 2 * loop.accumulate}
     try:
         refuse_batch_dependence(components.with_values(values), model)

@@ -18,7 +18,7 @@ SHAPES = ["shapes", "--set", "source.count=60", "--set", "source.size=16", "--ba
 BALLS = [*SHAPES, "--set", "source.dimensions=3"]
 TEXT = ["book.txt", "--set", "source.length=16", "--batch-size", "16"]
 TABLE = ["table.csv", "--batch-size", "32"]
-AUGMENT = 'loader.augment=["flip","affine","colour","noise","cut-out","crop","mix-up"]'
+AUGMENT = 'loader.augment=["flip","affine","color","noise","cut-out","crop","mix-up"]'
 SUMMED = """
 from torch import nn
 
@@ -42,8 +42,8 @@ TRAINED = {
     "balanced": [*DIGITS, "--model", "mlp", "--set", "task.class_weights=balanced"],
     "ordinal": [*DIGITS, "--model", "mlp", "--task", "ordinal"],
     "embedding": [*DIGITS, "--model", "mlp", "--task", "embedding"],
-    "lora": [*DIGITS, "--model", "mlp", "--set", "trainer.lora=2", "--set", "trainer.freeze_parts=1"],
-    "plateau": [*DIGITS, "--model", "mlp", "--set", "trainer.optimiser=SGD", "--set", "trainer.schedule=plateau"],
+    "lora": [*DIGITS, "--model", "mlp", "--set", "trainer.lora=2", "--set", "trainer.freeze_groups=1"],
+    "plateau": [*DIGITS, "--model", "mlp", "--set", "trainer.optimizer=SGD", "--set", "trainer.schedule=plateau"],
     "mask": SHAPES,
     "dice": [*SHAPES, "--set", "task.loss=dice+cross-entropy", "--set", "task.class_weights=balanced"],
     "focal": [*SHAPES, "--set", "task.loss=focal", "--set", "task.ignore=255"],

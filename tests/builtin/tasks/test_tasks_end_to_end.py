@@ -186,7 +186,7 @@ def blots(tmp_path):
     [
         ["task.loss=dice+cross-entropy", "task.class_weights=balanced"],
         ["task.loss=batch-dice"],
-        ["task.loss=focal", "loop.accumulate=3", "loop.mixing=allow"],
+        ["task.loss=focal", "loop.accumulate=3", "loop.allow_batch_dependence=true"],
     ],
 )
 def test_pixels_that_count_nowhere(blots, tmp_path, more):

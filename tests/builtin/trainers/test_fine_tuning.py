@@ -28,14 +28,14 @@ def learning(net):
 
 
 def test_parts_are_freed_from_the_head_down():
-    net, tuning = net_and_tuning(freeze_parts=-1, unfreeze_every=2)
+    net, tuning = net_and_tuning(freeze_groups=-1, unfreeze_every=2)
     seen = []
     for epoch in range(8):
         tuning.begin(epoch)
         seen.append(len({name[0] for name in learning(net)}))
         assert net[2].training == (epoch >= 2)  # with its part, the norm's statistics begin to move
     assert seen == [1, 1, 2, 2, 3, 3, 4, 4]
-    _, again = net_and_tuning(freeze_parts=-1, unfreeze_every=2)
+    _, again = net_and_tuning(freeze_groups=-1, unfreeze_every=2)
     again.begin(5)
     assert learning(again.model) == [n for n in dict(net.named_parameters()) if again.learns(n, 5)]
     assert [len(group["params"]) for group in tuning.groups()] == [8]  # all that learns some day
@@ -55,7 +55,7 @@ def test_patterns_and_rates():
 @pytest.mark.parametrize(("hold", "held"), [("none", [False, False]), ("frozen", [True, False]), ("all", [True] * 2)])
 def test_statistics_are_held(place, hold, held):
     old = model_of(place, "first")
-    tuned(place, f"hold-{hold}", "start.weights=first", "trainer.freeze_parts=2", f"trainer.hold_statistics={hold}",
+    tuned(place, f"hold-{hold}", "start.weights=first", "trainer.freeze_groups=2", f"trainer.hold_statistics={hold}",
           epochs=1)  # fmt: skip
     new = model_of(place, f"hold-{hold}")
     name = "blocks.{}.norm.running_mean"
@@ -75,7 +75,7 @@ def test_lora_ends_as_plain_layers_changed_by_a_low_rank(place):
     assert facts(place, "lora")["best"]["value"] > 0.3
     run("--plugin", "tiny.py", "evaluate", "lora", cwd=place)
     tuned(place, "cut", "start.weights=first", "trainer.lora=2", "trainer.lr=0.01", "loop.accumulate=3",
-          "loop.mixing=allow")  # fmt: skip
+          "loop.allow_batch_dependence=true")  # fmt: skip
     assert torch.allclose(model_of(place, "cut")["stem.weight"], new["stem.weight"], atol=1e-3)
 
 
@@ -101,7 +101,7 @@ def test_lora_beside_a_1x1_convolution_is_what_its_merged_weight_gives():
 
 
 STOPPED = {
-    "gradual": ("trainer.freeze_parts=-1", "trainer.unfreeze_every=1", "trainer.layer_decay=0.7"),
+    "gradual": ("trainer.freeze_groups=-1", "trainer.unfreeze_every=1", "trainer.layer_decay=0.7"),
     "corrected": ("trainer.lora=2", "trainer.schedule=cosine"),
 }
 

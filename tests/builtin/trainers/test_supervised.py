@@ -43,7 +43,7 @@ def test_every_optimiser_by_name_takes_the_same_step_as_torchs_own(name, options
         theirs.parameters(), lr=0.01, **({} if name == "Rprop" else {"weight_decay": 0.0}),
         **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()},
     )  # fmt: skip
-    made = make_optimiser(Options(optimiser=name, optimiser_options=options, lr=0.01), ours)
+    made = make_optimiser(Options(optimizer=name, optimizer_options=options, lr=0.01), ours)
     for seed in range(3):
         step(ours, made, seed)
         step(theirs, own, seed)
@@ -52,12 +52,12 @@ def test_every_optimiser_by_name_takes_the_same_step_as_torchs_own(name, options
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    ({"optimiser": "Adamm"}, "'Adam'"), ({"optimiser": "no.such:Thing"}, "can't be imported"),
-    ({"optimiser": "LBFGS"}, "several times a step"),
-    ({"optimiser": "SGD", "optimiser_options": {"momentun": 0.9}}, "'momentum'"),
-    ({"optimiser": "SGD", "optimiser_options": {"momentum": "a lot"}}, "'a lot'"),
-    ({"optimiser": "SGD", "optimiser_options": {"nesterov": True}}, "[Nn]esterov"),
-    ({"optimiser": "SGD", "optimiser_options": {"lr": 0.1}}, "trainer.lr"),
+    ({"optimizer": "Adamm"}, "'Adam'"), ({"optimizer": "no.such:Thing"}, "can't be imported"),
+    ({"optimizer": "LBFGS"}, "several times a step"),
+    ({"optimizer": "SGD", "optimizer_options": {"momentun": 0.9}}, "'momentum'"),
+    ({"optimizer": "SGD", "optimizer_options": {"momentum": "a lot"}}, "'a lot'"),
+    ({"optimizer": "SGD", "optimizer_options": {"nesterov": True}}, "[Nn]esterov"),
+    ({"optimizer": "SGD", "optimizer_options": {"lr": 0.1}}, "trainer.lr"),
     ({"schedule": "cosign"}, "'cosine'"), ({"schedule": "StepLR", "schedule_options": {"step": 3}}, "'step_size'"),
     ({"schedule": "StepLR"}, "step_size"), ({"schedule": "cosine", "schedule_options": {"eta": 1}}, "takes no"),
     ({"schedule": "StepLR", "schedule_options": {"step_size": 3}, "warmup": 5.0}, "no warm-up"),
@@ -76,7 +76,7 @@ def test_mistakes_are_told(options, said):
 
 def rates(options, steps=100, per_epoch=10, metric=1.0):
     model = net()
-    made = Options(lr=1.0, optimiser="SGD", **options)
+    made = Options(lr=1.0, optimizer="SGD", **options)
     optimiser = make_optimiser(made, model)
     schedule = make_schedule(made, optimiser, steps, "loss", "min")
     seen = []
@@ -177,23 +177,23 @@ def test_what_is_kept_is_the_average(tmp_path):
 def test_recomputing_changes_no_bit(tmp_path):
     common = ["train", "shapes", "--set", "source.count=40", "--set", "source.size=32", "--epochs", 1, "--quiet"]
     run(*common, "--name", "kept", cwd=tmp_path)
-    result = run(*common, "--name", "again", "--set", "trainer.recompute=true", cwd=tmp_path)
+    result = run(*common, "--name", "again", "--set", "trainer.activation_checkpointing=true", cwd=tmp_path)
     assert result.code == 0
     assert same(tmp_path / "runs" / "kept", tmp_path / "runs" / "again")
-    refused = run("train", *SMALL, "--set", "trainer.recompute=true", cwd=tmp_path, code=2)
+    refused = run("train", *SMALL, "--set", "trainer.activation_checkpointing=true", cwd=tmp_path, code=2)
     assert "no blocks" in refused.err
     assert len(blocks(nn.Sequential(nn.Sequential(nn.Linear(1, 1)), nn.ReLU()))) == 1
 
 
 def test_the_log_has_the_rate_and_the_recipe_all_options(tmp_path):
     run("train", *SMALL, "--epochs", 2, "--set", "trainer.schedule=cosine", "--set", "trainer.warmup=0.2",
-        "--set", "trainer.optimiser_options={amsgrad=true}", "--set", "loop.log_every=4", "--name", "r",
+        "--set", "trainer.optimizer_options={amsgrad=true}", "--set", "loop.log_every=4", "--name", "r",
         cwd=tmp_path)  # fmt: skip
     folder = tmp_path / "runs" / "r"
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     logged = [line["lr"] for line in lines if line["kind"] == "step"]
     assert logged[0] != logged[-1]
     recipe = tomllib.loads((folder / "recipe.toml").read_text())
-    assert recipe["trainer"]["optimiser_options"] == {"amsgrad": True}
+    assert recipe["trainer"]["optimizer_options"] == {"amsgrad": True}
     run("train", folder / "recipe.toml", "--name", "again", "--quiet", cwd=tmp_path)
     assert same(folder, tmp_path / "runs" / "again")

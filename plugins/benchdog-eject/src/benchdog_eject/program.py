@@ -77,7 +77,7 @@ def refuse(run: FinishedRun) -> None:
     """
     recipe, options, backend = run.recipe, run.recipe["trainer"], run.recipe["backend"]
     trainer = options["name"]
-    frozen = [key for key in ("freeze", "freeze_parts", "unfreeze", "unfreeze_every") if options.get(key)]
+    frozen = [key for key in ("freeze", "freeze_groups", "unfreeze", "unfreeze_every") if options.get(key)]
     augment = recipe["loader"]["augment"]
     reasons = {
         f"its trainer is {trainer!r}, and only the loop of 'supervised' is known": trainer != "supervised",

@@ -49,7 +49,7 @@ class ValueAugmentation:
 class Color(ValueAugmentation):
     """Jitter each image's brightness, contrast and, with three channels, saturation."""
 
-    name = "colour"
+    name = "color"
 
     def __init__(self, options: ColorOptions) -> None:
         self.options = options

@@ -33,7 +33,7 @@ def recomputing(model: nn.Module, wanted: bool) -> Iterator[None]:
     if not parts:
         raise BadUsage(
             f"{type(model).__name__} has no blocks (an nn.ModuleList or nn.Sequential of modules with parts).",
-            "Leave trainer.recompute out.",
+            "Leave trainer.activation_checkpointing out.",
         )
     for part in parts:
         part.forward = partial(checkpoint, part.forward, use_reentrant=False)

@@ -41,17 +41,19 @@ class Tuning:
             for pattern in getattr(options, key):
                 if not any(fits(name, [pattern]) for name in everything):
                     raise BadUsage(f"trainer.{key}: no parameter fits {pattern!r}.", nearest(pattern, self.stages))
-        count = options.freeze_parts
+        count = options.freeze_groups
         if options.lora and not count:
             count = -1
         if abs(count) >= max(1, len(self.stages)) and count != 0:
             raise BadUsage(
-                f"trainer.freeze_parts is {count}, and the model has {len(self.stages)} parts.",
+                f"trainer.freeze_groups is {count}, and the model has {len(self.stages)} layer groups.",
                 f"From the input up: {', '.join(self.stages)}.",
             )
         self.frozen_parts = count if count >= 0 else len(self.stages) + count
         if options.unfreeze_every and not self.frozen_parts:
-            raise BadUsage("trainer.unfreeze_every is given, and no parts are frozen.", "Set trainer.freeze_parts.")
+            raise BadUsage(
+                "trainer.unfreeze_every is set, and no layer groups are frozen.", "Set trainer.freeze_groups."
+            )
         if options.unfreeze_every and options.lora:
             raise BadUsage("trainer.unfreeze_every and trainer.lora exclude each other.", "Leave one of them out.")
 
@@ -79,7 +81,7 @@ class Tuning:
         if not names and not self.apart:
             raise BadUsage(
                 "The model has no parameters that learn.",
-                "Let some: look at trainer.freeze and freeze_parts, or choose another --model.",
+                "Let some: look at trainer.freeze and freeze_groups, or choose another --model.",
             )
         decay = self.options.layer_decay
         if decay == 1.0:

@@ -66,9 +66,9 @@ def try_optimiser(options: Options) -> None:
 def _class_of(options: Options) -> tuple[Any, dict[str, Any]]:
     """Return the optimizer's class and its arguments."""
     spare_the_compiler()
-    cls: Any = named(options.optimiser, torch.optim, torch.optim.Optimizer, "optimiser", unfit=UNFIT)
+    cls: Any = named(options.optimizer, torch.optim, torch.optim.Optimizer, "optimizer", unfit=UNFIT)
     taken = inspect.signature(cls).parameters
-    more = {"lr": options.lr, **arguments(cls, options.optimiser_options, "optimiser_options", TAKEN)}
+    more = {"lr": options.lr, **arguments(cls, options.optimizer_options, "optimizer_options", TAKEN)}
     if options.weight_decay or "weight_decay" in taken:  # 0 is said too: AdamW's own is another
         more["weight_decay"] = options.weight_decay
     if "fused" in taken and not {"foreach", "fused", "differentiable", "capturable"} & set(more):
@@ -77,10 +77,10 @@ def _class_of(options: Options) -> tuple[Any, dict[str, Any]]:
 
 
 def _amiss(options: Options, error: Exception) -> BadUsage:
-    own = options.optimiser_options
-    hint = "Look at trainer.optimiser_options." if own else "Choose another trainer.optimiser."
+    own = options.optimizer_options
+    hint = "Look at trainer.optimizer_options." if own else "Choose another trainer.optimizer."
     said = str(error).rstrip(".") or type(error).__name__
-    return BadUsage(f"optimiser {options.optimiser!r}: {said}.", hint)
+    return BadUsage(f"optimizer {options.optimizer!r}: {said}.", hint)
 
 
 def make_limit(options: Options, parameters: list[nn.Parameter]) -> Callable[[], Any] | None:

@@ -13,13 +13,13 @@ from benchdog.api import Bounds, Doc
 class Supervised:
     """Options of `supervised`."""
 
-    optimiser: Annotated[str, Doc("A class of torch.optim by name, or package.module:Class.")] = "Adam"
-    optimiser_options: Annotated[
-        Mapping[str, Any], Doc("More arguments of the optimiser: { momentum = 0.9, nesterov = true }.")
+    optimizer: Annotated[str, Doc("A class of torch.optim by name, or package.module:Class.")] = "Adam"
+    optimizer_options: Annotated[
+        Mapping[str, Any], Doc("More arguments of the optimizer: { momentum = 0.9, nesterov = true }.")
     ] = field(default_factory=dict)
     lr: Annotated[float, Doc("Learning rate; with a schedule, its highest."), Bounds(gt=0)] = 1e-3
     weight_decay: Annotated[
-        float, Doc("Weight decay; 0: none, whatever the optimiser's own default."), Bounds(ge=0)
+        float, Doc("Weight decay; 0: none, whatever the optimizer's own default."), Bounds(ge=0)
     ] = 0.0
     schedule: Annotated[
         str,
@@ -46,22 +46,26 @@ class Supervised:
         Doc("Share of the epochs before swa begins to average; at least the last two are averaged."),
         Bounds(ge=0, lt=1),
     ] = 0.75
-    recompute: Annotated[
-        bool, Doc("Compute the blocks' inner values again for the backward pass: less memory, more time.")
+    activation_checkpointing: Annotated[
+        bool, Doc("Recompute the activations of blocks in the backward pass: less memory, more time.")
     ] = False
     compile: Annotated[
         Literal["auto", "no", "yes"],
         Doc("Make machine code of the net by torch.compile; auto: in a long run, if that is measured to pay."),
     ] = "auto"
     freeze: Annotated[
-        tuple[str, ...], Doc('Parts, or patterns of parameters\' names, that don\'t learn: ["stem", "blocks.0"].')
+        tuple[str, ...], Doc('Layer groups, or patterns of parameter names, to freeze: ["stem", "blocks.0"].')
     ] = ()
-    freeze_parts: Annotated[
-        int, Doc("How many parts don't learn, from the input up; -1: all but the head, -2: all but the last two.")
+    freeze_groups: Annotated[
+        int, Doc("Number of frozen layer groups, from the input up; -1: all but the head, -2: all but the last two.")
     ] = 0
-    unfreeze: Annotated[tuple[str, ...], Doc("Parts, or patterns, that learn although they are among those.")] = ()
+    unfreeze: Annotated[
+        tuple[str, ...], Doc("Layer groups, or patterns, that are trained although they are among those.")
+    ] = ()
     unfreeze_every: Annotated[
-        int, Doc("Epochs after which one more of freeze_parts learns, from the head down; 0: never."), Bounds(ge=0)
+        int,
+        Doc("Epochs after which the next group of freeze_groups is unfrozen, from the head down; 0: never."),
+        Bounds(ge=0),
     ] = 0
     layer_decay: Annotated[
         float, Doc("What each part's rate is of that of the part above it; 1: all the same."), Bounds(gt=0, le=1)

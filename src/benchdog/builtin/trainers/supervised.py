@@ -47,7 +47,7 @@ class Supervised:
         limit = make_limit(options, parameters)
         session.track(optimiser=optimiser, schedule=schedule, average=average, lora=lora)
         call = compiled(model, session.spec, options.compile == "yes")
-        with recomputing(model, options.recompute):
+        with recomputing(model, options.activation_checkpointing):
             for epoch in session.epochs():
                 tuning.begin(epoch)
                 for batch in session.batches():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.evaluation.report.formatting import metric, number
+from benchdog.recipe.aliases import current_recipe
 from benchdog.system.paths import short_name
 
 Json = dict[str, Any]
@@ -192,7 +193,7 @@ def _recipe(path: Path, faults: list[str]) -> tuple[str, Json]:
         faults.append(f"{path.name}: {error}")
         return "", {}
     try:
-        return text, tomllib.loads(text)
+        return text, current_recipe(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         faults.append(f"{path.name}: {error}")
         return text, {}
