@@ -42,7 +42,7 @@ def test_two_ranks_give_the_weights_of_one(tmp_path, two):
     epochs = [[json.loads(line) for line in log if '"kind": "epoch"' in line] for log in logs]
     for mine, others in zip(*epochs, strict=True):
         assert mine["step"] == others["step"]
-        assert mine["train.loss"] == pytest.approx(others["train.loss"], rel=1e-4)
+        assert mine["train.loss"] == pytest.approx(others["train.loss"], rel=1e-3)
     facts = [json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "runs" / "one", two)]
     assert facts[0]["best"]["epoch"] == facts[1]["best"]["epoch"]
     assert facts[0]["steps_done"] == facts[1]["steps_done"] == epochs[0][-1]["step"]

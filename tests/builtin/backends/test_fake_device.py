@@ -33,7 +33,7 @@ class Summed(nn.Module):
 TRAINED = {
     "linear": [*DIGITS, "--model", "linear"],
     "cnn": [*DIGITS, "--model", "cnn", "--set", "model.dropout=0.1"],
-    "resnet": [*DIGITS, "--model", "resnet", "--set", "model.width=4"],
+    "resnet": [*DIGITS, "--model", "resnet", "--set", "model.width=8"],
     "vit": [*DIGITS, "--model", "vit"],
     "averaged": [*DIGITS, "--model", "mlp", "--set", "trainer.average=ema", "--set", "trainer.clip_norm=1"],
     "augmented": [*DIGITS, "--model", "mlp", "--set", AUGMENT],

@@ -158,7 +158,7 @@ def test_each_is_exported_and_answers_the_same(tmp_path, case, exporter):
     size = ["--set", "model.width=16"]
     given = {
         "vit": ["digits", "--model", "vit", *size],
-        "resnet": ["digits", "--model", "resnet", "--set", "model.depth=10", "--set", "model.width=4"],
+        "resnet": ["digits", "--model", "resnet", "--set", "model.depth=10", "--set", "model.width=8"],
         "tabular": ["csv", "--data", data, "--target", "buys", "--model", "tabular"],
         "transformer": ["text", "--data", data, "--set", "source.column=town", "--set", "source.label=buys", *size],
         "gpt": ["text", "--data", data, "--set", "source.column=noise", "--set", "source.length=8", *size],
