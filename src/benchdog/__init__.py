@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from benchdog.recipe.layers import recipe_keys
     from benchdog.system.paths import runs_dir
     from benchdog.training.finished_run import FinishedRun, SplitArrays
-    from benchdog.training.time_budget import seconds_of as parse_duration
+    from benchdog.training.resolve.time_budget import seconds_of as parse_duration
 
 _PLACES = {
     "Experiment": "benchdog.experiments:Experiment",
@@ -56,7 +56,7 @@ _PLACES = {
     "load": "benchdog.notebook:load",
     "load_model": "benchdog.deployment.find_model:load_model",
     "open_run": "benchdog.notebook:open_run",
-    "parse_duration": "benchdog.training.time_budget:seconds_of",
+    "parse_duration": "benchdog.training.resolve.time_budget:seconds_of",
     "recipe_keys": "benchdog.recipe.layers:recipe_keys",
     "recipe_table": "benchdog.experiments:recipe_table",
     "report_page": "benchdog.experiments:report_page",

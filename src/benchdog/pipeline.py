@@ -25,9 +25,9 @@ from benchdog.runs import provenance
 from benchdog.runs.document import RunDocument, describe
 from benchdog.runs.run import Run
 from benchdog.system import paths
-from benchdog.training.batch_dependence import refuse_batch_dependence
 from benchdog.training.progress import say
 from benchdog.training.resolve import PreparedTraining, measure, resolve
+from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
 from benchdog.training.run_status import recorded
 from benchdog.training.setup import Components, reopen
 from benchdog.training.train import load_best, train_model

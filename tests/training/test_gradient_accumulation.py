@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchdog.api import BadUsage
 from benchdog.plugins.context import PluginContext
 from benchdog.runs import state
-from benchdog.training.batch_dependence import refuse_batch_dependence
+from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
 from benchdog.training.setup import rebuilt
 from support.accumulation_cases import CUTS, MIXED, MIXING, Listed, an_epoch, parts_of
 from support.in_process import run, weights

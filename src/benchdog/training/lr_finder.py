@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.recipe.draft import Draft
-from benchdog.training.benchmark import Enough, rehearsal
 from benchdog.training.progress import silent
 from benchdog.training.resolve import measure, resolve
+from benchdog.training.resolve.benchmark import Enough, rehearsal
 from benchdog.training.session import Session
 from benchdog.training.setup import Components
 

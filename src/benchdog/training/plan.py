@@ -13,8 +13,8 @@ from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
 from benchdog.system.files import readable
 from benchdog.system.machine import memory
-from benchdog.training.batch_size import needs
 from benchdog.training.resolve import measure, resolve
+from benchdog.training.resolve.batch_size import needs
 from benchdog.training.setup import Components
 
 SHOWN = 6

@@ -12,9 +12,9 @@ from benchdog.recipe.resolved import write_resolved
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.run import Run
 from benchdog.training import launch
-from benchdog.training.batch_size import out_of_memory, smaller_micro_batches
 from benchdog.training.progress import say
 from benchdog.training.rank import train_rank
+from benchdog.training.resolve.batch_size import out_of_memory, smaller_micro_batches
 from benchdog.training.setup import Components
 
 

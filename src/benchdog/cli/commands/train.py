@@ -66,7 +66,7 @@ def command(
     from benchdog.recipe.layers import flags as layer_of
     from benchdog.runs import run as runs
     from benchdog.system import paths
-    from benchdog.training.time_budget import seconds_of
+    from benchdog.training.resolve.time_budget import seconds_of
 
     if as_json and not smoke:  # a smoke test has stages, no events of a run
         ctx.obj.lines = lines()

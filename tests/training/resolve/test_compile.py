@@ -10,10 +10,9 @@ from safetensors import safe_open
 
 from benchdog.plugins.context import PluginContext
 from benchdog.recipe.compose import compose_draft
-from benchdog.training import compile
-from benchdog.training.benchmark import StepTimes
-from benchdog.training.compile import Verdict, is_worth_it, lasting, programs
-from benchdog.training.resolve import resolve
+from benchdog.training.resolve import compile, resolve
+from benchdog.training.resolve.benchmark import StepTimes
+from benchdog.training.resolve.compile import Verdict, is_worth_it, lasting, programs
 from support.in_process import run, same, stop_at, weights
 
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64, "--quiet"]

@@ -22,13 +22,13 @@ from benchdog.model.weights import Report
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import AUTO, ComponentConfig, Recipe
-from benchdog.training.batch_dependence import refuse_batch_dependence
-from benchdog.training.batch_size import fit_batch_size
-from benchdog.training.compile import choose_compile
-from benchdog.training.decision import Decision
 from benchdog.training.rank import check_trainer
+from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
+from benchdog.training.resolve.batch_size import fit_batch_size
+from benchdog.training.resolve.compile import choose_compile
+from benchdog.training.resolve.decision import Decision
+from benchdog.training.resolve.time_budget import fit_epochs
 from benchdog.training.setup import Components, assemble
-from benchdog.training.time_budget import fit_epochs
 
 
 @dataclass(slots=True)

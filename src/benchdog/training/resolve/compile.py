@@ -13,10 +13,10 @@ from benchdog.data.sampler import micro_batches
 from benchdog.errors import BadUsage, NotAvailable
 from benchdog.model.flops import scalar
 from benchdog.recipe.recipe import AUTO
-from benchdog.training.batch_size import out_of_memory
-from benchdog.training.benchmark import StepTimes, measure_steps, rehearsal
-from benchdog.training.decision import Decision
 from benchdog.training.progress import say
+from benchdog.training.resolve.batch_size import out_of_memory
+from benchdog.training.resolve.benchmark import StepTimes, measure_steps, rehearsal
+from benchdog.training.resolve.decision import Decision
 from benchdog.training.setup import Components, rebuilt
 
 OPTION = "compile"

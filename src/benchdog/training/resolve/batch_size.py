@@ -13,8 +13,8 @@ from benchdog.recipe.recipe import AUTO
 from benchdog.recipe.steps import ceil_div
 from benchdog.system import machine
 from benchdog.system.files import readable
-from benchdog.training.batch_dependence import refuse_batch_dependence
-from benchdog.training.decision import Decision
+from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
+from benchdog.training.resolve.decision import Decision
 from benchdog.training.setup import Components
 
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KI": 1024, "MI": 1024**2, "GI": 1024**3}

@@ -6,8 +6,8 @@ import tomllib
 import pytest
 
 from benchdog.errors import BadUsage
-from benchdog.training.batch_size import bytes_of
-from benchdog.training.time_budget import seconds_of
+from benchdog.training.resolve.batch_size import bytes_of
+from benchdog.training.resolve.time_budget import seconds_of
 from support.in_process import run, same
 
 HUNGRY = """

@@ -8,8 +8,8 @@ import time
 from torch import nn
 
 from benchdog.errors import BadUsage
-from benchdog.training.benchmark import measure_training
-from benchdog.training.decision import Decision
+from benchdog.training.resolve.benchmark import measure_training
+from benchdog.training.resolve.decision import Decision
 from benchdog.training.setup import Components
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
