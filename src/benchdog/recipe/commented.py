@@ -29,7 +29,7 @@ def new_recipe(plugins: Plugins, chosen: dict[str, str], given: dict[str, Any]) 
     ]
     if isinstance(source.info, SourceInfo):
         given = {**current_values(source.info.defaults, {"trainer": "supervised", **chosen}), **given}
-    lines += ["seed = 0  # All random choices come from it.", ""]
+    lines += ["seed = 0  # Seed of all random numbers.", ""]
     for kind in PARTS:
         default = "supervised" if kind == "trainer" else "auto"
         name = chosen.get(kind, default)

@@ -12,26 +12,26 @@ from benchdog.recipe import plugin_tables
 from benchdog.recipe.recipe import PARTS, TABLES
 
 WHAT = {
-    "source": "Where the data comes from.",
-    "model": "What is trained.",
-    "task": "What is learnt, and what an answer is.",
-    "trainer": "How it is learnt.",
-    "backend": "On which hardware.",
-    "start": "Trained weights to begin from.",
-    "loop": "How long, in which portions.",
-    "loader": "How samples reach the loop.",
-    "artifact": "What is kept with the trained model.",
+    "source": "Data source.",
+    "model": "Model to train.",
+    "task": "Head, loss, metrics and predictions.",
+    "trainer": "Training loop and optimizer.",
+    "backend": "Hardware and precision.",
+    "start": "Weights to start from (fine-tuning).",
+    "loop": "Epochs, batch size, early stopping, checkpoints.",
+    "loader": "Data loading and augmentation.",
+    "artifact": "What the artifact stores with the model.",
 }
 
 
 def recipe_schema(plugins: Plugins) -> dict[str, Any]:
     """Describe every recipe that the installed plugins allow."""
     properties: dict[str, Any] = {
-        "seed": {"type": "integer", "minimum": 0, "default": 0, "description": "All random choices come from it."},
+        "seed": {"type": "integer", "minimum": 0, "default": 0, "description": "Seed of all random numbers."},
         "plugins": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Local plugin files; a relative path is meant from the recipe's folder.",
+            "description": "Local plugin files; relative paths are resolved against the recipe's folder.",
         },
     }
     for kind in PARTS:
@@ -50,10 +50,10 @@ def recipe_schema(plugins: Plugins) -> dict[str, Any]:
 
 
 def _part(kind: str, plugins: Plugins) -> dict[str, Any]:
-    """Allow a name alone, or a table of name and options; a class of one's own has options of its own.
+    """Allow a name alone, or a table of name and options; a user-defined class has its own options.
 
-    An editor offers what it finds under `anyOf`. There the table of any component passes, so that it is `allOf` that
-    judges it by its name: a fault is then told of the very key, and not as "none of these fits".
+    Editors complete from `anyOf`, which accepts the table of any component. `allOf` then validates a table by its
+    name, so that an error names the key instead of "not valid under any of the given schemas".
     """
     found = plugins.all(kind)
     names = [*found, *([] if kind in ("source", "trainer") else ["auto"])]

@@ -1,4 +1,4 @@
-"""The task keeps the contract, and its figures are those of a calculation by hand."""
+"""The task conforms to the contract; its loss and metrics equal values computed by hand."""
 
 import numpy as np
 import pytest
@@ -20,13 +20,13 @@ def batch(weight: torch.Tensor | None = None) -> Batch:
     return Batch((), torch.tensor([0, 1]), weight=weight)
 
 
-def test_the_loss_is_a_sum_and_its_weight() -> None:
+def test_loss_returns_sum_and_weight() -> None:
     loss, weight = BrierTask().loss(SCORE, batch())
     assert float(loss) == pytest.approx(2 * 0.25**2 + 2 * 0.5**2)
     assert weight == 2
 
 
-def test_samples_count_as_much_as_they_weigh() -> None:
+def test_loss_applies_sample_weights() -> None:
     loss, weight = BrierTask().loss(SCORE, batch(weight=torch.tensor([3.0, 0.0])))
     assert float(loss) == pytest.approx(3 * 2 * 0.25**2)
     assert float(weight) == 3
@@ -41,7 +41,7 @@ def test_meters_merge() -> None:
     assert one.value()["accuracy"] == 0.5
 
 
-def test_numbers_are_refused() -> None:
+def test_check_refuses_numbers() -> None:
     with pytest.raises(BadUsage, match="needs a class"):
         BrierTask().check(Spec(fields=(FIELD,), target=Target(kind="number")))
 

@@ -1,4 +1,4 @@
-"""The backend keeps the contract, steps, and leaves the machine as it was."""
+"""The backend conforms to the contract, steps, and restores the thread count."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from benchdog_one_core.options import Options
 test_conforms = conforms("backend", "one-core")
 
 
-def test_a_step_follows_the_gradient() -> None:
+def test_step_follows_gradient() -> None:
     device = OneCoreBackend(Options()).open(0, 1)
     try:
         weight = torch.ones(1, requires_grad=True)
@@ -22,7 +22,7 @@ def test_a_step_follows_the_gradient() -> None:
         device.close()
 
 
-def test_the_threads_are_given_back() -> None:
+def test_close_restores_thread_count() -> None:
     before = torch.get_num_threads()
     device = OneCoreBackend(Options(threads=before + 1)).open(0, 1)
     assert torch.get_num_threads() == before + 1
@@ -30,6 +30,6 @@ def test_the_threads_are_given_back() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_several_ranks_are_refused() -> None:
+def test_backend_refuses_several_ranks() -> None:
     with pytest.raises(BadUsage, match="one process"):
         OneCoreBackend(Options()).open(0, 2)

@@ -1,4 +1,4 @@
-"""The task: score (B, classes), answer its softmax, target (B,) codes."""
+"""The task: logits (B, classes), prediction their softmax, target (B,) class codes."""
 
 from collections.abc import Mapping
 
@@ -8,54 +8,54 @@ from torch import Tensor, nn
 
 
 def squared(score: Tensor, target: Tensor) -> Tensor:
-    """Return each sample's squared error (B,); targets are codes (B,), or when blended shares (B, classes)."""
+    """Return the squared error per sample (B,); targets are codes (B,) or, if blended, soft (B, classes)."""
     if target.ndim == 1:
         target = nn.functional.one_hot(target, score.shape[1])
     return (score.softmax(1) - target).square().sum(1)
 
 
 class BrierTask:
-    """Choose a class: the loss is the sum of squared errors, its weight the number of samples."""
+    """Classification by squared error: the loss is a sum, its weight the number of samples."""
 
     monitor, better = "brier", "min"
     weighs = True
 
     def check(self, spec: Spec) -> None:
-        """Refuse what has no classes."""
+        """Refuse targets that are not classes."""
         if spec.target.kind != "class":
             raise BadUsage(
-                f"The task 'brier' needs a class to answer, but the target is a {spec.target.kind}.",
-                "Leave --task out, and the one that fits the source is taken.",
+                f"The task 'brier' needs a class as its target, but the target is a {spec.target.kind}.",
+                "Omit --task to use the one that fits the source.",
             )
 
     def output(self, spec: Spec) -> tuple[int | None, ...]:
-        """Ask a model for a score per class."""
+        """Return the shape of the logits: one per class."""
         return (spec.classes,)
 
     def head(self, spec: Spec) -> nn.Module:
-        """Turn the score into the answer, inside the graph."""
+        """Return the module that turns logits into the prediction, inside the graph."""
         return nn.Softmax(dim=1)
 
     def loss(self, score: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
-        """Return the sum over the batch, and its divisor."""
+        """Return the sum over the batch and its weight, the divisor."""
         error = squared(score, batch.target)
         if batch.weight is None:
             return error.sum(), len(error)
         return (error * batch.weight).sum(), batch.weight.sum()
 
     def meter(self, spec: Spec) -> "Meter":
-        """Build an empty meter."""
+        """Return an empty meter."""
         return Meter()
 
 
 class Meter:
-    """Adds up squared errors and right answers."""
+    """Sums of squared errors and correct predictions."""
 
     def __init__(self) -> None:
-        self.sums = torch.zeros(3, dtype=torch.float64)  # squared errors, right ones, samples
+        self.sums = torch.zeros(3, dtype=torch.float64)  # squared errors, correct predictions, samples
 
     def add(self, score: Tensor, batch: Batch) -> None:
-        """Count a batch; its target are codes, for only training batches are blended."""
+        """Add a batch; its targets are codes, since only training batches are blended."""
         error, right = squared(score, batch.target), score.argmax(1) == batch.target
         seen = torch.stack([error.sum().double(), right.sum().double()])
         self.sums += torch.cat([seen.cpu(), torch.tensor([float(len(score))])])

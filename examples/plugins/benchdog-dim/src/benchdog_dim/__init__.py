@@ -1,4 +1,4 @@
-"""Offer the augmentation dim."""
+"""Register the augmentation dim."""
 
 from benchdog.api import AugmentationInfo, hookimpl
 
@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_augmentations() -> list[AugmentationInfo]:
-    """List the components; a target is imported when it is first used."""
+    """Return the components; a target is imported on first use."""
     return [
         AugmentationInfo(
             name="dim",

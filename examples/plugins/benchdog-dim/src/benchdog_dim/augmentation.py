@@ -1,4 +1,4 @@
-"""The augmentation: training batches are changed at random, on their device."""
+"""The augmentation: random changes to training batches, on their device."""
 
 from benchdog.api import BadUsage, Draws, Spec
 from torch import Tensor
@@ -20,9 +20,9 @@ class DimAugmentation:
     def apply(
         self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Return new images in the type of the old ones (B, C, H, W); other fields and the target stay.
+        """Return new images (B, C, H, W) of the same dtype; other fields and the target are unchanged.
 
-        The random numbers belong to a sample, the seed and the epoch: they come from `draws` alone.
+        Random numbers come from `draws` alone: they depend on the sample, the seed and the epoch.
         """
         image, *others = inputs
         factor = self.least + (1 - self.least) * draws.uniform(1, 1, 1)

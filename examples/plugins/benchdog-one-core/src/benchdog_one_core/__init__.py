@@ -1,4 +1,4 @@
-"""Offer the backend one-core."""
+"""Register the backend one-core."""
 
 from benchdog.api import BackendInfo, hookimpl
 
@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_backends() -> list[BackendInfo]:
-    """List the components; a target is imported when it is first used."""
+    """Return the components; a target is imported on first use."""
     return [
         BackendInfo(
             name="one-core",

@@ -1,4 +1,4 @@
-"""The backend: it decides about hardware, never about the loop."""
+"""The backend: hardware decisions, never the training loop."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,18 +18,18 @@ class OneCoreBackend:
         self.options = options
 
     def probe(self) -> Probe:
-        """Return at once whether the hardware is available, or what is missing; never raise."""
+        """Return quickly whether the hardware is available, or what is missing; never raise."""
         return Probe(available=True, why=f"{self.options.threads} of the CPU's threads", devices=1)
 
     def open(self, rank: int, world: int) -> "OneCoreDevice":
-        """Take the hardware for one rank of `world`."""
+        """Open the device for one of `world` ranks."""
         if world > 1:
             raise BadUsage("The backend 'one-core' works in one process.", "Use `cpu` for several ranks.")
         return OneCoreDevice(self.options.threads)
 
 
 class OneCoreDevice:
-    """The CPU. What another device does otherwise is put here, and nowhere else."""
+    """The CPU. Whatever differs on other hardware belongs here and nowhere else."""
 
     def __init__(self, threads: int) -> None:
         self.torch_device, self.rank, self.world = torch.device("cpu"), 0, 1
@@ -45,30 +45,30 @@ class OneCoreDevice:
         return tensor.to(self.torch_device)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context of the forward pass: here in full precision."""
+        """Return the context of the forward pass, here full precision."""
         return nullcontext()
 
     def backward(self, loss: Tensor, scale: Tensor) -> None:
-        """Add the gradient of loss times scale."""
+        """Accumulate the gradient of loss times scale."""
         (loss * scale).backward()  # type: ignore[no-untyped-call]
 
-    def step(self, optimiser: Any, limit: Callable[[], Any] | None = None) -> None:
-        """Let the optimizer step; `limit` looks at the gradients before, at their true size."""
+    def step(self, optimizer: Any, limit: Callable[[], Any] | None = None) -> None:
+        """Step the optimizer; `limit` sees the unscaled gradients first."""
         if limit is not None:
             limit()
-        optimiser.step()
+        optimizer.step()
 
     def sum_(self, tensor: Tensor) -> Tensor:
-        """Add a tensor up over the ranks, in place: there is one."""
+        """Sum a tensor over the ranks in place; here there is only one."""
         return tensor
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resume needs, such as the state of a scaler."""
+        """Return the state that a resume needs, such as that of a gradient scaler."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back."""
+        """Restore that state."""
 
     def close(self) -> None:
-        """Leave the hardware as it was."""
+        """Restore the number of threads."""
         torch.set_num_threads(self._before)

@@ -1,4 +1,4 @@
-"""Options of the backend; they import nothing heavy."""
+"""Options of the backend; this module imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,4 +10,4 @@ from benchdog.api import Bounds, Doc
 class Options:
     """Options of one-core."""
 
-    threads: Annotated[int, Doc("Threads of torch."), Bounds(ge=1)] = 1
+    threads: Annotated[int, Doc("Number of torch threads."), Bounds(ge=1)] = 1

@@ -1,4 +1,4 @@
-"""Offer the trainer plain-sgd."""
+"""Register the trainer plain-sgd."""
 
 from benchdog.api import TrainerInfo, hookimpl
 
@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_trainers() -> list[TrainerInfo]:
-    """List the components; a target is imported when it is first used."""
+    """Return the components; a target is imported on first use."""
     return [
         TrainerInfo(
             name="plain-sgd",

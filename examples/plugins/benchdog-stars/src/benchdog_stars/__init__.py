@@ -1,4 +1,4 @@
-"""Offer the source stars."""
+"""Register the source stars."""
 
 from benchdog.api import SourceInfo, hookimpl
 
@@ -7,11 +7,11 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_sources() -> list[SourceInfo]:
-    """List the components; a target is imported when it is first used."""
+    """Return the components; a target is imported on first use."""
     return [
         SourceInfo(
             name="stars",
-            summary="Dwarfs and giants, invented.",
+            summary="Dwarfs and giants, a synthetic table.",
             target="benchdog_stars.source:StarsSource",
             options="benchdog_stars.options:Options",
             defaults={"loop.epochs": 5},

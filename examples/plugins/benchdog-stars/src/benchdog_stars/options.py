@@ -1,4 +1,4 @@
-"""Options of the source; they import nothing heavy."""
+"""Options of the source; this module imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,5 +10,5 @@ from benchdog.api import Bounds, Doc
 class Options:
     """Options of stars."""
 
-    samples: Annotated[int, Doc("How many stars."), Bounds(ge=20)] = 600
-    spread: Annotated[float, Doc("How much stars of a kind differ."), Bounds(gt=0)] = 0.5
+    samples: Annotated[int, Doc("Number of stars."), Bounds(ge=20)] = 600
+    spread: Annotated[float, Doc("Standard deviation within a class."), Bounds(gt=0)] = 0.5

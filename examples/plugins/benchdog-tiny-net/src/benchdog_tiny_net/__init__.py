@@ -1,4 +1,4 @@
-"""Offer the model tiny-net."""
+"""Register the model tiny-net."""
 
 from benchdog.api import ModelInfo, hookimpl
 
@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_models() -> list[ModelInfo]:
-    """List the components; a target is imported when it is first used."""
+    """Return the components; a target is imported on first use."""
     return [
         ModelInfo(
             name="tiny-net",

@@ -1,4 +1,4 @@
-"""Options of the model; they import nothing heavy."""
+"""Options of the model; this module imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Offer the exporter xz."""
+"""Register the exporter xz."""
 
 from benchdog.api import ExporterInfo, hookimpl
 
@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_exporters() -> list[ExporterInfo]:
-    """List the components; a target is imported when it is first used."""
+    """Return the components; a target is imported on first use."""
     return [
         ExporterInfo(
             name="xz",
@@ -16,6 +16,6 @@ def benchdog_exporters() -> list[ExporterInfo]:
             options="benchdog_xz.options:Options",
             runner="benchdog_xz.runner:XzRunner",
             requires=("torch",),
-            program=True,  # torch.export's files can run code: they load only here, or with --trust
+            program=True,  # files of torch.export can run code: loaded only here, or with --trust
         )
     ]

@@ -1,4 +1,4 @@
-"""Options of the exporter; they import nothing heavy."""
+"""Options of the exporter; this module imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,4 +10,4 @@ from benchdog.api import Bounds, Doc
 class Options:
     """Options of xz."""
 
-    level: Annotated[int, Doc("How hard to compress."), Bounds(ge=0, le=9)] = 6
+    level: Annotated[int, Doc("Compression level."), Bounds(ge=0, le=9)] = 6

@@ -1,4 +1,4 @@
-"""The runner: decoded numpy arrays in, (answer, score) out. It knows nothing of the exporter."""
+"""The runner: decoded numpy arrays in, (prediction, score) out; independent of the exporter."""
 
 import io
 import lzma
@@ -14,17 +14,17 @@ class XzRunner:
     """Run graph.pt2.xz on the CPU."""
 
     def __init__(self, folder: Path) -> None:
-        import torch  # here, so that a missing torch gets a clear error
+        import torch  # imported here so that a missing torch is a clear error
 
         path = folder / FILE
         try:
             plain = io.BytesIO(lzma.decompress(path.read_bytes()))
             self.module = torch.export.load(plain).module()
-        except Exception as error:  # no file, none of xz, or none of this version of torch
+        except Exception as error:  # missing, not xz, or of another version of torch
             raise BadData(f"{path} can't be read: {error}.", "Export it again.") from error
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (answer, score), each (B, ...)."""
+        """Return (prediction, score), each (B, ...)."""
         import torch
 
         with torch.inference_mode():

@@ -7,16 +7,16 @@ CONTRACT = 1  # try: benchdog --plugin my_thing.py train my-thing
 
 @hookimpl
 def benchdog_sources():
-    return [SourceInfo(name="my-thing", summary="Dwarfs and giants, invented.", target=":MyThingSource")]
+    return [SourceInfo(name="my-thing", summary="Dwarfs and giants, a synthetic table.", target=":MyThingSource")]
 
 
 class MyThingSource:
     def spec(self):
-        columns = (Column(name="colour"), Column(name="brightness"))
+        columns = (Column(name="color"), Column(name="brightness"))
         field = Field(kind="table", shape=(2,), dtype="float32", columns=columns)
         return Spec(fields=(field,), target=Target(kind="class", classes=("dwarf", "giant")))
 
     def open(self):
         draw = random.Random(0)
-        rows = [{"colour": draw.gauss(i % 2, 0.5), "brightness": draw.gauss(i % 2, 0.5)} for i in range(600)]
+        rows = [{"color": draw.gauss(i % 2, 0.5), "brightness": draw.gauss(i % 2, 0.5)} for i in range(600)]
         return [Raw(id=str(i), fields={"input": row}, target=i % 2) for i, row in enumerate(rows)]

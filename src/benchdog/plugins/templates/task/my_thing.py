@@ -15,7 +15,7 @@ def benchdog_tasks():
 def task():
     from benchdog.builtin.tasks.classification import Classification, nn
 
-    class MyThingTask(Classification):  # all but the loss is that of `classification`
+    class MyThingTask(Classification):  # only the loss differs from `classification`
         def loss(self, score, batch):
             codes = batch.target.ndim == 1
             shares = nn.functional.one_hot(batch.target, score.shape[1]) if codes else batch.target

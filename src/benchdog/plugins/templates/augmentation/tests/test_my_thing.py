@@ -1,4 +1,4 @@
-"""The augmentation keeps the contract, and darkens."""
+"""The augmentation conforms to the contract and darkens images."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ test_conforms = conforms("augmentation", "my-thing")
 
 
 class Half:
-    """Draws that are all the same."""
+    """Random numbers that are all equal."""
 
     def uniform(self, *shape: int) -> torch.Tensor:
         return torch.full((2, *shape), 0.5)
@@ -21,7 +21,7 @@ class Half:
         return torch.zeros(2, *shape)
 
 
-def test_images_get_darker_and_keep_their_type() -> None:
+def test_images_get_darker_and_keep_dtype() -> None:
     images = torch.full((2, 1, 3, 3), 200, dtype=torch.uint8)
     (changed,), target = MyThingAugmentation(Options()).apply((images,), torch.tensor([0, 1]), Half())
     assert changed.dtype == torch.uint8
@@ -30,7 +30,7 @@ def test_images_get_darker_and_keep_their_type() -> None:
     assert target.tolist() == [0, 1]
 
 
-def test_tables_are_refused() -> None:
+def test_check_refuses_tables() -> None:
     table = Spec(fields=(Field(kind="table", shape=(2,), dtype="float32"),), target=Target(kind="class"))
     with pytest.raises(BadUsage, match="images"):
         MyThingAugmentation(Options()).check(table)

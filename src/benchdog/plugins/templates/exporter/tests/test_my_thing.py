@@ -1,4 +1,4 @@
-"""The exporter keeps the contract; a damaged export is reported, not run."""
+"""The exporter conforms to the contract; a damaged export is reported, not run."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from benchdog_my_thing.runner import FILE, MyThingRunner
 test_conforms = conforms("exporter", "my-thing")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="Export it again"):
         MyThingRunner(tmp_path)
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+def test_damaged_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not compressed")
     with pytest.raises(BadData, match="can't be read"):
         MyThingRunner(tmp_path)

@@ -1,4 +1,4 @@
-"""The source keeps the contract, and gives what it promises."""
+"""The source conforms to the contract and returns the described samples."""
 
 from benchdog.testing import conforms
 
@@ -8,19 +8,19 @@ from benchdog_my_thing.source import MyThingSource
 test_conforms = conforms("source", "my-thing")
 
 
-def test_equal_options_give_equal_stars() -> None:
+def test_equal_options_return_equal_stars() -> None:
     first, second = (MyThingSource(Options(samples=20)).open() for _ in range(2))
     assert first == second
     assert len(first) == 20
 
 
-def test_there_are_as_many_giants_as_dwarfs() -> None:
+def test_classes_are_balanced() -> None:
     assert sum(star.target for star in MyThingSource(Options()).open()) == 300
 
 
-def test_a_wider_spread_gives_stranger_stars() -> None:
+def test_wider_spread_returns_more_extreme_stars() -> None:
     def reddest(spread: float) -> float:
         stars = MyThingSource(Options(spread=spread)).open()
-        return max(float(star.fields["input"]["colour"]) for star in stars)
+        return max(float(star.fields["input"]["color"]) for star in stars)
 
     assert reddest(2.0) > reddest(0.1)

@@ -1,4 +1,4 @@
-"""The trainer keeps the contract, and learns."""
+"""The trainer conforms to the contract and trains."""
 
 from pathlib import Path
 
@@ -8,6 +8,6 @@ from benchdog.testing import conforms
 test_conforms = conforms("trainer", "my-thing")
 
 
-def test_it_learns_the_digits(tmp_path: Path) -> None:
+def test_trainer_learns_digits(tmp_path: Path) -> None:
     run = benchdog.train("digits", trainer="my-thing", epochs=3, runs_dir=tmp_path, quiet=True)
     assert run.metrics["accuracy"] > 0.8

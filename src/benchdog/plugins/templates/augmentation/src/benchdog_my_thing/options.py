@@ -1,4 +1,4 @@
-"""Options of the augmentation; they import nothing heavy."""
+"""Options of the augmentation; this module imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,4 +10,4 @@ from benchdog.api import Bounds, Doc
 class Options:
     """Options of my-thing."""
 
-    least: Annotated[float, Doc("The smallest factor."), Bounds(ge=0, le=1)] = 0.5
+    least: Annotated[float, Doc("Smallest factor."), Bounds(ge=0, le=1)] = 0.5

@@ -1,4 +1,4 @@
-"""Offer the model my-thing."""
+"""Register the model my-thing."""
 
 from benchdog.api import ModelInfo, hookimpl
 
@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_models() -> list[ModelInfo]:
-    """List the components; a target is imported when it is first used."""
+    """Return the components; a target is imported on first use."""
     return [
         ModelInfo(
             name="my-thing",

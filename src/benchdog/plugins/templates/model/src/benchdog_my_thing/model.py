@@ -1,4 +1,4 @@
-"""The model: built from the spec, so that nobody types shapes or classes."""
+"""The model, built from the spec: shapes and classes need no options."""
 
 import math
 
@@ -9,10 +9,10 @@ from .options import Options
 
 
 def build(spec: Spec, options: Options) -> nn.Module:
-    """Build a net from the first field, (B, *shape), to the score, (B, *output).
+    """Build a network from the first field, (B, *shape), to the logits, (B, *output).
 
     Raises:
-        BadUsage: there are several fields, or tokens, or something has no fixed size.
+        BadUsage: the data has several fields, tokens, or axes of variable size.
     """
     field = spec.fields[0]
     sizes = [axis for axis in field.shape if axis]

@@ -9,7 +9,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_run_started(run: RunFacts) -> None:
-    """Take only the arguments that are needed; see Benchdog's page of hooks for what there is."""
+    """Record the start. Declare only the arguments you need; the hook reference lists all of them."""
     note(run.folder, f"{run.name}: {run.model} begins with {run.source}")
 
 
@@ -21,13 +21,13 @@ def benchdog_epoch_ended(run: RunFacts, epoch: int, metrics: dict[str, float]) -
 
 @hookimpl
 def benchdog_run_stopped(run: RunFacts) -> None:
-    """Record that somebody stopped it; it can continue."""
+    """Record that the run was stopped; it can be resumed."""
     note(run.folder, f"{run.name} was stopped")
 
 
 @hookimpl
 def benchdog_run_failed(run: RunFacts, error: str) -> None:
-    """Record what went wrong."""
+    """Record the error."""
     note(run.folder, f"{run.name} failed: {error}")
 
 

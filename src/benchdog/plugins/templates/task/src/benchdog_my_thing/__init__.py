@@ -1,4 +1,4 @@
-"""Offer the task my-thing."""
+"""Register the task my-thing."""
 
 from benchdog.api import TaskInfo, hookimpl
 
@@ -7,7 +7,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_tasks() -> list[TaskInfo]:
-    """List the components; a target is imported when it is first used."""
+    """Return the components; a target is imported on first use."""
     return [
         TaskInfo(
             name="my-thing",

@@ -1,4 +1,4 @@
-"""Options of the trainer; they import nothing heavy."""
+"""Options of the trainer; this module imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,4 +11,4 @@ class Options:
     """Options of my-thing."""
 
     lr: Annotated[float, Doc("Learning rate."), Bounds(gt=0)] = 0.05
-    momentum: Annotated[float, Doc("How much of the last step goes on."), Bounds(ge=0, lt=1)] = 0.9
+    momentum: Annotated[float, Doc("Momentum factor of SGD."), Bounds(ge=0, lt=1)] = 0.9
