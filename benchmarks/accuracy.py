@@ -1,11 +1,11 @@
-"""Time to accuracy on Fashion-MNIST, all 60,000 images: the shipped recipes against a plain loop, in turn.
+"""Time to accuracy on Fashion-MNIST, all 60,000 images: the shipped recipes against a plain loop, interleaved.
 
     python benchmarks/accuracy.py --peers FOLDER --python PEERS_PYTHON [--rounds 5]
 
-A round is a run of FOLDER/time_to_accuracy.py and one of each recipe, with the round's number as its seed. The plain
-loop's clock has its steps and its loading in it, not its evaluations. Benchdog's runs from before the first step to
-after the last checkpoint is on the disk, with evaluations on the validation split, checkpoints, log, progress and
-trials of steps in it; reading the files and imports are in neither. The test split is read once, after the clock.
+A round runs FOLDER/time_to_accuracy.py and each recipe once, with the round's number as the seed. The plain loop's
+time includes its steps and data loading, not its evaluations. Benchdog's time is measured from before the first step
+until the last checkpoint is on disk, including evaluations on the validation split, checkpoints, log, progress and
+trial steps; neither includes imports or reading the files. The test split is evaluated once, after the measurement.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def child(recipe: str, seed: int) -> None:
         times = clock()
         run = benchdog.pipeline.train(draft, Path(place))
         command = [sys.executable, "-m", "benchdog", "evaluate", str(run.folder), "--json"]
-        told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    print(f"{times[-1] - times[0]:.1f} s\t{told['metrics']['accuracy']:.4f}")
+        result = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    print(f"{times[-1] - times[0]:.1f} s\t{result['metrics']['accuracy']:.4f}")
 
 
 def plain(python: str, script: Path) -> list[tuple[float, float]]:
-    """Run the plain loop; give seconds and test accuracy after each epoch."""
-    said = re.findall(r"epoch \d+\t(\d+) s\t([\d.]+)", output_of([python, str(script)]))
-    return [(float(seconds), float(accuracy)) for seconds, accuracy in said]
+    """Run the plain loop; return seconds and test accuracy after each epoch."""
+    matches = re.findall(r"epoch \d+\t(\d+) s\t([\d.]+)", output_of([python, str(script)]))
+    return [(float(seconds), float(accuracy)) for seconds, accuracy in matches]
 
 
 def main() -> None:
@@ -69,8 +69,8 @@ def main() -> None:
                 theirs.append(plain(options.python, options.peers / "time_to_accuracy.py"))
                 print(f"round {number + 1}: plain {theirs[-1]}", file=sys.stderr, flush=True)
                 continue
-            said = output_of([sys.executable, __file__, "--child", name, str(number)]).split("\t")
-            mine[name].append((float(said[0].split()[0]), float(said[1])))
+            fields = output_of([sys.executable, __file__, "--child", name, str(number)]).split("\t")
+            mine[name].append((float(fields[0].split()[0]), float(fields[1])))
             print(f"round {number + 1}: {name} {mine[name][-1]}", file=sys.stderr, flush=True)
     reached = statistics.median(next((s for s, a in run if a >= WANTED[QUICK]), run[-1][0]) for run in theirs)
     whole = statistics.median(run[-1][0] for run in theirs)

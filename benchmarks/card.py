@@ -1,10 +1,11 @@
-"""How much of a card's matrix rate training reaches: a GPT of 85 million parameters, a residual net of 50 layers.
+"""Training throughput relative to the GPU's matrix rate: a GPT of 85 million parameters and a ResNet-50.
 
     python benchmarks/card.py [--text FILE] [--job gpt|resnet ...] [--batch N] [--seconds 20] [--set KEY=VALUE ...]
 
-The card's rate is that of products of 8192 x 8192 matrices in bf16. A net's is its products' and convolutions'
-arithmetic, forward and backward, as torch's counter counts it, over the time of its steps; all that a run does is in
-them: batches, loss, optimiser, log. The first lines of the log are left out: there the net is compiled.
+The GPU's rate is that of multiplying 8192 x 8192 matrices in bf16. A network's rate is the FLOPs of its matrix
+products and convolutions, forward and backward, as counted by torch, divided by the step time, which includes
+everything that a run does: batches, loss, optimizer, log. The first log lines are excluded, since the network is
+compiled then.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from typing import Any
 import torch
 
 SIDE, TIMES = 8192, 30
-PICTURES = '''
+SYNTHETIC = '''
 import numpy as np
 from benchdog.api import Field, Raw, Spec, Target
 
 
 class Noise:
-    """Pictures of 3 x 224 x 224 pixels in 1000 classes, made up."""
+    """Synthetic images of 3 x 224 x 224 pixels in 1000 classes."""
 
     def spec(self):
         image = Field(kind="image", shape=(3, 224, 224), dtype="uint8", range=(0, 255))
@@ -61,8 +62,8 @@ JOBS = {
 BATCHES = {"gpt": 32, "resnet": 256}
 
 
-def rate_of_card() -> float:
-    """Measure the card's matrix rate, operations per second."""
+def gpu_rate() -> float:
+    """Measure the GPU's matrix rate, in FLOP/s."""
     a, b = (torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     seconds = []
     for _ in range(TIMES):
@@ -76,7 +77,7 @@ def rate_of_card() -> float:
 
 
 def planned(words: list[str], place: Path) -> Any:
-    """Ask Benchdog what it would build: its arithmetic and its parameters."""
+    """Return the output of `benchdog plan`: FLOPs and parameters."""
     command = [sys.executable, "-m", "benchdog", "plan", *words, "--json"]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True)
     if done.returncode:
@@ -84,8 +85,8 @@ def planned(words: list[str], place: Path) -> Any:
     return json.loads(done.stdout)
 
 
-def rate_of_training(words: list[str], batch: int, seconds: float, place: Path) -> tuple[float, float, int]:
-    """Train for a while; give seconds per step (median over the log's lines), the best of them, and steps."""
+def training_rate(words: list[str], batch: int, seconds: float, place: Path) -> tuple[float, float, int]:
+    """Train for a while; return seconds per step (median over the log lines), the best of them, and the steps."""
     more = ["--set", "backend.precision=bf16", "--set", "trainer.compile=yes", "--epochs", "1000"]
     more += ["--batch-size", str(batch), "--set", "loop.log_every=10", "--name", "run", "--quiet"]
     process = subprocess.Popen(
@@ -103,7 +104,7 @@ def rate_of_training(words: list[str], batch: int, seconds: float, place: Path) 
     process.kill()
     process.wait()
     if len(lines) < 6:
-        sys.exit("too few steps were done")
+        sys.exit("too few steps were run")
     steps = sorted((b["time"] - a["time"]) / (b["step"] - a["step"]) for a, b in pairwise(lines[2:]))
     return median(steps), steps[0], lines[-1]["step"]
 
@@ -118,13 +119,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--set", action="append", default=[], dest="settings")
     options = parser.parse_args()
-    card = rate_of_card()
+    card = gpu_rate()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}: {card / 1e12:.0f} TFLOP/s", flush=True)
     torch.cuda.empty_cache()
     for job in options.job:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            (place / "noise.py").write_text(PICTURES, encoding="utf-8")
+            (place / "noise.py").write_text(SYNTHETIC, encoding="utf-8")
             data = str(options.text.resolve()) if job == "gpt" else "noise.py:Noise"
             words = [
                 data,
@@ -135,12 +136,12 @@ def main() -> None:
             ]
             batch = options.batch or BATCHES[job]
             plan = planned(words, place)
-            step, best, steps = rate_of_training(words, batch, options.seconds, place)
+            step, best, steps = training_rate(words, batch, options.seconds, place)
             rate = plan["flops"]["training"] * batch / step
             print(
                 f"{job}: {plan['needs']['parameters'] / 1e6:.1f} M parameters, batch {batch}, {steps} steps: "
                 f"{step * 1000:.1f} ms (best {best * 1000:.1f}), {batch / step:.0f} samples/s, "
-                f"{rate / 1e12:.0f} TFLOP/s, {rate / card:.1%} of the card's",
+                f"{rate / 1e12:.0f} TFLOP/s, {rate / card:.1%} of the GPU's",
                 flush=True,
             )
 

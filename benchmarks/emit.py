@@ -1,11 +1,11 @@
-"""What observers cost the loop's thread: real trainings with none, a blocked one, a raising one, trackers, in turn.
+"""Cost of observers on the training thread: runs with none, a blocked one, a raising one, and trackers, interleaved.
 
     python benchmarks/emit.py [--rounds 5] [--epochs 30] [--every 1] [--source digits] [--model mlp]
 
-Time in emit is measured around every call of it in the loop (steps, epochs, checkpoints): all of them over the
-steps, and the call in the middle; where others use the machine, the sum has more, for the time that the thread was
-not running. "step" is the time of the training over its steps, "wait" what the run waited for observers at its end.
-The weights must be the same, and so must the exit code.
+Each call of emit in the loop (steps, epochs, checkpoints) is timed; the table has their sum per step and the median
+call. On a busy machine the sum is larger, since it includes the time when the thread was not scheduled. "step" is the
+training time per step, "wait" the time that the run waited for observers at its end. Weights and exit codes must be
+equal.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ ARGUMENTS = {"step_ended": "step, loss", "epoch_ended": "metrics", "checkpoint_s
 
 
 def observer(body: str) -> str:
-    """Write an observer that does the same at every event."""
+    """Return the code of an observer that runs `body` at every event."""
     handlers = [f"@hookimpl\ndef benchdog_{name}({ARGUMENTS.get(name, 'run')}):\n    {body}\n" for name in HOOKS]
     return "import time\n\nfrom benchdog.api import hookimpl\n\nCONTRACT = 1\n\n\n" + "\n\n".join(handlers)
 
 
 def cases(place: Path, stack: ExitStack) -> dict[str, tuple[list[str], dict[str, str]]]:
-    """Give each case's words before `train` and its environment."""
+    """Return each case's arguments before `train` and its environment."""
     (place / "blocked.py").write_text(observer("time.sleep(10)"), encoding="utf-8")
     (place / "raising.py").write_text(observer("raise OSError('no luck')"), encoding="utf-8")
-    mute = stack.enter_context(socket.create_server(("127.0.0.1", 0)))  # accepts, and never says a word
+    mute = stack.enter_context(socket.create_server(("127.0.0.1", 0)))  # accepts, never responds
     with socket.create_server(("127.0.0.1", 0)) as closed:
         dead = closed.getsockname()[1]
     none = {"BENCHDOG_PLUGINS": ""}
@@ -50,15 +50,15 @@ def cases(place: Path, stack: ExitStack) -> dict[str, tuple[list[str], dict[str,
         "no observer": ([], none),
         "sleeps 10 s at each event": (["--plugin", str(place / "blocked.py")], none),
         "raises": (["--plugin", str(place / "raising.py")], none),
-        "mlflow, nobody listens": ([], mlflow(f"http://127.0.0.1:{dead}")),
-        "mlflow, a server that is mute": ([], mlflow(f"http://127.0.0.1:{mute.getsockname()[1]}")),
+        "mlflow, no server": ([], mlflow(f"http://127.0.0.1:{dead}")),
+        "mlflow, a server that hangs": ([], mlflow(f"http://127.0.0.1:{mute.getsockname()[1]}")),
         "mlflow, sqlite": ([], mlflow(f"sqlite:///{(place / 'mlflow.db').as_posix()}")),
         "tensorboard": ([], {"BENCHDOG_PLUGINS": "benchdog-tensorboard"}),
     }
 
 
 def child(words: list[str]) -> None:
-    """Train in this process with a clock around emit and close; print what they took as JSON."""
+    """Train in this process, timing emit and close; print the times as JSON."""
     from benchdog.cli import main
     from benchdog.plugins import manager
 
@@ -68,7 +68,7 @@ def child(words: list[str]) -> None:
     def timed_emit(self: Any, event: str, **facts: Any) -> None:
         begun = time.perf_counter()
         emit(self, event, **facts)
-        if not event.startswith("benchdog_run_"):  # those are told before and after the loop
+        if not event.startswith("benchdog_run_"):  # emitted before and after the loop
             took["emit"].append(time.perf_counter() - begun)
 
     def timed_close(self: Any) -> None:
@@ -85,7 +85,7 @@ def child(words: list[str]) -> None:
 
 
 def measure(words: list[str], env: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
-    """Train once; give the time in emit per step and of a step in microseconds, the wait, the code, the weights."""
+    """Train once; return times per step in microseconds, the wait, the exit code and a hash of the weights."""
     with tempfile.TemporaryDirectory() as place:
         train = ["train", options.source, "--model", options.model, "--epochs", str(options.epochs), "--quiet",
                  "--set", f"loop.log_every={options.every}", "--name", "run"]  # fmt: skip
@@ -106,7 +106,7 @@ def measure(words: list[str], env: dict[str, str], options: argparse.Namespace) 
         facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
         weights = hashlib.sha256((run / "artifact" / "model.safetensors").read_bytes()).hexdigest()
     steps = facts["steps_done"]
-    said = [line for line in done.stderr.splitlines() if line.startswith("benchdog: ")]
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("benchdog: ")]
     return {
         "emit": 1e6 * sum(took["emit"]) / steps,
         "call": 1e6 * statistics.median(took["emit"]),
@@ -117,7 +117,7 @@ def measure(words: list[str], env: dict[str, str], options: argparse.Namespace) 
         "emits": len(took["emit"]),
         "code": done.returncode,
         "weights": weights[:8],
-        "said": said[0] if said else "",
+        "warning": warnings[0] if warnings else "",
     }
 
 
@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--every", type=int, default=1, help="steps between two that are told of")
+    parser.add_argument("--every", type=int, default=1, help="steps between two logged steps")
     parser.add_argument("--source", default="digits")
     parser.add_argument("--model", default="mlp")
     options = parser.parse_args()
@@ -138,7 +138,7 @@ def main() -> None:
             for name, (words, env) in todo.items():
                 found.setdefault(name, []).append(measure(words, env, options))
     first = next(iter(found.values()))[0]
-    print(f"{first['steps']} steps, told of every {options.every}: {first['emits']} events; {options.rounds} rounds")
+    print(f"{first['steps']} steps, logged every {options.every}: {first['emits']} events; {options.rounds} rounds")
     print("| observer | emit per step, us | a call, us | step, us | share | wait at the end, s | exit | weights |")
     print("|---|---|---|---|---|---|---|---|")
     for name, lines in found.items():
@@ -146,11 +146,11 @@ def main() -> None:
             statistics.median(line[key] for line in lines) for key in ("emit", "call", "step", "wait")
         )
         codes, weights = ({line[key] for line in lines} for key in ("code", "weights"))
-        told = f"| {name} | {emit:.2f} | {call:.2f} | {step:.0f} | {100 * emit / step:.2f} % | {wait:.2f} |"
-        print(told, "/".join(map(str, codes)), "|", "/".join(weights), "|")
+        row = f"| {name} | {emit:.2f} | {call:.2f} | {step:.0f} | {100 * emit / step:.2f} % | {wait:.2f} |"
+        print(row, "/".join(map(str, codes)), "|", "/".join(weights), "|")
     for name, lines in found.items():
-        if lines[0]["said"]:
-            print(f"{name}: {lines[0]['said']}")
+        if lines[0]["warning"]:
+            print(f"{name}: {lines[0]['warning']}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Memory grown after the imports: Benchdog against the loops written by hand, in turn.
+"""Memory growth after the imports: Benchdog against hand-written loops, interleaved.
 
     python benchmarks/memory.py image|lm|unet --peers FOLDER [--rounds 5]
 
@@ -24,7 +24,7 @@ sys.path.insert(0, str(script.parent))
 import torch
 if (script.parent / "common.py").exists():
     import common
-    common.accuracy = lambda m: 0.0  # judging the model is not the loop's
+    common.accuracy = lambda m: 0.0  # evaluation is not part of the loop
 loop = script.read_text().split("    with torch.no_grad()")[0]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 exec(compile(loop, str(script), "exec"), {"__name__": "__main__", "__file__": str(script)})
@@ -34,7 +34,7 @@ LOOPS = {"image": ("tuned_loop", "raw_loop"), "lm": ("tuned_loop",), "unet": ("t
 
 
 def grown(command: list[str]) -> float:
-    """Give the growth that a program printed, in MiB."""
+    """Return the memory growth that a program printed, in MiB."""
     found = re.search(r"grown ([\d.]+) MiB", output_of(command))
     if not found:
         sys.exit("no memory in the output")

@@ -1,6 +1,6 @@
-"""Run a peer's program, written for the processor, on the card: python on_cuda.py PROGRAM [ARGUMENTS].
+"""Run a peer's CPU program on the GPU: python on_cuda.py PROGRAM [ARGUMENTS].
 
-Its tensors are made there, and its clock waits for the card.
+Tensors are created on the GPU, and the clock synchronizes with it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Generator(torch.Generator):
 
 
 def _there(make: Any) -> Any:
-    """Let a function that ignores the default device give its tensor there."""
+    """Wrap a function that ignores the default device so that it returns its tensor on the GPU."""
     return lambda *given, **named: make(*given, **named).cuda()
 
 

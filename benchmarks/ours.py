@@ -1,11 +1,11 @@
-"""One training run of Benchdog for the benchmarks, through its command line's own functions.
+"""One Benchdog training run for the benchmarks, through the functions that the command line uses.
 
     python ours.py image|tabular|lm|unet PEERS_FOLDER
 
-Prints what the peers' scripts print: a name, a rate, and what the process's memory grew by after the imports.
-The clock runs from before the first step to after the last checkpoint is on the disk, evaluations and all
-checkpoints in it. Progress, metrics log, checkpoints and events are on, and standard error is a terminal where
-the system has one to give. BACKEND names the hardware, SET further settings ("backend.precision=bf16 ...").
+Prints what the peers' scripts print: a name, a rate, and the growth of the process's memory after the imports.
+The time is measured from before the first step until the last checkpoint is on disk, including evaluations and all
+checkpoints. Progress, metrics log, checkpoints and events are on, and standard error is a terminal if the system
+supports pseudo-terminals. BACKEND names the hardware, SET further settings ("backend.precision=bf16 ...").
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BATCHES = {"image": 128, "tabular": 64, "lm": 32, "unet": 32}
 
 
 def terminal() -> None:
-    """Make standard error a terminal, so that the progress bar is drawn, and read it dry."""
+    """Make standard error a terminal, so that the progress bar is drawn, and drain it."""
     if not hasattr(os, "openpty"):
         return
     import threading
@@ -44,9 +44,9 @@ def terminal() -> None:
 
 
 def clock() -> list[float]:
-    """Note when epochs begin and when their last checkpoint lies on the disk.
+    """Record when epochs begin and when their last checkpoint is on disk.
 
-    A trial of steps is noted as the run is: from the first time to the last is a run with all its trials.
+    Trial steps are recorded too: from the first to the last time is a run including its trial steps.
     """
     from benchdog.training.session import Session
 
@@ -93,7 +93,7 @@ def main() -> None:
             if os.environ.get("FINISH"):
                 finish(*args)  # type: ignore[arg-type]
 
-        benchdog.pipeline.finish = finished  # what comes after the last checkpoint is not the loop's
+        benchdog.pipeline.finish = finished  # work after the last checkpoint is not part of the loop
         run = benchdog.pipeline.train(draft, Path(place))
         seconds, steps = times[-1] - times[0], run.facts["steps_done"]
         train = run.facts["samples"]["train"]

@@ -1,6 +1,6 @@
-"""What plugins cost: `benchdog --help` and `plugins list` with none and with 27, in turn.
+"""Cost of installed plugins: `benchdog --help` and `plugins list` with none and with 27, interleaved.
 
-Each of the 27 offers a model and a command, and has the metadata that an installer writes.
+Each of the 27 provides a model and a command, with the metadata that an installer writes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nSummary: Shine.\n
 
 
 def install(site: Path, number: int) -> None:
-    """Write a distribution as an installer leaves it."""
+    """Write a distribution as an installer does."""
     name, module = f"star-{number}", f"star_{number}"
     (site / f"{module}.py").write_text(HOOKS.format(name=name, module=module), encoding="utf-8")
     info = site / f"{module}-1.0.dist-info"
@@ -44,7 +44,7 @@ def install(site: Path, number: int) -> None:
 
 
 def timed(site: Path, *words: str) -> Callable[[], float]:
-    """Make an entry's run: a command's wall time in milliseconds, with what is installed in a folder."""
+    """Return a function that measures a command's wall time in milliseconds, with the packages in `site`."""
     code = "from benchdog.cli import main; main()"
     env = {**os.environ, "PYTHONPATH": str(site)}
 
@@ -74,11 +74,11 @@ def main() -> None:
             for label, site in (("none", none), (f"{options.plugins} plugins", many))
         ]
         interleave(entries, options.rounds)
-    for alone, beside in pairwise(entries):
-        if alone.name.split(",")[0] == beside.name.split(",")[0]:
-            middle, low, high = ratio(beside.numbers, alone.numbers)
-            print(f"{alone.name}: {statistics.median(alone.numbers):.1f} ms; {beside.name}: ", end="")
-            print(f"{statistics.median(beside.numbers):.1f} ms; ratio {middle:.3f} ({low:.3f} to {high:.3f})")
+    for alone, other in pairwise(entries):
+        if alone.name.split(",")[0] == other.name.split(",")[0]:
+            middle, low, high = ratio(other.numbers, alone.numbers)
+            print(f"{alone.name}: {statistics.median(alone.numbers):.1f} ms; {other.name}: ", end="")
+            print(f"{statistics.median(other.numbers):.1f} ms; ratio {middle:.3f} ({low:.3f} to {high:.3f})")
 
 
 main()

@@ -1,4 +1,4 @@
-"""Start-up: `benchdog --help` against a Python process that only imports typer, in turn."""
+"""Start-up: `benchdog --help` against a Python process that only imports typer, interleaved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from versus import Entry, interleave, table
 
 
 def timed(command: list[str]) -> Callable[[], float]:
-    """Make an entry's run: the wall time of a command, in milliseconds."""
+    """Return a function that measures the wall time of a command, in milliseconds."""
 
     def run() -> float:
         begun = time.perf_counter()

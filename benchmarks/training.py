@@ -1,13 +1,13 @@
-"""Training speed: Benchdog and its peers in turn.
+"""Training speed: Benchdog and its peers, interleaved.
 
     python benchmarks/training.py image|tabular|lm|unet --peers FOLDER --python PEERS_PYTHON [--rounds 15]
                                   [--only NAME ...] [--epochs N] [--backend cuda]
 
-FOLDER holds the peers' side of each job: image/*.py, tabular/peers.py, lm/tuned_loop.py, unet/tuned_loop.py;
-PEERS_PYTHON is the interpreter of an environment that has the peers. Benchdog runs in the environment of this
-program. Each round trains every program once, in the opposite order of the round before; the rates that they print
-are compared by the ratio of medians. With --backend cuda the peers' loops (not those that choose their hardware
-themselves) run on the card, by way of on_cuda.py.
+FOLDER contains the peers' programs for each job: image/*.py, tabular/peers.py, lm/tuned_loop.py, unet/tuned_loop.py;
+PEERS_PYTHON is the interpreter of an environment with the peers installed. Benchdog runs in this program's
+environment. Each round runs every program once, in the reverse order of the previous round; the rates that they print
+are compared by the ratio of medians. With --backend cuda the peers' loops (except those that choose their device
+themselves) run on the GPU through on_cuda.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ UNITS = {"image": "samples/s", "tabular": "steps/s", "lm": "tokens/s", "unet": "
 
 
 def rate(text: str) -> float:
-    """Find the rate that a program printed."""
+    """Return the rate that a program printed."""
     found = re.search(r"([\d.]+) (?:samples|steps|tokens|images)/s", text)
     if not found:
         sys.exit(f"no rate in: {text}")
@@ -45,7 +45,7 @@ def rate(text: str) -> float:
 
 
 def program(command: list[str], env: dict[str, str]) -> Callable[[], float]:
-    """Make an entry's run of a command."""
+    """Return a function that runs a command and returns its rate."""
     return lambda: rate(output_of(command, env))
 
 

@@ -1,4 +1,4 @@
-"""Run two or more programs in turn (A B B A) and compare the medians of what they print."""
+"""Interleave two or more programs (A B B A) and compare the medians of what they print."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOOTSTRAPS = 4000
 
 @dataclass
 class Entry:
-    """A program under test: `run` carries out one round and gives the number to compare."""
+    """A program under test: `run` performs one round and returns the number to compare."""
 
     name: str
     run: Callable[[], float]
@@ -23,16 +23,16 @@ class Entry:
 
 
 def interleave(entries: Sequence[Entry], rounds: int) -> None:
-    """Run all entries `rounds` times, each second round in the opposite order."""
+    """Run all entries `rounds` times, every second round in reverse order."""
     for number in range(rounds):
         for entry in entries if number % 2 == 0 else reversed(entries):
             entry.numbers.append(entry.run())
-        told = "  ".join(f"{e.name} {e.numbers[-1]:.5g}" for e in entries)
-        print(f"round {number + 1}/{rounds}: {told}", file=sys.stderr, flush=True)
+        numbers = "  ".join(f"{e.name} {e.numbers[-1]:.5g}" for e in entries)
+        print(f"round {number + 1}/{rounds}: {numbers}", file=sys.stderr, flush=True)
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """Give the ratio of medians with a 95 % bootstrap interval over the rounds, kept in pairs."""
+    """Return the ratio of medians with a 95 % bootstrap CI, resampling paired rounds."""
     draw = random.Random(0)
     pairs = list(zip(ours, theirs, strict=True))
     found = []
@@ -45,7 +45,7 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float,
 
 
 def table(entries: Sequence[Entry], unit: str) -> str:
-    """Give a Markdown table: medians, and the first entry's ratio to each other one."""
+    """Return a Markdown table: medians, and the ratio of the first entry to each other one."""
     ours = entries[0]
     lines = [f"| program | median {unit} | Benchdog / it | 95 % interval |", "|---|---|---|---|"]
     for entry in entries:
@@ -59,7 +59,7 @@ def table(entries: Sequence[Entry], unit: str) -> str:
 
 
 def output_of(command: Sequence[str], env: dict[str, str] | None = None) -> str:
-    """Run a command and give its standard output; its failure ends the benchmark."""
+    """Run a command and return its standard output; exit if it fails."""
     done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")

@@ -1,4 +1,4 @@
-"""The peers' work as Benchdog components: the same data limit, the same net."""
+"""The peers' jobs as Benchdog components: the same amount of data, the same network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELD_OUT = 128
 
 
 def _peers_module(path: Path) -> Any:
-    """Import a peers' file."""
+    """Import one of the peers' files."""
     spec = importlib.util.spec_from_file_location(f"peers_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -30,7 +30,7 @@ def _peers_module(path: Path) -> Any:
 
 
 class Arrays:
-    """A split of arrays."""
+    """A split backed by arrays."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         self.x, self.y = x, y
@@ -45,7 +45,7 @@ class Arrays:
         return (self.x[indices],), self.y[indices]
 
     def whole(self) -> Any:
-        """Give all of them, uncopied."""
+        """Return the whole split without copying."""
         return (self.x,), self.y
 
 
@@ -60,7 +60,7 @@ def _preprocess(spec: Spec, transform: str) -> Preprocess:
 
 
 class Image:
-    """The first N images of Fashion-MNIST; a few more to validate on."""
+    """The first N images of Fashion-MNIST; a few more for validation."""
 
     def __init__(self) -> None:
         self.peers = _peers_module(PEERS / "image" / "common.py")
@@ -81,13 +81,13 @@ class Image:
 
 
 def image_net(spec: Spec) -> torch.nn.Module:
-    """Give the peers' net."""
+    """Return the peers' network."""
     net: torch.nn.Module = _peers_module(PEERS / "image" / "common.py").net()
     return net
 
 
 class Tabular:
-    """All white wines, standardised as the peers do; a few of them again to validate on."""
+    """All white wines, standardized as the peers do; some of them again for validation."""
 
     def __init__(self) -> None:
         path = os.environ.get("WINE", str(PEERS.parent / "data" / "wine" / "winequality-white.csv"))
@@ -110,14 +110,14 @@ class Tabular:
 
 
 def tabular_net(spec: Spec) -> torch.nn.Module:
-    """Give the peers' net."""
+    """Return the peers' network."""
     torch.manual_seed(0)
     nn = torch.nn
     return nn.Sequential(nn.Linear(11, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
 
 
 class Unet:
-    """The peers' discs among squares; a few of another seed to validate on."""
+    """The peers' discs among squares; a few with another seed for validation."""
 
     def __init__(self) -> None:
         self.peers = _peers_module(PEERS / "unet" / "tuned_loop.py")
@@ -137,14 +137,14 @@ class Unet:
 
 
 def unet_net(spec: Spec) -> torch.nn.Module:
-    """Give the peers' net; its last layer has a channel for each of the two classes, as the task wants."""
+    """Return the peers' network, with one output channel per class, as the task requires."""
     net: torch.nn.Module = _peers_module(PEERS / "unet" / "tuned_loop.py").net()
     net.o = torch.nn.Conv2d(net.o.in_channels, 2, 1)
     return net
 
 
 class Lm:
-    """Windows of the peers' book at the peers' random places, so many that an epoch is the peers' training."""
+    """Windows of the peers' book at random positions; their number makes an epoch equal to the peers' training."""
 
     def __init__(self) -> None:
         self.peers = _peers_module(PEERS / "lm" / "tuned_loop.py")
@@ -173,7 +173,7 @@ class Lm:
 
 
 class Windows:
-    """Windows of bytes; the target is the window one byte later."""
+    """Windows of bytes; the target is the window shifted by one byte."""
 
     def __init__(self, codes: np.ndarray, starts: np.ndarray, length: int) -> None:
         self.codes, self.starts, self.window = codes, starts, np.arange(length + 1)
@@ -191,13 +191,13 @@ class Windows:
 
 
 def lm_net(spec: Spec) -> torch.nn.Module:
-    """Give the peers' net."""
+    """Return the peers' network."""
     net: torch.nn.Module = _peers_module(PEERS / "lm" / "tuned_loop.py").net()
     return net if os.environ.get("BACKEND", "cpu") == "cpu" else Placed(net)
 
 
 class Placed(torch.nn.Module):
-    """A net that makes tensors while it works, written for the processor: they are made where its input is."""
+    """A network written for the CPU that creates tensors in its forward pass: here on its input's device."""
 
     def __init__(self, net: torch.nn.Module) -> None:
         super().__init__()
