@@ -219,12 +219,12 @@ def test_tensors_that_are_not_read_are_named(place, suffix, change, said):
 @pytest.mark.parametrize(
     ("words", "said"),
     [(("csv", "--data", "t.csv", "--set", "source.target=[]"), "source.target is []"),
-     (("csv", "--data", "t.csv", "--set", 'source.target=["a", ""]'), "must be that of a column"),
+     (("csv", "--data", "t.csv", "--set", 'source.target=["a", ""]'), "must be a column"),
      (("csv", "--data", "t.csv", "--time", ""), "'' is not a time"),
      (("text", "--data", "talk.csv", "--set", "source.column=mood", "--set", "source.label=mood"),
       "'mood' can't be both the text and its label"),
      (("digits", "--data", "t.csv"), "'digits' takes no path"),
-     (("fashion-mnist", "--data", "t.csv"), "takes no data of yours")],
+     (("fashion-mnist", "--data", "t.csv"), "takes no other data")],
 )  # fmt: skip
 def test_what_says_nothing_is_refused(place, words, said):
     assert said in run("train", *words, "--quiet", "--epochs", 1, cwd=place, code=2).err

@@ -80,7 +80,7 @@ MISTAKES = [
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize(("args", "code", "said"), MISTAKES, ids=[" ".join(args) for args, _, _ in MISTAKES])
 def test_a_mistake_is_one_sentence_and_an_exit_code(tmp_path, args, code, said, as_json):
-    """What is no BenchdogError or usage error would be raised here, and shown as a traceback there."""
+    """What is not a BenchdogError or usage error would be raised here, and shown as a traceback there."""
     (tmp_path / "there.toml").write_text("source = 'digits'\n", encoding="utf-8")
     if "mps" in args:
         import torch

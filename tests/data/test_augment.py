@@ -172,7 +172,7 @@ def test_noise_leaves_codes_of_categories_alone(plugins):
     ('[{ name = "crop", paddings = 2 }]', "'padding'"),
     ('[{ name = "crop", padding = 0 }]', "greater than"),
     ('[{ padding = 2 }]', "has no name"),
-    ('[{ name = "flip", axes = ["depth"] }]', "flat"),
+    ('[{ name = "flip", axes = ["depth"] }]', "2-D"),
     ('"flip"', "loader"),
 ])  # fmt: skip
 def test_mistakes_are_told(tmp_path, chain, said):

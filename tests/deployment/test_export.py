@@ -256,7 +256,7 @@ def test_an_export_whose_plugin_is_missing_says_how_to_get_it(program, tmp_path)
 
 def test_export_on_the_command_line(bench, folder, file, tmp_path):
     good = bench("--plugin", file, "export", folder, "--to", "numbers", "--out", tmp_path / "out")
-    assert good.out.split("\n")[0].split() == ["batch", "largest", "difference", "relative", "labels"]
+    assert good.out.split("\n")[0].split() == ["batch", "max", "abs.", "error", "max", "rel.", "error", "labels"]
     assert "Verified on 12 held-out samples" in good.err
     shutil.rmtree(tmp_path / "out")
     bad = ("export", folder, "--to", "numbers", "--set", "fault=channels", "--out", tmp_path / "out", "--json")

@@ -118,7 +118,7 @@ def test_missing_columns_are_named(tmp_path):
         (b"age,fare,port\n1,2\n", "the line has 2 values, the header 3"),
         (b"age,fare,port\nold,2,Cork\n", "column 'age': 'old' is not a number"),
         (b"age,fare,port\n1,2,\xff\n", "it is not UTF-8 text"),
-        (b'age,fare,port\n1,2,"' + b"x" * 140_000 + b'"\n', "it is no table"),
+        (b'age,fare,port\n1,2,"' + b"x" * 140_000 + b'"\n', "it is not a table"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(tmp_path, text, said):

@@ -102,4 +102,4 @@ def test_a_network_beside_its_head_is_parted_into_its_blocks():
         "body.encoder.layers.0",
         "body.encoder.layers.1",
         "head",
-    ]  # fmt: skip - experts are no blocks of the network
+    ]  # fmt: skip - experts are not blocks of the network

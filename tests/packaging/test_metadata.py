@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 PACKAGES = [ROOT, *PLUGINS]
 # what a requirement brings and is imported beside it; an older typer brings click
-BROUGHT = {"fastapi": ("starlette",), "requests": ("urllib3",), "typer": ("click",)}
+BROUGHT = {"fastapi": ("starlette",), "jinja2": ("markupsafe",), "requests": ("urllib3",), "typer": ("click",)}
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 RECIPE = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
 OUTPUTS = {output["name"]: output for output in RECIPE["outputs"]}

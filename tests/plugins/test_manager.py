@@ -100,7 +100,7 @@ def test_a_file_that_is_missing_is_the_users_mistake(tmp_path):
 FAULTS = {
     "raises at import": ("raise RuntimeError('no luck')", ["RuntimeError: no luck", "import"]),
     "leaves at import": ("import sys\nsys.exit(3)", ["SystemExit: 3", "import"]),
-    "is no Python": ("def (:", ["SyntaxError", "import"]),
+    "is not Python": ("def (:", ["SyntaxError", "import"]),
     "raises in its hook": (
         "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_models():\n    raise OSError('hm')\n",
         ["benchdog_models", "OSError: hm"],

@@ -126,7 +126,7 @@ def images(change: Callable[[Path], None], *args: Any) -> Callable[[Path], Args]
 def spoil(folder: Path) -> None:
     data = (folder / "cat" / "3.jpg").read_bytes()
     (folder / "cat" / "3.jpg").write_bytes(data[: len(data) // 2])
-    (folder / "dog" / "note.png").write_text("This is no picture.", encoding="utf-8")
+    (folder / "dog" / "note.png").write_text("This is not a picture.", encoding="utf-8")
 
 
 def only_one(folder: Path) -> None:
@@ -491,11 +491,11 @@ CASES = [
         said=("poem.txt", "a window needs 129"),
         make=text("poem.txt", "tiger tiger\n", "train", "text", "--data", "poem.txt", "--quiet"),
     ),
-    Case(name="a damaged data set", code=5, said=("ubyte.gz is damaged", "fetch it again"), make=gzips),
+    Case(name="a damaged data set", code=5, said=("ubyte.gz is damaged", "download it again"), make=gzips),
     Case(
         name="a download whose hash doesn't match",
         code=5,
-        said=("not the expected file", "SHA-256", "It was removed"),
+        said=("not the expected one", "SHA-256", "It was removed"),
         make=text("far.py", DOWNLOAD, "--plugin", "far.py", "train", "far", *QUICK),
     ),
     # a model and its training
@@ -514,7 +514,7 @@ CASES = [
     Case(
         name="a model that gives too few scores",
         code=2,
-        said=("gives (2, 3) for two samples", "(2, 10)", "spec.outputs"),
+        said=("returns (2, 3) for two samples", "(2, 10)", "spec.outputs"),
         make=text("nets.py", NETS, "train", "digits", "--model", "nets.py:Short"),
     ),
     Case(
@@ -585,7 +585,7 @@ CASES = [
         leaves_run=True,
     ),
     Case(
-        name="a picture to answer for that is no picture",
+        name="a picture to answer for that is not a picture",
         code=5,
         said=("x.png", "1 of 1 inputs can't be read", "--skip-bad"),
         make=lambda place: text("x.png", "no picture", *trained("predict", "mine", "x.png")(place))(place),

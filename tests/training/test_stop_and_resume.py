@@ -412,7 +412,7 @@ def test_a_finished_run_is_resumed_to_nothing(place):
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
-        (["--resume", "whole", "--epochs", 9], 2, "nothing can be changed"),
+        (["--resume", "whole", "--epochs", 9], 2, "continues a run unchanged"),
         (["--resume", "whle"], 2, "Did you mean 'whole'?"),
         (["digits", "--name", "whole"], 2, "There is a run 'whole' already"),
         (["digits", "--name", "a/b"], 2, "'a/b'"),

@@ -200,9 +200,9 @@ def test_rows_without_a_target_are_refused_or_left_out(library, tmp_path, opened
         ({"target": "lable"}, BadUsage, "no column 'lable'.*Did you mean 'label'"),
         ({"input": "text", "target": "text"}, BadUsage, "both input and target"),
         ({"target": "text", "kind": "number"}, BadUsage, "holds texts"),
-        ({"target": "text", "input": "label"}, BadData, "can't be classes"),
+        ({"target": "text", "input": "label"}, BadData, "too many for classes"),
         ({"tokenizer": "nowhere.json"}, BadUsage, "doesn't exist"),
-        ({"valid": 0.6, "test": 0.5}, BadUsage, "nothing to train on"),
+        ({"valid": 0.6, "test": 0.5}, BadUsage, "no training data"),
     ],
 )
 def test_mistakes_are_told_in_words(options, kind, said, texts, opened, tmp_path):
@@ -262,5 +262,5 @@ def test_a_damaged_tokenizer_is_told_in_words(texts, opened, tmp_path):
     with pytest.raises(BadUsage, match="definition can't be used"):
         opened(texts, tokenizer=tmp_path, length=8)
     (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
-    with pytest.raises(BadData, match="is no tokenizer"):
+    with pytest.raises(BadData, match="is not a tokenizer"):
         opened(texts, tokenizer=tmp_path, length=8)

@@ -124,7 +124,7 @@ def test_what_is_under_way_is_answered_before_the_end(place, digits, opened):
 def test_ctrl_c_is_the_normal_end(place, digits, opened):
     with Server(place, "last") as running:
         assert httpx.get(f"{running.url}/health").status_code == 200
-        begin(running.url, opened.samples()[0].fields["input"]).close()  # a client that goes away is no event
+        begin(running.url, opened.samples()[0].fields["input"]).close()  # a client that goes away is not an event
         time.sleep(0.2)
         code, out, err = running.stop(signal.SIGINT)
         assert (code, out) == (0, "")

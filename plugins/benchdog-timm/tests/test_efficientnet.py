@@ -165,7 +165,7 @@ def test_color_weights_give_the_same_for_gray():
     report = fill(gray, color.state_dict(), head=True)
     assert report.summed == "stem.0.weight"
     assert not report.fresh
-    assert "sum over the colours" in report.sentence()
+    assert "sum over the colors" in report.sentence()
     x = torch.randn(2, 1, 33, 32)
     assert torch.allclose(gray(x), color(x.expand(-1, 3, -1, -1)), atol=1e-5)
     four = fill(EfficientNetLite0(4, 4, 0.0), color.state_dict(), head=True)

@@ -15,7 +15,7 @@ from benchdog.errors import BadUsage, BenchdogError, Failed
 from benchdog.system import terminal
 
 SYNONYMS = {"o": "out", "output": "out"}
-"""Flags as other tools call them, that are no keys of a recipe."""
+"""Flags as other tools call them, that are not keys of a recipe."""
 COMPONENT_FLAGS = ("model", "task", "trainer", "backend")
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Print only errors.")]
 

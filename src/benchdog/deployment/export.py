@@ -48,7 +48,7 @@ def export(
         options: the exporter's options.
         local: local plugin files, for the subprocesses.
         timeout: seconds that writing and verifying may take, each.
-        trust: let an artifact of another machine name a model that is no plugin's.
+        trust: let an artifact of another machine name a model that is not a plugin's.
 
     Returns:
         What was written: {"path", "exporter", "verification", "inputs", "warnings", "files"}.
@@ -124,7 +124,7 @@ def check_replaceable(place: Path) -> None:
     if not place.exists():
         return
     if not place.is_dir() or (any(place.iterdir()) and not (place / "export.json").is_file()):
-        raise BadUsage(f"{place} is there already and is no export.", "Choose another --out.")
+        raise BadUsage(f"{place} is there already and is not an export.", "Choose another --out.")
     if not any(place.iterdir()):
         return
     try:

@@ -122,7 +122,7 @@ def _module(opened: LoadedModel, plugins: Plugins) -> nn.Module:
                 raise
     elif opened.meta.get("runner"):
         raise BadUsage(
-            f"{opened.path} is no torch module, and this exporter takes nothing else.",
+            f"{opened.path} is not a torch module, and this exporter takes nothing else.",
             "Choose an exporter of the plugin that trained it, or use the artifact itself.",
         )
     from torch import nn

@@ -23,7 +23,7 @@ SUFFIXES = {"image": IMAGE_SUFFIXES, "array": ARRAYS, "row": TABLES, "tokens": T
 FILES = ("image", "array")
 """Kinds of which a sample is a file."""
 NAMED = (*TEXTS, *TABLES, ".json")
-"""How a word ends that names a file, and is no text to answer."""
+"""How a word ends that names a file, and is not a text to answer."""
 MARKS = ",;\t|:"
 """What usually stands between the cells of a table."""
 SHOWN = 8  # names that a message spells out
@@ -197,7 +197,7 @@ def _rows(
     except UnicodeDecodeError:
         yield Unreadable(str(path), "it is not UTF-8 text: save it with that encoding")
     except csv.Error as error:
-        yield Unreadable(str(path), f"it is no table: {error}")
+        yield Unreadable(str(path), f"it is not a table: {error}")
     except OSError as error:
         yield Unreadable(str(path), error.strerror or str(error))
 

@@ -36,7 +36,7 @@ def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bo
 
     Raises:
         NotAvailable: the model's plugin is not installed; the hint says how to get it.
-        Refused: it names code that is no plugin's, and `trusted` is false.
+        Refused: it names code that is not a plugin's, and `trusted` is false.
         BadData: the weights don't fit the model that the plugin builds today.
     """
     from benchdog.data.transform.transform import Deployed, Transform

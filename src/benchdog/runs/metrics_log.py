@@ -18,7 +18,7 @@ RECORDS = {LINES: None, LOSSES: np.array(np.nan, "<f4").tobytes()}
 
 
 class NotFinite(Exception):
-    """A step's loss, or a weight after it, is no finite number.
+    """A step's loss, or a weight after it, is not a finite number.
 
     Attributes:
         step: its number, from 1.

@@ -37,7 +37,7 @@ class Gradients:
         """Add a piece's gradient; with the last piece the gradient is that of the whole batch's mean.
 
         Raises:
-            BadUsage: the loss is no single real number, or doesn't depend on the parameters.
+            BadUsage: the loss is not a single real number, or doesn't depend on the parameters.
         """
         if loss.ndim or not loss.is_floating_point():
             raise BadUsage(

@@ -134,7 +134,7 @@ def test_plan_counts_parameters_and_arithmetic(tmp_path):
     assert found["flops"]["training"] == 2 * products + 2 * products + 2 * (products - 64 * 128)
     assert found["flops"]["step"] == 10 * found["flops"]["training"]
     said = run("plan", "digits", "--model", "vit", cwd=tmp_path).out
-    assert "22 MFLOP for an answer" in said
+    assert "22 MFLOPs per inference" in said
 
 
 def test_plan_counts_attention(tmp_path):

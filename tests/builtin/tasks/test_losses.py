@@ -255,7 +255,7 @@ def test_a_criterion_that_gives_the_batchs_mean_does_not_add_up():
         ({"criterion": "KLDivLoss", "criterion_options": {"log_target": True}}, "can't be chosen"),
         ({"criterion": "HuberLoss", "criterion_options": {"delta": -1.0}}, "delta"),
         ({"criterion": "focal", "criterion_options": {"gamma": 1}}, "takes no criterion_options"),
-        ({"class_weights": {"eleven": 2.0}}, "'eleven', which is no class"),
+        ({"class_weights": {"eleven": 2.0}}, "'eleven', which is not a class"),
         ({"class_weights": {"9": -1.0}}, "counts -1"),
         ({"class_weights": {"9": float("nan")}}, "counts nan"),
         ({"class_weights": dict.fromkeys(NAMES, 0.0)}, "no class count"),

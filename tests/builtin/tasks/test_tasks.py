@@ -329,7 +329,7 @@ def test_token_metrics():
         (regression(), spec_of("class", classes=LETTERS), "a class"),
         (regression(), spec_of("number", shape=(2, 2)), "(k,)"),
         (Segmentation(), spec_of("class", classes=LETTERS), "a class"),
-        (Segmentation(), spec_of("mask", classes=LETTERS, shape=(6,), field=TOKENS), "picture"),
+        (Segmentation(), spec_of("mask", classes=LETTERS, shape=(6,), field=TOKENS), "needs an image or a volume"),
         (Segmentation(), spec_of("mask", classes=("a",), shape=(4, 5)), "2 to 256"),
         (Segmentation(), spec_of("mask", classes=LETTERS, shape=(9, 9)), "(9, 9)"),
         (NextToken(NextTokenOptions()), spec_of("class", classes=LETTERS), "tokens"),

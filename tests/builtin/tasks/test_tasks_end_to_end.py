@@ -267,7 +267,7 @@ def test_classes_with_weights_smoothing_and_mix_up(tmp_path):
         assert result["metrics"]["accuracy"] > 0.8
     assert not same(tmp_path / "runs" / "plain", tmp_path / "runs" / "all")
     told = run(*common, "--set", "task.class_weights={ 33 = 2.0 }", cwd=tmp_path, code=2)
-    assert "'33', which is no class" in told.err
+    assert "'33', which is not a class" in told.err
     told = run(*common, "--set", "task.class_weights=balance", cwd=tmp_path, code=2)
     assert "balanced" in told.err
     told = run(*common, "--set", "task.criterion=Focal", cwd=tmp_path, code=2)

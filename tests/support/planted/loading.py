@@ -126,6 +126,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "march": ("import numpy\n\n\ndef march() -> None:\n    '''March on.'''\n", "loads", "loads numpy"),
     "train": ("def train() -> None:\n    '''Go by train.'''\n", "own-name", "the name of Benchdog's own"),
-    "whistle": ("tune = 3\n", "help", "is no command"),
+    "whistle": ("tune = 3\n", "help", "is not a command"),
 }
 """Commands by name: their module's text, and what is found by which check."""

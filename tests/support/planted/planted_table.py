@@ -3,7 +3,7 @@
 FAULTS = [
     ("source", "undocumented", "options", "'count' has no documentation"),
     ("source", "out-of-bounds", "options", "a default that it doesn't allow itself: 0"),
-    ("source", "no-dataclass", "options", "is no dataclass"),
+    ("source", "no-dataclass", "options", "is not a dataclass"),
     ("source", "gone", "target", "'planted.sources:Nowhere' doesn't resolve"),
     ("source", "no-open", "target", "NoOpen has no open()"),
     ("source", "no-valid", "opens", "valid split has no samples"),

@@ -100,7 +100,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not path.is_file():
-        what = "has no config.json" if folder.is_dir() else "is no folder"
+        what = "has no config.json" if folder.is_dir() else "is not a folder"
         raise BadUsage(f"{folder} {what}.", "Give the folder that save_pretrained wrote: --set model.path=FOLDER")
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         fault = "it names no model_type" if isinstance(error, KeyError) else str(error)
         raise BadData(
-            f"{path} is no configuration of a transformers model: {fault}.", "Get the file again."
+            f"{path} is not a configuration of a transformers model: {fault}.", "Get the file again."
         ) from None
     if not isinstance(kind, str):
         raise BadData(f"{path}: model_type is {kind!r}, no name.", "Get the file again.")

@@ -122,7 +122,7 @@ class Table:
             values = np.array([np.nan if cell is None else cell for cell in cells], np.float64).astype(np.float32)
         if np.isinf(values).any():
             row = int(np.flatnonzero(np.isinf(values))[0])
-            raise BadData(f"Sample {self.id(int(indices[row]))!r}: column {column.name!r} is no finite number.")
+            raise BadData(f"Sample {self.id(int(indices[row]))!r}: column {column.name!r} is not a finite number.")
         return values
 
     def _plain(self, name: str, cell: Any) -> Any:

@@ -26,7 +26,7 @@ LARGEST, USUAL = 256, 128
 """Images of one size up to the first are used as they are; others are brought to the second."""
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
 MOST_CATEGORIES = 100
-"""Texts of a table's column in more kinds than this are no categories."""
+"""Texts of a table's column in more kinds than this are not categories."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +113,7 @@ class DataSet:
         return _Loaded(chosen=chosen, spec=Spec(fields=(field,), target=target), preprocess=preprocess, parts=parts)
 
     def _without_odd(self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any]) -> Chosen:
-        """Leave out texts that are no categories: names, numbers of orders, remarks."""
+        """Leave out texts that are not categories: names, numbers of orders, remarks."""
         odd = []
         for name in chosen.inputs:
             if kind_of(features[name]) != "text":
@@ -166,7 +166,7 @@ class DataSet:
                     sizes.add((picture.height, picture.width))
                     grey = grey and picture.mode in GREY
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                raise BadData(f"Sample {train.id(i)!r} is no image: {error}.", "Correct or remove it.") from None
+                raise BadData(f"Sample {train.id(i)!r} is not an image: {error}.", "Correct or remove it.") from None
         height = width = self.options.size
         if not height and len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST:
             height, width = next(iter(sizes))

@@ -56,7 +56,7 @@ def _definition(path: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
         found["model"]["vocab"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadData(f"{file} is no tokenizer: {type(error).__name__}: {error}.", "Get the file again.") from None
+        raise BadData(f"{file} is not a tokenizer: {type(error).__name__}: {error}.", "Get the file again.") from None
     return dict(found)
 
 

@@ -15,7 +15,7 @@ def build(spec: Spec, options: Options) -> nn.Module:
     """Build the network from an image (B, C, H, W) to the score (B, outputs); its weights are drawn.
 
     Raises:
-        BadUsage: the data is no single image, timm has no such network, or it can't be made for this size.
+        BadUsage: the data is not a single image, timm has no such network, or it can't be made for this size.
     """
     field = spec.fields[0]
     if len(spec.fields) != 1 or field.kind != "image" or not spec.channels:

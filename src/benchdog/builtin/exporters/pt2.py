@@ -135,14 +135,14 @@ def _check_samples(data: bytes, name: str) -> None:
     try:
         value = torch.load(io.BytesIO(data), weights_only=True)
     except Exception:  # anything that isn't a tensor in plain containers
-        raise _refused(name, "its example inputs are no plain tensors") from None
+        raise _refused(name, "its example inputs are not plain tensors") from None
     if not isinstance(value, tuple):
-        raise _damaged(name, "its example inputs are no tuple")
+        raise _damaged(name, "its example inputs are not a tuple")
 
 
 def _check_model(model: Any, name: str) -> None:
     if not isinstance(model, dict) or not isinstance(model.get("graph_module"), dict):
-        raise _damaged(name, "the graph is no graph")
+        raise _damaged(name, "the graph is not a graph")
     if not all(SYMBOL.fullmatch(symbol) for symbol in model.get("range_constraints", {})):
         raise _refused(name, "a size has a strange name")
     _check_strings({k: v for k, v in model.items() if k not in ("guards_code", "torch_version")}, name)
@@ -252,7 +252,7 @@ def _tree(text: str) -> bool:
 
 def _items(value: Any, name: str) -> list[tuple[str, dict[str, Any]]]:
     if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
-        raise _damaged(name, "a list of weights is no list")
+        raise _damaged(name, "a list of weights is not a list")
     return list(value.items())
 
 

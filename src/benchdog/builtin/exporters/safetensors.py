@@ -20,7 +20,7 @@ class Safetensors:
         """Write model.safetensors and model.json; the artifact's samples and recipe stay behind."""
         if not (artifact.folder / FILE).is_file():
             raise BadUsage(
-                f"{artifact.folder} holds no weights: what was trained is no torch module.",
+                f"{artifact.folder} holds no weights: what was trained is not a torch module.",
                 "Choose an exporter of the plugin that trained it.",
             )
         shutil.copyfile(artifact.folder / FILE, folder / FILE)

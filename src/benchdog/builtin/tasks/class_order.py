@@ -14,7 +14,7 @@ def ranks_of(classes: tuple[str, ...], order: tuple[str, ...]) -> tuple[list[int
     if order:
         for name in order:
             if name not in classes:
-                raise BadUsage(f"order of 'ordinal' names {name!r}, which is no class.", nearest(name, classes))
+                raise BadUsage(f"order of 'ordinal' names {name!r}, which is not a class.", nearest(name, classes))
         if sorted(order) != sorted(classes):
             missing = [name for name in classes if name not in order] or ["each class once"]
             raise BadUsage("order of 'ordinal' doesn't name every class once.", f"It lacks: {', '.join(missing)}.")

@@ -75,7 +75,7 @@ class Segmentation(Balanced):
             )
         if self.ignore is not None and not spec.classes <= self.ignore <= np.iinfo(target.dtype).max:
             raise BadUsage(
-                f"ignore = {self.ignore} of the task 'segmentation' is no code beyond the {spec.classes} classes "
+                f"ignore = {self.ignore} of the task 'segmentation' is not a code beyond the {spec.classes} classes "
                 f"that a mask of {target.dtype} can hold.",
                 "255 is usual. A class that is to count nothing: class_weights = { NAME = 0.0 }.",
             )

@@ -117,5 +117,5 @@ def _plugins() -> Plugins:
     """Discover installed plugins; a local file given with --plugin is not run while somebody types."""
     from benchdog.plugins import Plugins, import_timeout
 
-    with redirect_stdout(sys.stderr):  # what a plugin prints at import is no candidate
+    with redirect_stdout(sys.stderr):  # what a plugin prints at import is not a candidate
         return Plugins.discover((), import_timeout.patience(import_timeout.LISTING))

@@ -41,7 +41,7 @@ class Trial:
             raise Fault(f"It can't be loaded: {said(cause)}.", "Fix it.", raised(cause)) from error
         except Exception as error:
             raise Fault(
-                f"{self.target!r} is no command: {said(error)}.",
+                f"{self.target!r} is not a command: {said(error)}.",
                 "Name a function in typer's style, or a typer.Typer.",
                 raised(error),
             ) from error

@@ -134,7 +134,7 @@ def _remedy(fault: str) -> str:
     """Return what fixes a plugin that the host refuses."""
     remedies = {
         "without @hookimpl": "Write @hookimpl above it: from benchdog.api import hookimpl.",
-        "is no hook": "Rename it: docs/reference/hooks.md lists all hooks.",
+        "is not a hook": "Rename it: docs/reference/hooks.md lists all hooks.",
         "declared in the hookimpl": "A hook takes some or all of the arguments that its specification names, "
         "no others: see docs/reference/hooks.md.",
         "written for contract": f"Read what changed, then write CONTRACT = {CONTRACT}.",

@@ -100,7 +100,7 @@ class Trial:
         cls = self.found.resolve(self.info.options)
         if not isinstance(cls, type) or not is_dataclass(cls):
             raise Fault(
-                f"options {self.info.options!r} is no dataclass.", "Write @dataclass above the class.", stands(cls)
+                f"options {self.info.options!r} is not a dataclass.", "Write @dataclass above the class.", stands(cls)
             )
         return dict(describe(cls))
 

@@ -52,7 +52,7 @@ class Table:
 
 
 def read(path: Path, separator: str = "auto") -> Table:
-    """Read a table: BadData when it is no UTF-8, empty, ragged, or its first line names no columns."""
+    """Read a table: BadData when it is not UTF-8, empty, ragged, or its first line names no columns."""
     text = read_text(path)
     if not text.strip():
         raise BadData(f"{path} is empty.", "The file needs a line of column names, and rows below it.")

@@ -42,7 +42,9 @@ class ClassWeights:
         names = spec.target.classes
         for name, weight in self.given.items():
             if name not in names:
-                raise BadUsage(f"class_weights of {task!r} names {name!r}, which is no class.", nearest(name, names))
+                raise BadUsage(
+                    f"class_weights of {task!r} names {name!r}, which is not a class.", nearest(name, names)
+                )
             if not (math.isfinite(weight) and weight >= 0):
                 raise BadUsage(f"class_weights of {task!r}: {name!r} counts {weight}.", "Set a number, 0 or more.")
         values = [float(self.given.get(name, 1.0)) for name in names]

@@ -39,7 +39,7 @@ class Dice:
         answered = score.softmax(1) * seen.unsqueeze(1)
         true = F.one_hot(codes, score.shape[1]).movedim(-1, 1).to(score.dtype) * seen.unsqueeze(1)
         counted = seen.flatten(1).any(1).to(score.dtype)
-        # (B, classes), or (1, classes) over the batch; the background is no region.
+        # (B, classes), or (1, classes) over the batch; the background is not a region.
         both, total = ((answered * true).flatten(2).sum(2), (answered + true).flatten(2).sum(2))
         if self.over_batch:
             both, total = both.sum(0, keepdim=True), total.sum(0, keepdim=True)

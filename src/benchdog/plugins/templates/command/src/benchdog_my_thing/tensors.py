@@ -16,7 +16,7 @@ def listed(run: Path) -> dict[str, dict[str, Any]]:
     path = run / "artifact" / "model.safetensors"
     try:
         with safe_open(path, "numpy") as weights:
-            parts = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 -- it is no mapping
+            parts = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 -- it is not a mapping
             return {
                 name: {"dtype": part.get_dtype(), "shape": part.get_shape()} for name, part in parts.items()
             }
