@@ -1,3 +1,3 @@
-"""The command `benchdog tensors`. Its entry point names it, so that --help imports none of this."""
+"""The command `benchdog tensors`. An entry point names it, so --help does not import it."""
 
 CONTRACT = 1

@@ -1,3 +1,3 @@
-"""The command `benchdog my-thing`. Its entry point names it, so that --help imports none of this."""
+"""The command `benchdog my-thing`. An entry point names it, so --help does not import it."""
 
 CONTRACT = 1

@@ -1,4 +1,4 @@
-"""The command: its parameters are those of a function, in typer's style."""
+"""The command: a function with typer parameters."""
 
 from typing import Annotated
 
@@ -11,13 +11,13 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the tensors of a finished run: names, types, shapes."""
-    import benchdog  # where it is used, so that --help of this command is quick
+    import benchdog  # imported here so that --help stays fast
 
     from .tensors import listed
 
     tensors = listed(benchdog.load(run).folder)
     if as_json:
-        emit_json({"tensors": tensors})  # all else that is printed under --json goes to stderr
+        emit_json({"tensors": tensors})  # under --json, other output goes to stderr
         return
     width = max((len(name) for name in tensors), default=0)
     for name, tensor in tensors.items():

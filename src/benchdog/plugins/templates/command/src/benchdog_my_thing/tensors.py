@@ -1,4 +1,4 @@
-"""What the file of a run's weights says about itself."""
+"""Metadata of a run's weights file."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ from safetensors import SafetensorError, safe_open
 
 
 def listed(run: Path) -> dict[str, dict[str, Any]]:
-    """Read the head of a run's model.safetensors: {name: {"dtype", "shape"}}; no tensor is loaded.
+    """Read the header of a run's model.safetensors: {name: {"dtype", "shape"}}; no tensor is loaded.
 
     Raises:
-        BadData: what was trained has no weights, or its file is damaged.
+        BadData: the run has no weights, or the file is damaged.
     """
     path = run / "artifact" / "model.safetensors"
     try:
