@@ -45,7 +45,7 @@ def test_a_models_options_keep_what_its_configuration_says(bert, tmp_path):
     ("text", "kind", "said"),
     [
         (None, BadUsage, "has no config.json"),
-        ("{", BadData, "no configuration"),
+        ("{", BadData, "not a configuration"),
         ("{}", BadData, "names no model_type"),
         ('{"model_type": "bert", "auto_map": {"AutoModel": "evil.Net"}}', BadUsage, "never run"),
     ],

@@ -269,7 +269,7 @@ def test_a_mistake_in_the_options_is_told(options, said):
 
 
 def test_mistakes_of_other_tasks_are_told():
-    with pytest.raises(BadUsage, match="no code beyond"):
+    with pytest.raises(BadUsage, match="not a code beyond"):
         Segmentation(SegmentationOptions(ignore=2)).check(segmentation().spec)
     weights = dict.fromkeys(NAMES[1:], 0.0)
     with pytest.raises(BadUsage, match="but the background"):
