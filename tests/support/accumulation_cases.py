@@ -103,7 +103,7 @@ CUTS: dict[str, Cut] = {
 
 
 MIXING = {
-    "resnet": a_class("resnet", "image", **{"model.width": 4}),
+    "resnet": a_class("resnet", "image", **{"model.width": 8}),
 }
 """Nets that mix samples whatever their options."""
 MIXED = {

@@ -95,9 +95,9 @@ FAST = {
 }  # fmt: skip
 SLOW = {
     "unet": [*UNET, *words("task.loss=dice")],
-    "resnet": ["digits", "--model", "resnet", *words("model.depth=10", "model.width=4", "trainer.schedule=plateau",
+    "resnet": ["digits", "--model", "resnet", *words("model.depth=10", "model.width=8", "trainer.schedule=plateau",
                "trainer.schedule_options={ patience = 0 }")],
-    "resnet-50": ["digits", "--model", "resnet", *words("model.depth=50", "model.width=2")],
+    "resnet-50": ["digits", "--model", "resnet", *words("model.depth=50", "model.width=8")],
     "averaged": ["digits", "--model", "mlp", *words("trainer.average=swa", "trainer.swa_start=0.3", "loader.seed=5",
                  "task.class_weights=balanced", "model.dropout=0.2")],
     "batch-norm": [*SMALL_CNN, *words("model.norm=batch", "model.widths=[4, 6, 8]", "model.dropout=0.1")],
