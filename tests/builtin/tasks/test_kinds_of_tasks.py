@@ -127,7 +127,8 @@ def test_the_order_is_told_or_numeric_or_as_listed(classes, order, ranks, noted)
 
 
 @pytest.mark.parametrize(
-    ("order", "said"), [(("low", "high"), "every class once"), (("low", "mid"), "not a class"), (("low",) * 3, "once")]
+    ("order", "said"),
+    [(("low", "high"), "every class once"), (("low", "mid"), "not a class"), (("low",) * 3, "once")],
 )
 def test_an_order_that_is_none_is_told(order, said):
     with pytest.raises(BadUsage, match=said):
