@@ -74,9 +74,7 @@ class Board:
 
             hush()
             folder = self.run / FOLDER
-            again = [path.name for path in folder.glob("events.out.*")]
-            if again and f".{int(time.time())}." in max(again):
-                time.sleep(1)  # files are read in the order of their names: the second, then the process's number
+            again = any(folder.glob("events.out.*"))
             # Step 0 of a new file takes back all that files before it say: they may go further than the checkpoint.
             self._writer = SummaryWriter(str(folder), purge_step=0 if again else None)
             self._writer.add_text("recipe", f"```toml\n{self._recipe()}\n```", 0)
