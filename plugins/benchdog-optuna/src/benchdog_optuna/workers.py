@@ -72,6 +72,8 @@ def run_workers(folder: StudyFolder, jobs: int, arguments: WorkerArguments) -> N
                     _pass_on(received[0], workers)
                 for worker in [each for each in workers if each.poll() is not None]:
                     workers.remove(worker)
+                    if worker.stdin is not None:
+                        worker.stdin.close()
                     if not received and worker.returncode not in (0, 130, 143):
                         _fail_trial_of(study, worker)
                         workers.append(start())
@@ -81,6 +83,8 @@ def run_workers(folder: StudyFolder, jobs: int, arguments: WorkerArguments) -> N
                 if worker.poll() is None:
                     worker.kill()
                 worker.wait()
+                if worker.stdin is not None:
+                    worker.stdin.close()
     if received:
         raise Stopped("Stopped.", "", 128 + received[0])
 
