@@ -19,6 +19,9 @@ __all__ = [
     "__version__",
     "derive_seed",
     "evaluate",
+    "follow_parent",
+    "format_duration",
+    "is_recipe_key",
     "load",
     "load_model",
     "open_run",
@@ -34,12 +37,15 @@ __all__ = [
 if TYPE_CHECKING:
     from benchdog.data.randomness import derive_seed
     from benchdog.deployment.find_model import load_model
+    from benchdog.evaluation.report.formatting import seconds as format_duration
     from benchdog.experiments import Experiment, recipe_table, report_page
     from benchdog.model.load import LoadedModel
     from benchdog.notebook import TrainedRun, evaluate, load, open_run, train
     from benchdog.plugins.context import PluginContext
     from benchdog.plugins.options import validate as validate_options
+    from benchdog.recipe.layers import is_key as is_recipe_key
     from benchdog.recipe.layers import recipe_keys
+    from benchdog.system.parent import follow_parent
     from benchdog.system.paths import runs_dir
     from benchdog.training.finished_run import FinishedRun, SplitArrays
     from benchdog.training.resolve.time_budget import seconds_of as parse_duration
@@ -53,6 +59,9 @@ _PLACES = {
     "TrainedRun": "benchdog.notebook:TrainedRun",
     "derive_seed": "benchdog.data.randomness:derive_seed",
     "evaluate": "benchdog.notebook:evaluate",
+    "follow_parent": "benchdog.system.parent:follow_parent",
+    "format_duration": "benchdog.evaluation.report.formatting:seconds",
+    "is_recipe_key": "benchdog.recipe.layers:is_key",
     "load": "benchdog.notebook:load",
     "load_model": "benchdog.deployment.find_model:load_model",
     "open_run": "benchdog.notebook:open_run",

@@ -150,6 +150,15 @@ def test_in_a_small_space_no_values_are_tried_twice(tmp_path):
     assert "all 4 combinations of values were tried" in err
 
 
+def test_a_space_accepts_renamed_keys(tmp_path):
+    space = ["--space", 'trainer.optimiser=["SGD"]', "--space", 'loop.mixing=["refuse"]']
+    bench("tune", "digits", "--model", "linear", "--epochs", 1, "--trials", 1, *space, "--study", "old", cwd=tmp_path)
+    (trial,) = told(tmp_path, "old")["trials"]
+    recipe = tomllib.loads((tmp_path / "runs" / "old" / trial["run"] / "recipe.toml").read_text(encoding="utf-8"))
+    assert recipe["trainer"]["optimizer"] == "SGD"
+    assert recipe["loop"]["allow_batch_dependence"] is False
+
+
 def test_trials_judged_on_other_samples_are_not_ranked(tmp_path):
     (tmp_path / "points.csv").write_text(
         "\n".join(["x,y", *(f"{i * 37 % 101}.5,{i * 7 % 11}.25" for i in range(100))]), encoding="utf-8"

@@ -27,7 +27,7 @@ class Draft:
 
     @classmethod
     def merge(cls, layers: list[Layer], plugins: Plugins) -> Draft:
-        """Let later layers win; a component chosen anew drops the options meant for the one before.
+        """Let later layers win; a component that replaces another drops the other's options.
 
         Renamed keys get their names of today; `notes` reports those that a person typed.
         """

@@ -1,6 +1,6 @@
 """Facts about this machine: memory, disk space, GPUs, Python interpreters and their torch.
 
-Every probe of another process has a time limit; nothing here is judged.
+Every probe of another process has a time limit; results are reported, nothing is decided.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.runs.run import Run
 from benchdog.system import files, paths
 from benchdog.system.json_output import Lines, followed
+from benchdog.system.parent import follow_parent
 from benchdog.system.signals import Signals
 
 LISTEN = "BENCHDOG_LISTEN"
@@ -136,7 +136,7 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
 
     if os.environ.pop(LISTEN, ""):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # before the first step there is nothing to save
-        threading.Thread(target=_listen, daemon=True).start()
+        follow_parent()
     run, plugins = Run.open(folder), None
     try:
         recipe = read_resolved(folder)
@@ -160,17 +160,6 @@ def _tell(folder: Path, rank: int, message: str, hint: str, code: int, unexpecte
     told = {"message": message, "hint": hint, "code": code, "unexpected": unexpected}
     files.write_json(folder / f"failure-{rank}.json", told)
     return code
-
-
-def _listen() -> None:
-    """Obey the parent; not by way of sys.stdin, whose lock the interpreter's end would wait for."""
-    text = b""
-    while received := os.read(0, 64):
-        text += received
-        while b"\n" in text:
-            line, _, text = text.partition(b"\n")
-            signal.raise_signal(int(line))
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from benchdog import report_page
+from benchdog import format_duration, report_page
 from benchdog_optuna import plots
 from benchdog_optuna.options import Choices
 from benchdog_optuna.space import Dimension
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from optuna import Study
 
 Json = Mapping[str, Any]
-NARROW = "\u202f"  # a narrow no-break space, between a number and its unit
 
 
 def page(folder: StudyFolder, document: Json, study: Study) -> str:
     """Render the page as HTML."""
     environment = Environment(loader=PackageLoader("benchdog_optuna", "templates"), autoescape=True)
-    environment.filters |= {"value": value_text, "duration": duration, "quote": quote}
+    environment.filters |= {"value": value_text, "duration": format_duration, "quote": quote}
     shown, metric = plots.readable(study, folder.space), str(document["metric"]).replace(".", " ", 1)
     trials = document["trials"]
     states = {state: sum(trial["state"] == state for trial in trials) for state in ("complete", "pruned", "failed")}
@@ -89,15 +88,3 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float | None) -> str:
-    """Format seconds: "4.2 s", "3 min 20 s", "2 h 5 min"."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.2g}{NARROW}s" if seconds < 10 else f"{seconds:.0f}{NARROW}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}{NARROW}min {rest}{NARROW}s"
-    return f"{minutes // 60}{NARROW}h {minutes % 60}{NARROW}min"

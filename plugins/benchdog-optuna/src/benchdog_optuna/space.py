@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchdog import recipe_keys, validate_options
+from benchdog import is_recipe_key, recipe_keys, validate_options
 from benchdog.api import BadUsage, nearest
 from benchdog_optuna.options import Choices, Range
 
@@ -200,7 +200,7 @@ def _value_of(recipe: Mapping[str, Any], key: str) -> Value:
 
 def _dimension(key: str, value: Any, by: str) -> Dimension:
     parts = _parts()
-    if key not in recipe_keys() and key.partition(".")[0] not in parts:
+    if not is_recipe_key(key):
         raise BadUsage(f"{by}: no recipe has this key.", nearest(key, recipe_keys()))
     if key in FIXED:
         raise BadUsage(f"{by} can't be searched: trials must be comparable.", f"Set {key} for all of them.")

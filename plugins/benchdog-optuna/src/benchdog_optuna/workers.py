@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog import PluginContext
+from benchdog import PluginContext, follow_parent
 from benchdog.api import BenchdogError, Failed, Stopped
 from benchdog_optuna.results import ProgressCallback
 from benchdog_optuna.study_folder import StudyFolder, trial_of
@@ -138,7 +137,7 @@ def _fail_trial_of(study: Study, worker: subprocess.Popen[bytes]) -> None:
 
 def main(arguments: WorkerArguments) -> int:
     """Run trials; return the exit code."""
-    threading.Thread(target=_listen, daemon=True).start()
+    follow_parent()
     try:
         context = PluginContext(local=[Path(file) for file in arguments.local])
         folder = StudyFolder.open(Path(arguments.folder), context)
@@ -151,17 +150,6 @@ def main(arguments: WorkerArguments) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.code
     return 0
-
-
-def _listen() -> None:
-    """Obey the parent; reads the descriptor, since interpreter shutdown would wait for sys.stdin's lock."""
-    text = b""
-    while received := os.read(0, 64):
-        text += received
-        while b"\n" in text:
-            line, _, text = text.partition(b"\n")
-            signal.raise_signal(int(line))
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class UnetOptions:
         Doc("Normalisation: group (independent of the batch size), batch or none."),
     ] = "group"
     deep_supervision: Annotated[
-        bool, Doc("Let coarser levels be judged in training too; each counts half of the one above it.")
+        bool, Doc("Deep supervision: add the losses of coarser levels, each weighted half of the level above.")
     ] = False
 
 

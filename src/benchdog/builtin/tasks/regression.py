@@ -42,7 +42,7 @@ class Units(nn.Module):
 
 
 class Regression:
-    """Say numbers: score (B, targets) standardized, answer (B, targets) in the target's own units.
+    """Regression: score (B, targets) standardized, answer (B, targets) in the target's own units.
 
     `fit` learns the training targets' mean and deviation before the first step; the loss is taken of
     standardized values, summed, and its weight is the number of values. Metrics are in own units.
