@@ -123,7 +123,7 @@ loop = { epochs = EPOCHS, batch_size = 32, checkpoint_steps = 7, log_every = 5 }
     "averaged": """
 source = "digits"
 model = { name = "cnn", width = 4, hidden = 32, dropout = 0.1 }
-trainer = { name = "noted", optimiser = "AdamW", average = "ema", clip_norm = 1.0, weight_decay = 0.01 }
+trainer = { name = "noted", optimizer = "AdamW", average = "ema", clip_norm = 1.0, weight_decay = 0.01 }
 loader = { augment = ["flip", { name = "crop", padding = 1 }, "affine", "color", "noise", "cut-out", "mix-up"] }
 loop = { epochs = EPOCHS, batch_size = 48, checkpoint_steps = 5, log_every = 3 }
 """,
