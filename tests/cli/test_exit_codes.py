@@ -1,4 +1,4 @@
-"""Each exit code through a real process: the code, one error document under --json, one sentence on stderr."""
+"""Exit codes: the code, one error document under --json, one sentence on stderr; signals to a real process."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from support.command import Bench
+from support.command import run_bench
+from support.in_process import exports_in_process, run
 from support.json_schemas import keeps_to
 
 PLUGIN = """
@@ -78,9 +79,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
 
 
 @pytest.mark.parametrize("code", TABLE)
-def test_an_exit_code_and_its_document(process: Bench, place, code):
-    with FileLock(place / "runs" / "held" / "lock"):
-        result = process(*TABLE[code], "--json", "--quiet", cwd=place, code=code)
+def test_an_exit_code_and_its_document(place, code):
+    start = run_bench if code == 2 else run  # one of them as the exit code of a process
+    with FileLock(place / "runs" / "held" / "lock"), exports_in_process():
+        result = start(*TABLE[code], "--json", "--quiet", cwd=place, code=code)
     if code == 0:
         assert result.err == ""
         return
@@ -91,8 +93,9 @@ def test_an_exit_code_and_its_document(process: Bench, place, code):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals between processes are POSIX's")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("command", ["plan", "train"])
+@pytest.mark.parametrize(
+    ("command", "number", "code"), [("plan", signal.SIGINT, 130), ("train", signal.SIGTERM, 143)]
+)
 def test_a_signal_to_any_command(place, command, number, code):
     """Before a run has started, and in commands that start none; between steps: training/test_stop_and_resume."""
     (place / "begun").unlink(missing_ok=True)

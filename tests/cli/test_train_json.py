@@ -109,17 +109,9 @@ def test_a_failure_is_told_and_ends_the_lines(tmp_path):
     assert events[-1]["error"] == last["error"]["message"]
 
 
-def test_ranks_tell_through_the_process_that_started_them(process: Bench, tmp_path):
-    result = process(*QUICK, "--epochs", 2, "--set", "backend.ranks=2", "--name", "two", "--json")
-    folder = tmp_path / "runs" / "two"
-    for event, kind in (("step_ended", "step"), ("epoch_ended", "epoch")):
-        assert told(result.lines, event) == logged(folder, kind) != []
-    assert not list(folder.glob(".events-*"))
-
-
 @pytest.mark.skipif(os.name != "posix", reason="what becomes of a closed pipe is POSIX's")
 def test_a_reader_that_goes_away_ends_no_run(tmp_path):
-    command = [sys.executable, "-m", "benchdog", *QUICK, "--epochs", "3", "--name", "on", "--json"]
+    command = [sys.executable, "-m", "benchdog", *QUICK, "--epochs", "1", "--name", "on", "--json"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["event"] == "run_started"

@@ -1,18 +1,15 @@
 """Observers have a queue each: none can hold up the run or another, and what ends a run is heard."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-from benchdog.plugins import events
+from benchdog.plugins import Plugins, events
 from benchdog.plugins.events import CAPACITY, RESERVE, Events
 from support.command import run_bench
-from support.in_process import run, same
+from support.in_process import run, same, stop_at
 
 EAR = """
 import time
@@ -64,25 +61,6 @@ def benchdog_run_ended(run):
 WRITES = r"""recipe = "with recipe" if Path(run.folder, "recipe.toml").is_file() else "without"
     with Path(run.folder).with_suffix(".heard").open("a", encoding="utf-8") as file:
         file.write(f"{what}, {recipe}\n")"""
-TIMED = """
-import sys, time
-from benchdog.cli import main
-from benchdog.plugins import Plugins
-close, waited = Plugins.close, []
-
-
-def timed(self):
-    begun = time.monotonic()
-    close(self)
-    waited.append(time.monotonic() - begun)
-
-
-Plugins.close = timed
-try:
-    main()
-finally:
-    print("WAITED", sum(waited), flush=True)
-"""
 TRAIN = ("train", "digits", "--model", "linear", "--epochs", 3, "--set", "loop.log_every=1", "--quiet", "--name")
 
 
@@ -192,9 +170,16 @@ def test_a_second_run_is_heard_as_the_first():
     assert heard == [0, 1, 2, 0, 1, 2]
 
 
-def test_a_run_is_told_from_its_start_to_its_end(tmp_path):
-    run("--plugin", ear(tmp_path, WRITES), *TRAIN, "one", cwd=tmp_path)
-    first, *others = (tmp_path / "runs" / "one.heard").read_text(encoding="utf-8").splitlines()
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    """Return a folder with a run that an observer was notified of."""
+    place = tmp_path_factory.mktemp("heard")
+    run("--plugin", ear(place, WRITES), *TRAIN, "one", cwd=place)
+    return place
+
+
+def test_a_run_is_told_from_its_start_to_its_end(heard):
+    first, *others = (heard / "runs" / "one.heard").read_text(encoding="utf-8").splitlines()
     assert first == "started, with recipe"
     assert [line for line in others if line.startswith("epoch")] == [f"epoch {i}, with recipe" for i in (1, 2, 3)]
     assert "step 1, with recipe" in others
@@ -203,31 +188,38 @@ def test_a_run_is_told_from_its_start_to_its_end(tmp_path):
 
 def test_two_ranks_tell_of_all_that_one_tells(tmp_path):
     name = ear(tmp_path, WRITES)
-    run("--plugin", name, *TRAIN, "two", "--set", "backend.ranks=2", "--backend", "cpu", cwd=tmp_path)
+    words = (*TRAIN, "two", "--set", "backend.ranks=2", "--backend", "cpu", "--json")
+    *printed, last = run("--plugin", name, *words, cwd=tmp_path).lines
+    folder = tmp_path / "runs" / "two"
+    assert (last["status"], list(folder.glob(".events-*"))) == ("finished", [])
+    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    for kind in ("step", "epoch"):  # through the process that started them
+        told = [{**line, "kind": kind} for line in printed if line["event"] == f"{kind}_ended"]
+        told = [{k: v for k, v in line.items() if k not in ("format", "event", "run")} for line in told]
+        assert told == [line for line in logged if line["kind"] == kind] != []
     lines = (tmp_path / "runs" / "two.heard").read_text(encoding="utf-8").splitlines()
-    facts = json.loads((tmp_path / "runs" / "two" / "run.json").read_text(encoding="utf-8"))
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert sum(line.startswith("step") for line in lines) == facts["steps_done"]
     assert [line for line in lines if line.startswith("epoch")] == [f"epoch {i}, with recipe" for i in (1, 2, 3)]
     assert lines[-1] == "ended, with recipe"
 
 
 @pytest.mark.parametrize("body", ["time.sleep(10)", "raise OSError('no luck')"], ids=["blocked", "raising"])
-def test_a_bad_observer_changes_neither_result_nor_exit_code(tmp_path, body):
-    name = ear(tmp_path, body)
-    run(*TRAIN, "alone", cwd=tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", TIMED, "--plugin", name, *map(str, TRAIN), "heard"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("benchdog: plugin 'ear'") == 1
-    waited = float(done.stdout.rpartition("WAITED ")[2])
-    assert waited < events.PATIENCE + 1
-    assert same(tmp_path / "runs" / "alone", tmp_path / "runs" / "heard")
-    facts = json.loads((tmp_path / "runs" / "heard" / "run.json").read_text(encoding="utf-8"))
+def test_a_bad_observer_changes_neither_result_nor_exit_code(heard, tmp_path, monkeypatch, body):
+    monkeypatch.setattr(events, "PATIENCE", 0.5)
+    close, waited = Plugins.close, []
+
+    def timed(self):
+        begun = time.monotonic()
+        close(self)
+        waited.append(time.monotonic() - begun)
+
+    monkeypatch.setattr(Plugins, "close", timed)
+    done = run("--plugin", ear(tmp_path, body), *TRAIN, "bad", cwd=tmp_path)
+    assert done.err.count("benchdog: plugin 'ear'") == 1
+    assert 0 < sum(waited) < 1.5
+    assert same(heard / "runs" / "one", tmp_path / "runs" / "bad")
+    facts = json.loads((tmp_path / "runs" / "bad" / "run.json").read_text(encoding="utf-8"))
     assert facts["status"] == "finished"
 
 
@@ -239,19 +231,8 @@ def test_an_observer_that_hangs_does_not_keep_a_failed_run_from_its_exit_code(tm
     assert "The loss is" in told.err
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_a_stop_is_heard_after_its_checkpoint(tmp_path):
-    name = ear(tmp_path, WRITES)
-    words = ["--plugin", name, *map(str, TRAIN), "stopped", "--set", "loop.epochs=100000"]
-    words = [word for word in words if word not in ("--epochs", "3")]
-    process = subprocess.Popen([sys.executable, "-m", "benchdog", *words], cwd=tmp_path, stderr=subprocess.PIPE)
-    heard, end = tmp_path / "runs" / "stopped.heard", time.monotonic() + 120
-    while not heard.is_file() or "epoch 2" not in heard.read_text(encoding="utf-8"):
-        assert time.monotonic() < end
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.terminate()
-    process.communicate(timeout=120)
-    assert process.returncode == 143
-    *_, before, last = heard.read_text(encoding="utf-8").splitlines()
-    assert (before, last) == ("checkpoint, with recipe", "stopped, with recipe")
+def test_a_stop_is_heard_after_its_checkpoint(tmp_path, monkeypatch):
+    stop_at(monkeypatch, 15)
+    run("--plugin", ear(tmp_path, WRITES), *TRAIN, "stopped", cwd=tmp_path, code=143)
+    lines = (tmp_path / "runs" / "stopped.heard").read_text(encoding="utf-8").splitlines()
+    assert lines[-2:] == ["checkpoint, with recipe", "stopped, with recipe"]

@@ -10,7 +10,7 @@ from benchdog.api import NotAvailable
 from benchdog.deployment import export
 from benchdog.evaluation.report import facts
 from benchdog.plugins import Plugins
-from support.in_process import Live, run, run_export
+from support.in_process import Live, exports_in_process, run, run_export
 
 NETS = """
 from torch import nn
@@ -50,7 +50,7 @@ def local(tmp_path_factory):
 
 def test_a_local_plugins_model_is_exported_by_the_runs_own_copy(local):
     for to in ("torch-export", "safetensors"):
-        assert "Verified on" in run("export", "nets", "--to", to, cwd=local).err
+        assert "Verified on" in run_export("nets", "--to", to, cwd=local).err
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,12 @@ def test_without_its_plugin_a_model_is_exported_by_its_graph(orphans, which):
     plugins = Plugins.discover()
     formats = ["torch-export"] + ["onnx"] * ("onnx" in plugins.all("exporter"))
     for to in formats:
-        report = export.export(orphans[which], to, None, plugins)
+        with exports_in_process():
+            report = export.export(orphans[which], to, None, plugins)
         assert all(line["ok"] for line in report["verification"])
         assert len(report["verification"]) > 2
     for to in ("safetensors", "torchscript") if which == "live" else ():
-        with pytest.raises(NotAvailable) as caught:
+        with pytest.raises(NotAvailable) as caught, exports_in_process():
             export.export(orphans[which], to, None, plugins)
         assert "plugin" in str(caught.value)
         assert not (orphans[which] / "exports" / to).exists()

@@ -1,15 +1,15 @@
 """What a stranger wrote is used by name: installed by pip, or as a file beside the recipe."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from support.command import Result
-from support.in_process import run, same, weights
+from support.in_process import exports_in_process, run, run_export, same, weights
 from support.thirdparty.package import COMPONENTS, package, recipe, single_file
-from support.thirdparty.venvs import environment, install
+from support.thirdparty.venvs import environment, install, site_packages
 
 ROWS = "x,y\n1.0,0.0\n0.0,-2.1\n"
 
@@ -20,24 +20,24 @@ def test_each_component_is_short():
         assert len(lines) <= 25, name
 
 
-def test_installed_by_pip(tmp_path):
+def test_installed_by_pip(tmp_path, monkeypatch):
     python = environment(tmp_path / "venv")
     install(python, package(tmp_path / "acme"))
     (tmp_path / "recipe.toml").write_text(recipe(), encoding="utf-8")
     (tmp_path / "points.csv").write_text(ROWS, encoding="utf-8")
 
-    def bench(*args: str) -> Result:
-        command = [str(python), "-m", "benchdog", *args]
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-        assert ended.returncode == 0, ended.stderr
-        assert "Traceback" not in ended.stderr
-        return Result(ended.stdout, ended.stderr, ended.returncode)
-
-    trained = bench("train", "recipe.toml", "--name", "mine", "--json").lines[-1]
-    assert (trained["source"], trained["model"], trained["trainer"]) == ("rings", "ring-net", "noisy")
-    assert trained["best"]["value"] > 0.95
-    assert bench("export", "mine", "--to", "ring-graph", "--json").json["exporter"] == "ring-graph"
-    exported = bench("predict", EXPORT, "points.csv", "--json").json["answers"]
+    listed = [str(python), "-m", "benchdog", "plugins", "info", "ring-net", "--json"]
+    ended = subprocess.run(listed, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [component["plugin"] for component in json.loads(ended.stdout)["components"]] == ["acme"]
+    with monkeypatch.context() as installed:
+        installed.syspath_prepend(str(site_packages(tmp_path / "venv")))
+        trained = run("train", "recipe.toml", "--name", "mine", "--json", cwd=tmp_path).lines[-1]
+        assert (trained["source"], trained["model"], trained["trainer"]) == ("rings", "ring-net", "noisy")
+        assert trained["best"]["value"] > 0.95
+        report = run_export("mine", "--to", "ring-graph", "--json", cwd=tmp_path).json
+        assert report["exporter"] == "ring-graph"
+        exported = run("predict", EXPORT, "points.csv", "--json", cwd=tmp_path).json["answers"]
     # Nobody without the plugin loses the model: the graph in the artifact needs the model's plugin no more.
     stored = run("predict", "mine", "points.csv", "--json", cwd=tmp_path).json["answers"]
     for answers in (exported, stored):
@@ -60,7 +60,8 @@ def test_as_a_single_file(tmp_path):
     assert same(tmp_path / "runs" / "asked", tmp_path / "runs" / "named")
     assert (tmp_path / "runs" / "named" / "local" / "acme.py").read_bytes() == file.read_bytes()
 
-    run("--plugin", file, "export", "named", "--to", "ring-graph", cwd=tmp_path)
+    with exports_in_process():
+        run("--plugin", file, "export", "named", "--to", "ring-graph", cwd=tmp_path)
     export = tmp_path / "runs" / "named" / "exports" / "ring-graph"
     for model in ("named", export):
         told = run("--plugin", file, "predict", model, "points.csv", "--json", cwd=tmp_path).json

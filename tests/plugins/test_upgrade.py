@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from support import in_process
 from support.command import Result
 from support.thirdparty import venvs
 
 PACKAGES = Path(__file__).parents[1] / "support" / "thirdparty"
 NOTE = "written for contract 0: works through a shim until contract 2"
+pytestmark = pytest.mark.filterwarnings("ignore:written for contract 0:DeprecationWarning")
 QUICK = ("train", "digits", "--model", "linear", "--epochs", "2", "--trainer", "veteran")
 
 
 @pytest.fixture(scope="module")
-def upgraded(tmp_path_factory):
-    """Give commands in an environment with a plugin of contract 0 and one of contract 7."""
+def environment(tmp_path_factory):
+    """Return an environment with a plugin of contract 0 and one of contract 7, and its Python."""
     place = tmp_path_factory.mktemp("upgrade")
     for name in ("veteran", "prophet"):
         shutil.copytree(PACKAGES / name, place / name)
@@ -28,21 +30,36 @@ def upgraded(tmp_path_factory):
     assert [wheel.name.split("-")[0] for wheel in built] == ["benchdog_prophet", "benchdog_veteran"]
     python = venvs.environment(place / "venv")
     venvs.install(python, *built)
-    work = place / "work"
-    work.mkdir()
+    return place / "venv", python
 
-    def bench(*arguments: str, code: int = 0) -> Result:
-        command = [str(python), "-m", "benchdog", *arguments]
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, encoding="utf-8", timeout=300)
-        assert done.returncode == code, done.stdout + done.stderr
+
+@pytest.fixture
+def process(environment, tmp_path):
+    """Run commands by the environment's Python."""
+
+    def bench(*arguments: str) -> Result:
+        command = [str(environment[1]), "-m", "benchdog", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return Result(done.stdout, done.stderr, done.returncode)
 
     return bench
 
 
-def test_both_are_named_in_the_list(upgraded):
-    told = upgraded("plugins", "list", "--json")
+@pytest.fixture
+def upgraded(environment, tmp_path, monkeypatch):
+    """Run commands in this process, with the environment's packages."""
+    monkeypatch.syspath_prepend(str(venvs.site_packages(environment[0])))
+
+    def bench(*arguments: str, code: int = 0) -> Result:
+        return in_process.run(*arguments, cwd=tmp_path, code=code)
+
+    return bench
+
+
+def test_both_are_named_in_the_list(process):
+    told = process("plugins", "list", "--json")
     rows = {row["name"]: row for row in told.json["plugins"]}
     veteran, prophet = rows["veteran"], rows["prophet"]
     assert (veteran["state"], veteran["contract"], veteran["note"]) == ("warning", 0, NOTE)
@@ -51,7 +68,7 @@ def test_both_are_named_in_the_list(upgraded):
     assert (prophet["state"], prophet["loaded"]) == ("wrong", False)
     assert prophet["fault"] == "is written for contract 7; this Benchdog has contract 1."
     assert prophet["remedy"].startswith("Update Benchdog, or install a version of benchdog-prophet")
-    assert NOTE in upgraded("plugins", "list").out
+    assert NOTE in process("plugins", "list").out
     assert rows["builtin"]["state"] == "ok"
 
 
@@ -70,8 +87,8 @@ def test_the_old_trainer_is_asked_in_its_old_way(upgraded):
     assert "rest is 99; the run has 40 steps, the model 1 parts and 650 weights (accuracy)." in told.err
 
 
-def test_the_old_trainer_trains_and_nobody_is_bothered(upgraded):
-    told = upgraded(*QUICK, "--name", "old", "--json")
+def test_the_old_trainer_trains_and_nobody_is_bothered(process):
+    told = process(*QUICK, "--name", "old", "--json")
     assert told.lines[-1]["trainer"] == "veteran"
     assert told.lines[-1]["best"]["value"] > 0.5
     assert "contract 0" not in told.err

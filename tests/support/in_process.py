@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from unittest import mock
 
 import numpy as np
@@ -23,7 +24,14 @@ from support import json_schemas
 from support.command import Result
 
 
-def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+def run(
+    *args: object,
+    cwd: Path,
+    code: int | None = 0,
+    env: dict[str, str] | None = None,
+    stdin: str = "",
+    stderr: TextIO | None = None,
+) -> Result:
     """Run a command in `cwd`; what raises anything but its exit code raises here, so no traceback passes.
 
     Args:
@@ -32,6 +40,7 @@ def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | No
         code: the exit code that it must have; None for any.
         env: environment variables to change; those that Python reads at its start (PYTHONPATH) need `run_bench`.
         stdin: what is typed.
+        stderr: where messages go in place of the result's `err`.
     """
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -39,7 +48,7 @@ def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | No
         mock.patch.dict(os.environ, env or {}),
         mock.patch.object(sys, "stdin", io.StringIO(stdin)),
         contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
+        contextlib.redirect_stderr(stderr or err),
     ):
         try:
             cli.main([str(arg) for arg in args])
@@ -55,14 +64,20 @@ def run(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | No
 
 def run_export(*args: object, cwd: Path, env: dict[str, str] | None = None) -> Result:
     """Run `export` with its two jobs in this process too; `run` has them in processes of their own, as users do."""
-    with mock.patch.object(export, "_child", _job):
+    with exports_in_process():
         return run("export", *args, cwd=cwd, env=env)
+
+
+def exports_in_process() -> AbstractContextManager[object]:
+    """Let exports write and verify in this process."""
+    return mock.patch.object(export, "_child", _job)
 
 
 def _job(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
     """Do one job of an export, through JSON as the processes do."""
     answer: dict[str, Any] = json.loads(json.dumps(export_worker.answer(json.loads(json.dumps(request)))))
-    assert "error" not in answer, answer["error"]
+    if error := answer.get("error"):
+        raise export.ERRORS[error["kind"]](error["message"], error["hint"])
     return answer
 
 

@@ -12,13 +12,21 @@ QUIET = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disabl
 def environment(folder: Path) -> Path:
     """Make an environment that sees this one's packages; give its Python."""
     venv.create(folder, with_pip=False, symlinks=sys.platform != "win32")
-    paths = {"base": str(folder), "platbase": str(folder)}
-    site = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+    site = site_packages(folder)
     outer = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
     lines = [f"import site; site.addsitedir({path!r})" for path in outer]
     (site / "outer.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    scripts = Path(sysconfig.get_path("scripts", "venv", vars=paths))
+    scripts = Path(sysconfig.get_path("scripts", "venv", vars=_bases(folder)))
     return scripts / ("python.exe" if sys.platform == "win32" else "python")
+
+
+def site_packages(folder: Path) -> Path:
+    """Return the folder that an environment's packages are installed into."""
+    return Path(sysconfig.get_path("purelib", "venv", vars=_bases(folder)))
+
+
+def _bases(folder: Path) -> dict[str, str]:
+    return {"base": str(folder), "platbase": str(folder)}
 
 
 def install(python: Path, *projects: Path) -> None:
