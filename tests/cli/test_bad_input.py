@@ -15,7 +15,7 @@ from benchdog.runs import state
 from support.bad_input import CASES, Case, carry_out
 from support.in_process import run, same, weights
 
-MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 3, "--quiet", "--set", "loop.checkpoint_steps=5"]
+MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 1, "--quiet", "--set", "loop.checkpoint_steps=5"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from support.commands import Words, commands
-from support.in_process import run
+from support.in_process import exports_in_process, run
 from support.json_schemas import FOLDER, keeps_to, of
 
 CASES: dict[Words, tuple[object, ...]] = {
@@ -44,7 +44,7 @@ CASES: dict[Words, tuple[object, ...]] = {
     ("doctor",): (),
     ("schema",): (),
     ("completion",): ("bash",),
-    ("tune",): ("digits", "--model", "linear", "--epochs", 1, "--trials", 2, "--space", "trainer.lr=[0.001, 0.01]"),
+    ("tune",): ("digits", "--model", "linear", "--epochs", 1, "--trials", 1, "--space", "trainer.lr=[0.001, 0.01]"),
 }
 ELSEWHERE = {("serve",)}
 """Commands whose output is checked by tests of their own, beside their plugin."""
@@ -63,7 +63,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
 
 @pytest.mark.parametrize("words", CASES, ids=" ".join)
 def test_what_a_command_prints_keeps_to_its_schema_and_it_can_be_quiet(words, place):
-    result = run(*words, *CASES[words], "--json", "--quiet", cwd=place)
+    with exports_in_process():
+        result = run(*words, *CASES[words], "--json", "--quiet", cwd=place)
     *_, last = result.lines if words == ("train",) else [result.json]
     keeps_to("-".join(words), last)
     assert result.err == ""

@@ -84,12 +84,11 @@ def test_without_a_name_each_repetition_has_its_own(repeated, tmp_path):
         "dots-linear-repeated-1-seed-0",
         "dots-linear-repeated-1-seed-1",
     ]
-    assert run(*words, 2, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-2"
+    assert run(*words, 1, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-2"
+    (tmp_path / "runs/dots-linear-repeated-2.repeats.json").unlink()  # as if it had been stopped on its way
+    assert run(*words, 1, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-2"
+    (tmp_path / "runs/dots-linear-repeated-2.repeats.json").unlink()
     assert run(*words, 2, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-3"
-    (tmp_path / "runs/dots-linear-repeated-3.repeats.json").unlink()  # as if it had been stopped on its way
-    assert run(*words, 2, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-3"
-    (tmp_path / "runs/dots-linear-repeated-3.repeats.json").unlink()
-    assert run(*words, 1, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-4"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """What `train` tells while it works and when it ends: lines of epochs, patience, how to go on after Ctrl-C."""
 
+import io
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -75,17 +73,19 @@ def test_quiet_says_nothing(dots):
     assert run(*LINEAR, "--epochs", 1, "--quiet", "--name", "quiet", cwd=dots).err == ""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+class Interrupting(io.StringIO):
+    """Interrupts this process when it is told of the evaluation."""
+
+    def write(self, text):
+        if "evaluating on the validation set" in text:
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
 def test_ctrl_c_after_the_last_epoch_says_how_to_go_on(dots):
-    command = [sys.executable, "-m", "benchdog", *map(str, LINEAR), "--epochs", "2", "--name", "cut"]
-    with subprocess.Popen(command, cwd=dots, env=dict(os.environ), stderr=subprocess.PIPE, text=True) as process:
-        said = ""
-        while "evaluating on the validation set" not in said:
-            said += process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        said += process.stderr.read()
-    assert process.returncode == 130, said
-    assert "Resume: benchdog train --resume runs/cut" in said
+    shown = Interrupting()
+    run(*LINEAR, "--epochs", 2, "--name", "cut", cwd=dots, code=130, stderr=shown)
+    assert "Resume: benchdog train --resume runs/cut" in shown.getvalue()
     assert json.loads((dots / "runs/cut/run.json").read_text(encoding="utf-8"))["status"] == "stopped"
     run("train", "--resume", "runs/cut", "--quiet", cwd=dots)
     assert (dots / "runs/cut/artifact").is_dir()

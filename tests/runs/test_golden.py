@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from benchdog.system import format_versions
-from support.in_process import run
+from support.in_process import run, run_export
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NUMBERS = sorted(int(folder.name.split("-")[1]) for folder in GOLDEN.glob("format-*"))
@@ -73,7 +73,7 @@ def test_a_run_is_listed_and_judged_as_it_was(golden):
 
 
 def test_an_artifact_is_exported_anew_and_verified(golden):
-    told = run("export", "finished", "--to", "safetensors", "--out", "again", "--json", cwd=golden).json
+    told = run_export("finished", "--to", "safetensors", "--out", "again", "--json", cwd=golden).json
     assert all(line["ok"] for line in told["verification"])
 
 

@@ -76,6 +76,7 @@ class Drill:
         while not when():
             assert self.process.poll() is None, self.process.communicate()[1].decode()
             assert time.monotonic() < end
+            time.sleep(0.001)
         time.sleep(wait)
         self.process.kill()
         _, said = self.process.communicate()
@@ -138,7 +139,7 @@ def check(drilled: Drill, whole: Path) -> None:
 
 
 def test_two_kills(tmp_path):
-    drilled, whole = drill(tmp_path, LARGE.replace("2048", "1024").replace("epochs = 8", "epochs = 1"))
+    drilled, whole = drill(tmp_path, LARGE.replace("2048", "768").replace("epochs = 8", "epochs = 1"))
     drilled.mid_epoch(3, random.Random(0))
     drilled.mid_checkpoint(random.Random(0))
     drilled.finish()
@@ -148,8 +149,8 @@ def test_two_kills(tmp_path):
 def test_a_strangers_trainer_is_killed_and_goes_on(tmp_path):
     # It names in track() what is its own, and has no other line about checkpoints.
     file = single_file(tmp_path / "acme.py")
-    drilled, whole = drill(tmp_path, recipe(epochs=60), "--plugin", str(file))
-    drilled.mid_epoch(20, random.Random(0))
+    drilled, whole = drill(tmp_path, recipe(epochs=20), "--plugin", str(file))
+    drilled.mid_epoch(5, random.Random(0))
     assert json.loads((drilled.folder / "run.json").read_text())["trainer"] == "noisy"
     drilled.finish()
     check(drilled, whole)

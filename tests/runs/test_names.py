@@ -24,7 +24,7 @@ def names(place):
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [("wines.csv", "wines-linear-1"), ("my wines (2).v1.csv", "my-wines-2-.v1-linear-1"), ("å" * 80 + ".csv", None)],
+    [("my wines (2).v1.csv", "my-wines-2-.v1-linear-1"), ("å" * 80 + ".csv", None)],
 )
 def test_a_table_names_its_runs(tmp_path, file, name):
     table(tmp_path / file)

@@ -1,13 +1,25 @@
 """`benchdog doctor`: a document of checks, and an exit code."""
 
+import functools
 import sys
 
 import pytest
 
+from benchdog.system import machine
+from support.in_process import run
 
-@pytest.fixture
-def told(process):
-    return process("doctor", "--json").json
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_import_of_torch():
+    """Look at this machine's torch once: it is imported in a process of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "interpreter", functools.cache(machine.interpreter))
+        yield
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    return run("doctor", "--json", cwd=tmp_path_factory.mktemp("doctor")).json
 
 
 def test_everything_is_looked_at(told):

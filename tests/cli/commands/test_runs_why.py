@@ -18,9 +18,9 @@ def place(tmp_path_factory):
     return folder
 
 
-def train(place, name, *more):
-    run("train", "csv", "--set", "source.path=t.csv", "--set", "source.target=kind", "--epochs", 3, "--quiet",
-        "--name", name, *more, cwd=place)  # fmt: skip
+def train(place, name, *more, model="linear"):
+    run("train", "csv", "--set", "source.path=t.csv", "--set", "source.target=kind", "--epochs", 1, "--quiet",
+        "--model", model, "--name", name, *more, cwd=place)  # fmt: skip
 
 
 def why(place, other, one="first"):
@@ -103,9 +103,9 @@ def test_a_changed_key_and_code_are_named(place):
     net = "import torch\nclass Net(torch.nn.Sequential):\n    def __init__(self, spec):\n" \
           "        super().__init__(torch.nn.Linear(spec.fields[0].shape[0], spec.outputs))\n"  # fmt: skip
     (place / "net.py").write_text(net, encoding="utf-8")
-    train(place, "code-1", "--model", "net.py:Net")
+    train(place, "code-1", model="net.py:Net")
     (place / "net.py").write_text(net + "# another\n", encoding="utf-8")
-    train(place, "code-2", "--model", "net.py:Net", "--set", "trainer.lr=0.01")
+    train(place, "code-2", "--set", "trainer.lr=0.01", model="net.py:Net")
     found = why(place, "code-2", one="code-1")["partings"]
     assert [(p["where"], p["what"]) for p in found[:2]] == [("recipe", "trainer.lr"), ("code", "net.py")]
     loss = next(p for p in found if p["where"] == "loss")
