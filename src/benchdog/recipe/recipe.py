@@ -33,10 +33,10 @@ class LoopConfig:
     epochs: Annotated[int, Doc("Passes over the training split."), Bounds(ge=1)] = 10
     batch_size: Annotated[
         Size | Literal["auto"],
-        Doc("Samples of a step, over all ranks, a whole number from 1; auto: as many as the memory has room for."),
+        Doc("Samples per step over all ranks, an integer from 1; auto: as many as fit into memory."),
     ] = 128
     memory: Annotated[
-        str, Doc("Memory that training may take, 8GB say; batches are cut to fit. Empty: no limit.")
+        str, Doc("Memory limit of training, such as 8GB; batches are split to fit. Empty: no limit.")
     ] = ""
     accumulate: Annotated[
         int, Doc("Micro-batches that a step's batch is split into (gradient accumulation)."), Bounds(ge=1)
@@ -45,12 +45,14 @@ class LoopConfig:
         bool,
         Doc("Split batches even where something depends on the whole batch, such as BatchNorm: the result changes."),
     ] = False
-    patience: Annotated[int, Doc("Epochs without a better one before stopping; 0 never."), Bounds(ge=0)] = 0
+    patience: Annotated[
+        int, Doc("Early stopping: epochs without improvement before training stops; 0: never."), Bounds(ge=0)
+    ] = 0
     log_every: Annotated[int, Doc("Steps between two lines of the metrics log."), Bounds(ge=1)] = 50
     checkpoint_steps: Annotated[int, Doc("Steps between checkpoints; 0: by time alone."), Bounds(ge=0)] = 0
     checkpoint_epochs: Annotated[int, Doc("Epochs between checkpoints; 0: by time alone."), Bounds(ge=0)] = 0
     checkpoint_seconds: Annotated[float, Doc("Seconds between checkpoints."), Bounds(gt=0)] = 60.0
-    keep: Annotated[int, Doc("How many checkpoints stay, next to the best."), Bounds(ge=1)] = 2
+    keep: Annotated[int, Doc("Number of checkpoints to keep besides the best."), Bounds(ge=1)] = 2
 
     @property
     def batch(self) -> int:
@@ -72,14 +74,14 @@ class LoaderConfig:
     """How samples reach the loop."""
 
     workers: Annotated[
-        Count | Literal["auto"], Doc("Processes that read and decode; auto: 0 for data in memory.")
+        Count | Literal["auto"], Doc("Worker processes that read and decode; auto: 0 for data in memory.")
     ] = "auto"
-    memory: Annotated[int, Doc("MiB of decoded data that may stay in memory."), Bounds(ge=0)] = 2048
+    memory: Annotated[int, Doc("Decoded data to keep in memory, in MiB."), Bounds(ge=0)] = 2048
     augment: Annotated[
         tuple[str | Mapping[str, Any], ...],
         Doc('Random changes of training batches: ["flip", { name = "crop", padding = 4 }].'),
     ] = ()
-    seed: Annotated[Count | Literal["auto"], Doc("Decides order and augmentation; auto: the recipe's seed.")] = "auto"
+    seed: Annotated[Count | Literal["auto"], Doc("Seed of order and augmentation; auto: the recipe's seed.")] = "auto"
     streams: Annotated[int, Doc("Logical streams of a sharded source."), Bounds(ge=1)] = 4
     shuffle: Annotated[int, Doc("Samples in a stream's shuffle buffer."), Bounds(ge=1)] = 1024
 
@@ -89,7 +91,7 @@ class ArtifactConfig:
     """What the artifact holds."""
 
     samples: Annotated[int, Doc("Raw held-out samples kept in the artifact; 0 for private data."), Bounds(ge=0)] = 32
-    max_batch: Annotated[int, Doc("Largest batch that exports must take."), Bounds(ge=2)] = 128
+    max_batch: Annotated[int, Doc("Largest batch that exports must accept."), Bounds(ge=2)] = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,24 +99,30 @@ class StartConfig:
     """The trained weights that training begins from."""
 
     weights: Annotated[
-        str, Doc('"package": those published for the model; a run\'s name; a .safetensors, .pth or .pt file.')
+        str,
+        Doc(
+            'Initial weights: "package" (those published for the model), a run\'s name, or a '
+            ".safetensors, .pth or .pt file."
+        ),
     ] = ""
     rename: Annotated[
         Mapping[str, str], Doc('Regular expressions in the file\'s names: { "^backbone\\." = "" }.')
     ] = field(default_factory=dict)
-    skip: Annotated[tuple[str, ...], Doc("Parts of the model, or patterns of names, that are reinitialized.")] = ()
+    skip: Annotated[tuple[str, ...], Doc("Layer groups, or patterns of parameter names, to reinitialize.")] = ()
     head: Annotated[
-        Literal["new", "keep"], Doc("Reinitialize the last layer, for the data's own classes, or read it too.")
+        Literal["new", "keep"], Doc("Reinitialize the last layer for the data's classes, or load it too.")
     ] = "new"
     share: Annotated[
-        float, Doc("Share of the parameters below the head that must fit; less is refused."), Bounds(ge=0, le=1)
+        float, Doc("Minimum fraction of the parameters below the head that must match."), Bounds(ge=0, le=1)
     ] = 0.9
     transform: Annotated[
-        Literal["as-trained", "data"], Doc("How inputs are scaled: as for the weights' training, or as for new ones.")
+        Literal["as-trained", "data"],
+        Doc("Normalization of inputs: that of the weights' training, or that of the new data."),
     ] = "as-trained"
-    sha256: Annotated[str, Doc("The hash that the weights must have; noted when the recipe is resolved.")] = ""
+    sha256: Annotated[str, Doc("Expected hash of the weights; recorded when the recipe is resolved.")] = ""
     operations: Annotated[
-        Mapping[str, tuple[Mapping[str, Any], ...]], Doc("That scaling, by field; noted when the recipe is resolved.")
+        Mapping[str, tuple[Mapping[str, Any], ...]],
+        Doc("Normalization by field; recorded when the recipe is resolved."),
     ] = field(default_factory=dict)
 
 

@@ -43,7 +43,7 @@ def test_report_shows_intervals(run):
     seen = page_of(run)
     assert "95\u202f% CI: 88.1\u202f% to 91.9\u202f% (n = 1\u202f000)." in seen.said
     assert "accuracy – 0.9 0.9 0.881 to 0.919" in seen.said
-    assert "Small print: 95\u202f% bootstrap CI." in seen.said
+    assert "Intervals: 95\u202f% bootstrap CI." in seen.said
     assert between(0.98111, (0.97123, 0.99999)) == "0.9811 (0.971 to 1)"
 
 

@@ -23,38 +23,45 @@ class DataOptions:
 
     path: Annotated[
         Path | None,
-        Doc("What save_to_disk wrote; or a .parquet, .arrow, .csv, .tsv, .json or .jsonl file, or a folder of them."),
+        Doc(
+            "Folder written by save_to_disk; or a .parquet, .arrow, .csv, .tsv, .json or .jsonl "
+            "file, or a folder of them."
+        ),
     ] = None
     target: Annotated[
         str,
-        Doc("Column to predict; none: the only one of class labels, or one named label, labels, target or class."),
+        Doc("Column to predict; empty: the only ClassLabel column, or one named label, labels, target or class."),
     ] = ""
     input: Annotated[
         str | tuple[str, ...],
-        Doc("Column of texts or images to learn from, or columns of a table; none: by their types."),
+        Doc("Input column with texts or images, or the input columns of a table; empty: chosen by type."),
     ] = ""
     kind: Annotated[
         Literal["auto", "class", "number"],
-        Doc("What the target is; auto takes texts, labels and up to 20 different whole numbers for classes."),
+        Doc("Kind of target; auto treats texts, labels and up to 20 distinct integers as classes."),
     ] = "auto"
     missing: Annotated[
         Literal["refuse", "drop"],
-        Doc("What to do about rows without a target, a text or an image: stop, or leave them out."),
+        Doc("Rows without a target, a text or an image: stop, or drop them."),
     ] = "refuse"
-    drop: Annotated[tuple[str, ...], Doc("Columns of a table to leave out.")] = ()
+    drop: Annotated[tuple[str, ...], Doc("Columns of a table to drop.")] = ()
     tokenizer: Annotated[
         Path | None,
-        Doc("For texts: a tokenizer.json, or the folder of a tokenizer or model; none: tokens are UTF-8 bytes."),
+        Doc("For texts: a tokenizer.json, or the folder of a tokenizer or model; empty: tokens are UTF-8 bytes."),
     ] = None
-    length: Annotated[
-        int, Doc("Tokens that the model sees of a text; a longer one is cut there."), Bounds(ge=2, le=65_536)
-    ] = 128
-    size: Annotated[int, Doc("Pixels of height and width of images; 0 means their own."), Bounds(ge=0)] = 0
-    mode: Annotated[Literal["auto", "L", "RGB"], Doc("Grey or colour; auto is grey when the images are.")] = "auto"
+    length: Annotated[int, Doc("Context length in tokens; longer texts are truncated."), Bounds(ge=2, le=65_536)] = (
+        128
+    )
+    size: Annotated[int, Doc("Height and width in pixels; 0: as in the data."), Bounds(ge=0)] = 0
+    mode: Annotated[Literal["auto", "L", "RGB"], Doc("Grayscale or color; auto: grayscale if the images are.")] = (
+        "auto"
+    )
     valid: Annotated[
-        float, Doc("Fraction of samples in the validation split, where the data brings none."), Bounds(gt=0, lt=1)
+        float, Doc("Fraction of samples in the validation split, if the data has none."), Bounds(gt=0, lt=1)
     ] = 0.15
-    test: Annotated[float, Doc("Share of the test split, where the data brings none."), Bounds(gt=0, lt=1)] = 0.15
+    test: Annotated[
+        float, Doc("Fraction of samples in the test split, if the data has none."), Bounds(gt=0, lt=1)
+    ] = 0.15
     split_seed: Annotated[int, Doc("Seed of the split: another number assigns samples to other splits.")] = 0
 
 
@@ -67,13 +74,13 @@ class ModelOptions:
     """
 
     path: Annotated[
-        Path | None, Doc("Folder of a transformers model: config.json, and model.safetensors if it is trained.")
+        Path | None, Doc("Folder of a transformers model: config.json, and model.safetensors if it is pretrained.")
     ] = None
     head: Annotated[
         Literal["own", "mean"],
-        Doc("own: the architecture's own for classes or numbers; mean: a linear layer on the mean of all tokens."),
+        Doc("own: the architecture's head; mean: a linear layer on the mean of all token embeddings."),
     ] = "own"
-    config: Annotated[str, Doc("What config.json says; read from the folder.")] = ""
+    config: Annotated[str, Doc("Contents of config.json; read from the folder.")] = ""
 
     def __post_init__(self) -> None:
         if self.path is None:
@@ -88,7 +95,7 @@ class ModelOptions:
 class MiniLMOptions:
     """Options of the model `minilm`."""
 
-    dropout: Annotated[float, Doc("Share of values dropped in training."), Bounds(ge=0, lt=1)] = 0.1
+    dropout: Annotated[float, Doc("Dropout probability."), Bounds(ge=0, lt=1)] = 0.1
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Options:
     features: Annotated[Literal["auto", "raw"], Doc("auto: engineered for images; raw: the values themselves.")] = (
         "auto"
     )
-    size: Annotated[int | None, Doc("Trees, boosting rounds, or neighbours; else 200, 100, or 5."), Bounds(ge=1)] = (
-        None
-    )
-    strength: Annotated[float, Doc("Inverse of Linear's L2 penalty."), Bounds(gt=0)] = 0.1
+    size: Annotated[
+        int | None, Doc("Number of trees, boosting rounds, or neighbors; default 200, 100, or 5."), Bounds(ge=1)
+    ] = None
+    strength: Annotated[float, Doc("Inverse of Linear's L2 penalty (C in scikit-learn)."), Bounds(gt=0)] = 0.1

@@ -13,14 +13,20 @@ class Options:
     """Options of the model `timm`."""
 
     net: Annotated[
-        str, Doc("The network's name in timm, such as resnet18; with a tag, resnet18.a1_in1k, weights are scaled so.")
+        str,
+        Doc(
+            "Model name in timm, such as resnet18; with a tag (resnet18.a1_in1k), inputs are "
+            "normalized as for those weights."
+        ),
     ] = ""
-    dropout: Annotated[float, Doc("Share of values dropped before the last layer."), Bounds(ge=0, lt=1)] = 0.0
-    drop_path: Annotated[float, Doc("Share of residual branches dropped in training."), Bounds(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Doc("Dropout probability before the last layer."), Bounds(ge=0, lt=1)] = 0.0
+    drop_path: Annotated[
+        float, Doc("Probability of dropping a residual branch (stochastic depth)."), Bounds(ge=0, lt=1)
+    ] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EfficientNetOptions:
     """Options of the model `efficientnet-lite0`."""
 
-    dropout: Annotated[float, Doc("Share of values dropped before the last layer."), Bounds(ge=0, lt=1)] = 0.2
+    dropout: Annotated[float, Doc("Dropout probability before the last layer."), Bounds(ge=0, lt=1)] = 0.2

@@ -13,8 +13,8 @@ class Cpu:
     """Options of `cpu`."""
 
     precision: Annotated[Literal["fp32", "bf16"], Doc("Precision of the forward pass.")] = "fp32"
-    ranks: Annotated[int, Doc("Processes that share a batch."), Bounds(ge=1)] = 1
-    threads: Annotated[int, Doc("Threads of each process; 0 leaves it to torch."), Bounds(ge=0)] = 0
+    ranks: Annotated[int, Doc("Number of processes (ranks) that share a batch."), Bounds(ge=1)] = 1
+    threads: Annotated[int, Doc("Number of threads per process; 0: torch's default."), Bounds(ge=0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,8 +22,8 @@ class Cuda:
     """Options of `cuda`."""
 
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Doc("Precision of the forward pass.")] = "fp32"
-    ranks: Annotated[int, Doc("GPUs that share a batch."), Bounds(ge=1)] = 1
-    deterministic: Annotated[bool, Doc("The same bits twice; false is faster.")] = True
+    ranks: Annotated[int, Doc("Number of GPUs (ranks) that share a batch."), Bounds(ge=1)] = 1
+    deterministic: Annotated[bool, Doc("Use deterministic algorithms; false is faster.")] = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,4 +31,4 @@ class Mps:
     """Options of `mps`."""
 
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Doc("Precision of the forward pass.")] = "fp32"
-    deterministic: Annotated[bool, Doc("The same bits twice; false is faster.")] = True
+    deterministic: Annotated[bool, Doc("Use deterministic algorithms; false is faster.")] = True

@@ -12,4 +12,4 @@ from benchdog.api import Doc
 class TorchScriptOptions:
     """Options of the exporter `torchscript`."""
 
-    freeze: Annotated[bool, Doc("Fold constants and weights into the program: faster for single samples.")] = True
+    freeze: Annotated[bool, Doc("Freeze the module (constant folding): faster for single samples.")] = True

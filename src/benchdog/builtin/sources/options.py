@@ -45,7 +45,7 @@ class ImageFolderOptions:
     ] = None
     labels: Annotated[Path | None, Doc("CSV file with the columns path (relative to the folder) and label.")] = None
     label_separator: Annotated[
-        str, Doc('What stands between the labels of an image in that file, ";" say: then several may be true.')
+        str, Doc('Separator of several labels per image in that file, such as ";" (multi-label); empty: one label.')
     ] = ""
     weight: Annotated[str, Doc("Column of that file with sample weights: numbers, 0 or more.")] = ""
     size: Annotated[int, Doc("Height and width in pixels; 0: as in the files."), Bounds(ge=0)] = 0
@@ -71,9 +71,9 @@ class ImageFolderOptions:
 class CsvOptions:
     """Options of the source `csv`."""
 
-    path: Annotated[Path | None, Doc("The file: UTF-8, its first line names the columns.")] = None
+    path: Annotated[Path | None, Doc("CSV file in UTF-8 with a header line.")] = None
     target: Annotated[
-        str | tuple[str, ...], Doc('Column to predict, or several: ["a", "b"]; the last one when not given.')
+        str | tuple[str, ...], Doc('Column to predict, or several: ["a", "b"]; empty: the last one.')
     ] = ""
     kind: Annotated[
         Literal["auto", "class", "labels", "number"],
@@ -114,7 +114,7 @@ class TextOptions:
         Path | None, Doc("A text file, a folder of .txt files, a folder per class, or a CSV file; UTF-8.")
     ] = None
     column: Annotated[str, Doc("Column of a CSV file with the texts; optional if there is only one.")] = ""
-    label: Annotated[str, Doc("Column of a CSV file with a class or number per text; none: language modeling.")] = ""
+    label: Annotated[str, Doc("Column of a CSV file with a class or number per text; empty: language modeling.")] = ""
     kind: Annotated[
         Literal["auto", "class", "number"],
         Doc("Kind of label; auto treats texts and up to 20 distinct integers as classes."),
@@ -126,10 +126,10 @@ class TextOptions:
     ] = "auto"
     unit: Annotated[
         Literal["character", "byte", "bpe", "wordpiece"],
-        Doc("Token: a character, a UTF-8 byte, a byte pair trained on the training split, a word piece."),
+        Doc("Tokenizer: characters, UTF-8 bytes, byte-pair encoding trained on the training split, or WordPiece."),
     ] = "character"
     pieces: Annotated[
-        Path | None, Doc("A file with a word piece in each line (BERT's vocab.txt); none: those of the model minilm.")
+        Path | None, Doc("WordPiece vocabulary, one per line (BERT's vocab.txt); empty: that of the model minilm.")
     ] = None
     vocabulary: Annotated[int, Doc("Vocabulary size of bpe, including the 256 bytes."), Bounds(ge=257, le=65_536)] = (
         1024

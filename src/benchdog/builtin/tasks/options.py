@@ -19,14 +19,16 @@ class ClassificationOptions:
         str, Doc("cross-entropy, focal, a criterion of torch.nn by class name, or package.module:Class.")
     ] = "cross-entropy"
     criterion_options: Annotated[
-        Mapping[str, Any], Doc("Arguments of a criterion that is named by its class: { margin = 0.5 }.")
+        Mapping[str, Any], Doc("Arguments of a criterion given by class name: { margin = 0.5 }.")
     ] = field(default_factory=dict)
-    gamma: Annotated[float, Doc("How much focal spares samples that are answered well; 0: not."), Bounds(ge=0)] = 2.0
+    gamma: Annotated[
+        float, Doc("Gamma of the focal loss: down-weights well-classified samples; 0: cross-entropy."), Bounds(ge=0)
+    ] = 2.0
     class_weights: Annotated[
-        Balance, Doc("What a class counts: none, balanced (rare ones more), or by name: { cat = 2.0 }, others 1.")
+        Balance, Doc("Class weights: none, balanced (inverse frequency), or by name: { cat = 2.0 }, others 1.")
     ] = "none"
     label_smoothing: Annotated[
-        float, Doc("Share of the truth that is spread over all classes."), Bounds(ge=0, lt=1)
+        float, Doc("Label smoothing: fraction of the target spread over all classes."), Bounds(ge=0, lt=1)
     ] = 0.0
 
 
@@ -36,9 +38,9 @@ class LabelsOptions:
 
     pos_weight: Annotated[
         Literal["none", "balanced"],
-        Doc("What a label that is true counts: 1, or as much as all samples where it isn't together."),
+        Doc("Weight of positive labels: 1, or balanced (negatives / positives of each label)."),
     ] = "none"
-    threshold: Annotated[float, Doc("Probability from which a label is answered."), Bounds(gt=0, lt=1)] = 0.5
+    threshold: Annotated[float, Doc("Probability from which a label is predicted."), Bounds(gt=0, lt=1)] = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,14 +49,14 @@ class OrdinalOptions:
 
     order: Annotated[
         tuple[str, ...],
-        Doc("Classes, the lowest first; else by number where all are numbers, or as the source lists them."),
+        Doc("Classes in ascending order; default: by number if all are numbers, else as the source lists them."),
     ] = ()
     loss: Annotated[
         Literal["thresholds", "likelihood"],
-        Doc("Cross-entropy of each threshold between two classes, or of the class."),
+        Doc("Binary cross-entropy of each threshold between adjacent classes, or cross-entropy of the class."),
     ] = "thresholds"
     class_weights: Annotated[
-        Balance, Doc("What a class counts: none, balanced (rare ones more), or by name: { cat = 2.0 }, others 1.")
+        Balance, Doc("Class weights: none, balanced (inverse frequency), or by name: { cat = 2.0 }, others 1.")
     ] = "none"
 
 
@@ -62,9 +64,11 @@ class OrdinalOptions:
 class EmbeddingOptions:
     """Options of the task `embedding`."""
 
-    dim: Annotated[int, Doc("Length of the vector."), Bounds(ge=1, le=65_536)] = 64
-    temperature: Annotated[float, Doc("Lower pushes near others harder apart."), Bounds(gt=0)] = 0.1
-    nearest: Annotated[int, Doc("How many of the other inputs an answer names."), Bounds(ge=0)] = 5
+    dim: Annotated[int, Doc("Embedding dimension."), Bounds(ge=1, le=65_536)] = 64
+    temperature: Annotated[
+        float, Doc("Temperature of the contrastive loss: lower separates hard negatives more."), Bounds(gt=0)
+    ] = 0.1
+    nearest: Annotated[int, Doc("Number of nearest neighbors in a prediction."), Bounds(ge=0)] = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,12 +78,12 @@ class RegressionOptions:
     loss: Annotated[
         str,
         Doc(
-            "Error of the standardised target: mse, mae, huber, a criterion of torch.nn by class name, "
-            "or package.module:Class."
+            "Loss on the standardized target: mse, mae, huber, a criterion of torch.nn by class "
+            "name, or package.module:Class."
         ),
     ] = "mse"
     loss_options: Annotated[
-        Mapping[str, Any], Doc("Arguments of a criterion that is named by its class: { beta = 0.5 }.")
+        Mapping[str, Any], Doc("Arguments of a criterion given by class name: { beta = 0.5 }.")
     ] = field(default_factory=dict)
 
 
@@ -91,24 +95,22 @@ class SegmentationOptions:
         Literal["cross-entropy", "focal", "dice", "dice+cross-entropy", "batch-dice"],
         Doc("Per pixel (cross-entropy, focal), per sample (dice, both), or over the batch (batch-dice)."),
     ] = "cross-entropy"
-    gamma: Annotated[float, Doc("How much focal spares pixels that are answered well; 0: not."), Bounds(ge=0)] = 2.0
+    gamma: Annotated[
+        float, Doc("Gamma of the focal loss: down-weights well-classified pixels; 0: cross-entropy."), Bounds(ge=0)
+    ] = 2.0
     class_weights: Annotated[
-        Balance, Doc("What a class counts: none, balanced (rare ones more), or by name: { cell = 2.0 }, others 1.")
+        Balance, Doc("Class weights: none, balanced (inverse frequency), or by name: { cell = 2.0 }, others 1.")
     ] = "none"
-    ignore: Annotated[
-        int | None, Doc("Code of pixels that count nowhere: neither for the loss nor for the metrics.")
-    ] = None
+    ignore: Annotated[int | None, Doc("Value of pixels to ignore in the loss and the metrics (ignore_index).")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NextTokenOptions:
     """Options of the task `next-token`: how text is continued."""
 
-    length: Annotated[int, Doc("Tokens to write after the prompt."), Bounds(ge=0)] = 200
-    temperature: Annotated[
-        float, Doc("0 takes the likeliest token each time; 1 draws as the model says."), Bounds(ge=0)
-    ] = 0.8
-    seed: Annotated[int, Doc("Another number draws another text."), Bounds(ge=0)] = 0
+    length: Annotated[int, Doc("Number of tokens to generate."), Bounds(ge=0)] = 200
+    temperature: Annotated[float, Doc("Sampling temperature; 0: greedy decoding."), Bounds(ge=0)] = 0.8
+    seed: Annotated[int, Doc("Seed of the sampling."), Bounds(ge=0)] = 0
     ignore: Annotated[
-        int | None, Doc("Code of tokens that count nowhere as targets: neither for the loss nor for the metrics.")
+        int | None, Doc("Token id to ignore as a target in the loss and the metrics (ignore_index).")
     ] = None

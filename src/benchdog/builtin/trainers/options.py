@@ -17,33 +17,33 @@ class Supervised:
     optimizer_options: Annotated[
         Mapping[str, Any], Doc("More arguments of the optimizer: { momentum = 0.9, nesterov = true }.")
     ] = field(default_factory=dict)
-    lr: Annotated[float, Doc("Learning rate; with a schedule, its highest."), Bounds(gt=0)] = 1e-3
+    lr: Annotated[float, Doc("Learning rate; with a schedule, its maximum."), Bounds(gt=0)] = 1e-3
     weight_decay: Annotated[
         float, Doc("Weight decay; 0: none, whatever the optimizer's own default."), Bounds(ge=0)
     ] = 0.0
     schedule: Annotated[
         str,
         Doc(
-            "How the rate changes: constant, linear, cosine, one-cycle, plateau, "
-            "or a class of torch.optim.lr_scheduler by name."
+            "Learning rate schedule: constant, linear, cosine, one-cycle, plateau, or a class of "
+            "torch.optim.lr_scheduler by name."
         ),
     ] = "constant"
     schedule_options: Annotated[Mapping[str, Any], Doc("More arguments of the schedule: { step_size = 10 }.")] = (
         field(default_factory=dict)
     )
     warmup: Annotated[
-        float, Doc("Steps over which the rate rises at first, as a share (below 1) or a number."), Bounds(ge=0)
+        float, Doc("Linear warmup: a number of steps, or a fraction of all steps if below 1."), Bounds(ge=0)
     ] = 0.0
-    clip_norm: Annotated[float, Doc("The longest gradient, by its norm; 0: no limit."), Bounds(ge=0)] = 0.0
-    clip_value: Annotated[float, Doc("The largest value in a gradient; 0: no limit."), Bounds(ge=0)] = 0.0
+    clip_norm: Annotated[float, Doc("Clip the gradient norm to this maximum; 0: no clipping."), Bounds(ge=0)] = 0.0
+    clip_value: Annotated[float, Doc("Clip gradient values to this maximum; 0: no clipping."), Bounds(ge=0)] = 0.0
     average: Annotated[
         Literal["none", "ema", "swa"],
-        Doc("Judge and keep averaged weights: ema over steps, swa over the last epochs."),
+        Doc("Evaluate and keep averaged weights: ema over steps, swa over the last epochs."),
     ] = "none"
-    ema_decay: Annotated[float, Doc("How much of the average an ema keeps per step."), Bounds(ge=0, lt=1)] = 0.999
+    ema_decay: Annotated[float, Doc("Decay of the ema per step."), Bounds(ge=0, lt=1)] = 0.999
     swa_start: Annotated[
         float,
-        Doc("Share of the epochs before swa begins to average; at least the last two are averaged."),
+        Doc("Fraction of the epochs before swa starts; at least the last two are averaged."),
         Bounds(ge=0, lt=1),
     ] = 0.75
     activation_checkpointing: Annotated[
@@ -51,7 +51,7 @@ class Supervised:
     ] = False
     compile: Annotated[
         Literal["auto", "no", "yes"],
-        Doc("Make machine code of the net by torch.compile; auto: in a long run, if that is measured to pay."),
+        Doc("Use torch.compile; auto: in long runs, if a measurement shows a gain."),
     ] = "auto"
     freeze: Annotated[
         tuple[str, ...], Doc('Layer groups, or patterns of parameter names, to freeze: ["stem", "blocks.0"].')
@@ -60,7 +60,7 @@ class Supervised:
         int, Doc("Number of frozen layer groups, from the input up; -1: all but the head, -2: all but the last two.")
     ] = 0
     unfreeze: Annotated[
-        tuple[str, ...], Doc("Layer groups, or patterns, that are trained although they are among those.")
+        tuple[str, ...], Doc("Exceptions to freeze and freeze_groups: layer groups, or patterns of parameter names.")
     ] = ()
     unfreeze_every: Annotated[
         int,
@@ -68,18 +68,21 @@ class Supervised:
         Bounds(ge=0),
     ] = 0
     layer_decay: Annotated[
-        float, Doc("What each part's rate is of that of the part above it; 1: all the same."), Bounds(gt=0, le=1)
+        float,
+        Doc("Layer-wise learning rate decay: factor from each layer group to the one below; 1: none."),
+        Bounds(gt=0, le=1),
     ] = 1.0
     hold_statistics: Annotated[
         Literal["frozen", "all", "none"],
-        Doc("Whose running statistics (BatchNorm's) stay as they are: those of parts that don't learn, all, none."),
+        Doc("Layers whose running statistics (BatchNorm) are not updated: frozen ones, all, or none."),
     ] = "frozen"
     lora: Annotated[
         int,
-        Doc("Train LoRA corrections of this rank next to frozen layers (arXiv:2106.09685); 0: learn the layers."),
+        Doc("Rank of LoRA adapters, trained with the layers frozen (arXiv:2106.09685); 0: no LoRA."),
         Bounds(ge=0),
     ] = 0
     lora_layers: Annotated[
-        tuple[str, ...], Doc("The linear layers and 1x1 convolutions that get one: parts, or patterns of names.")
+        tuple[str, ...],
+        Doc("Linear layers and 1x1 convolutions with an adapter: layer groups, or patterns of names."),
     ] = ("*",)
-    lora_scale: Annotated[float, Doc("What a correction is multiplied by."), Bounds(gt=0)] = 1.0
+    lora_scale: Annotated[float, Doc("Scale of the adapters (alpha / rank)."), Bounds(gt=0)] = 1.0

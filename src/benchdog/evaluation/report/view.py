@@ -226,7 +226,7 @@ def _metrics(read: Facts) -> Noted | None:
         return Cell(short(scalars.get(key)), small=small)
 
     rows: list[list[str | Cell]] = [[wording(n), *(cell(f"{s}.{n}") for s in splits)] for n in names]
-    notes = [f"Small print: 95{THIN}% bootstrap CI."] if intervals else []
+    notes = [f"Intervals: 95{THIN}% bootstrap CI."] if intervals else []
     weighted = next((w for e in read.evaluations.values() if isinstance(w := e.get("weighted"), list)), None)
     if weighted:
         listed = ", ".join(wording(str(name)) for name in weighted)
