@@ -27,6 +27,9 @@ HELD_BACK = 10
 ROUNDS = 30
 """Iterations of LBFGS per penalty; each begins where the stiffer one ended."""
 
+ROUGH, FINE = 1e-4, 1e-5
+"""LBFGS ends when an iteration changes the loss by less: while the penalty is chosen, and in the last fit."""
+
 
 def features(inputs: Sequence[NDArray[Any]], spec: Spec) -> Features:
     """Decide from training inputs what a linear model sees: (B, width) float32, centred.
@@ -115,33 +118,39 @@ def logistic(x: Tensor, target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     back = torch.arange(len(x)) % HELD_BACK == HELD_BACK - 1
     weight, bias = torch.zeros(x.shape[1], classes), torch.zeros(classes)
     if not bool(back.any()):
-        return _descend(x, target, weight, bias, PENALTIES[2], 3 * ROUNDS)
+        return _descend(x, target, weight, bias, PENALTIES[2], 3 * ROUNDS, FINE)
     seen, known = x[~back], target[~back]
     best = (float("inf"), PENALTIES[0], weight, bias)
     for penalty in PENALTIES:
-        weight, bias = _descend(seen, known, weight, bias, penalty, ROUNDS)
+        weight, bias = _descend(seen, known, weight, bias, penalty, ROUNDS, ROUGH)
         loss = float(F.cross_entropy(x[back] @ weight + bias, target[back]))
         if loss >= best[0]:
             break  # looser only fits the noise more
         best = (loss, penalty, weight, bias)
-    return _descend(x, target, best[2], best[3], best[1], ROUNDS)
+    return _descend(x, target, best[2], best[3], best[1], ROUNDS, FINE)
 
 
 def _descend(
-    x: Tensor, target: Tensor, weight: Tensor, bias: Tensor, penalty: float, rounds: int
+    x: Tensor, target: Tensor, weight: Tensor, bias: Tensor, penalty: float, rounds: int, tolerance: float
 ) -> tuple[Tensor, Tensor]:
     """Go down from given weights: mean cross-entropy + penalty / 2 * |weight|^2."""
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=rounds, tolerance_grad=1e-5, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=rounds,
+        tolerance_grad=1e-5,
+        tolerance_change=tolerance,
+        line_search_fn="strong_wolfe",
+    )
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = F.cross_entropy(torch.addmm(bias, x, weight), target) + penalty / 2 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     with torch.enable_grad():
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     return weight.detach(), bias.detach()
 
 
