@@ -140,7 +140,7 @@ lr = 0.05
 """,
     "workers": """
 source = "numbered"
-model = { name = "resnet", width = 4 }
+model = { name = "resnet", width = 8 }
 trainer = { name = "noted", average = "swa", swa_start = 0.3 }
 loader = { memory = 0, workers = 2, augment = ["flip", "noise"] }
 loop = { epochs = EPOCHS, batch_size = 32, checkpoint_steps = 6, log_every = 4 }

@@ -1,7 +1,6 @@
 """Killed without warning, a run goes on as if nothing had been: no file is corrupt, the weights are the same.
 
-The long drill (20 kills in the middle of an epoch, 20 while a checkpoint is written) is slow:
-`pytest -m slow -s tests/runs/test_kill.py` prints its counts.
+Kills at random moments, with every kind of trainer, loader and source: scripts/kill_drill.py.
 """
 
 import json
@@ -31,7 +30,7 @@ LARGE = """\
 source = "digits"
 model = { name = "mlp", hidden = [2048, 2048] }
 trainer = { name = "supervised", schedule = "cosine" }
-loop = { epochs = 8, batch_size = 64, checkpoint_steps = 1, log_every = 5 }
+loop = { epochs = 3, batch_size = 64, checkpoint_steps = 1, log_every = 5 }
 """
 
 
@@ -139,7 +138,7 @@ def check(drilled: Drill, whole: Path) -> None:
 
 
 def test_two_kills(tmp_path):
-    drilled, whole = drill(tmp_path, LARGE.replace("2048", "768").replace("epochs = 8", "epochs = 1"))
+    drilled, whole = drill(tmp_path, LARGE.replace("2048", "768").replace("epochs = 3", "epochs = 1"))
     drilled.mid_epoch(3, random.Random(0))
     drilled.mid_checkpoint(random.Random(0))
     drilled.finish()
@@ -187,29 +186,11 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
 
 
 @pytest.mark.slow
-def test_twenty_kills_in_the_middle_of_an_epoch(tmp_path):
-    draw = random.Random(1)
-    drilled, whole = drill(tmp_path, SMALL)
-    for _ in range(20):
-        drilled.mid_epoch(draw.randrange(20), draw)
-    steps = drilled.newest()
-    drilled.finish()
-    check(drilled, whole)
-    total = json.loads((drilled.folder / "run.json").read_text())["steps_done"]
-    print(f"\nin an epoch: {drilled.kills} kills up to step {steps} of {total}, the same bits at the end")
-
-
-@pytest.mark.slow
-def test_twenty_kills_while_a_checkpoint_is_written(tmp_path):
+def test_six_kills_while_a_checkpoint_is_written(tmp_path):
     draw = random.Random(2)
     drilled, whole = drill(tmp_path, LARGE)
-    for _ in range(20):
+    for _ in range(6):
         drilled.mid_checkpoint(draw)
-    steps = drilled.newest()
     drilled.finish()
     check(drilled, whole)
-    size = sum(path.stat().st_size for path in drilled.checkpoints.glob("step-*")) / 2e6
-    print(
-        f"\nin a write: {drilled.kills} kills up to step {steps}, {drilled.mid_write} left a checkpoint of "
-        f"{size:.0f} MB half written, the same bits at the end"
-    )
+    assert drilled.mid_write, "no kill left a half-written checkpoint"
