@@ -71,9 +71,9 @@ def python(channel: Path, patchelf: Path):
 
 
 def put(package: Package, path: str, data: bytes, *, program: bool = False, compiled: bool = False):
-    """Add a file, and its bytecode if it is a module; a module that can't be compiled goes without."""
+    """Add a file, and its bytecode if it is a module; one that holds PREFIX, or can't be compiled, goes without."""
     package.add(path, data, program=program)
-    if compiled and path.endswith(".py"):
+    if compiled and path.endswith(".py") and PREFIX.encode() not in data:
         with tempfile.TemporaryDirectory() as place:
             source, made = Path(place, "source"), Path(place, "made")
             source.write_bytes(data)
