@@ -139,11 +139,9 @@ def test_exported_and_traced_they_give_the_same_for_any_batch(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "mlp",
         "cnn of 28x28",
         "resnet, small",
         "unet, padded",
-        "gpt",
         "gpt of any length",
         "transformer",
         "vit",
