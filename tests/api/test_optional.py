@@ -1,4 +1,4 @@
-"""Optional members: recognized where a component has them, with defaults where it hasn't."""
+"""Optional members of components: detection by protocol, and defaults for missing attributes."""
 
 import doctest
 from types import SimpleNamespace
@@ -43,7 +43,7 @@ class Batched(Plain):
         return (np.asarray(indices, np.float32),), np.asarray(indices)
 
 
-def test_examples_of_the_module_run():
+def test_optional_module_doctests_pass():
     assert doctest.testmod(optional).failed == 0
 
 
@@ -53,22 +53,22 @@ def test_every_optional_member_is_public():
 
 
 @pytest.mark.parametrize("protocol", METHODS)
-def test_component_with_required_members_alone_has_no_optional_method(protocol):
+def test_component_with_only_required_members_has_no_optional_method(protocol):
     assert not isinstance(Plain(), protocol)
 
 
-def test_method_is_recognized():
+def test_optional_method_is_recognized():
     assert isinstance(Batched(), api.BatchSplit)
     assert not isinstance(Batched(), api.ArraySplit)
 
 
-def test_method_set_to_none_is_absent():
+def test_optional_method_set_to_none_is_absent():
     split = Batched()
     split.batch = None
     assert not isinstance(split, api.BatchSplit)
 
 
-def test_wrapper_that_delegates_has_what_it_wraps():
+def test_delegating_wrapper_has_optional_methods_of_wrapped_split():
     class Wrapper:
         def __init__(self, split):
             self.split = split
@@ -80,7 +80,7 @@ def test_wrapper_that_delegates_has_what_it_wraps():
     assert not isinstance(Wrapper(Plain()), api.BatchSplit)
 
 
-def test_subclass_of_a_protocol_is_an_ordinary_class():
+def test_protocol_subclass_is_an_ordinary_class():
     class Mine(api.BatchSplit):
         def batch(self, indices):
             return (), np.asarray(indices)
@@ -90,14 +90,14 @@ def test_subclass_of_a_protocol_is_an_ordinary_class():
     assert not isinstance(Batched(), Mine)
 
 
-def test_missing_attributes_have_defaults():
+def test_missing_optional_attributes_have_defaults():
     task = api.with_defaults(object(), api.TaskDefaults)
     assert (task.weighs, task.adds_up, task.ignore, task.notes) == (False, True, None, ())
     assert api.with_defaults(None, api.PretrainedDefaults).begins is False
     assert api.with_defaults(Plain(), api.SplitDefaults).targets is None
 
 
-def test_present_attributes_are_read_when_asked_for():
+def test_optional_attributes_are_read_on_access():
     task = SimpleNamespace(adds_up=True)
     assert api.with_defaults(task, api.TaskDefaults).adds_up
     task.adds_up = False
@@ -105,7 +105,7 @@ def test_present_attributes_are_read_when_asked_for():
     assert api.TaskDefaults.adds_up
 
 
-def test_subclass_of_the_defaults_is_read_as_it_is():
+def test_with_defaults_returns_subclass_of_defaults_unchanged():
     class Weighted(api.TaskDefaults):
         weighs = True
 
@@ -115,21 +115,21 @@ def test_subclass_of_the_defaults_is_read_as_it_is():
     assert task.adds_up
 
 
-def test_builtin_task_has_the_members_that_it_documents():
+def test_classification_task_implements_fitted_task():
     task = Classification()
     assert isinstance(task, api.FittedTask)
     assert not isinstance(task, api.SampleLossTask)
     assert api.with_defaults(task, api.TaskDefaults).weighs
 
 
-def test_layer_declares_that_it_mixes_samples():
+def test_layer_mixes_samples_attribute_overrides_default():
     layer = torch.nn.Linear(2, 2)
     assert not api.with_defaults(layer, api.LayerDefaults).mixes_samples
     layer.mixes_samples = True
     assert api.with_defaults(layer, api.LayerDefaults).mixes_samples
 
 
-def test_task_with_fit_but_no_state_is_refused(tmp_path):
+def test_task_with_fit_but_without_state_is_refused(tmp_path):
     (tmp_path / "half.py").write_text(
         "from benchdog.builtin.tasks.classification import Classification\n"
         "class Half(Classification):\n"

@@ -12,5 +12,5 @@ from support.source_contract import check_source
 
 @pytest.fixture
 def check() -> Callable[..., Spec]:
-    """Return the function that checks what every source must keep to."""
+    """Return the function that checks the contract of every source."""
     return check_source

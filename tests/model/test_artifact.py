@@ -1,4 +1,4 @@
-"""An artifact: written whole, opened only if every byte is what was written, trusted only as far as data goes."""
+"""Artifacts: atomic writes, file hashes checked when opened, no code selected by stored data."""
 
 import json
 import shutil
@@ -62,8 +62,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("stranger") / "stranger_net.py"
+def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("third_party") / "third_party_net.py"
     path.write_text(MODEL, encoding="utf-8")
     return path
 
@@ -79,7 +79,7 @@ def change(folder: Path, **values: object) -> None:
     path.write_text(json.dumps(meta | values), encoding="utf-8")
 
 
-def test_an_artifact_describes_itself(folder, plugins):
+def test_artifact_metadata_and_model_card(folder, plugins):
     meta = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
     assert meta["format"] == 1
     assert meta["parameters"] == 108 * 3 + 3
@@ -92,26 +92,26 @@ def test_an_artifact_describes_itself(folder, plugins):
     assert "| accuracy | 0.75 |" in card
 
 
-def test_it_answers_for_raw_samples_without_a_plugin_for_the_model(folder, plugins):
+def test_artifact_predicts_from_raw_samples(folder, plugins):
     opened = artifact.open_model(folder, plugins)
     raws = opened.samples()
     assert [raw.target for raw in raws] == [i % 3 for i in range(12)]
-    answers = opened.predict(raws)
-    assert [answer.id for answer in answers] == [raw.id for raw in raws]
-    assert {answer.values["label"] for answer in answers} <= set(small_artifact.CLASSES)
-    answer, score = opened.call(*opened.decoder.batch(raws))  # 12 samples in pieces of 6
+    predictions = opened.predict(raws)
+    assert [answer.id for answer in predictions] == [raw.id for raw in raws]
+    assert {answer.values["label"] for answer in predictions} <= set(small_artifact.CLASSES)
+    answer, score = opened.call(*opened.decoder.batch(raws))  # 12 samples in batches of 6
     assert score.shape == (12, 3)
     np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
 
 
-def test_a_run_folder_means_its_artifact(folder, plugins):
+def test_open_model_accepts_a_run_folder(folder, plugins):
     assert artifact.open_model(folder.parent, plugins).path == folder
 
 
 @pytest.mark.parametrize(
     "name", ["model.safetensors", "graph.pt2", "README.md", "samples/index.json", "samples/003-input.png"]
 )
-def test_one_changed_byte_is_noticed_and_named(copy, plugins, name):
+def test_artifact_with_one_changed_byte_is_refused(copy, plugins, name):
     path = copy / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -120,7 +120,7 @@ def test_one_changed_byte_is_noticed_and_named(copy, plugins, name):
         artifact.open_model(copy, plugins)
 
 
-def test_a_missing_file_is_named_and_one_more_is_ignored(copy, plugins):
+def test_artifact_missing_file_is_refused_and_extra_file_ignored(copy, plugins):
     (copy / "notes.txt").write_text("mine")
     assert artifact.open_model(copy, plugins).kind == "artifact"
     (copy / "model.safetensors").unlink()
@@ -129,7 +129,7 @@ def test_a_missing_file_is_named_and_one_more_is_ignored(copy, plugins):
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "C:/secret", "a/../../secret", "..\\secret", ""])
-def test_no_file_outside_the_folder_is_read(copy, plugins, name):
+def test_artifact_file_path_outside_folder_is_refused(copy, plugins, name):
     (copy.parent / "secret").write_text("x")
     change(copy, files={name: "0" * 64})
     with pytest.raises(BadData, match="outside"):
@@ -137,7 +137,7 @@ def test_no_file_outside_the_folder_is_read(copy, plugins, name):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"format": 7}, "format 7"),
         ({"kind": "export"}, "not the description of an artifact"),
@@ -147,13 +147,13 @@ def test_no_file_outside_the_folder_is_read(copy, plugins, name):
         ({"files": []}, "files: "),
     ],
 )
-def test_metadata_with_an_invalid_value_is_refused(copy, plugins, values, said):
+def test_metadata_with_an_invalid_value_is_refused(copy, plugins, values, message):
     change(copy, **values)
-    with pytest.raises(BadData, match=said):
+    with pytest.raises(BadData, match=message):
         artifact.open_model(copy, plugins)
 
 
-def test_what_is_no_model_is_wrong_usage(tmp_path, plugins):
+def test_open_model_refuses_missing_folder_and_run_without_artifact(tmp_path, plugins):
     with pytest.raises(BadUsage, match="is not a folder"):
         artifact.open_model(tmp_path / "nothing", plugins)
     (tmp_path / "run.json").write_text("{}")
@@ -161,14 +161,14 @@ def test_what_is_no_model_is_wrong_usage(tmp_path, plugins):
         artifact.open_model(tmp_path, plugins)
 
 
-def test_a_folder_cannot_choose_what_code_is_run(copy, plugins, tmp_path):
+def test_artifact_cannot_select_code_outside_plugins(copy, plugins, tmp_path):
     evil = tmp_path / "evil.py"
     evil.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", encoding="utf-8")
     code, plain = ({"name": name, "options": {}} for name in (f"{evil}:build", "classification"))
     (copy / "graph.pt2").unlink()
     listed = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))["files"]
     del listed["graph.pt2"]
-    change(copy, model=code, files=listed)  # without a graph the model is built anew
+    change(copy, model=code, files=listed)  # without a graph the model is rebuilt
     with pytest.raises(Refused, match=r"The model .* is code outside any plugin"):
         artifact.open_model(copy, plugins).load()
     change(copy, task=code)
@@ -180,37 +180,37 @@ def test_a_folder_cannot_choose_what_code_is_run(copy, plugins, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_stranger_s_model_is_stored_whole_and_answers_without_its_plugin(tmp_path, stranger, plugins):
-    mine = Plugins.discover([stranger])
+def test_third_party_model_artifact_predicts_without_its_plugin(tmp_path, third_party, plugins):
+    mine = Plugins.discover([third_party])
     folder = small_artifact.save(tmp_path / "artifact", mine, model="net")
     opened = artifact.open_model(folder, plugins)
     assert opened.meta["graph"] is None
     assert len(opened.predict(opened.samples())) == 12
     rebuilt = rebuild(folder, opened.meta, mine)
     assert rebuilt.model.tied is rebuilt.model.also  # tied weights are stored once
-    with pytest.raises(NotAvailable, match="'net' of plugin 'stranger_net'"):
+    with pytest.raises(NotAvailable, match="'net' of plugin 'third_party_net'"):
         rebuild(folder, opened.meta, plugins)
 
 
-def test_why_there_is_no_graph_is_kept_and_the_plugin_is_named(tmp_path, stranger, plugins):
-    mine = Plugins.discover([stranger])
+def test_artifact_without_graph_stores_reason_and_needs_plugin(tmp_path, third_party, plugins):
+    mine = Plugins.discover([third_party])
     folder = small_artifact.save(tmp_path / "artifact", mine, model="branches")
     opened = artifact.open_model(folder, mine)
     assert "torch.export can't capture this model" in opened.meta["graph"]
     assert not (folder / "graph.pt2").exists()
     assert len(opened.predict(opened.samples())) == 12
-    with pytest.raises(NotAvailable, match="'branches' of plugin 'stranger_net'"):
+    with pytest.raises(NotAvailable, match="'branches' of plugin 'third_party_net'"):
         artifact.open_model(folder, plugins).load()
 
 
-def test_nothing_stays_of_an_artifact_that_could_not_be_written(tmp_path, plugins):
+def test_failed_artifact_save_leaves_no_files(tmp_path, plugins):
     odd = Raw(id="odd", fields={"input": np.array(["a"])}, target=0)
     with pytest.raises(BadData, match="can't keep"):
         small_artifact.save(tmp_path / "artifact", plugins, samples=[odd])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_inputs_that_the_model_does_not_take_are_refused(folder, plugins):
+def test_artifact_refuses_inputs_that_do_not_match_spec(folder, plugins):
     opened = artifact.open_model(folder, plugins)
     for wrong in (
         np.zeros((2, 3, 6, 6), np.float32),
@@ -221,7 +221,7 @@ def test_inputs_that_the_model_does_not_take_are_refused(folder, plugins):
             opened.call(wrong)
 
 
-def test_samples_of_every_kind_come_back(tmp_path):
+def test_samples_of_every_kind_round_trip(tmp_path):
     raws = [
         Raw(id="row", fields={"input": {"age": np.float64(3.5), "town": "Ulm", "sex": None}}, target=np.float32(2.5)),
         Raw(id="text", fields={"input": "hällo\n"}, target=[1, 2, 3]),
@@ -246,12 +246,12 @@ def test_samples_of_every_kind_come_back(tmp_path):
 @pytest.mark.parametrize(
     ("count", "labels"), [(0, []), (2, [0, 1]), (5, [0, 1, 2, 0, 1]), (9, [0, 1, 2, 0, 1, 0, 1, 0, 1])]
 )
-def test_samples_cover_the_classes(count, labels):
+def test_covering_samples_include_every_class(count, labels):
     raws = [Raw(id=str(i), fields={}, target=t) for i, t in enumerate([0, 0, 0, 0, 0, 1, 1, 1, 1, 2])]
     assert [raw.target for raw in artifact.covering(raws, count)] == labels
 
 
-def test_opening_loads_no_torch_before_it_is_needed(folder):
+def test_open_model_does_not_import_torch(folder):
     script = (
         "import sys; from pathlib import Path; from benchdog.model.load import open_model\n"
         "from benchdog.plugins import Plugins; o = open_model(Path(sys.argv[1]), Plugins.discover())\n"
@@ -261,7 +261,7 @@ def test_opening_loads_no_torch_before_it_is_needed(folder):
     assert done.stdout.strip() == "False"
 
 
-def test_a_card_shows_names_as_they_are_and_what_was_measured(tmp_path, plugins):
+def test_model_card_escapes_names_and_reports_validation_samples(tmp_path, plugins):
     folder = small_artifact.save(tmp_path / "artifact", plugins, run="# a|b", validated=1234)
     meta = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
     text = (folder / "README.md").read_text(encoding="utf-8")

@@ -85,7 +85,7 @@ def test_metadata_with_an_invalid_value_raises_bad_data(copy, plugins, place, va
         open_model(copy, plugins)
 
 
-def test_metadata_with_a_lone_surrogate_or_endless_nesting(copy, plugins):
+def test_metadata_with_lone_surrogate_or_deep_nesting_is_refused(copy, plugins):
     put(copy, "machine", "\ud800")
     with pytest.raises(BadData, match="surrogates"):
         open_model(copy, plugins)
@@ -95,13 +95,13 @@ def test_metadata_with_a_lone_surrogate_or_endless_nesting(copy, plugins):
 
 
 @pytest.mark.parametrize("name", ["model.json", "samples/999-input.png"])
-def test_artifact_file_that_is_not_listed_is_refused(copy, plugins, name):
+def test_artifact_file_missing_from_metadata_is_refused(copy, plugins, name):
     (copy / name).write_bytes(b"{}")
     with pytest.raises(BadData, match="isn't listed"):
         open_model(copy, plugins)
 
 
-def test_metadata_without_model_graph_and_runner(copy, plugins):
+def test_metadata_without_model_graph_and_runner_is_refused(copy, plugins):
     (copy / "graph.pt2").unlink()
     meta = json.loads((copy / "artifact.json").read_text(encoding="utf-8"))
     del meta["model"], meta["files"]["graph.pt2"]
@@ -131,7 +131,7 @@ def test_model_json_is_validated(copy, plugins):
         Rebuilt(copy, None, plugins)
 
 
-def test_predict_checks_the_shape_of_scores(copy, plugins):
+def test_predict_checks_score_shape(copy, plugins):
     put(copy, "spec.target.classes", ["cat", "dog"])
     put(copy, "spec.output", [2])
     opened = open_model(copy, plugins)
@@ -146,7 +146,7 @@ CONTRACT = 1
 
 class Runner:
     def __init__(self, folder):
-        self.said = (folder / "said.txt").read_text()
+        self.note = (folder / "note.txt").read_text()
 
     def __call__(self, *inputs):
         raise NotImplementedError
@@ -158,7 +158,7 @@ class Lookup:
     runner = __name__ + ":Runner"
 
     def save(self, folder):
-        (folder / "said.txt").write_text("by heart")
+        (folder / "note.txt").write_text("by heart")
 
     def __call__(self, *inputs):
         raise NotImplementedError
@@ -194,7 +194,7 @@ def test_runner_must_be_declared_by_its_trainer(tmp_path, copy, plugins):
     trained_one = own.resolve(own.info.target)()
     saved = small_artifact.save(tmp_path / "saved", mine, trained=trained_one, recipe={"trainer": {"name": "lookup"}})
     opened = open_model(saved, mine).load()
-    assert opened._runner.said == "by heart"
+    assert opened._runner.note == "by heart"
     put(saved, "runner", own.module + ":Other")
     with pytest.raises(NotAvailable, match="isn't the runner of any"):
         open_model(saved, mine)

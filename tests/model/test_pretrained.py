@@ -1,4 +1,4 @@
-"""Pretrained networks: ready-made ones that answer without a run, and trainings that begin from them."""
+"""Pretrained models: prediction without a run, and fine-tuning from published weights."""
 
 import hashlib
 import json
@@ -27,44 +27,44 @@ COLOR = Field(kind="image", shape=(3, 2, 2), dtype="uint8", range=(0, 255))
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Give a folder with a stranger's model `tiny`, its published weights, and a run `first` of it on the digits."""
+    """Return a folder with a third-party model `tiny`, its published weights, and a run `first` on the digits."""
     return place_of(tmp_path_factory.mktemp("pretrained"))
 
 
-# --- ready-made models
+# --- pretrained models
 
 
-def test_a_ready_made_model_answers_without_a_run(place, monkeypatch):
+def test_pretrained_model_predicts_without_a_run(place, monkeypatch):
     shades = {"dark.png": 10, "bright.png": 240}
     for name, shade in shades.items():
-        picture = np.zeros((16, 32), np.uint8)
-        picture[4:12, 12:20] = shade  # the middle, which alone is looked at
-        Image.fromarray(picture).save(place / name)
-    said = run("--plugin", "tiny.py", "predict", "tiny", *shades, "--json", cwd=place).json
-    found = published(place)
-    for answer, shade in zip(said["answers"], shades.values(), strict=True):
-        x = torch.full((1, 64), (shade - 100) / 50) @ found["stem.weight"].T + found["stem.bias"]
+        image = np.zeros((16, 32), np.uint8)
+        image[4:12, 12:20] = shade  # the middle, the only part the center crop keeps
+        Image.fromarray(image).save(place / name)
+    result = run("--plugin", "tiny.py", "predict", "tiny", *shades, "--json", cwd=place).json
+    tensors = published(place)
+    for answer, shade in zip(result["answers"], shades.values(), strict=True):
+        x = torch.full((1, 64), (shade - 100) / 50) @ tensors["stem.weight"].T + tensors["stem.bias"]
         for i in (0, 1):
-            norm = [found[f"blocks.{i}.norm.{k}"] for k in ("running_mean", "running_var", "weight", "bias")]
+            norm = [tensors[f"blocks.{i}.norm.{k}"] for k in ("running_mean", "running_var", "weight", "bias")]
             at = f"blocks.{i}.first"
-            x = x + F.relu(F.batch_norm(x, *norm) @ found[f"{at}.weight"].T + found[f"{at}.bias"])
-        wanted = (x @ found["last.weight"].T + found["last.bias"]).softmax(1)[0]
-        assert answer["label"] == ("dark", "bright", "odd")[int(wanted.argmax())]
-        assert answer["probability"] == pytest.approx(float(wanted.max()), abs=1e-5)
+            x = x + F.relu(F.batch_norm(x, *norm) @ tensors[f"{at}.weight"].T + tensors[f"{at}.bias"])
+        expected = (x @ tensors["last.weight"].T + tensors["last.bias"]).softmax(1)[0]
+        assert answer["label"] == ("dark", "bright", "odd")[int(expected.argmax())]
+        assert answer["probability"] == pytest.approx(float(expected.max()), abs=1e-5)
     monkeypatch.setattr("benchdog.model.artifact.save", None)  # it is made once
-    assert run("--plugin", "tiny.py", "predict", "tiny", *shades, "--json", cwd=place).json == said
+    assert run("--plugin", "tiny.py", "predict", "tiny", *shades, "--json", cwd=place).json == result
 
 
-def test_a_ready_made_model_is_exported_into_the_working_folder(place):
-    told = run("--plugin", "tiny.py", "export", "tiny", "--to", "torchscript", "--json", cwd=place).json
-    assert all(line["ok"] for line in told["verification"])
-    assert Path(told["path"]) == place / "runs" / "tiny" / "exports" / "torchscript"
+def test_pretrained_model_exports_to_working_folder(place):
+    result = run("--plugin", "tiny.py", "export", "tiny", "--to", "torchscript", "--json", cwd=place).json
+    assert all(line["ok"] for line in result["verification"])
+    assert Path(result["path"]) == place / "runs" / "tiny" / "exports" / "torchscript"
     missing = run("--plugin", "tiny.py", "predict", "tony", "bright.png", cwd=place, code=2)
     assert "Pretrained: " in missing.err
     assert "tiny" in missing.err
 
 
-def test_a_model_of_an_absent_package_leads_to_it(place, monkeypatch):
+def test_model_of_missing_companion_package_names_the_package(place, monkeypatch):
     monkeypatch.setitem(companions.PACKAGES, "benchdog-bird", (("model", "wing"), ("model", "tail")))
     missing = run("predict", "wing", "bright.png", cwd=place, code=3).err
     assert "The model 'wing' comes with the package benchdog-bird, which is not installed." in missing
@@ -74,28 +74,28 @@ def test_a_model_of_an_absent_package_leads_to_it(place, monkeypatch):
         build_model(stored, Spec(fields=(COLOR,), target=Target(kind="class")), Plugins.discover())
 
 
-# --- beginning from weights
+# --- fine-tuning
 
 
-def test_the_weights_and_how_they_were_trained_are_taken_over(place):
-    said = tuned(place, "from-package", "start.weights=package", "trainer.freeze_groups=-1")
-    assert "reinitialized: last.weight (the head)" in said.err
+def test_fine_tuning_loads_published_weights_and_preprocessing(place):
+    result = tuned(place, "from-package", "start.weights=package", "trainer.freeze_groups=-1")
+    assert "reinitialized: last.weight (the head)" in result.err
     old, new = published(place), model_of(place, "from-package")
     for name in old:
         if not name.startswith("last"):
             assert torch.equal(old[name], new[name]), name
     assert new["last.weight"].shape == (10, 12)
-    told = facts(place, "from-package")["start"]
-    assert told["share"] == 1.0
-    assert told["sha256"] == hashlib.sha256((place / "published.pth").read_bytes()).hexdigest()
-    assert told["fresh"] == {"last.weight": "the head", "last.bias": "the head"}
+    start = facts(place, "from-package")["start"]
+    assert start["share"] == 1.0
+    assert start["sha256"] == hashlib.sha256((place / "published.pth").read_bytes()).hexdigest()
+    assert start["fresh"] == {"last.weight": "the head", "last.bias": "the head"}
     meta = json.loads((place / "runs" / "from-package" / "artifact" / "artifact.json").read_text())
     assert meta["preprocess"]["transform"]["input"][0]["op"] == "normalise"
     recipe = tomllib.loads((place / "runs" / "from-package" / "recipe.toml").read_text())
-    assert recipe["start"]["sha256"] == told["sha256"]
+    assert recipe["start"]["sha256"] == start["sha256"]
 
 
-def test_a_run_is_begun_from_and_repeated_to_the_bit(place):
+def test_fine_tuning_from_a_run_is_bit_identical_when_repeated(place):
     tuned(place, "second", "start.weights=first", "start.head=keep", "trainer.lr=1e-9", epochs=1)
     old, new = model_of(place, "first"), model_of(place, "second")
     assert torch.allclose(old["stem.weight"], new["stem.weight"], atol=1e-6)
@@ -105,13 +105,13 @@ def test_a_run_is_begun_from_and_repeated_to_the_bit(place):
     run("--plugin", "tiny.py", "train", "runs/second/recipe.toml", "--name", "third", cwd=place)
     assert same(place / "runs" / "second", place / "runs" / "third")
     (place / "runs" / "first").rename(place / "runs" / "away")
-    run("--plugin", "tiny.py", "evaluate", "second", cwd=place)  # what it was begun from isn't needed any more
+    run("--plugin", "tiny.py", "evaluate", "second", cwd=place)  # its start weights are no longer needed
     (place / "runs" / "away").rename(place / "runs" / "first")
     plan = run("--plugin", "tiny.py", "plan", "digits", "--model", "tiny", "--set", "start.weights=first", cwd=place)
     assert "tensors read" in plan.out
 
 
-def test_files_are_read_with_names_changed_and_parts_left_out(place):
+def test_start_weights_from_file_with_rename_and_skip(place):
     old = {f"module.{k}": v for k, v in model_of(place, "first").items()}
     save_file(old, place / "mine.safetensors")
     tuned(place, "renamed", "start.weights=mine.safetensors", 'start.rename={"^module[.]" = ""}',
@@ -119,12 +119,12 @@ def test_files_are_read_with_names_changed_and_parts_left_out(place):
     new = model_of(place, "renamed")
     assert torch.equal(new["blocks.0.first.weight"], old["module.blocks.0.first.weight"])
     assert not torch.equal(new["blocks.1.first.weight"], old["module.blocks.1.first.weight"])
-    told = facts(place, "renamed")["start"]
-    assert told["fresh"]["stem.bias"] == "as asked"
-    assert "blocks.1.first.weight" in told["fresh"]
+    start = facts(place, "renamed")["start"]
+    assert start["fresh"]["stem.bias"] == "as asked"
+    assert "blocks.1.first.weight" in start["fresh"]
 
 
-@pytest.mark.parametrize(("settings", "code", "said"), [
+@pytest.mark.parametrize(("settings", "code", "message"), [
     (("start.weights=nobody",), 2, "no run 'nobody'"),
     (("start.weights=no.safetensors",), 2, "no file"),
     (("start.head=keep",), 2, "no weights"),
@@ -147,7 +147,7 @@ def test_files_are_read_with_names_changed_and_parts_left_out(place):
     (("start.weights=first", "start.skip=['lst']"), 2, "nothing in the model fits 'lst'"),
     (("trainer.freeze=['*']",), 2, "no parameters that learn"),
 ])  # fmt: skip
-def test_mistakes_are_told(place, settings, code, said):
+def test_invalid_start_settings_are_refused(place, settings, code, message):
     class Evil:
         def __reduce__(self):
             return (print, ("code ran",))
@@ -156,23 +156,23 @@ def test_mistakes_are_told(place, settings, code, said):
     (place / "damaged.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     save_file({"a": torch.tensor([float("nan")])}, place / "nan.safetensors")
     result = tuned(place, f"refused {abs(hash(settings))}", *settings, code=code)
-    assert said in result.err
+    assert message in result.err
     assert "code ran" not in result.out + result.err
     assert "Traceback" not in result.err
 
 
-def test_weights_that_were_changed_since_are_refused(place):
+def test_recipe_refuses_start_weights_changed_since(place):
     old = model_of(place, "first")
     save_file(old, place / "changing.safetensors")
     tuned(place, "before", "start.weights=changing.safetensors", epochs=1)
     save_file({k: v + 1 if v.is_floating_point() else v for k, v in old.items()}, place / "changing.safetensors")
     recipe = place / "runs" / "before" / "recipe.toml"
-    said = run("--plugin", "tiny.py", "train", recipe, "--name", "after", cwd=place, code=5)
-    assert "not those of the recipe" in said.err
+    result = run("--plugin", "tiny.py", "train", recipe, "--name", "after", cwd=place, code=5)
+    assert "not those of the recipe" in result.err
     run("--plugin", "tiny.py", "train", recipe, "--name", "after", "--set", "start.weights=first", cwd=place)
 
 
-def test_a_model_is_filled_only_where_all_agrees():
+def test_fill_loads_only_tensors_with_matching_name_shape_and_dtype():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     given = {"0.weight": torch.ones(4, 3), "0.bias": torch.ones(5), "1.weight": torch.ones(4, dtype=torch.int64),
              "2.weight": torch.ones(2, 4), "extra": torch.ones(1)}  # fmt: skip
@@ -200,7 +200,7 @@ def _saved(value):
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.floats(0.1, 1))
-def test_the_middle_has_the_wanted_shape_and_lies_inside(width, height, share):
+def test_center_box_has_target_aspect_ratio_and_lies_inside(width, height, share):
     from benchdog.data.decode.operations import _center_box
 
     left, top, right, bottom = _center_box((width, height), (10, 20), share)
@@ -210,21 +210,21 @@ def test_the_middle_has_the_wanted_shape_and_lies_inside(width, height, share):
     assert (left + right) / 2 == pytest.approx(width / 2)
 
 
-@pytest.mark.parametrize(("op", "said"), [
+@pytest.mark.parametrize(("op", "message"), [
     ({"op": "normalise", "mean": [1.0, 2.0], "deviation": [1.0]}, "3 channels"),
     ({"op": "normalise", "mean": [1.0], "deviation": [0.0]}, "above 0"),
     ({"op": "normalise", "mean": ["1"], "deviation": [1.0]}, "must be a number"),
     ({"op": "normalise", "mean": [1.0]}, "deviation = None"),
 ])  # fmt: skip
-def test_normalise_refuses(op, said):
+def test_normalise_refuses_invalid_parameters(op, message):
     from benchdog.data.transform.operations import build_step
 
-    with pytest.raises(BadUsage) as told:
+    with pytest.raises(BadUsage) as caught:
         build_step(op, COLOR)
-    assert said in f"{told.value.message} {told.value.hint}"
+    assert message in f"{caught.value.message} {caught.value.hint}"
 
 
-def test_normalise_is_what_it_says():
+def test_normalise_subtracts_mean_and_divides_by_deviation():
     from benchdog.data.transform.operations import build_step
 
     step = build_step({"op": "normalise", "mean": [1.0, 2.0, 3.0], "deviation": [2.0]}, COLOR)

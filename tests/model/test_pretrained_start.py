@@ -1,4 +1,4 @@
-"""Models that are begun from their weights unasked, and networks within models."""
+"""Models that start from pretrained weights by default, and layer groups of nested networks."""
 
 import json
 import tomllib
@@ -13,23 +13,23 @@ from support.pretrained_plugin import PLUGIN, place_of
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Give a folder with a stranger's model that is begun from its published weights unasked."""
+    """Return a folder with a third-party model that starts from its published weights by default."""
     place = place_of(tmp_path_factory.mktemp("begins"))
-    wanted = PLUGIN.replace('task = "classification"', 'task = "classification"\n    begins = True')
-    (place / "tiny.py").write_text(wanted, encoding="utf-8")
+    plugin = PLUGIN.replace('task = "classification"', 'task = "classification"\n    begins = True')
+    (place / "tiny.py").write_text(plugin, encoding="utf-8")
     return place
 
 
 def train(place, name, *more):
-    said = ("train", "digits", "--model", "tiny", "--epochs", 1, "--name", name)
-    return run("--plugin", place / "tiny.py", *said, *more, cwd=place)
+    command = ("train", "digits", "--model", "tiny", "--epochs", 1, "--name", name)
+    return run("--plugin", place / "tiny.py", *command, *more, cwd=place)
 
 
 def recipe(place, name):
     return tomllib.loads((place / "runs" / name / "recipe.toml").read_text(encoding="utf-8"))
 
 
-def test_they_are_begun_from_and_the_recipe_says_so(place):
+def test_default_pretrained_start_is_written_to_recipe(place):
     assert "tensors read (100.0% of the parameters below the head)" in train(place, "unasked").err
     start = recipe(place, "unasked")["start"]
     assert start["weights"] == "package"
@@ -38,25 +38,25 @@ def test_they_are_begun_from_and_the_recipe_says_so(place):
     assert facts["start"]["weights"] == "package"
 
 
-def test_who_doesnt_want_them_says_so(place):
+def test_pretrained_start_can_be_disabled(place):
     assert "start:" not in train(place, "scratch", "--set", 'start.weights=""').err
     assert recipe(place, "scratch")["start"]["weights"] == ""
 
 
-def test_a_scaling_of_colours_is_one_for_grey(place):
+def test_rgb_normalization_is_averaged_for_grayscale(place):
     three = '"mean": [90.0, 100.0, 110.0], "deviation": [50.0]'
     text = (place / "tiny.py").read_text(encoding="utf-8")
     assert '"mean": [100.0], "deviation": [50.0]' in text
-    (place / "colours.py").write_text(
-        text.replace('"mean": [100.0], "deviation": [50.0]', three).replace('name="tiny"', 'name="coloured"'), "utf-8"
+    (place / "rgb.py").write_text(
+        text.replace('"mean": [100.0], "deviation": [50.0]', three).replace('name="tiny"', 'name="rgb"'), "utf-8"
     )
     run(
         "--plugin",
-        place / "colours.py",
+        place / "rgb.py",
         "train",
         "digits",
         "--model",
-        "coloured",
+        "rgb",
         "--epochs",
         1,
         "--name",
@@ -92,7 +92,7 @@ def net(layers, pool=True):
     return whole
 
 
-def test_a_network_beside_its_head_is_parted_into_its_blocks():
+def test_layer_groups_split_backbone_into_blocks():
     assert stages(net([Layer(), Layer()])) == [
         "body.embed", "body.encoder.layers.0", "body.encoder.layers.1", "body.pool", "head"
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What lies outside the training's data is told, and changes no answer."""
+"""Inputs outside the ranges seen in training: flagged, with unchanged predictions."""
 
 import io
 import json
@@ -29,36 +29,36 @@ def measured(rows, spec=TABLE):
     return json.loads(json.dumps(measure.ranges()))
 
 
-def judged(row, seen):
+def notes_of(row, seen):
     how = default_preprocess(TABLE)
     (x,) = Decoder(TABLE, how)(Raw(id="r", fields={"input": row}))
     return [line["said"] for line in training_ranges.outside({"input": row}, (x,), TABLE, how, seen)]
 
 
-def test_rows_are_compared_column_by_column():
+def test_table_rows_are_checked_against_training_ranges():
     seen = measured([[18.1, 1], [44.4, 1], [30, 1]])
     assert training_ranges.sound(seen)
-    assert judged({"age": 18.1, "town": "Aix"}, seen) == []
-    assert judged({"age": "45", "town": "Aix"}, seen) == ["age 45 is above the 44.4 seen in training"]
-    assert judged({"age": -0.5, "town": "x"}, seen) == [
+    assert notes_of({"age": 18.1, "town": "Aix"}, seen) == []
+    assert notes_of({"age": "45", "town": "Aix"}, seen) == ["age 45 is above the 44.4 seen in training"]
+    assert notes_of({"age": -0.5, "town": "x"}, seen) == [
         "age -0.5 is below the 18.1 seen in training",
         "category 'x' of 'town' was never seen",
     ]
-    assert judged({"age": None, "town": None}, seen) == [
+    assert notes_of({"age": None, "town": None}, seen) == [
         "age is missing, which it never was in training",
         "'town' is missing, which it never was in training",
     ]
-    assert judged({"age": 30, "town": "Bonn"}, seen) == ["category 'Bonn' of 'town' was never seen"]
+    assert notes_of({"age": 30, "town": "Bonn"}, seen) == ["category 'Bonn' of 'town' was never seen"]
     with_gaps = measured([[18, 1], [np.nan, 0]])
-    assert judged({"age": "", "town": ""}, with_gaps) == []
+    assert notes_of({"age": "", "town": ""}, with_gaps) == []
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20))
-def test_no_training_row_lies_outside(values):
+def test_training_rows_lie_within_training_ranges(values):
     seen = measured([[value, 1] for value in values])
     for value in values:
-        assert judged({"age": value, "town": "Aix"}, seen) == []
+        assert notes_of({"age": value, "town": "Aix"}, seen) == []
     line = seen["fields"]["input"]["columns"]["age"]
     assert line["low"] <= line["q01"] <= line["q99"] <= line["high"]
 
@@ -69,7 +69,7 @@ def png(value, size=(20, 10)):
     return buffer.getvalue()
 
 
-def test_pictures_are_compared_by_brightness_and_size():
+def test_images_are_checked_by_brightness_and_size():
     field = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 255))
     spec = Spec(fields=(field,), target=Target(kind="class", classes=("a", "b")))
     how = default_preprocess(spec)
@@ -83,15 +83,15 @@ def test_pictures_are_compared_by_brightness_and_size():
     seen = json.loads(json.dumps(measure.ranges()))
     assert training_ranges.sound(seen)
 
-    def said(data):
+    def notes(data):
         raw = Raw(id="x", fields={"input": data})
         return [line["said"] for line in training_ranges.outside(raw.fields, decoded(raw), spec, how, seen)]
 
-    assert said(png(80)) == []
-    assert said(png(80, (10, 20))) == []  # turned
-    assert said(png(250)) == ["brightness 0.98 is above the 0.392 seen in training"]
-    assert said(png(80, (400, 10))) == ["its longer side of 400 pixels is above the 20 seen in training"]
-    assert said(np.full((8, 8), 80, np.uint8)) == []
+    assert notes(png(80)) == []
+    assert notes(png(80, (10, 20))) == []  # rotated
+    assert notes(png(250)) == ["brightness 0.98 is above the 0.392 seen in training"]
+    assert notes(png(80, (400, 10))) == ["its longer side of 400 pixels is above the 20 seen in training"]
+    assert notes(np.full((8, 8), 80, np.uint8)) == []
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_pictures_are_compared_by_brightness_and_size():
      {"fields": {"x": {"brightness": {"low": "0"}}}, "samples": 1},
      {"fields": {"x": {"columns": {"a": {"missing": False, "low": "x", "high": 1}}}}, "samples": 1}],
 )  # fmt: skip
-def test_ranges_of_another_form_are_refused(wrong):
+def test_malformed_ranges_are_not_sound(wrong):
     assert not training_ranges.sound(wrong)
 
 
@@ -118,21 +118,21 @@ def wines(tmp_path_factory):
     return place
 
 
-def test_predict_says_what_lies_outside_and_answers_all_the_same(wines):
+def test_predict_flags_out_of_range_inputs_and_still_predicts(wines):
     text = run("predict", "w", "new.csv", cwd=wines)
     assert [line.split()[1] for line in text.out.splitlines()[1:]] == ["no", "yes"]
-    wanted = (
+    pattern = (
         r"new.csv:3: alcohol 45 is above the 14\.\d+ seen in training; category 'orange' of 'type' was never seen"
     )
-    assert re.search(wanted, text.err)
-    told = run("predict", "w", "new.csv", "--json", cwd=wines).json["answers"]
-    assert told[0]["outside"] == []
-    assert [line["field"] for line in told[1]["outside"]] == ["alcohol", "type"]
+    assert re.search(pattern, text.err)
+    predictions = run("predict", "w", "new.csv", "--json", cwd=wines).json["answers"]
+    assert predictions[0]["outside"] == []
+    assert [line["field"] for line in predictions[1]["outside"]] == ["alcohol", "type"]
     plain = run("predict", "w", "new.csv", "--format", "csv", cwd=wines).out
     assert "outside" not in plain
 
 
-def test_an_artifact_with_broken_ranges_is_refused(wines, tmp_path):
+def test_artifact_with_invalid_ranges_is_refused(wines, tmp_path):
     shutil.copytree(wines / "runs" / "w" / "artifact", tmp_path / "artifact")
     meta = tmp_path / "artifact" / "artifact.json"
     broken = json.loads(meta.read_text(encoding="utf-8")) | {"ranges": {"fields": 1}}
@@ -143,9 +143,9 @@ def test_an_artifact_with_broken_ranges_is_refused(wines, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_export_says_the_same(wines):
+def test_export_reports_the_same_out_of_range_inputs(wines):
     run_export("w", "--to", "torch-export", cwd=wines)
-    told = run("predict", "w", "new.csv", "--json", cwd=wines).json["answers"]
+    predictions = run("predict", "w", "new.csv", "--json", cwd=wines).json["answers"]
     exported = run("predict", "runs/w/exports/torch-export", "new.csv", "--json", cwd=wines).json["answers"]
-    assert [each["outside"] for each in exported] == [each["outside"] for each in told]
+    assert [each["outside"] for each in exported] == [each["outside"] for each in predictions]
     assert exported[1]["outside"]

@@ -1,4 +1,4 @@
-"""When a runner agrees with its reference, and what is said when it doesn't."""
+"""Verification of a runner against its reference, and the reported differences."""
 
 import numpy as np
 import pytest
@@ -24,20 +24,20 @@ def fixed(score: np.ndarray):
         ([[1.0, 2.0]], [[1.0, 2.0]], True),
         ([[1.0, 2.0]], [[1.0, 2.002]], True),
         ([[1.0, 2.0]], [[1.0, 2.003]], False),
-        ([[1.0, 1.00005]], [[1.00005, 1.0]], True),  # labels swap where nothing tells them apart
+        ([[1.0, 1.00005]], [[1.00005, 1.0]], True),  # labels swap where the scores tie
         ([[np.nan, 2.0]], [[np.nan, 2.0]], True),
         ([[np.inf, 2.0]], [[np.nan, 2.0]], False),
         ([[1.0, 2.0]], [[1.0, np.nan]], False),
     ],
 )
-def test_scores_must_lie_within_the_limits(wanted, got, ok):
+def test_verify_compares_scores_within_tolerance(wanted, got, ok):
     a, b = (np.array(v, np.float32).repeat(4, 0) for v in (wanted, got))
     lines = verify(fixed(b), fixed(a), (np.zeros((4, 4), np.float32),), spec_of("class", 2, 2), 4)
     assert [line["ok"] for line in lines] == [ok] * len(lines)
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         (lambda a, s: (a, np.repeat(s[:1], len(s), 0)), "at batch 2: scores differ"),
         (lambda a, s: (s, s), "at batch 1: answers differ where scores agree"),
@@ -47,16 +47,16 @@ def test_scores_must_lie_within_the_limits(wanted, got, ok):
         (lambda a, s: s, "at batch 1: the runner raised ValueError"),
     ],
 )
-def test_what_a_runner_can_do_wrong_is_said(fault, said):
+def test_verify_reports_runner_faults(fault, message):
     draw = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
     good = lambda x: (draw[: len(x)] + 1, draw[: len(x)] * x[:, :1])  # noqa: E731
     inputs = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
     lines = verify(lambda x: fault(*good(x)), good, (inputs,), spec_of("class", 2, 2), 4)
     wrong = next(line for line in lines if not line["ok"])
-    assert f"at batch {wrong['batch']}: {wrong['why']}".startswith(said)
+    assert f"at batch {wrong['batch']}: {wrong['why']}".startswith(message)
 
 
-def test_the_limits_of_answers_grow_with_their_unit():
+def test_verify_tolerance_scales_with_magnitude_of_predictions():
     spec = spec_of("number", 0, 1)
     score = np.array([[0.5]] * 4, np.float32)
     for off, ok in ((5.0, True), (500.0, False)):
@@ -78,11 +78,11 @@ def test_the_limits_of_answers_grow_with_their_unit():
         (spec_of("class", 2, 1), 1),
     ],
 )
-def test_the_axis_of_the_classes_is_found(spec, axis):
+def test_class_axis(spec, axis):
     assert class_axis(spec) == axis
 
 
-def test_made_up_inputs_keep_to_the_spec():
+def test_generated_inputs_match_spec():
     fields = (
         Field(kind="image", shape=(1, 4, None), dtype="uint8", range=(10, 20)),
         Field(kind="tokens", shape=(None,), dtype="int64", range=(0, 5)),
