@@ -1,4 +1,4 @@
-"""Augmentation: what a sample becomes depends on seed, epoch and sample alone; masks follow; nothing else changes."""
+"""Augmentation: determined by seed, epoch and sample alone; masks are transformed with their images."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from support.in_process import run, same, weights
 
 CPU = torch.device("cpu")
 IMAGE = Field(kind="image", shape=(1, 12, 10), dtype="uint8", range=(0, 255))
-COLOUR = Field(kind="image", shape=(3, 12, 10), dtype="uint8", range=(0, 255))
+COLOR = Field(kind="image", shape=(3, 12, 10), dtype="uint8", range=(0, 255))
 VOLUME = Field(kind="volume", shape=(1, 6, 8, 8), dtype="float32")
 MASK = Target(kind="mask", classes=("a", "b", "c"), shape=(12, 10), dtype="uint8")
 CLASS = Target(kind="class", classes=("a", "b", "c"))
@@ -32,14 +32,14 @@ def augment(plugins, spec, *parts, seed=0):
     return Augment([ComponentConfig(name=n, options=dict(o)) for n, o in parts], spec, seed, plugins)
 
 
-def pictures(field, count, seed=0):
+def random_images(field, count, seed=0):
     rng = np.random.default_rng(seed)
     shape = (count, *field.shape)
     values = rng.integers(0, 256, shape).astype("uint8") if field.dtype == "uint8" else rng.normal(size=shape)
     return torch.from_numpy(values.astype(field.dtype))
 
 
-def test_draws_are_uniform_normal_and_their_own():
+def test_draws_are_uniform_normal_and_uncorrelated():
     draws = Draws(torch.arange(4000))
     first, second = draws.uniform(3), draws.uniform(3)
     assert first.min() >= 0
@@ -56,12 +56,10 @@ def test_draws_are_uniform_normal_and_their_own():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 500), st.permutations(range(12)), st.integers(1, 11))
-def test_a_samples_draws_depend_on_seed_epoch_and_sample_alone(seed, epoch, order, cut):
+def test_sample_draws_depend_only_on_seed_epoch_and_sample(seed, epoch, order, cut):
     whole = sample_draws(range(12), seed, epoch, 0, CPU).uniform(4)
-    pieces = [
-        sample_draws(torch.tensor(piece), seed, epoch, 0, CPU).uniform(4) for piece in (order[:cut], order[cut:])
-    ]
-    assert torch.equal(torch.cat(pieces), whole[order])
+    parts = [sample_draws(torch.tensor(part), seed, epoch, 0, CPU).uniform(4) for part in (order[:cut], order[cut:])]
+    assert torch.equal(torch.cat(parts), whole[order])
     assert not torch.equal(whole, sample_draws(range(12), seed, epoch + 1, 0, CPU).uniform(4))
     assert not torch.equal(whole, sample_draws(range(12), seed + 1, epoch, 0, CPU).uniform(4))
     assert not torch.equal(whole, sample_draws(range(12), seed, epoch, 1, CPU).uniform(4))
@@ -70,10 +68,10 @@ def test_a_samples_draws_depend_on_seed_epoch_and_sample_alone(seed, epoch, orde
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("field", [IMAGE, COLOUR, VOLUME], ids=["grey", "colour", "volume"])
-def test_shape_and_type_stay_and_the_given_batch_is_not_changed(plugins, name, field):
+@pytest.mark.parametrize("field", [IMAGE, COLOR, VOLUME], ids=["grayscale", "color", "volume"])
+def test_augmentation_keeps_shape_and_dtype_and_does_not_modify_input(plugins, name, field):
     spec = Spec(fields=(field,), target=CLASS)
-    x, y = pictures(field, 9), torch.arange(9) % 3
+    x, y = random_images(field, 9), torch.arange(9) % 3
     before = x.clone()
     (changed,), target = augment(plugins, spec, (name, {}))((x,), y, range(9), 0)
     assert torch.equal(x, before)
@@ -84,39 +82,39 @@ def test_shape_and_type_stay_and_the_given_batch_is_not_changed(plugins, name, f
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "mix-up"])
-def test_a_batch_cut_into_pieces_is_changed_in_the_same_way(plugins, name):
-    spec = Spec(fields=(COLOUR,), target=CLASS)
-    x, y = pictures(COLOUR, 10), torch.arange(10) % 3
+def test_augmentation_is_the_same_for_micro_batches(plugins, name):
+    spec = Spec(fields=(COLOR,), target=CLASS)
+    x, y = random_images(COLOR, 10), torch.arange(10) % 3
     made = augment(plugins, spec, (name, {}), ("flip", {}), seed=3)
     (whole,), _ = made((x,), y, range(10), 2)
-    pieces = [made((x[a:b],), y[a:b], range(a, b), 2)[0][0] for a, b in ((0, 3), (3, 10))]
-    assert torch.equal(torch.cat(pieces), whole)
+    micro_batches = [made((x[a:b],), y[a:b], range(a, b), 2)[0][0] for a, b in ((0, 3), (3, 10))]
+    assert torch.equal(torch.cat(micro_batches), whole)
 
 
 @pytest.mark.parametrize(("name", "options"), [
     ("flip", {"axes": ["horizontal", "vertical"]}), ("crop", {"padding": 3}),
     ("affine", {"degrees": 30.0, "shift": 0.2, "scale": 1.3, "shear": 10.0}),
 ])  # fmt: skip
-def test_a_mask_follows_its_picture(plugins, name, options):
+def test_geometric_augmentation_transforms_mask_with_image(plugins, name, options):
     spec = Spec(fields=(IMAGE,), target=MASK)
     mask = torch.zeros(8, 12, 10, dtype=torch.uint8)
     mask[:, 3:9, 2:6] = 2
-    picture = (mask * 100).unsqueeze(1)  # a picture whose classes can be read off it
-    (moved,), target = augment(plugins, spec, (name, options))((picture,), mask, range(8), 0)
+    image = (mask * 100).unsqueeze(1)  # an image whose pixels encode their class
+    (moved,), target = augment(plugins, spec, (name, options))((image,), mask, range(8), 0)
     assert target.dtype == mask.dtype
     assert not torch.equal(target, mask)
     inside = moved[:, 0] > 100
     assert (inside == (target == 2)).float().mean() > (0.93 if name == "affine" else 0.9999)
 
 
-def test_flip_mirrors_half_of_them_and_crop_moves_by_whole_pixels(plugins):
+def test_flip_mirrors_half_the_images_and_crop_shifts_by_whole_pixels(plugins):
     spec = Spec(fields=(IMAGE,), target=CLASS)
-    x, y = pictures(IMAGE, 400), torch.zeros(400, dtype=torch.long)
+    x, y = random_images(IMAGE, 400), torch.zeros(400, dtype=torch.long)
     (flipped,), _ = augment(plugins, spec, ("flip", {}))((x,), y, range(400), 0)
-    turned = (flipped == x.flip(-1)).flatten(1).all(1)
-    same_ones = (flipped == x).flatten(1).all(1)
-    assert bool((turned ^ same_ones).all())
-    assert 150 < int(turned.sum()) < 250
+    mirrored = (flipped == x.flip(-1)).flatten(1).all(1)
+    unchanged = (flipped == x).flatten(1).all(1)
+    assert bool((mirrored ^ unchanged).all())
+    assert 150 < int(mirrored.sum()) < 250
     (moved,), _ = augment(plugins, spec, ("crop", {"padding": 2}))((x,), y, range(400), 0)
     padded = torch.nn.functional.pad(x, [2, 2, 2, 2])
     places = [(i, j) for i in range(5) for j in range(5)]
@@ -126,21 +124,21 @@ def test_flip_mirrors_half_of_them_and_crop_moves_by_whole_pixels(plugins):
     assert bool(hits.any(1).all())
 
 
-def test_an_affine_turn_by_known_values_lands_where_it_should(plugins):
+def test_affine_rotation_and_shift_by_known_values(plugins):
     from benchdog.builtin.augmentations.geometry import Affine
     from benchdog.builtin.augmentations.options import AffineOptions
 
     step = Affine(AffineOptions(degrees=90, shift=0, scale=1.0))
     step.check(Spec(fields=(IMAGE,), target=CLASS))
     x = torch.zeros(1, 1, 9, 9)
-    x[0, 0, 1, 4] = 1  # above the centre
-    turned = step.move(x, torch.tensor([[1.0, 0, 0, 0, 0]]))
-    assert int(turned.flatten().argmax()) in (4 * 9 + 1, 4 * 9 + 7)
+    x[0, 0, 1, 4] = 1  # above the center
+    rotated = step.move(x, torch.tensor([[1.0, 0, 0, 0, 0]]))
+    assert int(rotated.flatten().argmax()) in (4 * 9 + 1, 4 * 9 + 7)
     moved = Affine(AffineOptions(degrees=0, shift=1 / 9, scale=1.0)).move(x, torch.tensor([[0.0, 0, 0, 1, 0]]))
     assert int(moved.flatten().argmax()) == 1 * 9 + 3
 
 
-def test_mix_up_blends_pictures_and_targets_by_the_same_share(plugins):
+def test_mix_up_blends_images_and_targets_with_the_same_weight(plugins):
     field = Field(kind="image", shape=(1, 4, 4), dtype="float32")
     x = torch.eye(3)[torch.arange(30) % 3].repeat_interleave(6, 1)[:, :16].view(30, 1, 4, 4)
     y = torch.arange(30) % 3
@@ -158,7 +156,7 @@ def test_mix_up_blends_pictures_and_targets_by_the_same_share(plugins):
     assert made.mixing == "mix-up"
 
 
-def test_noise_leaves_codes_of_categories_alone(plugins):
+def test_noise_does_not_change_category_codes(plugins):
     columns = (Column(name="a"), Column(name="b", kind="category", categories=("x", "y")))
     field = Field(kind="table", shape=(2,), dtype="float32", columns=columns)
     x = torch.tensor([[1.0, 2.0]] * 5)
@@ -167,7 +165,7 @@ def test_noise_leaves_codes_of_categories_alone(plugins):
     assert not torch.equal(noisy[:, 0], x[:, 0])
 
 
-@pytest.mark.parametrize(("chain", "said"), [
+@pytest.mark.parametrize(("chain", "message"), [
     ('["filp"]', "'flip'"),
     ('[{ name = "crop", paddings = 2 }]', "'padding'"),
     ('[{ name = "crop", padding = 0 }]', "greater than"),
@@ -175,13 +173,13 @@ def test_noise_leaves_codes_of_categories_alone(plugins):
     ('[{ name = "flip", axes = ["depth"] }]', "2-D"),
     ('"flip"', "loader"),
 ])  # fmt: skip
-def test_mistakes_are_told(tmp_path, chain, said):
+def test_invalid_augmentation_settings_are_refused(tmp_path, chain, message):
     result = run("train", "digits", "--set", f"loader.augment={chain}", cwd=tmp_path, code=2)
-    assert said in result.err
+    assert message in result.err
     assert not (tmp_path / "runs").exists()
 
 
-def test_augmentation_that_does_not_fit_is_refused(plugins):
+def test_augmentation_that_does_not_fit_field_or_target_is_refused(plugins):
     table = Field(kind="table", shape=(2,), dtype="float32")
     for name in ("flip", "color", "cut-out"):
         with pytest.raises(BadUsage, match="table"):
@@ -193,7 +191,7 @@ def test_augmentation_that_does_not_fit_is_refused(plugins):
 SETTINGS = ["--epochs", 2, "--quiet", "--set", 'loader.augment=["flip", {name="crop", padding=1}, "noise"]']
 
 
-def test_a_run_augments_the_same_way_twice_and_from_memory_or_not(tmp_path):
+def test_augmentation_is_reproducible_with_and_without_cached_data(tmp_path):
     run("train", "digits", *SETTINGS, "--name", "one", cwd=tmp_path)
     run("train", tmp_path / "runs" / "one" / "recipe.toml", "--name", "two", "--quiet", cwd=tmp_path)
     run("train", "digits", *SETTINGS, "--set", "loader.memory=0", "--set", "loader.workers=0", "--name", "three",
@@ -207,7 +205,7 @@ def test_a_run_augments_the_same_way_twice_and_from_memory_or_not(tmp_path):
     assert 'name = "crop"' in (runs / "one" / "recipe.toml").read_text(encoding="utf-8")
 
 
-def test_a_stranger_brings_an_augmentation(tmp_path):
+def test_third_party_augmentation_runs_and_reproduces_from_recipe(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import torch\n"
         "class Darken:\n"

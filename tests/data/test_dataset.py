@@ -1,4 +1,4 @@
-"""From splits to batches: the order, the pieces, the division by content, the checks of a source."""
+"""From splits to batches: sampling order, micro-batches, splitting by content, checks of a source."""
 
 import numpy as np
 import pytest
@@ -18,11 +18,11 @@ from benchdog.plugins import Plugins
 from support.in_process import run, same
 from support.local_sources import write
 
-# --- order and pieces
+# --- sampling order and micro-batches
 
 
 @given(samples=st.integers(0, 300), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 10**6))
-def test_an_epoch_has_every_position_once_in_an_order_of_its_own(samples, seed, epoch):
+def test_epoch_order_is_a_permutation_that_depends_on_seed_and_epoch(samples, seed, epoch):
     order = epoch_order(samples, seed, epoch)
     assert sorted(order.tolist()) == list(range(samples))
     assert torch.equal(order, epoch_order(samples, seed, epoch))
@@ -32,7 +32,7 @@ def test_an_epoch_has_every_position_once_in_an_order_of_its_own(samples, seed, 
 
 
 @given(seed=st.integers(0, 2**63 - 1), salt=st.integers(0, 2**32 - 1))
-def test_seeds_are_mixed_in_their_low_bits_too(seed, salt):
+def test_derived_seeds_differ_in_their_low_32_bits(seed, salt):
     """Torch's generator on the CPU looks at 32 bits of a seed."""
     made = [derive_seed(seed, number, salt) for number in range(50)]
     assert all(0 <= value < 2**63 for value in made)
@@ -40,11 +40,11 @@ def test_seeds_are_mixed_in_their_low_bits_too(seed, salt):
 
 
 @given(size=st.integers(1, 200), world=st.integers(1, 9), accumulate=st.integers(1, 9))
-def test_pieces_cover_a_batch_once_and_none_is_empty(size, world, accumulate):
+def test_micro_batches_partition_the_batch(size, world, accumulate):
     batch = torch.arange(size)
     cut = [micro_batches(batch, rank, world, accumulate) for rank in range(world)]
-    flat = [piece for of_rank in cut for piece in of_rank]
-    assert all(len(piece) for piece in flat)
+    flat = [micro_batch for of_rank in cut for micro_batch in of_rank]
+    assert all(len(micro_batch) for micro_batch in flat)
     assert all(1 <= len(of_rank) <= accumulate for of_rank in cut)
     seen = torch.cat(flat).tolist()
     if size >= world:
@@ -52,10 +52,10 @@ def test_pieces_cover_a_batch_once_and_none_is_empty(size, world, accumulate):
         lengths = [sum(map(len, of_rank)) for of_rank in cut]
         assert max(lengths) - min(lengths) <= 1
     else:
-        assert seen == list(range(size)) * world, "too small to divide: each rank has all of it"
+        assert seen == list(range(size)) * world, "too small to split: every rank has all of it"
 
 
-# --- division by content
+# --- splitting by content
 
 
 class Source:
@@ -76,29 +76,31 @@ def raw(i, value, target=0):
     st.lists(st.binary(min_size=1, max_size=3) | st.text(max_size=3) | st.integers(0, 9), min_size=1, max_size=80),
     st.randoms(),
 )
-def test_a_list_is_divided_by_content_whatever_its_order(values, random):
+def test_list_is_split_by_content_independent_of_order(values, random):
     raws = [raw(i, value) for i, value in enumerate(values)]
 
-    def division(given):
+    def split_ids(given):
         try:
             splits = open_splits(Source(given))
-        except BadData:  # so few that a split has none: in any order
+        except BadData:  # too few for every split, in any order
             return None
         return {name: {r.id for r in split._raws} for name, split in splits.items()}
 
-    first = division(raws)
+    first = split_ids(raws)
     random.shuffle(raws)
-    assert division(raws) == first
+    assert split_ids(raws) == first
     if first is None:
         return
     assert set.union(*first.values()) == {r.id for r in raws}
     where = {}
     for name, ids in first.items():
         for i in ids:
-            assert where.setdefault(content_bytes(raw(i, values[int(i)])), name) == name, "duplicates are torn apart"
+            assert where.setdefault(content_bytes(raw(i, values[int(i)])), name) == name, (
+                "duplicates are in different splits"
+            )
 
 
-def test_content_is_the_fields_alone_and_all_of_them():
+def test_content_bytes_depend_on_fields_only():
     a = Raw(id="1", fields={"x": b"1", "y": np.array([1.0])}, target=0)
     b = Raw(id="2", fields={"y": np.array([1.0]), "x": b"1"}, target=1)
     assert content_bytes(a) == content_bytes(b)
@@ -107,7 +109,7 @@ def test_content_is_the_fields_alone_and_all_of_them():
     assert content_bytes(raw(1, {"a": 1, "b": None})) == content_bytes(raw(2, {"b": None, "a": 1}))
 
 
-def test_shares_are_about_15_percent_and_a_seed_gives_another_division():
+def test_split_fractions_are_about_15_percent_and_depend_on_seed():
     raws = [raw(i, np.array([i])) for i in range(2000)]
     splits = open_splits(Source(raws))
     assert 0.67 < len(splits["train"]) / 2000 < 0.73
@@ -117,7 +119,7 @@ def test_shares_are_about_15_percent_and_a_seed_gives_another_division():
 
 
 @pytest.mark.parametrize(
-    ("opened", "said"),
+    ("opened", "message"),
     [
         ([], "train split has no samples (0 in all)"),
         ({"train": []}, "train split has no samples"),
@@ -125,10 +127,10 @@ def test_shares_are_about_15_percent_and_a_seed_gives_another_division():
         ({"train": [raw(0, b"x")], "validation": []}, "'validation'"),
     ],
 )
-def test_a_source_without_what_training_needs(opened, said):
+def test_source_without_required_splits_is_refused(opened, message):
     with pytest.raises(BadData) as caught:
         open_splits(Source(opened))
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 # --- samples
@@ -150,20 +152,20 @@ def listed(*targets):
 
 
 @pytest.mark.parametrize("code", [-1, 3, 255])
-def test_a_code_out_of_range_names_the_sample(code):
+def test_class_index_out_of_range_names_the_sample(code):
     samples = table(listed(0, 1, code, 2))
     assert samples.batch([0, 1, 3])[1].tolist() == [0, 1, 2]
     with pytest.raises(BadData, match=r"Sample row 2 has a target outside the 3 classes"):
         samples.batch([3, 2, 0])
 
 
-def test_a_mask_with_a_code_out_of_range_names_the_sample():
+def test_mask_with_class_index_out_of_range_names_the_sample():
     good, bad = np.zeros((2, 2), int), np.array([[0, 1], [3, 0]])
     with pytest.raises(BadData, match="Sample row 1"):
         table(listed(good, bad), kind="mask", shape=(2, 2)).batch([0, 1])
 
 
-def test_targets_that_dont_stack_name_their_samples():
+def test_targets_that_do_not_stack_name_their_samples():
     with pytest.raises(BadData, match=r"row 0 \.\.\. row 1"):
         table(listed(0, "cat")).batch([0, 1])
     numbers = table(listed(1.5, -2.0), classes=(), kind="number", dtype="float32")
@@ -171,7 +173,7 @@ def test_targets_that_dont_stack_name_their_samples():
     assert numbers.batch([1])[1].dtype == np.float32
 
 
-def test_a_split_in_memory_is_the_split(monkeypatch):
+def test_split_loaded_into_memory_equals_decoded_split(monkeypatch):
     monkeypatch.setattr(dataset, "CHUNK", 7)
     samples = table(listed(*(i % 3 for i in range(50))))
     resident = dataset.load_into_memory(samples)
@@ -194,7 +196,7 @@ def opened(local, wrong, split="train"):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ("fast values", "another input"),
         ("fast dtype", "another input"),
@@ -204,14 +206,14 @@ def opened(local, wrong, split="train"):
         ("fast too many", "tuple of 1 arrays"),
     ],
 )
-def test_a_fast_path_that_differs_is_found(local, wrong, said):
+def test_fast_path_that_differs_from_raw_is_refused(local, wrong, message):
     with pytest.raises(BadData) as caught:
         check_fast_path(opened(local, wrong))
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert "Fix the source" in caught.value.hint
 
 
-def test_a_fast_path_that_agrees_is_used(local):
+def test_fast_path_that_agrees_with_raw_is_used(local):
     samples = opened(local, "fast")
     assert check_fast_path(samples) is None
     fast, slow = samples.read([3, 1, 4]), samples.read_raw([3, 1, 4])
@@ -219,19 +221,19 @@ def test_a_fast_path_that_agrees_is_used(local):
     assert np.array_equal(fast[1], slow[1])
 
 
-def test_a_fast_path_is_checked_before_training_in_every_split(local, tmp_path):
-    said = run(
+def test_fast_path_is_checked_in_every_split_before_training(local, tmp_path):
+    result = run(
         "--plugin", local, "train", "positions", "--set", "source.wrong=valid fast values", cwd=tmp_path, code=5
     )
-    assert "batch()" in said.err
+    assert "batch()" in result.err
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_code_out_of_range_stops_a_run(local, tmp_path):
-    said = run(
+def test_class_index_out_of_range_stops_the_run(local, tmp_path):
+    result = run(
         "--plugin", local, "train", "positions", "--set", "source.wrong=code", "--epochs", 1, cwd=tmp_path, code=5
     )
-    assert "train/7 has a target outside the 3 classes" in said.err
+    assert "train/7 has a target outside the 3 classes" in result.err
 
 
 # --- workers
@@ -240,7 +242,7 @@ def test_a_code_out_of_range_stops_a_run(local, tmp_path):
 TRAIN = ["train", "positions", "--epochs", 2, "--batch-size", 16, "--quiet", "--model", "linear"]
 
 
-def test_two_workers_give_the_weights_of_none(local, tmp_path):
+def test_loader_workers_and_memory_do_not_change_weights(local, tmp_path):
     """Spawned workers rebuild the source from the recipe: the plugin's file must be found again there."""
     run("--plugin", local, *TRAIN, "--name", "resident", cwd=tmp_path)
     run("--plugin", local, *TRAIN, "--name", "none", "--set", "loader.memory=0", "--workers", 0, cwd=tmp_path)
@@ -250,8 +252,8 @@ def test_two_workers_give_the_weights_of_none(local, tmp_path):
     assert same(runs / "none", runs / "resident")
 
 
-def test_a_negative_number_of_workers_is_refused(tmp_path):
-    said = run("train", "digits", "--workers=-1", cwd=tmp_path, code=2)
-    assert "workers is -1" in said.err
+def test_negative_number_of_workers_is_refused(tmp_path):
+    result = run("train", "digits", "--workers=-1", cwd=tmp_path, code=2)
+    assert "workers is -1" in result.err
     with pytest.raises(BadUsage):
         Plugins.discover().find("source", "positions")

@@ -20,7 +20,7 @@ HASH = hashlib.sha256(BODY).hexdigest()
 
 
 class Server:
-    """A file server on the loopback that can be told to misbehave."""
+    """A file server on the loopback that can be made to misbehave."""
 
     def __init__(self) -> None:
         self.requests: list[str | None] = []  # the Range header of each
@@ -81,7 +81,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_a_file_is_fetched_once_and_noted(server: Server, folder: Path) -> None:
+def test_file_is_downloaded_once_and_its_hash_stored(server: Server, folder: Path) -> None:
     path = SourceCache("demo").download(server.url, sha256=HASH.upper())
     assert path == folder / "demo" / "data.bin"
     assert path.read_bytes() == BODY
@@ -92,7 +92,7 @@ def test_a_file_is_fetched_once_and_noted(server: Server, folder: Path) -> None:
     assert not list(folder.rglob("*.part"))
 
 
-def test_a_file_put_there_by_hand_is_checked_and_used(server: Server, folder: Path) -> None:
+def test_manually_placed_file_is_verified_and_used(server: Server, folder: Path) -> None:
     mine = SourceCache("demo").folder / "data.bin"
     mine.write_bytes(BODY)
     assert SourceCache("demo").download(server.url, sha256=HASH) == mine
@@ -103,7 +103,7 @@ def test_a_file_put_there_by_hand_is_checked_and_used(server: Server, folder: Pa
     assert server.requests == [None]
 
 
-def test_a_broken_connection_is_resumed_where_it_broke(server: Server, folder: Path) -> None:
+def test_interrupted_download_resumes(server: Server, folder: Path) -> None:
     server.break_after = [300_000]
     path = SourceCache("demo").download(server.url, sha256=HASH)
     assert path.read_bytes() == BODY
@@ -112,27 +112,27 @@ def test_a_broken_connection_is_resumed_where_it_broke(server: Server, folder: P
     assert 0 < int(server.requests[1].removeprefix("bytes=").rstrip("-")) <= 300_000
 
 
-def test_a_later_process_resumes_a_part(server: Server, folder: Path) -> None:
+def test_partial_file_of_an_earlier_process_is_resumed(server: Server, folder: Path) -> None:
     where = SourceCache("demo")
     (where.folder / f"data.bin.{HASH[:8]}.part").write_bytes(BODY[:1000])
     assert where.download(server.url, sha256=HASH).read_bytes() == BODY
     assert server.requests == ["bytes=1000-"]
 
 
-def test_a_whole_part_needs_no_body(server: Server, folder: Path) -> None:
+def test_complete_partial_file_is_used(server: Server, folder: Path) -> None:
     where = SourceCache("demo")
     (where.folder / f"data.bin.{HASH[:8]}.part").write_bytes(BODY)
     assert where.download(server.url, sha256=HASH).read_bytes() == BODY
 
 
-def test_a_wrong_part_is_fetched_anew(server: Server, folder: Path) -> None:
+def test_corrupt_partial_file_is_downloaded_again(server: Server, folder: Path) -> None:
     where = SourceCache("demo")
     (where.folder / f"data.bin.{HASH[:8]}.part").write_bytes(b"x" * 1000)
     assert where.download(server.url, sha256=HASH).read_bytes() == BODY
     assert server.requests == ["bytes=1000-", None]
 
 
-def test_servers_without_or_with_wrong_ranges(server: Server, folder: Path) -> None:
+def test_servers_without_ranges_or_with_wrong_ranges(server: Server, folder: Path) -> None:
     server.ranges = False
     server.break_after = [300_000]
     assert SourceCache("plain").download(server.url, sha256=HASH).read_bytes() == BODY
@@ -141,7 +141,7 @@ def test_servers_without_or_with_wrong_ranges(server: Server, folder: Path) -> N
     assert SourceCache("shifted").download(server.url, sha256=HASH).read_bytes() == BODY
 
 
-def test_a_connection_that_keeps_breaking_fails_and_keeps_what_came(server: Server, folder: Path) -> None:
+def test_repeatedly_interrupted_download_fails_and_keeps_partial_file(server: Server, folder: Path) -> None:
     server.break_after = [100_000] * download.ATTEMPTS
     with pytest.raises(Failed, match="interrupted") as caught:
         SourceCache("demo").download(server.url, sha256=HASH, name="kept.bin")
@@ -150,7 +150,7 @@ def test_a_connection_that_keeps_breaking_fails_and_keeps_what_came(server: Serv
     assert 200_000 < part.stat().st_size < 400_001
 
 
-def test_a_wrong_hash_is_bad_data_and_removed(server: Server, folder: Path) -> None:
+def test_hash_mismatch_raises_bad_data_and_removes_the_file(server: Server, folder: Path) -> None:
     with pytest.raises(BadData, match=HASH) as caught:
         SourceCache("demo").download(server.url, sha256="0" * 64)
     assert caught.value.code == 5
@@ -158,13 +158,13 @@ def test_a_wrong_hash_is_bad_data_and_removed(server: Server, folder: Path) -> N
     assert [p.name for p in (folder / "demo").iterdir()] == [".data.bin.lock"]
 
 
-def test_a_refusing_server(server: Server, folder: Path) -> None:
+def test_http_error_status_fails(server: Server, folder: Path) -> None:
     server.status = 404
     with pytest.raises(Failed, match="404"):
         SourceCache("demo").download(server.url, sha256=HASH)
 
 
-def test_no_network_is_not_available_and_says_where_to_put_the_file(server: Server, folder: Path) -> None:
+def test_unreachable_server_hint_names_the_file_path(server: Server, folder: Path) -> None:
     server.http.shutdown()
     server.http.server_close()
     with pytest.raises(NotAvailable, match=r"can't be reached") as caught:
@@ -174,13 +174,13 @@ def test_no_network_is_not_available_and_says_where_to_put_the_file(server: Serv
 
 
 @pytest.mark.parametrize("url", ["ftp://somewhere/data.bin", "http:///data.bin"])
-def test_a_senseless_address_fails(folder: Path, url: str) -> None:
+def test_invalid_url_fails(folder: Path, url: str) -> None:
     with pytest.raises(Failed, match=r"data\.bin"):
         SourceCache("demo").download(url, sha256=HASH)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "x.part", "x.sha256"])
-def test_a_name_can_not_leave_the_folder(folder: Path, name: str) -> None:
+def test_file_name_outside_the_cache_folder_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(BadUsage, match="name"):
         SourceCache("demo").download("http://127.0.0.1:9/x", sha256=HASH, name=name)
 
@@ -191,7 +191,7 @@ def _download(url: str, folder: str, gate: object) -> None:
     SourceCache("demo").download(url, sha256=HASH)
 
 
-def test_two_processes_download_once(server: Server, folder: Path) -> None:
+def test_two_processes_download_a_file_once(server: Server, folder: Path) -> None:
     context = multiprocessing.get_context("spawn")
     gate = context.Barrier(2)
     both = [context.Process(target=_download, args=(server.url, str(folder), gate)) for _ in range(2)]
@@ -204,7 +204,9 @@ def test_two_processes_download_once(server: Server, folder: Path) -> None:
     assert (folder / "demo" / "data.bin").read_bytes() == BODY
 
 
-def test_a_cache_that_can_not_be_written_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_cache_error_names_the_environment_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BENCHDOG_CACHE", str(tmp_path / "file"))
     with pytest.raises(Failed) as caught:
@@ -214,7 +216,7 @@ def test_a_cache_that_can_not_be_written_names_the_variable(tmp_path: Path, monk
     assert download.cached_sizes() == {}
 
 
-def test_sizes_checks_and_removal(folder: Path, tmp_path: Path) -> None:
+def test_cache_sizes_verification_and_removal(folder: Path, tmp_path: Path) -> None:
     one = SourceCache("one").folder
     (one / "data").write_bytes(b"1234")
     (one / "data.sha256").write_text(f"{hashlib.sha256(b'1234').hexdigest()}  data\n")
@@ -230,7 +232,7 @@ def test_sizes_checks_and_removal(folder: Path, tmp_path: Path) -> None:
         download.remove(tmp_path)
 
 
-def test_a_source_named_by_path_has_a_folder_of_its_own(folder: Path) -> None:
+def test_cache_folder_names_are_unique_and_valid(folder: Path) -> None:
     assert download.folder_name("digits") == "digits"
     names = {download.folder_name(name) for name in ("a.b:C", "a.b/C", "./a.b:C", "..", "")}
     assert len(names) == 5

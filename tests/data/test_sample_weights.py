@@ -1,4 +1,4 @@
-"""Samples that count more or less: from a table's column or a source of one's own to the loss; never ignored."""
+"""Sample weights: from a CSV column or a custom source to the loss; never ignored."""
 
 import json
 import math
@@ -36,7 +36,7 @@ def train(place, name, *more, path="t.csv", code=0):
     return run(*TRAIN, "--set", f"source.path={path}", "--name", name, *more, cwd=place, code=code)
 
 
-def test_a_row_of_weight_0_is_as_good_as_absent(place):
+def test_rows_of_weight_0_do_not_change_training(place):
     train(place, "with", *COUNT)
     kept = [row for i, row in enumerate(ROWS) if i % 4]
     (place / "kept.csv").write_text("\n".join([HEAD, *kept]), encoding="utf-8")
@@ -48,7 +48,7 @@ def test_a_row_of_weight_0_is_as_good_as_absent(place):
     assert sum(facts["samples"].values()) == 225
 
 
-def test_equal_weights_change_nothing_but_rounding(place):
+def test_equal_weights_match_unweighted_training(place):
     rows = [f"{row},3" for row in ROWS]
     (place / "three.csv").write_text("\n".join([f"{HEAD},three", *rows]), encoding="utf-8")
     drop = ["--set", 'source.drop=["count"]', "--set", "trainer.optimiser=SGD"]
@@ -65,7 +65,7 @@ def test_equal_weights_change_nothing_but_rounding(place):
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_weights_come_with_samples_that_are_not_in_memory(place, workers):
+def test_sample_weights_with_data_not_in_memory(place, workers):
     train(place, "in", *COUNT)
     train(place, "out", *COUNT, "--set", "loader.memory=0", "--workers", workers)
     mine, others = (weights(place / "runs" / name) for name in ("in", "out"))
@@ -73,14 +73,14 @@ def test_weights_come_with_samples_that_are_not_in_memory(place, workers):
         np.testing.assert_allclose(mine[name], values, rtol=1e-3, atol=1e-5)
 
 
-def test_evaluate_says_which_metrics_are_weighted(place):
+def test_evaluate_reports_which_metrics_are_weighted(place):
     train(place, "a", *COUNT)
-    told = run("evaluate", "a", cwd=place)
-    assert "sample weights apply to loss; all other metrics are unweighted" in told.err
-    result = json.loads(run("evaluate", "a", "--json", cwd=place).out)
-    assert result["weighted"] == ["loss"]
-    low, high = result["intervals"]["loss"]
-    assert low < result["metrics"]["loss"] < high
+    result = run("evaluate", "a", cwd=place)
+    assert "sample weights apply to loss; all other metrics are unweighted" in result.err
+    evaluation = json.loads(run("evaluate", "a", "--json", cwd=place).out)
+    assert evaluation["weighted"] == ["loss"]
+    low, high = evaluation["intervals"]["loss"]
+    assert low < evaluation["metrics"]["loss"] < high
     page = (place / "runs" / "a" / "report.html").read_text(encoding="utf-8")
     assert "Sample weights apply to loss; in all other metrics each sample counts once." in page
     train(place, "b", "--set", 'source.drop=["count"]')
@@ -89,20 +89,20 @@ def test_evaluate_says_which_metrics_are_weighted(place):
     assert "weights in" not in run("evaluate", "b", cwd=place).err
 
 
-def test_a_changed_weight_is_named(place):
+def test_runs_why_reports_changed_sample_weight(place):
     train(place, "a", *COUNT)
     changed = [row.replace(",2.5,", ",2.6,") if i == 102 else row for i, row in enumerate(ROWS)]
     (place / "t.csv").write_text("\n".join([HEAD, *changed]), encoding="utf-8")
     train(place, "b", *COUNT)
-    told = json.loads(run("runs", "why", "a", "b", "--json", cwd=place).out)["partings"]
-    assert any(p["where"] == "data" and "weight of " in p["what"] and "line-104" in p["what"] for p in told)
+    differences = json.loads(run("runs", "why", "a", "b", "--json", cwd=place).out)["partings"]
+    assert any(p["where"] == "data" and "weight of " in p["what"] and "line-104" in p["what"] for p in differences)
 
 
 # --- the column ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("cells", "said"),
+    ("cells", "message"),
     [
         (("", "NA"), r"the weight 'count' is missing in line 4, 5 \(NA\)"),
         (("heavy",), r"is not a number in line 4 \(heavy\)"),
@@ -110,15 +110,15 @@ def test_a_changed_weight_is_named(place):
         (("nan",), "is missing in line 4"),
     ],
 )
-def test_a_weight_that_is_none_is_refused_by_line(tmp_path, cells, said):
+def test_invalid_weight_in_csv_is_refused_with_line_number(tmp_path, cells, message):
     counts = ["1", "1", *cells, *["1"] * 40]
     lines = ["a,count,kind", *(f"{i},{count},{'xy'[i % 2]}" for i, count in enumerate(counts))]
     (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(BadData, match=said):
+    with pytest.raises(BadData, match=message):
         Csv(CsvOptions(path=tmp_path / "t.csv", target="kind", weight="count")).spec()
 
 
-def test_the_column_of_weights_is_nothing_else(place):
+def test_weight_column_is_neither_feature_nor_target(place):
     def made(**options):
         return Csv(CsvOptions(path=place / "t.csv", **options))
 
@@ -138,12 +138,12 @@ def test_the_column_of_weights_is_nothing_else(place):
     (place / "zero.csv").write_text("\n".join([HEAD, *rows]), encoding="utf-8")
     with pytest.raises(BadData, match="is 0 in every row"):
         Csv(CsvOptions(path=place / "zero.csv", target="kind", weight="count")).spec()
-    # The last column is the target, unless it says what rows count.
+    # The last column is the target, unless it holds the weights.
     (place / "last.csv").write_text("\n".join(["a,kind,count", *(f"{i % 7},{'xy'[i % 2]},2" for i in range(40))]))
     assert Csv(CsvOptions(path=place / "last.csv", weight="count")).spec().target.name == "kind"
 
 
-def test_a_row_of_weight_0_needs_no_target(tmp_path):
+def test_row_of_weight_0_needs_no_target(tmp_path):
     lines = ["a,b,count,kind", *(f"{i},{i % 3},{0 if i % 5 == 0 else 1},{'' if i % 5 == 0 else 'xy'[i % 2]}"
                                  for i in range(60))]  # fmt: skip
     (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
@@ -151,7 +151,7 @@ def test_a_row_of_weight_0_needs_no_target(tmp_path):
     assert sum(len(split) for split in source.open().values()) == 48
 
 
-def test_images_and_texts_of_a_list_have_weights_too(tmp_path):
+def test_sample_weights_of_images_and_texts_in_csv(tmp_path):
     from PIL import Image
 
     lines = ["path,label,count"]
@@ -178,21 +178,21 @@ def test_images_and_texts_of_a_list_have_weights_too(tmp_path):
         Text(replace(options, label="", column="text")).spec()
 
 
-# --- who doesn't honour them -----------------------------------------------------------------------
+# --- components without support --------------------------------------------------------------------
 
 
-def test_what_does_not_honour_weights_is_refused(place):
+def test_components_without_sample_weight_support_are_refused(place):
     (place / "plain.py").write_text(
         "class Plain:\n    def train(self, session):\n        return session.model\n", encoding="utf-8"
     )
-    for more, said in (
+    for more, message in (
         (["--task", "embedding"], "the loss of task 'embedding', as configured, depends on the batch as a whole"),
         (["--set", 'loader.augment=["mix-up"]'], "the augmentation 'mix-up' mixes samples"),
         (["--trainer", "plain.py:Plain"], "doesn't declare that it supports them (weighs = True)"),
     ):
-        told = train(place, "refused", *COUNT, *more, code=2)
-        assert "The samples have weights, but" in told.err
-        assert said in told.err
+        result = train(place, "refused", *COUNT, *more, code=2)
+        assert "The samples have weights, but" in result.err
+        assert message in result.err
     assert not (place / "runs").exists()
 
 
@@ -215,18 +215,18 @@ def benchdog_tasks():
 """
 
 
-def test_a_task_of_ones_own_says_that_it_honours_weights(place):
+def test_custom_task_must_declare_sample_weight_support(place):
     (place / "tasks.py").write_text(TASKS, encoding="utf-8")
     plugin = ["--plugin", "tasks.py", *TRAIN, "--set", "source.path=t.csv"]
-    told = run(*plugin, *COUNT, "--task", "silent", cwd=place, code=2)
-    assert "the task 'silent' doesn't declare that it supports them (weighs = True)" in told.err
+    result = run(*plugin, *COUNT, "--task", "silent", cwd=place, code=2)
+    assert "the task 'silent' doesn't declare that it supports them (weighs = True)" in result.err
     run(*plugin, *COUNT, "--task", "good", "--name", "good", cwd=place)
-    run(*plugin, "--task", "silent", "--name", "silent", cwd=place)  # without weights it is as good as any
+    run(*plugin, "--task", "silent", "--name", "silent", cwd=place)  # without weights it needs no support
     train(place, "own", *COUNT)
     assert same(place / "runs" / "good", place / "runs" / "own")
 
 
-# --- sources of one's own --------------------------------------------------------------------------
+# --- custom sources --------------------------------------------------------------------------------
 
 SPEC = Spec(
     fields=(Field(kind="table", shape=(3,), dtype="float32"),), target=Target(kind="class", classes=("no", "yes"))
@@ -254,16 +254,20 @@ class Own:
         return self.change({name: list(raws(n, n)) for name, n in (("train", 90), ("valid", 31), ("test", 40))})
 
 
-def test_the_loss_that_is_told_is_the_weighted_mean(tmp_path):
+def test_reported_loss_is_the_weighted_mean(tmp_path):
     trained = notebook.train(Own(), epochs=2, runs_dir=tmp_path, quiet=True, task="classification", model="mlp")
     result = json.loads((trained.folder / "evaluation-valid.json").read_text())
     valid = [raw for raw in Own().open()["valid"] if raw.weight]
     assert result["samples"] == len(valid)
-    answers = [answer.values for answer in trained.predict(valid)]
-    chances = [a["probabilities"]["yes" if raw.target else "no"] for a, raw in zip(answers, valid, strict=True)]
+    predictions = [answer.values for answer in trained.predict(valid)]
+    probabilities = [
+        a["probabilities"]["yes" if raw.target else "no"] for a, raw in zip(predictions, valid, strict=True)
+    ]
     by = np.array([raw.weight for raw in valid])
-    assert result["metrics"]["loss"] == pytest.approx(float(-(by * np.log(chances)).sum() / by.sum()), rel=1e-4)
-    right = np.mean([a["label"] == ("yes" if raw.target else "no") for a, raw in zip(answers, valid, strict=True)])
+    assert result["metrics"]["loss"] == pytest.approx(float(-(by * np.log(probabilities)).sum() / by.sum()), rel=1e-4)
+    right = np.mean(
+        [a["label"] == ("yes" if raw.target else "no") for a, raw in zip(predictions, valid, strict=True)]
+    )
     assert result["metrics"]["accuracy"] == pytest.approx(right)
     log = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
     best = next(
@@ -285,7 +289,7 @@ def weightless(raws):
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "message"),
     [
         (change("train", 5, weight=-1.0), "Sample 90-5 has the weight -1"),
         (change("train", 5, weight=math.inf), "Sample 90-5 has the weight inf"),
@@ -295,15 +299,15 @@ def weightless(raws):
     ],
 )
 @pytest.mark.parametrize("memory", [2048, 0])
-def test_weights_that_are_none_are_refused(tmp_path, how, said, memory):
-    if "weight 0" in said and not memory:
-        return  # nobody has looked at all of them
-    with pytest.raises(BadData, match=said):
+def test_invalid_sample_weights_are_refused(tmp_path, how, message, memory):
+    if "weight 0" in message and not memory:
+        return  # not all samples were read yet
+    with pytest.raises(BadData, match=message):
         notebook.train(Own(how), epochs=1, runs_dir=tmp_path, quiet=True, loader__memory=memory)
 
 
 class Fast:
-    """A fast path that gives weights, or other ones than the raws have."""
+    """A fast path that returns weights, or ones that differ from those of the raws."""
 
     def __init__(self, raws, more):
         self.raws, self.more = raws, more
@@ -321,7 +325,7 @@ class Fast:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (lambda w: [np.array(w, "float32")], ""),
         (lambda w: [], "other weights than its raw"),
@@ -329,15 +333,15 @@ class Fast:
         (lambda w: [np.ones((len(w), 2))], r"have weights of shape \(8, 2\)"),
     ],
 )
-def test_a_fast_path_gives_the_weights_of_its_raws(tmp_path, more, said):
+def test_fast_path_must_return_the_weights_of_its_raws(tmp_path, more, message):
     def fast(splits):
         return {name: Fast(split, more) for name, split in splits.items()}
 
     def trained(source, name):
         return notebook.train(source, epochs=1, runs_dir=tmp_path, name=name, quiet=True).folder
 
-    if said:
-        with pytest.raises(BadData, match=said):
+    if message:
+        with pytest.raises(BadData, match=message):
             trained(Own(fast), "refused")
     else:
         assert same(trained(Own(fast), "fast"), trained(Own(), "listed"))
@@ -356,7 +360,7 @@ class Sharded:
         return iter(self.raws[7 * int(shard.name) + start : 7 * int(shard.name) + 7])
 
 
-def test_streams_have_weights_too(tmp_path):
+def test_sample_weights_in_streams(tmp_path):
     def streamed(splits):
         return {**splits, "train": Sharded(splits["train"])}
 
@@ -372,7 +376,7 @@ def test_streams_have_weights_too(tmp_path):
 
 @pytest.mark.parametrize("kind", ["resident", "read", "stream"])
 @pytest.mark.parametrize("weighted", ["none", "whole"])
-def test_ranks_share_a_split_out_so_that_each_sample_counts_once(tmp_path, kind, weighted, monkeypatch):
+def test_ranks_partition_held_out_samples(tmp_path, kind, weighted, monkeypatch):
     for count in (1, 7, 20):
         (tmp_path / f"{count}").mkdir()
         parts = parts_of(CUTS["mlp"], 4, weighted, valid=count, **{"loader.memory": 0 if kind == "read" else 2048})
@@ -392,11 +396,11 @@ def test_ranks_share_a_split_out_so_that_each_sample_counts_once(tmp_path, kind,
                 found = [i for share in shares for i in share]
                 assert sorted(found) == sorted(whole)
                 if kind != "stream":
-                    assert found == whole  # ranks in order give the split's order
+                    assert found == whole  # ranks in order yield the split's order
 
 
 def streamed_valid(splits):
-    """Give the valid split as one shard."""
+    """Return the splits with the valid split as one shard."""
 
     class One:
         def shards(self):
@@ -409,7 +413,7 @@ def streamed_valid(splits):
 
 
 @pytest.mark.parametrize("name", ["gpt with ignored tokens", "unet"])
-def test_a_whole_run_with_weights_and_ignored_codes(tmp_path, name):
+def test_training_with_sample_weights_and_ignore_index(tmp_path, name):
     case = CUTS[name]
     settings = {key.replace(".", "__"): value for key, value in case.settings.items()}
     source = Made(case, 30, "any", 0, 12)

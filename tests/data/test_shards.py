@@ -1,4 +1,4 @@
-"""A source in shards: the same run for any number of workers, and after a stop."""
+"""Sharded sources: the same run for any number of workers, and after stop and resume."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ SHUFFLE = ["--set", "loader.shuffle=16"]
 
 @pytest.fixture
 def waves(tmp_path: Path) -> Path:
-    """Write the plugin; give its path."""
+    """Write the plugin and return its path."""
     path = tmp_path / "waves.py"
     path.write_text(PLUGIN, encoding="utf-8")
     return path
@@ -69,7 +69,7 @@ def train(waves: Path, name: str, *more: object, code: int = 0) -> Path:
     return waves.parent / "runs" / name
 
 
-def test_workers_change_nothing(waves):
+def test_sharded_training_is_the_same_with_workers(waves):
     alone, helped = train(waves, "alone", "--workers", 0), train(waves, "helped", "--workers", 2)
     assert same(alone, helped)
     losses = [epoch_losses(folder) for folder in (alone, helped)]
@@ -77,9 +77,9 @@ def test_workers_change_nothing(waves):
     assert losses[0][-1] < losses[0][0]
 
 
-def test_a_stop_changes_nothing(waves):
+def test_sharded_training_is_the_same_after_stop_and_resume(waves):
     (waves.parent / "stop").touch()
-    # The signal comes from reading a block, long before the last of the first epoch's samples was learnt.
+    # The signal comes from reading a block, long before the model is trained on the last sample of the first epoch.
     stopped = train(waves, "stopped", "--workers", 0, code=143)
     facts = json.loads((stopped / "run.json").read_text())
     assert facts["status"] == "stopped"

@@ -1,4 +1,4 @@
-"""Streams: every sample once an epoch, in an order that workers, a stop and a resume can't change."""
+"""Streams: every sample once per epoch, in an order independent of workers, stop and resume."""
 
 import json
 
@@ -56,19 +56,19 @@ lengths_of_shards = st.lists(st.integers(0, 20), min_size=0, max_size=6)
 
 @settings(deadline=None)
 @given(lengths=lengths_of_shards, plan=plans)
-def test_every_sample_comes_once_an_epoch(lengths, plan):
-    got = read(lengths, plan)
-    ids = [i for piece, _ in got for i in piece.ids]
+def test_stream_yields_every_sample_once_per_epoch(lengths, plan):
+    batches = read(lengths, plan)
+    ids = [i for batch, _ in batches for i in batch.ids]
     assert sorted(ids) == sorted(f"s{s}/{i}" for s, length in enumerate(lengths) for i in range(length))
-    for piece, _ in got:
-        assert 0 < len(piece.ids) <= plan.batch_size
-        assert piece.inputs[0].shape == (len(piece.ids), 1)
-        assert piece.target.tolist() == [float(i.split("/")[1]) for i in piece.ids]
+    for batch, _ in batches:
+        assert 0 < len(batch.ids) <= plan.batch_size
+        assert batch.inputs[0].shape == (len(batch.ids), 1)
+        assert batch.target.tolist() == [float(i.split("/")[1]) for i in batch.ids]
 
 
 @settings(deadline=None)
 @given(lengths=lengths_of_shards, plan=plans, data=st.data())
-def test_from_any_position_the_rest_is_the_same(lengths, plan, data):
+def test_stream_resumes_from_any_position(lengths, plan, data):
     whole = read(lengths, plan)
     if not whole:
         return
@@ -81,25 +81,25 @@ def test_from_any_position_the_rest_is_the_same(lengths, plan, data):
 
 @settings(deadline=None)
 @given(lengths=lengths_of_shards, plan=plans, workers=st.integers(1, 6))
-def test_readers_of_some_streams_give_what_one_reader_of_all_gives(lengths, plan, workers):
+def test_readers_of_separate_streams_match_one_reader_of_all(lengths, plan, workers):
     """What the workers do, without processes: each reads its own streams."""
     position = StreamPosition.start(plan.streams)
     alone = list(
         StreamReader(Shards(lengths), SPEC, default_preprocess(SPEC)).read(plan, position, range(plan.streams))
     )
-    hands = [
+    readers = [
         StreamReader(Shards(lengths), SPEC, default_preprocess(SPEC)).read(
             plan, position, range(w, plan.streams, workers)
         )
         for w in range(min(workers, plan.streams))
     ]
-    assert [p.ids for p in alone] == [next(hands[p.stream % len(hands)]).ids for p in alone]
+    assert [p.ids for p in alone] == [next(readers[p.stream % len(readers)]).ids for p in alone]
 
 
-def test_training_shuffles_shards_and_samples_anew_in_each_epoch():
+def test_stream_reshuffles_shards_and_samples_each_training_epoch():
     plan = {"streams": 2, "batch_size": 4, "shuffle": 16, "seed": 3}
     orders = [
-        [i for piece, _ in read([30, 30, 30], EpochPlan(epoch=epoch, training=training, **plan)) for i in piece.ids]
+        [i for batch, _ in read([30, 30, 30], EpochPlan(epoch=epoch, training=training, **plan)) for i in batch.ids]
         for epoch, training in [(0, True), (1, True), (0, True), (0, False)]
     ]
     assert orders[0] == orders[2]
@@ -108,12 +108,12 @@ def test_training_shuffles_shards_and_samples_anew_in_each_epoch():
     assert [i for i in orders[3] if i.startswith("s0/")] == [f"s0/{i}" for i in range(30)]
 
 
-def test_a_resume_reads_from_the_block_on_and_not_from_the_beginning():
+def test_stream_resume_reads_from_current_block():
     plan = EpochPlan(streams=1, batch_size=4, shuffle=10, seed=0, epoch=0, training=False)
     shards = Shards([100])
     reader = StreamReader(shards, SPEC, default_preprocess(SPEC))
-    got = list(read_stream(reader, plan, StreamPosition([(0, 50, 4)])))
-    assert got[0][0].ids == [f"s0/{i}" for i in range(54, 58)]
+    batches = list(read_stream(reader, plan, StreamPosition([(0, 50, 4)])))
+    assert batches[0][0].ids == [f"s0/{i}" for i in range(54, 58)]
     assert shards.reads == [("s0", 50)]
 
 
@@ -142,7 +142,7 @@ def recipe(local, workers):
     return Recipe(plugins=(str(local),), loader=loader, **parts)
 
 
-def test_spawned_workers_read_the_same_samples_as_none(local):
+def test_stream_workers_read_the_same_samples_as_main_process(local):
     """A proof of the contract: real processes, which open the source by themselves."""
     source = Plugins.discover([local]).make("source", "streamed", {})
     spec = source.spec()
@@ -160,7 +160,7 @@ def test_spawned_workers_read_the_same_samples_as_none(local):
             assert after_a == after_b
 
 
-def test_a_stream_that_stops_goes_on_to_the_same_weights(local, tmp_path, monkeypatch):
+def test_stopped_stream_training_resumes_to_the_same_weights(local, tmp_path, monkeypatch):
     run("--plugin", local, *TRAIN, *SMALL, "--name", "whole", cwd=tmp_path)
     stop_at(monkeypatch, 7)
     run("--plugin", local, *TRAIN, *SMALL, "--name", "cut", cwd=tmp_path, code=143)
@@ -172,24 +172,24 @@ def test_a_stream_that_stops_goes_on_to_the_same_weights(local, tmp_path, monkey
     assert counts[0] == counts[1] > 14
 
 
-def test_read_may_give_a_list(local, tmp_path):
+def test_shard_read_may_return_a_list(local, tmp_path):
     run("--plugin", local, *TRAIN, *SMALL, "--set", "source.wrong=list", "--name", "list", cwd=tmp_path)
     run("--plugin", local, *TRAIN, *SMALL, "--name", "iterator", cwd=tmp_path)
     assert same(tmp_path / "runs" / "list", tmp_path / "runs" / "iterator")
 
 
-def test_a_code_out_of_range_in_a_stream_names_the_sample(local, tmp_path):
-    said = run("--plugin", local, *TRAIN, *SMALL, "--set", "source.wrong=code", cwd=tmp_path, code=5)
-    assert "s2/3 has a target outside the 3 classes" in said.err
+def test_class_index_out_of_range_in_stream_names_the_sample(local, tmp_path):
+    result = run("--plugin", local, *TRAIN, *SMALL, "--set", "source.wrong=code", cwd=tmp_path, code=5)
+    assert "s2/3 has a target outside the 3 classes" in result.err
 
 
 @pytest.mark.parametrize("shards", [0, 1])
-def test_a_stream_without_samples_is_bad_data(local, tmp_path, shards):
-    said = run("--plugin", local, *TRAIN, *SMALL, "--set", f"source.shards={shards}", cwd=tmp_path, code=5)
-    assert "training split is empty" in said.err
+def test_stream_without_samples_is_refused(local, tmp_path, shards):
+    result = run("--plugin", local, *TRAIN, *SMALL, "--set", f"source.shards={shards}", cwd=tmp_path, code=5)
+    assert "training split is empty" in result.err
 
 
-def test_a_spec_that_lies_is_told(tmp_path):
+def test_stream_sample_that_does_not_match_spec_is_refused(tmp_path):
     class Wrong(Shards):
         def read(self, shard, start):
             return iter([Raw(id="odd", fields={"input": [1.0, 2.0]}, target=1.0)])

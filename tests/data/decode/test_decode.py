@@ -33,9 +33,9 @@ def one(value: Any, spec: Spec, preprocess: Preprocess | None = None) -> np.ndar
     return array
 
 
-def encoded(picture: Image.Image, form: str = "PNG", **more: Any) -> bytes:
+def encoded(image: Image.Image, form: str = "PNG", **more: Any) -> bytes:
     out = io.BytesIO()
-    picture.save(out, form, **more)
+    image.save(out, form, **more)
     return out.getvalue()
 
 
@@ -49,10 +49,10 @@ def noise(height: int = 8, width: int = 6, channels: int = 3) -> Image.Image:
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]))))
 @settings(deadline=None, max_examples=60)
-def test_a_png_gives_its_pixels_back(pixels_HWC: np.ndarray) -> None:
+def test_png_round_trip(pixels_HWC: np.ndarray) -> None:
     height, width, channels = pixels_HWC.shape
-    picture = Image.fromarray(pixels_HWC if channels == 3 else pixels_HWC[..., 0])
-    array = one(encoded(picture), image_spec(channels, height, width))
+    image = Image.fromarray(pixels_HWC if channels == 3 else pixels_HWC[..., 0])
+    array = one(encoded(image), image_spec(channels, height, width))
     assert array.dtype == np.uint8
     assert array.flags.c_contiguous
     assert np.array_equal(array, pixels_HWC.transpose(2, 0, 1))
@@ -60,7 +60,7 @@ def test_a_png_gives_its_pixels_back(pixels_HWC: np.ndarray) -> None:
 
 @given(st.binary(max_size=200))
 @settings(deadline=None, max_examples=100)
-def test_any_bytes_give_an_image_or_bad_data(data: bytes) -> None:
+def test_decoding_arbitrary_bytes_returns_an_image_or_raises_bad_data(data: bytes) -> None:
     for head in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"BM", b"P6 6 8 255\n", b"II*\0"):
         try:
             array = one(head + data, image_spec())
@@ -71,7 +71,7 @@ def test_any_bytes_give_an_image_or_bad_data(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
-def test_a_truncated_file_is_bad_data_that_names_the_sample(form: str) -> None:
+def test_truncated_image_raises_bad_data_with_sample_id(form: str) -> None:
     data = encoded(noise(64, 64), form)
     with pytest.raises(BadData, match="the sample") as caught:
         one(data[: len(data) // 2], image_spec(height=64, width=64))
@@ -79,7 +79,7 @@ def test_a_truncated_file_is_bad_data_that_names_the_sample(form: str) -> None:
     assert "damaged" in caught.value.message
 
 
-def test_a_text_called_image_and_an_empty_file_are_named_so() -> None:
+def test_text_and_empty_file_are_not_images() -> None:
     with pytest.raises(BadData, match="not an image: it begins with b'hello"):
         one(b"hello, world", image_spec())
     with pytest.raises(BadData, match="empty"):
@@ -88,12 +88,12 @@ def test_a_text_called_image_and_an_empty_file_are_named_so() -> None:
         one("cat.png", image_spec())
 
 
-def test_a_program_in_postscript_is_no_image() -> None:
+def test_postscript_is_not_an_image() -> None:
     with pytest.raises(BadData, match="not an image"):
         one(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n", image_spec())
 
 
-def test_a_decompression_bomb_is_refused_before_it_unpacks() -> None:
+def test_decompression_bomb_is_refused() -> None:
     side = 1 + math.isqrt(operations.MAX_PIXELS)
     data = encoded(Image.new("1", (side, side)))
     assert len(data) < 100_000
@@ -103,17 +103,17 @@ def test_a_decompression_bomb_is_refused_before_it_unpacks() -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_mode_is_brought_to_the_spec(mode: str, channels: int) -> None:
-    picture = noise().convert("L").convert(mode) if mode in ("1", "I;16") else noise().convert(mode)
+def test_every_image_mode_is_converted_to_spec_channels(mode: str, channels: int) -> None:
+    image = noise().convert("L").convert(mode) if mode in ("1", "I;16") else noise().convert(mode)
     for form in ("PNG", "TIFF", "JPEG"):
         try:
-            data = encoded(picture, form)
+            data = encoded(image, form)
         except (OSError, ValueError):
             continue  # the form can't hold the mode
         assert one(data, image_spec(channels)).shape == (channels, 8, 6)
 
 
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
+def test_16_bit_images_are_scaled_not_clipped() -> None:
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     array = one(encoded(Image.fromarray(levels)), image_spec(1, 256, 256))
     assert np.abs(array[0] - levels / 257).max() <= 0.5
@@ -124,7 +124,7 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
         one(encoded(Image.fromarray(np.ones((8, 6), np.float32)), "TIFF"), image_spec(1))
 
 
-def test_transparency_lies_on_white() -> None:
+def test_transparent_images_are_composited_on_white() -> None:
     clear = np.zeros((8, 6, 4), np.uint8)
     assert (one(encoded(Image.fromarray(clear)), image_spec()) == 255).all()
     assert (one(encoded(Image.fromarray(clear)), image_spec(1)) == 255).all()
@@ -133,22 +133,22 @@ def test_transparency_lies_on_white() -> None:
     assert (one(encoded(palette), image_spec())[:, 0, 0] == 255).all()
 
 
-def test_the_camera_held_upright_is_turned() -> None:
+def test_exif_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees
-    picture = noise(6, 8)
-    plain, turned = encoded(picture, "PNG"), encoded(picture, "PNG", exif=exif)
+    image = noise(6, 8)
+    plain, turned = encoded(image, "PNG"), encoded(image, "PNG", exif=exif)
     upright = one(turned, image_spec(3, 8, 6))
     assert np.array_equal(upright, np.rot90(one(plain, image_spec(3, 6, 8)), k=-1, axes=(1, 2)))
 
 
-def test_resizing_averages_over_what_it_skips() -> None:
+def test_resizing_is_antialiased() -> None:
     board = np.indices((64, 64)).sum(0) % 2 * 255
     small = one(encoded(Image.fromarray(board.astype(np.uint8))), image_spec(1, 8, 8))
     assert np.abs(small.astype(int) - 127).max() <= 2
 
 
-def test_an_array_in_storage_form_passes_an_image_operation() -> None:
+def test_image_operation_accepts_uint8_arrays() -> None:
     pixels = np.zeros((8, 6), np.uint8)
     assert one(pixels, image_spec(1)).shape == (1, 8, 6)
     with pytest.raises(BadData, match="must be uint8"):
@@ -157,7 +157,7 @@ def test_an_array_in_storage_form_passes_an_image_operation() -> None:
         one(np.zeros((1, 9, 9), np.uint8), image_spec(1))
 
 
-def test_without_a_size_an_image_keeps_its_own() -> None:
+def test_images_without_spec_size_keep_their_own() -> None:
     spec = image_spec(3, None, None)
     assert one(encoded(noise(5, 7)), spec).shape == (3, 5, 7)
     small, large = one(encoded(noise(5, 7)), spec), one(encoded(noise(7, 7)), spec)
@@ -173,7 +173,7 @@ PLAIN = st.sampled_from([np.uint8, np.int16, np.int64, np.float32, np.float64, n
 
 @given(arrays.arrays(PLAIN, arrays.array_shapes(max_dims=3, max_side=4)))
 @settings(deadline=None, max_examples=60)
-def test_an_array_a_list_and_a_npy_file_are_the_same(array: np.ndarray) -> None:
+def test_array_list_and_npy_file_decode_the_same(array: np.ndarray) -> None:
     field = Field(kind="audio", shape=(None,) * array.ndim, dtype=array.dtype.name)
     spec, preprocess = with_op(field, {"op": "array", "dtype": array.dtype.name, "shape": [None] * array.ndim})
     out = io.BytesIO()
@@ -190,7 +190,7 @@ def test_an_array_a_list_and_a_npy_file_are_the_same(array: np.ndarray) -> None:
         assert np.array_equal(result, array)
 
 
-def test_values_that_do_not_fit_are_refused() -> None:
+def test_array_values_that_do_not_fit_dtype_or_shape_are_refused() -> None:
     spec, preprocess = with_op(
         Field(kind="audio", shape=(2,), dtype="uint8"), {"op": "array", "dtype": "uint8", "shape": [2]}
     )
@@ -204,7 +204,7 @@ def test_values_that_do_not_fit_are_refused() -> None:
             one(value, spec, preprocess)
 
 
-def test_a_pickle_in_a_npy_file_is_never_loaded() -> None:
+def test_pickle_in_npy_file_is_not_loaded() -> None:
     out = io.BytesIO()
     np.save(out, np.array([print, 1], dtype=object), allow_pickle=True)
     spec, preprocess = with_op(
@@ -224,7 +224,7 @@ TABLE = Spec(
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False), st.sampled_from(["Bern", "Rome", "Paris"]))
-def test_numbers_and_their_texts_are_the_same(age: float, town: str) -> None:
+def test_numbers_and_numeric_strings_decode_the_same(age: float, town: str) -> None:
     code = {"Bern": 1, "Rome": 2}.get(town, 0)
     for written in (age, repr(age), f"  {age!r} "):
         row = one({"age": written, "town": town, "other": object()}, TABLE)
@@ -232,7 +232,7 @@ def test_numbers_and_their_texts_are_the_same(age: float, town: str) -> None:
         assert row.tolist() == [np.float32(age), code]
 
 
-def test_missing_cells() -> None:
+def test_missing_cells_decode_to_nan_and_code_0() -> None:
     for gap in (None, "", "  ", math.nan):
         row = one({"age": gap, "town": gap}, TABLE)
         assert math.isnan(row[0])
@@ -256,7 +256,7 @@ def test_missing_cells() -> None:
         ([1, 2], "must map columns"),
     ],
 )
-def test_a_bad_row_names_column_and_value(row: Any, why: str) -> None:
+def test_invalid_row_error_names_column_and_value(row: Any, why: str) -> None:
     with pytest.raises(BadData, match=why):
         one(row, TABLE)
 
@@ -270,13 +270,13 @@ LETTERS = Spec(
 
 
 @given(st.text(alphabet="abé", min_size=1, max_size=9))
-def test_characters_become_codes(text: str) -> None:
+def test_characters_are_encoded_as_vocabulary_indices(text: str) -> None:
     codes = one(text, LETTERS)
     assert codes.dtype == np.int64
     assert "".join("abé"[code] for code in codes) == text
 
 
-def test_a_strange_character_is_named_with_its_place() -> None:
+def test_unknown_character_error_names_its_position() -> None:
     with pytest.raises(BadData, match="'z' at 2"):
         one("abz", LETTERS)
     with pytest.raises(BadData, match="text is empty"):
@@ -312,13 +312,13 @@ FIELD = Field(kind="image", shape=(1, 2, 2), dtype="uint8")
         ({"op": "tokens", "vocabulary": ["a", "a"]}, "vocabulary must be"),
     ],
 )
-def test_an_unknown_operation_or_parameter_is_refused(op: dict[str, Any], why: str) -> None:
+def test_unknown_decode_operation_or_parameter_is_refused(op: dict[str, Any], why: str) -> None:
     spec, preprocess = with_op(FIELD, op)
     with pytest.raises(BadUsage, match=why):
         Decoder(spec, preprocess)
 
 
-def test_the_nearest_name_is_offered() -> None:
+def test_unknown_decode_operation_suggests_nearest_name() -> None:
     spec, preprocess = with_op(FIELD, {"op": "imag"})
     with pytest.raises(BadUsage) as caught:
         Decoder(spec, preprocess)
@@ -329,7 +329,7 @@ def test_the_nearest_name_is_offered() -> None:
         Decoder(spec, Preprocess(decode={}, transform={}))
 
 
-def test_a_sample_without_a_field() -> None:
+def test_sample_without_field_is_refused() -> None:
     spec = image_spec()
     with pytest.raises(BadData, match="no field 'input'"):
         Decoder(spec, default_preprocess(spec))(Raw(id="x", fields={"image": b""}))
@@ -348,7 +348,7 @@ def test_a_sample_without_a_field() -> None:
         Field(kind="tokens", shape=(5,), dtype="int64"),
     ],
 )
-def test_the_default_of_every_kind_decodes_its_own_form_and_is_json(field: Field) -> None:
+def test_default_preprocess_of_every_kind_decodes_and_is_json(field: Field) -> None:
     spec = Spec(fields=(field,), target=CLASS)
     preprocess = default_preprocess(spec)
     for ops in (preprocess.decode, preprocess.transform):
@@ -360,7 +360,7 @@ def test_the_default_of_every_kind_decodes_its_own_form_and_is_json(field: Field
     assert array.dtype == field.dtype
 
 
-def test_fields_come_in_the_order_of_the_spec() -> None:
+def test_decoded_fields_follow_spec_order() -> None:
     a, b = Field(kind="tokens", shape=(2,), dtype="int64", name="a"), image_spec(1, 2, 2).fields[0]
     spec = Spec(fields=(a, b), target=CLASS)
     raw = Raw(id="x", fields={"input": np.zeros((1, 2, 2), np.uint8), "a": [1, 2]})
@@ -374,7 +374,7 @@ def test_fields_come_in_the_order_of_the_spec() -> None:
 
 
 @pytest.mark.parametrize("words", [("false", "true"), ("False", "True"), ("FALSE", "TRUE")])
-def test_a_truth_value_is_the_category_that_the_table_has(words: tuple[str, str]) -> None:
+def test_booleans_match_categories_in_any_case(words: tuple[str, str]) -> None:
     column = {"name": "on", "kind": "category", "categories": list(words)}
     preprocess = Preprocess(decode={"input": [{"op": "row", "columns": [column]}]}, transform={})
     spec = Spec(

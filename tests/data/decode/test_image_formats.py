@@ -1,4 +1,4 @@
-"""Each format of benchdog.api.IMAGE_FORMATS goes through every door: decoding, folders, predict, artifacts."""
+"""Every format of benchdog.api.IMAGE_FORMATS: decoding, image folders, predict, artifacts."""
 
 from __future__ import annotations
 

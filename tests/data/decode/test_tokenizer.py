@@ -1,4 +1,4 @@
-"""The decode operation of somebody's tokenizer.json: the library's own codes, cut and filled up; faults in words."""
+"""The decode operation for a tokenizer.json: token ids of the tokenizers library, truncated and padded; errors."""
 
 import builtins
 import json
@@ -15,21 +15,27 @@ LENGTH = 6
 
 
 @pytest.fixture(scope="module")
-def made():
-    """Give a tokenizer whose filler is not its first token."""
+def word_tokenizer():
+    """Return a tokenizer whose padding token is not its first token."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    tokenizer.enable_padding(length=50, pad_id=1)  # what a file says of this doesn't count
+    tokenizer.enable_padding(length=50, pad_id=1)  # the file's own padding and truncation are ignored
     tokenizer.enable_truncation(3)
     return tokenizer
 
 
-def operation(made, **more):
-    return {"op": "tokens", "unit": "tokenizer", "definition": json.loads(made.to_str()), "length": LENGTH, **more}
+def operation(word_tokenizer, **more):
+    return {
+        "op": "tokens",
+        "unit": "tokenizer",
+        "definition": json.loads(word_tokenizer.to_str()),
+        "length": LENGTH,
+        **more,
+    }
 
 
 def decoded(op, value):
@@ -39,42 +45,42 @@ def decoded(op, value):
     return Decoder(spec, how)(Raw(id="one", fields={"text": value}))[0]
 
 
-def test_a_text_is_cut_and_filled_up_its_marks_stay(made):
-    assert decoded(operation(made), "Sea town").tolist() == [1, 5, 7, 3, 0, 0]
-    assert decoded(operation(made), "sea sea town wood town sea").tolist() == [1, 5, 5, 7, 6, 3]
-    assert decoded(operation(made), "a lake").tolist() == [1, 4, 4, 3, 0, 0]
-    assert decoded(operation(made, first=0), "Sea town").tolist() == [0, 4, 6, 2, 0, 0]
+def test_text_is_truncated_and_padded_with_special_tokens_kept(word_tokenizer):
+    assert decoded(operation(word_tokenizer), "Sea town").tolist() == [1, 5, 7, 3, 0, 0]
+    assert decoded(operation(word_tokenizer), "sea sea town wood town sea").tolist() == [1, 5, 5, 7, 6, 3]
+    assert decoded(operation(word_tokenizer), "a lake").tolist() == [1, 4, 4, 3, 0, 0]
+    assert decoded(operation(word_tokenizer, first=0), "Sea town").tolist() == [0, 4, 6, 2, 0, 0]
 
 
-def test_many_at_once_are_the_same(made):
-    op = operation(made)
+def test_batch_encoding_equals_single_encoding(word_tokenizer):
+    op = operation(word_tokenizer)
     rows = encoder_of_many(op)(["Sea town", "wood"])
     assert rows == [decoded(op, text).tolist() for text in ("Sea town", "wood")]
     assert words(op) == tuple(word.encode() for word in VOCABULARY)
 
 
-def test_stored_codes_are_taken_within_the_vocabulary(made):
-    assert decoded(operation(made), np.array([1, 7, 0])).tolist() == [1, 7, 0]
+def test_precomputed_token_ids_must_be_within_vocabulary(word_tokenizer):
+    assert decoded(operation(word_tokenizer), np.array([1, 7, 0])).tolist() == [1, 7, 0]
     with pytest.raises(BadData, match="go from 1 to 8; there are 8"):
-        decoded(operation(made), np.array([1, 8]))
+        decoded(operation(word_tokenizer), np.array([1, 8]))
 
 
-def test_merges_are_never_dropped_at_random():
+def test_bpe_dropout_is_disabled():
     tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")], dropout=0.9))
     op = operation(tokenizer)
     assert {tuple(decoded(op, "abab")) for _ in range(20)} == {(3, 3, 0, 0, 0, 0)}
 
 
-def test_faults_are_told_in_words(made, monkeypatch):
+def test_invalid_tokenizer_operations_are_refused(word_tokenizer, monkeypatch):
     with pytest.raises(BadData, match="the text is empty"):
-        decoded(operation(made), "  ")
+        decoded(operation(word_tokenizer), "  ")
     with pytest.raises(BadUsage, match="definition must be given with unit 'tokenizer'"):
         decoded({"op": "tokens", "unit": "tokenizer", "length": 4}, "sea")
     with pytest.raises(BadUsage, match="first must be 0 or 1"):
-        decoded(operation(made, first=2), "sea")
+        decoded(operation(word_tokenizer, first=2), "sea")
     with pytest.raises(BadUsage, match="holds no vocabulary"):
-        decoded({**operation(made), "definition": {"model": {}}}, "sea")
-    broken = {**operation(made), "definition": {"model": {"type": "Odd", "vocab": {"a": 0}}}}
+        decoded({**operation(word_tokenizer), "definition": {"model": {}}}, "sea")
+    broken = {**operation(word_tokenizer), "definition": {"model": {"type": "Odd", "vocab": {"a": 0}}}}
     with pytest.raises(BadUsage, match="can't be used"):
         decoded(broken, "sea")
     real = builtins.__import__
@@ -86,4 +92,4 @@ def test_faults_are_told_in_words(made, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(NotAvailable, match="need the package tokenizers"):
-        decoded(operation(made), "sea")
+        decoded(operation(word_tokenizer), "sea")

@@ -23,7 +23,7 @@ def op(**more):
     return {"op": "tokens", "unit": "wordpiece", "vocabulary": WORDS, **more}
 
 
-def test_words_are_split_as_berts_are():
+def test_wordpiece_encodes_as_bert():
     assert list(words("Unaffable, CAFÉ!\u0000 東京\t x")) == ["unaffable", ",", "cafe", "!", "東", "京", "x"]
     codes = {word: i for i, word in enumerate(WORDS)}
     assert pieces("unaffables", codes) == [4, 5, 6, 9]
@@ -39,7 +39,7 @@ def test_words_are_split_as_berts_are():
 @example("It's naïve — 北京's Ｆｕｌｌ\u00a0width, Ⅳ ½ ß İ ﬁ 👍🏽 \u200b\u00ad x\u0301")
 @example("a" * 120)
 @example("[SEP] is text, [CLS][MASK] too")
-def test_codes_equal_those_of_the_publishers_tokenizer(text):
+def test_token_ids_equal_those_of_the_published_tokenizer(text):
     theirs, ours = tokenizers()
     assert ours(text) == theirs.encode(text).ids
 
@@ -54,13 +54,13 @@ def tokenizers():
         theirs = Tokenizer.from_file(str(packaged_file(PACKAGE, "model/tokenizer.json", "The tokenizer is")))
         theirs.no_padding()
         theirs.no_truncation()
-        theirs.encode_special_tokens = True  # what a text says is text, also where it looks like a mark
+        theirs.encode_special_tokens = True  # special tokens inside a text are plain text
         vocabulary = packaged_file(PACKAGE, "model/vocab.txt", "The word pieces are").read_text("utf-8").split("\n")
         _both.extend((theirs, encoder({"vocabulary": [word for word in vocabulary if word]})))
     return _both
 
 
-def test_texts_are_decoded_and_invalid_operations_refused():
+def test_wordpiece_decode_operation_and_invalid_parameters():
     field = Field(kind="tokens", shape=(8,), dtype="int64", range=(0, 30_521))
     spec = Spec(fields=(field,), target=Target(kind="class", classes=("a", "b"))).with_output(2)
     preprocess = Preprocess(decode={"input": [op(length=8)]}, transform={})
@@ -73,7 +73,7 @@ def test_texts_are_decoded_and_invalid_operations_refused():
             Decoder(spec, Preprocess(decode={"input": [wrong]}, transform={}))
 
 
-def test_packaged_file_names_what_to_install():
+def test_packaged_file_error_names_the_missing_package():
     with pytest.raises(NotAvailable, match="not installed: no_such_package") as error:
         packaged_file("no_such_package", "a.txt", "The words are")
     assert error.value.hint == "pip install no-such-package"

@@ -1,4 +1,4 @@
-"""The transform: right values, however the training split is cut, in any form of the graph."""
+"""The transform: correct values for any chunking of the training split, also exported and traced."""
 
 from itertools import pairwise
 
@@ -32,7 +32,7 @@ def spec_of(field):
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.float32, torch.float64])
-def test_standardise_gives_each_channel_mean_0_and_deviation_1(dtype):
+def test_standardise_scales_each_channel_to_mean_0_and_std_1(dtype):
     x = (torch.rand(50, 3, 4, 5) * 200).to(dtype)
     transform = transform_of(IMAGE, {"op": "standardise", "axes": "channel"})
     transform.fit([(x[:20],), (x[20:],)])
@@ -44,7 +44,7 @@ def test_standardise_gives_each_channel_mean_0_and_deviation_1(dtype):
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(7, torch.uint8), (0.1, torch.float32), (123456.7, torch.float64)])
-def test_a_constant_channel_becomes_exactly_0(value, dtype):
+def test_standardise_maps_constant_channel_to_exactly_0(value, dtype):
     x = torch.full((13, 3, 4, 5), value, dtype=dtype)
     x[:, 1] = (torch.rand(13, 4, 5) * 9).to(dtype)
     transform = transform_of(IMAGE, {"op": "standardise"})
@@ -56,7 +56,7 @@ def test_a_constant_channel_becomes_exactly_0(value, dtype):
     assert transform.fields[0][0].scale[0].item() == 1
 
 
-def test_differences_below_what_float32_resolves_are_not_blown_up():
+def test_standardise_does_not_amplify_differences_below_float32_precision():
     x = torch.full((10, 3, 4, 5), 1e6, dtype=torch.float64)
     x[0] += 1e-6
     transform = transform_of(IMAGE, {"op": "standardise"})
@@ -71,15 +71,15 @@ def test_differences_below_what_float32_resolves_are_not_blown_up():
     offset=st.sampled_from([0.0, -3.0, 1e4, 1e6]),
     kind=st.sampled_from(["uint8", "int16", "float32"]),
 )
-def test_fit_gives_the_same_for_any_chunking(cuts, seed, offset, kind):
+def test_standardise_fit_is_independent_of_chunking(cuts, seed, offset, kind):
     rng = np.random.default_rng(seed)
     values = rng.normal(100, 30, (40, 3, 4, 5)) + (offset if kind == "float32" else 0)
     x = torch.from_numpy(values.clip(0, 255).astype(kind) if kind == "uint8" else values.astype(kind))
     edges = [0, *sorted(cuts), 40]
-    pieces = [(x[a:b],) for a, b in pairwise(edges)]  # some are empty
+    chunks = [(x[a:b],) for a, b in pairwise(edges)]  # some are empty
     whole, cut = (transform_of(IMAGE, {"op": "standardise"}) for _ in range(2))
     whole.fit([(x,)])
-    cut.fit(pieces)
+    cut.fit(chunks)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(cut.state_dict()[name], value, rtol=1e-6, atol=1e-6)
     exact = x.double().mean((0, 2, 3)), x.double().std((0, 2, 3), correction=0)
@@ -88,7 +88,7 @@ def test_fit_gives_the_same_for_any_chunking(cuts, seed, offset, kind):
 
 @settings(deadline=None, max_examples=30)
 @given(cuts=st.lists(st.integers(0, 30), max_size=4), seed=st.integers(0, 5))
-def test_a_table_is_fitted_the_same_for_any_chunking_with_missing_numbers(cuts, seed):
+def test_table_fit_with_missing_values_is_independent_of_chunking(cuts, seed):
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.normal(40, 9, 30), rng.integers(0, 3, 30), rng.normal(1e5, 3, 30)], 1)
     rows[rng.random(30) < 0.4, 0] = NAN
@@ -102,7 +102,7 @@ def test_a_table_is_fitted_the_same_for_any_chunking_with_missing_numbers(cuts, 
     np.testing.assert_allclose(whole.fields[0][0].mean[0], np.nanmean(rows[:, 0].astype(np.float32)), rtol=1e-5)
 
 
-def test_table_fills_flags_standardises_and_one_hots():
+def test_table_imputes_flags_missing_standardises_and_one_hot_encodes():
     train = torch.tensor([[10.0, 1, 5], [20.0, 2, 5], [NAN, 0, 5], [30.0, 2, 5]])
     transform = transform_of(TABLE, {"op": "table", "missing": ["age"]})
     transform.fit([(train,)])
@@ -111,7 +111,7 @@ def test_table_fills_flags_standardises_and_one_hots():
     torch.testing.assert_close(y, torch.tensor([[0, 0, 1, 1, 0], [3**0.5, 1, 0, 0, 0], [0, 0, 0, 0, 1]]))
 
 
-def test_the_spec_of_the_output_is_known_before_fitting():
+def test_transform_output_spec_is_known_before_fit():
     transform = transform_of(TABLE, {"op": "table", "missing": ["age"]})
     (field,) = transform.spec(spec_of(TABLE)).fields
     assert field.shape == (5,)
@@ -122,7 +122,7 @@ def test_the_spec_of_the_output_is_known_before_fitting():
     assert (field.shape, field.dtype, field.range) == ((3, 4, 5), "float32", None)
 
 
-def test_a_table_of_categories_alone_and_one_without_names():
+def test_table_of_categories_only_and_without_column_names():
     only = Field(kind="table", shape=(1,), dtype="float32", columns=COLUMNS[1:2])
     transform = transform_of(only, {"op": "table"})
     transform.fit([(torch.tensor([[1.0], [2.0]]),)])
@@ -133,7 +133,7 @@ def test_a_table_of_categories_alone_and_one_without_names():
     assert transform(torch.tensor([[1.0, 0]]))[0].tolist() == [[-1, 0]]
 
 
-def test_scale_maps_its_limits_to_0_and_1_and_goes_before_standardise():
+def test_scale_maps_limits_to_0_and_1_and_combines_with_standardise():
     transform = transform_of(IMAGE, {"op": "scale", "low": 0, "high": 255})
     x = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 4, 5)
     (y,) = transform(x)
@@ -144,7 +144,7 @@ def test_scale_maps_its_limits_to_0_and_1_and_goes_before_standardise():
     torch.testing.assert_close(both(x)[0][:, 0, 0, 0], torch.tensor([-1.0, 1.0]))
 
 
-def test_tokens_stay_and_nothing_is_read_when_nothing_is_learnt():
+def test_identity_passes_tokens_and_fit_reads_no_data():
     tokens = Field(kind="tokens", shape=(7,), dtype="int64")
     transform = transform_of(tokens, {"op": "identity"})
     transform.fit(iter(lambda: pytest.fail("the training split was read"), None))
@@ -155,7 +155,7 @@ def test_tokens_stay_and_nothing_is_read_when_nothing_is_learnt():
     assert floats.dtype == torch.float32
 
 
-def test_several_fields_keep_the_order_of_the_spec():
+def test_transform_of_several_fields_keeps_spec_order():
     spec = Spec(fields=(TABLE, Field(kind="image", shape=(1, 2, 2), dtype="uint8", name="photo")), target=TARGET)
     ops = {"photo": [{"op": "standardise"}], "input": [{"op": "table"}]}
     transform = Transform(Preprocess(decode={}, transform=ops), spec)
@@ -165,7 +165,7 @@ def test_several_fields_keep_the_order_of_the_spec():
     assert photo.shape == (2, 1, 2, 2)
 
 
-def test_the_state_round_trips_and_a_second_fit_starts_anew():
+def test_transform_state_round_trips_and_refit_starts_over():
     x = torch.rand(9, 3, 4, 5) * 50
     first, second = (transform_of(IMAGE, {"op": "standardise"}) for _ in range(2))
     first.fit([(x * 3 + 1,)])
@@ -176,7 +176,7 @@ def test_the_state_round_trips_and_a_second_fit_starts_anew():
 
 
 @pytest.mark.parametrize(
-    ("field", "op", "words"),
+    ("field", "op", "message"),
     [
         (IMAGE, {"op": "standardize"}, "'standardise'"),
         (IMAGE, {"op": "standardise", "axis": "channel"}, "'axes'"),
@@ -196,13 +196,13 @@ def test_the_state_round_trips_and_a_second_fit_starts_anew():
         (Field(kind="tokens", shape=(4,), dtype="int64"), {"op": "scale", "low": 0, "high": 1}, "quantities"),
     ],
 )
-def test_a_wrong_operation_is_refused_with_a_hint(field, op, words):
+def test_invalid_transform_operation_is_refused(field, op, message):
     with pytest.raises(BadUsage, match=r".") as caught:
         transform_of(field, op)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_an_unknown_field_and_two_learning_operations_are_refused():
+def test_unknown_field_and_two_fitted_operations_are_refused():
     with pytest.raises(BadUsage, match="imput") as caught:
         Transform(Preprocess(decode={}, transform={"imput": []}), spec_of(IMAGE))
     assert "'input'" in caught.value.hint
@@ -210,7 +210,7 @@ def test_an_unknown_field_and_two_learning_operations_are_refused():
         transform_of(IMAGE, {"op": "standardise"}, {"op": "standardise"})
 
 
-def test_training_data_that_teaches_nothing_is_refused():
+def test_fit_on_empty_or_infinite_data_is_refused():
     transform = transform_of(IMAGE, {"op": "standardise"})
     with pytest.raises(BadData, match="is empty"):
         transform.fit([])
@@ -231,7 +231,7 @@ class Named(nn.Module):
         return {"score": self.linear(x), "other": x}
 
 
-def test_deployed_exports_and_traces_with_a_free_batch_and_a_named_score():
+def test_deployed_module_exports_and_traces_with_dynamic_batch():
     transform = transform_of(TABLE, {"op": "table", "missing": ["age"]})
     rows = torch.tensor([[10.0, 1, 5], [NAN, 2, 6], [30.0, 0, 7]])
     transform.fit([(rows,)])
