@@ -116,7 +116,7 @@ def test_facts_that_lack_a_part_are_told(stopped, key, status):
 
 def test_a_log_of_no_lines_does_not_end_a_finished_run_badly(tmp_path):
     table(tmp_path)
-    run("train", "data.csv", *SETTINGS, "--epochs", 1, "--name", "done", cwd=tmp_path)
+    run("train", "data.csv", *SETTINGS, "--epochs", 1, "--name", "done", "--quiet", cwd=tmp_path)
     for damage in (b"\xff\xfe\x00", b"[1]\n", b'{"kind": "epoch"'):
         (tmp_path / "runs" / "done" / "metrics.jsonl").write_bytes(damage)
         assert "Traceback" not in run("train", "--resume", "done", cwd=tmp_path).err

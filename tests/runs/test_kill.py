@@ -75,7 +75,7 @@ class Drill:
         while not when():
             assert self.process.poll() is None, self.process.communicate()[1].decode()
             assert time.monotonic() < end
-            time.sleep(0.001)
+            time.sleep(0.004)
         time.sleep(wait)
         self.process.kill()
         _, said = self.process.communicate()
@@ -148,32 +148,34 @@ def test_two_kills(tmp_path):
 def test_a_strangers_trainer_is_killed_and_goes_on(tmp_path):
     # It names in track() what is its own, and has no other line about checkpoints.
     file = single_file(tmp_path / "acme.py")
-    drilled, whole = drill(tmp_path, recipe(epochs=20), "--plugin", str(file))
+    drilled, whole = drill(tmp_path, recipe(epochs=8), "--plugin", str(file))
     drilled.mid_epoch(5, random.Random(0))
     assert json.loads((drilled.folder / "run.json").read_text())["trainer"] == "noisy"
     drilled.finish()
     check(drilled, whole)
 
 
-def test_before_the_first_checkpoint_it_begins_again(tmp_path):
-    path = tmp_path / "recipe.toml"
-    path.write_text(
-        SMALL.replace("40", "2").replace("checkpoint_steps = 7", "checkpoint_steps = 0"), encoding="utf-8"
-    )
-    run("train", path, "--name", "whole", "--quiet", cwd=tmp_path)
-    drilled = Drill(tmp_path, ["train", str(path)])
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Return a recipe of one epoch, and the folder of its undisturbed run."""
+    place = tmp_path_factory.mktemp("small")
+    drilled, whole = drill(place, SMALL.replace("40", "1"))
+    return drilled.arguments, whole
+
+
+def test_before_the_first_checkpoint_it_begins_again(tmp_path, small):
+    arguments, whole = small
+    drilled = Drill(tmp_path, [*arguments, "--set", "loop.checkpoint_steps=0"])
     drilled.start()
     drilled.kill(lambda: (drilled.folder / "recipe.toml").is_file())
     assert drilled.newest() == 0
     drilled.finish()
-    check(drilled, tmp_path / "runs" / "whole")
+    check(drilled, whole)
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path):
-    path = tmp_path / "recipe.toml"
-    path.write_text(SMALL.replace("40", "2"), encoding="utf-8")
-    run("train", path, "--name", "whole", "--quiet", cwd=tmp_path)
-    drilled = Drill(tmp_path, ["train", str(path)])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, small):
+    arguments, whole = small
+    drilled = Drill(tmp_path, arguments)
     drilled.start()
     drilled.kill(lambda: drilled.newest() >= 14)
     newest = max(drilled.checkpoints.glob("step-*"))
@@ -182,7 +184,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
     newest.write_bytes(data)
     run("train", "--resume", "drilled", "--quiet", cwd=tmp_path)
     assert "skipped: " in (drilled.folder / "log.txt").read_text()
-    check(drilled, tmp_path / "runs" / "whole")
+    check(drilled, whole)
 
 
 @pytest.mark.slow

@@ -73,35 +73,36 @@ def test_what_can_not_be_cut_is_told_with_what_fits(tmp_path):
 
 
 def test_auto_takes_as_many_as_fit(tmp_path):
-    common = ["train", "shapes", "--set", "source.count=400", "--set", "source.size=32", "--epochs", 1]
-    small = run(*common, "--batch-size", "auto", "--set", "loop.memory=20MB", "--name", "small", cwd=tmp_path)
-    large = run(*common, "--batch-size", "auto", "--name", "large", cwd=tmp_path)
-    sizes = [tomllib.loads((tmp_path / "runs" / n / "recipe.toml").read_text())["loop"]["batch_size"]
-             for n in ("small", "large")]  # fmt: skip
+    auto = ["shapes", "--set", "source.count=400", "--set", "source.size=32", "--set", "loop.batch_size=auto"]
+    small = run("plan", *auto, "--set", "loop.memory=20MB", "--json", cwd=tmp_path).json
+    large = run("plan", *auto, "--json", cwd=tmp_path).json
+    sizes = [plan["recipe"]["loop"]["batch_size"] for plan in (small, large)]
     assert 1 <= sizes[0] < sizes[1] <= 20
-    assert f"batch size {sizes[0]}: " in small.err
-    assert f"batch size {sizes[1]}, so that an epoch has 20 steps: it fits into" in large.err
-    nothing = run(*common, "--batch-size", "auto", "--memory", "1MB", cwd=tmp_path, code=2)
-    assert "doesn't fit into 1.0 MB" in nothing.err
+    assert f"batch size {sizes[0]}: " in str(small["notes"])
+    assert f"batch size {sizes[1]}, so that an epoch has 20 steps: it fits into" in str(large["notes"])
+    assert "doesn't fit into 1.0 MB" in run("train", *auto, "--memory", "1MB", cwd=tmp_path, code=2).err
+    trained = run("train", "digits", "--model", "linear", "--epochs", 1, "--batch-size", "auto", cwd=tmp_path)
+    (recipe,) = (tmp_path / "runs").glob("*/recipe.toml")
+    size = tomllib.loads(recipe.read_text(encoding="utf-8"))["loop"]["batch_size"]
+    assert f"batch size {size}, so that an epoch has 20 steps" in trained.err
 
 
 def test_a_limit_cuts_the_batch_that_was_asked_for(tmp_path):
-    common = ["train", "shapes", "--set", "source.count=100", "--set", "source.size=32", "--epochs", 1]
-    result = run(*common, "--batch-size", 16, "--memory", "26MB", "--name", "cut", cwd=tmp_path)
+    shapes = ["shapes", "--set", "source.count=60", "--set", "source.size=32"]
+    words = ("--epochs", 1, "--batch-size", 16, "--memory", "26MB", "--name", "cut")
+    result = run("train", *shapes, *words, cwd=tmp_path)
     pieces = tomllib.loads((tmp_path / "runs" / "cut" / "recipe.toml").read_text())["loop"]["accumulate"]
     assert pieces > 1
     assert f"a batch of 16 in {pieces} micro-batches" in result.err
-    assert "batch of 16" in run(
-        "plan", "shapes", "--set", "source.count=100", "--set", "source.size=32", "--set", "loop.batch_size=16",
-        "--set", "loop.memory=26MB", cwd=tmp_path,
-    ).err  # fmt: skip
+    limited = ("--set", "loop.batch_size=16", "--set", "loop.memory=26MB")
+    assert "batch of 16" in run("plan", *shapes, *limited, cwd=tmp_path).err
 
 
 def test_a_time_fixes_the_epochs(tmp_path):
     common = ["train", "digits", "--model", "mlp", "--set", "model.hidden=[8]"]
-    result = run(*common, "--time", "6s", "--name", "timed", cwd=tmp_path)
+    result = run(*common, "--time", "3s", "--name", "timed", cwd=tmp_path)
     epochs = tomllib.loads((tmp_path / "runs" / "timed" / "recipe.toml").read_text())["loop"]["epochs"]
-    assert f"{epochs} epochs fit into 6 s" in result.err
+    assert f"{epochs} epochs fit into 3 s" in result.err
     facts = json.loads((tmp_path / "runs" / "timed" / "run.json").read_text())
     assert facts["epochs_done"] == epochs
     assert epochs > 2

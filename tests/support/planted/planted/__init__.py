@@ -10,10 +10,10 @@ from benchdog.api import (
     TrainerInfo,
     hookimpl,
 )
-from planted.options import OPTIONS
+from planted import sound
+from planted.options import OPTIONS, SUMMARY
 
 CONTRACT = 1
-SUMMARY = "Planted."
 
 
 def named(module: str, names: str) -> list[dict[str, str]]:
@@ -38,14 +38,14 @@ def benchdog_sources():
         for name, cls in OPTIONS.items()
     ]
     gone = SourceInfo(name="gone", summary=SUMMARY, target="planted.sources:Nowhere")
-    return [*(SourceInfo(**each) for each in named("sources", names)), *more, *odd, gone]
+    return [*(SourceInfo(**each) for each in named("sources", names)), *more, *odd, gone, *sound.sources()]
 
 
 @hookimpl
 def benchdog_models():
     names = """RawError BreaksLater WrongOutput BatchStatistics InPlace HiddenTensor NumpyWeights AlwaysDrops
     CountsInEval NoModule BySet"""
-    return [ModelInfo(**each) for each in named("models", names)]
+    return [*(ModelInfo(**each) for each in named("models", names)), *sound.models()]
 
 
 @hookimpl
@@ -54,7 +54,7 @@ def benchdog_tasks():
     CodesOnly Forgets AnswersByBatch NoJson LosesAnswers"""
     answers = {"answers-by-batch": "planted.answers:by_batch", "no-json": "planted.answers:odd"}
     together = {"loses-answers": "planted.answers:first"}
-    return [
+    tasks = [
         TaskInfo(
             **each,
             answer=answers.get(each["name"], "planted.answers:answer"),
@@ -62,32 +62,34 @@ def benchdog_tasks():
         )
         for each in named("tasks", names)
     ]
+    return [*tasks, *sound.tasks()]
 
 
 @hookimpl
 def benchdog_augmentations():
     names = "PerBatch TorchRandom InPlaceToo ToFloats TooBright RawRefusal WrongTargets"
-    return [AugmentationInfo(**each) for each in named("augmentations", names)]
+    return [*(AugmentationInfo(**each) for each in named("augmentations", names)), *sound.augmentations()]
 
 
 @hookimpl
 def benchdog_trainers():
     names = "Endless Swallows ForgetsMomentum UnseededNoise CountsNothing IgnoresLast ChangesBatches NoEpoch Deaf"
-    return [TrainerInfo(**each) for each in named("trainers", names)]
+    return [*(TrainerInfo(**each) for each in named("trainers", names)), *sound.trainers()]
 
 
 @hookimpl
 def benchdog_exporters():
     names = "NoFiles OtherModel PointsBack ChangesArtifact RawDamage RunnerInPlace Takes"
-    return [
+    exporters = [
         ExporterInfo(**each, runner=f"{each['target']}Runner", program=True) for each in named("exporters", names)
     ]
+    return [*exporters, *sound.exporters()]
 
 
 @hookimpl
 def benchdog_backends():
     names = "Liar Raiser Sleeper Keeper NoLimit NoScale OpensAnyway ChangesDtype NoReason"
-    return [BackendInfo(**each) for each in named("backends", names)]
+    return [*(BackendInfo(**each) for each in named("backends", names)), *sound.backends()]
 
 
 @hookimpl

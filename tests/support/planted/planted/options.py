@@ -6,6 +6,7 @@ from typing import Annotated
 
 from benchdog.api import Bounds, Doc
 
+SUMMARY = "Planted."
 OPTIONS = {"undocumented": "Undocumented", "out-of-bounds": "OutOfBounds", "no-dataclass": "NoDataclass"}
 
 

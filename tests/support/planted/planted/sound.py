@@ -1,4 +1,7 @@
-"""The same components without their faults: nothing may be found in them."""
+"""The same components without their faults: nothing may be found in them.
+
+As a plugin it is an observer alone; `planted` offers the components, so that one process tries all of them.
+"""
 
 from benchdog.api import (
     AugmentationInfo,
@@ -10,13 +13,12 @@ from benchdog.api import (
     TrainerInfo,
     hookimpl,
 )
-from planted import SUMMARY
+from planted.options import SUMMARY
 
 CONTRACT = 1
 
 
-@hookimpl
-def benchdog_sources():
+def sources():
     options, lacking = "planted.options:Sound", {"summary": SUMMARY, "target": "planted.sources:Good"}
     return [
         SourceInfo(name="sound-rows", summary=SUMMARY, target="planted.sources:Good", options=options),
@@ -27,36 +29,30 @@ def benchdog_sources():
     ]
 
 
-@hookimpl
-def benchdog_models():
+def models():
     return [ModelInfo(name="sound-net", summary=SUMMARY, target="planted.models:build")]
 
 
-@hookimpl
-def benchdog_tasks():
+def tasks():
     return [
         TaskInfo(name="sound-task", summary=SUMMARY, target="planted.tasks:Good", answer="planted.answers:answer")
     ]
 
 
-@hookimpl
-def benchdog_augmentations():
+def augmentations():
     return [AugmentationInfo(name="sound-dim", summary=SUMMARY, target="planted.augmentations:Good")]
 
 
-@hookimpl
-def benchdog_trainers():
+def trainers():
     return [TrainerInfo(name="sound-sgd", summary=SUMMARY, target="planted.trainers:Good")]
 
 
-@hookimpl
-def benchdog_exporters():
+def exporters():
     target, runner = "planted.exporters:Good", "planted.exporters:Runner"
     return [ExporterInfo(name="sound-graph", summary=SUMMARY, target=target, runner=runner, program=True)]
 
 
-@hookimpl
-def benchdog_backends():
+def backends():
     return [BackendInfo(name="sound-unit", summary=SUMMARY, target="planted.backends:Good")]
 
 
