@@ -13,6 +13,8 @@ from typing import Any
 
 from support import json_schemas
 
+TESTS = str(Path(__file__).parents[1])
+
 
 @dataclass(frozen=True)
 class Result:
@@ -36,12 +38,28 @@ Bench = Callable[..., Result]
 
 
 def run_bench(
-    *args: object, cwd: Path, env: dict[str, str] | None = None, code: int | None = 0, stdin: str = ""
+    *args: object,
+    cwd: Path,
+    env: dict[str, str] | None = None,
+    code: int | None = 0,
+    stdin: str = "",
+    module: str = "benchdog",
 ) -> Result:
-    """Run `benchdog ...` in a subprocess; `code` is the exit code that it must have, None for any."""
+    """Run `benchdog ...` in a subprocess.
+
+    Args:
+        args: the words after `benchdog`.
+        cwd: the working folder.
+        env: environment variables to change.
+        code: the exit code that it must have; None for any.
+        stdin: what is typed.
+        module: "support.bare" for trainings without graph and report.
+    """
     full = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:benchdog", **(env or {})}
+    if module == "support.bare":
+        full["PYTHONPATH"] = os.pathsep.join(filter(None, (TESTS, full.get("PYTHONPATH", ""))))
     done = subprocess.run(
-        [sys.executable, "-m", "benchdog", *map(str, args)],
+        [sys.executable, "-m", module, *map(str, args)],
         cwd=cwd,
         env=full,
         input=stdin,

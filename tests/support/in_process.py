@@ -21,6 +21,7 @@ from benchdog import cli
 from benchdog.deployment import export, export_worker
 from benchdog.training.session import Session
 from support import json_schemas
+from support.bare import bare
 from support.command import Result
 
 
@@ -60,6 +61,12 @@ def run(
     assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
     json_schemas.check(args, result.out)
     return result
+
+
+def train(*args: object, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> Result:
+    """Run `train` without graph and report (see `bare`)."""
+    with bare():
+        return run("train", *args, cwd=cwd, code=code, env=env)
 
 
 def run_export(*args: object, cwd: Path, env: dict[str, str] | None = None) -> Result:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # for the helpers beside this file
 
-from hf_made import FILLERS, MARKS, NAMES, WORDS, run, sentences
+from hf_made import FILLERS, MARKS, NAMES, WORDS, sentences
 
-sys.path.append(str(NAMES))
+sys.path += [str(NAMES), str(NAMES.parents[1])]
 
 import torchvision_names
 
@@ -36,14 +34,9 @@ def _at_home(tmp_path_factory: pytest.TempPathFactory) -> None:
         "USERPROFILE": home,
         "HF_HOME": home / "hf",
         "BENCHDOG_CACHE": home / "cache",
+        "BENCHDOG_PLUGINS": "-tensorboard,-mlflow",  # they would watch each of the runs here
     }.items():
         os.environ[name] = str(place)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `benchdog ...` in a process of its own, in tmp_path."""
-    return lambda *args, **more: run(*args, cwd=more.pop("cwd", tmp_path), **more)
 
 
 @pytest.fixture(scope="session")

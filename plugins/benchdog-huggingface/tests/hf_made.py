@@ -1,11 +1,8 @@
-"""Sentences about three places, and Benchdog in a process of its own."""
+"""Sentences about three places."""
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 NAMES = Path(__file__).parents[3] / "tests" / "support" / "names"
@@ -30,22 +27,3 @@ def sentences(count: int, seed: int = 0) -> list[dict[str, object]]:
         words[draw.randrange(7)] = draw.choice(WORDS[list(WORDS)[label]])
         rows.append({"text": " ".join(words).capitalize() + ".", "label": label})
     return rows + rows[:5]
-
-
-def run(*args: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `benchdog ...`; it must end with this code, and without a traceback."""
-    command = [sys.executable, "-m", "benchdog", *map(str, args)]
-    path = os.pathsep.join(filter(None, [str(NAMES), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr, done.stderr
-    return done

@@ -1,28 +1,19 @@
-"""From sentences to an artifact that answers raw texts, stopped and gone on with: the commands, in processes."""
+"""From sentences to an artifact that predicts for raw texts; stopped and resumed runs: the commands."""
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 import torch
-from hf_made import LENGTH, run
+from hf_made import LENGTH
 from safetensors.torch import load_file
+
+from support import in_process
+from support.in_process import run, run_export, same, stop_at
 
 pytestmark = pytest.mark.slow
 SAID = "The old ship, by a tide!"
-STOPPER = """
-import signal
-
-from benchdog.api import hookimpl
-
-CONTRACT = 1
-
-
-@hookimpl
-def benchdog_epoch_ended(epoch):
-    if epoch == 2:
-        signal.raise_signal(signal.SIGINT)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +30,29 @@ def place(tmp_path_factory, texts, bert):
     return place
 
 
-def train(place, name, *more, path="model", code=0):
-    said = ("--set", "source.path=places", "--set", "source.tokenizer=model", "--set", f"source.length={LENGTH}")
+def words(*settings):
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+DATA = words("source.path=places", "source.tokenizer=model", f"source.length={LENGTH}", "artifact.max_batch=4")
+
+
+def train(place, name, *more, path="model", code=0, command=in_process.train):
     model = ("--model", "hf", "--set", f"model.path={path}", "--lr", "3e-3", "--name", name)
-    return run("train", "hf", *said, *model, *more, cwd=place, code=code)
+    return command("hf", *DATA, *model, *more, cwd=place, code=code)
 
 
 @pytest.fixture(scope="module")
 def trained(place):
     """Give a finished run."""
-    said = train(place, "whole", "--epochs", 6).stderr
+    said = train(place, "whole", "--epochs", 6, command=partial(run, "train")).err
     assert "tensors read" in said
     assert "net.bert.pooler" in said  # a masked model has none
     return place / "runs" / "whole"
 
 
 def answers(place, *what):
-    return json.loads(run("predict", *what, "--json", cwd=place).stdout)["answers"]
+    return json.loads(run("predict", *what, "--json", cwd=place).out)["answers"]
 
 
 def test_a_raw_text_is_answered_as_the_library_answers_it(trained, place):
@@ -85,39 +82,30 @@ def test_without_the_folders_it_is_judged_exported_and_answers(trained, place, t
     assert after["probability"] == before["probability"]
     (moved / "artifact" / "README.md").read_text(encoding="utf-8")
     for exporter in ("torch-export", "safetensors", "onnx"):
-        run("export", moved / "artifact", "--to", exporter, "--out", tmp_path / exporter, cwd=tmp_path)
+        run_export(moved / "artifact", "--to", exporter, "--out", tmp_path / exporter, cwd=tmp_path)
         (given,) = answers(tmp_path, tmp_path / exporter, SAID)
         assert given["probability"] == pytest.approx(before["probability"], abs=1e-4)
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(place):
-    (place / "stopper.py").write_text(STOPPER, encoding="utf-8")
-    epochs = 100  # an observer hears of an epoch a tenth of a second later
-    train(place, "straight", "--epochs", epochs)
-    said = ("--set", "source.path=places", "--set", "source.tokenizer=model", "--set", f"source.length={LENGTH}")
-    model = ("--model", "hf", "--set", "model.path=model", "--lr", "3e-3", "--name", "bent", "--epochs", epochs)
-    run("--plugin", "stopper.py", "train", "hf", *said, *model, cwd=place, code=130)
-    run("train", "--resume", "bent", cwd=place)
-    one, two = (load_file(place / "runs" / name / "artifact" / "model.safetensors") for name in ("straight", "bent"))
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
+def test_a_stopped_run_resumes_to_the_same_bits(place, monkeypatch):
+    train(place, "straight", "--epochs", 2)
+    with monkeypatch.context() as patched:
+        stop_at(patched, 2)
+        train(place, "bent", "--epochs", 2, code=143)
+    in_process.train("--resume", "bent", cwd=place)
+    assert same(place / "runs" / "straight", place / "runs" / "bent")
+    train(place, "helped", "--epochs", 2, "--set", "loader.memory=0", "--workers", 1)
+    assert same(place / "runs" / "straight", place / "runs" / "helped")
 
 
-def test_workers_give_the_same_bits(place):
-    train(place, "alone", "--epochs", 2, "--set", "loader.memory=0", "--workers", 0)
-    train(place, "helped", "--epochs", 2, "--set", "loader.memory=0", "--workers", 2)
-    one, two = (load_file(place / "runs" / name / "artifact" / "model.safetensors") for name in ("alone", "helped"))
-    assert all(torch.equal(one[name], two[name]) for name in one)
-
-
-def test_parts_freeze_and_corrections_are_learnt(place):
-    train(place, "frozen", "--epochs", 2, "--set", "trainer.freeze_groups=3", "--set", "trainer.layer_decay=0.9")
+def test_frozen_groups_keep_their_weights_and_lora_changes_frozen_ones(place):
+    train(place, "frozen", "--epochs", 1, "--set", "trainer.freeze_groups=3", "--set", "trainer.layer_decay=0.9")
     before = load_file(place / "model" / "model.safetensors")
     after = load_file(place / "runs" / "frozen" / "artifact" / "model.safetensors")
     name = "bert.encoder.layer.{}.output.dense.weight"
     assert torch.equal(after["model.net." + name.format(1)], before[name.format(1)])
     assert not torch.equal(after["model.net." + name.format(2)], before[name.format(2)])
-    train(place, "lora", "--epochs", 2, "--set", "trainer.lora=2", "--set", 'trainer.freeze=["net.bert"]')
+    train(place, "lora", "--epochs", 1, "--set", "trainer.lora=2", "--set", 'trainer.freeze=["net.bert"]')
     after = load_file(place / "runs" / "lora" / "artifact" / "model.safetensors")
     changed = {n for n, x in before.items() if n.startswith("bert.") and not torch.equal(after["model.net." + n], x)}
     assert changed
@@ -125,26 +113,26 @@ def test_parts_freeze_and_corrections_are_learnt(place):
     assert answers(place, "lora", SAID)[0]["label"]
 
 
-def test_from_scratch_by_wish_or_without_weights(place, bert):
-    said = train(place, "scratch", "--epochs", 1, "--set", 'start.weights=""').stderr
+def test_weights_are_random_on_request_or_without_a_file(place, bert):
+    said = train(place, "scratch", "--epochs", 1, "--set", 'start.weights=""').err
     assert "tensors read" not in said
-    said = train(place, "bare", "--epochs", 1, path=bert).stderr
+    said = train(place, "bare", "--epochs", 1, path=bert).err
     assert "tensors read" not in said
 
 
 def test_a_model_of_byte_pairs_without_filler(place, gpt):
     shutil.copytree(gpt, place / "gpt")
-    more = ("--set", "source.tokenizer=gpt", "--set", "model.path=gpt", "--set", "source.length=24")
-    run(
-        "train", "hf", "--set", "source.path=places", *more, "--model", "hf", "--lr", "3e-3", "--epochs", 8,
-        "--name", "gpt", cwd=place,
-    )  # fmt: skip
+    more = words("source.path=places", "source.tokenizer=gpt", "model.path=gpt", "source.length=24")
+    said = ("--model", "hf", "--lr", "3e-3", "--epochs", 8, "--name", "gpt")
+    in_process.train("hf", *more, *said, cwd=place)
     assert answers(place, "gpt", "a wave and the anchor")[0]["label"] == "sea"
 
 
 def test_a_table_of_a_data_set_is_learnt_from(library, tmp_path):
     rows = [{"a": float(i % 7), "b": ("x", "y")[i % 2], "label": ("no", "yes")[i % 2]} for i in range(120)]
     library.Dataset.from_list(rows).save_to_disk(str(tmp_path / "rows"))
-    run("train", "hf", "--set", "source.path=rows", "--epochs", 30, "--lr", "1e-2", "--name", "rows", cwd=tmp_path)
+    in_process.train(
+        "hf", "--set", "source.path=rows", "--epochs", 30, "--lr", "1e-2", "--name", "rows", cwd=tmp_path
+    )
     (tmp_path / "ask.csv").write_text("a,b\n3,y\n3,x\n", encoding="utf-8")
     assert [each["label"] for each in answers(tmp_path, "rows", "ask.csv")] == ["yes", "no"]

@@ -17,14 +17,16 @@ from benchdog.api import NotAvailable
 from benchdog_mlflow.reaching import check_reachable, without_password
 from benchdog_mlflow.track import client_of, flat
 from support import in_process
+from support.bare import bare
 from support.command import run_bench
+from support.stalling import NET
 
 # what MLflow asks of a newer SQLAlchemy is between the two
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 TRAIN = ("train", "digits", "--model", "linear", "--quiet", "--set", "loop.log_every=1", "--name")
 KILLED = (
-    *("train", "digits", "--model", "mlp", "--quiet", "--epochs", "25", "--batch-size", "16"),
-    *("--set", "loop.log_every=5", "--set", "loop.checkpoint_steps=40", "--name"),
+    *("train", "digits", "--model", "net.py:Net", "--quiet", "--epochs", "2", "--batch-size", "64"),
+    *("--set", "loop.log_every=2", "--set", "loop.checkpoint_steps=5", "--name"),
 )
 
 
@@ -45,7 +47,8 @@ def start(*args: object, cwd: Path, **env: str) -> subprocess.Popen[str]:
 
 
 def bench(*args: object, cwd: Path, code: int = 0, **env: str) -> str:
-    return in_process.run(*args, cwd=cwd, code=code, env=watched(cwd, env)).err
+    with bare():
+        return in_process.run(*args, cwd=cwd, code=code, env=watched(cwd, env)).err
 
 
 def uri(place: Path) -> str:
@@ -111,14 +114,17 @@ def test_an_export_is_told_of(one, place):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
-def test_a_killed_run_goes_on_as_the_same_and_nothing_is_told_twice(place):
-    process = start(*KILLED, "killed", cwd=place)
+def test_a_killed_and_resumed_run_is_one_run_with_each_metric_once(place):
+    (place / "net.py").write_text(NET, encoding="utf-8")
+    process = start(*KILLED, "killed", cwd=place, STALL_AT="12")
     run, end = place / "runs" / "killed", time.monotonic() + 120
     while len(list((run / "checkpoints").glob("step-*"))) < 2 or not (run / "mlflow.json").is_file():
         assert time.monotonic() < end
         assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    time.sleep(0.3)  # for some of it to be told
+        time.sleep(0.05)
+    while not history(run, "train.step_loss"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
     process.kill()
     process.communicate()
     _, before = found(run)
@@ -132,7 +138,7 @@ def test_a_killed_run_goes_on_as_the_same_and_nothing_is_told_twice(place):
 
 
 def test_two_ranks_are_one_run(place):
-    bench(*TRAIN, "ranks", "--epochs", 2, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
+    bench(*TRAIN, "ranks", "--epochs", 1, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
     run = place / "runs" / "ranks"
     client, there = found(run)
     assert there.info.status == "FINISHED"
@@ -150,16 +156,11 @@ def test_a_failed_run_is_failed(place):
     assert client.get_experiment(run.info.experiment_id).name == "others"
 
 
-def test_without_an_address_nothing_is_tracked_and_mlflow_not_imported(place):
-    script = (
-        "import sys; sys.argv = ['benchdog', 'train', 'digits', '--model', 'linear', '--epochs', '1', '--quiet', "
-        "'--name', 'silent']\nfrom benchdog.cli import main\n"
-        "try:\n    main()\nfinally:\n    print('mlflow' in sys.modules)"
-    )
-    env = {**os.environ, "MLFLOW_TRACKING_URI": "", "BENCHDOG_PLUGINS": "benchdog-mlflow"}
-    done = subprocess.run([sys.executable, "-c", script], cwd=place, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "False"
+def test_without_an_address_nothing_is_tracked_and_mlflow_not_imported(place, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+        monkeypatch.delitem(sys.modules, name)
+    bench(*TRAIN, "silent", "--epochs", 1, cwd=place, MLFLOW_TRACKING_URI="")
+    assert "mlflow" not in sys.modules
     assert not (place / "runs" / "silent" / "mlflow.json").exists()
 
 
@@ -174,7 +175,7 @@ def test_a_server_that_is_not_there_is_told_of_at_once(place):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     begun = time.monotonic()
-    err = bench(*TRAIN, "dead", "--epochs", 2, cwd=place, MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+    err = bench(*TRAIN, "dead", "--epochs", 1, cwd=place, MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
     assert err.count("benchdog: plugin 'mlflow'") == 1
     assert f"no MLflow server answers at http://127.0.0.1:{port}" in err
     assert time.monotonic() - begun < 60
@@ -183,8 +184,10 @@ def test_a_server_that_is_not_there_is_told_of_at_once(place):
 
 
 def test_a_server_that_is_mute_is_left_behind(place, mute):
-    env = watched(place, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mute}", "BENCHDOG_PATIENCE": "5"})
-    err = run_bench(*TRAIN, "mute", "--epochs", 2, cwd=place, env=env).err  # its end doesn't wait for the server
+    env = watched(place, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mute}", "BENCHDOG_PATIENCE": "2"})
+    err = run_bench(
+        *TRAIN, "mute", "--epochs", 1, cwd=place, env=env, module="support.bare"
+    ).err  # its end doesn't wait for the server
     assert err.count("benchdog: plugin 'mlflow'") == 1
     assert "still busy with benchdog_run_started" in err
     weights = [(place / "runs" / name / "artifact" / "model.safetensors").read_bytes() for name in ("mute", "dead")]

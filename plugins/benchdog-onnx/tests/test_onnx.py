@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +25,11 @@ from benchdog.model import artifact
 from benchdog.model.rebuild import build_model
 from benchdog.plugins import Plugins
 from benchdog_onnx.runner import OnnxRunner
+from support.bare import bare
+from support.in_process import exports_in_process
 
+SMALL_CNN = {"width": 4, "hidden": 8}
+SMALL_GPT = {"width": 8, "layers": 1, "heads": 2}
 CLASSES = ("cat", "dog", "owl")
 IMAGE = Spec(
     fields=(Field(kind="image", shape=(3, 16, 16), dtype="uint8", name="photo", range=(0, 255)),),
@@ -40,32 +46,43 @@ def _at_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["BENCHDOG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _jobs_here() -> Iterator[None]:
+    with exports_in_process():
+        yield
+
+
 @pytest.fixture(scope="module")
 def plugins() -> Plugins:
     return Plugins.discover()
 
 
-def save(folder: Path, plugins: Plugins, spec: Spec, task: str, model: str, raws: list[Raw]) -> Path:
+def save(
+    folder: Path, plugins: Plugins, spec: Spec, task: str, model: str, options: dict[str, Any], raws: list[Raw]
+) -> Path:
+    """Save the artifact of a small untrained model; its own graph is not what is tested here."""
     judge = plugins.make("task", task, {})
     spec = spec.with_output(*judge.output(spec))
     transform = Transform(default_preprocess(spec), spec)
     torch.manual_seed(0)
-    artifact.save(
-        folder,
-        trained=build_model({"name": model, "options": {}}, transform.spec(spec), plugins),
-        transform=transform,
-        head=judge.head(spec),
-        spec=spec,
-        preprocess=default_preprocess(spec),
-        recipe={},
-        task={"name": task, "options": {}},
-        model={"name": model, "options": {}},
-        metrics={},
-        samples=raws,
-        run="zoo-1",
-        max_batch=8,
-        plugins=plugins,
-    )
+    part = {"name": model, "options": options}
+    with bare():
+        artifact.save(
+            folder,
+            trained=build_model(part, transform.spec(spec), plugins),
+            transform=transform,
+            head=judge.head(spec),
+            spec=spec,
+            preprocess=default_preprocess(spec),
+            recipe={},
+            task={"name": task, "options": {}},
+            model=part,
+            metrics={},
+            samples=raws,
+            run="zoo-1",
+            max_batch=8,
+            plugins=plugins,
+        )
     return folder
 
 
@@ -76,7 +93,9 @@ def picture(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
         Raw(id=str(i), fields={"photo": draw.integers(0, 256, (3, 16, 16), dtype=np.uint8)}, target=i % 3)
         for i in range(6)
     ]
-    return save(tmp_path_factory.mktemp("picture") / "artifact", plugins, IMAGE, "classification", "cnn", raws)
+    return save(
+        tmp_path_factory.mktemp("picture") / "artifact", plugins, IMAGE, "classification", "cnn", SMALL_CNN, raws
+    )
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +146,7 @@ def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plug
 
 def test_text_of_any_length_runs(tmp_path, plugins):
     raws = [Raw(id="0", fields={"input": "abc defgh"}, target=None)]
-    folder = save(tmp_path / "artifact", plugins, TEXT, "next-token", "gpt", raws)
+    folder = save(tmp_path / "artifact", plugins, TEXT, "next-token", "gpt", SMALL_GPT, raws)
     report = export.export(folder, "onnx", tmp_path / "out", plugins, {"opset": 18})
     assert {line["length"] for line in report["verification"]} == {9, 1, 4}
     runner = OnnxRunner(tmp_path / "out")

@@ -1,5 +1,6 @@
 """`benchdog tune` through the command line, with real trainings."""
 
+import gc
 import json
 import os
 import re
@@ -10,16 +11,19 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from support.in_process import run
+from benchdog_optuna import plots
+from support.in_process import bare, run
 
 RECIPE = """\
-source = "digits"
-model = {{ name = "linear" }}
+source = {{ name = "csv", path = "points.csv", target = "kind" }}
+model = {{ name = "{model}" }}
 [loop]
 epochs = {epochs}
+batch_size = 64
 [tune]
 trials = {trials}
 startup = 1
@@ -28,6 +32,24 @@ startup = 1
 "trainer.lr" = {{ low = 1e-4, high = 1e-1, log = true }}
 "loop.batch_size" = {{ low = 32, high = 128, step = 32 }}
 """
+POINTS = "x,y,kind\n" + "".join(f"{n * 37 % 101}.5,{n * 7 % 11}.25,{'ab'[n * 37 % 101 > 50]}\n" for n in range(200))
+NET = """
+import os
+import time
+
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.last = nn.Linear(spec.fields[0].shape[0], spec.outputs)
+
+    def forward(self, x):
+        time.sleep(float(os.environ.get("PAUSE", "0")))
+        return self.last(x)
+"""
+SMALL = ("points.csv", "--target", "kind", "--model", "linear", "--epochs", 1)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
 
 
@@ -37,19 +59,31 @@ def alone(cwd: Path) -> dict[str, str]:
 
 
 def start(*args: object, cwd: Path) -> subprocess.Popen[str]:
-    words, env = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **alone(cwd)}
+    """Start a command in a process of its own, whose runs of NET take their time."""
+    words, env = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **alone(cwd), "PAUSE": "0.1"}
     return subprocess.Popen(words, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def bench(*args: object, cwd: Path, code: int = 0) -> tuple[str, str]:
-    done = run(*args, cwd=cwd, code=code, env=alone(cwd))
+    """Run a command whose runs have no reports, and whose pages have no plots."""
+    with bare(), mock.patch.object(plots, "_svg", return_value=""):
+        done = run(*args, cwd=cwd, code=code, env=alone(cwd))
     return done.out, done.err
 
 
-def recipe(place: Path, trials: int, epochs: int = 2, more: str = "") -> str:
-    text = RECIPE.format(trials=trials, epochs=epochs, more=more)
+def recipe(place: Path, trials: int, epochs: int = 2, more: str = "", *, model: str = "linear") -> str:
+    """Write a recipe for POINTS."""
+    text = RECIPE.format(model=model, trials=trials, epochs=epochs, more=more)
     (place / "r.toml").write_text(text, encoding="utf-8")
     return "r.toml"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Return a folder with POINTS and NET."""
+    (tmp_path / "points.csv").write_text(POINTS, encoding="utf-8")
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    return tmp_path
 
 
 def told(place: Path, study: str) -> dict:
@@ -62,9 +96,11 @@ def chosen(document: dict) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("tuned")
-    out, _ = bench("tune", recipe(place, 3), "--study", "one", "--json", cwd=place)
-    document = json.loads(out)
+    place = tmp_path_factory.mktemp("studies")
+    gc.collect()
+    gc.freeze()  # each trial ends with a collection, which would go through the imported libraries
+    (place / "points.csv").write_text(POINTS, encoding="utf-8")
+    document = run("tune", recipe(place, 3), "--study", "one", "--json", cwd=place, env=alone(place)).json
     assert document == told(place, "one")
     return place
 
@@ -109,16 +145,16 @@ def test_train_leaves_the_table_alone(place):
     assert schema["properties"]["tune"]["properties"]["trials"]["type"] == "integer"
 
 
-def test_more_trials_go_on_from_those_there_are(place):
-    before = chosen(told(place, "one"))
-    _, err = bench("tune", "--resume", "one", "--trials", 4, cwd=place)
-    document = told(place, "one")
-    assert chosen(document)[:3] == before
-    assert len(document["trials"]) == 4
-    assert "trial 3: accuracy" in err
-    whole = recipe(place, 4)
-    bench("tune", whole, "--study", "whole", "--quiet", cwd=place)
-    assert chosen(told(place, "whole")) == chosen(document)  # a stop changes nothing
+def test_a_study_resumed_with_more_trials_equals_an_uninterrupted_one(small):
+    bench("tune", recipe(small, 2), "--study", "one", cwd=small)
+    before = chosen(told(small, "one"))
+    _, err = bench("tune", "--resume", "one", "--trials", 3, cwd=small)
+    document = told(small, "one")
+    assert chosen(document)[:2] == before
+    assert len(document["trials"]) == 3
+    assert "trial 2: accuracy" in err
+    bench("tune", recipe(small, 3), "--study", "whole", "--quiet", cwd=small)
+    assert chosen(told(small, "whole")) == chosen(document)
 
 
 def test_the_page_is_complete_in_itself_and_links_the_runs(place):
@@ -134,39 +170,35 @@ def test_the_page_is_complete_in_itself_and_links_the_runs(place):
     assert page.count("<svg") >= 4
 
 
-def test_in_a_small_space_no_values_are_tried_twice(tmp_path):
-    words = ["tune", "digits", "--model", "linear", "--epochs", 1, "--pruner", "none"]
+def test_values_of_a_small_space_are_tried_once(small):
+    words = ["tune", *SMALL, "--pruner", "none"]
     choices = ["--space", "trainer.lr=[0.001, 0.01]", "--space", "loop.batch_size={ low = 64, high = 65 }"]
-    _, err = bench(*words, *choices, "--trials", 3, "--study", "some", cwd=tmp_path)
-    assert len(told(tmp_path, "some")["trials"]) == 3  # of four: TPE chooses
-    _, err = bench("tune", "--resume", "some", "--trials", 9, cwd=tmp_path)
-    values = chosen(told(tmp_path, "some"))
+    _, err = bench(*words, *choices, "--trials", 3, "--study", "some", cwd=small)
+    assert len(told(small, "some")["trials"]) == 3  # of four: TPE chooses
+    _, err = bench("tune", "--resume", "some", "--trials", 9, cwd=small)
+    values = chosen(told(small, "some"))
     assert sorted({(v["trainer.lr"], v["loop.batch_size"]) for v in values}) == [
         (0.001, 64), (0.001, 65), (0.01, 64), (0.01, 65),
     ]  # fmt: skip
-    _, err = bench(*words, *choices, "--trials", 6, "--study", "all", cwd=tmp_path)
-    values = chosen(told(tmp_path, "all"))
+    _, err = bench(*words, *choices, "--trials", 6, "--study", "all", cwd=small)
+    values = chosen(told(small, "all"))
     assert len(values) == len({(v["trainer.lr"], v["loop.batch_size"]) for v in values}) == 4
     assert "all 4 combinations of values were tried" in err
 
 
-def test_a_space_accepts_renamed_keys(tmp_path):
+def test_a_space_accepts_renamed_keys(small):
     space = ["--space", 'trainer.optimiser=["SGD"]', "--space", 'loop.mixing=["refuse"]']
-    bench("tune", "digits", "--model", "linear", "--epochs", 1, "--trials", 1, *space, "--study", "old", cwd=tmp_path)
-    (trial,) = told(tmp_path, "old")["trials"]
-    recipe = tomllib.loads((tmp_path / "runs" / "old" / trial["run"] / "recipe.toml").read_text(encoding="utf-8"))
+    bench("tune", *SMALL, "--trials", 1, *space, "--study", "old", cwd=small)
+    (trial,) = told(small, "old")["trials"]
+    recipe = tomllib.loads((small / "runs" / "old" / trial["run"] / "recipe.toml").read_text(encoding="utf-8"))
     assert recipe["trainer"]["optimizer"] == "SGD"
     assert recipe["loop"]["allow_batch_dependence"] is False
 
 
-def test_trials_judged_on_other_samples_are_not_ranked(tmp_path):
-    (tmp_path / "points.csv").write_text(
-        "\n".join(["x,y", *(f"{i * 37 % 101}.5,{i * 7 % 11}.25" for i in range(100))]), encoding="utf-8"
-    )
-    words = ["--target", "y", "--set", "source.kind=number", "--model", "linear", "--epochs", 1, "--trials", 3]
+def test_trials_evaluated_on_other_samples_are_not_ranked(small):
     split = ["--space", "source.split_seed=[1, 2]", "--pruner", "none", "--study", "splits"]
-    bench("tune", "points.csv", *words, *split, cwd=tmp_path)
-    trials = told(tmp_path, "splits")["trials"]
+    bench("tune", *SMALL, "--trials", 3, *split, cwd=small)
+    trials = told(small, "splits")["trials"]
     seeds = [trial["values"]["source.split_seed"] for trial in trials]
     assert len(set(seeds)) == 2
     for trial, seed in zip(trials, seeds, strict=True):
@@ -174,29 +206,24 @@ def test_trials_judged_on_other_samples_are_not_ranked(tmp_path):
         assert seed == seeds[0] or "evaluated on other samples than trial-000" in trial["error"]
 
 
-def test_a_trial_that_fails_is_written_down_and_the_study_goes_on(place):
-    words = ["--space", "trainer.lr=[0.01, 1e38]", "--set", "trainer.optimizer=SGD", "--pruner", "none", "--seed", 1]
-    _, err = bench(
-        *("tune", "digits", "--model", "linear", "--epochs", 1, "--trials", 4, "--study", "nan", *words), cwd=place
-    )
-    document = told(place, "nan")
+def test_a_trial_that_fails_is_recorded_and_the_study_continues(small):
+    words = ["--space", "trainer.lr=[0.01, 1e39]", "--set", "trainer.optimizer=SGD", "--pruner", "none", "--seed", 1]
+    words += ["--batch-size", 16]
+    _, err = bench("tune", *SMALL, "--trials", 4, "--study", "nan", *words, cwd=small)
+    document = told(small, "nan")
     states = {trial["values"]["trainer.lr"]: trial["state"] for trial in document["trials"]}
-    assert states == {0.01: "complete", 1e38: "failed"}
+    assert states == {0.01: "complete", 1e39: "failed"}
     failed = next(trial for trial in document["trials"] if trial["state"] == "failed")
     assert "The loss is nan" in failed["error"]
     assert "failed: The loss is nan" in err
-    assert "The loss is nan" in (place / "runs" / "nan" / "tune.html").read_text(encoding="utf-8")
+    assert "The loss is nan" in (small / "runs" / "nan" / "tune.html").read_text(encoding="utf-8")
 
 
-def test_when_all_fail_the_exit_code_says_so(place):
-    words = ["--space", "trainer.lr=[1e37, 1e38]", "--set", "trainer.optimizer=SGD"]
-    _, err = bench(
-        *("tune", "digits", "--model", "linear", "--epochs", 1, "--trials", 2, "--study", "bad", *words),
-        cwd=place,
-        code=1,
-    )
+def test_when_all_trials_fail_the_exit_code_is_1(small):
+    words = ["--space", "trainer.lr=[1e39, 2e39]", "--set", "trainer.optimizer=SGD", "--batch-size", 16]
+    _, err = bench("tune", *SMALL, "--trials", 2, "--study", "bad", *words, cwd=small, code=1)
     assert "None of 2 trials has a result. The first one: The loss is " in err
-    assert not (place / "runs" / "bad" / "best.toml").exists()
+    assert not (small / "runs" / "bad" / "best.toml").exists()
 
 
 @pytest.mark.parametrize(
@@ -220,21 +247,18 @@ def test_a_mistake_is_told_before_anything_is_made(place, words, said):
     assert sorted(path.name for path in (place / "runs").iterdir()) == before
 
 
-def test_poor_trials_are_pruned_and_their_runs_are_whole(place):
-    space = ["--space", "trainer.lr=[1e-2, 2e-2, 1e-6, 2e-6, 3e-6, 4e-6]"]
-    more = ["--set", "tune.startup=2", "--set", "tune.warmup=1", "--seed", 3]
-    bench(
-        *("tune", "digits", "--model", "linear", "--epochs", 6, "--trials", 6, "--study", "cut", *space, *more),
-        cwd=place,
-    )
-    document = told(place, "cut")
+def test_poor_trials_are_pruned_and_their_runs_are_whole(small):
+    space = ["--space", "trainer.lr=[0.1, 0.2, 1e-6, 2e-6, 3e-6, 4e-6]"]
+    more = ["--set", "tune.startup=2", "--set", "tune.warmup=1", "--seed", 3, "--epochs", 5, "--batch-size", 16]
+    bench("tune", *SMALL[:-2], "--trials", 6, "--study", "cut", *space, *more, cwd=small)
+    document = told(small, "cut")
     pruned = [trial for trial in document["trials"] if trial["state"] == "pruned"]
     assert pruned
     for trial in pruned:
-        folder = place / "runs" / "cut" / trial["run"]
+        folder = small / "runs" / "cut" / trial["run"]
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         assert facts["status"] == "finished"
-        assert 1 < facts["epochs_done"] < 6
+        assert 1 < facts["epochs_done"] < 5
         assert (folder / "artifact" / "artifact.json").is_file()
         assert "to end after epoch" in (folder / "log.txt").read_text(encoding="utf-8")
         assert trial["values"]["trainer.lr"] < 1e-3
@@ -256,48 +280,47 @@ def running(place: Path, study: str, number: int) -> bool:
 
 @POSIX
 @pytest.mark.slow
-def test_killed_it_goes_on_with_the_trial_that_it_was_at(tmp_path):
-    more = 'pruner = "none"'
-    name = recipe(tmp_path, 4, epochs=30, more=more)
+def test_a_killed_study_resumes_the_trial_in_progress(small):
+    name = recipe(small, 3, epochs=6, more='pruner = "none"', model="net.py:Net")
     keep = ["--set", "loop.checkpoint_epochs=2"]
-    bench("tune", name, "--study", "whole", "--quiet", *keep, cwd=tmp_path)
-    process = start("tune", name, "--study", "killed", "--quiet", *keep, cwd=tmp_path)
-    wait_for(process, lambda: running(tmp_path, "killed", 1))
+    bench("tune", name, "--study", "whole", "--quiet", *keep, cwd=small)
+    process = start("tune", name, "--study", "killed", "--quiet", *keep, cwd=small)
+    wait_for(process, lambda: running(small, "killed", 1))
     process.kill()
     process.communicate()
-    with sqlite3.connect(tmp_path / "runs" / "killed" / "study.db") as table:
+    with sqlite3.connect(small / "runs" / "killed" / "study.db") as table:
         states = [state for (state,) in table.execute("select state from trials order by number")]
     assert states == ["COMPLETE", "RUNNING"]
-    bench("tune", "--resume", "killed", "--quiet", cwd=tmp_path)
-    one, other = told(tmp_path, "whole"), told(tmp_path, "killed")
+    bench("tune", "--resume", "killed", "--quiet", cwd=small)
+    one, other = told(small, "whole"), told(small, "killed")
     assert chosen(one) == chosen(other)
     assert [trial["value"] for trial in one["trials"]] == [trial["value"] for trial in other["trials"]]
-    assert len(list((tmp_path / "runs" / "killed").glob("trial-*"))) == 4
+    assert len(list((small / "runs" / "killed").glob("trial-*"))) == 3
 
 
 @POSIX
-def test_ctrl_c_says_how_to_go_on(tmp_path):
-    name = recipe(tmp_path, 3, epochs=60, more='pruner = "none"')
-    process = start("tune", name, "--study", "stopped", "--set", "loop.checkpoint_epochs=1", cwd=tmp_path)
-    wait_for(process, lambda: running(tmp_path, "stopped", 0))
+def test_ctrl_c_prints_how_to_resume(small):
+    name = recipe(small, 3, epochs=6, more='pruner = "none"', model="net.py:Net")
+    process = start("tune", name, "--study", "stopped", "--set", "loop.checkpoint_epochs=1", cwd=small)
+    wait_for(process, lambda: running(small, "stopped", 0))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 130, err
     assert "benchdog tune --resume" in err
-    assert (tmp_path / "runs" / "stopped" / "tune.html").is_file()
-    assert told(tmp_path, "stopped")["trials"][0]["state"] == "running"
-    bench("tune", "--resume", "stopped", "--trials", 1, "--quiet", cwd=tmp_path)
-    assert [trial["state"] for trial in told(tmp_path, "stopped")["trials"]] == ["complete"]
+    assert (small / "runs" / "stopped" / "tune.html").is_file()
+    assert told(small, "stopped")["trials"][0]["state"] == "running"
+    bench("tune", "--resume", "stopped", "--trials", 1, "--quiet", cwd=small)
+    assert [trial["state"] for trial in told(small, "stopped")["trials"]] == ["complete"]
 
 
 @POSIX
 @pytest.mark.slow
-def test_two_processes_share_a_study_and_one_may_die(tmp_path):
-    name = recipe(tmp_path, 6, epochs=40, more='pruner = "none"')
+def test_two_processes_share_a_study_and_one_may_die(small):
+    name = recipe(small, 4, epochs=6, more='pruner = "none"', model="net.py:Net")
     words = ["--study", "two", "--jobs", 2, "--set", "loop.checkpoint_epochs=1"]
-    process = start("tune", name, *words, cwd=tmp_path)
-    wait_for(process, lambda: running(tmp_path, "two", 0) and running(tmp_path, "two", 1))
-    table = sqlite3.connect(tmp_path / "runs" / "two" / "study.db")
+    process = start("tune", name, *words, cwd=small)
+    wait_for(process, lambda: running(small, "two", 0) and running(small, "two", 1))
+    table = sqlite3.connect(small / "runs" / "two" / "study.db")
     query = (
         "select t.number, a.value_json from trials t join trial_user_attributes a on a.trial_id = t.trial_id "
         "where a.key = 'process' and t.state = 'RUNNING'"
@@ -308,20 +331,20 @@ def test_two_processes_share_a_study_and_one_may_die(tmp_path):
     os.kill(pid, signal.SIGKILL)
     _, err = process.communicate(timeout=500)
     assert process.returncode == 0, err
-    document = told(tmp_path, "two")
+    document = told(small, "two")
     states = {trial["number"]: trial["state"] for trial in document["trials"]}
-    assert states == {n: "failed" if n == number else "complete" for n in range(6)}
+    assert states == {n: "failed" if n == number else "complete" for n in range(4)}
     assert "exit code -9" in document["trials"][number]["error"]
 
 
 @POSIX
 @pytest.mark.slow
-def test_a_killed_parent_takes_its_processes_along_and_all_goes_on(tmp_path):
-    name = recipe(tmp_path, 4, epochs=40, more='pruner = "none"')
+def test_processes_of_a_killed_parent_end_and_the_study_resumes(small):
+    name = recipe(small, 3, epochs=6, more='pruner = "none"', model="net.py:Net")
     words = ["--study", "two", "--jobs", 2, "--set", "loop.checkpoint_epochs=1", "--quiet"]
-    process = start("tune", name, *words, cwd=tmp_path)
-    wait_for(process, lambda: running(tmp_path, "two", 0) and running(tmp_path, "two", 1))
+    process = start("tune", name, *words, cwd=small)
+    wait_for(process, lambda: running(small, "two", 0) and running(small, "two", 1))
     process.kill()
     process.communicate()
-    bench("tune", "--resume", "two", "--quiet", cwd=tmp_path)
-    assert [trial["state"] for trial in told(tmp_path, "two")["trials"]] == ["complete"] * 4
+    bench("tune", "--resume", "two", "--quiet", cwd=small)
+    assert [trial["state"] for trial in told(small, "two")["trials"]] == ["complete"] * 3

@@ -24,6 +24,7 @@ from benchdog_sklearn import features
 from benchdog_sklearn.options import Options
 from benchdog_sklearn.runner import Runner, sound
 from benchdog_sklearn.trainer import Classical
+from support.in_process import run, train
 
 SOURCE = Path(benchdog_sklearn.__file__).parent
 ROOT = Path(__file__).parents[3]
@@ -319,35 +320,14 @@ def test_the_hook_module_imports_nothing_heavy():
 # --- through the program's own door
 
 
-def test_a_run_of_it_predicts_as_it_was_measured(tmp_path):
-    installed = tmp_path / "site"
-    about = installed / "benchdog_sklearn-0.1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: benchdog-sklearn\nVersion: 0.1.0\n", encoding="utf-8"
-    )
-    (about / "entry_points.txt").write_text("[benchdog]\nscikit-learn = benchdog_sklearn\n", encoding="utf-8")
-    path = os.pathsep.join((str(installed), str(SOURCE.parent), str(ROOT / "src")))
-    env = {**os.environ, "PYTHONPATH": path, "BENCHDOG_CACHE": str(tmp_path / "cache"), "BENCHDOG_STRICT": "1"}
-
-    def bench(*args):
-        done = subprocess.run(
-            [sys.executable, "-m", "benchdog", *args],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done
-
-    bench("train", "digits", "--set", "trainer.name=scikit-learn", "--name", "classical")
-    run = tmp_path / "runs" / "classical"
-    evaluation = json.loads((run / "evaluation-valid.json").read_text(encoding="utf-8"))
-    logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+def test_a_run_is_evaluated_as_training_measured_it(tmp_path):
+    env = {"BENCHDOG_PLUGINS": "benchdog-sklearn", "BENCHDOG_CACHE": str(tmp_path / "cache"), "BENCHDOG_STRICT": "1"}
+    train("digits", "--set", "trainer.name=scikit-learn", "--name", "classical", cwd=tmp_path, env=env)
+    folder = tmp_path / "runs" / "classical"
+    evaluation = json.loads((folder / "evaluation-valid.json").read_text(encoding="utf-8"))
+    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert evaluation["metrics"]["accuracy"] > 0.94
     assert evaluation["metrics"]["accuracy"] == logged[-1]["valid.accuracy"]
-    bench("evaluate", "classical")
-    test = json.loads((run / "evaluation-test.json").read_text(encoding="utf-8"))
+    run("evaluate", "classical", cwd=tmp_path, env=env)
+    test = json.loads((folder / "evaluation-test.json").read_text(encoding="utf-8"))
     assert test["metrics"]["accuracy"] > 0.94

@@ -19,11 +19,13 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from benchdog.api import RunFacts
 from benchdog_tensorboard.board import Board, tag, values
 from support import in_process
+from support.bare import bare
+from support.stalling import NET
 
 TRAIN = ("train", "digits", "--model", "linear", "--quiet", "--set", "loop.log_every=1", "--name")
 KILLED = (
-    *("train", "digits", "--model", "mlp", "--quiet", "--epochs", "25", "--batch-size", "16"),
-    *("--set", "loop.log_every=5", "--set", "loop.checkpoint_steps=40", "--name"),
+    *("train", "digits", "--model", "net.py:Net", "--quiet", "--epochs", "2", "--batch-size", "64"),
+    *("--set", "loop.log_every=2", "--set", "loop.checkpoint_steps=5", "--name"),
 )
 
 
@@ -34,12 +36,16 @@ def watched(cwd: Path) -> dict[str, str]:
 
 
 def start(*args: object, cwd: Path) -> subprocess.Popen[str]:
-    words, full = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **watched(cwd)}
+    words, full = (
+        [sys.executable, "-m", "benchdog", *map(str, args)],
+        {**os.environ, **watched(cwd), "STALL_AT": "12"},
+    )
     return subprocess.Popen(words, cwd=cwd, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def bench(*args: object, cwd: Path, code: int = 0) -> str:
-    done = in_process.run(*args, cwd=cwd, code=code, env=watched(cwd))
+    with bare():
+        done = in_process.run(*args, cwd=cwd, code=code, env=watched(cwd))
     assert "benchdog: plugin" not in done.err
     return done.out
 
@@ -95,12 +101,13 @@ def test_the_recipe_is_there_as_text_and_as_values(place):
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
 def test_a_killed_and_resumed_run_draws_no_step_twice(place):
+    (place / "net.py").write_text(NET, encoding="utf-8")
     process = start(*KILLED, "killed", cwd=place)
     run, end = place / "runs" / "killed", time.monotonic() + 120
     while len(list((run / "checkpoints").glob("step-*"))) < 2 or not list((run / "tensorboard").glob("*")):
         assert time.monotonic() < end
         assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+        time.sleep(0.05)
     process.kill()
     process.communicate()
     time.sleep(1)  # TensorBoard orders files by the second in their names; a process of its own would take that long
@@ -112,7 +119,7 @@ def test_a_killed_and_resumed_run_draws_no_step_twice(place):
 
 
 def test_two_ranks_write_one_set_of_curves(place):
-    bench(*TRAIN, "ranks", "--epochs", 2, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
+    bench(*TRAIN, "ranks", "--epochs", 1, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
     run = place / "runs" / "ranks"
     assert [at for at, _ in series(run, "train/step_loss")] == [x["step"] for x in log(run) if x["kind"] == "step"]
     assert len(series(run, "best/valid/accuracy")) == 1

