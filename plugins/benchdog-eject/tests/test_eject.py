@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from support.in_process import Live, run, weights
+from support.bare import bare
+from support.in_process import Live, run, train, weights
 
 ALONE = """
 import runpy, sys
@@ -149,7 +150,7 @@ def eject(place: Path, name: str, given: list[str]) -> Path:
     """Train a run, eject it into a folder of its own, and return the program."""
     table(place)
     texts(place)
-    run("train", *given, "--epochs", 2, "--name", name, "--quiet", cwd=place)
+    train(*given, "--epochs", 2, "--name", name, "--quiet", cwd=place)
     program = place / "out" / name / "train.py"
     ejected = run("eject", name, "--out", program, cwd=place)
     assert not ejected.out
@@ -284,7 +285,7 @@ QUICK = ["--epochs", 1, "--quiet", "--backend", "cpu"]
 
 
 def test_recipe_settings_without_a_template_are_refused(tmp_path):
-    run("train", "digits", "--model", "mlp", *QUICK, "--name", "first", cwd=tmp_path)
+    train("digits", "--model", "linear", *QUICK, "--name", "first", cwd=tmp_path)
     recipe = tmp_path / "runs" / "first" / "recipe.toml"
     text = recipe.read_text(encoding="utf-8")
     if "precision" not in text:
@@ -310,7 +311,7 @@ def test_components_without_a_template_are_refused(tmp_path, given, why):
     (tmp_path / "net.py").write_text(NET, encoding="utf-8")
     (tmp_path / "sgd.py").write_text(SGD, encoding="utf-8")
     table(tmp_path)
-    run("train", *given, *QUICK, "--name", "other", cwd=tmp_path)
+    train(*given, *QUICK, "--name", "other", cwd=tmp_path)
     assert why in run("eject", "other", cwd=tmp_path, code=2).err
     assert not (tmp_path / "data.npz").exists()
 
@@ -320,19 +321,21 @@ def test_several_inputs_live_objects_and_streams_are_refused(tmp_path, monkeypat
     from support.local_sources import CODE
 
     monkeypatch.chdir(tmp_path)
-    benchdog.train("digits", model=Live, epochs=1, name="live", quiet=True)
+    with bare():
+        benchdog.train("digits", model=Live, epochs=1, name="live", quiet=True)
     assert "live object" in run("eject", "live", cwd=tmp_path, code=2).err
     for file, code, source, why in (("two.py", TWO, "pairs", "several inputs"),
                                     ("sources.py", CODE, "streamed", "stream")):  # fmt: skip
         (tmp_path / file).write_text(code, encoding="utf-8")
         plugin, more = ("--plugin", file), ("--workers", 0, "--model", "linear")
-        run(*plugin, "train", source, *QUICK, *more, "--name", source, cwd=tmp_path)
+        with bare():
+            run(*plugin, "train", source, *QUICK, *more, "--name", source, cwd=tmp_path)
         assert why in run(*plugin, "eject", source, cwd=tmp_path, code=2).err
 
 
 def test_unfinished_runs_and_changed_data_are_refused(tmp_path):
     table(tmp_path)
-    run("train", "people.csv", "--target", "pay", "--epochs", 1, "--name", "a", "--quiet", cwd=tmp_path)
+    train("people.csv", "--target", "pay", "--epochs", 1, "--name", "a", "--quiet", cwd=tmp_path)
     whole = (tmp_path / "people.csv").read_text(encoding="utf-8")
     cells = [row.split(",") for row in whole.splitlines()]
     cells[50][3] = "7.5"

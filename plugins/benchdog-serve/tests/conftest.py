@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).parent))  # for the helpers beside this file
 from serve_doubles import Client, Double, run
 
 from benchdog_serve.app import Limits, Service
+from support.bare import bare
 
 
 @pytest.fixture
@@ -41,5 +42,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def digits(place: Path) -> Path:
     """Give a finished run on the bundled digits."""
-    run("train", "digits", "--epochs", 2, "--name", "digits", "--quiet", place=place)
+    with bare():
+        run("train", "digits", "--epochs", 2, "--name", "digits", "--quiet", place=place)
     return place / "runs" / "digits"

@@ -109,16 +109,23 @@ def begin(url, content):
     return connection
 
 
-def test_what_is_under_way_is_answered_before_the_end(place, digits, opened):
+def test_a_server_on_the_network_warns_keeps_samples_private_and_finishes_requests_before_its_end(
+    place, digits, opened
+):
     content = opened.samples()[0].fields["input"]
-    with Server(place, "digits") as running, begin(running.url, content) as connection:
-        running.process.send_signal(signal.SIGTERM if sys.platform != "win32" else signal.CTRL_BREAK_EVENT)
-        time.sleep(0.5)
-        connection.sendall(content[len(content) // 2 :])
-        reply = b"".join(iter(lambda: connection.recv(4096), b""))
+    with Server(place, digits / "artifact", "--host", "0.0.0.0") as running:
+        about = httpx.get(f"{running.url}/about", headers={"host": "my-machine"}).json()
+        assert about["examples"] == []  # held-out samples can be private
+        with begin(running.url, content) as connection:
+            running.process.send_signal(signal.SIGTERM if sys.platform != "win32" else signal.CTRL_BREAK_EVENT)
+            time.sleep(0.5)
+            connection.sendall(content[len(content) // 2 :])
+            reply = b"".join(iter(lambda: connection.recv(4096), b""))
         assert reply.startswith(b"HTTP/1.1 200")
         assert b'"label"' in reply
-        assert running.process.wait(20) == 0
+        _, err = running.process.communicate(timeout=20)
+        assert running.process.returncode == 0
+        assert "warning: anyone on the network" in err
 
 
 def test_ctrl_c_is_the_normal_end(place, digits, opened):
@@ -147,14 +154,6 @@ def test_wrong_usage(place, digits):
     assert "digits" in run("serve", "digit", "--port", 0, place=place, code=2).err
     assert "20MB" in run("serve", "digits", "--max-body", "much", place=place, code=2).err
     assert "--host" in run("serve", "digits", "--host", "192.0.2.1", place=place, code=2).err
-
-
-def test_the_network_is_warned_of(place, digits):
-    with Server(place, digits / "artifact", "--host", "0.0.0.0") as running:
-        about = httpx.get(f"{running.url}/about", headers={"host": "my-machine"}).json()
-        assert about["examples"] == []  # held-out samples can be private
-        _, _, err = running.stop()
-        assert "warning: anyone on the network" in err
 
 
 def test_help_loads_nothing_heavy(place):

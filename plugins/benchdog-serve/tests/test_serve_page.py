@@ -5,6 +5,7 @@ import sys
 import pytest
 from serve_doubles import Server, run
 
+from support.bare import bare
 from support.chromium_page import CHROMIUM, Browser
 
 pytestmark = [
@@ -75,7 +76,8 @@ def test_the_keyboard_is_enough(browser, place, digits):
 def test_a_form_is_filled_in(browser, place):
     if not (place / "runs" / "table").exists():
         (place / "table.csv").write_text(TABLE, encoding="utf-8")
-        run("train", "table.csv", "--target", "good", "--epochs", 2, "--name", "table", "--quiet", place=place)
+        with bare():
+            run("train", "table.csv", "--target", "good", "--epochs", 2, "--name", "table", "--quiet", place=place)
     with Server(place, "table") as server:
         browser.open(f"{server.url}/")
         browser.until("document.querySelector('form.fields')")
