@@ -86,7 +86,7 @@ def words(*settings: str) -> list[str]:
 UNET = ["shapes", "--model", "unet", *words("source.count=40", "source.size=20", "model.width=4")]
 SMALL_CNN = ["digits", "--model", "cnn", *words("model.width=4", "model.hidden=16")]
 RICH = ["people.csv", "--target", "rich", *words('source.drop=["pay"]', "source.kind=class")]
-TEXTS = ["text.txt", "--model", "gpt", *words("source.length=16", "model.width=16")]
+TEXTS = ["text.txt", "--model", "gpt", *words("source.length=16", "model.width=16", "task.length=4")]
 FAST = {
     "cnn": SMALL_CNN,
     "table": ["people.csv", "--target", "pay", "--model", "mlp", *words("source.drop=['rich', 'old']")],
@@ -299,8 +299,8 @@ def test_recipe_settings_without_a_template_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("given", "why"), [
-    (["digits", "--task", "embedding"], "the task 'embedding'"),
-    (["digits", *words("task.criterion=MultiMarginLoss")], "the criterion 'MultiMarginLoss'"),
+    (["digits", "--task", "embedding", "--model", "linear"], "the task 'embedding'"),
+    (["digits", "--model", "linear", *words("task.criterion=MultiMarginLoss")], "the criterion 'MultiMarginLoss'"),
     (["digits", "--model", "net.py:Net"], "net.py:Net' is in no template"),
     (["digits", "--trainer", "sgd.py:Sgd", "--model", "linear"], "only the loop of 'supervised'"),
     ([*UNET, *words("model.deep_supervision=true")], "deep supervision"),

@@ -50,7 +50,7 @@ def save_sample(
     pixels = _pixels(array, field)
     panels = [pixels, *(_tinted(pixels, m) for m in masks if m.shape == array.shape[1:])]
     buffer = io.BytesIO()
-    _side_by_side([_resized(panel) for panel in panels]).save(buffer, format="PNG", optimize=True)
+    _side_by_side([_resized(panel) for panel in panels]).save(buffer, format="PNG")
     files.write_bytes(path, buffer.getvalue())
     return True
 
@@ -67,7 +67,7 @@ def save_attention(array: NDArray[Any], field: Field, heat: NDArray[Any], path: 
     color = np.concatenate([170 + 85 * share / 0.75, 40 + 170 * share / 0.75, 20 + 20 * share], axis=2)
     mixed = Image.fromarray(np.rint((1 - share) * gray + share * color).astype(np.uint8))
     buffer = io.BytesIO()
-    mixed.save(buffer, format="PNG", optimize=True)
+    mixed.save(buffer, format="PNG")
     files.write_bytes(path, buffer.getvalue())
 
 
