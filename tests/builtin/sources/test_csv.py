@@ -22,7 +22,7 @@ def write(path: Path, lines: list[str], encoding: str = "utf-8") -> Path:
 
 
 def table(tmp_path: Path, rows: int = 60, **more: Any) -> Csv:
-    """Give numbers with gaps, a category, an id, a constant, and a target of two classes."""
+    """Return numbers with gaps, a category, an id, a constant, and a target of two classes."""
     rng = np.random.default_rng(0)
     lines = ["name,age,town,planet,weight,ill"]
     for i in range(rows):
@@ -32,7 +32,7 @@ def table(tmp_path: Path, rows: int = 60, **more: Any) -> Csv:
     return Csv(CsvOptions(path=write(tmp_path / "people.csv", lines), **more))
 
 
-def test_columns_are_typed_and_useless_ones_left_out(check: Check, tmp_path: Path) -> None:
+def test_csv_infers_column_types_and_drops_uninformative_columns(check: Check, tmp_path: Path) -> None:
     source = table(tmp_path)
     spec = check(source)
     assert [(c.name, c.kind) for c in spec.fields[0].columns] == [
@@ -51,7 +51,7 @@ def test_columns_are_typed_and_useless_ones_left_out(check: Check, tmp_path: Pat
     assert raw.id.startswith("line-")
 
 
-def test_the_target_by_name(check: Check, tmp_path: Path) -> None:
+def test_csv_target_column_by_name(check: Check, tmp_path: Path) -> None:
     with pytest.raises(BadUsage, match=r"no column 'wieght' \(target\)") as caught:
         table(tmp_path, target="wieght").spec()
     assert "'weight'" in caught.value.hint
@@ -65,7 +65,7 @@ def test_the_target_by_name(check: Check, tmp_path: Path) -> None:
     assert "weight" not in [c.name for c in spec.fields[0].columns]
 
 
-def test_missing_targets_are_refused_by_line_or_left_out(check: Check, tmp_path: Path) -> None:
+def test_missing_targets_are_refused_with_lines_or_dropped(check: Check, tmp_path: Path) -> None:
     with pytest.raises(BadData, match="missing in 9 of 60 rows: line 2, 9, 16, 23, 30 and 4 more") as caught:
         table(tmp_path, target="age").spec()
     assert "target_missing" in caught.value.hint
@@ -84,7 +84,7 @@ def number_table(tmp_path: Path, targets: list[Any], **more: Any) -> Csv:
     return Csv(CsvOptions(path=write(tmp_path / "n.csv", lines), **more))
 
 
-def test_what_auto_takes_the_target_for(tmp_path: Path) -> None:
+def test_target_kind_is_inferred(tmp_path: Path) -> None:
     few = number_table(tmp_path, [i % 12 for i in range(120)]).spec().target
     assert few.classes == tuple(map(str, range(12)))
     assert number_table(tmp_path, [float(i % 3) for i in range(60)]).spec().target.classes == ("0", "1", "2")
@@ -105,18 +105,18 @@ def test_what_auto_takes_the_target_for(tmp_path: Path) -> None:
         ([*range(40), "1e99"], {}, "not finite"),
     ],
 )
-def test_targets_that_can_not_be_learnt(tmp_path: Path, targets: list[Any], more: Any, why: str) -> None:
+def test_unusable_targets_are_refused(tmp_path: Path, targets: list[Any], more: Any, why: str) -> None:
     with pytest.raises(BadData, match=why):
         number_table(tmp_path, targets, **more).spec()
 
 
-def test_infinite_cells_are_named(tmp_path: Path) -> None:
+def test_infinite_cells_are_refused_with_lines(tmp_path: Path) -> None:
     lines = ["a,y", *(f"{i / 7},{i % 2}" for i in range(30)), "-inf,1", "1e200,0"]
     with pytest.raises(BadData, match=r"column 'a' is not finite in line 32 \(-inf\), line 33 \(1e200\)"):
         Csv(CsvOptions(path=write(tmp_path / "a.csv", lines))).spec()
 
 
-def test_categories_by_option_and_rare_ones(check: Check, tmp_path: Path) -> None:
+def test_categories_option_and_rare_categories(check: Check, tmp_path: Path) -> None:
     lines = ["code,x,y", *(f"{i % 3},{i / 7:.3f},{i % 2}" for i in range(90)), "77,1.5,0"]
     source = Csv(CsvOptions(path=write(tmp_path / "a.csv", lines), categories=("code",)))
     column = check(source).fields[0].columns[0]
@@ -126,7 +126,7 @@ def test_categories_by_option_and_rare_ones(check: Check, tmp_path: Path) -> Non
     assert set(rows[:, 0]) <= {0, 1, 2, 3}
 
 
-def test_long_lists_of_texts_counters_and_decimal_commas_are_left_out(check: Check, tmp_path: Path) -> None:
+def test_high_cardinality_text_row_index_and_decimal_commas_are_dropped(check: Check, tmp_path: Path) -> None:
     lines = ["id;word;price;x;y"]
     lines += [f"{i};word {i % 150};{i % 9},5;{(i * 7) % 13};{i % 2}" for i in range(400)]
     source = Csv(CsvOptions(path=write(tmp_path / "a.csv", lines)))
@@ -137,19 +137,19 @@ def test_long_lists_of_texts_counters_and_decimal_commas_are_left_out(check: Che
     assert "decimal comma" in text
 
 
-def test_no_column_is_left(tmp_path: Path) -> None:
+def test_table_without_feature_columns_is_refused(tmp_path: Path) -> None:
     lines = ["a,y", *(f"same,{i % 2}" for i in range(20))]
     with pytest.raises(BadData, match="no feature column") as caught:
         Csv(CsvOptions(path=write(tmp_path / "a.csv", lines))).spec()
     assert "every value is 'same'" in caught.value.hint
 
 
-def test_columns_that_give_the_target_away_are_noted(tmp_path: Path) -> None:
+def test_target_leakage_is_noted(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     lines = ["a,b,c,twin,y"]
     for i in range(100):
         a, b, c = rng.integers(0, 500, 3)
-        total = a + b + (5 if i == 50 else 0)  # one faulty row doesn't hide it
+        total = a + b + (5 if i == 50 else 0)  # one row that differs doesn't hide it
         lines.append(f"{a},{b},{c},{c},{total}")
     source = Csv(CsvOptions(path=write(tmp_path / "a.csv", lines)))
     source.spec()
@@ -162,13 +162,13 @@ def test_columns_that_give_the_target_away_are_noted(tmp_path: Path) -> None:
     assert any("'same' determines the target 'y'" in note for note in source.notes)
 
 
-def test_honest_columns_are_not_noted(tmp_path: Path) -> None:
+def test_columns_without_target_leakage_are_not_noted(tmp_path: Path) -> None:
     source = table(tmp_path)
     source.spec()
     assert not any("target 'ill' in" in note for note in source.notes)
 
 
-def test_equal_rows_stay_in_one_split(tmp_path: Path) -> None:
+def test_duplicate_rows_stay_in_one_split(tmp_path: Path) -> None:
     lines = ["a,b,y", *(f"{i % 40}.0,{i % 40 % 7},{i % 40 % 2}" for i in range(60))]
     lines += [f"{i % 40},{i % 40 % 7},{i % 40 % 2}" for i in range(60)]
     source = Csv(CsvOptions(path=write(tmp_path / "a.csv", lines)))
@@ -179,7 +179,7 @@ def test_equal_rows_stay_in_one_split(tmp_path: Path) -> None:
     assert any("80 duplicate rows" in note for note in source.notes)
 
 
-def test_rows_of_a_group_stay_together(check: Check, tmp_path: Path) -> None:
+def test_rows_of_a_group_stay_in_one_split(check: Check, tmp_path: Path) -> None:
     lines = ["patient,a,y", *(f"p{i % 15},{i / 7:.3f},{i % 2}" for i in range(120)), ",5.5,1", "NA,6.5,0"]
     source = Csv(CsvOptions(path=write(tmp_path / "a.csv", lines), group="patient"))
     spec = check(source)
@@ -193,7 +193,7 @@ def test_rows_of_a_group_stay_together(check: Check, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["2024-01-{:02}", "2024-01-{:02}T10:00:00+02:00", "{}"])
-def test_time_divides_in_order_and_moments_stay_whole(check: Check, tmp_path: Path, form: str) -> None:
+def test_time_column_splits_in_order_and_keeps_equal_times_together(check: Check, tmp_path: Path, form: str) -> None:
     days = [1 + i % 20 for i in range(100)]
     lines = ["day,a,y", *(f"{form.format(day)},{day + i / 7:.3f},{i % 2}" for i, day in enumerate(days))]
     source = Csv(CsvOptions(path=write(tmp_path / "a.csv", lines), time="day"))
@@ -203,7 +203,7 @@ def test_time_divides_in_order_and_moments_stay_whole(check: Check, tmp_path: Pa
     assert found == [set(range(1, 15)), set(range(15, 18)), set(range(18, 21))]
 
 
-def test_times_that_can_not_divide(tmp_path: Path) -> None:
+def test_unusable_time_column_is_refused(tmp_path: Path) -> None:
     def times(cells: list[str], **more: Any) -> Csv:
         lines = ["day,a,y", *(f"{cell},{i / 7:.3f},{i % 2}" for i, cell in enumerate(cells))]
         return Csv(CsvOptions(path=write(tmp_path / "a.csv", lines), time="day", **more))
@@ -220,19 +220,19 @@ def test_times_that_can_not_divide(tmp_path: Path) -> None:
         times([str(i) for i in range(30)], valid=0.5, test=0.5).spec()
 
 
-def test_rare_classes_are_noted(tmp_path: Path) -> None:
+def test_classes_missing_from_held_out_splits_are_noted(tmp_path: Path) -> None:
     source = number_table(tmp_path, [*(["a", "b"] * 30), "c"])
     source.spec()
     assert "Class 'c' has 1 row: none in valid and test." in source.notes
 
 
-def test_a_table_too_small(tmp_path: Path) -> None:
+def test_table_too_small_to_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="too few distinct rows: no row is left for test"):
         number_table(tmp_path, [0.5, 1.5]).spec()
 
 
 @real
-def test_real_wine(check: Check) -> None:
+def test_wine_quality_csv(check: Check) -> None:
     source = Csv(CsvOptions(path=SHARED / "wine" / "winequality-white.csv", target="quality"))
     spec = check(source)
     assert len(spec.fields[0].columns) == 11
@@ -241,7 +241,7 @@ def test_real_wine(check: Check) -> None:
 
 
 @real
-def test_real_bikes(check: Check) -> None:
+def test_bike_sharing_csv(check: Check) -> None:
     source = Csv(CsvOptions(path=SHARED / "bikes" / "hour-fixed.csv", target="cnt", time="dteday"))
     check(source, {"train": 12264, "valid": 2616, "test": 2640})
     assert any("'casual' + 'registered' add up to the target 'cnt'" in note for note in source.notes)
@@ -253,7 +253,7 @@ def stray_table(tmp_path: Path, cell: str, every: int = 9, **more: Any) -> Csv:
 
 
 @pytest.mark.parametrize("cell", ["unknown", "10%", "1.2.3"])
-def test_a_stray_text_among_numbers_is_noted(check: Check, tmp_path: Path, cell: str) -> None:
+def test_stray_text_in_numeric_column_is_noted(check: Check, tmp_path: Path, cell: str) -> None:
     source = stray_table(tmp_path, cell)
     assert check(source).fields[0].columns[1].kind == "category"
     assert f"Column 'b': 10 of 90 cells are not numbers (line 2: {cell!r}); it is treated" in "\n".join(source.notes)
@@ -263,14 +263,14 @@ def test_a_stray_text_among_numbers_is_noted(check: Check, tmp_path: Path, cell:
 
 
 @pytest.mark.parametrize("cell", ["None", "-", "#N/A", "nil"])
-def test_more_words_for_gaps(check: Check, tmp_path: Path, cell: str) -> None:
+def test_common_missing_value_markers(check: Check, tmp_path: Path, cell: str) -> None:
     source = stray_table(tmp_path, cell)
     spec = check(source)
     assert spec.fields[0].columns[1].kind == "number"
     assert source.preprocess(spec).transform["input"][0]["missing"] == ["b"]
 
 
-def test_decimal_commas(tmp_path: Path) -> None:
+def test_decimal_commas_are_reported(tmp_path: Path) -> None:
     source = stray_table(tmp_path, "1,5")
     source.spec()
     assert "'b' is dropped: its numbers have a decimal comma; use a decimal point." in "\n".join(source.notes)
@@ -279,7 +279,7 @@ def test_decimal_commas(tmp_path: Path) -> None:
     assert "1,5" in stray_table(tmp_path, "1,5", target="b", kind="class").spec().target.classes
 
 
-def test_a_class_may_be_called_none(check: Check, tmp_path: Path) -> None:
+def test_none_can_be_a_class_label(check: Check, tmp_path: Path) -> None:
     words = [("none", "mild", "severe")[i % 3] for i in range(60)]
     assert check(number_table(tmp_path, words)).target.classes == ("mild", "none", "severe")
     mixed = [("none", "1", "2")[i % 3] for i in range(60)]
@@ -288,7 +288,7 @@ def test_a_class_may_be_called_none(check: Check, tmp_path: Path) -> None:
         number_table(tmp_path, mixed).spec()
 
 
-def test_whole_numbers_are_classes_as_they_are_written(tmp_path: Path) -> None:
+def test_integer_class_labels_keep_their_spelling(tmp_path: Path) -> None:
     codes = [("007", "7", "12")[i % 3] for i in range(60)]
     assert number_table(tmp_path, codes).spec().target.classes == ("007", "7", "12")
     large = [str(2**53 + i % 2) for i in range(60)]
@@ -296,21 +296,21 @@ def test_whole_numbers_are_classes_as_they_are_written(tmp_path: Path) -> None:
     assert number_table(tmp_path, [("-0", "0", "1")[i % 3] for i in range(60)]).spec().target.classes == ("0", "1")
 
 
-def test_whole_numbers_taken_for_classes_are_noted(tmp_path: Path) -> None:
-    def told(targets: list[Any], **more: Any) -> bool:
+def test_integers_treated_as_classes_are_noted(tmp_path: Path) -> None:
+    def has_note(targets: list[Any], **more: Any) -> bool:
         source = number_table(tmp_path, targets, **more)
         source.spec()
         note = "'y' has 7 distinct integers and is treated as classes; for regression: --set source.kind=\"number\""
         return note in source.notes
 
     seven = [i % 7 for i in range(90)]
-    assert told(seven)
-    assert not told(seven, kind="class")
-    assert not told(seven, kind="number")
-    assert not told([i % 2 for i in range(90)])
+    assert has_note(seven)
+    assert not has_note(seven, kind="class")
+    assert not has_note(seven, kind="number")
+    assert not has_note([i % 2 for i in range(90)])
 
 
-def test_numbers_that_float32_swallows_are_noted(tmp_path: Path) -> None:
+def test_values_beyond_float32_precision_are_noted(tmp_path: Path) -> None:
     lines = ["t,x,y", *(f"{1_700_000_000 + i * 7 % 90},{i * 37 % 90},{i * 53 % 90 / 7}" for i in range(90))]
     file = write(tmp_path / "t.csv", lines)
     source = Csv(CsvOptions(path=file))
@@ -327,16 +327,16 @@ def test_numbers_that_float32_swallows_are_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "others", "more"),
     [
-        (("{i}.5", "{i}.230"), ("{i}.5", "{i}.2300"), {"kind": "number"}),  # the same target, written otherwise
+        (("{i}.5", "{i}.230"), ("{i}.5", "{i}.2300"), {"kind": "number"}),  # the same target in another spelling
         (("{i}.5", "1"), ("{i}.50", "1.0"), {"kind": "class"}),
         (("-0", "{i}.25"), ("0", "{i}.25"), {"kind": "number"}),
         (("{i}.1", "{i}.25"), ("{i}.1000000001", "{i}.25"), {"kind": "number"}),  # float32 holds seven digits
     ],
 )
-def test_rows_that_a_model_can_not_tell_apart_are_in_one_split(
+def test_rows_equal_after_parsing_are_in_one_split(
     tmp_path: Path, cells: tuple[str, ...], others: tuple[str, ...], more: dict[str, Any]
 ) -> None:
-    spread = [f"{i % 3}" for i in range(90)]  # classes that are all there
+    spread = [f"{i % 3}" for i in range(90)]  # every class occurs
     rows = [",".join(cell.format(i=i) for cell in way) for way in (cells, others) for i in range(90)]
     if more["kind"] == "class":
         rows = [row.rsplit(",", 1)[0] + f",{spread[i % 90]}{'.0' * (i >= 90)}" for i, row in enumerate(rows)]
@@ -355,7 +355,7 @@ def _keyed(rows: list[str]) -> list[str]:
     return [f"{i % 90},{row}" for i, row in enumerate(rows)]
 
 
-def test_groups_are_the_same_however_a_number_is_written(tmp_path: Path) -> None:
+def test_group_values_are_compared_as_numbers(tmp_path: Path) -> None:
     lines = ["x,g,y"] + [f"{i * 37 % 101}.5,{i % 30}{'.0' * (i >= 60)},{i * 7 % 11}.25" for i in range(120)]
     source = Csv(CsvOptions(path=write(tmp_path / "g.csv", lines), target="y", group="g", kind="number"))
     splits = source.open()
@@ -367,7 +367,7 @@ def test_groups_are_the_same_however_a_number_is_written(tmp_path: Path) -> None
     assert not groups["train"] & groups["valid"]
 
 
-def test_a_table_of_sentences_leads_to_the_source_of_texts(tmp_path: Path) -> None:
+def test_table_of_sentences_hint_suggests_text_source(tmp_path: Path) -> None:
     lines = [f"that is sentence number {i} of them,{('good', 'bad')[i % 2]}" for i in range(40)]
     path = write(tmp_path / "said.csv", ["said,mood", *lines])
     with pytest.raises(BadData, match="no feature column") as caught:

@@ -19,11 +19,11 @@ from benchdog.builtin.sources.options import ImageFolderOptions
 Check = Callable[..., Spec]
 
 
-def paint(path: Path, number: int, *, colour: bool = True, size: tuple[int, int] = (12, 10)) -> Path:
-    """Write a picture that no other number gives."""
-    pixels = np.random.default_rng(number).integers(0, 256, (*size, 3 if colour else 1), np.uint8)
+def paint(path: Path, number: int, *, color: bool = True, size: tuple[int, int] = (12, 10)) -> Path:
+    """Write an image that is unique to its number."""
+    pixels = np.random.default_rng(number).integers(0, 256, (*size, 3 if color else 1), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels if colour else pixels[..., 0]).save(path)
+    Image.fromarray(pixels if color else pixels[..., 0]).save(path)
     return path
 
 
@@ -38,7 +38,7 @@ def folder(path: Path, **more: Any) -> ImageFolder:
     return ImageFolder(ImageFolderOptions(path=path, **more))
 
 
-def test_a_folder_per_class(check: Check, pets: Path) -> None:
+def test_folder_per_class(check: Check, pets: Path) -> None:
     source = folder(pets)
     spec = check(source)
     assert spec.fields[0].shape == (3, 12, 10)
@@ -49,31 +49,31 @@ def test_a_folder_per_class(check: Check, pets: Path) -> None:
         assert split.raw(0).id.startswith(("cat/", "dog/"))
 
 
-def test_grey_sizes_and_modes(check: Check, pets: Path, tmp_path: Path) -> None:
+def test_grayscale_sizes_and_modes(check: Check, pets: Path, tmp_path: Path) -> None:
     assert check(folder(pets, size=8, mode="L")).fields[0].shape == (1, 8, 8)
     assert check(folder(pets, height=6, width=9)).fields[0].shape == (3, 6, 9)
     with pytest.raises(BadUsage, match="must be set together"):
         folder(pets, height=6).spec()
     for i in range(12):
-        paint(tmp_path / "grey" / "ab"[i % 2] / f"{i}.png", i, colour=False, size=(20 + i, 30))
-    grey = folder(tmp_path / "grey")
-    assert check(grey).fields[0].shape[0] == 1
-    assert grey.notes == ["Images of heights 20-31 and widths 30 are resized to 25x25 pixels (option size)."]
+        paint(tmp_path / "grayscale" / "ab"[i % 2] / f"{i}.png", i, color=False, size=(20 + i, 30))
+    grayscale = folder(tmp_path / "grayscale")
+    assert check(grayscale).fields[0].shape[0] == 1
+    assert grayscale.notes == ["Images of heights 20-31 and widths 30 are resized to 25x25 pixels (option size)."]
 
 
-def test_numbered_classes_are_in_natural_order(tmp_path: Path) -> None:
+def test_numeric_class_names_are_in_natural_order(tmp_path: Path) -> None:
     for i in range(36):
         paint(tmp_path / str(i % 12) / f"{i}.png", i)
     assert folder(tmp_path).spec().target.classes == tuple(map(str, range(12)))
 
 
-def test_all_damaged_files_are_reported_at_once(check: Check, pets: Path) -> None:
+def test_all_corrupt_files_are_reported_at_once(check: Check, pets: Path) -> None:
     (pets / "cat" / "note.png").write_text("hello, I am text")
     (pets / "cat" / "empty.jpg").touch()
     whole = io.BytesIO()
     Image.open(pets / "dog" / "0.png").resize((99, 99)).save(whole, "JPEG")
     (pets / "dog" / "half.jpg").write_bytes(whole.getvalue()[:900])
-    (pets / "dog" / "readme.txt").write_text("no image, and no fault")
+    (pets / "dog" / "readme.txt").write_text("not an image, not an error")
     with pytest.raises(BadData) as caught:
         folder(pets).open()
     message = caught.value.message
@@ -89,7 +89,7 @@ def test_all_damaged_files_are_reported_at_once(check: Check, pets: Path) -> Non
     assert any("readme.txt" in note for note in skipping.notes)
 
 
-def test_folders_that_can_not_be_learnt_from(tmp_path: Path, pets: Path) -> None:
+def test_unusable_image_folders_are_refused(tmp_path: Path, pets: Path) -> None:
     with pytest.raises(BadUsage, match="needs the path"):
         ImageFolder(ImageFolderOptions())
     with pytest.raises(BadData, match="doesn't exist"):
@@ -110,7 +110,7 @@ def test_folders_that_can_not_be_learnt_from(tmp_path: Path, pets: Path) -> None
         folder(pets).spec()
 
 
-def test_given_splits_are_used_and_missing_ones_taken_from_train(check: Check, tmp_path: Path) -> None:
+def test_split_folders_are_used_and_missing_splits_taken_from_train(check: Check, tmp_path: Path) -> None:
     for i in range(24):
         paint(tmp_path / "train" / "ab"[i % 2] / f"{i}.png", i)
     for i in range(24, 30):
@@ -127,7 +127,7 @@ def test_given_splits_are_used_and_missing_ones_taken_from_train(check: Check, t
         folder(tmp_path).open()
 
 
-def test_labels_in_a_table(check: Check, pets: Path, tmp_path: Path) -> None:
+def test_image_labels_from_csv(check: Check, pets: Path, tmp_path: Path) -> None:
     files = sorted(p.relative_to(pets).as_posix() for p in pets.rglob("*.png"))
     table = tmp_path / "labels.csv"
 
@@ -150,7 +150,7 @@ def test_labels_in_a_table(check: Check, pets: Path, tmp_path: Path) -> None:
         folder(pets, labels=table).spec()
 
 
-def test_copies_and_groups_stay_together(tmp_path: Path) -> None:
+def test_duplicates_and_groups_stay_in_one_split(tmp_path: Path) -> None:
     for film in range(12):
         for frame in range(4):
             paint(tmp_path / "ab"[film % 2] / f"film{film}_{frame}.png", film * 10 + frame)
@@ -169,9 +169,7 @@ def test_copies_and_groups_stay_together(tmp_path: Path) -> None:
     assert any("7 duplicate files" in note for note in source.notes)
 
 
-def test_files_are_decoded_once_while_they_stay_the_same(
-    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unchanged_files_are_decoded_once(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
     real = inspection._image_properties
     monkeypatch.setattr(inspection, "_image_properties", lambda data: decoded.append(len(data)) or real(data))
@@ -202,7 +200,7 @@ def test_files_are_decoded_once_while_they_stay_the_same(
         assert len(decoded) == 30
 
 
-def test_a_file_that_vanishes_is_named(pets: Path) -> None:
+def test_image_deleted_after_inspection_is_reported(pets: Path) -> None:
     split = folder(pets).open()["train"]
     (pets / split.raw(0).id).unlink()
     with pytest.raises(BadData, match="can't be read"):
@@ -210,34 +208,34 @@ def test_a_file_that_vanishes_is_named(pets: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are always Unicode there")
-def test_names_that_are_not_utf8_are_refused(pets: Path) -> None:
+def test_file_names_that_are_not_utf8_are_refused(pets: Path) -> None:
     (pets / "cat" / os.fsdecode(b"\xff.png")).write_bytes((pets / "cat" / "1.png").read_bytes())
     with pytest.raises(BadData, match=r"1 names in .* are not UTF-8: cat/.*udcff.png") as caught:
         folder(pets).spec()
     caught.value.message.encode()
 
 
-def test_dark_16_bit_images_and_pages_are_noted(pets: Path) -> None:
+def test_dark_16_bit_images_and_multi_page_files_are_noted(pets: Path) -> None:
     source = folder(pets, size=8)
     source.spec()
     assert source.notes == []
     Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(pets / "cat" / "x-ray.png")
     pages = [Image.new("L", (9, 9), i) for i in range(3)]
     pages[0].save(pets / "dog" / "pages.tif", save_all=True, append_images=pages[1:])
-    text = "\n".join(noted(pets))
+    text = "\n".join(notes_of(pets))
     assert "1 images of 16 bits have no value above 4,000" in text
     assert "Of 1 multi-page files only the first page is used: dog/pages.tif." in text
     Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(pets / "cat" / "bright.png")
-    assert "16 bits" not in "\n".join(noted(pets))
+    assert "16 bits" not in "\n".join(notes_of(pets))
 
 
-def noted(path: Path) -> list[str]:
+def notes_of(path: Path) -> list[str]:
     source = folder(path, size=8)
     source.spec()
     return source.notes
 
 
-def test_inspection_hands_on_file_contents(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inspection_caches_file_contents_for_one_read(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Path] = []
     real = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or real(path))
@@ -249,7 +247,7 @@ def test_inspection_hands_on_file_contents(pets: Path, monkeypatch: pytest.Monke
     assert len(reads) == 60  # each content is kept for one use
 
 
-def test_inspection_hands_on_no_more_than_its_budget(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inspection_cache_stays_within_its_budget(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [path.relative_to(pets).as_posix() for path in sorted(pets.rglob("*.png"))]
     budget = sum((pets / name).stat().st_size for name in names[:3])
     monkeypatch.setattr(inspection, "KEPT_BYTES", budget)

@@ -19,10 +19,10 @@ from benchdog.builtin.sources.splitting import split_by_content
 Check = Callable[..., Spec]
 
 
-# --- division --------------------------------------------------------------------------------------
+# --- splitting --------------------------------------------------------------------------------------
 
 
-def test_equal_contents_stay_together_and_every_label_is_everywhere() -> None:
+def test_split_by_content_keeps_duplicates_together_and_stratifies() -> None:
     contents = [str(i % 40).encode() for i in range(120)]
     labels = [i % 40 % 4 for i in range(120)]
     parts = split_by_content(contents, labels, valid=0.1, test=0.1, seed=0)
@@ -34,7 +34,7 @@ def test_equal_contents_stay_together_and_every_label_is_everywhere() -> None:
     assert all({labels[i] for i in at} == {0, 1, 2, 3} for at in parts.values())
 
 
-def test_new_samples_do_not_move_old_ones() -> None:
+def test_split_by_content_is_stable_when_samples_are_added() -> None:
     contents = [str(i).encode() for i in range(400)]
     few_, many = (split_by_content(contents[:n], [0] * n, valid=0.2, test=0.2, seed=0) for n in (200, 400))
     assert all(set(few_[name]) <= set(many[name]) for name in few_)
@@ -42,7 +42,7 @@ def test_new_samples_do_not_move_old_ones() -> None:
     assert set(other["test"]) != set(many["test"])
 
 
-def test_a_label_of_few_contents_is_in_train_first() -> None:
+def test_split_by_content_assigns_rare_labels_to_train_first() -> None:
     parts = split_by_content([b"a", b"b"], [0, 0], valid=0.9, test=0.05, seed=0)
     assert len(parts["train"]) == len(parts["valid"]) == 1
     assert not len(split_by_content([b"a"] * 5, [0] * 5, valid=0, test=0, seed=0)["test"])
@@ -50,7 +50,7 @@ def test_a_label_of_few_contents_is_in_train_first() -> None:
         split_by_content([b"a"], [0], valid=0.5, test=0.5, seed=0)
 
 
-def test_words() -> None:
+def test_natural_key_and_shortened() -> None:
     assert sorted(["10", "9", "a2", "a10", "B1", ""], key=natural_key) == ["", "9", "10", "a2", "a10", "B1"]
     assert shortened([1, 2, 3], 3) == "1, 2, 3"
     assert shortened(range(9), 9, 2) == "0, 1 and 7 more"
@@ -59,7 +59,7 @@ def test_words() -> None:
 # --- digits and fashion-mnist ----------------------------------------------------------------------
 
 
-def test_digits(check: Check) -> None:
+def test_digits_source(check: Check) -> None:
     source = Digits(given.DigitsOptions())
     spec = check(source)
     assert spec.target.classes == tuple("0123456789")
@@ -96,7 +96,7 @@ def test_fashion_mnist_keeps_the_official_test_split(check: Check, fashion: Path
     assert len(limited["train"]) + len(limited["valid"]) == 50
 
 
-def test_fashion_mnist_downloads_what_is_not_there(fashion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fashion_mnist_downloads_missing_files(fashion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchdog.builtin.sources.images.fashion_mnist.SYSTEM", fashion / "nowhere")
     asked: dict[str, str] = {}
 
@@ -117,7 +117,7 @@ def test_fashion_mnist_downloads_what_is_not_there(fashion: Path, monkeypatch: p
     assert not asked
 
 
-def test_damaged_fashion_mnist_files_are_named(fashion: Path) -> None:
+def test_corrupt_fashion_mnist_files_are_named(fashion: Path) -> None:
     source = FashionMnist(given.FashionMnistOptions(path=fashion))
     images = fashion / "train-images-idx3-ubyte.gz"
     whole = images.read_bytes()
@@ -135,7 +135,7 @@ def test_damaged_fashion_mnist_files_are_named(fashion: Path) -> None:
 
 
 @pytest.mark.skipif(not all((SYSTEM / name).is_file() for name in FILES), reason="not installed here")
-def test_the_system_copy_of_fashion_mnist() -> None:
+def test_fashion_mnist_system_copy() -> None:
     splits = FashionMnist(given.FashionMnistOptions()).open()
     assert sum(len(split) for split in splits.values()) == 70_000
     assert np.bincount(splits["test"].targets).tolist() == [1000] * 10
@@ -145,7 +145,7 @@ def test_the_system_copy_of_fashion_mnist() -> None:
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_shapes(check: Check, dimensions: Any) -> None:
+def test_shapes_source(check: Check, dimensions: Any) -> None:
     source = Shapes(given.ShapesOptions(count=40, dimensions=dimensions))
     spec = check(source, {"train": 28, "valid": 6, "test": 6})
     assert spec.fields[0].kind == ("image" if dimensions == 2 else "volume")
@@ -159,7 +159,7 @@ def test_shapes(check: Check, dimensions: Any) -> None:
     assert best <= 0.6
 
 
-def test_a_shape_depends_on_seed_and_number_alone() -> None:
+def test_shapes_depend_only_on_seed_and_index() -> None:
     small, large = (Shapes(given.ShapesOptions(count=n, size=32)).open()["train"] for n in (20, 30))
     (a,), x = small.batch([13, 2])
     (b,), y = large.batch([2, 13])

@@ -1,4 +1,4 @@
-"""What decides in which split a row lies."""
+"""Assignment of table rows to splits."""
 
 import json
 import re
@@ -25,30 +25,30 @@ def shop(tmp_path):
     return tmp_path
 
 
-def divided(place, name):
-    """Give the mark of a run's division: sizes of the splits, and the ids of training rows."""
+def split_signature(place, name):
+    """Return the fingerprint of a run's data and the sizes of its splits."""
     facts = json.loads((place / "runs" / name / "run.json").read_text())
     return facts["data"], facts["samples"]
 
 
-def test_a_column_keeps_the_division_where_columns_are_dropped(shop):
+def test_group_column_keeps_splits_when_columns_are_dropped(shop):
     names = []
     for command in COMMANDS:
         words = shlex.split(command)
         names.append(words[words.index("--name") + 1])
         run(*words, "--model", "linear", "--epochs", 1, "--quiet", cwd=shop)
     assert names == ["all", "without-color"]
-    assert divided(shop, "all") == divided(shop, "without-color")
+    assert split_signature(shop, "all") == split_signature(shop, "without-color")
     other = [*shlex.split(COMMANDS[0]), "--model", "linear", "--epochs", 1, "--quiet"]
     other[other.index("price")], other[other.index("all")] = "sold", "sold"
     run(*other, cwd=shop)
-    assert divided(shop, "all") == divided(shop, "sold")
+    assert split_signature(shop, "all") == split_signature(shop, "sold")
 
 
-def test_without_one_the_content_that_is_learnt_from_divides(shop):
+def test_without_group_column_feature_content_decides_splits(shop):
     quick = ("--target", "price", "--model", "linear", "--epochs", 1, "--quiet")
     run("train", "shop.csv", *quick, "--name", "all", cwd=shop)
     run("train", "shop.csv", *quick, "--name", "again", cwd=shop)
     run("train", "shop.csv", *quick, "--set", 'source.drop=["color"]', "--name", "less", cwd=shop)
-    assert divided(shop, "all") == divided(shop, "again")
-    assert divided(shop, "all") != divided(shop, "less")
+    assert split_signature(shop, "all") == split_signature(shop, "again")
+    assert split_signature(shop, "all") != split_signature(shop, "less")

@@ -1,4 +1,4 @@
-"""What a table's columns are taken for, told before anything is spent; what looks like a mistake is refused."""
+"""Inferred column types of a table: reported by `plan`; likely typos are refused."""
 
 import numpy as np
 import pytest
@@ -14,71 +14,71 @@ def write(place, cells, rows=300):
     (place / "t.csv").write_text("\n".join(lines) + "\n")
 
 
-def test_a_typing_error_is_refused_and_each_remedy_helps(tmp_path):
+def test_typo_in_numeric_column_is_refused_with_working_fixes(tmp_path):
     write(tmp_path, {3: "12.O", 7: "", 9: "9.5 m"})
-    told = run("plan", "t.csv", cwd=tmp_path, code=5).err
+    stderr = run("plan", "t.csv", cwd=tmp_path, code=5).err
     assert (
         "t.csv: column 'temp' holds numbers, but 2 of 299 cells are not a number: line 5 ('12.O'), line 11 ('9.5 m')."
-        in told
+        in stderr
     )
-    assert """--set 'source.drop=["temp"]'""" in told
+    assert """--set 'source.drop=["temp"]'""" in stderr
     run("plan", "t.csv", "--set", 'source.drop=["temp"]', cwd=tmp_path)
     write(tmp_path, {3: "", 7: "", 9: "1.5"})
     assert "columns" not in run("plan", "t.csv", cwd=tmp_path).err
 
 
 @pytest.mark.parametrize(("count", "code"), [(15, 5), (16, 0)])
-def test_from_a_twentieth_on_it_is_no_column_of_numbers(tmp_path, count, code):
+def test_column_with_more_than_5_percent_text_is_not_numeric(tmp_path, count, code):
     write(tmp_path, {i: f"A{i}" for i in range(count)})
-    told = run("plan", "t.csv", cwd=tmp_path, code=code).err
-    assert ("holds numbers" in told) == bool(code)
-    assert ("'temp' is dropped" in told) != bool(code)
+    stderr = run("plan", "t.csv", cwd=tmp_path, code=code).err
+    assert ("holds numbers" in stderr) == bool(code)
+    assert ("'temp' is dropped" in stderr) != bool(code)
 
 
-def test_few_different_texts_stay_categories(tmp_path):
+def test_few_distinct_texts_are_categorical(tmp_path):
     write(tmp_path, {i: i % 9 if i else "x" for i in range(300)})
     assert "it is treated as categorical" in run("plan", "t.csv", cwd=tmp_path).err
 
 
-def test_a_typing_error_in_a_target(tmp_path):
+def test_typo_in_numeric_target_is_refused(tmp_path):
     write(tmp_path, {3: "12.O"})
-    told = run("plan", "t.csv", "--target", "temp", cwd=tmp_path, code=5).err
-    assert "the target 'temp' holds numbers, but 1 of 300 cells is not a number" in told
-    assert "line 5 ('12.O')" in told
+    stderr = run("plan", "t.csv", "--target", "temp", cwd=tmp_path, code=5).err
+    assert "the target 'temp' holds numbers, but 1 of 300 cells is not a number" in stderr
+    assert "line 5 ('12.O')" in stderr
 
 
 def plan(place, *more):
-    """Give the line that `plan` has about a table's columns."""
+    """Return the line of `plan` about a table's columns."""
     lines = run("plan", "t.csv", "--json", *more, cwd=place).json["lines"]
     return next((line["found"] for line in lines if line["what"] == "columns"), None)
 
 
-def test_the_plan_says_what_each_column_is_taken_for(tmp_path):
+def test_plan_reports_column_types_and_dropped_columns(tmp_path):
     lines = ["name,planet,age,town,kind", *(f"p{i},earth,{i * i},{'abc'[i % 3]},{'uv'[i % 2]}" for i in range(60))]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     assert plan(tmp_path) == (
         "1 number: age; 1 category: town (3); 2 left out: name (its texts are all distinct, like an id), "
         "planet (every value is 'earth')"
     )
-    told = plan(tmp_path, "--set", 'source.drop=["planet"]', "--set", "source.group=name")
-    assert told == "1 number: age; 1 category: town (3); 2 left out: name (option group), planet (option drop)"
+    line = plan(tmp_path, "--set", 'source.drop=["planet"]', "--set", "source.group=name")
+    assert line == "1 number: age; 1 category: town (3); 2 left out: name (option group), planet (option drop)"
     assert "columns       1 number: age; 1 category" in run("plan", "t.csv", cwd=tmp_path).out
 
 
-def test_a_hundred_columns_stay_one_line(tmp_path):
+def test_plan_reports_a_hundred_columns_in_one_line(tmp_path):
     draw = np.random.default_rng(0)
     names = [f"a-name-of-a-column-that-is-long-{i}" for i in range(100)]
     lines = [",".join([*names, *"xyzq", "kind"])]
     for i in range(60):
         lines.append(",".join([*(f"{x:.3f}" for x in draw.normal(size=100)), "1", "1", "1", "1", "uv"[i % 2]]))
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-    told = plan(tmp_path)
-    assert told.startswith("100 numbers: a-name-of-a-column-th..., ")
-    assert " and 94 more; 4 left out: x (every value is 1), " in told
-    assert told.endswith(" and 1 more")
-    assert len(told) < 300
+    line = plan(tmp_path)
+    assert line.startswith("100 numbers: a-name-of-a-column-th..., ")
+    assert " and 94 more; 4 left out: x (every value is 1), " in line
+    assert line.endswith(" and 1 more")
+    assert len(line) < 300
 
 
-def test_images_have_no_columns(tmp_path):
+def test_plan_of_images_has_no_columns_line(tmp_path):
     lines = run("plan", "digits", "--json", cwd=tmp_path).json["lines"]
     assert "columns" not in [line["what"] for line in lines]

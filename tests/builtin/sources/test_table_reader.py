@@ -16,20 +16,20 @@ def write(path: Path, lines: list[str], encoding: str = "utf-8") -> Path:
     return path
 
 
-def test_line_numbers_are_those_of_an_editor(tmp_path: Path) -> None:
+def test_table_line_numbers_match_the_file(tmp_path: Path) -> None:
     lines = ["a,b", '"1\n1",x', "", "2,y", *(f"{i},x" for i in range(9))]
     assert read(write(tmp_path / "a.csv", lines)).lines[:3] == [2, 5, 6]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-def test_the_separator_is_found(tmp_path: Path, mark: str) -> None:
+def test_table_separator_is_detected(tmp_path: Path, mark: str) -> None:
     lines = [mark.join(("a", "b", "c")), *(mark.join((str(i), "x y", "1")) for i in range(5))]
     file = write(tmp_path / "a.csv", lines, "utf-8-sig")
     assert list(read(file).columns) == ["a", "b", "c"]
     assert read(file).columns["a"] == list("01234")
 
 
-def test_a_named_separator(tmp_path: Path) -> None:
+def test_table_separator_option(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", ["a:b", "1:2"])
     assert read(file, ":").columns == {"a": ["1"], "b": ["2"]}
     with pytest.raises(BadData, match="one column"):
@@ -53,7 +53,7 @@ def test_a_named_separator(tmp_path: Path) -> None:
         (b"\xff\xfea\0,\0b\0", "not UTF-8"),
     ],
 )
-def test_a_file_that_is_no_table(tmp_path: Path, text: bytes, why: str) -> None:
+def test_malformed_table_is_refused(tmp_path: Path, text: bytes, why: str) -> None:
     (tmp_path / "a.csv").write_bytes(text)
     with pytest.raises(BadData, match=why) as caught:
         read(tmp_path / "a.csv")
@@ -62,21 +62,23 @@ def test_a_file_that_is_no_table(tmp_path: Path, text: bytes, why: str) -> None:
 
 @given(st.binary(max_size=120))
 @settings(deadline=None, max_examples=150)
-def test_any_file_is_a_table_or_bad_data(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_reading_arbitrary_bytes_returns_a_table_or_raises_bad_data(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
     file = tmp_path_factory.getbasetemp() / "any.csv"
     file.write_bytes(data)
     try:
-        found = read(file)
+        result = read(file)
     except BadData:
         return
-    assert len({len(cells) for cells in found.columns.values()}) == 1
+    assert len({len(cells) for cells in result.columns.values()}) == 1
 
 
 @given(st.lists(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.none()), max_size=9))
-def test_numbers(values: list[float | None]) -> None:
-    found = numbers(["" if value is None else repr(value) for value in values])
-    assert found is not None
-    assert [None if math.isnan(x) else x for x in found.tolist()] == values
+def test_numbers_are_parsed_from_cells(values: list[float | None]) -> None:
+    parsed = numbers(["" if value is None else repr(value) for value in values])
+    assert parsed is not None
+    assert [None if math.isnan(x) else x for x in parsed.tolist()] == values
     assert numbers(["1", "1_0"]) is None
     assert numbers(["1", "x"]) is None
     assert all(is_missing(cell) for cell in ("", "NA", "nan", "NaN", "?", "N/A", "null"))

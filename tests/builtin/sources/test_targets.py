@@ -1,4 +1,4 @@
-"""Several targets: columns of a table, labels of an image; and the baselines that fit them."""
+"""Several targets: columns of a table, labels of an image; and their baselines."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ ZERO_ONE = [0, 1, 1, 0, 1] * 12
 OTHER = [1, 0, 0, 0, 1, 1] * 10
 
 
-def test_columns_of_0_and_1_are_labels(table, check):
+def test_several_binary_target_columns_are_labels(table, check):
     source = Csv(CsvOptions(path=table(a=ZERO_ONE, b=OTHER), target=("a", "b")))
     spec = check(source)
     assert spec.target == Target(kind="labels", name="a, b", classes=("a", "b"), shape=(2,), dtype="float32")
@@ -54,7 +54,7 @@ def test_columns_of_0_and_1_are_labels(table, check):
     assert first.target.tolist() == [ZERO_ONE[line], OTHER[line]]
 
 
-def test_columns_of_numbers_stay_numbers(table, check):
+def test_several_numeric_target_columns_are_numbers(table, check):
     far = [10 + i / 7 for i in range(60)]
     source = Csv(CsvOptions(path=table(a=ZERO_ONE, far=far), target=("far", "a")))
     spec = check(source)
@@ -67,7 +67,7 @@ def test_columns_of_numbers_stay_numbers(table, check):
     assert check(plain).target.kind == "class"
 
 
-def test_a_label_that_is_rare_is_in_every_split(table):
+def test_rare_label_is_in_every_split(table):
     rare = [1 if i in (3, 4, 5) else 0 for i in range(60)]
     for seed in range(4):
         source = Csv(CsvOptions(path=table(a=ZERO_ONE, rare=rare), target=("a", "rare"), split_seed=seed))
@@ -79,7 +79,7 @@ def test_a_label_that_is_rare_is_in_every_split(table):
 
 
 @pytest.mark.parametrize(
-    ("columns", "options", "error", "said"),
+    ("columns", "options", "error", "message"),
     [
         ({"a": ZERO_ONE, "b": ["x", *OTHER[1:]]}, {}, BadData, "'b' is not a number in line 2 (x)"),
         ({"a": ZERO_ONE, "b": [2, *OTHER[1:]]}, {"kind": "labels"}, BadData, "'b' is neither 0 nor 1 in line 2"),
@@ -91,21 +91,21 @@ def test_a_label_that_is_rare_is_in_every_split(table):
         ({"a": ZERO_ONE, "b": OTHER}, {"drop": ("b",)}, BadUsage, "'b' is also named"),
     ],
 )
-def test_targets_that_can_not_be_are_told(table, columns, options, error, said):
+def test_invalid_target_columns_are_refused(table, columns, options, error, message):
     source = Csv(CsvOptions(path=table(**columns), **{"target": ("a", "b"), **options}))
     with pytest.raises(error) as caught:
         source.spec()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_rows_without_one_of_the_targets_can_be_left_out(table, check):
+def test_rows_with_a_missing_target_can_be_dropped(table, check):
     path = table(a=["", *ZERO_ONE[1:]], b=[*OTHER[:-1], "?"])
     source = Csv(CsvOptions(path=path, target=("a", "b"), target_missing="drop"))
     check(source)
     assert sum(len(split) for split in source.open().values()) == 58
 
 
-def test_a_leak_is_told_of_each_target_and_twins_once(table):
+def test_leakage_is_noted_for_each_target_and_duplicate_columns_once(table):
     far = [10 + i / 7 for i in range(60)]
     path = table(a=far, b=ZERO_ONE, copy=[0.5 * i for i in ZERO_ONE], twin=[0.5 * i for i in ZERO_ONE])
     source = Csv(CsvOptions(path=path, target=("a", "b"), kind="number"))
@@ -114,12 +114,12 @@ def test_a_leak_is_told_of_each_target_and_twins_once(table):
     assert sum("are equal in every row" in note for note in source.notes) == 1
 
 
-# --- pictures --------------------------------------------------------------------------------------
+# --- images ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Write pictures and a list of their labels."""
+def labeled_images(tmp_path):
+    """Write images and a CSV file of their labels."""
     rng = np.random.default_rng(0)
     lines = ["path,label"]
     names = ["", "red", "red;round", " round ; red ", "round;round", "small"]
@@ -130,8 +130,8 @@ def pictures(tmp_path):
     return tmp_path
 
 
-def test_an_image_may_have_several_labels_or_none(pictures, check):
-    options = ImageFolderOptions(labels=pictures / "labels.csv", label_separator=";")
+def test_image_with_several_labels_or_none(labeled_images, check):
+    options = ImageFolderOptions(labels=labeled_images / "labels.csv", label_separator=";")
     source = ImageFolder(options)
     spec = check(source)
     assert spec.target == Target(
@@ -146,14 +146,14 @@ def test_an_image_may_have_several_labels_or_none(pictures, check):
     assert all(split.targets.any(0).all() for split in source.open().values())
 
 
-def test_without_a_separator_a_cell_is_one_class_and_must_not_be_empty(pictures):
+def test_without_label_separator_a_cell_is_one_class(labeled_images):
     with pytest.raises(BadData, match="no label in line 2"):
-        ImageFolder(ImageFolderOptions(labels=pictures / "labels.csv")).spec()
+        ImageFolder(ImageFolderOptions(labels=labeled_images / "labels.csv")).spec()
     with pytest.raises(BadUsage, match="label_separator"):
-        ImageFolder(ImageFolderOptions(path=pictures, label_separator=";"))
+        ImageFolder(ImageFolderOptions(path=labeled_images, label_separator=";"))
 
 
-def test_an_export_that_turns_a_label_over_is_found():
+def test_verify_detects_flipped_labels():
     spec = labels().spec.with_output(4)
     score = np.linspace(-1, 1, 32, dtype=np.float32).reshape(8, 4)
 
@@ -166,33 +166,33 @@ def test_an_export_that_turns_a_label_over_is_found():
 
     lines = verify(runner(0), runner(0), (score,), spec, 4)
     assert all(line["ok"] for line in lines)
-    near = np.full((8, 4), 2e-4, np.float32)  # within the limits of a score, and on the other side
+    near = np.full((8, 4), 2e-4, np.float32)  # within tolerance, but across the threshold
     lines = verify(runner(-2.5e-4), runner(0), (near,), spec, 4)
     assert not any(line["ok"] for line in lines)
-    sure = np.full((8, 4), 1e-5, np.float32)  # too near to one half for anybody to be sure
+    sure = np.full((8, 4), 1e-5, np.float32)  # too close to the threshold to matter
     assert all(line["ok"] for line in verify(runner(-2e-5), runner(0), (sure,), spec, 4))
 
 
 @pytest.mark.parametrize(
-    ("task", "case", "output", "said"),
+    ("task", "case", "output", "message"),
     [
         ("embedding", MIXED["embedding"], 4, "A vector of 4 numbers, near to those of the same `target`."),
         ("multi-label", labels(), 4, "`target` (labels) for every sample, any of 4: 10, 9, 100, 1."),
         ("ordinal", ordinal(), 3, "`target` (class) for every sample, one of 4: 10, 9, 100, 1."),
     ],
 )
-def test_the_card_says_what_comes_out(task, case, output, said):
+def test_model_card_describes_output(task, case, output, message):
     meta = {
         "spec": case.spec.with_output(output).to_json(), "recipe": {}, "run": "r", "parameters": 0, "metrics": {},
         "model": {"name": "mlp"}, "task": {"name": task}, "benchdog": "0", "created": "2026-01-01", "samples": [],
     }  # fmt: skip
-    assert said in model_card.write(meta)
+    assert message in model_card.write(meta)
 
 
-# --- codes and baselines ---------------------------------------------------------------------------
+# --- class indices and baselines ---------------------------------------------------------------------
 
 
-def test_codes_that_are_ignored_are_allowed_in_masks_alone():
+def test_ignore_index_is_allowed_only_in_masks():
     masks = Spec(
         fields=(Field(kind="image", shape=(1, 2, 2), dtype="uint8"),),
         target=Target(kind="mask", classes=("a", "b"), shape=(2, 2)),
@@ -210,7 +210,7 @@ def test_codes_that_are_ignored_are_allowed_in_masks_alone():
         check_targets(np.array([[0, 1, 0, 0], [0, 0.5, 0, 0]], np.float32), spec, str)
 
 
-def test_baselines_speak_for_every_target():
+def test_baselines_for_labels_ordinal_and_embedding_tasks():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 4)).astype(np.float32)
     codes = x.argmax(1)
@@ -237,10 +237,10 @@ def test_baselines_speak_for_every_target():
     assert found["inputs as they are"]["recall_at_1"] > 0.6
 
 
-def test_baselines_of_masks_leave_ignored_pixels_out():
+def test_mask_baselines_exclude_ignored_pixels():
     rng = np.random.default_rng(0)
     mask = rng.integers(0, 2, (20, 6, 6))
-    picture = (mask * 100 + rng.integers(0, 20, mask.shape)).astype(np.float32)[:, None]
+    image = (mask * 100 + rng.integers(0, 20, mask.shape)).astype(np.float32)[:, None]
     mask[:, :2] = 255
     spec = Spec(
         fields=(Field(kind="image", shape=(1, 6, 6), dtype="float32"),),
@@ -249,13 +249,13 @@ def test_baselines_of_masks_leave_ignored_pixels_out():
     )
     task = Segmentation(SegmentationOptions(ignore=255))
     task.check(spec)
-    found = baselines.measure(((picture,), mask), ((picture,), mask), spec, task)
+    found = baselines.measure(((image,), mask), ((image,), mask), spec, task)
     metrics = {line["name"]: line["metrics"] for line in found}
     assert metrics["threshold"]["iou"] == 1
     assert sum(map(sum, metrics["majority class"]["confusion"])) == 20 * 24
 
 
-def test_a_task_that_no_baseline_fits_has_none():
+def test_task_without_baselines_has_no_baseline_lines():
     case = MIXED["embedding"]
     task = case.make()
     task.baselines = None
@@ -266,7 +266,7 @@ def test_a_task_that_no_baseline_fits_has_none():
 
 
 @pytest.mark.slow
-def test_wines_in_their_order_are_off_by_less_than_by_the_commonest(tmp_path, shared):
+def test_ordinal_wine_quality_beats_majority_class(tmp_path, shared):
     from support.in_process import run
 
     path = shared / "data" / "wine" / "winequality-white.csv"

@@ -1,4 +1,4 @@
-"""Texts: what becomes of them as bytes, characters and byte pairs, from files to answers."""
+"""Text source: tokens as bytes, characters and byte pairs; windows, splits and labels."""
 
 import csv
 from pathlib import Path
@@ -28,21 +28,21 @@ def text(path: Path, **more) -> Text:
 
 
 @given(texts)
-def test_pieces_and_tokens_are_the_whole_text(value):
+def test_pieces_and_tokens_reconstruct_the_text(value):
     assert "".join(pieces(value)) == value
     for op in ({"unit": "byte"}, {"unit": "bpe", "merges": MERGES}):
         codes = encoder(op)(value)
         assert b"".join(words(op)[code] for code in codes).decode() == value
 
 
-def test_byte_pairs_are_merged_in_their_order_within_a_piece():
+def test_bpe_merges_apply_in_order_within_a_piece():
     op = {"unit": "bpe", "merges": MERGES}
-    said = [words(op)[code] for code in encoder(op)("the thing in the")]
-    assert said == [b"the", b" ", b"th", b"ing", b" ", b"in", b" the"]
+    tokens = [words(op)[code] for code in encoder(op)("the thing in the")]
+    assert tokens == [b"the", b" ", b"th", b"ing", b" ", b"in", b" the"]
     assert [words(op)[code] for code in encoder(op)("e th")] == [b"e", b" ", b"th"]
 
 
-def test_a_class_in_hexadecimal_stands_for_bytes():
+def test_hex_spelling_of_token_classes():
     assert spellings(Target(kind="next-token", classes=("c3", "a9", "7468"), spelling="hex")) == (
         b"\xc3",
         b"\xa9",
@@ -52,7 +52,7 @@ def test_a_class_in_hexadecimal_stands_for_bytes():
 
 
 @given(texts.filter(bool))
-def test_a_text_is_cut_and_filled_up(value):
+def test_text_is_truncated_and_padded(value):
     step = make_tokens({"unit": "character", "vocabulary": ["a", "b"], "length": 5})
     codes = step(value)
     assert codes.shape == (5,)
@@ -76,7 +76,7 @@ def test_a_text_is_cut_and_filled_up(value):
         ({"unit": "byte", "length": 0}, "length must be"),
     ],
 )
-def test_senseless_parameters_are_refused(parameters, why):
+def test_invalid_token_parameters_are_refused(parameters, why):
     with pytest.raises(BadUsage, match=why):
         make_tokens(parameters)
 
@@ -91,7 +91,7 @@ def novel(tmp_path: Path) -> Path:
     return path
 
 
-def test_characters_in_order(novel):
+def test_character_windows_of_a_text_file(novel):
     source = text(novel)
     spec = check_source(source)
     assert spec.target.classes == tuple(sorted(set(NOVEL)))
@@ -99,7 +99,7 @@ def test_characters_in_order(novel):
     assert splits["train"].raw(1).fields["input"] == NOVEL[16:32]
     assert [spec.target.classes[i] for i in splits["train"].raw(1).target] == list(NOVEL[17:33])
     cut = round(len(NOVEL) * 0.8)
-    # Every character but the first is answered once; the rest at the end in a window of its own.
+    # Every character but the first is predicted once; the rest at the end in a window of its own.
     assert len(splits["train"]) == -(-(cut - 1) // 16)
     assert splits["train"].starts[-1] == cut - 17
     assert (np.diff(splits["test"].starts) == 16).all()
@@ -107,7 +107,7 @@ def test_characters_in_order(novel):
 
 
 @pytest.mark.parametrize("unit", ["byte", "bpe"])
-def test_bytes_and_byte_pairs(novel, unit, monkeypatch):
+def test_byte_and_bpe_tokens_of_a_text_file(novel, unit, monkeypatch):
     monkeypatch.setattr("benchdog.builtin.sources.texts.text.train_bpe", lambda texts, vocabulary: MERGES)
     source = text(novel, unit=unit)
     spec = check_source(source)
@@ -121,7 +121,7 @@ def test_bytes_and_byte_pairs(novel, unit, monkeypatch):
 
 
 @pytest.mark.parametrize("split", ["order", "blocks", "texts"])
-def test_no_text_is_in_two_splits(tmp_path, split):
+def test_no_text_occurs_in_two_splits(tmp_path, split):
     # Each character comes once, so a window tells where it is from.
     everything = [chr(0x4E00 + i) for i in range(3000)]
     for i in range(12):
@@ -141,7 +141,7 @@ def test_no_text_is_in_two_splits(tmp_path, split):
         assert all(np.array_equal(auto[name].codes, part.codes) for name, part in source.open().items())
 
 
-def test_a_folder_per_class(tmp_path):
+def test_text_folder_per_class(tmp_path):
     for label, word in (("cold", "snow"), ("warm", "sun")):
         (tmp_path / label).mkdir()
         for i in range(30):
@@ -160,7 +160,7 @@ def table(path: Path, rows) -> Path:
     return path
 
 
-def test_a_column_of_a_table(tmp_path):
+def test_text_column_of_a_csv(tmp_path):
     rows = [
         ("said", "mood", "score"),
         *((f"it is {'good' if i % 2 else 'bad'} {i}", i % 2, i / 4) for i in range(60)),
@@ -183,7 +183,7 @@ def test_a_column_of_a_table(tmp_path):
         ({"column": "gap"}, BadData, "'gap' is empty in line 2"),
     ],
 )
-def test_a_table_that_does_not_fit(tmp_path, options, kind, why):
+def test_unsuitable_csv_of_texts_is_refused(tmp_path, options, kind, why):
     rows = [
         ("said", "mood", "id", "gap"),
         *((f"text {i}", "ab"[i % 2], f"x{i}", "" if i == 0 else "y") for i in range(9)),
@@ -192,7 +192,7 @@ def test_a_table_that_does_not_fit(tmp_path, options, kind, why):
         text(table(tmp_path / "a.csv", rows), **options).spec()
 
 
-def test_texts_that_can_not_be_learnt_from(tmp_path):
+def test_unusable_texts_are_refused(tmp_path):
     file = tmp_path / "a.txt"
     file.write_text("too short")
     with pytest.raises(BadData, match="the train part has 7 characters, a window needs 17"):
@@ -219,7 +219,7 @@ def test_texts_that_can_not_be_learnt_from(tmp_path):
         text(tmp_path, folders="classes").spec()
 
 
-def test_byte_pairs_are_learnt_from_the_training_split_alone(novel):
+def test_bpe_is_trained_on_the_training_split_only(novel):
     pytest.importorskip("tokenizers")
     source = text(novel, unit="bpe", vocabulary=300)
     spec = check_source(source)
@@ -230,14 +230,14 @@ def test_byte_pairs_are_learnt_from_the_training_split_alone(novel):
     assert b"zq" not in words(text(novel, unit="bpe", valid=0.1, test=0.15).preprocess(spec).decode["input"][0])
 
 
-def test_the_librarys_merges_become_codes():
+def test_tokenizers_merges_are_converted_to_codes():
     assert byte_pairs.merges_as_codes([["t", "h"], ["th", "e"], "Ġ the", ["Ã", "©"]]) == [
         [116, 104],
         [256, 101],
         [32, 257],
         [195, 169],
     ]
-    # A second way to a token adds none.
+    # A second pair with the same merged token adds none.
     assert byte_pairs.merges_as_codes([["a", "b"], ["ab", "c"], ["b", "c"], ["a", "bc"]]) == [
         [97, 98],
         [256, 99],
@@ -246,7 +246,7 @@ def test_the_librarys_merges_become_codes():
     assert sorted(set(byte_pairs.printable_bytes())) == sorted(byte_pairs.printable_bytes())
 
 
-def test_without_the_library_byte_pairs_are_not_available(monkeypatch):
+def test_bpe_without_tokenizers_is_not_available(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
     with pytest.raises(NotAvailable, match="not installed") as caught:
         byte_pairs.train_bpe(["a text"], 300)

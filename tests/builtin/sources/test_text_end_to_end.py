@@ -1,4 +1,4 @@
-"""Texts from files to answers, by the command line."""
+"""Text source from files to predictions, on the command line."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def table(path: Path, rows) -> Path:
 SMALL = ["--set", "model.width=16", "--set", "model.layers=1", "--set", "model.heads=2", "--quiet"]
 
 
-def test_bytes_are_gone_on_with(tmp_path, novel):
+def test_byte_language_model_end_to_end(tmp_path, novel):
     given = ["--data", novel, "--set", "source.unit=byte", "--set", "source.length=24", "--set", "task.length=30"]
     run("train", "text", *given, *SMALL, "--epochs", 8, "--lr", "0.01", "--name", "bytes", cwd=tmp_path)
     metrics = run("evaluate", "bytes", "--json", cwd=tmp_path).json["metrics"]
@@ -43,7 +43,7 @@ def test_bytes_are_gone_on_with(tmp_path, novel):
     assert len(answer["text"].encode()) >= 30
 
 
-def test_byte_pairs_travel_with_the_artifact(tmp_path, novel, monkeypatch):
+def test_bpe_merges_are_stored_in_the_artifact(tmp_path, novel, monkeypatch):
     pytest.importorskip("tokenizers")
     given = [
         "--data",
@@ -65,7 +65,7 @@ def test_byte_pairs_travel_with_the_artifact(tmp_path, novel, monkeypatch):
     assert len(answer["text"]) > 8
 
 
-def test_classes_of_texts_from_training_to_answers(tmp_path):
+def test_text_classification_end_to_end(tmp_path):
     rows = [
         ("said", "mood"),
         *((f"{'snow and ice' if i % 2 else 'sun and sand'}, day {i}", "cw"[i % 2]) for i in range(200)),
@@ -75,13 +75,13 @@ def test_classes_of_texts_from_training_to_answers(tmp_path):
     run("train", "text", *given, *SMALL, "--epochs", 8, "--lr", "0.01", "--name", "mood", cwd=tmp_path)
     assert run("evaluate", "mood", "--json", cwd=tmp_path).json["metrics"]["accuracy"] > 0.9
     prompts = ["ice!", "sun and sand, sun and sand, sun and sand", "\u4e00"]
-    here = run("predict", "mood", *prompts, "--json", cwd=tmp_path).json["answers"]
-    assert [answer["label"] for answer in here[:2]] == ["w", "c"]
-    told = run("predict", "mood", data, "--json", cwd=tmp_path).json["answers"]
-    assert len(told) == 200
+    answers = run("predict", "mood", *prompts, "--json", cwd=tmp_path).json["answers"]
+    assert [answer["label"] for answer in answers[:2]] == ["w", "c"]
+    rows_of_csv = run("predict", "mood", data, "--json", cwd=tmp_path).json["answers"]
+    assert len(rows_of_csv) == 200
 
 
-def test_the_same_recipe_writes_the_same_weights(tmp_path, novel):
+def test_text_training_is_reproducible(tmp_path, novel):
     given = ["--data", novel, "--set", "source.length=24", *SMALL, "--epochs", 1]
     for name in ("a", "b"):
         run("train", "text", *given, "--name", name, cwd=tmp_path)
