@@ -1,4 +1,4 @@
-"""The models: they fit what they say, learn, refuse the rest in words, and survive every graph form."""
+"""Built-in models: output shapes, gradients, refusals, export and tracing."""
 
 import io
 import subprocess
@@ -30,7 +30,7 @@ from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
 CLASS = Target(kind="class", classes=("a", "b", "c"))
 
 
-def picture(*shape, kind="image", dtype="uint8"):
+def image_field(*shape, kind="image", dtype="uint8"):
     return Field(kind=kind, shape=shape, dtype=dtype)
 
 
@@ -63,24 +63,29 @@ def example(field, n, free=(21, 19)):
 
 NETS = {
     "linear": (linear, None, ROW, (3,)),
-    "mlp": (mlp, MlpOptions(hidden=(16, 8), dropout=0.1), picture(2, 5, 4), (3,)),
-    "cnn of 8x8": (cnn, CnnOptions(width=4, hidden=8), picture(1, 8, 8), (3,)),
-    "cnn of 28x28": (cnn, CnnOptions(width=4, hidden=8, dropout=0.1), picture(1, 28, 28), (3,)),
-    "cnn of 90x33": (cnn, CnnOptions(width=4, hidden=8), picture(3, 90, 33), (3,)),
-    "cnn of batches": (cnn, CnnOptions(widths=(4, 6, 8), norm="batch", hidden=8), picture(1, 28, 28), (3,)),
-    "cnn of groups": (cnn, CnnOptions(widths=(4, 6), norm="group", hidden=8), picture(3, None, None), (3,)),
-    "cnn of any size": (cnn, CnnOptions(width=4, hidden=8), picture(3, None, None), (3,)),
-    "cnn of a volume": (cnn, CnnOptions(width=4, hidden=8), picture(1, 9, 12, 8, kind="volume"), (3,)),
-    "resnet, small": (resnet, ResnetOptions(width=4), picture(3, 32, 32), (3,)),
-    "resnet, large": (resnet, ResnetOptions(width=4), picture(3, 96, 96), (3,)),
-    "unet": (unet, UnetOptions(width=4), picture(1, 16, 16), (3, 16, 16)),
-    "unet, padded": (unet, UnetOptions(width=4, norm="batch"), picture(1, 13, 22), (3, 13, 22)),
-    "unet of any size": (unet, UnetOptions(width=4, norm="none"), picture(1, None, None), (3, None, None)),
-    "unet of a volume": (unet, UnetOptions(width=4), picture(1, 9, 12, 8, kind="volume"), (3, 9, 12, 8)),
-    "resnet of 50 layers": (resnet, ResnetOptions(width=2, depth=50), picture(1, 16, 16), (3,)),
-    "resnet of a volume": (resnet, ResnetOptions(width=2, depth=10), picture(1, 9, 12, 8, kind="volume"), (3,)),
-    "resnet of a large volume": (resnet, ResnetOptions(width=2, depth=10), picture(1, 9, 40, 8, kind="volume"), (3,)),
-    "vit": (vit, VitOptions(width=16, dropout=0.1), picture(3, 33, 20), (3,)),
+    "mlp": (mlp, MlpOptions(hidden=(16, 8), dropout=0.1), image_field(2, 5, 4), (3,)),
+    "cnn of 8x8": (cnn, CnnOptions(width=4, hidden=8), image_field(1, 8, 8), (3,)),
+    "cnn of 28x28": (cnn, CnnOptions(width=4, hidden=8, dropout=0.1), image_field(1, 28, 28), (3,)),
+    "cnn of 90x33": (cnn, CnnOptions(width=4, hidden=8), image_field(3, 90, 33), (3,)),
+    "cnn of batches": (cnn, CnnOptions(widths=(4, 6, 8), norm="batch", hidden=8), image_field(1, 28, 28), (3,)),
+    "cnn of groups": (cnn, CnnOptions(widths=(4, 6), norm="group", hidden=8), image_field(3, None, None), (3,)),
+    "cnn of any size": (cnn, CnnOptions(width=4, hidden=8), image_field(3, None, None), (3,)),
+    "cnn of a volume": (cnn, CnnOptions(width=4, hidden=8), image_field(1, 9, 12, 8, kind="volume"), (3,)),
+    "resnet, small": (resnet, ResnetOptions(width=4), image_field(3, 32, 32), (3,)),
+    "resnet, large": (resnet, ResnetOptions(width=4), image_field(3, 96, 96), (3,)),
+    "unet": (unet, UnetOptions(width=4), image_field(1, 16, 16), (3, 16, 16)),
+    "unet, padded": (unet, UnetOptions(width=4, norm="batch"), image_field(1, 13, 22), (3, 13, 22)),
+    "unet of any size": (unet, UnetOptions(width=4, norm="none"), image_field(1, None, None), (3, None, None)),
+    "unet of a volume": (unet, UnetOptions(width=4), image_field(1, 9, 12, 8, kind="volume"), (3, 9, 12, 8)),
+    "resnet of 50 layers": (resnet, ResnetOptions(width=2, depth=50), image_field(1, 16, 16), (3,)),
+    "resnet of a volume": (resnet, ResnetOptions(width=2, depth=10), image_field(1, 9, 12, 8, kind="volume"), (3,)),
+    "resnet of a large volume": (
+        resnet,
+        ResnetOptions(width=2, depth=10),
+        image_field(1, 9, 40, 8, kind="volume"),
+        (3,),
+    ),
+    "vit": (vit, VitOptions(width=16, dropout=0.1), image_field(3, 33, 20), (3,)),
     "gpt": (gpt, GptOptions(width=16, heads=2, layers=2, dropout=0.1), TOKENS, (12, 11)),
     "gpt, rotary": (gpt, GptOptions(width=16, heads=2, layers=2, positions="rotary"), TOKENS, (12, 11)),
     "gpt, tied": (gpt, GptOptions(width=16, heads=2, layers=1, tied=True), TOKENS, (12, 11)),
@@ -104,7 +109,7 @@ def deployed_of(name):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_score_has_the_tasks_shape_and_every_weight_a_gradient(name):
+def test_models_output_task_shape_and_every_weight_gets_a_gradient(name):
     torch.manual_seed(0)
     deployed, field, output = deployed_of(name)
     deployed.train()
@@ -120,7 +125,7 @@ def test_the_score_has_the_tasks_shape_and_every_weight_a_gradient(name):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_exported_and_traced_they_give_the_same_for_any_batch(name):
+def test_models_export_and_trace_with_dynamic_batch(name):
     torch.manual_seed(0)
     deployed, field, _ = deployed_of(name)
     free = {i + 1: torch.export.Dim.DYNAMIC for i, axis in enumerate(field.shape) if axis is None}
@@ -148,7 +153,7 @@ def test_exported_and_traced_they_give_the_same_for_any_batch(name):
         "tabular",
     ],
 )
-def test_they_go_to_onnx_with_a_free_batch(name):
+def test_models_export_to_onnx_with_dynamic_batch(name):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
@@ -165,14 +170,14 @@ def test_they_go_to_onnx_with_a_free_batch(name):
             torch.testing.assert_close(torch.from_numpy(score), deployed(x)[1], rtol=1e-3, atol=1e-4)
 
 
-def test_several_fields_are_laid_side_by_side():
-    spec = Spec(fields=(ROW, replace(picture(1, 2, 2), name="photo")), target=CLASS, output=(3,))
+def test_mlp_concatenates_several_fields():
+    spec = Spec(fields=(ROW, replace(image_field(1, 2, 2), name="photo")), target=CLASS, output=(3,))
     model = mlp.build(spec, MlpOptions(hidden=()))
     assert model(torch.rand(2, 6), torch.rand(2, 1, 2, 2)).shape == (2, 3)
     assert sum(weight.numel() for weight in model.parameters()) == 10 * 3 + 3
 
 
-def test_weights_come_from_the_default_generator_alone():
+def test_weight_initialization_uses_only_the_default_generator():
     for module, options, field, output in NETS.values():
         weights = []
         for _ in range(2):
@@ -181,9 +186,9 @@ def test_weights_come_from_the_default_generator_alone():
         assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_the_cnn_halves_while_it_helps():
+def test_cnn_depth_follows_image_size():
     def convolutions(*shape):
-        model = cnn.build(spec_of(picture(*shape), 3), CnnOptions())
+        model = cnn.build(spec_of(image_field(*shape), 3), CnnOptions())
         return sum(isinstance(layer, nn.Conv2d) for layer in model), model
 
     assert convolutions(1, 8, 8)[0] == 2
@@ -194,16 +199,16 @@ def test_the_cnn_halves_while_it_helps():
     assert model(torch.rand(2, 1, 1, 300)).shape == (2, 3)
 
 
-def test_resnet_keeps_small_pictures_large():
-    small = resnet.build(spec_of(picture(3, 64, 64), 3), ResnetOptions(width=4))
-    large = resnet.build(spec_of(picture(3, 65, 65), 3), ResnetOptions(width=4, depth=34))
+def test_resnet_stem_keeps_resolution_of_small_images():
+    small = resnet.build(spec_of(image_field(3, 64, 64), 3), ResnetOptions(width=4))
+    large = resnet.build(spec_of(image_field(3, 65, 65), 3), ResnetOptions(width=4, depth=34))
     assert small.stem(torch.rand(1, 3, 64, 64)).shape[2:] == (64, 64)
     assert large.stem(torch.rand(1, 3, 65, 65)).shape[2:] == (17, 17)
 
 
 @pytest.mark.parametrize(("side", "levels"), [(8, 2), (16, 2), (32, 3), (64, 4), (512, 4), (None, 3)])
-def test_unet_chooses_its_depth_by_the_size(side, levels):
-    model = unet.build(spec_of(picture(1, side, side), 2, side, side), UnetOptions(width=2))
+def test_unet_depth_follows_image_size(side, levels):
+    model = unet.build(spec_of(image_field(1, side, side), 2, side, side), UnetOptions(width=2))
     assert len(model.up) == levels
 
 
@@ -211,22 +216,22 @@ def test_unet_chooses_its_depth_by_the_size(side, levels):
     ("module", "options", "field", "output", "words"),
     [
         (linear, None, TOKENS, (3,), ("12", "transformer", "gpt")),
-        (mlp, MlpOptions(), picture(1, None, 8), (3,), ("1 x ? x 8", "cnn")),
+        (mlp, MlpOptions(), image_field(1, None, 8), (3,), ("1 x ? x 8", "cnn")),
         (mlp, MlpOptions(hidden=(4, 0)), ROW, (3,), ("[4, 0]",)),
-        (mlp, MlpOptions(), picture(1, 8, 8), (3, 8, 8), ("3 x 8 x 8", "unet")),
+        (mlp, MlpOptions(), image_field(1, 8, 8), (3, 8, 8), ("3 x 8 x 8", "unet")),
         (cnn, CnnOptions(), ROW, (3,), ("a table of 6", "linear, mlp and tabular")),
-        (cnn, CnnOptions(), picture(1, 8, 8), (3, 8, 8), ("unet",)),
+        (cnn, CnnOptions(), image_field(1, 8, 8), (3, 8, 8), ("unet",)),
         (resnet, ResnetOptions(), ROW, (3,), ("a table", "tabular")),
-        (vit, VitOptions(), picture(1, 8, None), (3,), ("one size", "1 x 8 x ?")),
-        (vit, VitOptions(), picture(1, 8, 8, 8, kind="volume"), (3,), ("a volume", "cnn")),
-        (vit, VitOptions(patch=9), picture(1, 8, 8), (3,), ("patch = 9", "8 x 8")),
-        (vit, VitOptions(width=9), picture(1, 8, 8), (3,), ("multiple of 2",)),
-        (tabular, TabularOptions(), picture(1, 8, 8), (3,), ("one table", "cnn")),
+        (vit, VitOptions(), image_field(1, 8, None), (3,), ("one size", "1 x 8 x ?")),
+        (vit, VitOptions(), image_field(1, 8, 8, 8, kind="volume"), (3,), ("a volume", "cnn")),
+        (vit, VitOptions(patch=9), image_field(1, 8, 8), (3,), ("patch = 9", "8 x 8")),
+        (vit, VitOptions(width=9), image_field(1, 8, 8), (3,), ("multiple of 2",)),
+        (tabular, TabularOptions(), image_field(1, 8, 8), (3,), ("one table", "cnn")),
         (transformer, TransformerOptions(), ROW, (3,), ("tokens",)),
         (transformer, TransformerOptions(), FREE_TOKENS, (3,), ("fixed length", "?")),
         (transformer, TransformerOptions(), TOKENS, (12, 11), ("next-token", "gpt")),
         (transformer, TransformerOptions(), replace(TOKENS, range=None), (3,), ("range=",)),
-        (unet, UnetOptions(), picture(1, 8, 8), (3,), ("cnn",)),
+        (unet, UnetOptions(), image_field(1, 8, 8), (3,), ("cnn",)),
         (unet, UnetOptions(), ROW, (3,), ("a table of 6",)),
         (gpt, GptOptions(), ROW, (3,), ("tokens",)),
         (gpt, GptOptions(), TOKENS, (3,), ("next-token", "transformer")),
@@ -235,7 +240,7 @@ def test_unet_chooses_its_depth_by_the_size(side, levels):
         (gpt, GptOptions(positions="learned"), FREE_TOKENS, (None, 11), ("rotary",)),
     ],
 )
-def test_what_does_not_fit_is_refused_and_what_fits_is_named(module, options, field, output, words):
+def test_unsuitable_model_is_refused_and_alternatives_named(module, options, field, output, words):
     with pytest.raises(BadUsage, match="model") as caught:
         module.build(spec_of(field, *output), options)
     assert caught.value.hint
@@ -244,25 +249,25 @@ def test_what_does_not_fit_is_refused_and_what_fits_is_named(module, options, fi
 
 
 @pytest.mark.parametrize("shape", [(13, 22), (9, 12, 8)])
-def test_deep_supervision_judges_coarser_levels_in_training_alone(shape):
+def test_deep_supervision_adds_auxiliary_losses_only_in_training(shape):
     torch.manual_seed(0)
-    field = picture(1, *shape, kind="image" if len(shape) == 2 else "volume")
+    field = image_field(1, *shape, kind="image" if len(shape) == 2 else "volume")
     model = unet.build(spec_of(field, 3, *shape), UnetOptions(width=4, levels=3, deep_supervision=True))
     x = torch.randn(2, 1, *shape)
-    given = model(x)
-    assert [share for share, _ in given["auxiliary"]] == [0.5, 0.25]
-    assert all(score.shape == given["score"].shape == (2, 3, *shape) for _, score in given["auxiliary"])
+    output = model(x)
+    assert [share for share, _ in output["auxiliary"]] == [0.5, 0.25]
+    assert all(score.shape == output["score"].shape == (2, 3, *shape) for _, score in output["auxiliary"])
     task, batch = AuxiliaryLossTask(Segmentation()), Batch((x,), torch.randint(0, 3, (2, *shape)))
-    total, weight = task.loss(given, batch)
+    total, weight = task.loss(output, batch)
     assert weight == batch.target.numel()
-    each = [task.task.loss(score, batch)[0] for score in (given["score"], *(s for _, s in given["auxiliary"]))]
+    each = [task.task.loss(score, batch)[0] for score in (output["score"], *(s for _, s in output["auxiliary"]))]
     torch.testing.assert_close(total, (each[0] + 0.5 * each[1] + 0.25 * each[2]) / 1.75)
     total.backward()
     assert all(weight.grad is not None for weight in model.parameters())
     assert isinstance(model.eval()(x), torch.Tensor)
 
 
-def test_reading_the_options_imports_nothing_heavy():
+def test_option_modules_import_no_heavy_packages():
     code = (
         "import sys, benchdog.builtin.models.options, benchdog.builtin.tasks.options;"
         "print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"

@@ -1,4 +1,4 @@
-"""The newer models as a user meets them: trained, planned and exported from the command line."""
+"""Built-in models on the command line: train, plan and export."""
 
 import csv
 import importlib.util
@@ -52,7 +52,7 @@ class Sgd:
 
 
 def people(path: Path) -> Path:
-    """Write a table whose answer is in a category, in a number that is missing at times, and in noise."""
+    """Write a table whose target depends on a category and on a number with gaps, plus a noise column."""
     draw = random.Random(0)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -66,7 +66,7 @@ def people(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("dimensions", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_deep_supervision_adds_up_over_pieces(tmp_path, dimensions):
+def test_deep_supervision_with_gradient_accumulation(tmp_path, dimensions):
     given = [*UNET, "--set", f"source.dimensions={dimensions}", "--set", "model.levels=2", "--epochs", 1]
     deep = [*given, "--set", "model.deep_supervision=true"]
     run("train", "shapes", *deep, "--name", "whole", cwd=tmp_path)
@@ -77,25 +77,25 @@ def test_deep_supervision_adds_up_over_pieces(tmp_path, dimensions):
     for name, value in whole.items():
         np.testing.assert_allclose(cut[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
     assert any(not np.allclose(whole[name], plain[name], atol=1e-5) for name in plain)
-    # What is learnt of the coarse scores shows in the loss, and only of the training.
+    # Metrics of training and validation are logged as without deep supervision.
     (line,) = [json.loads(line) for line in (tmp_path / "runs/whole/metrics.jsonl").read_text().splitlines()][-1:]
     assert {"train.loss", "valid.loss", "valid.iou"} <= line.keys()
 
 
-def test_a_strangers_auxiliary_score_is_learnt_by_a_strangers_trainer(tmp_path):
+def test_third_party_trainer_trains_third_party_auxiliary_loss(tmp_path):
     (tmp_path / "two.py").write_text(TWO, encoding="utf-8")
     (tmp_path / "sgd.py").write_text(SGD, encoding="utf-8")
     given = ["digits", "--model", "two.py:Two", "--trainer", "sgd.py:Sgd", "--epochs", 4, "--quiet"]
     run("train", *given, "--name", "two", cwd=tmp_path)
     run("train", *given, "--set", "model.aside=false", "--name", "one", cwd=tmp_path)
     two, one = (weights(tmp_path / "runs" / name) for name in ("two", "one"))
-    # Each linear layer learns alone, so a lower share only slows it down; without one the second stays as drawn.
+    # Each linear layer trains alone, so a lower weight only slows it; without one the second is never trained.
     (second,) = [name for name in two if name.endswith("second.weight")]
     assert not np.array_equal(two[second], one[second])
     assert run("evaluate", "two", "--json", cwd=tmp_path).json["metrics"]["accuracy"] > 0.8
 
 
-def test_tabular_gets_codes_and_keeps_them_in_its_artifact(tmp_path):
+def test_tabular_model_stores_category_codes_in_its_artifact(tmp_path):
     data = people(tmp_path / "people.csv")
     given = ["--data", data, "--target", "buys", "--model", "tabular", "--set", "model.width=32", "--quiet"]
     run("train", "csv", *given, "--epochs", 20, "--name", "people", cwd=tmp_path)
@@ -109,7 +109,7 @@ def test_tabular_gets_codes_and_keeps_them_in_its_artifact(tmp_path):
     rows = [{"town": town, "age": 45, "noise": 0.5} for town in ("Rome", "Oslo", "Paris", None)]
     labels = [answer.values["label"] for answer in opened.predict([sample(i, row) for i, row in enumerate(rows)])]
     assert labels[:2] == ["yes", "no"]
-    # A town that was never seen is as good as none.
+    # An unknown town is treated as missing.
     (paris, none) = (opened.predict([sample(0, row)])[0].values["probability"] for row in rows[2:])
     assert paris == none
     # The baselines see categories as columns, whatever the model asks for.
@@ -125,33 +125,33 @@ def sample(number, row):
     return Raw(id=str(number), fields={"input": row})
 
 
-def test_plan_counts_parameters_and_arithmetic(tmp_path):
-    found = run("plan", "digits", "--model", "mlp", "--set", "loop.batch_size=10", "--json", cwd=tmp_path).json
+def test_plan_counts_parameters_and_flops(tmp_path):
+    plan = run("plan", "digits", "--model", "mlp", "--set", "loop.batch_size=10", "--json", cwd=tmp_path).json
     products = 64 * 128 + 128 * 128 + 128 * 10
-    assert found["needs"]["parameters"] == products + 128 + 128 + 10
+    assert plan["needs"]["parameters"] == products + 128 + 128 + 10
     # A multiplication and an addition each; backwards the weights' and, but for the first layer, the inputs' share.
-    assert found["flops"]["forward"] == 2 * products
-    assert found["flops"]["training"] == 2 * products + 2 * products + 2 * (products - 64 * 128)
-    assert found["flops"]["step"] == 10 * found["flops"]["training"]
-    said = run("plan", "digits", "--model", "vit", cwd=tmp_path).out
-    assert "22 MFLOPs per inference" in said
+    assert plan["flops"]["forward"] == 2 * products
+    assert plan["flops"]["training"] == 2 * products + 2 * products + 2 * (products - 64 * 128)
+    assert plan["flops"]["step"] == 10 * plan["flops"]["training"]
+    output = run("plan", "digits", "--model", "vit", cwd=tmp_path).out
+    assert "22 MFLOPs per inference" in output
 
 
-def test_plan_counts_attention(tmp_path):
+def test_plan_counts_attention_flops(tmp_path):
     (tmp_path / "a.txt").write_text("to be or not to be, " * 100, encoding="utf-8")
     small = ["--set", "model.width=8", "--set", "model.layers=1", "--set", "model.heads=2"]
-    found = run("plan", "text", "--data", "a.txt", "--set", "source.length=16", *small, "--json", cwd=tmp_path).json[
+    flops = run("plan", "text", "--data", "a.txt", "--set", "source.length=16", *small, "--json", cwd=tmp_path).json[
         "flops"
     ]
     vocabulary = len(set("to be or not to be, "))
     linear = 16 * (8 * 24 + 8 * 8 + 2 * 8 * 32 + 8 * vocabulary)
-    assert found["forward"] == 2 * (linear + 2 * 16 * 16 * 8)
+    assert flops["forward"] == 2 * (linear + 2 * 16 * 16 * 8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("exporter", ["torch-export", "onnx"])
 @pytest.mark.parametrize("case", ["vit", "resnet", "tabular", "transformer", "gpt", "unet"])
-def test_each_is_exported_and_answers_the_same(tmp_path, case, exporter):
+def test_exported_models_pass_verification(tmp_path, case, exporter):
     if exporter == "onnx" and importlib.util.find_spec("benchdog_onnx") is None:
         pytest.skip("benchdog-onnx is not installed")
     data = people(tmp_path / "people.csv")

@@ -1,4 +1,4 @@
-"""What gpt, transformer, vit and tabular do with positions, fillers, sizes and codes; what a step costs."""
+"""Transformer models: positions, padding, sizes, category codes and the cost of a step."""
 
 from collections import Counter
 
@@ -26,7 +26,7 @@ COLUMNS = (
 PEOPLE = Field(kind="table", shape=(3,), dtype="float32", columns=COLUMNS)
 
 
-def picture(*shape):
+def image_field(*shape):
     return Field(kind="image", shape=shape, dtype="uint8")
 
 
@@ -35,7 +35,7 @@ def spec_of(field, *output):
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
-def test_gpt_does_not_look_ahead(positions):
+def test_gpt_attention_is_causal(positions):
     torch.manual_seed(0)
     model = gpt.build(spec_of(TOKENS, 12, 11), GptOptions(width=16, heads=2, positions=positions)).eval()
     x = torch.randint(0, 11, (2, 12))
@@ -49,7 +49,7 @@ def test_gpt_does_not_look_ahead(positions):
 
 
 class ByHand(nn.Module):
-    """The net of `gpt` as one writes it for one run: 11 tokens, width 16, 2 layers of 2 heads."""
+    """A hand-written `gpt`: 11 tokens, width 16, 2 layers of 2 heads."""
 
     def __init__(self):
         super().__init__()
@@ -75,7 +75,7 @@ class ByHand(nn.Module):
 
 
 class Operators(TorchDispatchMode):
-    """Count what is computed."""
+    """Count the operators that run."""
 
     def __init__(self):
         super().__init__()
@@ -86,7 +86,7 @@ class Operators(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_a_step_of_gpt_costs_what_one_by_hand_does():
+def test_gpt_step_runs_no_more_operators_than_a_hand_written_one():
     mine = gpt.build(spec_of(TOKENS, 12, 11), GptOptions(width=16, heads=2, layers=2))
     counts = []
     for model in (ByHand(), mine):
@@ -102,20 +102,20 @@ def test_a_step_of_gpt_costs_what_one_by_hand_does():
     }  # fmt: skip
 
 
-def test_gpt_learns_a_pattern():
+def test_gpt_fits_a_pattern():
     torch.manual_seed(0)
     model = gpt.build(spec_of(TOKENS, 12, 11), GptOptions(width=32, heads=2))
-    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for _ in range(60):
         x = (torch.randint(0, 11, (32, 1)) + 3 * torch.arange(13)) % 11
         loss = nn.functional.cross_entropy(model(x[:, :-1]).flatten(0, 1), x[:, 1:].flatten())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert loss.item() < 0.1
 
 
-def test_the_transformer_sees_no_fillers():
+def test_transformer_ignores_padding():
     torch.manual_seed(0)
     model = transformer.build(spec_of(TOKENS, 3), TransformerOptions(width=16)).eval()
     x = torch.randint(1, 11, (4, 12))
@@ -127,7 +127,7 @@ def test_the_transformer_sees_no_fillers():
     assert model(torch.zeros(2, 12, dtype=torch.int64)).isfinite().all()
 
 
-def test_a_category_that_was_never_seen_says_nothing():
+def test_tabular_embedding_of_unknown_category_is_zero():
     torch.manual_seed(0)
     model = tabular.build(spec_of(PEOPLE, 3), TabularOptions())
     assert [table.weight.shape[0] for table in model.embed] == [3, 8]
@@ -135,20 +135,20 @@ def test_a_category_that_was_never_seen_says_nothing():
 
 
 @pytest.mark.parametrize(("side", "patch"), [((8, 8), 1), ((28, 28), 2), ((64, 48), 8), ((224, 224), 16)])
-def test_vit_chooses_its_patch_by_the_size(side, patch):
-    model = vit.build(spec_of(picture(3, *side), 3), VitOptions(layers=1))
+def test_vit_patch_follows_image_size(side, patch):
+    model = vit.build(spec_of(image_field(3, *side), 3), VitOptions(layers=1))
     assert model.cut.kernel_size == (patch, patch)
 
 
-def test_sizes_have_names_and_parts_of_them_can_be_changed():
+def test_named_model_sizes_can_be_overridden():
     small = gpt.build(spec_of(TOKENS, 12, 11), GptOptions())
     assert (len(small.layers), small.embed.weight.shape[1], small.layers[0].heads) == (3, 128, 4)
     other = gpt.build(spec_of(TOKENS, 12, 11), GptOptions(size="micro", layers=1))
     assert (len(other.layers), other.embed.weight.shape[1]) == (1, 256)
-    assert resnet.build(spec_of(picture(1, 8, 8), 3), ResnetOptions(depth=50, width=4)).last.in_features == 128
+    assert resnet.build(spec_of(image_field(1, 8, 8), 3), ResnetOptions(depth=50, width=4)).last.in_features == 128
     depths = {
         depth: sum(isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1) for m in net.modules())
         for depth in (10, 18, 34)
-        for net in [resnet.build(spec_of(picture(1, 8, 8), 3), ResnetOptions(depth=depth, width=2))]
+        for net in [resnet.build(spec_of(image_field(1, 8, 8), 3), ResnetOptions(depth=depth, width=2))]
     }
     assert depths == {10: 9, 18: 17, 34: 33}
