@@ -1,4 +1,4 @@
-"""Losses of masks, of ordered classes, of labels and of vectors, each by hand or by its own law."""
+"""Losses of the segmentation, ordinal, multi-label and embedding tasks."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from support.task_cases import BY_NAME, IGNORED, MIXED, labels, loss_of, ordinal
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "focal", "dice", "dice+cross-entropy", "batch-dice"])
-def test_what_is_ignored_counts_nowhere(loss):
+def test_ignored_pixels_do_not_change_the_loss(loss):
     case = segmentation(loss=loss, class_weights=BY_NAME)
     task = case.task()
     score, target = case.scores(6, 0), case.targets(6, 0)
@@ -27,33 +27,33 @@ def test_what_is_ignored_counts_nowhere(loss):
     torch.testing.assert_close(before[0], after[0])
     assert before[1] == pytest.approx(after[1])
     assert (before[2] * (target == IGNORED).unsqueeze(1)).abs().max() == 0
-    nothing = torch.full_like(target, IGNORED)
-    total, weight, gradient = loss_of(task, score, nothing)
+    all_ignored = torch.full_like(target, IGNORED)
+    total, weight, gradient = loss_of(task, score, all_ignored)
     assert (float(total), weight, float(gradient.abs().max())) == (0, 0, 0)
-    # A sample of which nothing counts changes nothing.
+    # A fully ignored sample changes nothing.
     if loss != "batch-dice":
-        more = loss_of(task, torch.cat([score, score]), torch.cat([target, nothing]))
+        more = loss_of(task, torch.cat([score, score]), torch.cat([target, all_ignored]))
         torch.testing.assert_close(more[0], before[0])
         assert more[1] == pytest.approx(before[1])
 
 
-def test_dice_by_hand():
+def test_dice_loss_value():
     spec = spec_of("mask", (1, 4), classes=("ground", "cell"))
     target = torch.tensor([[[0, 1, 1, 0]]])
     score = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 30.0, -30.0, 30.0]]).view(1, 2, 1, 4)
-    # Of the cell: 0.5 + 1 + 0 + 1 answered, 2 true, 1 both; one pixel is added to both sides.
-    wanted = 1 - (2 * 1 + 1) / (2.5 + 2 + 1)
+    # Of the cell: 0.5 + 1 + 0 + 1 predicted, 2 actual, intersection 1; smoothed by 1 pixel.
+    expected = 1 - (2 * 1 + 1) / (2.5 + 2 + 1)
     task = Segmentation(SegmentationOptions(loss="dice"))
     task.check(spec_of("mask", (3, 4)))
     total, weight = task.loss(score, Batch((), target))
-    assert float(total) == pytest.approx(wanted)
+    assert float(total) == pytest.approx(expected)
     assert float(weight) == 1
     both = Segmentation(SegmentationOptions(loss="dice+cross-entropy")).loss(score, Batch((), target))
-    assert float(both[0]) == pytest.approx(wanted + float(F.cross_entropy(score, target)))
+    assert float(both[0]) == pytest.approx(expected + float(F.cross_entropy(score, target)))
     assert spec.classes == 2
 
 
-def test_batch_dice_is_declared_and_differs_from_its_pieces():
+def test_batch_dice_depends_on_the_whole_batch():
     case = MIXED["batch-dice"]
     task = case.task()
     assert not task.adds_up
@@ -69,7 +69,7 @@ def test_batch_dice_is_declared_and_differs_from_its_pieces():
 
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 100), classes=st.integers(2, 7), scale=st.sampled_from([0.1, 3.0, 60.0]))
-def test_ranks_are_consistent_and_their_shares_add_up(seed, classes, scale):
+def test_ordinal_probabilities_are_consistent_and_sum_to_1(seed, classes, scale):
     g = torch.Generator().manual_seed(seed)
     score = torch.randn((50, classes - 1), generator=g) * scale
     levels = Levels(torch.randn(classes - 1, generator=g))
@@ -82,7 +82,7 @@ def test_ranks_are_consistent_and_their_shares_add_up(seed, classes, scale):
     torch.testing.assert_close(above, falling.sigmoid(), rtol=1e-4, atol=1e-5)
 
 
-def test_thresholds_begin_at_the_frequencies_of_the_ranks():
+def test_ordinal_thresholds_are_initialized_from_class_frequencies():
     case = ordinal()
     task = case.make()
     task.check(case.spec)
@@ -100,7 +100,7 @@ def test_thresholds_begin_at_the_frequencies_of_the_ranks():
     torch.testing.assert_close(task.head(case.spec)(task.score_of(answer)), answer, rtol=1e-4, atol=1e-5)
 
 
-def test_likelihood_is_the_cross_entropy_of_the_answer():
+def test_ordinal_likelihood_loss_is_cross_entropy_of_the_prediction():
     case = ordinal(loss="likelihood")
     task = case.task()
     score, codes = case.scores(9, 0), case.targets(9, 0)
@@ -117,7 +117,7 @@ def test_likelihood_is_the_cross_entropy_of_the_answer():
         (("low", "medium", "high"), (), [0, 1, 2], True),
     ],
 )
-def test_the_order_is_told_or_numeric_or_as_listed(classes, order, ranks, noted):
+def test_ordinal_class_order_by_option_value_or_listing(classes, order, ranks, noted):
     task = Ordinal(OrdinalOptions(order=order))
     spec = spec_of("class", classes=classes)
     task.check(spec)
@@ -127,18 +127,18 @@ def test_the_order_is_told_or_numeric_or_as_listed(classes, order, ranks, noted)
 
 
 @pytest.mark.parametrize(
-    ("order", "said"),
+    ("order", "message"),
     [(("low", "high"), "every class once"), (("low", "mid"), "not a class"), (("low",) * 3, "once")],
 )
-def test_an_order_that_is_none_is_told(order, said):
-    with pytest.raises(BadUsage, match=said):
+def test_invalid_ordinal_class_order_is_refused(order, message):
+    with pytest.raises(BadUsage, match=message):
         Ordinal(OrdinalOptions(order=order)).check(spec_of("class", classes=("low", "medium", "high")))
 
 
 # --- labels and vectors ----------------------------------------------------------------------------
 
 
-def test_labels_that_are_rare_count_more():
+def test_balanced_pos_weight_of_rare_labels():
     case = labels(pos_weight="balanced")
     task = case.make()
     rows = torch.zeros(10, 4)
@@ -148,15 +148,15 @@ def test_labels_that_are_rare_count_more():
     task.fit([rows[:3], rows[3:]])
     assert task.state()["pos_weight"] == pytest.approx([4, 1, 10, 0.1])
     score = torch.randn(10, 4)
-    wanted = F.binary_cross_entropy_with_logits(score, rows, pos_weight=torch.tensor([4.0, 1, 10, 0.1]))
+    expected = F.binary_cross_entropy_with_logits(score, rows, pos_weight=torch.tensor([4.0, 1, 10, 0.1]))
     total, weight = task.loss(score, Batch((), rows))
-    torch.testing.assert_close(total / weight, wanted)
+    torch.testing.assert_close(total / weight, expected)
     other = case.make()
     other.restore(task.state())
     assert other.state() == task.state()
 
 
-def test_the_contrastive_loss_by_hand():
+def test_contrastive_loss_value():
     task = Embedding(EmbeddingOptions(dim=2, temperature=0.5))
     score = torch.tensor([[3.0, 0.0], [0.0, 2.0], [1.0, 1.0], [-1.0, 0.0]])
     codes = torch.tensor([0, 1, 0, 2])
@@ -165,7 +165,7 @@ def test_the_contrastive_loss_by_hand():
     first = -torch.log(near[0, 2] / (near[0, 1] + near[0, 2] + near[0, 3]))
     third = -torch.log(near[2, 0] / (near[2, 0] + near[2, 1] + near[2, 3]))
     total, weight = task.loss(score, Batch((), codes))
-    assert float(weight) == 2  # the others are alone
+    assert float(weight) == 2  # the others have no pair
     torch.testing.assert_close(total, first + third)
     torch.testing.assert_close(
         task.losses(score, Batch((), codes)), torch.stack([first, total * 0, third, total * 0])
@@ -173,7 +173,7 @@ def test_the_contrastive_loss_by_hand():
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_a_batch_without_a_pair_teaches_nothing(n):
+def test_contrastive_loss_without_pairs_is_zero(n):
     task = Embedding(EmbeddingOptions(dim=2))
     total, weight, gradient = loss_of(task, torch.randn(n, 2), torch.arange(n))
     assert (float(total), weight, float(gradient.abs().max())) == (0, 0, 0)

@@ -1,4 +1,4 @@
-"""Losses: pieces add up to the whole, codes are one-hot rows, and torch's own criteria agree."""
+"""Losses: additive over micro-batches, class indices equal one-hot targets, agreement with torch's criteria."""
 
 from itertools import pairwise
 
@@ -44,7 +44,7 @@ SOFT = sorted(name for name, case in {**CASES, **MIXED}.items() if case.soft)
     soft=st.booleans(),
     seed=st.integers(0, 5),
 )
-def test_pieces_of_any_size_add_up_to_the_whole(name, n, cuts, soft, seed):
+def test_losses_add_up_over_micro_batches(name, n, cuts, soft, seed):
     case = CASES[name]
     task = case.task()
     assert getattr(task, "adds_up", True)
@@ -60,24 +60,24 @@ def test_pieces_of_any_size_add_up_to_the_whole(name, n, cuts, soft, seed):
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_every_loss_is_a_positive_number_that_training_lowers(name):
+def test_losses_are_finite_and_decrease_in_training(name):
     case = CASES[name]
     task = case.task()
     score, target = case.scores(12, 0).requires_grad_(), case.targets(12, 0)
-    optimiser = torch.optim.Adam([score], 0.1)
+    optimizer = torch.optim.Adam([score], 0.1)
     means = []
     for _ in range(30):
         total, weight = task.loss(score, Batch((), target))
         means.append(float(total.detach()) / float(weight))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (total / weight).backward()
-        optimiser.step()
+        optimizer.step()
     assert np.isfinite(means).all()
     assert means[-1] < means[0]
 
 
 @pytest.mark.parametrize("name", SOFT)
-def test_codes_are_one_hot_rows(name):
+def test_class_indices_equal_one_hot_targets(name):
     case = {**CASES, **MIXED}[name]
     task = case.task()
     score, codes = case.scores(9, 3), case.targets(9, 3)
@@ -90,17 +90,17 @@ def test_codes_are_one_hot_rows(name):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weights", ["none", "balanced", BY_NAME])
-def test_the_weighted_mean_is_torchs(weights, smoothing):
+def test_class_weighted_loss_equals_torch_cross_entropy(weights, smoothing):
     case = classification(class_weights=weights, label_smoothing=smoothing)
     task = case.task()
     score, codes = case.scores(30, 1), case.targets(30, 1)
     values = task.weights.on(score.device)
-    wanted = nn.CrossEntropyLoss(weight=values, label_smoothing=smoothing)(score, codes)
+    expected = nn.CrossEntropyLoss(weight=values, label_smoothing=smoothing)(score, codes)
     total, weight = task.loss(score, Batch((), codes))
-    torch.testing.assert_close(total / weight, wanted)
+    torch.testing.assert_close(total / weight, expected)
 
 
-def test_balanced_weights_are_scikit_learns_and_go_with_the_state():
+def test_balanced_class_weights_equal_scikit_learn_and_round_trip():
     from sklearn.utils.class_weight import compute_class_weight
 
     case = classification(class_weights="balanced")
@@ -108,19 +108,19 @@ def test_balanced_weights_are_scikit_learns_and_go_with_the_state():
     task = case.make()
     task.check(case.spec)
     task.fit([codes[:4], codes[4:]])
-    wanted = compute_class_weight("balanced", classes=np.arange(4), y=codes.numpy())
-    assert task.state()["class_weights"] == pytest.approx(wanted)
+    expected = compute_class_weight("balanced", classes=np.arange(4), y=codes.numpy())
+    assert task.state()["class_weights"] == pytest.approx(expected)
     other = case.make()
     other.check(case.spec)
     other.restore(task.state())
     assert other.state() == task.state()
-    task.fit([torch.tensor([0, 0, 1])])  # classes that are not there are taken to be there once
+    task.fit([torch.tensor([0, 0, 1])])  # an absent class counts as one sample
     assert task.state()["class_weights"] == pytest.approx([3 / 8, 3 / 4, 3 / 4, 3 / 4])
     with pytest.raises(BadData, match="no target"):
         task.fit([])
 
 
-def test_nothing_is_read_to_fit_what_needs_nothing():
+def test_fit_reads_no_targets_when_nothing_is_fitted():
     def targets():
         raise AssertionError("read")
         yield
@@ -131,7 +131,7 @@ def test_nothing_is_read_to_fit_what_needs_nothing():
         task.restore({})
 
 
-def test_focal_without_gamma_is_cross_entropy_and_with_it_spares_the_sure():
+def test_focal_loss_equals_cross_entropy_at_gamma_0_and_stays_finite():
     score, codes = torch.randn(20, 4), torch.randint(0, 4, (20,))
     plain, flat, focal = (
         Classification(ClassificationOptions(criterion=c, gamma=g)).loss(score, Batch((), codes))[0]
@@ -140,7 +140,7 @@ def test_focal_without_gamma_is_cross_entropy_and_with_it_spares_the_sure():
     torch.testing.assert_close(plain, flat)
     p = score.softmax(1).gather(1, codes[:, None])[:, 0]
     torch.testing.assert_close(focal, (-((1 - p) ** 2) * p.log()).sum())
-    for gamma in (0.5, 1.0, 3.0):  # the slope stays finite where nothing is left to learn
+    for gamma in (0.5, 1.0, 3.0):  # the gradient stays finite at a loss of 0
         sure = torch.tensor([[200.0, 0.0, 0.0, 0.0]], requires_grad=True)
         task = Classification(ClassificationOptions(criterion="focal", gamma=gamma))
         task.loss(sure, Batch((), torch.tensor([0])))[0].backward()
@@ -148,7 +148,7 @@ def test_focal_without_gamma_is_cross_entropy_and_with_it_spares_the_sure():
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "wanted"),
+    ("name", "given", "expected"),
     [
         ("CrossEntropyLoss", {}, lambda s, y: nn.CrossEntropyLoss()(s, y)),
         ("NLLLoss", {}, lambda s, y: nn.CrossEntropyLoss()(s, y)),
@@ -169,12 +169,12 @@ def test_focal_without_gamma_is_cross_entropy_and_with_it_spares_the_sure():
         ),
     ],
 )
-def test_a_criterion_of_torch_by_name_gives_torchs_mean(name, given, wanted):
+def test_torch_criterion_by_name_equals_its_mean(name, given, expected):
     case = classification(criterion=name, criterion_options=given)
     task = case.task()
     score, codes = case.scores(11, 2), case.targets(11, 2)
     total, weight = task.loss(score, Batch((), codes))
-    torch.testing.assert_close(total / weight, wanted(score, codes))
+    torch.testing.assert_close(total / weight, expected(score, codes))
 
 
 MINE = """
@@ -214,7 +214,7 @@ def mine(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("mine")
-def test_a_criterion_of_the_users_own():
+def test_custom_criterion_per_sample():
     case = classification(criterion="my_criteria:PerSample", criterion_options={"scale": 2.0})
     task = case.task()
     assert task.adds_up
@@ -229,7 +229,7 @@ def test_a_criterion_of_the_users_own():
 
 
 @pytest.mark.usefixtures("mine")
-def test_a_criterion_that_gives_the_batchs_mean_does_not_add_up():
+def test_custom_criterion_with_batch_mean_does_not_add_up():
     task = Regression(RegressionOptions(loss="my_criteria:Mean"))
     task.check(spec_of("number", (2,), classes=()))
     assert not task.adds_up
@@ -240,7 +240,7 @@ def test_a_criterion_that_gives_the_batchs_mean_does_not_add_up():
 
 @pytest.mark.usefixtures("mine")
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"criterion": "CrossEntropyLos"}, "no criterion"),
         ({"criterion": "CTCLoss"}, "no criterion"),
@@ -261,14 +261,14 @@ def test_a_criterion_that_gives_the_batchs_mean_does_not_add_up():
         ({"class_weights": dict.fromkeys(NAMES, 0.0)}, "no class count"),
     ],
 )
-def test_a_mistake_in_the_options_is_told(options, said):
-    with pytest.raises(BadUsage, match=said) as caught:
+def test_invalid_classification_options_are_refused(options, message):
+    with pytest.raises(BadUsage, match=message) as caught:
         classification(**options).task()
-    assert caught.value.hint or "margin" in said
+    assert caught.value.hint or "margin" in message
     assert "Traceback" not in str(caught.value)
 
 
-def test_mistakes_of_other_tasks_are_told():
+def test_invalid_options_of_other_tasks_are_refused():
     with pytest.raises(BadUsage, match="not a code beyond"):
         Segmentation(SegmentationOptions(ignore=2)).check(segmentation().spec)
     weights = dict.fromkeys(NAMES[1:], 0.0)

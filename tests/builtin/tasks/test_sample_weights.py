@@ -1,4 +1,4 @@
-"""Weights of samples: 2 is the sample twice, 0 its absence, in every loss that adds up; metrics count each once."""
+"""Sample weights: 2 equals the sample twice, 0 its absence, in every additive loss; metrics stay unweighted."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def close(a, b):
 
 @settings(deadline=None, max_examples=120)
 @given(name=NAMES, counts=COUNTS, soft=st.booleans(), seed=st.integers(0, 4))
-def test_a_whole_weight_is_the_sample_that_many_times(name, counts, soft, seed):
+def test_integer_weight_equals_repeated_sample(name, counts, soft, seed):
     case, n = CASES[name], len(counts)
     task, times = case.task(), torch.tensor(counts)
     score = case.scores(n, seed)
@@ -39,7 +39,7 @@ def test_a_whole_weight_is_the_sample_that_many_times(name, counts, soft, seed):
 
 @settings(deadline=None, max_examples=120)
 @given(name=NAMES, n=st.integers(1, 8), soft=st.booleans(), seed=st.integers(0, 5))
-def test_any_weight_multiplies_loss_and_count_alike(name, n, soft, seed):
+def test_weight_scales_loss_and_total_weight(name, n, soft, seed):
     case, task = CASES[name], CASES[name].task()
     assert task.weighs
     by = torch.rand(n, generator=torch.Generator().manual_seed(seed)) * 5
@@ -57,7 +57,7 @@ def test_any_weight_multiplies_loss_and_count_alike(name, n, soft, seed):
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_only_the_loss_is_weighted_among_metrics(name):
+def test_only_loss_metrics_are_weighted(name):
     case, task = CASES[name], CASES[name].task()
     score, target = case.scores(12, 1), case.targets(12, 1)
     by = torch.arange(12.0) / 3
@@ -75,7 +75,7 @@ def test_only_the_loss_is_weighted_among_metrics(name):
     assert other["loss"] != pytest.approx(one["loss"], rel=1e-6)
 
 
-def test_the_bits_of_a_text_are_those_of_texts_that_are_there_so_many_times():
+def test_weighted_text_metrics_equal_repeated_texts():
     case, task = CASES["next-token ignoring"], CASES["next-token ignoring"].task()
     score, target, by = case.scores(4, 2), case.targets(4, 2), torch.tensor([0.0, 1.0, 2.0, 3.0])
     weighted, copies = task.meter(case.spec), task.meter(case.spec)
@@ -86,7 +86,7 @@ def test_the_bits_of_a_text_are_those_of_texts_that_are_there_so_many_times():
         assert weighted.value()[key] == pytest.approx(copies.value()[key], rel=1e-6)
 
 
-def test_tokens_that_are_ignored_count_nowhere():
+def test_ignored_tokens_do_not_change_loss_and_metrics():
     whole = CASES["next-token"].task()
     ignoring = CASES["next-token ignoring"].task()
     spec = spec_of("next-token", (5,), CASES["next-token"].spec.fields[0])
@@ -106,5 +106,5 @@ def test_tokens_that_are_ignored_count_nowhere():
 
 
 @pytest.mark.parametrize("name", sorted(MIXED))
-def test_a_loss_of_a_whole_batch_says_so(name):
+def test_batch_dependent_losses_declare_not_adds_up(name):
     assert not MIXED[name].task().adds_up

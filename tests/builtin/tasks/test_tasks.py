@@ -1,4 +1,4 @@
-"""The tasks: losses add up, metrics are scikit-learn's, meters merge, misfits are explained."""
+"""Built-in tasks: additive losses, metrics equal to scikit-learn's, merging of meters, refusals."""
 
 import copy
 from itertools import pairwise
@@ -73,7 +73,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_parts_fit_the_contract(name):
+def test_task_members_follow_the_contract(name):
     task, spec = CASES[name]
     task.check(spec)
     score, target = draw(name, 7)
@@ -88,7 +88,7 @@ def test_the_parts_fit_the_contract(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_loss_adds_up_over_any_cutting_and_has_a_gradient(name):
+def test_loss_adds_up_over_micro_batches_and_has_a_gradient(name):
     task, _ = CASES[name]
     score, target = draw(name, 9)
     score.requires_grad_()
@@ -107,7 +107,7 @@ def test_the_loss_adds_up_over_any_cutting_and_has_a_gradient(name):
     owner=st.lists(st.booleans(), min_size=6, max_size=6),
     seed=st.integers(0, 3),
 )
-def test_meters_merge_to_the_same_as_one_meter(name, cuts, owner, seed):
+def test_merged_meters_equal_one_meter(name, cuts, owner, seed):
     task, spec = CASES[name]
     score, target = draw(name, 25, seed)
     meters = task.meter(spec), task.meter(spec)
@@ -121,7 +121,7 @@ def test_meters_merge_to_the_same_as_one_meter(name, cuts, owner, seed):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_state_is_a_snapshot_that_a_new_meter_goes_on_from(name):
+def test_meter_state_is_a_snapshot_that_can_be_resumed(name):
     task, spec = CASES[name]
     score, target = draw(name, 10)
     meter = task.meter(spec)
@@ -137,7 +137,7 @@ def test_a_state_is_a_snapshot_that_a_new_meter_goes_on_from(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_empty_meter_has_a_value(name):
+def test_empty_meter_has_a_value(name):
     task, spec = CASES[name]
     value = task.meter(spec).value()
     assert np.isnan(value["loss"])
@@ -145,7 +145,7 @@ def test_an_empty_meter_has_a_value(name):
 
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 1000), classes=st.integers(2, 6), n=st.integers(2, 60), coarse=st.booleans())
-def test_class_metrics_are_scikit_learns(seed, classes, n, coarse):
+def test_classification_metrics_equal_scikit_learn(seed, classes, n, coarse):
     rng = np.random.default_rng(seed)
     score = rng.normal(size=(n, classes)).astype(np.float32)
     score = score.round() if coarse else score  # many ties
@@ -153,12 +153,12 @@ def test_class_metrics_are_scikit_learns(seed, classes, n, coarse):
     spec = spec_of("class", classes=tuple("abcdef"[:classes]))
     value = measure(Classification(), spec, torch.from_numpy(score), torch.from_numpy(target), cuts=(n // 2,))
     # torch and numpy both take the first of equal scores.
-    said = torch.from_numpy(score).max(1).indices.numpy()
-    assert value["accuracy"] == pytest.approx(sk.accuracy_score(target, said))
-    assert value["macro_f1"] == pytest.approx(sk.f1_score(target, said, average="macro", zero_division=0))
+    predicted = torch.from_numpy(score).max(1).indices.numpy()
+    assert value["accuracy"] == pytest.approx(sk.accuracy_score(target, predicted))
+    assert value["macro_f1"] == pytest.approx(sk.f1_score(target, predicted, average="macro", zero_division=0))
     labels = list(range(classes))
-    assert value["confusion"] == sk.confusion_matrix(target, said, labels=labels).tolist()
-    columns = sk.precision_recall_fscore_support(target, said, labels=labels, zero_division=0)
+    assert value["confusion"] == sk.confusion_matrix(target, predicted, labels=labels).tolist()
+    columns = sk.precision_recall_fscore_support(target, predicted, labels=labels, zero_division=0)
     for i, row in enumerate(value["per_class"].values()):
         assert list(row.values()) == pytest.approx([column[i] for column in columns])
     probability = torch.from_numpy(score).double().softmax(1).numpy()
@@ -174,14 +174,14 @@ def test_class_metrics_are_scikit_learns(seed, classes, n, coarse):
         assert value["roc_auc"] == pytest.approx(np.mean(areas))
 
 
-def test_the_area_is_exact_where_float32_probabilities_would_all_be_1():
+def test_roc_auc_is_exact_where_float32_probabilities_saturate():
     target = torch.arange(100) % 2
     score = torch.stack([torch.zeros(100), 40 + torch.arange(100.0) / 100], 1)
     value = measure(Classification(), spec_of("class", classes=("n", "y")), score, target)
     assert value["roc_auc"] == pytest.approx(sk.roc_auc_score(target, score[:, 1]))
 
 
-def test_above_the_limit_the_area_is_left_out_and_memory_freed(monkeypatch):
+def test_roc_auc_is_omitted_above_sample_limit(monkeypatch):
     monkeypatch.setattr(meters, "RANKED", 20)
     spec = spec_of("class", classes=LETTERS)
     score, target = draw("classification", 6)
@@ -198,7 +198,7 @@ def test_above_the_limit_the_area_is_left_out_and_memory_freed(monkeypatch):
     assert meter.value()["accuracy"] > 0 or meter.value()["confusion"]
 
 
-def test_scores_that_are_not_numbers_give_no_number():
+def test_nan_scores_yield_nan_metrics():
     score = torch.tensor([[1.0, float("nan")], [0.0, 1.0]])
     value = measure(Classification(), spec_of("class", classes=("n", "y")), score, torch.tensor([0, 1]))
     assert np.isnan(value["loss"])
@@ -213,26 +213,26 @@ def test_scores_that_are_not_numbers_give_no_number():
     offset=st.sampled_from([0.0, 1e3, -1e5]),
     fit=st.booleans(),
 )
-def test_number_metrics_are_scikit_learns_in_the_targets_units(seed, n, k, offset, fit):
+def test_regression_metrics_equal_scikit_learn_in_target_units(seed, n, k, offset, fit):
     rng = np.random.default_rng(seed)
     target = (rng.normal(size=(n, k)) * 3 + offset).astype(np.float32)
     task = regression()
     if fit:
         task.fit([torch.from_numpy(target)])
     score = torch.from_numpy(rng.normal(size=(n, k)).astype(np.float32))
-    said = score.double().numpy() * task.std.numpy() + task.mean.numpy()
+    predicted = score.double().numpy() * task.std.numpy() + task.mean.numpy()
     given_target = torch.from_numpy(target if k > 1 else target[:, 0])
     spec = spec_of("number", shape=(k,) if k > 1 else ())
     value = measure(task, spec, score, given_target, cuts=(n // 3,))
-    assert value["mae"] == pytest.approx(sk.mean_absolute_error(target, said), rel=1e-6)
-    assert value["rmse"] == pytest.approx(sk.root_mean_squared_error(target, said), rel=1e-6)
-    assert value["r2"] == pytest.approx(sk.r2_score(target, said), rel=1e-6, abs=1e-6)
+    assert value["mae"] == pytest.approx(sk.mean_absolute_error(target, predicted), rel=1e-6)
+    assert value["rmse"] == pytest.approx(sk.root_mean_squared_error(target, predicted), rel=1e-6)
+    assert value["r2"] == pytest.approx(sk.r2_score(target, predicted), rel=1e-6, abs=1e-6)
     answer = task.head(spec)(score).numpy()
-    np.testing.assert_allclose(answer, said, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(answer, predicted, rtol=1e-5, atol=1e-4)
     assert ("per_target" in value) == (k > 1)
 
 
-def test_a_target_that_never_varies():
+def test_regression_on_constant_target():
     task = regression()
     task.fit([torch.full((5,), 7.0)])
     assert task.state() == {"mean": [7.0], "std": [1.0]}
@@ -244,17 +244,17 @@ def test_a_target_that_never_varies():
 @pytest.mark.parametrize(
     ("loss", "criterion"), [("mse", nn.MSELoss()), ("mae", nn.L1Loss()), ("huber", nn.HuberLoss())]
 )
-def test_the_regression_loss_is_of_standardised_targets(loss, criterion):
+def test_regression_loss_uses_standardized_targets(loss, criterion):
     task = regression(loss)
     target = torch.tensor([[10.0, -1], [30.0, 5], [20.0, 2]])
     task.fit(iter([target[:2], target[2:]]))
     score = torch.tensor([[0.5, 1], [-2.0, 0.3], [0.1, 0.0]])
     total, weight = task.loss(score, Batch((), target))
-    standardised = (target - target.mean(0)) / target.std(0, correction=0)
-    torch.testing.assert_close(total / weight, criterion(score, standardised))
+    standardized = (target - target.mean(0)) / target.std(0, correction=0)
+    torch.testing.assert_close(total / weight, criterion(score, standardized))
 
 
-def test_what_regression_learnt_goes_with_its_state_and_its_head():
+def test_regression_state_round_trips_into_its_head():
     task, other = regression(), regression()
     target = torch.randn(50, dtype=torch.float64) * 4 + 1e6
     task.fit([target[:13], target[13:], target[:0]])
@@ -270,31 +270,31 @@ def test_what_regression_learnt_goes_with_its_state_and_its_head():
 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 1000), classes=st.integers(2, 4), rare=st.booleans())
-def test_mask_metrics_are_scikit_learns(seed, classes, rare):
+def test_mask_metrics_equal_scikit_learn(seed, classes, rare):
     rng = np.random.default_rng(seed)
     score = rng.normal(size=(3, classes, 4, 5)).astype(np.float32)
     target = rng.integers(0, 1 if rare else classes, (3, 4, 5))
     spec = spec_of("mask", classes=tuple("abcd"[:classes]), shape=(4, 5))
     value = measure(Segmentation(), spec, torch.from_numpy(score), torch.from_numpy(target), cuts=(1,))
-    said = score.argmax(1).reshape(-1)
+    predicted = score.argmax(1).reshape(-1)
     true = target.reshape(-1)
-    met = [k for k in range(1, classes) if k in true or k in said]
-    iou = sk.jaccard_score(true, said, labels=met, average=None, zero_division=0)
-    dice = sk.f1_score(true, said, labels=met, average=None, zero_division=0)
+    met = [k for k in range(1, classes) if k in true or k in predicted]
+    iou = sk.jaccard_score(true, predicted, labels=met, average=None, zero_division=0)
+    dice = sk.f1_score(true, predicted, labels=met, average=None, zero_division=0)
     assert value["iou"] == pytest.approx(iou.mean())
     assert value["dice"] == pytest.approx(dice.mean())
-    assert value["pixel_accuracy"] == pytest.approx(sk.accuracy_score(true, said))
-    assert value["confusion"] == sk.confusion_matrix(true, said, labels=range(classes)).tolist()
+    assert value["pixel_accuracy"] == pytest.approx(sk.accuracy_score(true, predicted))
+    assert value["confusion"] == sk.confusion_matrix(true, predicted, labels=range(classes)).tolist()
 
 
-def test_a_mask_without_any_foreground_scores_0():
+def test_mask_without_foreground_has_iou_and_dice_0():
     spec = spec_of("mask", classes=("ground", "cell"), shape=(2, 2))
     score = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
     value = measure(Segmentation(), spec, score, torch.zeros(1, 2, 2, dtype=torch.int64))
     assert (value["iou"], value["dice"], value["pixel_accuracy"]) == (0, 0, 1)
 
 
-def test_volumes_and_small_integer_masks_work():
+def test_segmentation_of_volumes_with_uint8_masks():
     spec = spec_of(
         "mask",
         classes=LETTERS,
@@ -311,7 +311,7 @@ def test_volumes_and_small_integer_masks_work():
     assert torch.equal(answer.long(), score.argmax(1))
 
 
-def test_token_metrics():
+def test_next_token_metrics():
     task, spec = CASES["next-token"]
     score, target = draw("next-token", 8)
     value = measure(task, spec, score, target, cuts=(3,))
@@ -322,7 +322,7 @@ def test_token_metrics():
 
 
 @pytest.mark.parametrize(
-    ("task", "spec", "words"),
+    ("task", "spec", "message"),
     [
         (Classification(), spec_of("number"), "a number"),
         (Classification(), spec_of("class", classes=("a",)), "at least 2"),
@@ -336,21 +336,21 @@ def test_token_metrics():
         (NextToken(NextTokenOptions()), spec_of("next-token", field=TOKENS), "vocabulary"),
     ],
 )
-def test_a_task_says_why_it_does_not_fit(task, spec, words):
+def test_unsuitable_task_is_refused_with_a_reason(task, spec, message):
     with pytest.raises(BadUsage, match="The task") as caught:
         task.check(spec)
     assert caught.value.hint
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_targets_that_teach_nothing_are_refused():
+def test_regression_fit_refuses_empty_and_nan_targets():
     with pytest.raises(BadData, match="no target"):
         regression().fit([])
     with pytest.raises(BadData, match="infinite"):
         regression().fit([torch.tensor([1.0, float("nan")])])
 
 
-def test_regression_says_how_whole_numbers_become_numbers() -> None:
+def test_regression_hint_for_integer_targets_treated_as_classes() -> None:
     spec = Spec(fields=(Field(kind="table", shape=(1,), dtype="float32"),), target=Target(kind="class"))
     with pytest.raises(BadUsage, match="target is a class") as caught:
         Regression(RegressionOptions()).check(spec)

@@ -1,4 +1,4 @@
-"""Each task from the command line: trained, evaluated, exported, asked; and what can't be is said."""
+"""Every task on the command line: train, evaluate, export, predict; and refusals."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from benchdog.api import Field, Raw, SourceInfo, Spec, Target, hookimpl
 CONTRACT = 1
 
 class Blots:
-    """Pictures of a bright square; the frame around it was never looked at."""
+    """Images of a bright square; the pixels of the frame around it are unlabeled."""
 
     def spec(self):
         field = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 255))
@@ -32,11 +32,11 @@ class Blots:
             mask = np.zeros((8, 8), np.uint8)
             y, x = rng.integers(1, 4, 2)
             mask[y : y + 3, x : x + 3] = 1
-            picture = (60 + 100 * mask + rng.integers(0, 40, (8, 8))).astype(np.uint8)[None]
+            image = (60 + 100 * mask + rng.integers(0, 40, (8, 8))).astype(np.uint8)[None]
             mask[[0, -1]] = mask[:, [0, -1]] = 255
             if i % 10 == 0:
                 mask[:] = 255
-            raws.append(Raw(id=f"blot {i}", fields={"input": picture}, target=mask))
+            raws.append(Raw(id=f"blot {i}", fields={"input": image}, target=mask))
         return {"train": raws[:40], "valid": raws[40:50], "test": raws[50:]}
 
 @hookimpl
@@ -47,7 +47,7 @@ def benchdog_sources():
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory, home):
-    """Give a folder with a table of two numbers, three labels and grades that follow from four columns."""
+    """Return a folder with a table of two numbers, three labels and grades that follow from four columns."""
     place = tmp_path_factory.mktemp("table")
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 4))
@@ -66,7 +66,7 @@ def table(tmp_path_factory, home):
 
 
 def trained(table, tmp_path, *more, drop, epochs=12):
-    """Train on the table without the columns in `drop`; give the evaluation on the test split."""
+    """Train on the table without the columns in `drop`; return the evaluation on the test split."""
     names = ", ".join(f'"{name}"' for name in drop)
     run(
         "train", table / "t.csv", "--name", "r", "--quiet", "--epochs", epochs, "--batch-size", 16,
@@ -79,7 +79,7 @@ def trained(table, tmp_path, *more, drop, epochs=12):
     return result
 
 
-def test_several_labels(table, tmp_path):
+def test_multi_label_task_end_to_end(table, tmp_path):
     result = trained(
         table, tmp_path, "--set", 'source.target=["warm", "wet", "windy"]', drop=("far", "near", "grade")
     )
@@ -98,12 +98,12 @@ def test_several_labels(table, tmp_path):
     shown = run("predict", "r", table / "t.csv", cwd=tmp_path).out.splitlines()
     assert shown[0].split() == ["id", "labels"]
     assert (tmp_path / "runs" / "r" / "artifact" / "graph.pt2").is_file()  # written, run and compared
-    said = run("data", "info", "csv", "--set", f"source.path={table / 't.csv'}", "--set",
+    info = run("data", "info", "csv", "--set", f"source.path={table / 't.csv'}", "--set",
                'source.target=["warm", "wet", "windy"]', "--json", cwd=tmp_path, code=None)  # fmt: skip
-    assert "warm" in said.out
+    assert "warm" in info.out
 
 
-def test_two_numbers(table, tmp_path):
+def test_multi_target_regression_end_to_end(table, tmp_path):
     result = trained(
         table, tmp_path, "--set", 'source.target=["far", "near"]', "--set", "task.loss=SmoothL1Loss",
         "--set", "task.loss_options={ beta = 0.5 }", drop=("warm", "wet", "windy", "grade"), epochs=20,
@@ -117,7 +117,7 @@ def test_two_numbers(table, tmp_path):
     assert np.mean([each["far"] for each in answers]) == pytest.approx(50, abs=1)
 
 
-def test_grades_in_their_order(table, tmp_path):
+def test_ordinal_task_end_to_end(table, tmp_path):
     order = ["poor", "fair", "good", "top"]
     result = trained(
         table, tmp_path, "--task", "ordinal", "--set", f"task.order={json.dumps(order)}",
@@ -135,16 +135,16 @@ def test_grades_in_their_order(table, tmp_path):
     assert (tmp_path / "runs" / "r" / "artifact" / "graph.pt2").is_file()  # written, run and compared
 
 
-def test_an_order_that_nobody_told_is_noted(table, tmp_path):
+def test_inferred_ordinal_class_order_is_noted(table, tmp_path):
     drop = json.dumps(["far", "near", "warm", "wet", "windy"])
     common = ["train", table / "t.csv", "--task", "ordinal", "--epochs", 1, "--set", f"source.drop={drop}"]
-    said = run(*common, "--name", "noted", cwd=tmp_path).err
-    assert "fair < good < poor < top" in said
-    told = run(*common, "--set", 'task.order=["poor", "fair"]', cwd=tmp_path, code=2)
-    assert "It lacks: good, top." in told.err
+    stderr = run(*common, "--name", "noted", cwd=tmp_path).err
+    assert "fair < good < poor < top" in stderr
+    result = run(*common, "--set", 'task.order=["poor", "fair"]', cwd=tmp_path, code=2)
+    assert "It lacks: good, top." in result.err
 
 
-def test_vectors(tmp_path):
+def test_embedding_task_end_to_end(tmp_path):
     common = ["--task", "embedding", "--model", "mlp", "--epochs", 4, "--set", "task.dim=8", "--quiet"]
     run("train", "digits", *common, "--name", "r", cwd=tmp_path)
     run("train", "digits", *common, "--name", "again", cwd=tmp_path)
@@ -175,7 +175,7 @@ def test_vectors(tmp_path):
 
 @pytest.fixture
 def blots(tmp_path):
-    """Write the source of masks with pixels that nobody looked at."""
+    """Write the source of masks with unlabeled pixels."""
     path = tmp_path / "blots.py"
     path.write_text(MASKS, encoding="utf-8")
     return path
@@ -189,23 +189,23 @@ def blots(tmp_path):
         ["task.loss=focal", "loop.accumulate=3", "loop.allow_batch_dependence=true"],
     ],
 )
-def test_pixels_that_count_nowhere(blots, tmp_path, more):
+def test_segmentation_with_ignore_index(blots, tmp_path, more):
     settings = [part for each in more for part in ("--set", each)]
     common = ["--plugin", blots, "train", "blots", "--epochs", 8, "--batch-size", 8, "--set", "trainer.lr=0.01"]
     run(*common, *settings, "--set", "task.ignore=255", "--name", "r", "--quiet", cwd=tmp_path)
     result = run("evaluate", "r", "--json", cwd=tmp_path).json
     assert result["metrics"]["iou"] > 0.7
-    # 10 pictures, one of which nobody looked at, without their frames.
+    # 10 images without their frames, one of them fully unlabeled.
     assert sum(map(sum, result["metrics"]["confusion"])) == 9 * 36
     assert {line["name"] for line in result["baselines"]} == {"majority class", "threshold"}
     losses = {entry["id"]: entry["loss"] for entry in result["worst"]}
     assert losses["blot 50"] == 0
 
 
-def test_pixels_of_no_class_are_refused_unless_they_are_told(blots, tmp_path):
-    told = run("--plugin", blots, "train", "blots", "--epochs", 1, cwd=tmp_path, code=5)
-    assert "outside the 2 classes" in told.err
-    assert "the task ignores" in told.err
+def test_mask_values_outside_classes_are_refused_without_ignore_index(blots, tmp_path):
+    result = run("--plugin", blots, "train", "blots", "--epochs", 1, cwd=tmp_path, code=5)
+    assert "outside the 2 classes" in result.err
+    assert "the task ignores" in result.err
 
 
 @pytest.mark.slow
@@ -219,7 +219,7 @@ def test_pixels_of_no_class_are_refused_unless_they_are_told(blots, tmp_path):
         ["--set", "source.target=grade", "--set", "task.criterion=focal", "--set", "task.class_weights=balanced"],
     ],
 )
-def test_every_task_is_exported(table, tmp_path, what):
+def test_exported_tasks_pass_verification(table, tmp_path, what):
     run("train", table / "t.csv", "--name", "r", "--quiet", "--epochs", 1, *what, cwd=tmp_path)
     report = run_export("r", "--to", "torch-export", "--json", cwd=tmp_path).json
     assert len(report["verification"]) == 4
@@ -229,14 +229,14 @@ def test_every_task_is_exported(table, tmp_path, what):
 
 
 @pytest.mark.slow
-def test_workers_know_what_is_ignored(blots, tmp_path):
+def test_loader_workers_respect_ignore_index(blots, tmp_path):
     common = ["--plugin", blots, "train", "blots", "--epochs", 1, "--set", "task.ignore=255", "--quiet"]
     run(*common, "--name", "here", cwd=tmp_path)
     run(*common, "--name", "there", "--set", "loader.memory=0", "--set", "loader.workers=1", cwd=tmp_path)
     assert same(tmp_path / "runs" / "here", tmp_path / "runs" / "there")
 
 
-def test_a_batch_of_which_nothing_counts_changes_nothing():
+def test_batch_with_zero_weight_adds_no_gradient():
     from benchdog.builtin.backends.cpu import Cpu
     from benchdog.builtin.backends.options import Cpu as Options
 
@@ -250,7 +250,7 @@ def test_a_batch_of_which_nothing_counts_changes_nothing():
         assert all(not p.grad.any() for p in model.parameters())
 
 
-def test_classes_with_weights_smoothing_and_mix_up(tmp_path):
+def test_classification_with_class_weights_smoothing_and_mix_up(tmp_path):
     common = ["train", "digits", "--model", "mlp", "--epochs", 2, "--quiet"]
     for name, settings in {
         "plain": [],
@@ -266,15 +266,15 @@ def test_classes_with_weights_smoothing_and_mix_up(tmp_path):
         result = run("evaluate", name, "--json", cwd=tmp_path).json
         assert result["metrics"]["accuracy"] > 0.8
     assert not same(tmp_path / "runs" / "plain", tmp_path / "runs" / "all")
-    told = run(*common, "--set", "task.class_weights={ 33 = 2.0 }", cwd=tmp_path, code=2)
-    assert "'33', which is not a class" in told.err
-    told = run(*common, "--set", "task.class_weights=balance", cwd=tmp_path, code=2)
-    assert "balanced" in told.err
-    told = run(*common, "--set", "task.criterion=Focal", cwd=tmp_path, code=2)
-    assert "focal" in told.err
+    error = run(*common, "--set", "task.class_weights={ 33 = 2.0 }", cwd=tmp_path, code=2)
+    assert "'33', which is not a class" in error.err
+    error = run(*common, "--set", "task.class_weights=balance", cwd=tmp_path, code=2)
+    assert "balanced" in error.err
+    error = run(*common, "--set", "task.criterion=Focal", cwd=tmp_path, code=2)
+    assert "focal" in error.err
 
 
-def test_a_criterion_in_a_run_from_elsewhere_is_not_imported_unasked(tmp_path, monkeypatch):
+def test_custom_criterion_of_an_untrusted_run_is_not_imported(tmp_path, monkeypatch):
     source = "import torch\nclass Mine(torch.nn.CrossEntropyLoss):\n    pass\n"
     (tmp_path / "own_criterion.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -285,6 +285,6 @@ def test_a_criterion_in_a_run_from_elsewhere_is_not_imported_unasked(tmp_path, m
     facts = json.loads((tmp_path / "runs" / "other" / "run.json").read_text(encoding="utf-8"))
     facts["machine"] = "0" * 64
     (tmp_path / "runs" / "other" / "run.json").write_text(json.dumps(facts), encoding="utf-8")
-    told = run("evaluate", "other", cwd=tmp_path, code=4)
-    assert "task.criterion = 'own_criterion:Mine' is code" in told.err
+    result = run("evaluate", "other", cwd=tmp_path, code=4)
+    assert "task.criterion = 'own_criterion:Mine' is code" in result.err
     run("evaluate", "other", "--trust", cwd=tmp_path)
