@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next step, unless the user has set the allocator."""
+"""Allocator settings: freed memory is kept for the next step, unless the user has configured malloc."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_a_step_gets_the_memory_that_the_one_before_freed():
+def test_freed_memory_is_reused_in_the_next_step():
     def faults(**env):
         done = subprocess.run(
             [sys.executable, "-c", FAULTS], env={**os.environ, **env}, capture_output=True, text=True, check=True
@@ -34,4 +34,4 @@ def test_a_step_gets_the_memory_that_the_one_before_freed():
     assert count < 1000
     kept, count = faults(MALLOC_TRIM_THRESHOLD_="131072", MALLOC_MMAP_THRESHOLD_="131072")
     assert kept == "False"
-    assert count > 20 * 8 * 500  # each page anew: 4 MB are 976 of them
+    assert count > 20 * 8 * 500  # every page faults again: 4 MB are 976 pages

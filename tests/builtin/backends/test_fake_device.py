@@ -1,4 +1,4 @@
-"""A device that isn't the processor: every task and most nets train there, and are used here."""
+"""A fake accelerator: every task and most models train on it, and their runs are usable on the CPU."""
 
 import json
 import os
@@ -62,13 +62,13 @@ def write_data(place: Path) -> None:
     rows = [f"{['rain', 'sun', 'wind'][i % 3]} all day,{['wet', 'dry'][i % 2]}" for i in range(60)]
     (place / "texts.csv").write_text("\n".join(["text,kind", *rows]), encoding="utf-8")
     lines = [f"{i % 7},{'ab'[i % 2]},{i % 5},{i % 4}" for i in range(120)]
-    (place / "table.csv").write_text("\n".join(["size,colour,weight,quality", *lines]), encoding="utf-8")
+    (place / "table.csv").write_text("\n".join(["size,color,weight,quality", *lines]), encoding="utf-8")
     (place / "summed.py").write_text(SUMMED, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
-    """Go through all commands in one process; give how each one ended, and its folder as [2]."""
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    """Run all commands in one process; return exit code, output and run folder of each."""
     place = tmp_path_factory.mktemp("elsewhere")
     write_data(place)
     more = ["--epochs", "1", "--quiet", "--backend"]
@@ -87,13 +87,13 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
         command, cwd=place, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return {name: [*end, place / "runs" / name] for name, end in json.loads(done.stdout).items()}
+    return {name: [*result, place / "runs" / name] for name, result in json.loads(done.stdout).items()}
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_it_trains_there_what_it_trains_here(ends, name):
-    code, said, folder = ends[name]
-    assert code == 0, said
+def test_training_on_fake_device_matches_cpu(results, name):
+    code, output, folder = results[name]
+    assert code == 0, output
     assert json.loads((folder / "run.json").read_text())["status"] == "finished"
     there, here = (np.fromfile(f / "losses.f32", "<f4") for f in (folder, folder.with_name(f"{name}, here")))
     np.testing.assert_allclose(there, here, rtol=2e-3)
@@ -102,13 +102,13 @@ def test_it_trains_there_what_it_trains_here(ends, name):
 
 
 @pytest.mark.parametrize("name", ["evaluated", "exported", "looked for"])
-def test_what_was_trained_there_is_used_here(ends, name):
-    assert ends[name][0] == 0, ends[name][1]
+def test_fake_device_supports_evaluate_export_and_find_lr(results, name):
+    assert results[name][0] == 0, results[name][1]
 
 
-def test_an_operation_that_gives_other_bits_twice_is_refused_with_the_way_out(ends):
-    code, said, _ = ends["summed"]
+def test_nondeterministic_operation_is_refused_with_a_hint(results):
+    code, output, _ = results["summed"]
     assert code == 3
-    assert "cumsum isn't deterministic on 'elsewhere'" in said
-    assert "backend.deterministic = false" in said
-    assert "Traceback" not in said
+    assert "cumsum isn't deterministic on 'elsewhere'" in output
+    assert "backend.deterministic = false" in output
+    assert "Traceback" not in output

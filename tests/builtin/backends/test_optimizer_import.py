@@ -1,4 +1,4 @@
-"""Optimisers are made and step without torch's compiler, and do what they always do."""
+"""Optimizer steps without importing torch's compiler: the same results as the original step."""
 
 import inspect
 import subprocess
@@ -10,7 +10,7 @@ from torch import nn
 
 from benchdog.builtin.backends.optimizer_import import plain_step
 
-OPTIMISERS = {
+OPTIMIZERS = {
     name: cls
     for name, cls in inspect.getmembers(torch.optim, inspect.isclass)
     if issubclass(cls, torch.optim.Optimizer) and name not in ("Optimizer", "LBFGS", "SparseAdam")
@@ -37,37 +37,37 @@ if __name__ == "__main__":
 def weights(cls, step, **more):
     torch.manual_seed(0)
     net = nn.Linear(4, 3, bias=cls is not torch.optim.Muon)
-    optimiser = cls(net.parameters(), lr=0.01, **more)
-    schedule = torch.optim.lr_scheduler.StepLR(optimiser, 2)
+    optimizer = cls(net.parameters(), lr=0.01, **more)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
     for i in range(4):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         net(torch.arange(8.0).view(2, 4) + i).square().sum().backward()
-        step(optimiser)
+        step(optimizer)
         schedule.step()
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMISERS))
-def test_a_plain_step_gives_the_same_bits(name):
-    cls = OPTIMISERS[name]
-    assert torch.equal(weights(cls, plain_step), weights(cls, lambda optimiser: optimiser.step()))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_plain_step_is_bit_identical(name):
+    cls = OPTIMIZERS[name]
+    assert torch.equal(weights(cls, plain_step), weights(cls, lambda optimizer: optimizer.step()))
 
 
-def test_a_fused_step_gives_the_same_bits():
+def test_plain_step_of_fused_optimizer_is_bit_identical():
     both = [weights(torch.optim.AdamW, step, fused=True) for step in (plain_step, lambda o: o.step())]
     assert torch.equal(*both)
 
 
-def test_hooks_and_steps_of_ones_own_are_heard():
+def test_plain_step_runs_hooks_and_overridden_step():
     net = nn.Linear(2, 1)
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     heard = []
-    handle = optimiser.register_step_post_hook(lambda *_: heard.append("hook"))
-    plain_step(optimiser)
+    handle = optimizer.register_step_post_hook(lambda *_: heard.append("hook"))
+    plain_step(optimizer)
     handle.remove()
-    plain_step(optimiser)
-    optimiser.step = lambda: heard.append("own")
-    plain_step(optimiser)
+    plain_step(optimizer)
+    optimizer.step = lambda: heard.append("own")
+    plain_step(optimizer)
 
     class Mine(torch.optim.SGD):
         def step(self, closure=None):
@@ -77,7 +77,7 @@ def test_hooks_and_steps_of_ones_own_are_heard():
     assert heard == ["hook", "own", "mine"]
 
 
-def test_training_imports_no_compiler(tmp_path):
+def test_training_does_not_import_torch_dynamo(tmp_path):
     (tmp_path / "watch.py").write_text(TRAINING, encoding="utf-8")
     settings = [
         "--model",

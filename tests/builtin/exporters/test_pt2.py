@@ -1,4 +1,4 @@
-"""A doctored graph is refused before torch reads it: none of these files may run anything."""
+"""Tampered graphs are refused before torch reads them: none of these files may run code."""
 
 import io
 import json
@@ -66,7 +66,7 @@ def written(records: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def doctored(data: bytes, name: str, change: Callable[[Any], object]) -> bytes:
+def tampered(data: bytes, name: str, change: Callable[[Any], object]) -> bytes:
     records = records_of(data)
     content = json.loads(records[name])
     change(content)
@@ -83,16 +83,16 @@ def replaced(value: Any, key: str, new: Any) -> bool:
     return isinstance(value, list) and any(replaced(each, key, new) for each in value)
 
 
-def test_an_untouched_graph_runs_at_every_size(folder, data):
+def test_exported_graph_runs_at_every_size(folder, data):
     check(data, "graph.pt2")
-    check(written(records_of(data)), "graph.pt2")  # what the tests below write is otherwise in order
+    check(written(records_of(data)), "graph.pt2")  # a rewritten archive is valid as such
     runner = TorchExportRunner(folder)
     for batch, length in ((1, 1), (2, 5), (8, 40)):
         answer, score = runner(torch.ones(batch, length, dtype=torch.int64).numpy())
         assert answer.shape == score.shape == (batch, length, 9)
 
 
-def test_a_graph_names_no_file_of_this_machine(data):
+def test_exported_graph_contains_no_local_paths(data):
     assert Path(__file__).name.encode() not in data
     assert b"stack_trace" not in data
 
@@ -138,18 +138,18 @@ TREE = json.dumps(
         ("forward_arg_names", ["x=__import__('os')"]),
     ],
 )
-def test_a_graph_that_holds_code_is_refused(data, key, new, tmp_path, monkeypatch):
+def test_graph_containing_code_is_refused(data, key, new, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wrong = doctored(data, MODEL, lambda model: replaced(model, key, new) or pytest.fail(f"no {key}"))
+    wrong = tampered(data, MODEL, lambda model: replaced(model, key, new) or pytest.fail(f"no {key}"))
     (tmp_path / "graph.pt2").write_bytes(wrong)
     with pytest.raises(Refused, match="could run code"):
         TorchExportRunner(tmp_path)
     assert not (tmp_path / "ran").exists()
 
 
-def test_guards_are_never_run(data, tmp_path, monkeypatch):
+def test_guards_code_is_not_executed(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wrong = doctored(data, MODEL, lambda model: model.update(guards_code=[CODE]))
+    wrong = tampered(data, MODEL, lambda model: model.update(guards_code=[CODE]))
     (tmp_path / "graph.pt2").write_bytes(wrong)
     TorchExportRunner(tmp_path)(torch.ones(2, 3, dtype=torch.int64).numpy())
     assert not (tmp_path / "ran").exists()
@@ -188,7 +188,7 @@ def pickled_samples(records: dict[str, bytes]) -> dict[str, bytes]:
         lambda r: {"extra/notes.txt": b"hello"},
     ],
 )
-def test_an_archive_that_asks_for_pickle_or_holds_a_library_is_refused(data, change, tmp_path, monkeypatch):
+def test_archive_with_pickle_or_native_library_is_refused(data, change, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     records = records_of(data)
     (tmp_path / "graph.pt2").write_bytes(written(records | change(records)))
@@ -216,20 +216,20 @@ def packed_again(data: bytes, method: int, twice: bool = False) -> bytes:
         lambda data: b"PK\x03\x04 no zip",
         lambda data: packed_again(data, zipfile.ZIP_DEFLATED),
         lambda data: packed_again(data, zipfile.ZIP_STORED, twice=True),
-        lambda data: doctored(data, MODEL, lambda model: model.clear()),
-        lambda data: doctored(data, WEIGHTS, lambda config: config.clear()),
-        lambda data: doctored(data, WEIGHTS, lambda config: replaced(config, "sizes", [{"as_int": 0}])),
-        lambda data: doctored(data, WEIGHTS, lambda config: replaced(config, "path_name", "weight_99")),
+        lambda data: tampered(data, MODEL, lambda model: model.clear()),
+        lambda data: tampered(data, WEIGHTS, lambda config: config.clear()),
+        lambda data: tampered(data, WEIGHTS, lambda config: replaced(config, "sizes", [{"as_int": 0}])),
+        lambda data: tampered(data, WEIGHTS, lambda config: replaced(config, "path_name", "weight_99")),
         lambda data: written({k: v for k, v in records_of(data).items() if k != MODEL}),
     ],
 )
-def test_a_damaged_archive_is_bad_data(data, change, tmp_path):
+def test_corrupt_archive_is_bad_data(data, change, tmp_path):
     (tmp_path / "graph.pt2").write_bytes(change(data))
     with pytest.raises((BadData, Refused)) as caught:
         TorchExportRunner(tmp_path)
     assert "graph.pt2" in caught.value.message
 
 
-def test_a_missing_graph_is_bad_data(tmp_path):
+def test_missing_graph_is_bad_data(tmp_path):
     with pytest.raises(BadData, match=r"graph\.pt2"):
         TorchExportRunner(tmp_path)

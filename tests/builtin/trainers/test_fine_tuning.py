@@ -1,4 +1,4 @@
-"""Fine-tuning: what learns, when and how fast; corrections of a low rank; all of it exact on resume."""
+"""Fine-tuning: freezing, layer-wise learning rates, LoRA; exact on resume."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from support.pretrained_plugin import facts, model_of, place_of, tuned
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Give a folder with a stranger's model `tiny`, its published weights, and a run `first` of it on the digits."""
+    """Return a folder with a third-party model `tiny`, its published weights, and a run `first` on the digits."""
     return place_of(tmp_path_factory.mktemp("pretrained"))
 
 
@@ -27,33 +27,33 @@ def learning(net):
     return [name for name, p in net.named_parameters() if p.requires_grad]
 
 
-def test_parts_are_freed_from_the_head_down():
+def test_gradual_unfreezing_from_the_head_down():
     net, tuning = net_and_tuning(freeze_groups=-1, unfreeze_every=2)
     seen = []
     for epoch in range(8):
         tuning.begin(epoch)
         seen.append(len({name[0] for name in learning(net)}))
-        assert net[2].training == (epoch >= 2)  # with its part, the norm's statistics begin to move
+        assert net[2].training == (epoch >= 2)  # the norm's statistics update once its group is unfrozen
     assert seen == [1, 1, 2, 2, 3, 3, 4, 4]
     _, again = net_and_tuning(freeze_groups=-1, unfreeze_every=2)
     again.begin(5)
     assert learning(again.model) == [n for n in dict(net.named_parameters()) if again.learns(n, 5)]
-    assert [len(group["params"]) for group in tuning.groups()] == [8]  # all that learns some day
+    assert [len(group["params"]) for group in tuning.groups()] == [8]  # every parameter that is trained at some epoch
 
 
-def test_patterns_and_rates():
+def test_freeze_patterns_and_layer_wise_learning_rates():
     net, tuning = net_and_tuning(freeze=("0", "1.*"), unfreeze=("1.bias",), layer_decay=0.5, lr=0.8)
     tuning.begin(0)
     assert learning(net) == ["1.bias", "2.weight", "2.bias", "3.weight", "3.bias"]
     assert [(group["lr"], len(group["params"])) for group in tuning.groups()] == [(0.2, 1), (0.4, 2), (0.8, 2)]
-    net[3].weight.requires_grad_(False)  # what its author froze stays so
+    net[3].weight.requires_grad_(False)  # parameters frozen by the model's author stay frozen
     own = Tuning(Options(), net, stages(net))
     own.begin(0)
     assert "3.weight" not in learning(net)
 
 
 @pytest.mark.parametrize(("hold", "held"), [("none", [False, False]), ("frozen", [True, False]), ("all", [True] * 2)])
-def test_statistics_are_held(place, hold, held):
+def test_batch_norm_statistics_are_held(place, hold, held):
     old = model_of(place, "first")
     tuned(place, f"hold-{hold}", "start.weights=first", "trainer.freeze_groups=2", f"trainer.hold_statistics={hold}",
           epochs=1)  # fmt: skip
@@ -62,7 +62,7 @@ def test_statistics_are_held(place, hold, held):
     assert [torch.equal(old[name.format(i)], new[name.format(i)]) for i in (0, 1)] == held
 
 
-def test_lora_ends_as_plain_layers_changed_by_a_low_rank(place):
+def test_lora_is_merged_into_plain_layers_with_a_low_rank_update(place):
     tuned(place, "lora", "start.weights=first", "trainer.lora=2", "trainer.lr=0.01")
     old, new = model_of(place, "first"), model_of(place, "lora")
     assert old.keys() == new.keys()
@@ -79,7 +79,7 @@ def test_lora_ends_as_plain_layers_changed_by_a_low_rank(place):
     assert torch.allclose(model_of(place, "cut")["stem.weight"], new["stem.weight"], atol=1e-3)
 
 
-def test_lora_beside_a_1x1_convolution_is_what_its_merged_weight_gives():
+def test_lora_on_1x1_convolution_equals_its_merged_weight():
     from benchdog.builtin.trainers.lora import Lora
 
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 2))
@@ -88,15 +88,15 @@ def test_lora_beside_a_1x1_convolution_is_what_its_merged_weight_gives():
     with torch.no_grad():
         lora.corrections["0"].up.normal_()
     x = torch.randn(2, 3, 4, 4)
-    beside, weight = model(x), model[0].weight.clone()
+    unmerged, weight = model(x), model[0].weight.clone()
     with lora.merged():
         assert not torch.equal(model[0].weight, weight)
-        assert torch.allclose(model(x), beside, atol=1e-5)
-        assert torch.equal(lora.state_dict()["0"]["weight"], weight)  # a checkpoint may be written meanwhile
+        assert torch.allclose(model(x), unmerged, atol=1e-5)
+        assert torch.equal(lora.state_dict()["0"]["weight"], weight)  # a checkpoint may be written while merged
     assert torch.equal(model[0].weight, weight)
     assert set(model.state_dict()) == {f"{i}.{k}" for i in (0, 2, 4) for k in ("weight", "bias")}
     lora.finish()
-    assert torch.allclose(model(x), beside, atol=1e-5)
+    assert torch.allclose(model(x), unmerged, atol=1e-5)
     assert not list(model[0].children())
 
 
@@ -108,7 +108,7 @@ STOPPED = {
 
 @pytest.mark.parametrize("where", ["step", "evaluation"])
 @pytest.mark.parametrize("kind", STOPPED)
-def test_a_fine_tuning_that_was_stopped_goes_on_to_the_bit(place, monkeypatch, kind, where):
+def test_resumed_fine_tuning_is_bit_identical(place, monkeypatch, kind, where):
     settings = ("start.weights=first", *STOPPED[kind])
     if not (place / "runs" / kind).exists():
         tuned(place, kind, *settings, epochs=3)

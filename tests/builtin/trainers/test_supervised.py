@@ -1,4 +1,4 @@
-"""The trainer's parts by name: optimisers, schedules, averages, limits, recomputing."""
+"""The supervised trainer: optimizers, schedules, weight averaging, gradient clipping, activation checkpointing."""
 
 import json
 import re
@@ -24,11 +24,11 @@ def net():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 1))
 
 
-def step(model, optimiser, seed=0):
+def step(model, optimizer, seed=0):
     x = torch.randn(8, 3, generator=torch.Generator().manual_seed(seed))
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     model(x).square().sum().backward()
-    optimiser.step()
+    optimizer.step()
 
 
 @pytest.mark.parametrize(("name", "options"), [
@@ -36,7 +36,7 @@ def step(model, optimiser, seed=0):
     ("Adagrad", {}), ("NAdam", {}), ("RAdam", {}), ("Adadelta", {}), ("Adamax", {}), ("ASGD", {}), ("Rprop", {}),
     ("Adafactor", {}), ("torch.optim:SGD", {"momentum": 0}),
 ])  # fmt: skip
-def test_every_optimiser_by_name_takes_the_same_step_as_torchs_own(name, options):
+def test_optimizers_by_name_step_as_torch_optimizers(name, options):
     ours, theirs = net(), net()
     cls = getattr(torch.optim, name.rpartition(":")[2])
     own = cls(
@@ -51,7 +51,7 @@ def test_every_optimiser_by_name_takes_the_same_step_as_torchs_own(name, options
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("options", "said"), [
+@pytest.mark.parametrize(("options", "message"), [
     ({"optimizer": "Adamm"}, "'Adam'"), ({"optimizer": "no.such:Thing"}, "can't be imported"),
     ({"optimizer": "LBFGS"}, "several times a step"),
     ({"optimizer": "SGD", "optimizer_options": {"momentun": 0.9}}, "'momentum'"),
@@ -62,34 +62,34 @@ def test_every_optimiser_by_name_takes_the_same_step_as_torchs_own(name, options
     ({"schedule": "StepLR"}, "step_size"), ({"schedule": "cosine", "schedule_options": {"eta": 1}}, "takes no"),
     ({"schedule": "StepLR", "schedule_options": {"step_size": 3}, "warmup": 5.0}, "no warm-up"),
 ])  # fmt: skip
-def test_mistakes_are_told(options, said):
+def test_invalid_optimizer_and_schedule_options_are_refused(options, message):
     model = net()
     made = Options(**options)
 
     def make():
         return make_schedule(made, make_optimiser(made, model), 100, "loss", "min")
 
-    with pytest.raises(BadUsage) as told:
+    with pytest.raises(BadUsage) as caught:
         make()
-    assert re.search(said, f"{told.value.message} {told.value.hint}")
+    assert re.search(message, f"{caught.value.message} {caught.value.hint}")
 
 
 def rates(options, steps=100, per_epoch=10, metric=1.0):
     model = net()
     made = Options(lr=1.0, optimizer="SGD", **options)
-    optimiser = make_optimiser(made, model)
-    schedule = make_schedule(made, optimiser, steps, "loss", "min")
+    optimizer = make_optimiser(made, model)
+    schedule = make_schedule(made, optimizer, steps, "loss", "min")
     seen = []
     for number in range(steps):
-        seen.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         schedule.step()
         if (number + 1) % per_epoch == 0:
             schedule.epoch_done({"loss": metric})
     return seen
 
 
-def test_schedules_have_their_shapes():
+def test_learning_rate_schedules():
     assert set(rates({})) == {1.0}
     cosine = rates({"schedule": "cosine", "warmup": 0.1})
     assert cosine[:10] == pytest.approx([0.1 * i for i in range(1, 11)])
@@ -111,20 +111,20 @@ def test_schedules_have_their_shapes():
     assert plateau[-1] < 0.2
 
 
-def test_a_stream_has_no_cosine():
+def test_cosine_schedule_on_a_stream_is_refused():
     model, options = net(), Options(schedule="cosine")
     with pytest.raises(BadUsage, match="stream"):
         make_schedule(options, make_optimiser(options, model), None, "loss", "min")
 
 
-def test_ema_and_swa_are_the_averages_that_they_say():
+def test_ema_and_swa_weights_equal_expected_averages():
     model = net()
     ema, swa = Ema(model, 0.9), Swa(model, 2)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     expected = [p.detach().clone() for p in model.parameters()]
     epochs = []
     for number in range(12):
-        step(model, optimiser, number)
+        step(model, optimizer, number)
         decay = min(0.9, (1 + number) / (10 + number))
         expected = [e * decay + p.detach() * (1 - decay) for e, p in zip(expected, model.parameters(), strict=True)]
         ema.step()
@@ -143,11 +143,11 @@ def test_ema_and_swa_are_the_averages_that_they_say():
 
 
 @pytest.mark.parametrize(("epochs", "start"), [(1, 0), (2, 0), (4, 2), (8, 6), (20, 15)])
-def test_swa_averages_two_epochs_at_least(epochs, start):
+def test_swa_averages_at_least_two_epochs(epochs, start):
     assert make_average(Options(average="swa"), net(), epochs).start == start
 
 
-def test_limits_hold():
+def test_gradient_clipping_by_norm_and_value():
     model = net()
     model(torch.randn(8, 3) * 100).square().sum().backward()
     limit = make_limit(Options(clip_norm=1.0, clip_value=0.5), list(model.parameters()))
@@ -158,7 +158,7 @@ def test_limits_hold():
     assert make_limit(Options(), []) is None
 
 
-def test_what_is_kept_is_the_average(tmp_path):
+def test_saved_model_is_the_average(tmp_path):
     for name, more in (
         ("plain", []),
         ("ema", ["--set", "trainer.average=ema"]),
@@ -169,12 +169,12 @@ def test_what_is_kept_is_the_average(tmp_path):
     key = next(k for k in plain if k.startswith("model."))
     assert plain[key].tobytes() != ema[key].tobytes()
     assert plain[key].tobytes() != swa[key].tobytes()
-    told = json.loads((tmp_path / "runs" / "ema" / "evaluation-valid.json").read_text())["metrics"]["accuracy"]
+    accuracy = json.loads((tmp_path / "runs" / "ema" / "evaluation-valid.json").read_text())["metrics"]["accuracy"]
     best = json.loads((tmp_path / "runs" / "ema" / "run.json").read_text())["best"]["value"]
-    assert told == pytest.approx(best)
+    assert accuracy == pytest.approx(best)
 
 
-def test_recomputing_changes_no_bit(tmp_path):
+def test_activation_checkpointing_is_bit_identical(tmp_path):
     common = ["train", "shapes", "--set", "source.count=40", "--set", "source.size=32", "--epochs", 1, "--quiet"]
     run(*common, "--name", "kept", cwd=tmp_path)
     result = run(*common, "--name", "again", "--set", "trainer.activation_checkpointing=true", cwd=tmp_path)
@@ -185,7 +185,7 @@ def test_recomputing_changes_no_bit(tmp_path):
     assert len(blocks(nn.Sequential(nn.Sequential(nn.Linear(1, 1)), nn.ReLU()))) == 1
 
 
-def test_the_log_has_the_rate_and_the_recipe_all_options(tmp_path):
+def test_learning_rate_is_logged_and_optimizer_options_are_in_the_recipe(tmp_path):
     run("train", *SMALL, "--epochs", 2, "--set", "trainer.schedule=cosine", "--set", "trainer.warmup=0.2",
         "--set", "trainer.optimizer_options={amsgrad=true}", "--set", "loop.log_every=4", "--name", "r",
         cwd=tmp_path)  # fmt: skip
