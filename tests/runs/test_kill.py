@@ -148,7 +148,7 @@ def test_two_kills(tmp_path):
 def test_a_strangers_trainer_is_killed_and_goes_on(tmp_path):
     # It names in track() what is its own, and has no other line about checkpoints.
     file = single_file(tmp_path / "acme.py")
-    drilled, whole = drill(tmp_path, recipe(epochs=8), "--plugin", str(file))
+    drilled, whole = drill(tmp_path, recipe(epochs=8, checkpoint_steps=1), "--plugin", str(file))
     drilled.mid_epoch(5, random.Random(0))
     assert json.loads((drilled.folder / "run.json").read_text())["trainer"] == "noisy"
     drilled.finish()

@@ -221,13 +221,13 @@ def single_file(path: Path) -> Path:
     return path
 
 
-def recipe(plugins: str = "", epochs: int = 8) -> str:
+def recipe(plugins: str = "", epochs: int = 8, checkpoint_steps: int = 0) -> str:
     """Give a recipe that uses all of them by name."""
     return f"""\
 source = "rings"
 model = {{ name = "ring-net", width = 12 }}
 trainer = "noisy"
 backend = "bench"
-loop = {{ epochs = {epochs}, batch_size = 32, checkpoint_steps = 1 }}
+loop = {{ epochs = {epochs}, batch_size = 32, checkpoint_steps = {checkpoint_steps} }}
 {plugins}
 """
