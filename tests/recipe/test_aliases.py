@@ -38,12 +38,12 @@ def test_renamed_keys_exist_under_their_new_names_only(tmp_path):
     assert set(OLD) == set(renamed_keys())
 
 
-def test_old_keys_on_the_command_line_work_with_a_note(tmp_path):
+def test_renamed_keys_on_the_command_line_are_accepted_with_a_note(tmp_path):
     values = ["trainer.optimiser=SGD", "trainer.optimiser_options={ momentum = 0.5 }", "loop.mixing=allow"]
     words = [word for value in values for word in ("--set", value)]
-    told = run("train", *QUICK, *words, "--name", "old", cwd=tmp_path).err
-    assert "note: --set trainer.optimiser=SGD: trainer.optimiser is now trainer.optimizer (the old name" in told
-    assert "loop.mixing is now loop.allow_batch_dependence" in told
+    stderr = run("train", *QUICK, *words, "--name", "old", cwd=tmp_path).err
+    assert "note: --set trainer.optimiser=SGD: trainer.optimiser is now trainer.optimizer (the old name" in stderr
+    assert "loop.mixing is now loop.allow_batch_dependence" in stderr
     recipe = recipe_of(tmp_path / "runs" / "old")
     assert recipe["trainer"]["optimizer"] == "SGD"
     assert recipe["trainer"]["optimizer_options"] == {"momentum": 0.5}
@@ -51,7 +51,7 @@ def test_old_keys_on_the_command_line_work_with_a_note(tmp_path):
     assert "optimiser" not in recipe["trainer"]
 
 
-def test_a_recipe_with_old_keys_gets_one_note(tmp_path):
+def test_recipe_with_renamed_keys_gets_one_note(tmp_path):
     (tmp_path / "old.toml").write_text(
         'source = "digits"\nmodel = "linear"\n'
         'trainer = { name = "supervised", optimiser = "SGD", freeze_parts = 0 }\n'
@@ -68,7 +68,7 @@ def test_a_recipe_with_old_keys_gets_one_note(tmp_path):
     assert "note:" not in run("plan", "old.toml", "--quiet", cwd=tmp_path).err
 
 
-def test_a_flag_with_a_new_key_wins_over_an_old_key_in_the_recipe(tmp_path):
+def test_flag_overrides_renamed_key_in_the_recipe(tmp_path):
     (tmp_path / "old.toml").write_text(
         'source = "digits"\nmodel = "linear"\ntrainer = { name = "supervised", optimiser = "SGD" }\n',
         encoding="utf-8",
@@ -77,28 +77,28 @@ def test_a_flag_with_a_new_key_wins_over_an_old_key_in_the_recipe(tmp_path):
     assert planned["recipe"]["trainer"]["optimizer"] == "AdamW"
 
 
-def test_old_and_new_name_with_two_values_are_refused(tmp_path):
+def test_old_and_new_name_of_a_key_with_different_values_are_refused(tmp_path):
     both = ["--set", "trainer.optimiser=SGD", "--set", "trainer.optimizer=AdamW"]
-    told = run("plan", *QUICK, *both, cwd=tmp_path, code=2).err
-    assert "trainer.optimiser is the old name of trainer.optimizer; both are set" in told
-    assert "Remove trainer.optimiser." in told
+    stderr = run("plan", *QUICK, *both, cwd=tmp_path, code=2).err
+    assert "trainer.optimiser is the old name of trainer.optimizer; both are set" in stderr
+    assert "Remove trainer.optimiser." in stderr
     with pytest.raises(BadUsage, match="both are set"):
         current_values({"loop.mixing": "allow", "loop.allow_batch_dependence": False}, {})
 
 
-def test_an_old_key_without_its_table_suggests_the_new_one(tmp_path):
-    told = run("plan", *QUICK, "--set", "freeze_parts=1", cwd=tmp_path, code=2).err
-    assert "Did you mean 'trainer.freeze_groups'?" in told
-    told = run("plan", *QUICK, "--set", "loop.mixin=allow", cwd=tmp_path, code=2).err
-    assert "loop.mixing" not in told
+def test_old_key_without_its_table_suggests_the_new_key(tmp_path):
+    stderr = run("plan", *QUICK, "--set", "freeze_parts=1", cwd=tmp_path, code=2).err
+    assert "Did you mean 'trainer.freeze_groups'?" in stderr
+    stderr = run("plan", *QUICK, "--set", "loop.mixin=allow", cwd=tmp_path, code=2).err
+    assert "loop.mixing" not in stderr
 
 
-def test_another_trainers_options_keep_their_names():
+def test_third_party_trainer_options_are_not_renamed():
     assert current_key("trainer.optimiser", {"trainer": "third-party"}) == "trainer.optimiser"
     assert current_key("trainer.optimiser", {"trainer": "supervised"}) == "trainer.optimizer"
 
 
-def test_a_stored_recipe_is_read_under_the_names_of_today():
+def test_stored_recipe_is_converted_to_current_keys():
     stored = tomllib.loads((GOLDEN / "format-1" / "finished" / "recipe.toml").read_text(encoding="utf-8"))
     read = current_recipe(stored)
     assert read["trainer"]["optimizer"] == stored["trainer"]["optimiser"]
@@ -108,15 +108,15 @@ def test_a_stored_recipe_is_read_under_the_names_of_today():
     assert current_recipe(read) == read
 
 
-def test_a_run_with_old_keys_trains_again_without_a_note(tmp_path):
+def test_stored_recipe_with_renamed_keys_is_planned_without_a_note(tmp_path):
     shutil.copytree(GOLDEN / "format-1" / "finished", tmp_path / "runs" / "finished")
-    told = run("plan", "runs/finished/recipe.toml", "--json", cwd=tmp_path)
-    assert "note:" not in told.err
-    assert told.json["recipe"]["trainer"]["optimizer"] == "Adam"
+    result = run("plan", "runs/finished/recipe.toml", "--json", cwd=tmp_path)
+    assert "note:" not in result.err
+    assert result.json["recipe"]["trainer"]["optimizer"] == "Adam"
 
 
-def test_a_stopped_run_with_old_keys_resumes_without_a_note(tmp_path):
+def test_stopped_run_with_renamed_keys_resumes_without_a_note(tmp_path):
     shutil.copytree(GOLDEN / "format-1" / "stopped", tmp_path / "runs" / "stopped")
-    told = run("train", "--resume", "stopped", cwd=tmp_path)
-    assert "is now" not in told.err
+    result = run("train", "--resume", "stopped", cwd=tmp_path)
+    assert "is now" not in result.err
     assert json.loads((tmp_path / "runs" / "stopped" / "run.json").read_text())["status"] == "finished"

@@ -1,4 +1,4 @@
-"""The schema of recipes in an editor: Taplo takes the recipes of `benchdog new` and names what is wrong in others."""
+"""The JSON schema of recipes in an editor: Taplo accepts the recipes of `benchdog new` and reports errors."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ needs_taplo = pytest.mark.skipif(TAPLO is None, reason="Taplo is not installed")
 
 
 def lint(place: Path, *files: str, schema: str = "") -> tuple[bool, str]:
-    """Give whether Taplo finds all files good, and what it says."""
+    """Return whether Taplo accepts all files, and its output."""
     chosen = ["--schema", (place / schema).as_uri()] if schema else []
     command = [str(TAPLO), "lint", "--no-auto-config", *chosen, *files]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, encoding="utf-8", timeout=60)
@@ -27,14 +27,14 @@ def lint(place: Path, *files: str, schema: str = "") -> tuple[bool, str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Give a folder with the schema."""
+    """Return a folder with the schema."""
     place = tmp_path_factory.mktemp("editor")
     (place / "recipe.schema.json").write_text(run("schema", cwd=place).out, encoding="utf-8")
     return place
 
 
 @needs_taplo
-def test_every_kind_of_new_recipe_is_good(place):
+def test_new_recipes_of_every_component_pass_the_schema(place):
     plugins = Plugins.discover()
     for kind in ("source", "model", "task", "trainer"):
         for name, found in plugins.all(kind).items():
@@ -44,8 +44,8 @@ def test_every_kind_of_new_recipe_is_good(place):
             run("new", source, *flags, "--out", f"{kind}-{name.replace(':', '-')}.toml", cwd=place)
     files = [path.name for path in place.glob("*.toml")]
     assert len(files) > 20
-    good, said = lint(place, *files, schema="recipe.schema.json")
-    assert good, said
+    valid, message = lint(place, *files, schema="recipe.schema.json")
+    assert valid, message
 
 
 FAULTS = [
@@ -60,40 +60,40 @@ FAULTS = [
 
 
 @needs_taplo
-@pytest.mark.parametrize(("text", "said"), FAULTS, ids=[said for _, said in FAULTS])
-def test_a_fault_is_named(place, text, said):
+@pytest.mark.parametrize(("text", "message"), FAULTS, ids=[message for _, message in FAULTS])
+def test_recipe_error_is_reported(place, text, message):
     (place / "bad.toml").write_text(text, encoding="utf-8")
-    good, told = lint(place, "bad.toml", schema="recipe.schema.json")
-    assert not good
-    assert said in told
+    valid, output = lint(place, "bad.toml", schema="recipe.schema.json")
+    assert not valid
+    assert message in output
     (place / "bad.toml").unlink()
 
 
 @needs_taplo
-def test_a_recipe_that_names_its_schema_needs_no_flag(tmp_path):
+def test_recipe_with_schema_directive_is_validated(tmp_path):
     (tmp_path / "recipes").mkdir()
     words = ("new", "digits", "--model", "cnn", "--out", "recipes/mine.toml", "--schema", "recipe.schema.json")
-    told = run(*words, "--json", cwd=tmp_path).json
-    assert told["schema"] == "recipe.schema.json"
+    output = run(*words, "--json", cwd=tmp_path).json
+    assert output["schema"] == "recipe.schema.json"
     recipe = tmp_path / "recipes" / "mine.toml"
     text = recipe.read_text(encoding="utf-8")
     assert text.startswith("#:schema ../recipe.schema.json\n# A recipe for digits")
     assert lint(tmp_path, "recipes/mine.toml")[0]
     recipe.write_text(text.replace("# width = ", "widht = "), encoding="utf-8")
-    good, told = lint(tmp_path, "recipes/mine.toml")
-    assert not good
-    assert "'widht' was unexpected" in told
+    valid, output = lint(tmp_path, "recipes/mine.toml")
+    assert not valid
+    assert "'widht' was unexpected" in output
     assert run("plan", "recipes/mine.toml", "--json", cwd=tmp_path, code=2).json["error"]["code"] == 2
 
 
-def test_the_schema_needs_a_recipe_beside_it(tmp_path):
-    said = run("new", "digits", "--schema", "recipe.schema.json", cwd=tmp_path, code=2).err
-    assert "--schema requires --out" in said
+def test_schema_flag_requires_out(tmp_path):
+    stderr = run("new", "digits", "--schema", "recipe.schema.json", cwd=tmp_path, code=2).err
+    assert "--schema requires --out" in stderr
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", PARTS)
-def test_an_editor_finds_each_components_options_and_what_they_mean(kind):
+def test_schema_describes_every_option_of_every_component(kind):
     plugins = Plugins.discover()
     ways = {way["title"]: way for way in recipe_schema(plugins)["properties"][kind]["anyOf"] if "title" in way}
     assert set(ways) == set(plugins.all(kind))

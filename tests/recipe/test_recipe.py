@@ -1,4 +1,4 @@
-"""Recipes: layers, paths, mistakes; their TOML form, their schema, and the ones that `new` writes."""
+"""Recipes: layers, paths, errors, TOML form, JSON schema, and the recipes that `new` writes."""
 
 import dataclasses
 import json
@@ -80,7 +80,7 @@ def asked(shared, what, *settings, **flags):
 # --- layers
 
 
-def test_later_layers_win(shared, write):
+def test_later_layers_override_earlier_ones(shared, write):
     recipe = write("source = 'digits'\nseed = 5\n[loop]\nepochs = 7\nbatch_size = 9\npatience = 2\n")
     draft = asked(shared, recipe, "loop.patience=4", loop__epochs=8)
     loop = draft.table("loop")
@@ -90,7 +90,7 @@ def test_later_layers_win(shared, write):
     assert asked(shared, "digits", "loop.batch_size=3").table("loop").batch_size == 3
 
 
-def test_a_component_chosen_anew_drops_the_options_of_the_one_before(shared, write):
+def test_replacing_a_component_drops_the_options_of_the_previous_one(shared, write):
     recipe = write("source = 'digits'\n[model]\nname = 'cnn'\nwidth = 8\n[trainer]\nlr = 0.5\n")
     assert asked(shared, recipe).part("model").options["width"] == 8
     draft = asked(shared, recipe, "model.hidden=[3]", model__name="mlp")
@@ -100,7 +100,7 @@ def test_a_component_chosen_anew_drops_the_options_of_the_one_before(shared, wri
     assert asked(shared, recipe, model__name="cnn").part("model").options["width"] == 8
 
 
-def test_a_sources_defaults_are_the_weakest_and_come_with_their_component(shared):
+def test_source_defaults_have_lowest_priority_and_follow_their_component(shared):
     draft = asked(shared, "stars")
     assert draft.name("model") == "mlp"
     assert draft.part("model").options["hidden"] == [5]
@@ -113,7 +113,7 @@ def test_a_sources_defaults_are_the_weakest_and_come_with_their_component(shared
     assert asked(shared, "stars", trainer__name="supervised").part("trainer").options["lr"] == 0.001
 
 
-def test_the_same_key_twice_with_two_values_is_refused(shared):
+def test_same_key_with_different_values_is_refused(shared):
     with pytest.raises(BadUsage, match=r"loop\.epochs is given twice: 3 and 4"):
         asked(shared, "digits", "loop.epochs=4", loop__epochs=3)
     with pytest.raises(BadUsage, match=r"model\.name is given twice"):
@@ -121,7 +121,7 @@ def test_the_same_key_twice_with_two_values_is_refused(shared):
     assert asked(shared, "digits", "loop.epochs=3", loop__epochs=3).table("loop").epochs == 3
 
 
-def test_settings_are_toml_and_bare_words_are_text(shared):
+def test_settings_are_parsed_as_toml_and_bare_words_as_strings(shared):
     draft = asked(
         shared, "digits", "model=mlp", "model.hidden=[4, 5]", "model.dropout = 0.5", "trainer.optimizer=SGD"
     )
@@ -132,7 +132,7 @@ def test_settings_are_toml_and_bare_words_are_text(shared):
 # --- paths
 
 
-def test_paths_are_relative_to_the_recipe_and_in_flags_to_the_working_folder(shared, write, tmp_path, monkeypatch):
+def test_paths_resolve_against_recipe_and_flags_against_working_folder(shared, write, tmp_path, monkeypatch):
     recipe = write("source = {name = 'stars', path = 'sky.fits', more = 'x/y'}\n", "deep/recipe.toml")
     monkeypatch.chdir(tmp_path)
     part = asked(shared, recipe).part("source")
@@ -145,7 +145,7 @@ def test_paths_are_relative_to_the_recipe_and_in_flags_to_the_working_folder(sha
     assert asked(shared, recipe, "source.path=~/x").part("source").options["path"] == str(Path.home() / "x")
 
 
-def test_a_csv_or_a_folder_is_a_source(shared, tmp_path, monkeypatch):
+def test_csv_file_or_folder_selects_a_source(shared, tmp_path, monkeypatch):
     (tmp_path / "wine.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     (tmp_path / "pets").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -157,7 +157,7 @@ def test_a_csv_or_a_folder_is_a_source(shared, tmp_path, monkeypatch):
         asked(shared, "gone.csv")
 
 
-def test_plugin_files_of_a_recipe_are_relative_to_it_and_loaded(write, tmp_path):
+def test_plugin_files_of_a_recipe_resolve_against_it_and_load(write, tmp_path):
     write(PLUGIN.replace("stars", "moons"), "deep/moons.py")
     recipe = write("plugins = ['moons.py']\nsource = 'moons'\n", "deep/recipe.toml")
     draft = compose_draft(recipe, {}, [], PluginContext())
@@ -165,7 +165,7 @@ def test_plugin_files_of_a_recipe_are_relative_to_it_and_loaded(write, tmp_path)
     assert draft.local == (str(tmp_path / "deep" / "moons.py"),)
 
 
-def test_code_of_a_recipe_is_not_run_unasked(write, tmp_path):
+def test_code_of_a_recipe_needs_permission(write, tmp_path):
     flag = tmp_path / "ran"
     write(f"open({str(flag)!r}, 'w').close()\n", "evil.py")
     for recipe in ("plugins = ['evil.py']\nsource = 'digits'\n", "source = 'digits'\nmodel = 'evil.py:Net'\n"):
@@ -177,7 +177,7 @@ def test_code_of_a_recipe_is_not_run_unasked(write, tmp_path):
     assert refuse_code("digits", []) is None
 
 
-# --- mistakes
+# --- errors
 
 
 def read_all(path):
@@ -191,7 +191,7 @@ def read_all(path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("source = 'digits'\nsed = 1", ["unknown key 'sed'", "Did you mean 'seed'?"]),
         ("source = 'digits'\nepochs = 1", ["unknown key 'epochs'", "Did you mean 'loop.epochs'?"]),
@@ -214,17 +214,17 @@ def read_all(path):
         ("\udcff", ["is not TOML"]),
     ],
 )
-def test_a_mistake_in_a_recipe_names_key_file_and_nearest(tmp_path, content, said):
+def test_invalid_recipe_error_names_key_and_suggests_nearest(tmp_path, content, message):
     path = tmp_path / "recipe.toml"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(BadUsage) as caught:
         read_all(path)
     assert caught.value.code == 2
-    for part in said:
+    for part in message:
         assert part in str(caught.value)
 
 
-def test_a_recipe_that_is_missing_or_unreadable(shared, tmp_path):
+def test_missing_or_unreadable_recipe_is_refused(shared, tmp_path):
     with pytest.raises(BadUsage, match="There is no recipe"):
         asked(shared, str(tmp_path / "gone.toml"))
     (tmp_path / "folder.toml").mkdir()
@@ -233,7 +233,7 @@ def test_a_recipe_that_is_missing_or_unreadable(shared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("loop.epochs", "has no '='"),
         ("loop.epoch=3", "Did you mean 'loop.epochs'?"),
@@ -241,13 +241,13 @@ def test_a_recipe_that_is_missing_or_unreadable(shared, tmp_path):
         ("nothing.at.all=3", "unknown key"),
     ],
 )
-def test_a_mistake_in_a_setting(shared, setting, said):
+def test_invalid_setting_is_refused(shared, setting, message):
     with pytest.raises(BadUsage) as caught:
         asked(shared, "digits", setting)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_key_that_python_code_makes_up_is_not_passed_over(shared):
+def test_unknown_key_from_python_is_refused(shared):
     with pytest.raises(BadUsage, match="unknown key 'epochz'"):
         asked(shared, "digits", epochz=3)
 
@@ -276,19 +276,19 @@ recipes = st.builds(
 
 
 @given(recipe=recipes)
-def test_a_resolved_recipe_survives_toml_and_json(recipe):
+def test_resolved_recipe_round_trips_through_toml_and_json(recipe):
     assert Recipe.from_json(tomllib.loads(recipe.to_toml())) == recipe
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 
 @given(value=values)
-def test_a_value_is_written_in_one_line(value):
+def test_toml_value_is_written_on_one_line(value):
     text = _toml(value)
     assert "\n" not in text
     assert tomllib.loads(f"v = {text}") == {"v": value}
 
 
-def test_a_resolved_recipe_on_disk(shared, tmp_path):
+def test_resolved_recipe_on_disk_round_trips_and_refuses_damage(shared, tmp_path):
     draft = asked(shared, "digits")
     recipe = Recipe(
         **{kind: ComponentConfig(name=draft.name(kind)) for kind in ("source", "model", "task", "trainer", "backend")}
@@ -301,7 +301,7 @@ def test_a_resolved_recipe_on_disk(shared, tmp_path):
             read_resolved(tmp_path)
 
 
-def test_local_files_follow_their_copies(tmp_path):
+def test_relocate_updates_local_file_paths(tmp_path):
     plain = ComponentConfig(name="x")
     recipe = Recipe(
         source=plain,
@@ -360,24 +360,24 @@ def accepted(shared, path):
 
 
 @pytest.mark.parametrize("content", GOOD)
-def test_the_schema_takes_what_benchdog_takes(shared, write, schema, content):
+def test_schema_accepts_valid_recipes(shared, write, schema, content):
     assert accepted(shared, write(content)).name("source")
     schema.validate(tomllib.loads(content))
 
 
 @pytest.mark.parametrize("content", BAD)
-def test_the_schema_refuses_what_benchdog_refuses(shared, write, schema, content):
+def test_schema_refuses_invalid_recipes(shared, write, schema, content):
     with pytest.raises(BadUsage):
         accepted(shared, write(content))
     assert not schema.is_valid(tomllib.loads(content))
 
 
-def test_the_schema_is_a_schema(plugins):
+def test_recipe_schema_is_a_valid_json_schema(plugins):
     jsonschema.Draft202012Validator.check_schema(recipe_schema(plugins))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_shipped_recipes_are_read_by_their_bare_name(path, shared, schema, monkeypatch, tmp_path):
+def test_shipped_recipes_are_found_by_name(path, shared, schema, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     schema.validate(tomllib.loads(path.read_text(encoding="utf-8")))
     draft = accepted(shared, path.name)
@@ -391,7 +391,7 @@ def all_sources():
 
 
 @pytest.mark.parametrize("source", [*all_sources(), "stars"])
-def test_a_new_recipe_is_valid_with_its_options_commented_out_and_in(plugins, shared, write, schema, source):
+def test_new_recipe_is_valid_with_options_commented_and_uncommented(plugins, shared, write, schema, source):
     text = new_recipe(plugins, {"source": source, "model": "mlp", "task": "regression"}, {})
     path = write(text)
     draft = accepted(shared, path)
@@ -407,14 +407,14 @@ def test_a_new_recipe_is_valid_with_its_options_commented_out_and_in(plugins, sh
     assert accepted(shared, write(full)).table("loop") == draft.table("loop")
 
 
-def test_a_new_recipe_for_what_isnt_there(plugins):
+def test_new_recipe_for_unknown_component_is_refused(plugins):
     with pytest.raises(BadUsage, match="no source 'digitz'"):
         new_recipe(plugins, {"source": "digitz"}, {})
     with pytest.raises(BadUsage, match="no model 'cnnn'"):
         new_recipe(plugins, {"source": "digits", "model": "cnnn"}, {})
 
 
-def test_a_plugins_tables_and_lists_are_written_as_toml(tmp_path):
+def test_plugin_option_tables_and_lists_are_written_as_toml(tmp_path):
     code = """
 from dataclasses import dataclass, field
 from benchdog.api import SourceInfo, hookimpl
@@ -438,13 +438,13 @@ def benchdog_sources():
     assert '# needed = ""' in text
 
 
-def test_a_draft_without_a_source_says_which_there_are(plugins):
+def test_draft_without_source_lists_available_sources(plugins):
     with pytest.raises(BadUsage, match="No source is named") as caught:
         Draft.merge([], plugins)
     assert "digits" in caught.value.hint
 
 
-def test_a_folder_without_a_slash_and_one_that_is_not_there(shared, tmp_path, monkeypatch):
+def test_folder_name_without_slash_or_missing_folder_is_refused(shared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-photos").mkdir()
     (tmp_path / "digits").mkdir()
