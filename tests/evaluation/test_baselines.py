@@ -1,4 +1,4 @@
-"""Baselines: each reaches what can be worked out by hand, by the task's own meter, the same twice."""
+"""Baselines: expected values, measured by the task's own metrics; reproducible."""
 
 import math
 
@@ -24,7 +24,7 @@ def named(lines):
 
 
 def clouds(samples, seed, classes=3, width=4):
-    """Draw classes around points that lie far apart: a linear model parts them."""
+    """Draw well-separated Gaussian clusters, one per class; a linear model separates them."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, classes, samples)
     return (((np.eye(classes, width)[y] * 4 + rng.normal(size=(samples, width))).astype(np.float32),), y)
@@ -33,20 +33,20 @@ def clouds(samples, seed, classes=3, width=4):
 CLASSES = Spec(fields=(field("table", 4),), target=Target(kind="class", classes=("a", "b", "c")), output=(3,))
 
 
-def test_classes_majority_and_linear():
+def test_classification_baselines():
     train, held_out = clouds(900, 0), clouds(300, 1)
     lines = baselines.measure(train, held_out, CLASSES, Classification())
     assert [line["name"] for line in lines] == ["majority class", "linear model"]
     found = named(lines)
-    commonest = np.bincount(train[1]).argmax()
-    assert found["majority class"]["accuracy"] == pytest.approx((held_out[1] == commonest).mean())
+    most_common = np.bincount(train[1]).argmax()
+    assert found["majority class"]["accuracy"] == pytest.approx((held_out[1] == most_common).mean())
     assert found["majority class"]["loss"] == pytest.approx(math.log(3), abs=0.05)
     assert found["linear model"]["accuracy"] > 0.95
     assert found["linear model"]["loss"] < 0.2
     assert len(found["linear model"]["confusion"]) == 3
 
 
-def test_the_same_data_give_the_same_numbers_and_the_seed_draws_the_samples():
+def test_baselines_are_reproducible_and_subsampled_by_seed():
     train, held_out = clouds(900, 0, width=40), clouds(300, 1, width=40)
     spec = Spec(fields=(field("table", 40),), target=CLASSES.target, output=(3,))
 
@@ -58,7 +58,7 @@ def test_the_same_data_give_the_same_numbers_and_the_seed_draws_the_samples():
     assert loss(limit=60) > loss()
 
 
-def test_noise_is_not_learnt_by_heart():
+def test_linear_baseline_does_not_overfit_noise():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(200, 300)).astype(np.float32), rng.integers(0, 2, 200)
     spec = Spec(fields=(field("table", 300),), target=Target(kind="class", classes=("a", "b")), output=(2,))
@@ -77,7 +77,7 @@ def test_linear_model_of_many_images_finds_the_pixels_that_matter():
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 12, 30, 30), (1, 16000)])
-def test_large_inputs_are_averaged_over_blocks(shape):
+def test_large_inputs_are_average_pooled(shape):
     x = np.random.default_rng(0).normal(size=(6, *shape)).astype(np.float32)
     kind = {2: "audio", 3: "image", 4: "volume"}[len(shape)]
     spec = Spec(fields=(field(kind, *shape),), target=CLASSES.target)
@@ -88,12 +88,12 @@ def test_large_inputs_are_averaged_over_blocks(shape):
     assert torch.allclose(see((x[2:3],)), seen[2:3])
 
 
-def test_texts_are_counted_for_a_class():
+def test_text_classification_baseline_counts_tokens():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 400)
     x = rng.integers(0, 5, (400, 20)) + y[:, None] * 2
     spec = Spec(fields=(field("tokens", 20),), target=Target(kind="class", classes=("a", "b")))
-    unknown = ((np.full((4, 20), 99),), np.array([0, 1, 0, 1]))  # tokens that training never met
+    unknown = ((np.full((4, 20), 99),), np.array([0, 1, 0, 1]))  # tokens not seen in training
     lines = baselines.measure(((x[:300],), y[:300]), ((x[300:],), y[300:]), spec, Classification())
     assert named(lines)["linear model"]["accuracy"] > 0.9
     assert math.isfinite(named(baselines.measure(((x,), y), unknown, spec, Classification()))["linear model"]["loss"])
@@ -111,7 +111,7 @@ def line_of_numbers(samples, seed, width):
 
 @pytest.mark.parametrize("width", [0, 2])
 @pytest.mark.parametrize("fitted", [False, True])
-def test_numbers_are_measured_in_their_own_units(width, fitted):
+def test_regression_baselines_in_target_units(width, fitted):
     shape = (width,) if width else ()
     spec = Spec(fields=(field("table", 3),), target=Target(kind="number", shape=shape, dtype="float32"))
     train, held_out = line_of_numbers(500, 0, width), line_of_numbers(200, 1, width)
@@ -126,7 +126,7 @@ def test_numbers_are_measured_in_their_own_units(width, fitted):
     assert found["linear model"]["r2"] > 0.99
 
 
-def test_in_time_order_the_last_value_is_a_baseline():
+def test_last_value_baseline_in_time_order():
     y = np.arange(100, dtype=np.float32)
     x = np.zeros((100, 2), np.float32)
     spec = Spec(fields=(field("table", 2),), target=Target(kind="number", dtype="float32"))
@@ -136,7 +136,7 @@ def test_in_time_order_the_last_value_is_a_baseline():
     assert named(lines)["last value"]["mae"] == pytest.approx(1.0)
 
 
-def test_the_last_value_of_several_steps_ahead_never_looks_into_the_future():
+def test_multi_step_last_value_baseline_does_not_look_ahead():
     series = np.arange(103, dtype=np.float32)
     y = np.stack([series[i : i + 3] for i in range(100)])  # each target: the next three values
     x = np.zeros((100, 1), np.float32)
@@ -146,7 +146,7 @@ def test_the_last_value_of_several_steps_ahead_never_looks_into_the_future():
     assert named(lines)["last value"]["mae"] == pytest.approx(2.0)  # 1, 2 and 3 behind
 
 
-def test_a_constant_target_is_answered():
+def test_baselines_of_constant_target():
     x, y = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32), np.full(50, 3.0, np.float32)
     spec = Spec(fields=(field("table", 2),), target=Target(kind="number", dtype="float32"))
     task = Regression(RegressionOptions())
@@ -170,7 +170,7 @@ def discs(samples, seed, *size, bright=3.0):
 
 @pytest.mark.parametrize("bright", [3.0, -3.0])
 @pytest.mark.parametrize("size", [(12, 12), (8, 8, 6)])
-def test_masks_threshold_finds_what_is_brighter_or_darker(bright, size):
+def test_mask_threshold_baseline_finds_brighter_or_darker_regions(bright, size):
     kind = "image" if len(size) == 2 else "volume"
     spec = Spec(
         fields=(field(kind, 2, *size),), target=Target(kind="mask", classes=("background", "disc"), shape=size)
@@ -184,7 +184,7 @@ def test_masks_threshold_finds_what_is_brighter_or_darker(bright, size):
     assert found["threshold"]["loss"] < found["majority class"]["loss"]
 
 
-def test_several_masks_have_no_threshold_and_flat_pictures_do_no_harm():
+def test_mask_baselines_of_several_classes_and_constant_images():
     target = Target(kind="mask", classes=("a", "b", "c"), shape=(4, 4))
     spec = Spec(fields=(field("image", 1, 4, 4),), target=target)
     flat = ((np.zeros((3, 1, 4, 4), np.float32),), np.zeros((3, 4, 4), np.int64))
@@ -193,7 +193,7 @@ def test_several_masks_have_no_threshold_and_flat_pictures_do_no_harm():
     assert named(baselines.measure(flat, flat, two, Segmentation()))["threshold"]["pixel_accuracy"] in (0.0, 1.0)
 
 
-def test_tokens_a_bigram_knows_what_follows():
+def test_unigram_and_bigram_baselines():
     text = np.tile([0, 1, 2, 1], 200)
     x, y = text[:-1][:796].reshape(-1, 4), text[1:][:796].reshape(-1, 4)
     spec = Spec(fields=(field("tokens", 4),), target=Target(kind="next-token", classes=("a", "b", "c"), shape=(4,)))
@@ -206,21 +206,21 @@ def test_tokens_a_bigram_knows_what_follows():
 # --- edges
 
 
-def test_an_empty_split_or_a_strange_target_has_no_baseline():
+def test_empty_split_or_unknown_target_kind_has_no_baseline():
     full, empty = clouds(10, 0), ((np.zeros((0, 4), np.float32),), np.zeros(0, np.int64))
     assert baselines.measure(full, empty, CLASSES, Classification()) == []
     assert baselines.measure(empty, full, CLASSES, Classification()) == []
-    strange = Spec(fields=CLASSES.fields, target=Target(kind="rank"))
-    assert baselines.measure(full, full, strange, Classification()) == []
+    unknown = Spec(fields=CLASSES.fields, target=Target(kind="rank"))
+    assert baselines.measure(full, full, unknown, Classification()) == []
 
 
 @pytest.mark.parametrize("samples", [1, 2, 5])
-def test_a_handful_of_samples_is_enough(samples):
+def test_baselines_with_few_samples_are_finite(samples):
     found = named(baselines.measure(clouds(samples, 0), clouds(20, 1), CLASSES, Classification()))
     assert all(math.isfinite(metrics["loss"]) for metrics in found.values())
 
 
-def test_ridge_is_the_least_squares_line_when_there_is_no_noise():
+def test_ridge_recovers_linear_coefficients_without_noise():
     rng = np.random.default_rng(0)
     x, weight = torch.from_numpy(rng.normal(size=(100, 4))), torch.tensor([[1.0], [2.0], [0.0], [-3.0]]).double()
     found, bias = linear_models.ridge(x, x @ weight + 5)

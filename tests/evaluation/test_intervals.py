@@ -1,4 +1,4 @@
-"""Figures of an evaluation: resampled, calibrated, by threshold, by slice; compared with scikit-learn and by hand."""
+"""Evaluation: bootstrap intervals, calibration, thresholds, slices and Grad-CAM, checked against scikit-learn."""
 
 import json
 import time
@@ -53,8 +53,8 @@ def classes(count):
     return Spec(fields=(IMAGE,), target=Target(kind="class", classes=tuple(map(str, range(count)))))
 
 
-def answered(n=400, count=3, seed=0):
-    """Give answers, scores and targets of a classifier that is right more often than not."""
+def simulated_predictions(n=400, count=3, seed=0):
+    """Return predictions, scores and targets of a classifier that is right more often than not."""
     draw = np.random.default_rng(seed)
     target = draw.integers(0, count, n)
     score = draw.normal(size=(n, count)).astype(np.float32)
@@ -75,8 +75,8 @@ def recorded(spec, answer, score, target, loss=None, task=None):
 
 
 @pytest.mark.parametrize("count", [2, 3, 12])
-def test_records_give_what_the_meter_gives(count):
-    answer, score, target = answered(count=count)
+def test_metrics_from_records_equal_the_meter(count):
+    answer, score, target = simulated_predictions(count=count)
     task, spec = Classification(), classes(count)
     meter = task.meter(spec)
     meter.add(torch.from_numpy(score), Batch((), torch.from_numpy(target)))
@@ -91,19 +91,19 @@ def test_records_give_what_the_meter_gives(count):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3)), min_size=2, max_size=30))
-def test_ranks_under_weights_are_those_of_repeated_samples(samples):
-    score, so, weight = (np.array(column) for column in zip(*samples, strict=True))
-    area, precision = definitions.rank_metrics(score.astype(float), so, weight[:, None].astype(np.float32))
-    score, so = np.repeat(score, weight), np.repeat(so, weight)
-    if so.all() or not so.any():
+def test_weighted_ranking_metrics_equal_repeated_samples(samples):
+    score, positive, weight = (np.array(column) for column in zip(*samples, strict=True))
+    area, precision = definitions.rank_metrics(score.astype(float), positive, weight[:, None].astype(np.float32))
+    score, positive = np.repeat(score, weight), np.repeat(positive, weight)
+    if positive.all() or not positive.any():
         assert not np.isfinite(area[0])
         return
-    assert area[0] == pytest.approx(roc_auc_score(so, score))
-    assert precision[0] == pytest.approx(average_precision_score(so, score))
+    assert area[0] == pytest.approx(roc_auc_score(positive, score))
+    assert precision[0] == pytest.approx(average_precision_score(positive, score))
 
 
 def records_of(per_sample, *arrays):
-    """Record samples, each of loss 1, by statistics that are given."""
+    """Record samples, each of loss 1, with the given per-sample statistics."""
     recorder = Recorder(
         Spec(fields=(IMAGE,), target=Target(kind="own")), MetricSet(metrics=(), per_sample=per_sample)
     )
@@ -111,7 +111,7 @@ def records_of(per_sample, *arrays):
     return recorder.records()
 
 
-def test_numbers_masks_and_tokens_by_weight_are_those_of_repeated_samples():
+def test_weighted_number_mask_and_token_metrics_equal_repeated_samples():
     draw = np.random.default_rng(1)
     true = draw.normal(1e6, 2, (50, 2))
     predicted = true + draw.normal(size=(50, 2))
@@ -141,7 +141,7 @@ def test_numbers_masks_and_tokens_by_weight_are_those_of_repeated_samples():
     )
 
 
-def test_ranks_by_weight_are_those_of_repeated_samples():
+def test_weighted_ordinal_metrics_equal_repeated_samples():
     draw = np.random.default_rng(3)
     ranks, codes, rows = [2, 0, 1], draw.integers(0, 3, 60), draw.integers(0, 60, 60)
     predicted = draw.integers(0, 3, 60)
@@ -154,7 +154,7 @@ def test_ranks_by_weight_are_those_of_repeated_samples():
     assert values["mae"][0] == pytest.approx(np.abs(actual - predicted)[rows].mean())
 
 
-def test_labels_are_measured_as_scikit_learn_does():
+def test_multi_label_metrics_from_records_equal_scikit_learn():
     draw = np.random.default_rng(2)
     truth = draw.random((300, 4)) < 0.3
     score = draw.normal(size=(300, 4)) + 1.5 * truth - 0.5
@@ -173,7 +173,7 @@ def test_labels_are_measured_as_scikit_learn_does():
 # --- intervals
 
 
-def test_an_interval_is_that_of_theory():
+def test_bootstrap_interval_matches_normal_approximation():
     n, share = 400, 0.8
     right = np.arange(n) < share * n
     columns = {"loss": np.where(right, 0.1, 2.0), "weight": np.ones(n)}
@@ -187,8 +187,8 @@ def test_an_interval_is_that_of_theory():
     assert all(np.array_equal(replicas[name], again[name]) for name in replicas)
 
 
-def test_all_right_is_no_certainty():
-    answer, score, target = answered(11)
+def test_interval_of_perfect_accuracy_is_clopper_pearson():
+    answer, score, target = simulated_predictions(11)
     target = score.argmax(1)
     task, spec = Classification(), classes(3)
     meter = task.meter(spec)
@@ -203,8 +203,8 @@ def test_all_right_is_no_certainty():
     assert found["loss"][0] < found["loss"][1]
 
 
-def test_ten_thousand_samples_take_less_than_two_seconds():
-    answer, score, target = answered(10_000, 10)
+def test_bootstrap_of_10000_samples_takes_less_than_two_seconds():
+    answer, score, target = simulated_predictions(10_000, 10)
     records = recorded(classes(10), answer, score, target).records()
     begun = time.process_time()
     values = bootstrap.bootstrap(records, CLASS_METRICS)
@@ -212,24 +212,24 @@ def test_ten_thousand_samples_take_less_than_two_seconds():
     assert len(values["roc_auc"]) == bootstrap.resample_count(10_000) == 500
 
 
-def test_what_is_often_no_number_has_no_interval():
+def test_interval_is_none_if_many_resamples_are_nan():
     assert bootstrap.interval(np.array([np.nan] * 10 + [1.0] * 90)) is None
     assert bootstrap.interval(np.array([np.nan] + [1.0] * 99)) == (1.0, 1.0)
 
 
-def test_a_mean_over_classes_has_an_interval_around_it_where_one_is_rare():
+def test_macro_f1_interval_contains_value_with_a_rare_class():
     draw = np.random.default_rng(0)
-    target = np.r_[np.arange(300) % 2, 2]  # one sample of the third class, and it is taken for another
-    said = np.where(draw.random(301) < 0.9, target, 1 - target % 2)
-    said[-1] = 0
-    score = np.eye(3, dtype=np.float32)[said] * 2 + draw.normal(0, 0.1, (301, 3)).astype(np.float32)
+    target = np.r_[np.arange(300) % 2, 2]  # one sample of the third class, misclassified
+    predicted = np.where(draw.random(301) < 0.9, target, 1 - target % 2)
+    predicted[-1] = 0
+    score = np.eye(3, dtype=np.float32)[predicted] * 2 + draw.normal(0, 0.1, (301, 3)).astype(np.float32)
     records = recorded(classes(3), score, score, target, np.ones(301)).records()
     replicas, whole = bootstrap.bootstrap(records, CLASS_METRICS), bootstrap.point(records, CLASS_METRICS)
     assert len(replicas["accuracy"]) == 1000
-    assert 500 < len(replicas["macro_f1"]) < 750  # those that drew the one sample: 63 %
+    assert 500 < len(replicas["macro_f1"]) < 750  # resamples that contain that sample: 63 %
     low, high = bootstrap.interval(replicas["macro_f1"])
     assert low < whole["macro_f1"] < high
-    assert high - low < 0.1  # and not up to that of two classes, half as much again
+    assert high - low < 0.1  # not up to the mean of two classes, which is 1.5 times as much
     rare = np.r_[np.zeros(20, np.int64), 1 + np.arange(20)]  # no resample has all of these
     score = np.eye(21, dtype=np.float32)[rare]
     replicas = bootstrap.bootstrap(recorded(classes(21), score, score, rare, np.ones(40)).records(), CLASS_METRICS)
@@ -238,7 +238,7 @@ def test_a_mean_over_classes_has_an_interval_around_it_where_one_is_rare():
 
 
 class Odd(Classification):
-    """A task whose meter has a metric that no record knows."""
+    """A task whose meter has a metric that can't be computed from records."""
 
     def meter(self, spec):
         inner = super().meter(spec)
@@ -247,8 +247,8 @@ class Odd(Classification):
         return inner
 
 
-def test_a_metric_of_a_strangers_is_resampled_through_its_meter():
-    answer, score, target = answered(200)
+def test_custom_metric_is_resampled_through_its_meter():
+    answer, score, target = simulated_predictions(200)
     task, spec = Odd(), classes(3)
     meter = task.meter(spec)
     meter.add(torch.from_numpy(score), Batch((), torch.from_numpy(target)))
@@ -265,7 +265,7 @@ def test_a_metric_of_a_strangers_is_resampled_through_its_meter():
 # --- calibration and thresholds
 
 
-def test_calibration_by_hand():
+def test_calibration_error_and_curve():
     chance = np.array([[0.95], [0.95], [0.95], [0.35]])
     truth = np.array([[True], [True], [False], [True]])
     squared = np.square(chance - truth).sum(1)
@@ -279,21 +279,21 @@ def test_calibration_by_hand():
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_the_brier_score_is_scikit_learns(count):
-    answer, score, target = answered(count=count)
+def test_brier_score_equals_scikit_learn(count):
+    answer, score, target = simulated_predictions(count=count)
     recorder = recorded(classes(count), answer, score, target)
     records = recorder.records()
     sums = (records[f"calibration.{name}"].sum() for name in ("squared", "statements"))
-    told = calibration.summary(recorder.bins(), *sums)
+    summary = calibration.summary(recorder.bins(), *sums)
     shares = answer.astype(np.float64)
     shares /= shares.sum(1, keepdims=True)
-    wanted = brier_score_loss(target, shares[:, 1]) if count == 2 else brier_score_loss(target, shares)
-    assert told["brier"] == pytest.approx(wanted, rel=1e-5)
-    assert sum(line["count"] for line in told["curve"]) == len(target)
+    expected = brier_score_loss(target, shares[:, 1]) if count == 2 else brier_score_loss(target, shares)
+    assert summary["brier"] == pytest.approx(expected, rel=1e-5)
+    assert sum(line["count"] for line in summary["curve"]) == len(target)
 
 
-def test_answers_that_are_no_probabilities_are_not_judged_as_such():
-    _, score, target = answered()
+def test_non_probability_predictions_have_no_calibration():
+    _, score, target = simulated_predictions()
     recorder = recorded(classes(3), score, score, target)
     assert recorder.bins() is None
     assert "calibration.gap" not in recorder.records()
@@ -301,23 +301,23 @@ def test_answers_that_are_no_probabilities_are_not_judged_as_such():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40))
-def test_the_best_threshold_is_the_best_of_all(samples):
-    chance, so = (np.array(column) for column in zip(*samples, strict=True))
+def test_best_threshold_maximizes_f1(samples):
+    chance, positive = (np.array(column) for column in zip(*samples, strict=True))
     chance = (chance / 7)[:, None].astype(np.float64)
-    (line,) = thresholds.curves(chance, so[:, None], ["yes"])
-    if so.all() or not so.any():
+    (line,) = thresholds.curves(chance, positive[:, None], ["yes"])
+    if positive.all() or not positive.any():
         assert "best" not in line
         return
-    precision, recall, _ = precision_recall_curve(so, chance[:, 0])
+    precision, recall, _ = precision_recall_curve(positive, chance[:, 0])
     best = (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()
     assert line["best"]["f1"] == pytest.approx(best)
-    assert line["best"]["f1"] == pytest.approx(f1_score(so, chance[:, 0] >= line["best"]["threshold"]))
+    assert line["best"]["f1"] == pytest.approx(f1_score(positive, chance[:, 0] >= line["best"]["threshold"]))
     assert line["roc"][0] == [0, 0]
     assert line["roc"][-1] == [1, 1]
     assert line["pr"][-1][0] == 1
 
 
-def test_a_long_curve_is_thinned_at_both_ends_whole():
+def test_long_roc_curve_is_thinned_and_keeps_its_ends():
     chance = np.random.default_rng(0).random((5000, 1))
     (line,) = thresholds.curves(chance, chance > np.random.default_rng(1).random((5000, 1)), ["yes"])
     assert 100 < len(line["roc"]) <= thresholds.POINTS + 2
@@ -347,7 +347,7 @@ def cut(by, rows, spec=TABLE, target=None, ids=()):
     return {name: places.tolist() for name, places in slicer.slices()}
 
 
-def test_a_column_is_cut_by_value_quartile_or_category():
+def test_slices_of_a_column_by_value_quartile_or_category():
     few = [[1, 0], [2, 1], [2, 2], [np.nan, 1]]
     assert cut("age", few) == {"1": [0], "2": [1, 2], "(missing)": [3]}
     assert cut("town", few) == {"(missing or never seen)": [0], "Aix": [1, 3], "Bonn": [2]}
@@ -358,27 +358,27 @@ def test_a_column_is_cut_by_value_quartile_or_category():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.one_of(st.integers(0, 20), st.just(float("nan"))), min_size=1, max_size=60))
-def test_quartiles_hold_every_sample_once(values):
+def test_quartile_slices_contain_every_sample_once(values):
     slices = cut("age", [[value, 1] for value in values])
     assert sorted(chain.from_iterable(slices.values())) == list(range(len(values)))
 
 
-def test_folders_and_classes():
+def test_slices_by_folder_and_class():
     ids = ["a/x.png", "b/c/y.png", "a/z.png"]
-    pictures = np.zeros((3, 1, 8, 8))
-    assert cut("folder", pictures, classes(2), np.array([0, 1, 1]), ids) == {"a": [0, 2], "b/c": [1]}
-    assert cut("class", pictures, classes(2), np.array([0, 1, 1])) == {"0": [0], "1": [1, 2]}
+    images = np.zeros((3, 1, 8, 8))
+    assert cut("folder", images, classes(2), np.array([0, 1, 1]), ids) == {"a": [0, 2], "b/c": [1]}
+    assert cut("class", images, classes(2), np.array([0, 1, 1])) == {"0": [0], "1": [1, 2]}
     with pytest.raises(BadUsage, match="have no folder"):
-        cut("folder", pictures, classes(2), np.array([0, 1, 1]), ["x", "y", "z"])
+        cut("folder", images, classes(2), np.array([0, 1, 1]), ["x", "y", "z"])
     with pytest.raises(BadUsage, match="can't be sliced by 'agee'") as caught:
         Slicer(TABLE, "agee")
     assert "Did you mean 'age'?" in caught.value.hint
 
 
-# --- attention
+# --- Grad-CAM
 
 
-def test_attention_lies_where_the_sign_is():
+def test_grad_cam_highlights_the_relevant_region():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -397,19 +397,19 @@ def test_attention_lies_where_the_sign_is():
     net.first.bias.fill_(0)
     net.last.weight.copy_(torch.tensor([[1.0, 0], [0, 0]])[..., None, None])
     net.last.bias.fill_(0)
-    picture = np.zeros((1, 1, 12, 12), np.uint8)
-    picture[..., 2:4, 8:10] = 200
-    look = GradCam(net, (picture,))
+    image = np.zeros((1, 1, 12, 12), np.uint8)
+    image[..., 2:4, 8:10] = 200
+    look = GradCam(net, (image,))
     assert look.layer == "last"
-    heat = look((picture,), 0)
+    heat = look((image,), 0)
     assert heat.max() == 1
     assert heat[1:5, 7:11].mean() > 0.5
     assert heat[6:, :6].max() == 0
     assert not any(module._forward_hooks for module in net.modules())
-    assert not look((picture,), 1).any()
+    assert not look((image,), 1).any()
 
 
-def test_feature_maps_are_seen_after_normalisation_and_activation():
+def test_grad_cam_uses_feature_maps_after_normalization_and_activation():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -424,7 +424,7 @@ def test_feature_maps_are_seen_after_normalisation_and_activation():
     assert GradCam(Net().eval(), (np.zeros((1, 1, 8, 8), np.uint8),)).layer == "body"
 
 
-def test_a_network_without_convolutions_has_no_attention():
+def test_grad_cam_of_network_without_convolutions():
     class Flat(nn.Module):
         def forward(self, x):
             score = x.float().flatten(1)[:, :2]
@@ -433,7 +433,7 @@ def test_a_network_without_convolutions_has_no_attention():
     assert GradCam(Flat(), (np.zeros((1, 1, 4, 4), np.uint8),)).layer == ""
 
 
-# --- through the door
+# --- command line
 
 
 @pytest.fixture(scope="module")
@@ -450,27 +450,27 @@ def wines(tmp_path_factory):
     return place
 
 
-def test_evaluate_tells_intervals_calibration_and_thresholds(wines):
+def test_evaluate_reports_intervals_calibration_and_thresholds(wines):
     out = run("evaluate", "wines", cwd=wines)
     line = next(line for line in out.out.splitlines() if line.startswith("accuracy"))
     assert " to " in line
     assert "calibration error" in out.out
     assert "tuned for F1 on valid" in out.out
     assert "95 % bootstrap CI, 1,000 resamples" in out.err
-    told = run("evaluate", "wines", "--json", cwd=wines).json
+    evaluation = run("evaluate", "wines", "--json", cwd=wines).json
     for name in ("accuracy", "loss", "macro_f1", "roc_auc"):
-        low, high = told["intervals"][name]
-        assert low <= told["metrics"][name] <= high
-    assert 0 <= told["calibration"]["ece"] <= 1
-    (curve,) = told["thresholds"]
+        low, high = evaluation["intervals"][name]
+        assert low <= evaluation["metrics"][name] <= high
+    assert 0 <= evaluation["calibration"]["ece"] <= 1
+    (curve,) = evaluation["thresholds"]
     valid = json.loads((wines / "runs/wines/evaluation-valid.json").read_text(encoding="utf-8"))
     assert curve["class"] == "yes"
     assert curve["chosen"]["threshold"] == valid["thresholds"][0]["chosen"]["threshold"]
 
 
-def test_evaluate_by_column_puts_the_worst_first(wines):
-    told = run("evaluate", "wines", "--by", "alcohol", "--json", cwd=wines).json["slices"]
-    values = [line["metrics"]["accuracy"] for line in told["slices"]]
+def test_evaluate_by_column_lists_worst_slice_first(wines):
+    slices = run("evaluate", "wines", "--by", "alcohol", "--json", cwd=wines).json["slices"]
+    values = [line["metrics"]["accuracy"] for line in slices["slices"]]
     assert len(values) == 4
     assert values == sorted(values)
     text = run("evaluate", "wines", "--by", "type", cwd=wines).out
@@ -479,14 +479,14 @@ def test_evaluate_by_column_puts_the_worst_first(wines):
     assert "Did you mean 'alcohol'?" in wrong.err
 
 
-def test_mistakes_are_drawn_with_where_the_network_looked(digits_run):
-    told = json.loads((digits_run / "evaluation-valid.json").read_text(encoding="utf-8"))
-    assert told["attention"]["layer"].startswith("model.")
-    assert told["confident"] == sorted(told["confident"], key=lambda entry: -entry["sure"])
-    for entry in told["confident"]:
+def test_confident_errors_and_heat_maps_are_saved(digits_run):
+    evaluation = json.loads((digits_run / "evaluation-valid.json").read_text(encoding="utf-8"))
+    assert evaluation["attention"]["layer"].startswith("model.")
+    assert evaluation["confident"] == sorted(evaluation["confident"], key=lambda entry: -entry["sure"])
+    for entry in evaluation["confident"]:
         assert entry["answer"]["label"] != entry["target"]
         assert (digits_run / entry["picture"]).is_file()
-    assert any((digits_run / entry["attention"]).is_file() for entry in told["worst"] if entry["attention"])
+    assert any((digits_run / entry["attention"]).is_file() for entry in evaluation["worst"] if entry["attention"])
 
 
 LABELS = """
@@ -573,24 +573,24 @@ def answer(call, inputs, spec, options):
 """
 
 
-def test_several_labels_have_thresholds_calibration_and_slices(tmp_path):
+def test_multi_label_task_has_thresholds_calibration_and_slices(tmp_path):
     (tmp_path / "tags.py").write_text(LABELS, encoding="utf-8")
     run("--plugin", "tags.py", "train", "tags", "--epochs", 12, "--name", "tags", "--quiet", cwd=tmp_path)
-    told = run("evaluate", "tags", "--by", "class", "--json", cwd=tmp_path).json
-    assert [line["class"] for line in told["thresholds"]] == ["big", "tall"]
-    for line in told["thresholds"]:
+    evaluation = run("evaluate", "tags", "--by", "class", "--json", cwd=tmp_path).json
+    assert [line["class"] for line in evaluation["thresholds"]] == ["big", "tall"]
+    for line in evaluation["thresholds"]:
         assert 0 < line["chosen"]["threshold"] < 1
         assert line["chosen"]["f1"] > 0.5
-    low, high = told["intervals"]["micro_f1"]
-    assert low < told["metrics"]["micro_f1"] < high
-    assert told["calibration"]["ece"] < 0.2
-    assert {line["slice"] for line in told["slices"]["slices"]} == {"big", "tall", "(none)"}
-    assert isinstance(told["worst"][0]["target"], list)
+    low, high = evaluation["intervals"]["micro_f1"]
+    assert low < evaluation["metrics"]["micro_f1"] < high
+    assert evaluation["calibration"]["ece"] < 0.2
+    assert {line["slice"] for line in evaluation["slices"]["slices"]} == {"big", "tall", "(none)"}
+    assert isinstance(evaluation["worst"][0]["target"], list)
     page = (tmp_path / "runs/tags/report.html").read_text(encoding="utf-8")
     assert "Precision-recall and ROC" in page
 
 
-def test_pictures_are_cut_by_folder(tmp_path):
+def test_image_slices_by_folder(tmp_path):
     draw = np.random.default_rng(0)
     for label in ("dark", "light"):
         for camera in ("one", "two"):
@@ -600,11 +600,11 @@ def test_pictures_are_cut_by_folder(tmp_path):
                 pixels = draw.normal(200 if label == "light" else 60, 20, (8, 10))
                 Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / f"{i}.png")
     run("train", "./photos", "--model", "linear", "--epochs", 1, "--name", "p", "--quiet", cwd=tmp_path)
-    told = run("evaluate", "p", "--by", "folder", "--json", cwd=tmp_path).json
-    assert {line["slice"] for line in told["slices"]["slices"]} <= {
+    evaluation = run("evaluate", "p", "--by", "folder", "--json", cwd=tmp_path).json
+    assert {line["slice"] for line in evaluation["slices"]["slices"]} <= {
         f"{label}/{camera}" for label in ("dark", "light") for camera in ("one", "two")
     }
-    assert sum(line["samples"] for line in told["slices"]["slices"]) == told["samples"]
-    assert told["attention"] == {"layer": None, "why": NO_LAYER}
+    assert sum(line["samples"] for line in evaluation["slices"]["slices"]) == evaluation["samples"]
+    assert evaluation["attention"] == {"layer": None, "why": NO_LAYER}
     seen = json.loads((tmp_path / "runs/p/artifact/artifact.json").read_text(encoding="utf-8"))["ranges"]
     assert seen["fields"]["input"]["longer"] == [10, 10]

@@ -1,4 +1,4 @@
-"""The report: result first, everything escaped, nothing loaded, any file absent."""
+"""The report: result first, names escaped, no external resources, missing or damaged files."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def put(folder, name, value):
 
 
 def write_run(folder, *, classes=("cat", "dog"), accuracy=0.9, linear=0.8, samples=1000, word="digits"):
-    """Make a run of a classification as training leaves it."""
+    """Write the files of a finished classification run."""
     right = round(accuracy * 50)
     counts = [[right if i == j else 0 for j in range(len(classes))] for i in range(len(classes))]
     counts[0][1] += 50 - right
@@ -77,7 +77,7 @@ def write_run(folder, *, classes=("cat", "dog"), accuracy=0.9, linear=0.8, sampl
 
 
 class Seen(HTMLParser):
-    """Collects what a page would do and say; checks that elements are closed in order."""
+    """Collect tags, links and text of a page; check that elements are closed in order."""
 
     def __init__(self):
         super().__init__()
@@ -109,7 +109,7 @@ def look(text):
     seen = Seen()
     seen.feed(text)
     assert not seen.open
-    seen.said = re.sub(r"[ \n]+", " ", " ".join(seen.text)).strip()
+    seen.prose = re.sub(r"[ \n]+", " ", " ".join(seen.text)).strip()
     return seen
 
 
@@ -124,18 +124,18 @@ def run(tmp_path):
 
 def test_report_begins_with_the_result(run):
     seen = page_of(run)
-    assert seen.said.index("90.0\u202f% of the held-out test images are classified correctly.") < 200
-    assert "A linear model reaches 80.0\u202f%, the majority class 50.0\u202f%." in seen.said
-    assert "Deep learning is worth it here: 50.0\u202f% fewer errors than a linear model." in seen.said
+    assert seen.prose.index("90.0\u202f% of the held-out test images are classified correctly.") < 200
+    assert "A linear model reaches 80.0\u202f%, the majority class 50.0\u202f%." in seen.prose
+    assert "Deep learning is worth it here: 50.0\u202f% fewer errors than a linear model." in seen.prose
 
 
 def test_report_of_a_complete_run_has_every_section(run):
-    said = page_of(run).said
+    prose = page_of(run).prose
     for part in ("Learning curves", "The ring marks the best epoch, 2", "Confusion matrix, test split",
                  "Metrics by class", "Highest-loss samples", "predicted cat (98.0\u202f%) , actual dog",
                  "digits-7 · loss 3.2", "Exports", "onnx", "3·10^−6", "passed", "Recipe", 'name = "digits"',
                  "Environment", "torch 2.13.0", "3\u202fmin 20\u202fs", "1\u202f234", "700 / 150 / 150"):  # fmt: skip
-        assert part in said, part
+        assert part in prose, part
 
 
 def test_report_loads_nothing_and_has_no_script(run):
@@ -176,12 +176,12 @@ def test_report_escapes_names(tmp_path):
     put(folder, "exports/onnx/export.json", {"exporter": EVIL})
     for seen in (page_of(folder), look(report.html_summary(folder))):
         assert "script" not in seen.tags
-        assert EVIL in seen.said
+        assert EVIL in seen.prose
 
 
 def test_report_and_comparison_accept_names_in_any_script(tmp_path):
     folder = write_run(tmp_path / "ラン-1", classes=("猫", "собака"))
-    assert "猫" in page_of(folder).said
+    assert "猫" in page_of(folder).prose
     out = report.compare([folder, write_run(tmp_path / "$b_")], tmp_path / "both.html")
     assert "ラン-1" in out.read_text(encoding="utf-8")
     assert report.compare([folder, tmp_path / "$b_"], tmp_path / "both.png").stat().st_size > 5000
@@ -194,8 +194,8 @@ PARTS = ("run.json", "metrics.jsonl", "recipe.toml", "environment.json", "baseli
 @pytest.mark.parametrize("part", PARTS)
 def test_report_without_one_file(run, part):
     (run / part).unlink()
-    assert page_of(run).said
-    assert look(report.html_summary(run)).said
+    assert page_of(run).prose
+    assert look(report.html_summary(run)).prose
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -204,13 +204,13 @@ def test_report_without_one_file(run, part):
 )
 def test_report_with_a_damaged_file(run, part, damage):
     put(run, part, damage)
-    assert page_of(run).said
+    assert page_of(run).prose
 
 
 def test_report_of_an_empty_folder(tmp_path):
     seen = page_of(tmp_path)
-    assert "has no results" in seen.said
-    assert "run.json is missing" in seen.said
+    assert "has no results" in seen.prose
+    assert "run.json is missing" in seen.prose
 
 
 def test_report_of_a_failed_run_shows_the_error(tmp_path):
@@ -220,10 +220,10 @@ def test_report_of_a_failed_run_shows_the_error(tmp_path):
         {"name": "r", "status": "failed", "error": "The loss is nan at step 3.", "epochs_done": 0},
     )
     put(tmp_path, "metrics.jsonl", '{"kind": "step", "step": 1, "epoch": 1, "loss": 2.0}\n{"kind": "st')
-    said = page_of(tmp_path).said
-    assert "Run r failed before its first epoch ended." in said
-    assert "The loss is nan at step 3." in said
-    assert "line 2 is not JSON" in said
+    prose = page_of(tmp_path).prose
+    assert "Run r failed before its first epoch ended." in prose
+    assert "The loss is nan at step 3." in prose
+    assert "line 2 is not JSON" in prose
 
 
 # --- the headline
@@ -261,7 +261,7 @@ def test_headline_of_a_classical_model(tmp_path):
     top = headline(facts.read(tmp_path))
     assert top.verdict.startswith("The classical model is worth it here")
     assert top.bars[0].name == "supervised"
-    assert "1\u202f234" not in page_of(tmp_path).said  # parameters of a model that was not used
+    assert "1\u202f234" not in page_of(tmp_path).prose  # parameters of a model that was not used
 
 
 @pytest.mark.parametrize(
@@ -296,22 +296,22 @@ def test_report_of_regression_has_a_scatter_plot(tmp_path):
     metrics = {"mae": 0.5, "per_target": {"width": {"mae": 0.2, "r2": 0.9}, "height": {"mae": 0.8, "r2": 0.5}}}
     put(tmp_path, "evaluation-test.json", {"metrics": metrics, "pairs": pairs})
     seen = page_of(tmp_path)
-    assert "Predicted vs. actual" in seen.said
-    assert "1\u202f501 of 3\u202f001 points are drawn." in seen.said
-    assert "height 0.8 0.5" in seen.said
+    assert "Predicted vs. actual" in seen.prose
+    assert "1\u202f501 of 3\u202f001 points are drawn." in seen.prose
+    assert "height 0.8 0.5" in seen.prose
 
 
 def test_report_of_segmentation_shows_actual_and_predicted_masks(tmp_path):
     field = Field(kind="image", shape=(3, 16, 16), dtype="uint8")
-    mask, answer = np.zeros((2, 16, 16), np.int64)
-    mask[4:8], answer[5:9] = 1, 1
-    save_sample(np.zeros((3, 16, 16), np.uint8), field, tmp_path / "worst/0.png", mask, answer)
+    mask, predicted = np.zeros((2, 16, 16), np.int64)
+    mask[4:8], predicted[5:9] = 1, 1
+    save_sample(np.zeros((3, 16, 16), np.uint8), field, tmp_path / "worst/0.png", mask, predicted)
     worst = [{"id": "s", "loss": 1.0, "picture": "worst/0.png", "answer": {"classes": {"disc": 0.2}}, "target": None}]
     put(tmp_path, "evaluation-test.json", {"metrics": {"iou": 0.5}, "target": {"kind": "mask"},
                                            "classes": ["background", "disc"], "worst": worst})  # fmt: skip
-    said = page_of(tmp_path).said
-    assert "image · actual · predicted" in said
-    assert "disc" in said
+    prose = page_of(tmp_path).prose
+    assert "image · actual · predicted" in prose
+    assert "disc" in prose
 
 
 def test_report_leaves_out_images_outside_the_run_and_damaged_ones(tmp_path):
@@ -329,24 +329,24 @@ def test_report_leaves_out_images_outside_the_run_and_damaged_ones(tmp_path):
 def test_comparison_page(tmp_path):
     runs = [write_run(tmp_path / "a", accuracy=0.8), write_run(tmp_path / "b", word="other")]
     seen = look(report.compare(runs, tmp_path / "out" / "both.html").read_text(encoding="utf-8"))
-    assert "b is best: its test accuracy is 0.9." in seen.said
-    assert "source.name digits other" in seen.said
-    assert "loop.epochs" not in seen.said
-    assert "test.accuracy 0.8 0.9" in seen.said
+    assert "b is best: its test accuracy is 0.9." in seen.prose
+    assert "source.name digits other" in seen.prose
+    assert "loop.epochs" not in seen.prose
+    assert "test.accuracy 0.8 0.9" in seen.prose
 
 
 def test_comparison_of_runs_without_curves(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
     page = report.compare([tmp_path / "a", tmp_path / "b"], tmp_path / "c.html").read_text(encoding="utf-8")
-    assert "None of these runs has finished an epoch." in look(page).said
+    assert "None of these runs has finished an epoch." in look(page).prose
 
 
 def test_comparison_as_a_png(tmp_path):
     out = report.compare([write_run(tmp_path / "a"), write_run(tmp_path / "b")], tmp_path / "both.png")
-    with Image.open(out) as picture:
-        assert picture.format == "PNG"
-        assert picture.width > 1000
+    with Image.open(out) as image:
+        assert image.format == "PNG"
+        assert image.width > 1000
 
 
 def test_notebook_summary_is_a_small_fragment(run):
@@ -354,7 +354,7 @@ def test_notebook_summary_is_a_small_fragment(run):
     assert type(text).__mro__[-2] is str
     assert len(text) < 60_000
     seen = look(text)
-    assert "90.0\u202f% of the held-out test images" in seen.said
+    assert "90.0\u202f% of the held-out test images" in seen.prose
     assert "svg" in seen.tags
     assert "html" not in seen.tags
 
@@ -384,7 +384,7 @@ def test_confusion_matrix_of_too_many_classes_is_only_listed(tmp_path):
     put(tmp_path, "evaluation-test.json", {"metrics": {"accuracy": 0.5, "confusion": counts.tolist()}})
     seen = page_of(tmp_path)
     assert "rect" not in seen.tags
-    assert "3 4 2 28.6" in seen.said
+    assert "3 4 2 28.6" in seen.prose
 
 
 @given(st.text())
@@ -424,8 +424,8 @@ def test_figures_leave_matplotlib_settings_unchanged():
 
 
 def opened(path):
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB")), picture.mode
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")), image.mode
 
 
 def test_sample_image_enlarges_by_whole_pixels(tmp_path):

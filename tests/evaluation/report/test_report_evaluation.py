@@ -41,50 +41,50 @@ def run(tmp_path):
 
 def test_report_shows_intervals(run):
     seen = page_of(run)
-    assert "95\u202f% CI: 88.1\u202f% to 91.9\u202f% (n = 1\u202f000)." in seen.said
-    assert "accuracy – 0.9 0.9 0.881 to 0.919" in seen.said
-    assert "Intervals: 95\u202f% bootstrap CI." in seen.said
+    assert "95\u202f% CI: 88.1\u202f% to 91.9\u202f% (n = 1\u202f000)." in seen.prose
+    assert "accuracy – 0.9 0.9 0.881 to 0.919" in seen.prose
+    assert "Intervals: 95\u202f% bootstrap CI." in seen.prose
     assert between(0.98111, (0.97123, 0.99999)) == "0.9811 (0.971 to 1)"
 
 
 def test_report_has_a_reliability_diagram(run):
-    said = page_of(run).said
-    assert "Calibration" in said
-    assert "calibration error 0.0201 (0.01 to 0.03) Brier score 0.08" in said
-    assert "1.9 points higher than the observed frequencies" in said
+    prose = page_of(run).prose
+    assert "Calibration" in prose
+    assert "calibration error 0.0201 (0.01 to 0.03) Brier score 0.08" in prose
+    assert "1.9 points higher than the observed frequencies" in prose
 
 
 def test_report_has_threshold_curves_and_the_chosen_threshold(run):
-    said = page_of(run).said
-    assert "A ring marks the threshold with the best F1 on the validation split." in said
-    assert "dog 0.3 50.0\u202f% 75.0\u202f% 60.0\u202f% 40.0\u202f%" in said
+    prose = page_of(run).prose
+    assert "A ring marks the threshold with the best F1 on the validation split." in prose
+    assert "dog 0.3 50.0\u202f% 75.0\u202f% 60.0\u202f% 40.0\u202f%" in prose
 
 
 def test_report_lists_slices_worst_first_and_escaped(run):
     seen = page_of(run)
-    assert "Metrics by slice: town" in seen.said
-    assert seen.said.index("Aix 40 50.0\u202f%") < seen.said.index(EVIL)
+    assert "Metrics by slice: town" in seen.prose
+    assert seen.prose.index("Aix 40 50.0\u202f%") < seen.prose.index(EVIL)
     assert "script" not in seen.tags
-    assert "Intervals are drawn from 0.4 to 0.6." in seen.said
+    assert "Intervals are drawn from 0.4 to 0.6." in seen.prose
 
 
 def test_report_shows_confident_errors_and_heat_maps(run):
     seen = page_of(run)
-    assert "Most confident errors" in seen.said
-    assert "sure-1 cat (99.0\u202f%) dog 0.99" in seen.said
+    assert "Most confident errors" in seen.prose
+    assert "sure-1 cat (99.0\u202f%) dog 0.99" in seen.prose
     assert seen.tags.count("img") == 2
-    assert "no positive influence" not in seen.said
-    assert "the Grad\u2011CAM heat map of the last convolutional layer (3)." in seen.said
+    assert "no positive influence" not in seen.prose
+    assert "the Grad\u2011CAM heat map of the last convolutional layer (3)." in seen.prose
     document = json.loads((run / "evaluation-test.json").read_text(encoding="utf-8"))
     put(run, "evaluation-test.json", document | {"attention": {"layer": None, "why": "there is no convolution"}})
-    assert "There are no heat maps: there is no convolution." in page_of(run).said
+    assert "There are no heat maps: there is no convolution." in page_of(run).prose
     document["confident"] = document["worst"]
     put(run, "evaluation-test.json", document)
-    assert "The most confident errors are all among the highest-loss samples." in page_of(run).said
+    assert "The most confident errors are all among the highest-loss samples." in page_of(run).prose
 
 
 def test_report_leaves_out_sections_without_data(tmp_path):
-    said = page_of(write_run(tmp_path / "run-1")).said
+    prose = page_of(write_run(tmp_path / "run-1")).prose
     for title in (
         "Calibration",
         "Precision-recall",
@@ -92,7 +92,7 @@ def test_report_leaves_out_sections_without_data(tmp_path):
         "Most confident errors",
         "95\u202f% CI",
     ):
-        assert title not in said
+        assert title not in prose
 
 
 JUNK = st.recursive(
