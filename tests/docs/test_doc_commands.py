@@ -59,8 +59,8 @@ def test_page_commands_print_what_the_page_shows(page, done):
     assert not faults, "\n".join(
         f"{name_of(page)}:{each.block.line}: {each.fault}\n{each.block.typed}\n---\n{each.printed}" for each in faults
     )
-    wanted = [block for block in commands(page) if not block.why_not]
-    assert [each.block for each in ran if each.block.language == "sh"] == wanted
+    expected = [block for block in commands(page) if not block.why_not]
+    assert [each.block for each in ran if each.block.language == "sh"] == expected
 
 
 PAGE = """\

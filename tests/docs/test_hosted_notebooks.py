@@ -1,4 +1,4 @@
-"""Notebook guide: its cells run in order, its install lines in a running Python."""
+"""Notebook guide: its cells run in order, its install commands work in a running Python."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def host(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_cells_run_in_order(host):
+def test_notebook_guide_cells_run_in_order(host):
     names: dict = {}
     for language, text in BLOCKS:
         if language != "python":
@@ -70,7 +70,7 @@ INSTALL = """
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the lines are a POSIX shell's, as hosts have it")
-def test_install_lines_work_in_a_running_python(tmp_path):
+def test_notebook_guide_install_lines_work_in_a_running_python(tmp_path):
     home = tmp_path / "host"
     venv.create(home, with_pip=False)
     # the host's packages are this environment's, except Benchdog, which is installed there as links
@@ -84,7 +84,7 @@ def test_install_lines_work_in_a_running_python(tmp_path):
         **os.environ,
         "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
         "PIP_NO_BUILD_ISOLATION": "false",
-        "BENCHDOG_PLUGINS": "onnx",  # the others' metadata lies in this environment, without their links
+        "BENCHDOG_PLUGINS": "onnx",  # the other plugins' metadata is in this environment, without their links
     }
     done = subprocess.run(
         [home / "bin" / "python", "-c", script], capture_output=True, text=True, cwd=tmp_path, env=env, check=False

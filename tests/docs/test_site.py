@@ -105,7 +105,7 @@ def test_test_comments_are_not_published(site):
 
 @pytest.mark.skipif(not CHROMIUM, reason="no browser here")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_browser_renders_it_and_requests_nothing_external(address, tmp_path, dark):
+def test_site_renders_in_a_browser_and_requests_nothing_external(address, tmp_path, dark):
     with Browser(tmp_path / "profile", dark=dark) as browser:
         browser.send("Emulation.setDeviceMetricsOverride", width=400, height=900, deviceScaleFactor=1, mobile=True)
         browser.open(f"{address}/tutorials/tour.html")
@@ -123,7 +123,7 @@ def test_browser_renders_it_and_requests_nothing_external(address, tmp_path, dar
 
 @pytest.mark.skipif(not CHROMIUM, reason="no browser here")
 @pytest.mark.parametrize("way", ["served", "opened as a file"])
-def test_search_works_without_a_network(address, site, tmp_path, way):
+def test_site_search_works_without_a_network(address, site, tmp_path, way):
     base = address if way == "served" else site.as_uri()
     with Browser(tmp_path / "profile") as browser:
         browser.open(f"{base}/index.html")
@@ -137,7 +137,7 @@ def test_search_works_without_a_network(address, site, tmp_path, way):
         assert browser.complaints() == []
 
 
-def test_broken_link_fails_the_build(tmp_path):
+def test_broken_link_fails_the_site_build(tmp_path):
     for name in ("docs", "scripts"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("mkdocs.yml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"):

@@ -29,14 +29,14 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    """Let it happen; give the facts by the name of the step."""
+    """Run the scenario and return its results by step."""
     work = tmp_path_factory.mktemp("conda")
     argv = [sys.executable, ROOT / "tests" / "support" / "conda" / "story.py", work]
-    telling = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
-    with telling:
-        for line in telling.stdout:
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    with process:
+        for line in process.stdout:
             print(line, end="", flush=True)
-    assert telling.returncode == 0
+    assert process.returncode == 0
     return json.loads((work / "story.json").read_text(encoding="utf-8"))
 
 
@@ -49,32 +49,32 @@ def lines(step):
     return step["out"].splitlines()
 
 
-def test_every_output_is_built(story):
+def test_conda_builds_every_output(story):
     built = {file.rsplit("-", 2)[0] for file in story["built"]["outputs"]}
     assert built == set(OUTPUTS)
 
 
-def test_the_core_brings_no_plugin(story):
+def test_conda_core_package_installs_no_plugin(story):
     assert {name for name in names(story["core"]) if name.startswith("benchdog")} == {"benchdog"}
     assert "pytorch" in names(story["core"])
     assert not {"onnx", "scikit-learn", "tokenizers"} & names(story["core"])
 
 
-def test_it_runs_where_it_was_installed(story):
+def test_conda_installation_passes_doctor(story):
     assert any("train" in line for line in lines(story["help"]))
     assert story["doctor"]["code"] == 0, story["doctor"]["err"]
-    told = json.loads(story["doctor_json"]["out"])
-    (torch,) = (check for check in told["checks"] if check["name"] == "torch")
+    report = json.loads(story["doctor_json"]["out"])
+    (torch,) = (check for check in report["checks"] if check["name"] == "torch")
     assert "/env/lib/python3" in torch["found"]
-    assert told["wrong"] == 0
+    assert report["wrong"] == 0
 
 
-def test_it_trains_and_answers(story):
+def test_conda_installation_trains_and_predicts(story):
     assert story["train"]["code"] == 0, story["train"]["err"]
     assert len(lines(story["predict"])) == 2
 
 
-def test_onnx_comes_with_its_package(story):
+def test_onnx_export_needs_its_package(story):
     assert story["refused"]["code"] == 3
     assert "conda install benchdog-onnx" in story["refused"]["err"]
     assert "benchdog-onnx" in names(story["with_onnx"])
@@ -84,7 +84,7 @@ def test_onnx_comes_with_its_package(story):
     assert lines(story["predict_onnx"])[1].split()[1] == label
 
 
-def test_a_plugin_is_found_once_added_and_gone_once_removed(story):
+def test_plugin_is_available_after_install_and_gone_after_removal(story):
     assert any(line.startswith("scikit-learn ") for line in lines(story["listed"]))
     assert story["used"]["code"] == 0, story["used"]["err"]
     assert any(name.startswith("benchdog-sklearn-") for name in story["removed"]["unlinked"])
@@ -95,7 +95,7 @@ def test_a_plugin_is_found_once_added_and_gone_once_removed(story):
     assert "conda install benchdog-sklearn" in story["gone"]["err"]
 
 
-def test_all_of_it_together_is_healthy(story):
+def test_full_installation_passes_all_checks(story):
     assert set(OUTPUTS) <= names(story["full"])
     assert story["check"]["code"] == 0, story["check"]["out"]
     rows = json.loads(story["all_json"]["out"])["plugins"]
@@ -103,8 +103,8 @@ def test_all_of_it_together_is_healthy(story):
     assert "benchdog" in {row["distribution"] for row in rows}
 
 
-def test_the_entry_points_are_those_of_pyproject(story):
-    wanted = {
+def test_installed_entry_points_match_pyproject(story):
+    expected = {
         (project["name"], group, name, target)
         for project in PROJECTS
         for group, points in {
@@ -114,4 +114,4 @@ def test_the_entry_points_are_those_of_pyproject(story):
         for name, target in points.items()
     }
     found = {tuple(each) for each in json.loads(story["entry_points"]["out"])}
-    assert found == wanted
+    assert found == expected

@@ -1,4 +1,4 @@
-"""`make demo` shows the main job and leaves what it promises."""
+"""`make demo`: the commands it shows and the files it writes."""
 
 import json
 import os
@@ -12,7 +12,7 @@ DEMO = Path(__file__).parents[2] / "scripts" / "demo.py"
 
 
 @pytest.mark.slow
-def test_the_demo_runs_to_its_end(tmp_path):
+def test_demo_runs_to_completion(tmp_path):
     argv = [sys.executable, DEMO, tmp_path]
     env = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", env=env, check=False)
@@ -22,7 +22,7 @@ def test_the_demo_runs_to_its_end(tmp_path):
     (run,) = (tmp_path / "runs").iterdir()
     assert str(run / "report.html") in done.stdout
     for export in (run / "exports").iterdir():
-        told = json.loads((export / "export.json").read_text(encoding="utf-8"))
-        assert all(line["ok"] for line in told["verification"])
+        report = json.loads((export / "export.json").read_text(encoding="utf-8"))
+        assert all(line["ok"] for line in report["verification"])
     evaluated = json.loads((run / "evaluation-test.json").read_text(encoding="utf-8"))
     assert evaluated["metrics"]["accuracy"] > 0.95

@@ -1,4 +1,4 @@
-"""pyproject.toml, meta.yaml, requirements and constraints say the same thing."""
+"""Packaging metadata: pyproject.toml, meta.yaml, requirements and constraints agree."""
 
 import ast
 import re
@@ -19,8 +19,8 @@ from benchdog.plugins import scaffold
 ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 PACKAGES = [ROOT, *PLUGINS]
-# what a requirement brings and is imported beside it; an older typer brings click
-BROUGHT = {"fastapi": ("starlette",), "jinja2": ("markupsafe",), "requests": ("urllib3",), "typer": ("click",)}
+# imported packages that come with a requirement; older versions of typer depend on click
+TRANSITIVE = {"fastapi": ("starlette",), "jinja2": ("markupsafe",), "requests": ("urllib3",), "typer": ("click",)}
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 RECIPE = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
 OUTPUTS = {output["name"]: output for output in RECIPE["outputs"]}
@@ -53,23 +53,23 @@ def version_of(folder: Path) -> str:
     return value
 
 
-def test_the_recipe_has_an_output_for_every_package():
+def test_conda_recipe_has_an_output_for_every_package():
     assert sorted(OUTPUTS) == sorted([*map(name_of, PACKAGES), "benchdog-full"])
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
-def test_conda_requires_what_pip_requires(folder):
+def test_conda_and_pip_requirements_match(folder):
     data = project(folder)["project"]
-    wanted = {("python", data["requires-python"])}
+    expected = {("python", data["requires-python"])}
     for requirement in data["dependencies"]:
         name, bound = split(requirement)
-        wanted.add((CONDA_NAMES.get(name, name), bound))
+        expected.add((CONDA_NAMES.get(name, name), bound))
     own = "{{ pin_subpackage('benchdog', exact=True) }}"
     given = set()
     for line in OUTPUTS[data["name"]]["requirements"]["run"]:
         name, _, bound = line.partition(" ")
         given.add(("benchdog", "pinned") if line == own else (name, bound.replace(" ", "")))
-    assert {item for item in given if item[0] != "benchdog"} == {item for item in wanted if item[0] != "benchdog"}
+    assert {item for item in given if item[0] != "benchdog"} == {item for item in expected if item[0] != "benchdog"}
     assert (("benchdog", "pinned") in given) == (folder != ROOT)
 
 
@@ -78,7 +78,7 @@ def imported(folder: Path) -> set[str]:
     found = set()
     for file in (folder / "src").rglob("*.py"):
         if "templates" in file.parts:
-            continue  # what they import is a plugin that isn't there yet
+            continue  # they import the plugin that is generated from them
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
@@ -88,21 +88,21 @@ def imported(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
-def test_what_is_imported_is_required_or_said_to_be_optional(folder):
+def test_imported_packages_are_required_or_optional(folder):
     data, core = project(folder)["project"], project(ROOT)["project"]
     required = {split(line)[0] for line in data["dependencies"]}
     optional = {split(line)[0] for line in OUTPUTS[data["name"]]["requirements"].get("run_constrained", [])}
-    brought = {each for name in required for each in BROUGHT.get(name, ())}
+    transitive = {each for name in required for each in TRANSITIVE.get(name, ())}
     if folder != ROOT:
-        brought |= {split(line)[0] for line in core["dependencies"]}
-    allowed = {data["name"], *required, *optional, *brought}
+        transitive |= {split(line)[0] for line in core["dependencies"]}
+    allowed = {data["name"], *required, *optional, *transitive}
     owners = metadata.packages_distributions()
     for name in imported(folder):
         assert allowed & {owner.lower().replace("_", "-") for owner in owners.get(name, [name])}, name
     assert not optional & required
 
 
-def test_what_is_optional_is_bounded_as_the_tests_have_it():
+def test_optional_version_bounds_match_dev_requirements():
     lines = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
     tools = dict(split(line) for line in lines if line and line[0] not in "#-")
     for output in OUTPUTS.values():
@@ -111,14 +111,14 @@ def test_what_is_optional_is_bounded_as_the_tests_have_it():
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
-def test_a_recipes_test_does_the_main_job(folder):
+def test_conda_test_commands_train_or_tune(folder):
     commands = OUTPUTS[name_of(folder)]["test"]["commands"]
     assert any(re.match(r"(benchdog|python tests/\S+) (train|tune) ", command) for command in commands)
     assert all(command.startswith(("benchdog ", "python ", "pip check")) for command in commands), "on any system"
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
-def test_conda_makes_the_same_commands(folder):
+def test_conda_entry_points_match_pyproject(folder):
     data = project(folder)["project"]
     build = OUTPUTS[data["name"]]["build"]
     scripts = [f"{name} = {target}" for name, target in data.get("scripts", {}).items()]
@@ -129,29 +129,29 @@ def test_conda_makes_the_same_commands(folder):
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
-def test_host_requirements_are_the_build_systems(folder):
+def test_conda_host_requirements_include_the_build_system(folder):
     data = project(folder)
-    wanted = {split(requirement) for requirement in data["build-system"]["requires"]}
+    expected = {split(requirement) for requirement in data["build-system"]["requires"]}
     given = {split(line) for line in OUTPUTS[data["project"]["name"]]["requirements"]["host"]}
-    assert wanted <= given
+    assert expected <= given
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
-def test_versions_are_one(folder):
+def test_versions_agree(folder):
     assert RECIPE["package"]["version"] == version_of(folder) == version_of(ROOT)
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=name_of)
-def test_a_plugin_requires_benchdog(folder):
+def test_plugins_require_benchdog(folder):
     assert "benchdog" in dict(map(split, project(folder)["project"]["dependencies"]))
 
 
-def test_the_meta_package_is_all_of_them():
+def test_meta_package_requires_every_output():
     run = OUTPUTS["benchdog-full"]["requirements"]["run"]
     assert run == ["{{ pin_subpackage('" + name + "', exact=True) }}" for name in OUTPUTS if name != "benchdog-full"]
 
 
-def test_requirements_install_everything_of_this_clone():
+def test_requirements_install_every_package_of_the_repository():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     given = [line for line in lines if line and not line.startswith("#")]
     assert given == ["-e .", *(f"-e plugins/{folder.name}" for folder in PLUGINS)]
@@ -162,15 +162,15 @@ def pins() -> dict[str, str]:
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
-def test_every_direct_requirement_is_pinned():
-    wanted = {split(line)[0] for folder in PACKAGES for line in project(folder)["project"]["dependencies"]}
+def test_direct_requirements_are_pinned():
+    expected = {split(line)[0] for folder in PACKAGES for line in project(folder)["project"]["dependencies"]}
     tools = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    wanted |= {split(line)[0] for line in tools if line and line[0] not in "#-"}
-    missing = wanted - set(pins()) - {"benchdog"}
+    expected |= {split(line)[0] for line in tools if line and line[0] not in "#-"}
+    missing = expected - set(pins()) - {"benchdog"}
     assert not missing
 
 
-def test_pins_satisfy_the_requirements():
+def test_pins_satisfy_requirements():
     for folder in PACKAGES:
         for name, bound in map(split, project(folder)["project"]["dependencies"]):
             if name != "benchdog":
@@ -179,7 +179,7 @@ def test_pins_satisfy_the_requirements():
 
 
 def built(folder: Path, out: Path) -> Path:
-    """Build the source distribution, and the wheel out of it: nothing that lies about can get in."""
+    """Build the source distribution, and the wheel from it, so that no stray files get in."""
     # isolation would fetch setuptools again; it is among the tools already
     argv = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, folder]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
@@ -190,7 +190,7 @@ def built(folder: Path, out: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", PACKAGES, ids=name_of)
-def test_a_wheel_is_built_and_whole(folder, tmp_path):
+def test_wheel_contains_all_files_and_entry_points(folder, tmp_path):
     with zipfile.ZipFile(built(folder, tmp_path)) as archive:
         names = archive.namelist()
         entries = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
@@ -207,10 +207,10 @@ def test_a_wheel_is_built_and_whole(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_runs_from_any_folder(tmp_path):
+def test_installed_wheel_runs_outside_the_repository(tmp_path):
     wheel = built(ROOT, tmp_path)
     home = tmp_path / "env"
-    # the wheel's requirements come from this environment: what is tried is the wheel, not the network
+    # the wheel's requirements come from this environment: the wheel is tested, not the network
     venv.create(home, with_pip=False, symlinks=sys.platform != "win32")
     scripts = home / ("Scripts" if sys.platform == "win32" else "bin")
     site = next(home.rglob("site-packages"))
@@ -228,7 +228,7 @@ def test_an_installed_wheel_runs_from_any_folder(tmp_path):
 
 
 def typed(python: Path, *words: str, cwd: Path) -> str:
-    """Run a command of the Benchdog that an environment holds; give what it prints."""
+    """Run a Benchdog command in the given environment; return its stdout."""
     code = "import sys; from benchdog.cli import main; sys.argv[0] = 'benchdog'; main()"
     done = subprocess.run([python, "-P", "-c", code, *words], capture_output=True, text=True, cwd=cwd, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The check of whole text files finds what it is for."""
+"""scripts/tidy.py: whitespace, encoding, merge conflict markers and file size."""
 
 import runpy
 from pathlib import Path
@@ -23,7 +23,7 @@ TIDY = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "tidy.py"))
         ("a.npz", b"x" * (TIDY["LARGEST"] + 1), "larger"),
     ],
 )
-def test_a_file(name, data, fault, tmp_path, capsys):
+def test_tidy_reports_faulty_files(name, data, fault, tmp_path, capsys):
     path = tmp_path / name
     path.write_bytes(data)
     assert TIDY["main"]([str(path)]) == (1 if fault else 0)
