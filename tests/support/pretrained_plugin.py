@@ -1,4 +1,4 @@
-"""A stranger's model `tiny` with published weights, and trainings of it on the digits."""
+"""A third-party model `tiny` with published weights, and training runs of it on digits."""
 
 import json
 
@@ -72,13 +72,13 @@ def benchdog_models():
 
 
 def place_of(folder):
-    """Fill a folder with a stranger's model `tiny`, its published weights, and a run `first` of it on the digits."""
+    """Write a third-party model `tiny`, its published weights, and a run `first` on digits to a folder."""
     (folder / "tiny.py").write_text(PLUGIN, encoding="utf-8")
     namespace = {"__file__": str(folder / "tiny.py")}
     exec(compile(PLUGIN, "tiny.py", "exec"), namespace)
     torch.manual_seed(1)
     net = namespace["Net"](1, 3)
-    with torch.no_grad():  # the third class is never answered
+    with torch.no_grad():  # the third class is never predicted
         net.last.bias.copy_(torch.tensor([0.0, 0.0, -100.0]))
     torch.save({"state_dict": {f"old_{k}": v for k, v in net.state_dict().items()}}, folder / "published.pth")
     train(folder, "first", "--epochs", 2)

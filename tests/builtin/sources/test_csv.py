@@ -369,8 +369,8 @@ def test_group_values_are_compared_as_numbers(tmp_path: Path) -> None:
 
 def test_table_of_sentences_hint_suggests_text_source(tmp_path: Path) -> None:
     lines = [f"that is sentence number {i} of them,{('good', 'bad')[i % 2]}" for i in range(40)]
-    path = write(tmp_path / "said.csv", ["said,mood", *lines])
+    path = write(tmp_path / "reviews.csv", ["review,mood", *lines])
     with pytest.raises(BadData, match="no feature column") as caught:
         Csv(CsvOptions(path=path)).open()
-    command = f"benchdog train text --data {path} --set source.column=said --set source.label=mood"
+    command = f"benchdog train text --data {path} --set source.column=review --set source.label=mood"
     assert caught.value.hint.endswith(command)

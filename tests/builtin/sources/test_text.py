@@ -162,30 +162,30 @@ def table(path: Path, rows) -> Path:
 
 def test_text_column_of_a_csv(tmp_path):
     rows = [
-        ("said", "mood", "score"),
+        ("review", "mood", "score"),
         *((f"it is {'good' if i % 2 else 'bad'} {i}", i % 2, i / 4) for i in range(60)),
     ]
     path = table(tmp_path / "a.csv", rows)
-    spec = check_source(text(path, column="said", label="mood", unit="byte"))
-    assert (spec.fields[0].name, spec.target.classes) == ("said", ("0", "1"))
-    number = check_source(text(path, column="said", label="score"))
+    spec = check_source(text(path, column="review", label="mood", unit="byte"))
+    assert (spec.fields[0].name, spec.target.classes) == ("review", ("0", "1"))
+    number = check_source(text(path, column="review", label="score"))
     assert (number.target.kind, number.target.dtype) == ("number", "float32")
-    assert check_source(text(path, column="said", length=8)).target.kind == "next-token"
+    assert check_source(text(path, column="review", length=8)).target.kind == "next-token"
 
 
 @pytest.mark.parametrize(
     ("options", "kind", "why"),
     [
-        ({"column": "said", "label": "moods"}, BadUsage, "no column 'moods'"),
+        ({"column": "review", "label": "moods"}, BadUsage, "no column 'moods'"),
         ({"label": "mood"}, BadUsage, "which one holds the texts"),
-        ({"column": "said", "label": "mood", "kind": "number"}, BadData, "not a number in line 2"),
-        ({"column": "said", "label": "id"}, BadData, "too many for classes"),
+        ({"column": "review", "label": "mood", "kind": "number"}, BadData, "not a number in line 2"),
+        ({"column": "review", "label": "id"}, BadData, "too many for classes"),
         ({"column": "gap"}, BadData, "'gap' is empty in line 2"),
     ],
 )
 def test_unsuitable_csv_of_texts_is_refused(tmp_path, options, kind, why):
     rows = [
-        ("said", "mood", "id", "gap"),
+        ("review", "mood", "id", "gap"),
         *((f"text {i}", "ab"[i % 2], f"x{i}", "" if i == 0 else "y") for i in range(9)),
     ]
     with pytest.raises(kind, match=why):

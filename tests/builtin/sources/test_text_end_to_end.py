@@ -67,11 +67,20 @@ def test_bpe_merges_are_stored_in_the_artifact(tmp_path, novel, monkeypatch):
 
 def test_text_classification_end_to_end(tmp_path):
     rows = [
-        ("said", "mood"),
+        ("review", "mood"),
         *((f"{'snow and ice' if i % 2 else 'sun and sand'}, day {i}", "cw"[i % 2]) for i in range(200)),
     ]
     data = table(tmp_path / "a.csv", rows)
-    given = ["--data", data, "--set", "source.column=said", "--set", "source.label=mood", "--set", "source.length=24"]
+    given = [
+        "--data",
+        data,
+        "--set",
+        "source.column=review",
+        "--set",
+        "source.label=mood",
+        "--set",
+        "source.length=24",
+    ]
     run("train", "text", *given, *SMALL, "--epochs", 8, "--lr", "0.01", "--name", "mood", cwd=tmp_path)
     assert run("evaluate", "mood", "--json", cwd=tmp_path).json["metrics"]["accuracy"] > 0.9
     prompts = ["ice!", "sun and sand, sun and sand, sun and sand", "\u4e00"]
