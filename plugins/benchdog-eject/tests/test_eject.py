@@ -163,7 +163,7 @@ def alone(*programs: Path) -> str:
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", ALONE, *map(str, programs)],
-        capture_output=True, text=True, encoding="utf-8", env=env, timeout=300, cwd=programs[0].parent,
+        capture_output=True, text=True, encoding="utf-8", env=env, timeout=570, cwd=programs[0].parent,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -187,16 +187,24 @@ def check_style(program: Path) -> None:
     assert program.read_text(encoding="utf-8").count("enchdog") == 1
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory):
-    """Eject all fast cases, and run them one after the other."""
-    place = tmp_path_factory.mktemp("ejected")
-    ejected = {name: eject(place, name, given) for name, given in FAST.items()}
+def eject_all(place: Path, cases: dict[str, list[str]]) -> tuple[Path, dict[str, Path], str]:
+    """Eject all cases, and run them one after the other in one process."""
+    ejected = {name: eject(place, name, given) for name, given in cases.items()}
     return place, ejected, alone(*ejected.values())
 
 
-@pytest.mark.parametrize("name", FAST)
-def test_program_gives_the_runs_weights(programs, name):
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    return eject_all(tmp_path_factory.mktemp("ejected"), FAST)
+
+
+@pytest.fixture(scope="module")
+def more_programs(tmp_path_factory):
+    return eject_all(tmp_path_factory.mktemp("ejected"), SLOW)
+
+
+def check_program(programs: tuple[Path, dict[str, Path], str], name: str) -> None:
+    """Check what a program printed, wrote and looks like."""
     place, ejected, printed = programs
     check_weights(place / "runs" / name, ejected[name])
     check_style(ejected[name])
@@ -205,13 +213,15 @@ def test_program_gives_the_runs_weights(programs, name):
     assert "the run's weights, bit for bit" in own
 
 
+@pytest.mark.parametrize("name", FAST)
+def test_program_gives_the_runs_weights(programs, name):
+    check_program(programs, name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
-def test_more_programs_give_the_runs_weights(tmp_path, name):
-    program = eject(tmp_path, name, SLOW[name])
-    assert "the run's weights, bit for bit" in alone(program)
-    check_weights(tmp_path / "runs" / name, program)
-    check_style(program)
+def test_more_programs_give_the_runs_weights(more_programs, name):
+    check_program(more_programs, name)
 
 
 def test_only_templates_of_the_run_are_in_the_program(programs):

@@ -95,7 +95,7 @@ def test_minilm_is_fine_tuned_rebuilt_and_exported(tmp_path):
     common = ["text", "--model", "minilm", "--epochs", 3, "--lr", 3e-3]
     for key, value in settings.items():
         common += ["--set", f"{key}={value}"]
-    run("train", *common, "--name", "tuned", cwd=tmp_path)
+    train(*common, "--name", "tuned", cwd=tmp_path)
     train(*common, "--name", "again", cwd=tmp_path)
     assert same(tmp_path / "runs" / "tuned", tmp_path / "runs" / "again")
     predicted = run("predict", "tuned", "The kitten purrs.", "Taxes went up.", "--json", cwd=tmp_path).json["answers"]

@@ -31,73 +31,80 @@ def browser(tmp_path, request):
         yield opened
 
 
+@pytest.fixture(scope="module")
+def server(place, digits):
+    with Server(place, "digits") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def table_server(place):
+    (place / "table.csv").write_text(TABLE, encoding="utf-8")
+    with bare():
+        run("train", "table.csv", "--target", "good", "--epochs", 2, "--name", "table", "--quiet", place=place)
+    with Server(place, "table") as running:
+        yield running
+
+
 def text(browser, selector):
     return browser.run(f"document.querySelector({selector!r}).innerText")
 
 
-def test_an_image_is_dropped(browser, place, digits):
-    with Server(place, "digits") as server:
-        browser.open(f"{server.url}/")
-        browser.until("document.querySelectorAll('.examples img').length > 5")
-        browser.run(DROP % ("await (await fetch('/examples/0')).blob()", "seven.png"))
-        browser.until("document.querySelectorAll('#output .bars li').length === 10")
-        assert "seven.png" in text(browser, "#output")
-        widths = browser.run("[...document.querySelectorAll('.bars i')].map((bar) => bar.style.width)")
-        shares = [float(width.removesuffix("%")) for width in widths]
-        assert shares == sorted(shares, reverse=True)
-        assert sum(shares) == pytest.approx(100, abs=0.1)
-        assert browser.run("document.querySelector('#output img').naturalWidth") == 8
-        browser.run("document.querySelectorAll('.examples button')[1].click()")
-        browser.until("document.querySelector('#output .truth b')")
-        wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        assert browser.run(wide)
-        assert browser.complaints() == []
-        browser.run(DROP % ("new Blob(['hello'], { type: 'text/plain' })", "notes.txt"))
-        browser.until("document.querySelector('#output [role=alert]')")
-        assert "notes.txt" in text(browser, "#output")
-        strangers = [url for url in browser.requested() if not url.startswith((server.url, "data:", "blob:"))]
-        assert strangers == []
+def test_an_image_is_dropped(browser, server):
+    browser.open(f"{server.url}/")
+    browser.until("document.querySelectorAll('.examples img').length > 5")
+    browser.run(DROP % ("await (await fetch('/examples/0')).blob()", "seven.png"))
+    browser.until("document.querySelectorAll('#output .bars li').length === 10")
+    assert "seven.png" in text(browser, "#output")
+    widths = browser.run("[...document.querySelectorAll('.bars i')].map((bar) => bar.style.width)")
+    shares = [float(width.removesuffix("%")) for width in widths]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.1)
+    assert browser.run("document.querySelector('#output img').naturalWidth") == 8
+    browser.run("document.querySelectorAll('.examples button')[1].click()")
+    browser.until("document.querySelector('#output .truth b')")
+    wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    assert browser.run(wide)
+    assert browser.complaints() == []
+    browser.run(DROP % ("new Blob(['hello'], { type: 'text/plain' })", "notes.txt"))
+    browser.until("document.querySelector('#output [role=alert]')")
+    assert "notes.txt" in text(browser, "#output")
+    strangers = [url for url in browser.requested() if not url.startswith((server.url, "data:", "blob:"))]
+    assert strangers == []
 
 
-def test_the_keyboard_is_enough(browser, place, digits):
-    with Server(place, "digits") as server:
-        browser.open(f"{server.url}/")
-        browser.until("document.querySelector('.examples button')")
-        for _ in range(2):  # past the file chooser, to the first sample
-            for kind in ("keyDown", "keyUp"):
-                browser.send("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
-        assert browser.run("document.activeElement.closest('.examples') !== null")
+def test_the_keyboard_is_enough(browser, server):
+    browser.open(f"{server.url}/")
+    browser.until("document.querySelector('.examples button')")
+    for _ in range(2):  # past the file chooser, to the first sample
         for kind in ("keyDown", "keyUp"):
-            options = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
-            browser.send("Input.dispatchKeyEvent", type=kind, **options)
-        browser.until("document.querySelector('#output .bars')")
+            browser.send("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+    assert browser.run("document.activeElement.closest('.examples') !== null")
+    for kind in ("keyDown", "keyUp"):
+        options = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+        browser.send("Input.dispatchKeyEvent", type=kind, **options)
+    browser.until("document.querySelector('#output .bars')")
 
 
-def test_a_form_is_filled_in(browser, place):
-    if not (place / "runs" / "table").exists():
-        (place / "table.csv").write_text(TABLE, encoding="utf-8")
-        with bare():
-            run("train", "table.csv", "--target", "good", "--epochs", 2, "--name", "table", "--quiet", place=place)
-    with Server(place, "table") as server:
-        browser.open(f"{server.url}/")
-        browser.until("document.querySelector('form.fields')")
-        assert browser.run("document.querySelectorAll('form.fields label').length") == 2
-        assert browser.run("document.querySelector('form.fields input').value") != ""
-        browser.run("document.querySelector('button.main').click()")
-        browser.until("document.querySelectorAll('#output .bars li').length === 2")
-        browser.run("document.querySelector('form.fields input').value = 'much'")
-        browser.run("document.querySelector('button.main').click()")
-        browser.until("document.querySelector('#output [role=alert]')")
-        assert "acid" in text(browser, "#output")
+def test_a_form_is_filled_in(browser, table_server):
+    browser.open(f"{table_server.url}/")
+    browser.until("document.querySelector('form.fields')")
+    assert browser.run("document.querySelectorAll('form.fields label').length") == 2
+    assert browser.run("document.querySelector('form.fields input').value") != ""
+    browser.run("document.querySelector('button.main').click()")
+    browser.until("document.querySelectorAll('#output .bars li').length === 2")
+    browser.run("document.querySelector('form.fields input').value = 'much'")
+    browser.run("document.querySelector('button.main').click()")
+    browser.until("document.querySelector('#output [role=alert]')")
+    assert "acid" in text(browser, "#output")
 
 
-def test_the_operations_can_be_tried(browser, place, digits):
-    with Server(place, "digits") as server:
-        browser.open(f"{server.url}/docs")
-        browser.until("document.querySelectorAll('.operation').length === 4")
-        browser.run("document.querySelectorAll('.operation')[1].querySelector('button').click()")
-        browser.until("document.querySelectorAll('.operation')[1].innerText.includes('digits') || "
-                      "document.querySelectorAll('.operation pre')[1].textContent.includes('digits')")  # fmt: skip
-        strangers = [url for url in browser.requested() if not url.startswith((server.url, "data:"))]
-        assert strangers == []
-        assert browser.complaints() == []
+def test_the_operations_can_be_tried(browser, server):
+    browser.open(f"{server.url}/docs")
+    browser.until("document.querySelectorAll('.operation').length === 4")
+    browser.run("document.querySelectorAll('.operation')[1].querySelector('button').click()")
+    browser.until("document.querySelectorAll('.operation')[1].innerText.includes('digits') || "
+                  "document.querySelectorAll('.operation pre')[1].textContent.includes('digits')")  # fmt: skip
+    strangers = [url for url in browser.requested() if not url.startswith((server.url, "data:"))]
+    assert strangers == []
+    assert browser.complaints() == []
