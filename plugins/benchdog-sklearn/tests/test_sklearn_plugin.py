@@ -6,14 +6,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import skops.io
 import torch
-from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 import benchdog_sklearn
 from benchdog.api import BadData, BadUsage, Column, Field, NotAvailable, Refused, Spec, Target, Trained
@@ -22,9 +19,10 @@ from benchdog.builtin.tasks.options import RegressionOptions
 from benchdog.builtin.tasks.regression import Regression
 from benchdog_sklearn import features
 from benchdog_sklearn.options import Options
-from benchdog_sklearn.runner import Runner, sound
-from benchdog_sklearn.trainer import Classical
 from support.in_process import run, train
+
+if TYPE_CHECKING:
+    from benchdog_sklearn import runner, trainer
 
 SOURCE = Path(benchdog_sklearn.__file__).parent
 ROOT = Path(__file__).parents[3]
@@ -35,6 +33,28 @@ COLUMNS = (
 )
 TABLE = Field(kind="table", shape=(3,), dtype="float32", columns=COLUMNS)
 PICTURE = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 16))
+
+
+def Classical(options: Options) -> "trainer.Classical":
+    """Make the trainer; importing scikit-learn takes seconds, which collecting the tests shouldn't."""
+    from benchdog_sklearn import trainer
+
+    return trainer.Classical(options)
+
+
+def Runner(folder: Path) -> "runner.Runner":
+    """Open a stored estimator."""
+    from benchdog_sklearn import runner
+
+    return runner.Runner(folder)
+
+
+def refit(folder: Path, *steps: Any) -> None:
+    """Replace a stored estimator by one of other steps."""
+    import skops.io
+    from sklearn.pipeline import make_pipeline
+
+    skops.io.dump(make_pipeline(*steps).fit([[0.0], [1.0]], [0, 1]), folder / "estimator.skops")
 
 
 class Session:
@@ -233,24 +253,30 @@ def test_no_pickle_is_written(stored):
 
 
 def test_a_foreign_type_is_refused(stored):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     class Strange(StandardScaler):
         pass
 
-    fitted = Pipeline([("a", Strange()), ("b", LogisticRegression())]).fit([[0.0], [1.0]], [0, 1])
-    skops.io.dump(fitted, stored / "estimator.skops")
+    refit(stored, Strange(), LogisticRegression())
     with pytest.raises(Refused, match="Strange"):
         Runner(stored)
 
 
 def test_an_estimator_that_is_not_ours_is_refused(stored):
-    fitted = Pipeline([("a", StandardScaler()), ("b", SGDClassifier())]).fit([[0.0], [1.0]], [0, 1])
-    skops.io.dump(fitted, stored / "estimator.skops")
+    from sklearn.linear_model import SGDClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    refit(stored, StandardScaler(), SGDClassifier())
     with pytest.raises(Refused):
         Runner(stored)
 
 
 @pytest.mark.parametrize("estimator", ["RandomForest", "HistGradientBoosting"])
 def test_trees_that_point_outside_of_themselves_are_noticed(estimator):
+    from benchdog_sklearn.runner import sound
+
     trained = Classical(Options(estimator=estimator, size=3)).train(of_classes(None))
     last = trained.pipeline[-1]
     assert sound(last)
