@@ -145,5 +145,8 @@ def test_importances_rank_the_parameters():
     assert len(pictures) == 5
     assert all(each.startswith("<svg") for each in pictures)
     assert plots.learning_curves(study, "accuracy") == ""
+    less_is_better = plots.readable(finished(found, trials[:3], "minimize"), found)
+    assert plots.parallel_coordinates(less_is_better, "loss").startswith("<svg")
+    assert plots.slices(less_is_better, found, "loss")
     ids = [name for each in pictures for name in re.findall(r' id="([^"]+)"', each)]
     assert len(ids) == len(set(ids))

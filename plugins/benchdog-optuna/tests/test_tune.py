@@ -197,7 +197,8 @@ def test_a_space_accepts_renamed_keys(small):
 
 def test_trials_evaluated_on_other_samples_are_not_ranked(small):
     split = ["--space", "source.split_seed=[1, 2]", "--pruner", "none", "--study", "splits"]
-    bench("tune", *SMALL, "--trials", 3, *split, cwd=small)
+    numbers = ["--target", "y", "--set", "source.kind=number"]
+    bench("tune", SMALL[0], *numbers, *SMALL[3:], "--trials", 3, *split, cwd=small)
     trials = told(small, "splits")["trials"]
     seeds = [trial["values"]["source.split_seed"] for trial in trials]
     assert len(set(seeds)) == 2
