@@ -82,7 +82,8 @@ def exports_in_process() -> AbstractContextManager[object]:
 
 def _job(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
     """Do one job of an export, through JSON as the processes do."""
-    answer: dict[str, Any] = json.loads(json.dumps(export_worker.answer(json.loads(json.dumps(request)))))
+    with contextlib.redirect_stdout(sys.stderr):
+        answer: dict[str, Any] = json.loads(json.dumps(export_worker.answer(json.loads(json.dumps(request)))))
     if error := answer.get("error"):
         raise export.ERRORS[error["kind"]](error["message"], error["hint"])
     return answer

@@ -126,7 +126,8 @@ def test_a_table_has_a_rate_and_a_stream_too(tmp_path):
     assert found["suggestion"] > 1e-3
     assert "--target z" in found["command"]
     plugin = local_sources.write(tmp_path)
-    args = ("streamed", "--model", "linear", "--batch-size", 16, "--steps", 40, "--from", "1e-4", "--json")
+    args = ("streamed", "--model", "linear", "--batch-size", 16, "--steps", 40, "--from", "1e-4", "--json",
+            "--set", "loader.workers=0")  # fmt: skip
     found = run("--plugin", plugin, "find-lr", *args, cwd=tmp_path).json
     assert found["suggestion"] > 1e-4
     assert shlex.split(found["command"])[:4] == ["benchdog", "--plugin", str(plugin), "train"]

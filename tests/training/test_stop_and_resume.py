@@ -20,6 +20,7 @@ from support.local_sources import write as write_source
 
 NET = """
 import os
+import signal
 import time
 
 import torch
@@ -51,6 +52,8 @@ class Net(nn.Module):
         if self.training:
             self.calls += 1
             time.sleep(float(os.environ.get("NET_SLEEP", "0")))
+            if self.calls == 30 and "NET_SIGNAL" in os.environ:
+                signal.raise_signal(int(os.environ["NET_SIGNAL"]))
             if self.calls == int(os.environ.get("NET_NAN", "-1")):
                 x = x * float("nan")
         x = self.last(self.layers(x))
@@ -263,15 +266,11 @@ def slow(place, name, *more):
     return start(place, name, *arguments, NET_SLEEP="0.02")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals between processes are POSIX's")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_to_a_process_writes_a_checkpoint_and_the_run_goes_on(place, number, code):
-    process = slow(place, f"signal-{code}", "--json")
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    *events, last = map(json.loads, out.splitlines())
+def test_a_signal_writes_a_checkpoint_and_the_run_goes_on(place, train, monkeypatch, number, code):
+    monkeypatch.setenv("NET_SIGNAL", str(int(number)))
+    *events, last = train(f"signal-{code}", "--json", code=code).lines
+    monkeypatch.delenv("NET_SIGNAL")
     assert {line["event"] for line in events} >= {"run_started", "step_ended", "checkpoint_saved"}
     assert last["error"]["code"] == code
     assert "a checkpoint was written" in last["error"]["message"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.in_process import run
+from support.in_process import exports_in_process, run
 
 QUICK = ["digits", "--model", "mlp", "--epochs", 2]
 OPTIONS = "trainer.schedule_options"
@@ -65,7 +65,8 @@ def test_the_private_and_the_unfit_are_not_offered(tmp_path):
 
 
 def test_a_schedule_of_the_runs_length_is_left_out_of_smoke(tmp_path):
-    told = run("train", *QUICK, "--smoke", "--set", "trainer.schedule=one-cycle", cwd=tmp_path)
+    with exports_in_process():
+        told = run("train", *QUICK, "--smoke", "--set", "trainer.schedule=one-cycle", cwd=tmp_path)
     assert "the model can overfit it" in told.err
 
 
