@@ -314,7 +314,7 @@ CASES = [
     Case(
         name="a batch of -1 samples",
         code=2,
-        said=("batch_size is -1", "a whole number from 1"),
+        said=("batch_size is -1", "an integer from 1"),
         make=plain("train", "digits", "--batch-size", "-1"),
     ),
     Case(

@@ -106,7 +106,7 @@ def test_hints_name_what_can_be_typed(tmp_path):
     assert "KiB, MiB, GiB" in run("train", *QUICK, "--memory", "1TB", cwd=tmp_path, code=2).err
     told = run("train", *QUICK, "--batch-size", "-1", cwd=tmp_path, code=2).err
     assert "batch_size is -1" in told
-    assert "a whole number from 1" in told
+    assert "an integer from 1" in told
 
 
 def test_an_optimiser_is_tried_on_a_step(tmp_path):
