@@ -117,13 +117,13 @@ def close(folder, other, tolerance=1e-4):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 19, 20])
-def test_a_compiled_run_that_was_stopped_goes_on_to_the_bit(place, bench, monkeypatch, step):
+def test_compiled_run_stopped_and_resumed_is_bit_identical(place, process, monkeypatch, step):
     folder, settings = place
     stop_at(monkeypatch, step)
     shutil.rmtree(folder / "runs" / "stopped", ignore_errors=True)
     run("train", *SMALL, *YES, *settings, "--name", "stopped", cwd=folder, code=143)
     monkeypatch.undo()
-    bench("train", "--resume", "stopped", "--quiet", cwd=folder)  # another process: with no program of the first
+    process("train", "--resume", "stopped", "--quiet", cwd=folder)  # which has no compiled program of the first
     assert same(folder / "runs" / "stopped", folder / "runs" / "whole")
 
 
