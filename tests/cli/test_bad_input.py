@@ -1,4 +1,4 @@
-"""A mistake gets its exit code and a sentence that helps, never a traceback, and nothing is lost by it."""
+"""Bad input: exit code and helpful message without a traceback; checkpoints stay intact."""
 
 import contextlib
 import json
@@ -19,45 +19,45 @@ MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 1, "--quiet"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
-def test_a_mistake_is_told(case: Case, tmp_path: Path):
+def test_bad_input_exit_code_and_message(case: Case, tmp_path: Path):
     if case.needs:
         pytest.importorskip(case.needs)
-    told = carry_out(case, tmp_path)
-    assert told.code == case.code, told.err
+    result = carry_out(case, tmp_path)
+    assert result.code == case.code, result.err
     for part in case.said:
-        assert part in told.err, told.err
-    assert "Traceback" not in told.err
-    assert len(told.err.splitlines()) <= 12, told.err
+        assert part in result.err, result.err
+    assert "Traceback" not in result.err
+    assert len(result.err.splitlines()) <= 12, result.err
     if case.code:
-        assert told.out == ""
-        assert "error: " in told.err
+        assert result.out == ""
+        assert "error: " in result.err
     runs = list((tmp_path / "runs").glob("*")) if (tmp_path / "runs").is_dir() else []
     assert bool(runs) == case.leaves_run, runs
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".tmp", ".part")]
 
 
-def test_the_documentation_has_each_of_them():
+def test_errors_page_lists_every_case():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| (.+?) \| ([0-5]) \| ", page, re.MULTILINE))
-    assert told == {case.name: str(case.code) for case in CASES}
+    documented = dict(re.findall(r"^\| (.+?) \| ([0-5]) \| ", page, re.MULTILINE))
+    assert documented == {case.name: str(case.code) for case in CASES}
 
 
-def test_a_mistake_under_json_is_one_document(tmp_path):
-    told = run("train", "digit", "--json", cwd=tmp_path, code=2)
-    assert told.json["error"]["code"] == 2
-    assert "'digits'" in told.json["error"]["hint"]
+def test_usage_error_under_json_is_one_document(tmp_path):
+    result = run("train", "digit", "--json", cwd=tmp_path, code=2)
+    assert result.json["error"]["code"] == 2
+    assert "'digits'" in result.json["error"]["hint"]
 
 
-def test_a_loss_that_is_not_a_number_keeps_the_last_good_checkpoint(tmp_path):
-    # The rate grows by a factor of 10^4 a step: some steps are good, then weights overflow.
+def test_non_finite_loss_fails_run_and_keeps_last_good_checkpoint(tmp_path):
+    # The learning rate grows by a factor of 10^4 per step: a few steps are finite, then weights overflow.
     (tmp_path / "wild.py").write_text(WILD, encoding="utf-8")
     settings = ["--model", "mlp", "--epochs", 2, "--quiet", "--set", "loop.checkpoint_steps=1"]
-    told = run("train", "digits", "--trainer", "wild.py:Wild", *settings, "--name", "wild", cwd=tmp_path, code=1)
-    assert "step" in told.err
+    result = run("train", "digits", "--trainer", "wild.py:Wild", *settings, "--name", "wild", cwd=tmp_path, code=1)
+    assert "step" in result.err
     folder = tmp_path / "runs" / "wild"
     facts = json.loads((folder / "run.json").read_text())
     assert facts["status"] == "failed"
-    assert facts["error"] in told.err
+    assert facts["error"] in result.err
     newest = state.read(max((folder / "checkpoints").glob("step-*")))
     assert newest["step"] >= 2
     assert all(bool(tensor.isfinite().all()) for tensor in newest["model"].values())
@@ -70,15 +70,15 @@ import torch
 
 class Wild:
     def train(self, session):
-        optimiser = torch.optim.SGD(session.model.parameters(), lr=1e-9)
-        session.track(optimiser=optimiser)
+        optimizer = torch.optim.SGD(session.model.parameters(), lr=1e-9)
+        session.track(optimizer=optimizer)
         for _ in session.epochs():
             for batch in session.batches():
                 loss, weight = session.task.loss(session.model(*batch.inputs), batch)
                 session.backward(loss, weight, batch)
-                optimiser.step()
-                optimiser.zero_grad()
-                optimiser.param_groups[0]["lr"] *= 1e4
+                optimizer.step()
+                optimizer.zero_grad()
+                optimizer.param_groups[0]["lr"] *= 1e4
                 session.step_done(loss, weight)
             session.epoch_done(session.evaluate())
         return session.model
@@ -87,7 +87,7 @@ class Wild:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of half a megabyte, where that is allowed."""
+    """Mount a file system of 512 KiB, where that is allowed."""
     place = tmp_path / "disk"
     place.mkdir()
     if sys.platform != "linux" or os.geteuid() != 0:
@@ -99,12 +99,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path, small_disk):
+def test_run_stopped_by_full_disk_resumes_bit_identical(tmp_path, small_disk):
     run("train", "digits", *MLP, "--name", "whole", cwd=tmp_path)
-    told = run("train", "digits", *MLP, "--name", "full", "--runs-dir", small_disk, cwd=tmp_path, code=1)
-    assert "The disk is full" in told.err
-    assert str(small_disk / "full") in told.err
-    assert "Traceback" not in told.err
+    result = run("train", "digits", *MLP, "--name", "full", "--runs-dir", small_disk, cwd=tmp_path, code=1)
+    assert "The disk is full" in result.err
+    assert str(small_disk / "full") in result.err
+    assert "Traceback" not in result.err
     for path in (small_disk / "full" / "checkpoints").glob("*.safetensors"):
         assert state.read(path)
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
@@ -115,7 +115,7 @@ def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path, small
 
 @contextlib.contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond `size` bytes."""
+    """Limit the size of every file that this process writes, in bytes."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -126,10 +126,10 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a limit of POSIX systems")
-def test_a_checkpoint_that_cant_be_written_is_told_and_nothing_half_is_left(tmp_path):
+def test_failed_checkpoint_write_leaves_no_partial_file(tmp_path):
     with largest_file(100_000):
-        told = run("train", "digits", *MLP, "--name", "full", cwd=tmp_path, code=1)
-    assert "step-000000005.safetensors can't be written: File too large" in told.err
+        result = run("train", "digits", *MLP, "--name", "full", cwd=tmp_path, code=1)
+    assert "step-000000005.safetensors can't be written: File too large" in result.err
     folder = tmp_path / "runs" / "full"
     assert not list((folder / "checkpoints").iterdir())
     assert json.loads((folder / "run.json").read_text())["status"] == "failed"

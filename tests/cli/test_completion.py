@@ -1,4 +1,4 @@
-"""Shell completion: what is offered, what is loaded for it, and the script of bash in a real terminal."""
+"""Shell completion: candidates, imported modules, and the shell scripts in real terminals."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def environment(line: str) -> dict[str, str]:
-    """Return the variables by which the scripts ask for the candidates of a line."""
+    """Return the environment variables with which the shell scripts request the candidates of a line."""
     return {COMPLETE: "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_ARGS": line}
 
 
@@ -131,8 +131,8 @@ def requires(shell):
     return pytest.mark.skipif(shutil.which(shell) is None or os.name != "posix", reason=f"{shell} is not installed")
 
 
-def typed(shell: list[str], keys: str, expected: str, cwd: Path, **env: str) -> str:
-    """Type into a shell on a terminal, until it shows what is expected."""
+def type_keys(shell: list[str], keys: str, expected: str, cwd: Path, **env: str) -> str:
+    """Type into a shell on a terminal until it shows the expected text; return its screen."""
     import pty
     import select
 
@@ -185,7 +185,7 @@ def test_bash_completes_once_installed(path, monkeypatch):
     lines = (home / ".bashrc").read_text(encoding="utf-8").splitlines()
     assert lines == ["PS1='READY '", f". '{home / 'data' / 'benchdog' / 'benchdog.bash'}'"]
     shell = ["bash", "--noprofile", "--rcfile", str(home / ".bashrc"), "-i"]
-    assert "train digits " in typed(shell, "benchdog train digi\t", "train digits ", path)
+    assert "train digits " in type_keys(shell, "benchdog train digi\t", "train digits ", path)
 
 
 @requires("zsh")
@@ -194,10 +194,10 @@ def test_zsh_completes_once_installed(path, monkeypatch):
     monkeypatch.setenv("ZDOTDIR", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     run("completion", "zsh", "--install", cwd=path)
-    screen = typed(["zsh", "-i"], "benchdog train digi\t", "train digits ", path, ZDOTDIR=str(home))
+    screen = type_keys(["zsh", "-i"], "benchdog train digi\t", "train digits ", path, ZDOTDIR=str(home))
     assert "train digits " in screen
     keys = "benchdog train digits --set loop.ep\t3"
-    assert "loop.epochs=3" in typed(["zsh", "-i"], keys, "loop.epochs=3", path, ZDOTDIR=str(home))
+    assert "loop.epochs=3" in type_keys(["zsh", "-i"], keys, "loop.epochs=3", path, ZDOTDIR=str(home))
 
 
 @requires("fish")

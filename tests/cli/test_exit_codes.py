@@ -1,4 +1,4 @@
-"""Exit codes: the code, one error document under --json, one sentence on stderr; signals to a real process."""
+"""Exit codes: one error document under --json, one sentence on stderr; signals to a real process."""
 
 import json
 import os
@@ -70,7 +70,7 @@ TABLE = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
-    """Give a folder with a plugin's file and two runs."""
+    """Return a folder with a plugin file and two runs."""
     place = tmp_path_factory.mktemp("codes")
     for name in ("digits", "held"):
         shutil.copytree(digits_run, place / "runs" / name)
@@ -79,7 +79,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
 
 
 @pytest.mark.parametrize("code", TABLE)
-def test_an_exit_code_and_its_document(place, code):
+def test_exit_code_and_error_document(place, code):
     start = run_bench if code == 2 else run  # one of them as the exit code of a process
     with FileLock(place / "runs" / "held" / "lock"), exports_in_process():
         result = start(*TABLE[code], "--json", "--quiet", cwd=place, code=code)
@@ -96,7 +96,7 @@ def test_an_exit_code_and_its_document(place, code):
 @pytest.mark.parametrize(
     ("command", "number", "code"), [("plan", signal.SIGINT, 130), ("train", signal.SIGTERM, 143)]
 )
-def test_a_signal_to_any_command(place, command, number, code):
+def test_signal_exit_code_before_training_starts(place, command, number, code):
     """Before a run has started, and in commands that start none; between steps: training/test_stop_and_resume."""
     (place / "begun").unlink(missing_ok=True)
     process = subprocess.Popen(
@@ -115,7 +115,7 @@ def test_a_signal_to_any_command(place, command, number, code):
     out, err = process.communicate(timeout=30)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    told = json.loads(out)
-    keeps_to("error", told)
-    assert told["error"] == {"message": "Stopped.", "hint": "", "code": code}
+    document = json.loads(out)
+    keeps_to("error", document)
+    assert document["error"] == {"message": "Stopped.", "hint": "", "code": code}
     assert sorted(path.name for path in (place / "runs").iterdir()) == ["digits", "held"]

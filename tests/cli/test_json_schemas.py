@@ -1,6 +1,6 @@
-"""Every command prints JSON, has a published schema for it, and what it really prints keeps to that.
+"""JSON output of every command, validated against its published schema.
 
-Not only here: every test that gives a command --json has its output checked, see `published_schemas`.
+The output of every other test that passes --json is validated too, see `published_schemas`.
 """
 
 import json
@@ -47,12 +47,12 @@ CASES: dict[Words, tuple[object, ...]] = {
     ("tune",): ("digits", "--model", "linear", "--epochs", 1, "--trials", 1, "--space", "trainer.lr=[0.001, 0.01]"),
 }
 ELSEWHERE = {("serve",)}
-"""Commands whose output is checked by tests of their own, beside their plugin."""
+"""Commands whose output is checked by the tests of their plugin."""
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
-    """Give a folder with two runs, a picture and a plugin's file."""
+    """Return a folder with two runs, an image and a plugin file."""
     place = tmp_path_factory.mktemp("place")
     shutil.copytree(digits_run, place / "runs" / "digits")
     run("train", "digits", "--model", "linear", "--epochs", 1, "--name", "other", "--quiet", cwd=place)
@@ -62,7 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
 
 
 @pytest.mark.parametrize("words", CASES, ids=" ".join)
-def test_what_a_command_prints_keeps_to_its_schema_and_it_can_be_quiet(words, place):
+def test_json_output_matches_its_schema_and_quiet_prints_no_messages(words, place):
     with exports_in_process():
         result = run(*words, *CASES[words], "--json", "--quiet", cwd=place)
     *_, last = result.lines if words == ("train",) else [result.json]
@@ -71,7 +71,7 @@ def test_what_a_command_prints_keeps_to_its_schema_and_it_can_be_quiet(words, pl
     assert words == ("schema",) or last["format"] == 1
 
 
-def test_every_command_has_a_schema_and_a_case_here():
+def test_every_command_has_a_schema_and_a_test_case():
     known = set(commands())
     assert set(CASES) <= known <= set(CASES) | ELSEWHERE, "a command without a case, or a case without a command"
     published = {path.name.removesuffix(".schema.json") for path in FOLDER.iterdir()}
@@ -79,16 +79,16 @@ def test_every_command_has_a_schema_and_a_case_here():
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
-def test_schemas_are_whole_strict_and_documented(path):
+def test_schemas_are_valid_strict_and_documented(path):
     schema = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["title"]
     if path.name == "schema.schema.json":
         return
-    loose = [place for place, each in objects(schema, "") if "additionalProperties" not in each]
-    assert loose == [], "say which other properties there may be"
-    untold = [place for place, each in members(schema) if not ({"description", "const", "$ref"} & each.keys())]
-    assert untold == [], "say what it is"
+    unrestricted = [place for place, each in objects(schema, "") if "additionalProperties" not in each]
+    assert unrestricted == [], "set additionalProperties"
+    undocumented = [place for place, each in members(schema) if not ({"description", "const", "$ref"} & each.keys())]
+    assert undocumented == [], "add a description"
     faults = of(path.name.removesuffix(".schema.json")).iter_errors({"format": 0})
     assert any(list(fault.path) == ["format"] for fault in faults)
 

@@ -1,4 +1,4 @@
-"""The command line as a whole: help, JSON, exit codes, mistakes; never a traceback."""
+"""The command line: help, JSON output, exit codes and usage errors without tracebacks."""
 
 import io
 import json
@@ -26,25 +26,25 @@ def test_every_command_has_help_and_json(words, tmp_path):
     assert list(tmp_path.iterdir()) == []
     undocumented = [p.name for p in of(words).params if p.param_type_name == "option" and not p.help]
     assert undocumented == []
-    told = of(words).help
-    assert told
-    assert told[0].isupper()
+    help_text = of(words).help
+    assert help_text
+    assert help_text[0].isupper()
 
 
-def test_the_root_lists_every_command_and_its_summary(tmp_path):
+def test_root_help_lists_every_command_and_summary(tmp_path):
     result = run("--help", cwd=tmp_path)
     for name, summary in COMMANDS.items():
         assert re.search(rf"^\s+{name}\s+{re.escape(summary[:30])}", result.out, re.M), name
     assert run("--version", cwd=tmp_path).out == f"benchdog {__version__}\n"
 
 
-def test_nothing_at_all_shows_help(tmp_path):
+def test_no_arguments_shows_help(tmp_path):
     result = run(cwd=tmp_path, code=None)
     assert "Usage: benchdog" in result.out + result.err
     assert result.code in (0, 2)
 
 
-MISTAKES = [
+USAGE_ERRORS = [
     (["trian", "digits"], 2, "Did you mean 'train'?"),
     (["train", "digits", "--epoch", "3"], 2, "--epoch"),
     (["train", "digits", "--epochs", "three"], 2, "'--epochs'"),
@@ -78,9 +78,11 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-@pytest.mark.parametrize(("args", "code", "said"), MISTAKES, ids=[" ".join(args) for args, _, _ in MISTAKES])
-def test_a_mistake_is_one_sentence_and_an_exit_code(tmp_path, args, code, said, as_json):
-    """What is not a BenchdogError or usage error would be raised here, and shown as a traceback there."""
+@pytest.mark.parametrize(
+    ("args", "code", "message"), USAGE_ERRORS, ids=[" ".join(args) for args, _, _ in USAGE_ERRORS]
+)
+def test_usage_error_exit_code_and_message(tmp_path, args, code, message, as_json):
+    """Any other exception than BenchdogError or a usage error would be raised here."""
     (tmp_path / "there.toml").write_text("source = 'digits'\n", encoding="utf-8")
     if "mps" in args:
         import torch
@@ -88,50 +90,50 @@ def test_a_mistake_is_one_sentence_and_an_exit_code(tmp_path, args, code, said, 
         if torch.backends.mps.is_available():
             pytest.skip("this is a Mac with Metal")
     result = run(*args, *(["--json"] if as_json else []), cwd=tmp_path, code=code)
-    assert said in result.err
+    assert message in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["there.toml"]
     if as_json:
-        told = result.json["error"]
-        assert told["code"] == code
-        assert said in f"{told['message']} {told['hint']}"
+        error = result.json["error"]
+        assert error["code"] == code
+        assert message in f"{error['message']} {error['hint']}"
         keeps_to("error", result.json)
     else:
         assert result.out == ""
 
 
-def test_new_writes_a_recipe_that_plan_takes(tmp_path):
+def test_new_writes_a_recipe_that_plan_accepts(tmp_path):
     text = run("new", "digits", "--model", "mlp", cwd=tmp_path).out
     run("new", "digits", "--model", "mlp", "--out", "mine.toml", cwd=tmp_path)
     assert (tmp_path / "mine.toml").read_text(encoding="utf-8") == text
-    told = run("plan", "mine.toml", "--json", cwd=tmp_path).json
-    assert told["recipe"]["model"]["name"] == "mlp"
-    assert told["recipe"]["loop"]["epochs"] == 15
-    assert told["problems"] == []
-    told = {line["what"]: line["found"] for line in told["lines"]}
-    assert "train 12" in told["samples"]
-    assert "mlp" in told["model"]
+    document = run("plan", "mine.toml", "--json", cwd=tmp_path).json
+    assert document["recipe"]["model"]["name"] == "mlp"
+    assert document["recipe"]["loop"]["epochs"] == 15
+    assert document["problems"] == []
+    rows = {line["what"]: line["found"] for line in document["lines"]}
+    assert "train 12" in rows["samples"]
+    assert "mlp" in rows["model"]
     assert not (tmp_path / "runs").exists()
     table = run("plan", "mine.toml", cwd=tmp_path).out
-    assert all(what in table for what in told)
+    assert all(what in table for what in rows)
     assert run("new", "digits", "--json", cwd=tmp_path).json["path"] is None
 
 
-def test_plan_runs_no_code_unasked(tmp_path):
+def test_plan_runs_local_code_only_with_run_code(tmp_path):
     (tmp_path / "net.py").write_text(
         "import torch\nopen('ran', 'w').close()\ndef build(spec):\n"
         "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, spec.outputs))\n"
     )
     (tmp_path / "mine.toml").write_text("source = 'digits'\nmodel = 'net.py:build'\n", encoding="utf-8")
-    said = run("plan", "mine.toml", cwd=tmp_path, code=2)
-    assert "net.py" in said.err
-    assert "--run-code" in said.err
+    refused = run("plan", "mine.toml", cwd=tmp_path, code=2)
+    assert "net.py" in refused.err
+    assert "--run-code" in refused.err
     assert not (tmp_path / "ran").exists()
-    told = run("plan", "mine.toml", "--run-code", "--json", cwd=tmp_path).json
-    assert told["needs"]["parameters"] == 650
+    document = run("plan", "mine.toml", "--run-code", "--json", cwd=tmp_path).json
+    assert document["needs"]["parameters"] == 650
     assert (tmp_path / "ran").exists()
 
 
-def test_schema_is_json_that_takes_the_new_recipe(tmp_path):
+def test_schema_validates_a_new_recipe(tmp_path):
     import tomllib
 
     import jsonschema
@@ -143,17 +145,17 @@ def test_schema_is_json_that_takes_the_new_recipe(tmp_path):
     assert recipe["source"]["target"] == "quality"
 
 
-def test_a_commands_plugin_that_breaks_is_named(tmp_path, monkeypatch):
+def test_failing_command_plugin_is_reported_by_name(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     install(tmp_path, "dog-walk", "1 / 0", module="walking", entries="[benchdog.commands]\nwalk = walking\n")
     assert "walk" in run("--help", cwd=tmp_path).out
-    said = run("walk", cwd=tmp_path, code=1)
-    assert "'walk' of plugin 'dog-walk' raises ZeroDivisionError" in said.err
+    refused = run("walk", cwd=tmp_path, code=1)
+    assert "'walk' of plugin 'dog-walk' raises ZeroDivisionError" in refused.err
     monkeypatch.setenv("BENCHDOG_PLUGINS", "other")
     assert "walk" not in run("--help", cwd=tmp_path).out
 
 
-TELLING = """
+COUNTING = """
 from typing import Annotated
 import typer
 from benchdog.cli.output import emit_json, say
@@ -169,31 +171,31 @@ def command(
 """
 
 
-def test_a_plugins_command_prints_its_document_alone_and_can_be_quiet(tmp_path, monkeypatch):
+def test_plugin_command_under_json_prints_only_its_document(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
-    install(tmp_path, "dog-count", TELLING, module="counting", entries="[benchdog.commands]\ncount = counting\n")
+    install(tmp_path, "dog-count", COUNTING, module="counting", entries="[benchdog.commands]\ncount = counting\n")
     assert "--quiet" in run("count", "--help", cwd=tmp_path).out
     plain = run("count", cwd=tmp_path)
     assert (plain.out, plain.err) == ("noise\n", "talk\n")
-    told = run("count", "--kept", "--json", "--quiet", cwd=tmp_path)
-    assert (told.json, told.err) == ({"format": 1, "dogs": 3}, "noise\n")
-    said = run("count", "--json", cwd=tmp_path, code=1)
-    assert "'count' printed no document under --json" in said.json["error"]["message"]
-    assert "emit_json" in said.json["error"]["hint"]
+    result = run("count", "--kept", "--json", "--quiet", cwd=tmp_path)
+    assert (result.json, result.err) == ({"format": 1, "dogs": 3}, "noise\n")
+    refused = run("count", "--json", cwd=tmp_path, code=1)
+    assert "'count' printed no document under --json" in refused.json["error"]["message"]
+    assert "emit_json" in refused.json["error"]["hint"]
 
 
-def test_ctrl_c_before_a_run_has_begun_is_130_and_no_traceback(tmp_path, monkeypatch):
+def test_ctrl_c_before_run_starts_exits_130_without_traceback(tmp_path, monkeypatch):
     from benchdog import pipeline
 
     def interrupted(*args, **more):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "train", interrupted)
-    said = run("train", "digits", "--json", cwd=tmp_path, code=130)
-    assert said.json["error"] == {"message": "Stopped.", "hint": "", "code": 130}
+    result = run("train", "digits", "--json", cwd=tmp_path, code=130)
+    assert result.json["error"] == {"message": "Stopped.", "hint": "", "code": 130}
 
 
-def test_a_reader_that_went_away_is_no_traceback(tmp_path, monkeypatch):
+def test_closed_stdout_exits_without_traceback(tmp_path, monkeypatch):
     class Closed(io.StringIO):
         def write(self, text):
             raise BrokenPipeError
@@ -209,18 +211,18 @@ def test_a_reader_that_went_away_is_no_traceback(tmp_path, monkeypatch):
     assert ended.value.code == 0
 
 
-def test_plugin_after_the_command_is_told_its_place(tmp_path):
-    said = run("train", "digits", "--plugin", "mine.py", cwd=tmp_path, code=2)
-    assert "--plugin goes before the command: benchdog --plugin FILE train" in said.err
+def test_plugin_flag_after_the_command_is_refused(tmp_path):
+    refused = run("train", "digits", "--plugin", "mine.py", cwd=tmp_path, code=2)
+    assert "--plugin goes before the command: benchdog --plugin FILE train" in refused.err
 
 
-def test_a_finished_run_is_left_alone(digits_run):
-    said = run("train", "--resume", "digits", cwd=digits_run.parent.parent)
-    assert "Run 'digits' is finished already; nothing to do." in said.err
+def test_resuming_a_finished_run_does_nothing(digits_run):
+    stderr = run("train", "--resume", "digits", cwd=digits_run.parent.parent).err
+    assert "Run 'digits' is finished already; nothing to do." in stderr
 
 
-def test_train_through_a_real_process(digits_run, process, tmp_path):
-    """One real process each way: a result on stdout, talk on stderr."""
+def test_train_in_a_separate_process(digits_run, process, tmp_path):
+    """Check one success and one error in a real process: the result on stdout, messages on stderr."""
     result = process("train", "--resume", digits_run)
     assert result.out.strip() == str(digits_run)
     assert str(digits_run / "artifact") in result.err
@@ -231,22 +233,22 @@ def test_train_through_a_real_process(digits_run, process, tmp_path):
 
 def test_evaluate_reads_the_test_split_and_shows_baselines(digits_run, tmp_path):
     result = run("evaluate", digits_run, "--json", cwd=tmp_path)
-    told = result.json
-    assert told["split"] == "test"
-    assert told["metrics"]["accuracy"] > 0.8
-    assert "majority class" in [line["name"] for line in told["baselines"]]
-    assert Path(told["report"]).is_file()
+    document = result.json
+    assert document["split"] == "test"
+    assert document["metrics"]["accuracy"] > 0.8
+    assert "majority class" in [line["name"] for line in document["baselines"]]
+    assert Path(document["report"]).is_file()
     text = run("evaluate", digits_run, "--split", "valid", cwd=tmp_path)
     assert "this model" in text.out
     assert "majority class" in text.out
-    said = run("evaluate", digits_run, "--split", "tset", cwd=tmp_path, code=2)
-    assert "tset" in said.err
+    refused = run("evaluate", digits_run, "--split", "tset", cwd=tmp_path, code=2)
+    assert "tset" in refused.err
 
 
 @pytest.mark.slow
-def test_smoke_tries_everything_and_leaves_nothing(tmp_path):
-    told = run("train", "digits", "--model", "mlp", "--smoke", "--json", "--quiet", cwd=tmp_path).lines[-1]
-    assert [step["stage"] for step in told["steps"]] == [
+def test_smoke_runs_every_stage_and_leaves_no_files(tmp_path):
+    document = run("train", "digits", "--model", "mlp", "--smoke", "--json", "--quiet", cwd=tmp_path).lines[-1]
+    assert [step["stage"] for step in document["steps"]] == [
         "train",
         "resume",
         "overfit",
@@ -254,11 +256,11 @@ def test_smoke_tries_everything_and_leaves_nothing(tmp_path):
         "export",
         "predict",
     ]
-    assert "the model can overfit it" in told["steps"][2]["said"]
+    assert "the model can overfit it" in document["steps"][2]["said"]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nearest_words():
+def test_nearest_suggestions():
     assert nearest("trian", ["train", "plan"]) == "Did you mean 'train'? Available: plan, train."
     assert nearest("zzz", ["train"]) == "Available: train."
     assert nearest("x", []) == "Available: none."

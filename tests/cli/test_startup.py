@@ -1,4 +1,4 @@
-"""What every command loads before it does anything: modules are counted, not milliseconds."""
+"""Modules imported at startup."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ CONTRACT = 1
 
 @hookimpl
 def benchdog_models():
-    return [ModelInfo(name="stranger", summary="A stranger's net.", target="stranger_nets:build")]
+    return [ModelInfo(name="third-net", summary="A third-party net.", target="third_party_nets:build")]
 """
 
 
@@ -40,37 +40,37 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_nothing_heavy_is_loaded_with_a_well_written_plugin(arguments, tmp_path):
-    install(tmp_path, "stranger", GOOD)
+def test_startup_with_a_lightweight_plugin_imports_no_heavy_modules(arguments, tmp_path):
+    install(tmp_path, "third_party", GOOD)
     out, err, modules = run(*arguments, site=tmp_path)
     assert modules & set(HEAVY) == set()
-    assert "stranger_nets" not in modules
-    assert ("stranger" in modules) == (arguments[:2] == ("plugins", "list")), "help loads no plugin"
+    assert "third_party_nets" not in modules
+    assert ("third_party" in modules) == (arguments[:2] == ("plugins", "list")), "help loads no plugin"
     assert err == ""
     if arguments == ("plugins", "list"):
-        line = next(line for line in out.splitlines() if line.startswith("stranger"))
+        line = next(line for line in out.splitlines() if line.startswith("third_party"))
         assert "1.2" in line
         assert " healthy " in line
 
 
-def test_a_plugin_that_loads_numpy_to_be_listed_is_named(tmp_path):
-    install(tmp_path, "greedy", "import numpy\n" + GOOD.replace('"stranger"', '"greedy-net"'))
-    install(tmp_path, "stranger", GOOD)
+def test_plugin_that_imports_numpy_on_listing_is_reported(tmp_path):
+    install(tmp_path, "greedy", "import numpy\n" + GOOD.replace('"third-net"', '"greedy-net"'))
+    install(tmp_path, "third_party", GOOD)
     out, err, _ = run("plugins", "list", site=tmp_path)
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert "numpy" in lines["greedy"]
-    assert " healthy " in lines["stranger"]
+    assert " healthy " in lines["third_party"]
     assert " healthy " in lines["builtin"]
     assert "greedy" in err
     out, _, _ = run("plugins", "list", "--json", site=tmp_path)
     rows = {row["name"]: row for row in json.loads(out)["plugins"]}
     assert rows["greedy"]["loads"] == ["numpy"]
     assert rows["greedy"]["state"] == "warning"
-    assert rows["builtin"]["loads"] == rows["stranger"]["loads"] == []
+    assert rows["builtin"]["loads"] == rows["third_party"]["loads"] == []
 
 
-def test_doctor_names_it_too(tmp_path):
-    install(tmp_path, "greedy", "import numpy\n" + GOOD.replace('"stranger"', '"greedy-net"'))
+def test_doctor_reports_a_plugin_that_imports_numpy(tmp_path):
+    install(tmp_path, "greedy", "import numpy\n" + GOOD.replace('"third-net"', '"greedy-net"'))
     (tmp_path / "torch.py").write_text("raise ImportError('this one is not to be imported')\n", encoding="utf-8")
     out, _, _ = run("doctor", "--json", site=tmp_path, code=1)
     (check,) = (check for check in json.loads(out)["checks"] if check["name"] == "plugin greedy")
@@ -79,7 +79,7 @@ def test_doctor_names_it_too(tmp_path):
     assert "greedy" in check["remedy"]
 
 
-def test_a_broken_plugin_is_listed_with_its_remedy(tmp_path):
+def test_broken_plugin_is_listed_with_its_remedy(tmp_path):
     install(tmp_path, "broken", "import no_such_module\n")
     out, err, _ = run("plugins", "list", "--json", site=tmp_path)
     rows = {row["name"]: row for row in json.loads(out)["plugins"]}

@@ -1,4 +1,4 @@
-"""What people guess: keys without their table, flags of other tools, a flag twice."""
+"""Suggestions for keys without their table and flags of other tools; repeated flags."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from support.in_process import run
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("lr=0.1", "Did you mean 'trainer.lr'?"),
         ("loop.lr=0.1", "Did you mean 'trainer.lr'?"),
@@ -20,11 +20,11 @@ from support.in_process import run
         ("qqqq=3", "Available: artifact"),
     ],
 )
-def test_a_key_without_its_table_is_told_with_it(tmp_path, setting, said):
-    assert said in run("plan", "digits", "--set", setting, cwd=tmp_path, code=2).err
+def test_key_without_its_table_suggests_the_full_key(tmp_path, setting, message):
+    assert message in run("plan", "digits", "--set", setting, cwd=tmp_path, code=2).err
 
 
-def test_the_options_of_the_chosen_components_are_searched_alone(tmp_path):
+def test_suggestions_come_only_from_the_chosen_components(tmp_path):
     words = ("plan", "digits", "--set", "width=3", "--set")
     assert "Did you mean 'model.width'?\n" in run(*words, "model=cnn", cwd=tmp_path, code=2).err
     assert "model.width" not in run(*words, "model=mlp", cwd=tmp_path, code=2).err
@@ -33,7 +33,7 @@ def test_the_options_of_the_chosen_components_are_searched_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("train", "digits", "--patience", 5), "Did you mean --set loop.patience=...?"),
         (("train", "digits", "--patience=5"), "Did you mean --set loop.patience=...?"),
@@ -50,28 +50,28 @@ def test_the_options_of_the_chosen_components_are_searched_alone(tmp_path):
         (("evaluate", "full", "--patience", 3), "No such option: --patience"),
     ],
 )
-def test_a_flag_that_isnt_there_names_the_one_that_was_meant(tmp_path, words, said):
-    assert said in run(*words, cwd=tmp_path, code=2).err
-    told = run(*words, "--json", cwd=tmp_path, code=2).json["error"]
-    assert said in f"{told['message']} {told['hint']}"
+def test_unknown_flag_suggests_the_intended_one(tmp_path, words, message):
+    assert message in run(*words, cwd=tmp_path, code=2).err
+    error = run(*words, "--json", cwd=tmp_path, code=2).json["error"]
+    assert message in f"{error['message']} {error['hint']}"
 
 
-def test_only_what_is_known_is_guessed(tmp_path):
+def test_no_suggestion_for_unknown_names(tmp_path):
     assert "Did you mean" not in run("train", "digits", "--qqqq", cwd=tmp_path, code=2).err
     assert "loop.patience" not in run("evaluate", "full", "--patience", 3, cwd=tmp_path, code=2).err
 
 
-def test_export_without_a_format_lists_them(tmp_path):
-    told = run("export", "NAME", cwd=tmp_path, code=2).err
-    assert "--to EXPORTER" in told
-    assert "torch-export, torchscript" in told
+def test_export_without_a_format_lists_available_ones(tmp_path):
+    stderr = run("export", "NAME", cwd=tmp_path, code=2).err
+    assert "--to EXPORTER" in stderr
+    assert "torch-export, torchscript" in stderr
 
 
 @pytest.mark.parametrize("words", [("--lr", 0.01, "--lr", 0.1), ("--lr=0.01", "--lr=0.1")])
-def test_a_flag_that_takes_one_value_is_given_once(tmp_path, words):
+def test_single_value_flag_with_two_values_is_refused(tmp_path, words):
     assert "--lr is given twice: 0.01 and 0.1." in run("train", "digits", *words, cwd=tmp_path, code=2).err
 
 
-def test_the_same_value_twice_is_no_contradiction_and_settings_repeat(tmp_path):
+def test_repeated_identical_flags_and_several_settings_are_accepted(tmp_path):
     words = ("--model", "mlp", "--model", "mlp", "--set", "seed=1", "--set", "loop.epochs=1", "--json")
     assert run("plan", "digits", *words, cwd=tmp_path).json["problems"] == []

@@ -22,7 +22,7 @@ def bikes(tmp_path):
 BOTH = ("--target", "casual", "--target", "registered")
 
 
-def test_each_command_takes_several(bikes):
+def test_train_plan_and_new_accept_several_targets(bikes):
     run("train", "two.csv", *BOTH, "--model", "linear", "--epochs", 1, "--name", "two", "--quiet", cwd=bikes)
     recipe = tomllib.loads((bikes / "runs" / "two" / "recipe.toml").read_text())
     assert recipe["source"]["target"] == ["casual", "registered"]
@@ -33,19 +33,19 @@ def test_each_command_takes_several(bikes):
     assert tomllib.loads(run("new", "two.csv", *BOTH, cwd=bikes).out)["source"]["target"] == ["casual", "registered"]
 
 
-def test_the_command_that_find_lr_suggests_has_them_all(bikes):
-    told = run("find-lr", "two.csv", *BOTH, "--batch-size", 20, "--steps", 30, "--json", cwd=bikes, code=None)
-    assert shlex.split(told.json["command"])[3:7] == [*BOTH]
+def test_find_lr_suggested_command_has_all_targets(bikes):
+    result = run("find-lr", "two.csv", *BOTH, "--batch-size", 20, "--steps", 30, "--json", cwd=bikes, code=None)
+    assert shlex.split(result.json["command"])[3:7] == [*BOTH]
 
 
-def test_one_target_stays_one_name(bikes):
+def test_single_target_is_stored_as_a_string(bikes):
     run("train", "two.csv", *BOTH[:2], "--model", "linear", "--epochs", 1, "--name", "one", "--quiet", cwd=bikes)
     assert tomllib.loads((bikes / "runs" / "one" / "recipe.toml").read_text())["source"]["target"] == "casual"
 
 
-def test_names_with_a_comma_between_them(bikes):
-    told = run("plan", "two.csv", "--target", "casual,registered", cwd=bikes, code=2).err
-    assert "For several: --target casual --target registered" in told
+def test_comma_separated_or_repeated_target_names_are_refused(bikes):
+    stderr = run("plan", "two.csv", "--target", "casual,registered", cwd=bikes, code=2).err
+    assert "For several: --target casual --target registered" in stderr
     assert "Name it once" in run("plan", "two.csv", *BOTH[:2], *BOTH[:2], cwd=bikes, code=2).err
-    told = run("plan", "two.csv", "--target", "casual,registred", cwd=bikes, code=2).err
-    assert "Available: heat, wind, casual, registered" in told
+    stderr = run("plan", "two.csv", "--target", "casual,registred", cwd=bikes, code=2).err
+    assert "Available: heat, wind, casual, registered" in stderr

@@ -1,4 +1,4 @@
-"""On a terminal: a bar that is drawn anew, questions; no colours; and none of it where there is no terminal."""
+"""Terminals: the progress bar and confirmation prompts; plain output without a terminal."""
 
 import os
 import re
@@ -20,7 +20,7 @@ QUICK = ("train", "digits", "--model", "linear", "--epochs", "1")
 
 
 def on_terminal(*args: str, cwd: Path, typed: str = "", **env: str) -> tuple[int, str]:
-    """Run a command with all its streams on a terminal; give its exit code and what was shown."""
+    """Run a command with all its streams on a terminal; return its exit code and output."""
     mine, its = pty.openpty()
     termios.tcsetwinsize(its, (24, 100))
     process = subprocess.Popen(
@@ -33,14 +33,14 @@ def on_terminal(*args: str, cwd: Path, typed: str = "", **env: str) -> tuple[int
     try:
         while part := os.read(mine, 65536):
             shown += part
-    except OSError:  # what Linux says at a terminal's end
+    except OSError:  # Linux raises this when the terminal is closed
         pass
     os.close(mine)
     return process.wait(timeout=60), shown.decode()
 
 
 def shown_by_training(*args: str, cwd: Path, **env: str) -> str:
-    """Return what a run shows on a terminal that is this process's stderr."""
+    """Return the output of a training run whose stderr is a terminal."""
     mine, its = pty.openpty()
     termios.tcsetwinsize(its, (24, 100))
     shown: list[bytes] = []
@@ -49,7 +49,7 @@ def shown_by_training(*args: str, cwd: Path, **env: str) -> str:
         try:
             while part := os.read(mine, 65536):
                 shown.append(part)
-        except OSError:  # what Linux says at a terminal's end
+        except OSError:  # Linux raises this when the terminal is closed
             pass
 
     reader = Thread(target=read)
@@ -61,7 +61,7 @@ def shown_by_training(*args: str, cwd: Path, **env: str) -> str:
     return b"".join(shown).decode()
 
 
-def test_a_bar_on_a_terminal_and_no_colour(tmp_path):
+def test_progress_bar_on_a_terminal_without_colors(tmp_path):
     shown = shown_by_training(cwd=tmp_path)
     assert DRAWN.search(shown)
     assert "epoch 1/1:" in shown
@@ -69,21 +69,21 @@ def test_a_bar_on_a_terminal_and_no_colour(tmp_path):
 
 
 @pytest.mark.parametrize(("more", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb", "NO_COLOR": "1"})])
-def test_no_bar_where_none_is_wanted_or_can_be_drawn(tmp_path, more, env):
+def test_no_progress_bar_with_quiet_or_a_dumb_terminal(tmp_path, more, env):
     shown = shown_by_training(*more, cwd=tmp_path, **env)
     assert not DRAWN.search(shown)
     assert "\x1b" not in shown
     assert ("epoch 1/1" in shown) == (not more)
 
 
-def test_no_bar_without_a_terminal(bench: Bench):
+def test_no_progress_bar_without_a_terminal(bench: Bench):
     result = bench(*QUICK)
     assert "\r" not in result.err
     assert "epoch 1/1" in result.err
 
 
 @pytest.mark.parametrize("args", [("runs", "rm", "digits"), ("data", "prune", "digits")], ids=" ".join)
-def test_a_question_is_asked_on_a_terminal_alone(process: Bench, tmp_path, digits_run, args):
+def test_confirmation_prompt_only_on_a_terminal(process: Bench, tmp_path, digits_run, args):
     shutil.copytree(digits_run, tmp_path / "runs" / "digits")
     env = {"BENCHDOG_CACHE": str(tmp_path / "cache")}
     kept = [tmp_path / "runs" / "digits" / "run.json", tmp_path / "cache" / "digits" / "data"]

@@ -1,4 +1,4 @@
-"""What `train` tells while it works and when it ends: lines of epochs, patience, how to go on after Ctrl-C."""
+"""Output of `train`: epoch lines, the patience hint, the resume command after Ctrl-C."""
 
 import io
 import json
@@ -24,27 +24,27 @@ def dots(tmp_path_factory):
 LINEAR = ("train", "dots.csv", "--model", "linear", "--lr", 0.1)
 
 
-def test_many_epochs_print_about_a_hundred_lines_and_are_all_kept(dots):
-    told = run(*LINEAR, "--epochs", 450, "--name", "many", cwd=dots).err
-    shown = [int(number) for number in re.findall(r"^epoch +(\d+)/450", told, re.M)]
+def test_many_epochs_print_about_100_lines_and_all_are_logged(dots):
+    stderr = run(*LINEAR, "--epochs", 450, "--name", "many", cwd=dots).err
+    shown = [int(number) for number in re.findall(r"^epoch +(\d+)/450", stderr, re.M)]
     facts = json.loads((dots / "runs/many/run.json").read_text(encoding="utf-8"))
     assert 80 <= len(shown) <= 110
     assert shown[0] == 1
     assert shown[-1] == 450
     assert facts["best"]["epoch"] in shown
-    assert re.search(rf"^epoch +{facts['best']['epoch']}/450 .* \*$", told, re.M)
+    assert re.search(rf"^epoch +{facts['best']['epoch']}/450 .* \*$", stderr, re.M)
     lines = (dots / "runs/many/metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert sum(json.loads(line)["kind"] == "epoch" for line in lines) == 450
-    assert told.count("evaluating on the validation set; saving model and report") == 1
+    assert stderr.count("evaluating on the validation set; saving model and report") == 1
 
 
-def test_the_patience_that_is_advised_keeps_the_best_epoch(dots):
-    told = run(*LINEAR, "--epochs", 60, "--name", "long", cwd=dots).err
+def test_suggested_patience_keeps_the_best_epoch(dots):
+    stderr = run(*LINEAR, "--epochs", 60, "--name", "long", cwd=dots).err
     pattern = (
         r"best: epoch (\d+),.*\n"
         r"early stopping \(--set loop.patience=(\d+)\) would have stopped at epoch (\d+) of 60\n"
     )
-    best, patience, end = map(int, re.search(pattern, told).groups())
+    best, patience, end = map(int, re.search(pattern, stderr).groups())
     again = run(*LINEAR, "--epochs", 60, "--name", "short", "--set", f"loop.patience={patience}", cwd=dots).err
     assert f"best: epoch {best}," in again
     assert "would have stopped" not in again
@@ -65,16 +65,16 @@ def test_the_patience_that_is_advised_keeps_the_best_epoch(dots):
         ([], 0),
     ],
 )
-def test_advised_patience(values, patience):
+def test_advised_patience_values(values, patience):
     assert advised(EarlyStopping("accuracy", "max", 0), values) == patience
 
 
-def test_quiet_says_nothing(dots):
+def test_quiet_training_prints_nothing(dots):
     assert run(*LINEAR, "--epochs", 1, "--quiet", "--name", "quiet", cwd=dots).err == ""
 
 
 class Interrupting(io.StringIO):
-    """Interrupts this process when it is told of the evaluation."""
+    """Interrupt this process when the evaluation is logged."""
 
     def write(self, text):
         if "evaluating on the validation set" in text:
@@ -82,7 +82,7 @@ class Interrupting(io.StringIO):
         return super().write(text)
 
 
-def test_ctrl_c_after_the_last_epoch_says_how_to_go_on(dots):
+def test_ctrl_c_after_the_last_epoch_prints_resume_command(dots):
     shown = Interrupting()
     run(*LINEAR, "--epochs", 2, "--name", "cut", cwd=dots, code=130, stderr=shown)
     assert "Resume: benchdog train --resume runs/cut" in shown.getvalue()
@@ -91,16 +91,16 @@ def test_ctrl_c_after_the_last_epoch_says_how_to_go_on(dots):
     assert (dots / "runs/cut/artifact").is_dir()
 
 
-def test_a_trainer_without_epochs_counts_none(dots):
+def test_trainer_without_epochs_prints_no_epoch_lines(dots):
     pytest.importorskip("benchdog_sklearn")
-    told = run("train", "dots.csv", "--trainer", "scikit-learn", "--name", "forest", cwd=dots).err
-    assert "epoch" not in told
-    assert re.search(r"valid\.accuracy \d", told)
+    stderr = run("train", "dots.csv", "--trainer", "scikit-learn", "--name", "forest", cwd=dots).err
+    assert "epoch" not in stderr
+    assert re.search(r"valid\.accuracy \d", stderr)
     refused = run("eject", "forest", cwd=dots, code=2).err  # and not that data.npz is there
     assert "its trainer is 'scikit-learn'" in refused
 
 
-def test_eject_looks_at_the_run_before_the_files(dots):
+def test_eject_checks_the_run_before_existing_files(dots):
     (dots / "data.npz").write_bytes(b"")
     run(*LINEAR, "--epochs", 1, "--name", "bf16", "--quiet", "--set", "backend.precision=bf16", cwd=dots)
     assert "another precision than fp32" in run("eject", "bf16", cwd=dots, code=2).err
@@ -109,6 +109,6 @@ def test_eject_looks_at_the_run_before_the_files(dots):
     (dots / "data.npz").unlink()
 
 
-def test_a_table_for_a_model_of_images_is_told_apart(dots):
+def test_predict_refuses_a_table_for_an_image_model(dots):
     run("train", "digits", "--model", "linear", "--epochs", 1, "--name", "images", "--quiet", cwd=dots)
     assert "dots.csv: the model takes images" in run("predict", "images", "dots.csv", cwd=dots, code=5).err

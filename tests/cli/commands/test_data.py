@@ -19,7 +19,7 @@ def data(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a cache of its own that holds one download of a source."""
+    """Return a separate cache folder with one downloaded file of a source."""
     monkeypatch.setenv("BENCHDOG_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "digits"
     folder.mkdir(parents=True)
@@ -36,11 +36,11 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "t.csv"
 
 
-def test_the_command_in_a_process_of_its_own(process: Any) -> None:
+def test_data_list_in_a_separate_process(process: Any) -> None:
     assert "digits" in process("data", "list").out
 
 
-def test_list(data: Any, cached: Path) -> None:
+def test_list_shows_sources_and_cache_sizes(data: Any, cached: Path) -> None:
     shown = data("list")
     assert "fashion-mnist" in shown.out
     assert "1.6 kB" in shown.out
@@ -53,7 +53,7 @@ def test_list(data: Any, cached: Path) -> None:
     assert rows["csv"]["cached"] == 0
 
 
-def test_info_of_a_table_by_its_path(data: Any, table: Path) -> None:
+def test_info_of_a_csv_file(data: Any, table: Path) -> None:
     shown = data("info", table)
     assert "target  y: class, 2 classes" in shown.out
     assert "samples" in shown.out
@@ -66,7 +66,7 @@ def test_info_of_a_table_by_its_path(data: Any, table: Path) -> None:
     assert data("info", "digits", "--json").json["targets"]["test"]["7"] > 0
 
 
-def test_info_of_a_folder_by_its_path(data: Any, tmp_path: Path) -> None:
+def test_info_of_an_image_folder(data: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for i in range(12):
         (tmp_path / "pets" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
@@ -79,20 +79,20 @@ def test_info_of_a_folder_by_its_path(data: Any, tmp_path: Path) -> None:
     assert "a/bad.png" in failed.json["error"]["message"]
 
 
-def test_wrong_usage(data: Any, table: Path) -> None:
+def test_data_usage_errors(data: Any, table: Path) -> None:
     assert "Available: csv" in data("info", "digit", code=2).err
     assert "no option 'targt'" in data("info", table, "--set", "targt=a", code=2).err
     assert "has no column 'z'" in data("info", table, "--set", "target=z", code=2).err
     assert "doesn't exist" in data("info", "csv", "--set", "path=gone.csv", code=5).err
 
 
-def test_fetch(data: Any, cached: Path) -> None:
+def test_fetch_reports_cached_bytes(data: Any, cached: Path) -> None:
     assert "nothing to download" in data("fetch", "shapes").err
     found = data("fetch", "digits", "--json").json
     assert found["bytes"] > 1500
 
 
-def test_verify(data: Any, cached: Path, tmp_path: Path, table: Path) -> None:
+def test_verify_checks_files_and_samples(data: Any, cached: Path, tmp_path: Path, table: Path) -> None:
     good = data("verify", "digits", "--json").json
     assert good["files"] == {"data.gz": True}
     assert good["samples"] == {"train": 64, "valid": 64, "test": 64}
@@ -130,12 +130,12 @@ class Liar:
 """
 
 
-def test_verify_compares_the_fast_path(data: Any, tmp_path: Path) -> None:
+def test_verify_compares_batch_with_single_samples(data: Any, tmp_path: Path) -> None:
     (tmp_path / "liar.py").write_text(LIAR, encoding="utf-8")
     assert "batch()" in data("verify", "liar.py:Liar", code=5).err
 
 
-def test_prune(data: Any, cached: Path, tmp_path: Path) -> None:
+def test_prune_removes_only_the_named_cache_and_requires_yes(data: Any, cached: Path, tmp_path: Path) -> None:
     refused = data("prune", code=2)
     assert "--yes" in refused.err
     assert "Nothing of 'digitz'" in data("prune", "digitz", code=2).err

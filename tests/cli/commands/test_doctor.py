@@ -1,4 +1,4 @@
-"""`benchdog doctor`: a document of checks, and an exit code."""
+"""`benchdog doctor`: checks and exit code."""
 
 import functools
 import sys
@@ -11,19 +11,19 @@ from support.in_process import run
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_import_of_torch():
-    """Look at this machine's torch once: it is imported in a process of its own."""
+    """Inspect this machine's torch only once: it is imported in a separate process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "interpreter", functools.cache(machine.interpreter))
         yield
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def report(tmp_path_factory):
     return run("doctor", "--json", cwd=tmp_path_factory.mktemp("doctor")).json
 
 
-def test_everything_is_looked_at(told):
-    names = [check["name"] for check in told["checks"]]
+def test_doctor_checks_everything(report):
+    names = [check["name"] for check in report["checks"]]
     for name in (
         "Python",
         "torch",
@@ -37,23 +37,23 @@ def test_everything_is_looked_at(told):
         assert name in names, name
     assert "package numpy" in names
     assert any(name.startswith(("Jupyter", "kernel")) for name in names)
-    assert told["wrong"] == 0
-    assert told["ok"] + told["warning"] == len(names)
+    assert report["wrong"] == 0
+    assert report["ok"] + report["warning"] == len(names)
 
 
-def test_what_is_not_ok_says_what_to_do(told):
-    assert all(check["remedy"] for check in told["checks"] if check["state"] != "ok")
-    python = next(check for check in told["checks"] if check["name"] == "Python")
+def test_failed_checks_have_a_remedy(report):
+    assert all(check["remedy"] for check in report["checks"] if check["state"] != "ok")
+    python = next(check for check in report["checks"] if check["name"] == "Python")
     assert sys.version.split()[0] in python["found"]
 
 
-def test_people_read_a_line_a_check(bench):
+def test_doctor_prints_one_line_per_check(bench):
     result = bench("doctor")
     assert any(line.startswith("ok") and "torch" in line for line in result.out.splitlines())
     assert "No problems found" in result.err
 
 
-def test_a_broken_torch_is_told_and_exits_1(process, tmp_path):
+def test_broken_torch_is_reported_with_exit_code_1(process, tmp_path):
     (tmp_path / "torch.py").write_text("import os\nos._exit(132)\n", encoding="utf-8")
     result = process("doctor", "--json", code=1, env={"PYTHONPATH": str(tmp_path)})
     (check,) = (check for check in result.json["checks"] if check["name"] == "torch")
@@ -62,7 +62,7 @@ def test_a_broken_torch_is_told_and_exits_1(process, tmp_path):
     assert "Traceback" not in result.err
 
 
-def test_a_cache_that_cannot_be_written_is_told(bench, tmp_path):
+def test_unwritable_cache_is_reported(bench, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     result = bench("doctor", "--json", code=1, env={"BENCHDOG_CACHE": str(tmp_path / "file" / "cache")})
     (check,) = (check for check in result.json["checks"] if check["name"] == "cache")
@@ -70,7 +70,7 @@ def test_a_cache_that_cannot_be_written_is_told(bench, tmp_path):
     assert "BENCHDOG_CACHE" in check["remedy"]
 
 
-def test_a_broken_plugin_is_wrong_but_the_rest_is_told(bench, tmp_path):
+def test_broken_plugin_fails_and_other_checks_still_run(bench, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("1 / 0\n", encoding="utf-8")
     result = bench("--plugin", str(path), "doctor", "--json", code=1)
@@ -80,7 +80,7 @@ def test_a_broken_plugin_is_wrong_but_the_rest_is_told(bench, tmp_path):
     assert any(check["name"] == "torch" for check in result.json["checks"])
 
 
-def test_a_package_that_is_missing_is_a_finding(process, tmp_path):
+def test_missing_package_is_reported_as_a_failed_check(process, tmp_path):
     (tmp_path / "pluggy.py").write_text("raise ImportError('no pluggy')\n", encoding="utf-8")
     result = process("doctor", "--json", code=1, env={"PYTHONPATH": str(tmp_path)})
     states = {check["name"]: check["state"] for check in result.json["checks"]}

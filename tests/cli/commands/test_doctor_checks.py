@@ -209,7 +209,7 @@ def test_pci_displays(tmp_path):
     assert machine._pci_displays(machine.NVIDIA, tmp_path) == ["a"]
 
 
-def test_kernels_are_those_that_jupyter_lists(tmp_path, monkeypatch):
+def test_kernels_lists_python_kernels_of_jupyter(tmp_path, monkeypatch):
     for name, argv, language in (
         ("mine", [sys.executable, "-m", "ipykernel_launcher"], "python"),
         ("gone", [str(tmp_path / "no" / "python")], "python"),
@@ -226,7 +226,7 @@ def test_kernels_are_those_that_jupyter_lists(tmp_path, monkeypatch):
     assert "ir" not in found
 
 
-def test_executable_of_bare_python_is_the_kernels_environment(tmp_path):
+def test_executable_of_bare_python_is_in_the_kernels_environment(tmp_path):
     program = tmp_path / "bin" / "python"
     program.parent.mkdir()
     program.write_text("", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`benchdog plugins`: what is there, and what can be set."""
+"""`benchdog plugins`: listed plugins, components and their options."""
 
 import json
 from pathlib import Path
@@ -54,10 +54,10 @@ def test_list_shows_the_builtin_components(bench):
 
 def test_info_of_a_component_shows_its_options(bench, local):
     result = bench("--plugin", local, "plugins", "info", "local-net", "--json")
-    (told,) = result.json["components"]
-    assert told["kind"] == "model"
-    assert told["plugin"] == "local_plugin"
-    options = {option["name"]: option for option in told["options"]}
+    (component,) = result.json["components"]
+    assert component["kind"] == "model"
+    assert component["plugin"] == "local_plugin"
+    options = {option["name"]: option for option in component["options"]}
     assert options["layers"]["type"] == "int"
     assert options["layers"]["default"] == 2
     assert options["layers"]["doc"] == "Hidden layers."
@@ -70,36 +70,36 @@ def test_info_of_a_component_shows_its_options(bench, local):
     assert "required" in text
 
 
-def test_info_says_what_is_missing(bench, local):
+def test_info_shows_missing_requirements(bench, local):
     result = bench("--plugin", local, "plugins", "info", "needy", "--json")
-    (told,) = result.json["components"]
-    assert told["missing"] == ["no_such_package"]
+    (component,) = result.json["components"]
+    assert component["missing"] == ["no_such_package"]
     assert "pip install no-such-package" in bench("--plugin", local, "plugins", "info", "needy").out
 
 
-def test_info_of_a_plugin_lists_what_it_offers(bench):
+def test_info_of_a_plugin_lists_its_components(bench):
     result = bench("plugins", "info", "builtin", "--json")
-    (told,) = result.json["plugins"]
+    (plugin,) = result.json["plugins"]
     assert {"kind": "source", "name": "digits"}.items() <= {
-        key: value for each in told["components"] if each["name"] == "digits" for key, value in each.items()
+        key: value for each in plugin["components"] if each["name"] == "digits" for key, value in each.items()
     }.items()
 
 
 def test_every_builtin_component_has_documented_options():
     plugins = Plugins.discover()
-    told = [about(found) for kind in KINDS for found in plugins.all(kind).values() if found.dist == "benchdog"]
-    assert {each["kind"] for each in told} == set(KINDS)
-    options = [(each["name"], option) for each in told for option in each["options"]]
+    components = [about(found) for kind in KINDS for found in plugins.all(kind).values() if found.dist == "benchdog"]
+    assert {each["kind"] for each in components} == set(KINDS)
+    options = [(each["name"], option) for each in components for option in each["options"]]
     assert options
     assert [(name, option["name"]) for name, option in options if not option["doc"]] == []
 
 
-def test_an_unknown_name_gets_the_nearest(bench):
+def test_unknown_name_suggests_the_nearest(bench):
     result = bench("plugins", "info", "digitz", code=2)
     assert "'digits'" in result.err
     assert "Traceback" not in result.err
-    told = json.loads(bench("plugins", "info", "digitz", "--json", code=2).out)
-    assert told["error"]["code"] == 2
+    document = json.loads(bench("plugins", "info", "digitz", "--json", code=2).out)
+    assert document["error"]["code"] == 2
 
 
 @pytest.mark.parametrize(
@@ -115,5 +115,5 @@ def test_an_unknown_name_gets_the_nearest(bench):
         (float | None, "float or nothing"),
     ],
 )
-def test_types_are_written_for_readers(hint, text):
+def test_type_names_are_readable(hint, text):
     assert type_name(hint) == text

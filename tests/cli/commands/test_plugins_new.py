@@ -1,4 +1,4 @@
-"""`benchdog plugins new`: what it writes works as it stands; what it would break is refused."""
+"""`benchdog plugins new`: generated plugins work unchanged; name conflicts and existing files are refused."""
 
 import ast
 import json
@@ -32,15 +32,15 @@ OWN = {
 LONG = "a-name-of-as-many-letters-as-t"
 
 
-# --- what is written
+# --- generated files
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_package_is_whole(bench, kind, tmp_path):
-    told = bench("plugins", "new", kind, "north-star", "--json").json
+def test_new_package_has_all_files(bench, kind, tmp_path):
+    document = bench("plugins", "new", kind, "north-star", "--json").json
     folder = tmp_path / "benchdog-north-star"
     there = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    assert told["files"] == there
+    assert document["files"] == there
     for name in there:
         text = (folder / name).read_text(encoding="utf-8")
         assert not PLACEHOLDER.search(name + text), name
@@ -59,16 +59,16 @@ def test_a_package_is_whole(bench, kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_has_less_than_twenty_lines(bench, kind, tmp_path):
-    told = bench("plugins", "new", kind, "north-star", "--file", "--json").json
+def test_new_single_file_has_fewer_than_20_lines(bench, kind, tmp_path):
+    document = bench("plugins", "new", kind, "north-star", "--file", "--json").json
     text = (tmp_path / "north_star.py").read_text(encoding="utf-8")
-    assert told["files"] == ["north_star.py"]
+    assert document["files"] == ["north_star.py"]
     assert not PLACEHOLDER.search(text)
     assert len([line for line in text.splitlines() if line.strip()]) < 20
 
 
 @pytest.mark.parametrize("name", ["x", LONG])
-def test_ruff_has_nothing_to_say(name, tmp_path):
+def test_generated_code_passes_ruff(name, tmp_path):
     for kind in KINDS:
         scaffold.write_folder(tmp_path / kind / "package", scaffold.package(kind, name))
         scaffold.write_file(tmp_path / kind / "single.py", scaffold.single(kind, name))
@@ -77,7 +77,7 @@ def test_ruff_has_nothing_to_say(name, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-def test_what_to_type_next_is_told(bench, tmp_path):
+def test_new_prints_the_next_commands(bench, tmp_path):
     result = bench("plugins", "new", "exporter", "zip", "--output", "my plugins")
     assert result.out.strip() == str(Path("my plugins", "benchdog-zip"))
     lines = [line.strip() for line in result.err.splitlines()]
@@ -87,16 +87,16 @@ def test_what_to_type_next_is_told(bench, tmp_path):
     assert any(line.startswith("cd ") and "my plugins" in line for line in lines)
 
 
-def test_a_file_is_named_where_it_is(bench):
-    told = bench("plugins", "new", "model", "two-layers", "--file", "--output", "deep", "--json").json
+def test_next_command_has_the_path_of_the_file(bench):
+    document = bench("plugins", "new", "model", "two-layers", "--file", "--output", "deep", "--json").json
     path = str(Path("deep", "two_layers.py"))
-    assert told["next"][-1] == f"benchdog --plugin {path} train digits --model two-layers"
+    assert document["next"][-1] == f"benchdog --plugin {path} train digits --model two-layers"
 
 
-# --- what is refused
+# --- refused names and folders
 
 
-def test_a_mistyped_kind_gets_the_nearest(bench):
+def test_mistyped_kind_suggests_the_nearest(bench):
     assert "Did you mean 'exporter'?" in bench("plugins", "new", "exprter", "zip", code=2).err
 
 
@@ -114,38 +114,38 @@ def test_a_mistyped_kind_gets_the_nearest(bench):
         ("nul", "nul-model"),
     ],
 )
-def test_a_name_that_no_package_can_have_is_refused(bench, name, better, tmp_path):
+def test_invalid_package_name_is_refused_with_an_example(bench, name, better, tmp_path):
     error = bench("plugins", "new", "model", name, code=2).err
     assert error.rstrip().endswith(f"For example: {better}")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("kind", "name"), OWN.items())
-def test_the_name_of_a_part_of_benchdog_is_refused(bench, kind, name, tmp_path):
+def test_name_of_a_builtin_component_is_refused(bench, kind, name, tmp_path):
     assert "Benchdog itself provides" in bench("plugins", "new", kind, name, code=2).err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_name_of_a_loaded_plugin_is_refused(bench):
+def test_name_of_a_loaded_plugin_is_refused(bench):
     assert "names must be unique" in bench("plugins", "new", "observer", "builtin", "--file", code=2).err
 
 
-def test_the_name_of_an_installed_package_is_refused(bench):
+def test_name_of_an_installed_package_is_refused(bench):
     assert "benchdog_onnx is already installed" in bench("plugins", "new", "exporter", "onnx", code=2).err
 
 
-def test_a_strangers_component_is_told(bench, tmp_path):
+def test_name_of_a_third_party_component_prints_a_note(bench, tmp_path):
     scaffold.write_file(tmp_path / "other.py", scaffold.single("model", "two-layers"))
     error = bench("--plugin", "other.py", "plugins", "new", "model", "two-layers", "--file").err
     assert "note: other provides a model 'two-layers' too" in error
 
 
-def test_a_strangers_command_is_refused(bench):
+def test_name_of_a_plugin_command_is_refused(bench):
     assert "benchdog-serve provides a command 'serve'" in bench("plugins", "new", "command", "serve", code=2).err
 
 
 @pytest.mark.parametrize("form", [(), ("--file",)])
-def test_nothing_is_overwritten(bench, form, tmp_path):
+def test_new_does_not_overwrite_files(bench, form, tmp_path):
     bench("plugins", "new", "task", "ranks", *form)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert "nothing is overwritten" in bench("plugins", "new", "task", "ranks", *form, code=2).err
@@ -153,7 +153,7 @@ def test_nothing_is_overwritten(bench, form, tmp_path):
 
 
 @pytest.mark.parametrize("form", [(), ("--file",)])
-def test_a_place_that_cant_be_written_is_named(bench, form, tmp_path):
+def test_unwritable_output_folder_is_reported(bench, form, tmp_path):
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     error = bench("plugins", "new", "task", "ranks", "--output", "taken", *form, code=1).err
     assert "taken" in error
@@ -163,32 +163,32 @@ def test_a_place_that_cant_be_written_is_named(bench, form, tmp_path):
 # --- a command in a file
 
 
-def test_a_file_is_a_command(bench, digits_run):
+def test_single_file_provides_a_command(bench, digits_run):
     bench("plugins", "new", "command", "tensor-list", "--file")
     out = bench("--plugin", "tensor_list.py", "tensor-list", digits_run).out
     assert "F32" in out
     assert "tensor-list" in bench("--plugin", "tensor_list.py", "tensor-list", "--help").out
 
 
-def test_a_file_without_a_command_is_none(bench):
+def test_single_file_without_a_command_is_an_unknown_command(bench):
     bench("plugins", "new", "observer", "note", "--file")
     assert "Unknown command 'note'" in bench("--plugin", "note.py", "note", code=2).err
 
 
-def test_a_commands_file_that_fails_is_named(bench, tmp_path):
+def test_failing_command_file_is_reported_by_name(bench, tmp_path):
     (tmp_path / "broken.py").write_text("import no_such_module\n\ndef command(): pass\n", encoding="utf-8")
     error = bench("--plugin", "broken.py", "broken", code=2).err
     assert "broken.py raises ModuleNotFoundError" in error
 
 
-def test_a_commands_file_is_checked(bench, tmp_path):
+def test_plugins_check_accepts_a_command_file(bench, tmp_path):
     bench("plugins", "new", "command", "tensor-list", "--file")
     assert "command tensor-list" in bench("plugins", "check", "tensor_list.py").out
     (tmp_path / "train.py").write_text('CONTRACT = 1\n\ndef command():\n    """Do nothing."""\n', encoding="utf-8")
     assert "Choose another name: rename the file." in bench("plugins", "check", "train.py", code=4).out
 
 
-# --- the whole way, as an author goes it
+# --- end to end: generate, install, check, test, use
 
 
 class Environment:
@@ -214,7 +214,7 @@ class Environment:
         return done.stdout
 
     def use(self, kind: str, commands: list[str], cwd: Path) -> None:
-        """Type what `plugins new` told to type, with short training; see that it was used."""
+        """Run the commands that `plugins new` printed, with short training; check that the component was used."""
         out = ""
         for line in commands:
             name, *words = shlex.split(line)
@@ -240,15 +240,15 @@ def environment(tmp_path_factory, home):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_package_works_as_it_stands(environment, kind, tmp_path):
+def test_new_package_works_unchanged(environment, kind, tmp_path):
     name = f"my-{kind}"
-    told = json.loads(environment("benchdog", "plugins", "new", kind, name, "--json", cwd=tmp_path))
-    folder = tmp_path / told["path"]
+    document = json.loads(environment("benchdog", "plugins", "new", kind, name, "--json", cwd=tmp_path))
+    folder = tmp_path / document["path"]
     environment("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", ".", cwd=folder)
     checking = f"benchdog plugins check benchdog-{name}"
-    use = told["next"][told["next"].index(checking) + 1 :]
+    use = document["next"][document["next"].index(checking) + 1 :]
     try:
-        with ThreadPoolExecutor(2) as pool:  # they have nothing to do with each other
+        with ThreadPoolExecutor(2) as pool:  # independent of each other
             used = pool.submit(environment.use, kind, use, tmp_path)
             passed = pool.submit(environment, "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
             # its tests run all checks; here it must only be found by its name
@@ -257,20 +257,22 @@ def test_a_package_works_as_it_stands(environment, kind, tmp_path):
             types = pool.submit(environment, "mypy", "--strict", cwd=folder)
         environment("ruff", "check", "--no-cache", cwd=folder)
         used.result()
-        told_by = [job.result().strip().splitlines()[-1] for job in (passed, types, checked)]
+        last_lines = [job.result().strip().splitlines()[-1] for job in (passed, types, checked)]
     finally:
         environment("pip", "uninstall", "--quiet", "--yes", f"benchdog-{name}", cwd=tmp_path)
-    assert re.match(r"\d+ passed", told_by[0])
-    assert told_by[1].startswith("Success: no issues found")
-    assert told_by[2].startswith("No faults")
-    print(f"| {kind} | installed | {' | '.join(told_by)} | `{use[-1]}` |")
+    assert re.match(r"\d+ passed", last_lines[0])
+    assert last_lines[1].startswith("Success: no issues found")
+    assert last_lines[2].startswith("No faults")
+    print(f"| {kind} | installed | {' | '.join(last_lines)} | `{use[-1]}` |")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_works_as_it_stands(environment, kind, tmp_path):
-    told = json.loads(environment("benchdog", "plugins", "new", kind, f"my-{kind}", "--file", "--json", cwd=tmp_path))
-    check, *use = told["next"]
+def test_new_single_file_works_unchanged(environment, kind, tmp_path):
+    document = json.loads(
+        environment("benchdog", "plugins", "new", kind, f"my-{kind}", "--file", "--json", cwd=tmp_path)
+    )
+    check, *use = document["next"]
     checked = environment(*shlex.split(check), cwd=tmp_path).splitlines()[-1]
     environment.use(kind, use, tmp_path)
     print(f"| {kind} | {checked} | `{use[-1]}` |")

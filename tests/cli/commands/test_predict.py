@@ -1,4 +1,4 @@
-"""`benchdog predict`: answers on stdout or in a file, every unreadable input told."""
+"""`benchdog predict`: predictions on stdout or in a file; unreadable inputs are reported."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_artifact.save(tmp_path_factory.mktemp("run") / "artifact", Plugins.discover())
 
 
-def test_people_get_a_table(bench, model):
+def test_predict_prints_a_table_by_default(bench, model):
     result = bench("predict", model, model / "samples", "--batch-size", 5)
     lines = result.out.splitlines()
     assert len(lines) == 13  # the header once, though there are three batches
@@ -36,7 +36,7 @@ def test_people_get_a_table(bench, model):
     assert all(line.split()[1] in small_artifact.CLASSES for line in lines[1:])
 
 
-def test_programs_get_csv_lines_or_a_document(bench, model, tmp_path):
+def test_predict_writes_csv_and_json(bench, model, tmp_path):
     samples = model / "samples"
     bench("predict", model, samples, "--format", "csv", "--out", tmp_path / "a" / "answers.csv")
     with (tmp_path / "a" / "answers.csv").open(encoding="utf-8", newline="") as file:
@@ -48,7 +48,7 @@ def test_programs_get_csv_lines_or_a_document(bench, model, tmp_path):
     assert (document["task"], document["bad"]) == ("classification", [])
 
 
-def test_an_unreadable_input_is_told_and_ends_with_5_unless_it_may_be_skipped(bench, model, tmp_path):
+def test_unreadable_inputs_exit_with_5_unless_skip_bad(bench, model, tmp_path):
     (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
     inputs = (model / "samples" / "000-input.png", tmp_path / "torn.png", tmp_path / "gone.png")
     strict = bench("predict", model, *inputs, code=5)
@@ -61,14 +61,14 @@ def test_an_unreadable_input_is_told_and_ends_with_5_unless_it_may_be_skipped(be
     assert len(bench("predict", model, *inputs, "--skip-bad", "--json").json["bad"]) == 2
 
 
-def test_wrong_usage(bench, model):
+def test_unknown_format_and_unknown_run_are_refused(bench, model):
     assert "Did you mean 'jsonl'" in bench("predict", model, "x.png", "--format", "json", code=2).err
     assert (
         "There is no run 'nobody'" in bench("predict", "nobody", "x.png", "--json", code=2).json["error"]["message"]
     )
 
 
-# --- what answers look like ------------------------------------------------------------------------
+# --- output formats -------------------------------------------------------------------------------
 
 
 def masks() -> list[Answer]:
@@ -76,13 +76,13 @@ def masks() -> list[Answer]:
     return [Answer({"mask": mask, "classes": {"sky": 0.5, "sea": 0.5}}, id=name) for name in ("a/x.png", "b/x.png")]
 
 
-def test_masks_become_pictures_in_a_folder(tmp_path):
+def test_masks_are_written_as_images_to_a_folder(tmp_path):
     with writer("csv", MASK, tmp_path / "out") as write:
         write(masks())
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["answers.csv", "x-2.png", "x.png"]
-    with Image.open(tmp_path / "out" / "x-2.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), masks()[0].values["mask"])
-        assert picture.mode == "P"
+    with Image.open(tmp_path / "out" / "x-2.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), masks()[0].values["mask"])
+        assert image.mode == "P"
     text = (tmp_path / "out" / "answers.csv").read_text(encoding="utf-8")
     assert text.splitlines()[1] == "a/x.png,x.png,0.5,0.5"
     (tmp_path / "file").write_text("")
@@ -90,13 +90,13 @@ def test_masks_become_pictures_in_a_folder(tmp_path):
         pass
 
 
-def test_masks_of_volumes_become_arrays(tmp_path):
+def test_volume_masks_are_written_as_npy_files(tmp_path):
     rows = collected([[Answer({"mask": np.zeros((2, 3, 4), np.uint8)}, id="scan.npy")]], MASK, tmp_path / "out")
     assert rows == [{"id": "scan.npy", "mask": "scan.npy"}]
     assert np.load(tmp_path / "out" / "scan.npy").shape == (2, 3, 4)
 
 
-def test_without_a_folder_masks_are_told_as_shares(capsys):
+def test_masks_without_a_folder_are_printed_as_class_fractions(capsys):
     with writer("table", MASK, None) as write:
         write(masks())
     assert [line.split() for line in capsys.readouterr().out.splitlines()[:2]] == [
@@ -105,13 +105,13 @@ def test_without_a_folder_masks_are_told_as_shares(capsys):
     ]
 
 
-def test_what_is_no_number_is_null(capsys):
+def test_non_finite_numbers_are_written_as_null(capsys):
     with writer("jsonl", MASK, None) as write:
         write([Answer({"value": float("nan"), "list": [np.float32("inf"), np.int64(1)]}, id="a")])
     assert json.load(io.StringIO(capsys.readouterr().out)) == {"id": "a", "value": None, "list": [None, 1]}
 
 
-def test_a_file_appears_only_when_all_went_well(tmp_path):
+def test_failed_predict_leaves_no_output_file(tmp_path):
     with pytest.raises(TypeError, match="serializable"), writer("jsonl", CLASS, tmp_path / "out.jsonl") as write:
         write([Answer({"value": 1.0}, id="a"), Answer({"value": object()}, id="b")])
     assert list(tmp_path.iterdir()) == []

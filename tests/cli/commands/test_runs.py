@@ -1,4 +1,4 @@
-"""`benchdog runs`: what is listed, shown, compared and reported, and what is never removed."""
+"""`benchdog runs`: list, show, report, compare, and safe removal."""
 
 import json
 import sys
@@ -44,11 +44,11 @@ def runs(tmp_path):
 # --- list
 
 
-def test_list_gives_the_newest_first(bench, runs):
-    told = bench("runs", "list", "--json").json
-    assert told["format"] == 1
-    assert [run["name"] for run in told["runs"]] == ["new", "old"]
-    first = told["runs"][0]
+def test_list_shows_newest_runs_first(bench, runs):
+    document = bench("runs", "list", "--json").json
+    assert document["format"] == 1
+    assert [run["name"] for run in document["runs"]] == ["new", "old"]
+    first = document["runs"][0]
     assert (first["source"], first["model"], first["status"], first["epochs"]) == ("digits", "cnn", "finished", 5)
     assert (first["metric"], first["value"]) == ("accuracy", 0.9)
     assert first["baseline"] == {"name": "linear model", "value": 0.8}
@@ -59,7 +59,7 @@ def test_list_gives_the_newest_first(bench, runs):
     assert "0.8 (linear model)" in out
 
 
-def test_list_of_nothing_says_what_to_do(bench):
+def test_list_without_runs_suggests_training(bench):
     result = bench("runs", "list")
     assert result.out == ""
     assert "benchdog train digits" in result.err
@@ -73,14 +73,14 @@ def test_list_shows_damaged_and_dead_runs(bench, runs):
     assert states == {"new": "finished", "old": "finished", "dead": "interrupted", "torn": "unknown"}
 
 
-def test_a_run_that_is_held_is_running(bench, runs):
+def test_locked_run_is_listed_as_running(bench, runs):
     folder = make(runs, "busy", status="running")
     with FileLock(folder / "lock"):
         states = {run["name"]: run["status"] for run in bench("runs", "list", "--json").json["runs"]}
     assert states["busy"] == "running"
 
 
-def test_the_folder_of_runs_can_be_chosen(bench, tmp_path):
+def test_runs_folder_by_flag_and_environment_variable(bench, tmp_path):
     make(tmp_path / "elsewhere", "far")
     assert [r["name"] for r in bench("runs", "list", "--json", "--runs-dir", "elsewhere").json["runs"]] == ["far"]
     env = {"BENCHDOG_RUNS": str(tmp_path / "elsewhere")}
@@ -90,17 +90,17 @@ def test_the_folder_of_runs_can_be_chosen(bench, tmp_path):
 # --- show and report
 
 
-def test_show_tells_what_a_run_came_to(bench, runs):
-    told = bench("runs", "show", "old", "--json").json
-    assert told["metrics"]["valid.accuracy"] == 0.7
-    assert told["recipe"] == {"seed": 0, "loop": {"batch_size": 32}}
-    assert [line["name"] for line in told["baselines"]] == ["majority class", "linear model"]
+def test_show_metrics_recipe_and_baselines(bench, runs):
+    document = bench("runs", "show", "old", "--json").json
+    assert document["metrics"]["valid.accuracy"] == 0.7
+    assert document["recipe"] == {"seed": 0, "loop": {"batch_size": 32}}
+    assert [line["name"] for line in document["baselines"]] == ["majority class", "linear model"]
     out = bench("runs", "show").out  # the last one
     assert "The best validation accuracy is 90.0" in out
     assert "batch_size = 64" in out
 
 
-def test_an_unknown_run_names_the_nearest(bench, runs):
+def test_unknown_run_suggests_the_nearest(bench, runs):
     result = bench("runs", "show", "odl", "--json", code=2)
     assert "'old'" in result.json["error"]["hint"]
 
@@ -110,31 +110,31 @@ def test_report_writes_the_page_and_prints_its_path(bench, runs):
     out = bench("runs", "report", "old").out.strip()
     assert out == str(runs / "old" / "report.html")
     assert "digits" in (runs / "old" / "report.html").read_text(encoding="utf-8")
-    told = bench("runs", "report", "--json").json
-    assert told == {"format": 1, "run": "new", "report": str(runs / "new" / "report.html")}
+    document = bench("runs", "report", "--json").json
+    assert document == {"format": 1, "run": "new", "report": str(runs / "new" / "report.html")}
 
 
 # --- compare
 
 
-def test_compare_gives_metrics_and_what_differs(bench, runs):
-    told = bench("runs", "compare", "old", "new", "--json").json
-    assert told["runs"] == ["old", "new"]
-    assert told["metrics"]["valid.accuracy"] == [0.7, 0.9]
-    assert told["recipe"] == {"loop.batch_size": [32, 64]}
+def test_compare_shows_metrics_and_differing_keys(bench, runs):
+    document = bench("runs", "compare", "old", "new", "--json").json
+    assert document["runs"] == ["old", "new"]
+    assert document["metrics"]["valid.accuracy"] == [0.7, 0.9]
+    assert document["recipe"] == {"loop.batch_size": [32, 64]}
     out = bench("runs", "compare", "old", "last").out
     assert "loop.batch_size" in out
     assert "seed" not in out
 
 
 @pytest.mark.parametrize("name", ["both.html", "deep/both.png"])
-def test_compare_draws_the_curves(bench, runs, tmp_path, name):
-    told = bench("runs", "compare", "old", "new", "--out", name, "--json").json
+def test_compare_writes_learning_curves(bench, runs, tmp_path, name):
+    document = bench("runs", "compare", "old", "new", "--out", name, "--json").json
     path = tmp_path / name
-    assert told["out"] == str(path)
+    assert document["out"] == str(path)
     if path.suffix == ".png":
-        with Image.open(path) as picture:
-            assert picture.format == "PNG"
+        with Image.open(path) as image:
+            assert image.format == "PNG"
     else:
         assert "new is best" in path.read_text(encoding="utf-8")
 
@@ -144,26 +144,26 @@ def test_compare_draws_the_curves(bench, runs, tmp_path, name):
     [(("old",), "can't be compared with itself"), (("new", "last"), "can't be compared with itself"),
      (("old", "new", "--out", "x.gif"), "neither .html nor .png")],
 )  # fmt: skip
-def test_compare_refuses_what_makes_no_sense(bench, runs, args, message):
+def test_compare_refuses_same_run_and_unknown_file_types(bench, runs, args, message):
     assert message in bench("runs", "compare", *args, code=2).err
 
 
 # --- rm
 
 
-def test_rm_removes_what_is_named(bench, runs):
+def test_rm_removes_the_named_run(bench, runs):
     assert bench("runs", "rm", "old", "--yes", "--json").json["removed"] == ["old"]
     assert [path.name for path in runs.iterdir()] == ["new"]
 
 
-def test_rm_asks_only_a_person(bench, runs):
+def test_rm_without_a_terminal_requires_yes(bench, runs):
     result = bench("runs", "rm", "old", "new", code=2)
     assert "--yes" in result.err
     assert bench("runs", "rm", "old", "--json", code=2).json["error"]["code"] == 2
     assert (runs / "old").is_dir()
 
 
-def test_rm_leaves_a_run_that_is_used(bench, runs):
+def test_rm_refuses_a_locked_run_and_removes_nothing(bench, runs):
     with FileLock(runs / "new" / "lock"):
         result = bench("runs", "rm", "old", "new", "--yes", code=1)
     assert "used by another process" in result.err
@@ -177,7 +177,7 @@ def test_rm_removes_a_run_whose_process_died(bench, runs):
     assert not (runs / "dead").exists()
 
 
-def test_rm_never_leaves_the_folder_of_runs(bench, runs, tmp_path):
+def test_rm_refuses_folders_outside_the_runs_folder(bench, runs, tmp_path):
     outside = make(tmp_path / "elsewhere", "precious")
     assert "is not in" in bench("runs", "rm", outside, "--yes", code=2).err
     assert "is not in" in bench("runs", "rm", "../elsewhere/precious", "--yes", code=2).err
@@ -185,7 +185,7 @@ def test_rm_never_leaves_the_folder_of_runs(bench, runs, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-def test_rm_follows_no_link(bench, runs, tmp_path):
+def test_rm_does_not_follow_symbolic_links(bench, runs, tmp_path):
     outside = make(tmp_path / "elsewhere", "precious")
     (runs / "linked").symlink_to(outside)
     (runs / "twin").symlink_to(runs / "new")
@@ -198,12 +198,12 @@ def test_rm_follows_no_link(bench, runs, tmp_path):
     assert (runs / "new").is_dir()
 
 
-def test_a_run_named_twice_is_removed_once(bench, runs):
+def test_rm_of_a_run_named_twice_removes_it_once(bench, runs):
     assert bench("runs", "rm", "new", "last", "--yes", "--json").json["removed"] == ["new"]
 
 
 @pytest.mark.parametrize("name", ["é" * 101, "a\nb", "a\x1b[31m", " a", "a ", "\udcff", "last", ".a", "a/b"])
-def test_names_that_a_run_cannot_have(tmp_path, name):
+def test_invalid_run_names_are_refused(tmp_path, name):
     with pytest.raises(BadUsage, match="can't be named") as caught:
         Run.create(tmp_path / "runs", name, {"source": "s", "model": "m"})
     assert caught.value.message.isprintable()
@@ -211,7 +211,7 @@ def test_names_that_a_run_cannot_have(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["é" * 100, "my run", ""])
-def test_names_that_a_run_can_have(tmp_path, name):
+def test_valid_run_names_are_accepted(tmp_path, name):
     run = Run.create(tmp_path / "runs", name, {"source": "s", "model": "m"})
     assert run.name == (name or "s-m-1")
     run.release()

@@ -1,4 +1,4 @@
-"""`runs why`: the first point where two runs part, named: a key, a label, a package, a seed, a step."""
+"""`runs why`: the first difference between two runs: recipe key, label, package, seed, code or step."""
 
 import json
 import re
@@ -27,17 +27,17 @@ def why(place, other, one="first"):
     return json.loads(run("runs", "why", one, other, "--json", cwd=place).out)
 
 
-def test_the_same_recipe_does_not_part(place):
+def test_same_recipe_does_not_diverge(place):
     train(place, "second", "--set", "loop.keep=3")
-    told = why(place, "second")
-    assert [p["what"] for p in told["partings"]] == ["loop.keep"]
-    assert not told["partings"][0]["effect"]
+    document = why(place, "second")
+    assert [p["what"] for p in document["partings"]] == ["loop.keep"]
+    assert not document["partings"][0]["effect"]
     steps = json.loads((place / "runs" / "first" / "run.json").read_text())["steps_done"]
-    assert told["same_steps"] == steps
+    assert document["same_steps"] == steps
     assert "don't diverge" in run("runs", "why", "first", "second", cwd=place).out
 
 
-def test_a_changed_label_is_named(place):
+def test_changed_label_is_reported(place):
     text = (place / "t.csv").read_text(encoding="utf-8")
     lines = text.splitlines()
     try:
@@ -46,24 +46,24 @@ def test_a_changed_label_is_named(place):
             changed[row] = changed[row].replace("yes", "?").replace("no", "yes").replace("?", "no")
             (place / "t.csv").write_text("\n".join(changed), encoding="utf-8")
             train(place, f"label-{row}")
-            told = why(place, f"label-{row}")
-            data = [p for p in told["partings"] if p["where"] == "data"]
+            document = why(place, f"label-{row}")
+            data = [p for p in document["partings"] if p["where"] == "data"]
             if data and "target of train" in data[0]["what"]:
                 break
     finally:
         (place / "t.csv").write_text(text, encoding="utf-8")
     assert re.search(rf"target of train sample .*\b{row + 1}\b|target of train sample .*\b{row}\b", data[0]["what"])
-    losses = [p for p in told["partings"] if p["where"] == "loss"]
+    losses = [p for p in document["partings"] if p["where"] == "loss"]
     assert re.fullmatch(r"step \d+", losses[0]["what"])
     assert losses[0]["values"][0] != losses[0]["values"][1]
-    assert not [p for p in told["partings"] if p["where"] == "recipe"]
+    assert not [p for p in document["partings"] if p["where"] == "recipe"]
 
 
 @pytest.mark.parametrize(("row", "what", "values"), [
     (65, "target of sample line-66", ["yes (train)", "no (valid)"]),
     (45, "a sample that first alone has in train or valid", ["at position 33 (train)", "-"]),
 ])  # fmt: skip
-def test_a_changed_label_that_moves_a_sample_is_named(place, row, what, values):
+def test_changed_label_that_moves_a_sample_is_reported(place, row, what, values):
     lines = [*TABLE]
     lines[row] = lines[row].replace("yes", "?").replace("no", "yes").replace("?", "no")
     (place / "t.csv").write_text("\n".join(lines), encoding="utf-8")
@@ -76,18 +76,18 @@ def test_a_changed_label_that_moves_a_sample_is_named(place, row, what, values):
     assert data[1]["values"] == values
 
 
-def test_a_changed_package_is_named(place):
+def test_changed_package_version_is_reported(place):
     train(place, "package")
     file = place / "runs" / "package" / "environment.json"
-    told = json.loads(file.read_text())
-    told["packages"]["numpy"] = "1.0.0"
-    file.write_text(json.dumps(told))
+    provenance = json.loads(file.read_text())
+    provenance["packages"]["numpy"] = "1.0.0"
+    file.write_text(json.dumps(provenance))
     found = why(place, "package")["partings"]
     assert [(p["where"], p["what"], p["values"][1]) for p in found] == [("packages", "numpy", "1.0.0")]
 
 
 @pytest.mark.parametrize(("key", "same"), [("loader.seed", True), ("seed", False)])
-def test_a_changed_seed_is_named_with_the_first_sample_that_differs(place, key, same):
+def test_changed_seed_is_reported_with_first_differing_sample(place, key, same):
     train(place, f"seed-{key}", "--set", f"{key}=5")
     found = why(place, f"seed-{key}")["partings"]
     assert {"where": "recipe", "what": key, "values": ["0", "5"], "effect": True} in found
@@ -99,7 +99,7 @@ def test_a_changed_seed_is_named_with_the_first_sample_that_differs(place, key, 
     assert key in text
 
 
-def test_a_changed_key_and_code_are_named(place):
+def test_changed_key_and_code_are_reported(place):
     net = "import torch\nclass Net(torch.nn.Sequential):\n    def __init__(self, spec):\n" \
           "        super().__init__(torch.nn.Linear(spec.fields[0].shape[0], spec.outputs))\n"  # fmt: skip
     (place / "net.py").write_text(net, encoding="utf-8")
@@ -112,5 +112,5 @@ def test_a_changed_key_and_code_are_named(place):
     assert loss["what"] == "step 2"  # the first loss comes before the first change of the weights
 
 
-def test_no_such_run(place):
+def test_unknown_run_is_refused(place):
     assert "There is no run" in run("runs", "why", "first", "nobody", cwd=place, code=2).err
