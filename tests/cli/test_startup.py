@@ -88,3 +88,10 @@ def test_broken_plugin_is_listed_with_its_remedy(tmp_path):
     assert rows["broken"]["remedy"]
     assert rows["builtin"]["state"] == "ok"
     assert "Traceback" not in err
+
+
+def test_plan_counts_flops_without_importing_torchs_compiler(tmp_path):
+    out, _, modules = run("plan", "digits", "--model", "linear", "--json", site=tmp_path)
+    assert json.loads(out)["flops"]["forward"] == 2 * 64 * 10
+    assert "torch" in modules
+    assert "torch._dynamo" not in modules

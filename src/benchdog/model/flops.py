@@ -8,7 +8,10 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import flop_counter
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchdog.system.compiler_import import spare_the_compiler
 
 
 def count(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int | None]:
@@ -17,6 +20,8 @@ def count(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int | None]:
     Products and convolutions count, a multiplication and an addition as two; additions, activations and
     normalizations don't. A training step adds the backward pass. None where the model can't be run so.
     """
+    mode = getattr(flop_counter, "_FlopCounterMode", FlopCounterMode)  # what the counter enters
+    spare_the_compiler(mode.__torch_dispatch__)
     found: dict[str, int | None] = {"forward": None, "training": None}
     training = model.training
     states = {name: value.clone() for name, value in model.state_dict().items()}
