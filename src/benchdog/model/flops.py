@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ def count(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int | None]:
     Products and convolutions count, a multiplication and an addition as two; additions, activations and
     normalizations don't. A training step adds the backward pass. None where the model can't be run so.
     """
-    mode = getattr(flop_counter, "_FlopCounterMode", FlopCounterMode)  # what the counter enters
+    mode: Any = getattr(flop_counter, "_FlopCounterMode", FlopCounterMode)  # what the counter enters
     spare_the_compiler(mode.__torch_dispatch__)
     found: dict[str, int | None] = {"forward": None, "training": None}
     training = model.training
