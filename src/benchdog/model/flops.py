@@ -12,8 +12,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import flop_counter
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchdog.system.compiler_import import spare_the_compiler
-
 
 def count(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int | None]:
     """Count floating-point operations: {"forward": of a sample's answer, "training": of a sample in a step}.
@@ -21,8 +19,7 @@ def count(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int | None]:
     Products and convolutions count, a multiplication and an addition as two; additions, activations and
     normalizations don't. A training step adds the backward pass. None where the model can't be run so.
     """
-    mode: Any = getattr(flop_counter, "_FlopCounterMode", FlopCounterMode)  # what the counter enters
-    spare_the_compiler(mode.__torch_dispatch__)
+    _spare_the_compiler()
     found: dict[str, int | None] = {"forward": None, "training": None}
     training = model.training
     states = {name: value.clone() for name, value in model.state_dict().items()}
@@ -49,3 +46,15 @@ def scalar(given: object) -> Tensor:
         return torch.stack([score.float().sum() for score in scores]).sum()
     assert isinstance(given, Tensor)
     return given.float().sum()
+
+
+def _spare_the_compiler() -> None:
+    """Let the counter run without importing torch's compiler, two seconds of a `plan`.
+
+    torch wraps the counter's dispatch to take it out of the compiler's reach, and imports the compiler for that at
+    the first call. Uncompiled the wrapped function does the same; where torch has no such names nothing happens.
+    """
+    mode: Any = getattr(flop_counter, "_FlopCounterMode", FlopCounterMode)
+    inner = getattr(mode.__torch_dispatch__, "__wrapped__", None)
+    if inner is not None and not hasattr(inner, "__dynamo_disable"):
+        inner.__dynamo_disable = inner

@@ -9,15 +9,22 @@ from typing import Any
 import torch
 from torch.optim import Optimizer, optimizer
 
-from benchdog.system import compiler_import
-
+MARK = "__dynamo_disable"
+"""Where torch keeps a method that its compiler leaves alone, once it has been made."""
 _plain: dict[type, Callable[[Any], Any] | None] = {}
 
 
 def spare_the_compiler() -> None:
-    """Let optimizers be made without importing the compiler."""
+    """Let optimizers be made without importing the compiler.
+
+    torch takes three of their methods out of the compiler's reach, and imports it for that when one is first
+    called. Uncompiled they are what they are. Without these names inside torch nothing happens, and the import is
+    back.
+    """
     for name in ("add_param_group", "state_dict", "load_state_dict"):
-        compiler_import.spare_the_compiler(getattr(Optimizer, name))
+        inner = getattr(getattr(Optimizer, name), "__wrapped__", None)
+        if inner is not None and not hasattr(inner, MARK):
+            setattr(inner, MARK, inner)
 
 
 def plain_step(optimiser: Any) -> None:
