@@ -63,7 +63,7 @@ check: export PATH := $(abspath $(BIN))$(SEP)$(PATH)
 check: env
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy src $(wildcard plugins/*/src)
+	$(PY) -m mypy
 	$(BIN)/lint-imports --no-cache
 	$(PY) -m pre_commit run --all-files
 

@@ -19,7 +19,7 @@ _clock = time.time
 
 class _Generator(torch.Generator):
     def __new__(cls, device: str = "cuda") -> Any:
-        return super().__new__(cls, device=device)
+        return super().__new__(cls, device=device)  # type: ignore[call-arg]
 
 
 def _there(make: Any) -> Any:
@@ -33,7 +33,7 @@ def _waiting() -> float:
 
 
 torch.from_numpy, torch.frombuffer = _there(torch.from_numpy), _there(torch.frombuffer)
-torch.Generator = _Generator  # type: ignore[misc]
+torch.Generator = _Generator  # type: ignore[misc, assignment]
 time.time = _waiting
 del sys.argv[0]
 sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))

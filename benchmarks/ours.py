@@ -78,7 +78,10 @@ def main() -> None:
 
     _ = torch, benchdog.pipeline
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    given = {"source.name": f"{HERE / 'work.py'}:{job.capitalize()}", "model.name": f"{HERE / 'work.py'}:{job}_net"}
+    given: dict[str, Any] = {
+        "source.name": f"{HERE / 'work.py'}:{job.capitalize()}",
+        "model.name": f"{HERE / 'work.py'}:{job}_net",
+    }
     given |= {"loop.epochs": int(os.environ.get("EPOCHS", EPOCHS[job]))}
     given |= {"backend.name": os.environ.get("BACKEND", "cpu")}
     given |= {"loop.batch_size": BATCHES[job], "trainer.lr": 1e-3}
@@ -93,10 +96,11 @@ def main() -> None:
             if os.environ.get("FINISH"):
                 finish(*args)  # type: ignore[arg-type]
 
-        benchdog.pipeline.finish = finished  # work after the last checkpoint is not part of the loop
+        # work after the last checkpoint is not part of the loop
+        benchdog.pipeline.finish = finished  # type: ignore[assignment]
         run = benchdog.pipeline.train(draft, Path(place))
         seconds, steps = times[-1] - times[0], run.facts["steps_done"]
-        train = run.facts["samples"]["train"]
+        train = run.facts["samples"]["train"] or 0
     seen = train * run.facts["epochs_done"]
     rate = {"tabular": steps, "lm": seen * 64}.get(job, seen) / seconds
     unit = {"tabular": "steps/s", "lm": "tokens/s", "unet": "images/s"}.get(job, "samples/s")

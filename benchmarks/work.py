@@ -51,8 +51,8 @@ class Arrays:
 
 def _preprocess(spec: Spec, transform: str) -> Preprocess:
     field = spec.fields[0]
-    decode = [{"op": "array", "dtype": field.dtype, "shape": list(field.shape)}]
-    ops = {
+    decode: list[dict[str, Any]] = [{"op": "array", "dtype": field.dtype, "shape": list(field.shape)}]
+    ops: dict[str, list[dict[str, Any]]] = {
         "scale": [{"op": "scale", "low": 0, "high": 255}],
         "standardise": [{"op": "standardise", "axes": "channel"}],
     }
@@ -139,7 +139,9 @@ class Unet:
 def unet_net(spec: Spec) -> torch.nn.Module:
     """Return the peers' network, with one output channel per class, as the task requires."""
     net: torch.nn.Module = _peers_module(PEERS / "unet" / "tuned_loop.py").net()
-    net.o = torch.nn.Conv2d(net.o.in_channels, 2, 1)
+    last = net.o
+    assert isinstance(last, torch.nn.Conv2d)
+    net.o = torch.nn.Conv2d(last.in_channels, 2, 1)
     return net
 
 

@@ -144,7 +144,7 @@ def main() -> int:
             cases |= {name: [str(path.resolve()), *words, "--batch-size", "64"] for name, words in more.items()}
     cases = {name: words for name, words in cases.items() if not options.case or name in options.case}
     with ThreadPoolExecutor(options.jobs) as pool:
-        told = pool.map(lambda case: check(*case, options.backend), list(cases.items()))
+        told = pool.map(lambda case: check(case[0], case[1], options.backend), list(cases.items()))
         faults = 0
         for case, fault in zip(cases, told, strict=True):
             faults += bool(fault)

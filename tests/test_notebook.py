@@ -113,10 +113,10 @@ def test_a_live_model(tmp_path, model):
 def test_a_live_module_is_trained_as_it_is(tmp_path):
     torch.manual_seed(0)
     module = Plain()
-    before = module.layers[1].weight.detach().clone()
+    before = module.get_parameter("layers.1.weight").detach().clone()
     run = benchdog.train("digits", model=module, epochs=1, runs_dir=tmp_path, quiet=True)
     assert run.facts["model"] == "plain"
-    assert not torch.equal(module.layers[1].weight.cpu(), before)
+    assert not torch.equal(module.get_parameter("layers.1.weight").cpu(), before)
 
 
 def test_a_live_source(tmp_path):

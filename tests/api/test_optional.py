@@ -64,7 +64,7 @@ def test_optional_method_is_recognized():
 
 def test_optional_method_set_to_none_is_absent():
     split = Batched()
-    split.batch = None
+    split.batch = None  # type: ignore[method-assign, assignment]
     assert not isinstance(split, api.BatchSplit)
 
 
@@ -81,7 +81,7 @@ def test_delegating_wrapper_has_optional_methods_of_wrapped_split():
 
 
 def test_protocol_subclass_is_an_ordinary_class():
-    class Mine(api.BatchSplit):
+    class Mine(Plain, api.BatchSplit):
         def batch(self, indices):
             return (), np.asarray(indices)
 
@@ -125,7 +125,7 @@ def test_classification_task_implements_fitted_task():
 def test_layer_mixes_samples_attribute_overrides_default():
     layer = torch.nn.Linear(2, 2)
     assert not api.with_defaults(layer, api.LayerDefaults).mixes_samples
-    layer.mixes_samples = True
+    vars(layer)["mixes_samples"] = True
     assert api.with_defaults(layer, api.LayerDefaults).mixes_samples
 
 

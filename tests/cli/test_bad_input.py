@@ -19,7 +19,7 @@ MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 1, "--quiet"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
-def test_bad_input_exit_code_and_message(case: Case, tmp_path: Path):
+def test_bad_input_exit_code_and_message(case: Case, tmp_path: Path) -> None:
     if case.needs:
         pytest.importorskip(case.needs)
     result = carry_out(case, tmp_path)

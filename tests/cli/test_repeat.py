@@ -134,7 +134,7 @@ def stored(runs, name, accuracy, interval, better="max"):
 )
 def test_runs_are_ranked_only_if_their_intervals_do_not_overlap(tmp_path, other, better, verdict):
     stored(tmp_path / "runs", "a", 0.8, [0.78, 0.82], better)
-    stored(tmp_path / "runs", "b", *other, better)
+    stored(tmp_path / "runs", "b", other[0], other[1], better)
     document = run("runs", "compare", "a", "b", "--json", "--out", "both.html", cwd=tmp_path).json
     assert verdict in document["verdict"]
     assert document["intervals"]["test.accuracy"] == [[0.78, 0.82], other[1]]

@@ -76,14 +76,16 @@ def test_no_progress_bar_with_quiet_or_a_dumb_terminal(tmp_path, more, env):
     assert ("epoch 1/1" in shown) == (not more)
 
 
-def test_no_progress_bar_without_a_terminal(bench: Bench):
+def test_no_progress_bar_without_a_terminal(bench: Bench) -> None:
     result = bench(*QUICK)
     assert "\r" not in result.err
     assert "epoch 1/1" in result.err
 
 
 @pytest.mark.parametrize("args", [("runs", "rm", "digits"), ("data", "prune", "digits")], ids=" ".join)
-def test_confirmation_prompt_only_on_a_terminal(process: Bench, tmp_path, digits_run, args):
+def test_confirmation_prompt_only_on_a_terminal(
+    process: Bench, tmp_path: Path, digits_run: Path, args: tuple[str, ...]
+) -> None:
     shutil.copytree(digits_run, tmp_path / "runs" / "digits")
     env = {"BENCHDOG_CACHE": str(tmp_path / "cache")}
     kept = [tmp_path / "runs" / "digits" / "run.json", tmp_path / "cache" / "digits" / "data"]

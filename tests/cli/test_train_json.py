@@ -61,7 +61,7 @@ def read_events(lines: list[dict[str, object]], event: str) -> list[dict[str, ob
     return [{k: v for k, v in line.items() if k not in ("format", "event", "run")} for line in selected]
 
 
-def test_events_are_complete_and_alone_on_stdout_despite_printing_plugins(process: Bench, tmp_path):
+def test_events_are_complete_and_alone_on_stdout_despite_printing_plugins(process: Bench, tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
     words = ("--plugin", "noisy.py", "train", "digits", "--model", "noisy", "--epochs", 2, "--name", "mine")
     result = process(*words, "--set", "loop.log_every=3", "--set", "loop.checkpoint_epochs=1", "--json", "--quiet")
@@ -126,7 +126,8 @@ def test_closed_stdout_does_not_stop_the_run(tmp_path):
 
 
 def test_all_lines_of_another_process_are_forwarded(tmp_path):
-    path, got = tmp_path / "lines", []
+    path = tmp_path / "lines"
+    got: list[str] = []
     with followed(path, got.append), path.open("a", encoding="utf-8") as file:
         for number in range(1000):
             file.write(f"{number}\n")

@@ -44,7 +44,9 @@ def test_suggested_patience_keeps_the_best_epoch(dots):
         r"best: epoch (\d+),.*\n"
         r"early stopping \(--set loop.patience=(\d+)\) would have stopped at epoch (\d+) of 60\n"
     )
-    best, patience, end = map(int, re.search(pattern, stderr).groups())
+    match = re.search(pattern, stderr)
+    assert match, stderr
+    best, patience, end = map(int, match.groups())
     again = run(*LINEAR, "--epochs", 60, "--name", "short", "--set", f"loop.patience={patience}", cwd=dots).err
     assert f"best: epoch {best}," in again
     assert "would have stopped" not in again

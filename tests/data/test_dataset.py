@@ -1,12 +1,14 @@
 """From splits to batches: sampling order, micro-batches, splitting by content, checks of a source."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchdog.api import Field, Raw, Spec, Target
+from benchdog.api import Field, Raw, Spec, Split, Target
 from benchdog.data import dataset
 from benchdog.data.dataset import DecodedSplit, content_bytes, open_splits
 from benchdog.data.decode.decoder import default_preprocess
@@ -58,14 +60,26 @@ def test_micro_batches_partition_the_batch(size, world, accumulate):
 # --- splitting by content
 
 
-class Source:
+class Opened:
     """A live source that opens what it is given."""
 
-    def __init__(self, opened):
+    def __init__(self, opened: Any) -> None:
         self.opened = opened
 
-    def open(self):
+    def spec(self) -> Spec:
+        return Spec(fields=(Field(kind="table", shape=(1,), dtype="float32"),), target=Target(kind="number"))
+
+    def open(self) -> Any:
         return self.opened
+
+
+def divided(opened: list[Raw], seed: int = 0) -> dict[str, set[str]]:
+    """Divide a list; return the ids of each split."""
+    ids = {}
+    for name, split in open_splits(Opened(opened), seed).items():
+        assert isinstance(split, Split)
+        ids[name] = {split.raw(i).id for i in range(len(split))}
+    return ids
 
 
 def raw(i, value, target=0):
@@ -81,10 +95,9 @@ def test_list_is_split_by_content_independent_of_order(values, random):
 
     def split_ids(given):
         try:
-            splits = open_splits(Source(given))
+            return divided(given)
         except BadData:  # too few for every split, in any order
             return None
-        return {name: {r.id for r in split._raws} for name, split in splits.items()}
 
     first = split_ids(raws)
     random.shuffle(raws)
@@ -92,7 +105,7 @@ def test_list_is_split_by_content_independent_of_order(values, random):
     if first is None:
         return
     assert set.union(*first.values()) == {r.id for r in raws}
-    where = {}
+    where: dict[bytes, str] = {}
     for name, ids in first.items():
         for i in ids:
             assert where.setdefault(content_bytes(raw(i, values[int(i)])), name) == name, (
@@ -111,11 +124,10 @@ def test_content_bytes_depend_on_fields_only():
 
 def test_split_fractions_are_about_15_percent_and_depend_on_seed():
     raws = [raw(i, np.array([i])) for i in range(2000)]
-    splits = open_splits(Source(raws))
+    splits = divided(raws)
     assert 0.67 < len(splits["train"]) / 2000 < 0.73
     assert 0.13 < len(splits["valid"]) / 2000 < 0.17
-    other = open_splits(Source(raws), seed=1)
-    assert {r.id for r in other["test"]._raws} != {r.id for r in splits["test"]._raws}
+    assert divided(raws, seed=1)["test"] != splits["test"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +141,7 @@ def test_split_fractions_are_about_15_percent_and_depend_on_seed():
 )
 def test_source_without_required_splits_is_refused(opened, message):
     with pytest.raises(BadData) as caught:
-        open_splits(Source(opened))
+        open_splits(Opened(opened))
     assert message in caught.value.message
 
 
@@ -192,7 +204,9 @@ def local(tmp_path_factory):
 def opened(local, wrong, split="train"):
     source = Plugins.discover([local]).make("source", "positions", {"wrong": wrong})
     spec = source.spec()
-    return DecodedSplit(open_splits(source)[split], spec, default_preprocess(spec))
+    chosen = open_splits(source)[split]
+    assert isinstance(chosen, Split)
+    return DecodedSplit(chosen, spec, default_preprocess(spec))
 
 
 @pytest.mark.parametrize(
@@ -215,7 +229,7 @@ def test_fast_path_that_differs_from_raw_is_refused(local, wrong, message):
 
 def test_fast_path_that_agrees_with_raw_is_used(local):
     samples = opened(local, "fast")
-    assert check_fast_path(samples) is None
+    check_fast_path(samples)
     fast, slow = samples.read([3, 1, 4]), samples.read_raw([3, 1, 4])
     assert np.array_equal(fast[0][0], slow[0][0])
     assert np.array_equal(fast[1], slow[1])

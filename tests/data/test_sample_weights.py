@@ -12,7 +12,7 @@ from benchdog.api import BadData, BadUsage, Field, Raw, Shard, Spec, Target
 from benchdog.builtin.sources.images.folder import ImageFolder
 from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions, TextOptions
 from benchdog.builtin.sources.table.csv import Csv
-from benchdog.builtin.sources.texts.text import Text
+from benchdog.builtin.sources.texts.text import LabeledTexts, Text
 from benchdog.runs.run import Run
 from benchdog.training.rank import staged
 from support.accumulation_cases import CUTS, Made, parts_of
@@ -171,9 +171,10 @@ def test_sample_weights_of_images_and_texts_in_csv(tmp_path):
     (tmp_path / "texts.csv").write_text("\n".join(texts), encoding="utf-8")
     options = TextOptions(path=tmp_path / "texts.csv", label="mood", weight="count", length=8)
     split = Text(options).open()["train"]
+    assert isinstance(split, LabeledTexts)
     for raw in map(split.raw, range(len(split))):
         assert raw.weight == 1 + int(raw.fields["text"].split()[-1]) % 3
-    assert np.array_equal(split.whole()[2], [split.raw(i).weight for i in range(len(split))])
+    assert split.whole()[2].tolist() == [split.raw(i).weight for i in range(len(split))]
     with pytest.raises(BadUsage, match="Texts without labels can't have weights"):
         Text(replace(options, label="", column="text")).spec()
 

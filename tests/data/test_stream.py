@@ -1,6 +1,7 @@
 """Streams: every sample once per epoch, in an order independent of workers, stop and resume."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -138,7 +139,7 @@ def recipe(local, workers):
         "backend": "cpu",
     }
     loader = LoaderConfig(workers=workers, streams=3, shuffle=5)
-    parts = {kind: ComponentConfig(name=name) for kind, name in names.items()}
+    parts: dict[str, Any] = {kind: ComponentConfig(name=name) for kind, name in names.items()}
     return Recipe(plugins=(str(local),), loader=loader, **parts)
 
 

@@ -11,6 +11,7 @@ import pytest
 from benchdog.deployment import export
 from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, NotAvailable, Refused
 from benchdog.model import artifact
+from benchdog.model.artifact_files import hash_files
 from benchdog.plugins import Plugins
 from support import small_artifact
 from support.in_process import exports_in_process
@@ -242,7 +243,7 @@ def test_a_mark_holds_for_this_export_alone(program, plugins, tmp_path):
     (out / "numbers.json").write_text((out / "numbers.json").read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(BadData, match=r"numbers\.json"):
         artifact.open_model(out, plugins)
-    meta["files"]["numbers.json"] = export.hash_files(out)["numbers.json"]
+    meta["files"]["numbers.json"] = hash_files(out)["numbers.json"]
     for program_flag in (True, False):  # what the folder says of itself is not what counts
         path.write_text(json.dumps(meta | {"program": program_flag}), encoding="utf-8")
         with pytest.raises(Refused):

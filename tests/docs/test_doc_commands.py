@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,8 @@ def done(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Path, Future[list[Done]]]]:
     """Run the pages of the selected tests, two at a time, longest first."""
-    chosen = {each.callspec.params["page"] for each in request.session.items if "done" in each.fixturenames}
+    selected = [each for each in request.session.items if isinstance(each, pytest.Function)]
+    chosen: set[Any] = {each.callspec.params["page"] for each in selected if "done" in each.fixturenames}
     order = sorted(chosen, key=lambda page: -sum(block.text.count("\n") + 1 for block in commands(page)))
     with ThreadPoolExecutor(2) as readers:
         yield {page: readers.submit(read, page, tmp_path_factory.mktemp("page")) for page in order}
@@ -101,6 +103,7 @@ def test_blocks_parse_with_their_comments(tmp_path):
     train, other, sleep, file = blocks(page)
     assert train.typed == "benchdog train --epochs 1 wines.csv   # why not"
     assert train.marks["given"] == ["wines.csv"]
+    assert train.output
     assert train.output.text == "epoch 1/1: loss 0.71\n...\ndone"
     assert other.text == "not an output"
     assert sleep.why_not == "it would take\nuntil tomorrow"

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import venv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def host(tmp_path, monkeypatch):
 
 
 def test_notebook_guide_cells_run_in_order(host):
-    names: dict = {}
+    names: dict[str, Any] = {}
     for language, text in BLOCKS:
         if language != "python":
             continue

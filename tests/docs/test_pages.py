@@ -32,7 +32,7 @@ def test_links_resolve(page):
 
 
 def test_generated_reference_is_current():
-    argv = [sys.executable, ROOT / "scripts" / "reference.py", "--check"]
+    argv = [sys.executable, str(ROOT / "scripts" / "reference.py"), "--check"]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode == 3:
         pytest.skip(done.stdout)

@@ -194,7 +194,7 @@ def test_runner_must_be_declared_by_its_trainer(tmp_path, copy, plugins):
     trained_one = own.resolve(own.info.target)()
     saved = small_artifact.save(tmp_path / "saved", mine, trained=trained_one, recipe={"trainer": {"name": "lookup"}})
     opened = open_model(saved, mine).load()
-    assert opened._runner.note == "by heart"
+    assert vars(opened._runner)["note"] == "by heart"
     put(saved, "runner", own.module + ":Other")
     with pytest.raises(NotAvailable, match="isn't the runner of any"):
         open_model(saved, mine)

@@ -46,8 +46,9 @@ def test_pretrained_model_predicts_without_a_run(place, monkeypatch):
         x = torch.full((1, 64), (shade - 100) / 50) @ tensors["stem.weight"].T + tensors["stem.bias"]
         for i in (0, 1):
             norm = [tensors[f"blocks.{i}.norm.{k}"] for k in ("running_mean", "running_var", "weight", "bias")]
+            normed = F.batch_norm(x, norm[0], norm[1], norm[2], norm[3])
             at = f"blocks.{i}.first"
-            x = x + F.relu(F.batch_norm(x, *norm) @ tensors[f"{at}.weight"].T + tensors[f"{at}.bias"])
+            x = x + F.relu(normed @ tensors[f"{at}.weight"].T + tensors[f"{at}.bias"])
         expected = (x @ tensors["last.weight"].T + tensors["last.bias"]).softmax(1)[0]
         assert answer["label"] == ("dark", "bright", "odd")[int(expected.argmax())]
         assert answer["probability"] == pytest.approx(float(expected.max()), abs=1e-5)
@@ -183,7 +184,7 @@ def test_fill_loads_only_tensors_with_matching_name_shape_and_dtype():
     assert report.fresh["2.weight"] == "the head"
     assert report.unused == ["0.bias", "1.weight", "extra"]
     assert report.share == pytest.approx(12 / 24)
-    assert torch.equal(net[0].weight, torch.ones(4, 3))
+    assert torch.equal(net.get_parameter("0.weight"), torch.ones(4, 3))
     with pytest.raises(BadData, match="not tensors by name"):
         read(_saved(torch.ones(2)))
 

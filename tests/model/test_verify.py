@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchdog.api import Field, Spec, Target
+from benchdog.api import Field, Runner, Spec, Target
 from benchdog.data.synthetic import generate_inputs
 from benchdog.model.verify import class_axis, verify
 
@@ -14,8 +14,8 @@ def spec_of(kind: str, classes: int, *output: int | None) -> Spec:
     return Spec(fields=(field,), target=Target(kind=kind, classes=names), output=output)
 
 
-def fixed(score: np.ndarray):
-    return lambda x: (score[: len(x)], score[: len(x)])
+def fixed(score: np.ndarray) -> Runner:
+    return lambda *x: (score[: len(x[0])], score[: len(x[0])])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_verify_reports_runner_faults(fault, message):
     draw = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
     good = lambda x: (draw[: len(x)] + 1, draw[: len(x)] * x[:, :1])  # noqa: E731
     inputs = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
-    lines = verify(lambda x: fault(*good(x)), good, (inputs,), spec_of("class", 2, 2), 4)
+    lines = verify(lambda *x: fault(*good(*x)), lambda *x: good(*x), (inputs,), spec_of("class", 2, 2), 4)
     wrong = next(line for line in lines if not line["ok"])
     assert f"at batch {wrong['batch']}: {wrong['why']}".startswith(message)
 
@@ -59,9 +59,10 @@ def test_verify_reports_runner_faults(fault, message):
 def test_verify_tolerance_scales_with_magnitude_of_predictions():
     spec = spec_of("number", 0, 1)
     score = np.array([[0.5]] * 4, np.float32)
+    answer = np.array([[0.1], [9e4], [5], [7]], np.float32)
     for off, ok in ((5.0, True), (500.0, False)):
-        reference = lambda x: (np.float32([[0.1], [9e4], [5], [7]])[: len(x)], score[: len(x)])  # noqa: E731
-        runner = lambda x: (reference(x)[0] + np.float32(off), score[: len(x)])  # noqa: E731, B023
+        reference = lambda *x: (answer[: len(x[0])], score[: len(x[0])])  # noqa: E731
+        runner = lambda *x: (answer[: len(x[0])] + np.float32(off), score[: len(x[0])])  # noqa: E731, B023
         lines = verify(runner, reference, (np.zeros((4, 4), np.float32),), spec, 4)
         assert lines[-1]["ok"] is ok
 
@@ -88,5 +89,5 @@ def test_generated_inputs_match_spec():
         Field(kind="tokens", shape=(None,), dtype="int64", range=(0, 5)),
     )
     image, tokens = generate_inputs(Spec(fields=fields, target=Target(kind="class")), 50)
-    assert (image.shape, image.dtype, image.min(), image.max()) == ((50, 1, 4, 8), np.uint8, 10, 20)
-    assert (tokens.shape, tokens.dtype, tokens.min(), tokens.max()) == ((50, 8), np.int64, 0, 5)
+    assert (image.shape, image.dtype, image.min(), image.max()) == ((50, 1, 4, 8), np.dtype("uint8"), 10, 20)
+    assert (tokens.shape, tokens.dtype, tokens.min(), tokens.max()) == ((50, 8), np.dtype("int64"), 0, 5)

@@ -31,9 +31,10 @@ pytestmark = [
 def story(tmp_path_factory):
     """Run the scenario and return its results by step."""
     work = tmp_path_factory.mktemp("conda")
-    argv = [sys.executable, ROOT / "tests" / "support" / "conda" / "story.py", work]
+    argv: list[str | Path] = [sys.executable, ROOT / "tests" / "support" / "conda" / "story.py", work]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     with process:
+        assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
     assert process.returncode == 0

@@ -9,6 +9,7 @@ import venv
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,31 +27,33 @@ RECIPE = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
 OUTPUTS = {output["name"]: output for output in RECIPE["outputs"]}
 
 
-def project(folder: Path) -> dict:
+def project(folder: Path) -> dict[str, Any]:
     return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def name_of(folder: Path) -> str:
-    return project(folder)["project"]["name"]
+    name: str = project(folder)["project"]["name"]
+    return name
 
 
 def split(requirement: str) -> tuple[str, str]:
-    name, _, bound = re.fullmatch(r"([\w.-]+)(\[[^]]*])?\s*(.*)", requirement).group(1, 2, 3)
-    return name, bound.replace(" ", "")
+    match = re.fullmatch(r"([\w.-]+)(?:\[[^]]*])?\s*(.*)", requirement)
+    assert match, requirement
+    return match[1], match[2].replace(" ", "")
 
 
 def version_of(folder: Path) -> str:
     data = project(folder)
     if "version" in data["project"]:
-        return data["project"]["version"]
+        return str(data["project"]["version"])
     module, _, attribute = data["tool"]["setuptools"]["dynamic"]["version"]["attr"].rpartition(".")
     text = (folder / "src" / module.replace(".", "/") / "__init__.py").read_text(encoding="utf-8")
     (value,) = (
-        node.value.value
+        ast.literal_eval(node.value)
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == attribute
     )
-    return value
+    return str(value)
 
 
 def test_conda_recipe_has_an_output_for_every_package():
@@ -82,7 +85,7 @@ def imported(folder: Path) -> set[str]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
     return found - sys.stdlib_module_names
 
@@ -181,7 +184,7 @@ def test_pins_satisfy_requirements():
 def built(folder: Path, out: Path) -> Path:
     """Build the source distribution, and the wheel from it, so that no stray files get in."""
     # isolation would fetch setuptools again; it is among the tools already
-    argv = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, folder]
+    argv = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(folder)]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     (wheel,) = out.glob("*.whl")

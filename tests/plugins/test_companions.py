@@ -21,7 +21,7 @@ OURS = [
 
 
 def test_the_table_is_what_the_packages_offer():
-    found = {package: set() for package in OURS}
+    found: dict[str, set[tuple[str, str]]] = {package: set() for package in OURS}
     for plugin in Plugins.discover().healthy:
         for kind, names in plugin.components.items():
             if plugin.dist in found:

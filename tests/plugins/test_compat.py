@@ -3,8 +3,10 @@
 import sys
 
 import pytest
+from torch import nn
 
 from benchdog import api
+from benchdog.builtin.tasks.classification import Classification
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins, compat
 from benchdog.plugins.discovery import declared, entries
@@ -107,8 +109,9 @@ def test_an_adapted_trainer_keeps_what_it_says_of_itself(tmp_path):
 
     old = Old()
     adapted = compat.adapt("trainer", old, 0)
-    adapted.check(api.Trial(model="m", stages=("s",), steps=3, task="t"))
-    assert old.seen == adapted.seen == ("m", ("s",), 3, "t")
+    trial = api.Trial(model=nn.Linear(2, 2), stages=("s",), steps=3, task=Classification())
+    adapted.check(trial)
+    assert old.seen == adapted.seen == (trial.model, ("s",), 3, trial.task)
     assert adapted.weighs
     assert compat.adapt("trainer", old, 1) is old
     assert compat.adapt("model", old, 0) is old

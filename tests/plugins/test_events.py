@@ -64,7 +64,7 @@ WRITES = r"""recipe = "with recipe" if Path(run.folder, "recipe.toml").is_file()
 TRAIN = ("train", "digits", "--model", "linear", "--epochs", 3, "--set", "loop.log_every=1", "--quiet", "--name")
 
 
-class Faults(list):
+class Faults(list[tuple[str, str]]):
     """Takes faults as the host does."""
 
     def __call__(self, plugin, fault, error, remedy=""):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import benchdog
-from benchdog.api import NotAvailable
+from benchdog.api import NotAvailable, TaskInfo
 from benchdog.deployment import export
 from benchdog.evaluation.report import facts
 from benchdog.plugins import Plugins
@@ -85,6 +85,7 @@ def test_without_its_plugin_a_model_is_exported_by_its_graph(orphans, which):
 
 def test_a_local_task_answers_by_the_runs_own_copy(tmp_path, monkeypatch):
     found = Plugins.discover().find("task", "classification")
+    assert isinstance(found.info, TaskInfo)
     kind = found.info.target.partition(":")[2]
     (tmp_path / "own.py").write_text(TASK.format(kind=kind, answer=found.info.answer), encoding="utf-8")
     run("--plugin", "own.py", "train", "digits", "--task", "own-task", "--model", "linear", "--epochs", 1,

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_stored_recipe_is_converted_to_current_keys():
     assert read["trainer"]["optimizer"] == stored["trainer"]["optimiser"]
     assert read["loop"]["allow_batch_dependence"] is False
     assert not set(stored["loop"]) - set(read["loop"]) - {"mixing"}
-    assert set(read["loop"]) == set(TABLES["loop"].__dataclass_fields__)
+    assert set(read["loop"]) == {field.name for field in fields(TABLES["loop"])}
     assert current_recipe(read) == read
 
 

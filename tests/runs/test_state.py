@@ -3,6 +3,7 @@
 import math
 import signal
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,17 +128,17 @@ def test_two_tensors_are_not_taken_for_one_when_memory_is_used_again(tmp_path):
 def test_numpy_arrays_and_numbers(tmp_path):
     frozen = np.arange(6).reshape(2, 3)
     frozen.setflags(write=False)
-    tree = {"frozen": frozen, "turned": np.arange(4.0)[::-1], "number": np.float32(0.1), "none": np.zeros((0, 2))}
-    back = stored(tree, tmp_path)
-    for key in ("frozen", "turned", "none"):
+    arrays = {"frozen": frozen, "turned": np.arange(4.0)[::-1], "none": np.zeros((0, 2))}
+    back = stored({**arrays, "number": np.float32(0.1)}, tmp_path)
+    for key, array in arrays.items():
         assert isinstance(back[key], np.ndarray)
-        assert back[key].dtype == tree[key].dtype
-        assert np.array_equal(back[key], tree[key])
+        assert back[key].dtype == array.dtype
+        assert np.array_equal(back[key], array)
     assert back["number"] == float(np.float32(0.1))
 
 
 def test_a_snapshot_does_not_change_with_its_original():
-    tree = {"t": torch.zeros(2), "n": np.zeros(2), "list": [1]}
+    tree: dict[str, Any] = {"t": torch.zeros(2), "n": np.zeros(2), "list": [1]}
     copy = state.snapshot(tree)
     tree["t"] += 1
     tree["n"] += 1
@@ -264,7 +265,7 @@ def test_what_a_write_meets_on_its_thread_is_raised_at_the_next(tmp_path):
 def learner(fused):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 2))
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the annotations
     return model, torch.optim.Adam(model.parameters(), lr=0.01, fused=fused)
 
 

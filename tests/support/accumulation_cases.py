@@ -23,6 +23,7 @@ from benchdog.training.rank import staged
 from benchdog.training.resolve import resolve
 from benchdog.training.session import Session
 from benchdog.training.setup import Components, rebuilt
+from support.task_cases import fixed
 
 NAMES = ("one", "two", "three")
 IGNORED = 255
@@ -62,7 +63,7 @@ def labels(model: str, kind: str, **settings: Any) -> Cut:
     return Cut(model, kind, Target(kind="labels", classes=NAMES, shape=(3,), dtype="float32"), settings)
 
 
-def mask(model: str, kind: str = "image", ignored: float = 0.3, **settings: Any) -> Cut:
+def mask(model: str, settings: Mapping[str, Any], kind: str = "image", ignored: float = 0.3) -> Cut:
     shape = FIELDS[kind].shape[1:]
     more = {"task.ignore": IGNORED} if ignored else {}
     return Cut(model, kind, Target(kind="mask", classes=NAMES, shape=shape), {**more, **settings}, ignored)
@@ -74,7 +75,7 @@ def tokens(model: str, ignored: float = 0.0, **settings: Any) -> Cut:
     return Cut(model, "tokens", target, {**more, **settings}, ignored)
 
 
-BALANCED = {"task.class_weights": "balanced"}
+BALANCED: dict[str, Any] = {"task.class_weights": "balanced"}
 CUTS: dict[str, Cut] = {
     "linear": a_class("linear", "image"),
     "mlp": a_class("mlp", "image", **BALANCED),
@@ -91,10 +92,10 @@ CUTS: dict[str, Cut] = {
     "cnn": a_class("cnn", "image", **{"model.width": 4, "model.hidden": 16, "task.label_smoothing": 0.2, **BALANCED}),
     "cnn of volumes": labels("cnn", "volume", **{"model.width": 4, "model.hidden": 16}),
     "vit": a_class("vit", "image"),
-    "unet": mask("unet", **{"model.width": 4, **BALANCED}),
-    "unet with dice": mask("unet", **{"model.width": 4, "task.loss": "dice+cross-entropy"}),
-    "unet with deep supervision": mask("unet", **{"model.width": 4, "model.deep_supervision": True}),
-    "unet of volumes": mask("unet", "volume", 0.0, **{"model.width": 4, "task.loss": "focal"}),
+    "unet": mask("unet", {"model.width": 4, **BALANCED}),
+    "unet with dice": mask("unet", {"model.width": 4, "task.loss": "dice+cross-entropy"}),
+    "unet with deep supervision": mask("unet", {"model.width": 4, "model.deep_supervision": True}),
+    "unet of volumes": mask("unet", {"model.width": 4, "task.loss": "focal"}, "volume", 0.0),
     "gpt": tokens("gpt", **{"model.width": 16, "model.heads": 2, "model.layers": 1}),
     "gpt with ignored tokens": tokens("gpt", 0.3, **{"model.width": 16, "model.heads": 2, "model.layers": 1}),
     "transformer": a_class("transformer", "tokens", **{"model.dropout": 0.0}),
@@ -108,8 +109,8 @@ MIXING = {
 """Nets that mix samples whatever their options."""
 MIXED = {
     **MIXING,
-    "unet of batches": mask("unet", **{"model.norm": "batch", "model.width": 4}),
-    "batch-dice": mask("unet", **{"task.loss": "batch-dice", "model.width": 4}),
+    "unet of batches": mask("unet", {"model.norm": "batch", "model.width": 4}),
+    "batch-dice": mask("unet", {"task.loss": "batch-dice", "model.width": 4}),
     "embedding": a_class("mlp", "table", **{"task.name": "embedding"}),
     "a mean": numbers("mlp", "table", **{"task.loss": "support.accumulation_cases:Mean"}),
 }
@@ -147,11 +148,11 @@ class Made:
             a, b = draw.normal(size=2)
             return {"a": float(a), "b": float(b), "colour": str(draw.choice(["red", "blue", ""]))}
         if of.kind == "tokens":
-            return draw.integers(0 if self.case.target.kind == "next-token" else 1, 3, of.shape)
-        return draw.integers(0, 256, of.shape).astype(np.uint8)
+            return draw.integers(0 if self.case.target.kind == "next-token" else 1, 3, fixed(of.shape))
+        return draw.integers(0, 256, fixed(of.shape)).astype(np.uint8)
 
     def target(self, draw: np.random.Generator) -> Any:
-        kind, shape = self.case.target.kind, self.case.target.shape
+        kind, shape = self.case.target.kind, fixed(self.case.target.shape)
         if kind == "number":
             return draw.normal(5, 2, shape)
         if kind == "labels":

@@ -172,7 +172,7 @@ def _finished() -> Path:
     return place / "runs" / "mine"
 
 
-def stopped(*args: Any, spoil: Callable[[Path], None] = lambda folder: None) -> Callable[[Path], Args]:
+def stopped(*args: Any, spoil: Callable[[Path], object] = lambda folder: None) -> Callable[[Path], Args]:
     """Leave a run "mine" as a killed process does, without training one."""
 
     def make(place: Path) -> Args:

@@ -68,7 +68,8 @@ class Browser:
             got = self._receive()
             if got.get("id") == self.number:
                 assert "error" not in got, got
-                return got["result"]
+                result: dict[str, Any] = got["result"]
+                return result
             self.events.append(got)
 
     def _receive(self) -> dict[str, Any]:
@@ -77,7 +78,8 @@ class Browser:
             assert piece, "the browser has gone"
             self.buffer += piece
         message, _, self.buffer = self.buffer.partition(b"\0")
-        return json.loads(message)
+        received: dict[str, Any] = json.loads(message)
+        return received
 
     def run(self, script: str) -> Any:
         """Evaluate JavaScript, promises awaited."""

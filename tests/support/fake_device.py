@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch.utils import _pytree as tree
@@ -36,44 +37,46 @@ class There(torch.Tensor):
     """A tensor of that device; `raw` is the one with its numbers."""
 
     raw: torch.Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
-    def __new__(cls, raw):
-        about = {"strides": raw.stride(), "storage_offset": raw.storage_offset(), "dtype": raw.dtype}
-        made = torch.Tensor._make_wrapper_subclass(cls, raw.size(), device=HERE, **about)
+    def __new__(cls, raw: torch.Tensor) -> There:
+        about: dict[str, Any] = {"strides": raw.stride(), "storage_offset": raw.storage_offset(), "dtype": raw.dtype}
+        made: There = torch.Tensor._make_wrapper_subclass(cls, raw.size(), device=torch.device(HERE), **about)
         made.raw = raw
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         return work(func, args, kwargs or {})
 
     # what torch's own do without asking the class
 
-    def new_tensor(self, data, dtype=None):
+    def new_tensor(self, data: Any, dtype: torch.dtype | None = None) -> torch.Tensor:  # type: ignore[override]
         return torch.tensor(data, dtype=dtype or self.dtype, device=HERE)
 
-    def data_ptr(self):
+    def data_ptr(self) -> int:
         return self.raw.data_ptr()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         return self.raw.tolist()
 
-    def numpy(self, **_):
+    def numpy(self, **_: object) -> NoReturn:
         raise TypeError("can't convert a tensor that is elsewhere to numpy; use Tensor.cpu() first")
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return memo.setdefault(id(self), self.detach().clone().requires_grad_(self.requires_grad))
 
 
-def work(func, args, kwargs):
+def work(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Do an operation with the raw tensors."""
     name = func._schema.name.removeprefix("aten::")
     refuse(name, args)
     to = kwargs.get("device")
 
-    def raw(x):
+    def raw(x: Any) -> Any:
         if isinstance(x, There):
             return x.raw
         if isinstance(x, torch.Tensor) and x.ndim and name not in BESIDE:
@@ -87,7 +90,7 @@ def work(func, args, kwargs):
     if name == "copy_" and not isinstance(args[0], There):
         return args[0]
     out = tree.tree_map(lambda x: There(x) if isinstance(x, torch.Tensor) else x, out)
-    return return_and_correct_aliasing(func, args, kwargs, out)
+    return return_and_correct_aliasing(func, args, kwargs, out)  # type: ignore[no-untyped-call]
 
 
 def refuse(name: str, args: Any) -> None:
@@ -105,15 +108,15 @@ def as_tensor(make: Any) -> Any:
 class Elsewhere:
     """The backend."""
 
-    def probe(self):
+    def probe(self) -> Probe:
         return Probe(available=True, why="for tests", devices=1, precisions=("fp32",))
 
-    def open(self, rank, world):
+    def open(self, rank: int, world: int) -> TorchDevice:
         return TorchDevice("elsewhere", rank, world, "fp32", "gloo")
 
 
 @hookimpl
-def benchdog_backends():
+def benchdog_backends() -> list[BackendInfo]:
     return [BackendInfo(name="elsewhere", summary="Not the processor.", target="support.fake_device:Elsewhere")]
 
 
@@ -123,9 +126,10 @@ def begin() -> None:
     torch.__future__.set_swap_module_params_on_conversion(True)  # parameters stay the same objects, as on a card
     torch.tensor = as_tensor(torch.tensor)
     # tensors made of others know no inference mode
-    torch.inference_mode.__enter__ = lambda self: vars(self).setdefault("plain", torch.no_grad()).__enter__()
-    torch.inference_mode.__exit__ = lambda self, *error: self.plain.__exit__(*error)
-    library = torch.library.Library("_", "IMPL")
+    mode: Any = torch.inference_mode
+    mode.__enter__ = lambda self: self.__dict__.setdefault("plain", torch.no_grad()).__enter__()
+    mode.__exit__ = lambda self, *error: self.plain.__exit__(*error)
+    library: Any = torch.library.Library("_", "IMPL")  # type: ignore[no-untyped-call]
     library.fallback(lambda func, *args, **kwargs: work(func, args, kwargs), "PrivateUse1")
     globals()["kept"] = library
 

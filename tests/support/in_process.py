@@ -15,9 +15,10 @@ from unittest import mock
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from benchdog import cli
+from benchdog.api import Spec
 from benchdog.deployment import export, export_worker
 from benchdog.training.session import Session
 from support import json_schemas
@@ -105,12 +106,12 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, where: str = "step") -> 
     """Let SIGTERM arrive in the given step, or in the evaluation after it; on the loop's thread, so always there."""
     step_done, evaluate = Session.step_done, Session.evaluate
 
-    def in_step(self, loss, weight):
+    def in_step(self: Session, loss: Tensor, weight: float | Tensor) -> None:
         if where == "step" and self.step == step - 1:
             self.signals.notice(signal.SIGTERM, None)
         step_done(self, loss, weight)
 
-    def in_evaluation(self, split="valid", model=None):
+    def in_evaluation(self: Session, split: str = "valid", model: nn.Module | None = None) -> dict[str, Any]:
         if where == "evaluation" and self.step >= step:
             self.signals.notice(signal.SIGTERM, None)
         return evaluate(self, split, model)
@@ -122,9 +123,10 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, where: str = "step") -> 
 class Live(nn.Module):
     """A model from a notebook's cell."""
 
-    def __init__(self, spec):
+    def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, spec.outputs))
 
-    def forward(self, x):
-        return self.layers(x)
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x)
+        return out

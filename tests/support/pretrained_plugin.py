@@ -1,11 +1,14 @@
 """A third-party model `tiny` with published weights, and training runs of it on digits."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
 from benchdog.model.weights import read, renamed
+from support.command import Result
 from support.in_process import run
 
 PLUGIN = """
@@ -71,10 +74,10 @@ def benchdog_models():
 """
 
 
-def place_of(folder):
+def place_of(folder: Path) -> Path:
     """Write a third-party model `tiny`, its published weights, and a run `first` on digits to a folder."""
     (folder / "tiny.py").write_text(PLUGIN, encoding="utf-8")
-    namespace = {"__file__": str(folder / "tiny.py")}
+    namespace: dict[str, Any] = {"__file__": str(folder / "tiny.py")}
     exec(compile(PLUGIN, "tiny.py", "exec"), namespace)
     torch.manual_seed(1)
     net = namespace["Net"](1, 3)
@@ -85,24 +88,25 @@ def place_of(folder):
     return folder
 
 
-def train(place, name, *more, code=0):
+def train(place: Path, name: str, *more: object, code: int = 0) -> Result:
     model = () if "model.name=cnn" in more else ("--model", "tiny")
     return run("--plugin", place / "tiny.py", "train", "digits", *model, "--name", name, *more, cwd=place, code=code)
 
 
-def tuned(place, name, *settings, code=0, epochs=2):
+def tuned(place: Path, name: str, *settings: str, code: int = 0, epochs: int = 2) -> Result:
     more = [word for setting in settings for word in ("--set", setting)]
     return train(place, name, "--epochs", epochs, *more, code=code)
 
 
-def model_of(place, name):
+def model_of(place: Path, name: str) -> dict[str, torch.Tensor]:
     stored = load_file(place / "runs" / name / "artifact" / "model.safetensors")
     return {k.removeprefix("model."): v for k, v in stored.items() if k.startswith("model.")}
 
 
-def published(place):
+def published(place: Path) -> dict[str, torch.Tensor]:
     return renamed(read(place / "published.pth"), [("^old_", "")])
 
 
-def facts(place, name):
-    return json.loads((place / "runs" / name / "run.json").read_text(encoding="utf-8"))
+def facts(place: Path, name: str) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((place / "runs" / name / "run.json").read_text(encoding="utf-8"))
+    return facts

@@ -13,7 +13,8 @@ from benchdog.data.decode import decoder
 
 def check_source(source: Any, sizes: dict[str, int] | None = None) -> Spec:
     """Check a source: three splits, and batches that equal decoded raw samples."""
-    spec, splits = source.spec(), source.open()
+    spec: Spec = source.spec()
+    splits = source.open()
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
     preprocess = source.preprocess(spec) if hasattr(source, "preprocess") else decoder.default_preprocess(spec)
     assert json.loads(json.dumps(preprocess.decode)) == dict(preprocess.decode)

@@ -36,6 +36,13 @@ BY_NAME = {"9": 2.5, "1": 0.5}
 IGNORED = 255
 
 
+def fixed(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """Return a shape whose axes all have a length."""
+    lengths = tuple(length for length in shape if length is not None)
+    assert len(lengths) == len(shape), shape
+    return lengths
+
+
 def spec_of(kind: str, shape: tuple[int, ...] = (), field: Field = IMAGE, classes: tuple[str, ...] = NAMES) -> Spec:
     return Spec(fields=(field,), target=Target(kind=kind, classes=classes, shape=shape))
 
@@ -62,7 +69,7 @@ class Case:
     def targets(self, n: int, seed: int) -> Tensor:
         """Draw targets (n, ...)."""
         g = torch.Generator().manual_seed(seed)
-        kind, shape = self.spec.target.kind, self.spec.target.shape
+        kind, shape = self.spec.target.kind, fixed(self.spec.target.shape)
         if kind == "number":
             return torch.randn((n, *shape), generator=g) * 3 + 7
         if kind == "labels":
@@ -149,13 +156,12 @@ MIXED: dict[str, Case] = {
 """Tasks whose loss doesn't."""
 
 
-def loss_of(
-    task: Any, score: Tensor, target: Tensor, weight: Tensor | None = None
-) -> tuple[Tensor, float, Tensor | None]:
+def loss_of(task: Any, score: Tensor, target: Tensor, weight: Tensor | None = None) -> tuple[Tensor, float, Tensor]:
     """Give sum, weight and gradient; `weight` is the samples'."""
     score = score.clone().requires_grad_()
     total, weight = task.loss(score, Batch((), target, weight=weight))
     assert total.shape == ()
     total.backward()
     assert not (isinstance(weight, torch.Tensor) and weight.requires_grad)
+    assert score.grad is not None
     return total.detach(), float(weight), score.grad

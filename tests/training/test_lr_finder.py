@@ -77,9 +77,12 @@ def test_the_rate_is_the_tests_own_whatever_the_recipe_plans(tmp_path):
 def test_parts_keep_their_share_of_the_rate_and_the_recipes_own_pieces_are_used(tmp_path, monkeypatch):
     seen = []
     note = RangeTestSession._note
-    monkeypatch.setattr(
-        RangeTestSession, "_note", lambda self, loss: (seen.append([g["lr"] for g in self._groups]), note(self, loss))
-    )
+
+    def recorded(self, loss):
+        seen.append([group["lr"] for group in self._groups])
+        note(self, loss)
+
+    monkeypatch.setattr(RangeTestSession, "_note", recorded)
     run("find-lr", *SMALL, "--set", "trainer.layer_decay=0.5", "--steps", 20, "--set", "trainer.optimizer=SGD",
         "--set", "loop.accumulate=2", "--json", cwd=tmp_path)  # fmt: skip
     for low, high in seen:
@@ -121,14 +124,14 @@ def test_a_table_has_a_rate_and_a_stream_too(tmp_path):
     rows = np.random.default_rng(0).normal(size=(400, 2))
     lines = ["x,y,z", *(f"{x:.4f},{y:.4f},{x - 2 * y:.4f}" for x, y in rows)]
     (tmp_path / "plane.csv").write_text("\n".join(lines), encoding="utf-8")
-    args = ("plane.csv", "--target", "z", "--set", "trainer.optimizer=SGD", "--batch-size", 50)
-    found = run("find-lr", *args, "--json", cwd=tmp_path).json
+    table = ("plane.csv", "--target", "z", "--set", "trainer.optimizer=SGD", "--batch-size", 50)
+    found = run("find-lr", *table, "--json", cwd=tmp_path).json
     assert found["suggestion"] > 1e-3
     assert "--target z" in found["command"]
     plugin = local_sources.write(tmp_path)
-    args = ("streamed", "--model", "linear", "--batch-size", 16, "--steps", 40, "--from", "1e-4", "--json",
-            "--set", "loader.workers=0")  # fmt: skip
-    found = run("--plugin", plugin, "find-lr", *args, cwd=tmp_path).json
+    stream = ("streamed", "--model", "linear", "--batch-size", 16, "--steps", 40, "--from", "1e-4", "--json",
+              "--set", "loader.workers=0")  # fmt: skip
+    found = run("--plugin", plugin, "find-lr", *stream, cwd=tmp_path).json
     assert found["suggestion"] > 1e-4
     assert shlex.split(found["command"])[:4] == ["benchdog", "--plugin", str(plugin), "train"]
 

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ FAST = {
     "tuned": [*SMALL_CNN, *words("trainer.average=ema", "trainer.schedule=one-cycle", "trainer.clip_norm=1.0",
                                  "loop.accumulate=3")],
 }  # fmt: skip
-SLOW = {
+SLOW: dict[str, list[Any]] = {
     "unet": [*UNET, *words("task.loss=dice")],
     "resnet": ["digits", "--model", "resnet", *words("model.depth=10", "model.width=8", "trainer.schedule=plateau",
                "trainer.schedule_options={ patience = 0 }")],

@@ -53,10 +53,10 @@ def test_table_template_standardizes_flags_and_encodes():
 def test_average_follows_the_model():
     average, model = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
     model.weight.data.fill_(3.0)
-    model.num_batches_tracked.fill_(7)
+    model.get_buffer("num_batches_tracked").fill_(7)
     training.follow(average, model, 0.25)
     assert average.weight.tolist() == [1.5, 1.5]
-    assert int(average.num_batches_tracked) == 7
+    assert int(average.get_buffer("num_batches_tracked")) == 7
 
 
 def test_programs_hold_what_their_templates_import_and_no_more():
@@ -81,7 +81,8 @@ def test_literals_keep_every_bit_and_fit_the_page():
         assert again.dtype == tensor.dtype
         assert torch.equal(again, tensor)
         assert max(map(len, text.splitlines())) < 118
-    for value in ({"a b": (1, 2.5), 'say "x"': [None, True]}, [], (1,), "a\nb", float("inf")):
+    others: list[object] = [{"a b": (1, 2.5), 'say "x"': [None, True]}, [], (1,), "a\nb", float("inf")]
+    for value in others:
         assert literal(value) == "float('inf')" or eval(literal(value)) == value
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def _at_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def library():
+def library() -> Any:
     """Give the library datasets."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -50,7 +51,7 @@ def library():
 
 
 @pytest.fixture(scope="session")
-def texts(library, tmp_path_factory) -> Path:
+def texts(library: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder that save_to_disk wrote: sentences with class labels, undivided."""
     features = library.Features({"text": library.Value("string"), "label": library.ClassLabel(names=list(WORDS))})
     place = tmp_path_factory.mktemp("texts") / "places"
@@ -59,7 +60,7 @@ def texts(library, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bert(tmp_path_factory) -> Path:
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a word-piece tokenizer and a tiny BERT's configuration; no weights."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -85,7 +86,7 @@ def bert(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def gpt(tmp_path_factory) -> Path:
+def gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a byte-pair tokenizer that has no filler, and a tiny GPT-2's configuration."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 

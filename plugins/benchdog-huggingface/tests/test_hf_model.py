@@ -55,8 +55,9 @@ def test_it_gives_what_the_library_gives(bert, gpt):
     for folder, first in ((bert, 0), (gpt, 1)):
         tokens = size_of(folder)
         net = build(spec_of(tokens + first), ModelOptions(path=folder)).eval()
-        theirs = AutoModelForSequenceClassification.from_config(net.net.config).eval()
-        theirs.load_state_dict(net.net.state_dict())
+        ours = net.get_submodule("net")
+        theirs = AutoModelForSequenceClassification.from_config(ours.config).eval()
+        theirs.load_state_dict(ours.state_dict())
         x = codes(tokens)
         with torch.no_grad():
             for row, length in ((0, LENGTH), (1, 5)):
@@ -88,9 +89,10 @@ def test_weights_are_read_whatever_they_were_saved_from(kind, head, bert):
         assert {why for name, why in report.fresh.items() if "pooler" in name} == {"not in the file"}
     else:
         assert report.share == 1.0
-    place = net.net.bert if head == "own" else net.net.encoder
+    place = net.get_submodule("net.bert" if head == "own" else "net.encoder")
     base = getattr(published, "bert", published)
-    assert torch.equal(place.encoder.layer[2].output.dense.weight, base.encoder.layer[2].output.dense.weight)
+    weight = place.get_parameter("encoder.layer.2.output.dense.weight")
+    assert torch.equal(weight, base.encoder.layer[2].output.dense.weight)
 
 
 def test_names_of_berts_time_are_understood(bert):

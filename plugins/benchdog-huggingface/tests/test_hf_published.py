@@ -20,7 +20,9 @@ LENGTH = 24
 
 
 @pytest.fixture(scope="module")
-def folder():
+def folder() -> Path:
+    assert SPEC
+    assert SPEC.origin
     return Path(SPEC.origin).parent / "model"
 
 
@@ -41,7 +43,7 @@ def test_the_network_gives_the_same_vectors(folder):
     tensors = read(known.weights())
     assert fill(theirs, renamed(tensors, known.rename)).share == 1.0
     assert fill(ours, renamed(tensors, minilm.MiniLMWeights.rename)).share == 1.0
-    theirs.net.last.load_state_dict(ours.last.state_dict())
+    theirs.get_submodule("net.last").load_state_dict(ours.get_submodule("last").state_dict())
     codes = torch.tensor(tokenizer.encoder(tokenizer.operation(folder, LENGTH))(TEXTS))
     with torch.no_grad():
         assert torch.allclose(theirs(codes), ours(codes), atol=1e-5)

@@ -12,6 +12,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from benchdog.api import BadData, BadUsage
+from benchdog.data.dataset import DecodedSplit
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.splits import DataSplits
 from benchdog_huggingface.options import DataOptions
@@ -31,9 +32,10 @@ def opened(tmp_path):
 
     def make(path, **options):
         source = DataSet(DataOptions(path=path, **options))
-        source.fetch(Cached(tmp_path / "cache"))
+        source.fetch(Cached(tmp_path / "cache"))  # type: ignore[arg-type]  # part of a cache
         data = DataSplits.open(source)
         for split in data.splits.values():
+            assert isinstance(split, DecodedSplit)
             check_fast_path(split)
         return source, data
 

@@ -128,12 +128,13 @@ def test_importances_rank_the_parameters():
     draw, found = random.Random(0), space(trainer__lr=LR, model__name=["mlp", "cnn"], loop__batch_size=[1, 2])
     trials = []
     for _ in range(40):
+        rate = 10 ** draw.uniform(-4, -1)
         values = {
-            "trainer.lr": 10 ** draw.uniform(-4, -1),
+            "trainer.lr": rate,
             "model.name": draw.choice(["mlp", "cnn"]),
             "loop.batch_size": draw.choice([1, 2]),
         }
-        trials.append((values, values["trainer.lr"] + 0.02 * (values["model.name"] == "cnn")))
+        trials.append((values, rate + 0.02 * (values["model.name"] == "cnn")))
     study = plots.readable(finished(found, trials), found)
     shares = plots.importances(study)
     assert next(iter(shares)) == "trainer.lr"

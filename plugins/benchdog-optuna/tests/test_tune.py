@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
 from benchdog_optuna import plots
-from support.in_process import bare, run
+from support.bare import bare
+from support.in_process import run
 
 RECIPE = """\
 source = {{ name = "csv", path = "points.csv", target = "kind" }}
@@ -86,11 +89,12 @@ def small(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(place: Path, study: str) -> dict:
-    return json.loads((place / "runs" / study / "tune.json").read_text(encoding="utf-8"))
+def told(place: Path, study: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((place / "runs" / study / "tune.json").read_text(encoding="utf-8"))
+    return document
 
 
-def chosen(document: dict) -> list[dict]:
+def chosen(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [trial["values"] for trial in document["trials"]]
 
 
@@ -266,7 +270,7 @@ def test_poor_trials_are_pruned_and_their_runs_are_whole(small):
     assert document["best"]["values"]["trainer.lr"] > 1e-3
 
 
-def wait_for(process: subprocess.Popen[str], ready, seconds: float = 200) -> None:
+def wait_for(process: subprocess.Popen[str], ready: Callable[[], object], seconds: float = 200) -> None:
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end

@@ -52,7 +52,7 @@ class Double:
             target = Target(kind="mask", classes=("none", "disc"), shape=(4, 4))
         if way == "tokens":
             target = Target(kind="next-token", classes=tuple("abc "), shape=(8,))
-        fields = (FIELDS.get(way, FIELDS["image"]),)
+        fields: tuple[Field, ...] = (FIELDS.get(way, FIELDS["image"]),)
         if way == "several":
             fields = (Field(kind="image", shape=(1, 4, 4), dtype="uint8", name="left"),)
             fields += (Field(kind="audio", shape=(1, 3), dtype="float32", name="sound"),)
@@ -138,7 +138,7 @@ class Client:
         self, requests: list[tuple[str, str, dict[str, Any]]], meanwhile: Callable[[], Any] | None = None
     ) -> list[httpx.Response]:
         async def work() -> list[httpx.Response]:
-            transport = httpx.ASGITransport(self.app)  # type: ignore[arg-type]
+            transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
                 tasks = [asyncio.ensure_future(client.request(m, p, **o)) for m, p, o in requests]
                 if meanwhile is not None:
@@ -168,7 +168,9 @@ class Server:
 
     def __init__(self, place: Path, *arguments: object, command: list[str] | None = None) -> None:
         argv = [*(command or [sys.executable, "-m", "benchdog"]), "serve", *map(str, arguments)]
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+        flags = 0
+        if sys.platform == "win32":
+            flags = subprocess.CREATE_NEW_PROCESS_GROUP
         self.process = subprocess.Popen(
             [*argv, "--port", "0", "--json"],
             cwd=place,

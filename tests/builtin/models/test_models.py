@@ -163,6 +163,7 @@ def test_models_export_to_onnx_with_dynamic_batch(name):
     with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(deployed, (example(field, 4),), dynamo=True, dynamic_shapes=((axes,),))
+        assert program is not None
         session = runtime.InferenceSession(program.model_proto.SerializeToString())
         for n in (1, 7):
             x = example(field, n, free=(24, 17))

@@ -156,18 +156,18 @@ def test_exported_models_pass_verification(tmp_path, case, exporter):
         pytest.skip("benchdog-onnx is not installed")
     data = people(tmp_path / "people.csv")
     size = ["--set", "model.width=16"]
-    given = {
+    cases: dict[str, list[object]] = {
         "vit": ["digits", "--model", "vit", *size],
         "resnet": ["digits", "--model", "resnet", "--set", "model.depth=10", "--set", "model.width=8"],
         "tabular": ["csv", "--data", data, "--target", "buys", "--model", "tabular"],
         "transformer": ["text", "--data", data, "--set", "source.column=town", "--set", "source.label=buys", *size],
         "gpt": ["text", "--data", data, "--set", "source.column=noise", "--set", "source.length=8", *size],
         "unet": ["shapes", *UNET[:-1], "--set", "model.deep_supervision=true"],
-    }[case]
+    }
     if case == "transformer":
         lines = [line for line in data.read_text(encoding="utf-8").splitlines() if not line.startswith(",")]
         data.write_text("\n".join(lines), encoding="utf-8")
-    run("train", *given, "--epochs", 1, "--name", "it", "--quiet", cwd=tmp_path)
+    run("train", *cases[case], "--epochs", 1, "--name", "it", "--quiet", cwd=tmp_path)
     report = run_export("it", "--to", exporter, "--json", cwd=tmp_path).json
     assert [line["ok"] for line in report["verification"]]
     assert {line["batch"] for line in report["verification"]} >= {1, 2, 128}

@@ -16,6 +16,7 @@ from benchdog.builtin.models.options import (
     TransformerOptions,
     VitOptions,
 )
+from benchdog.builtin.models.transformer_blocks import Block
 
 TOKENS = Field(kind="tokens", shape=(12,), dtype="int64", range=(0, 10))
 COLUMNS = (
@@ -66,8 +67,10 @@ class ByHand(nn.Module):
 
     def forward(self, tokens):
         x = self.token(tokens) + self.place(torch.arange(12))
-        for first, attend, mix, second, widen, narrow in self.parts:
-            q, k, v = (part.view(-1, 12, 2, 8).transpose(1, 2) for part in attend(first(x)).chunk(3, -1))
+        for part in self.parts:
+            assert isinstance(part, nn.ModuleList)
+            first, attend, mix, second, widen, narrow = part
+            q, k, v = (each.view(-1, 12, 2, 8).transpose(1, 2) for each in attend(first(x)).chunk(3, -1))
             seen = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + mix(seen.transpose(1, 2).reshape(-1, 12, 16))
             x = x + narrow(nn.functional.gelu(widen(second(x))))
@@ -79,7 +82,7 @@ class Operators(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.seen = Counter()
+        self.seen: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.seen[str(func)] += 1
@@ -130,8 +133,9 @@ def test_transformer_ignores_padding():
 def test_tabular_embedding_of_unknown_category_is_zero():
     torch.manual_seed(0)
     model = tabular.build(spec_of(PEOPLE, 3), TabularOptions())
-    assert [table.weight.shape[0] for table in model.embed] == [3, 8]
-    assert all(not table.weight[0].any() and table.weight[1:].any(1).all() for table in model.embed)
+    tables = list(model.embed.parameters())
+    assert [table.shape[0] for table in tables] == [3, 8]
+    assert all(not table[0].any() and table[1:].any(1).all() for table in tables)
 
 
 @pytest.mark.parametrize(("side", "patch"), [((8, 8), 1), ((28, 28), 2), ((64, 48), 8), ((224, 224), 16)])
@@ -142,7 +146,9 @@ def test_vit_patch_follows_image_size(side, patch):
 
 def test_named_model_sizes_can_be_overridden():
     small = gpt.build(spec_of(TOKENS, 12, 11), GptOptions())
-    assert (len(small.layers), small.embed.weight.shape[1], small.layers[0].heads) == (3, 128, 4)
+    first = small.layers[0]
+    assert isinstance(first, Block)
+    assert (len(small.layers), small.embed.weight.shape[1], first.heads) == (3, 128, 4)
     other = gpt.build(spec_of(TOKENS, 12, 11), GptOptions(size="micro", layers=1))
     assert (len(other.layers), other.embed.weight.shape[1]) == (1, 256)
     assert resnet.build(spec_of(image_field(1, 8, 8), 3), ResnetOptions(depth=50, width=4)).last.in_features == 128

@@ -172,7 +172,12 @@ def test_duplicates_and_groups_stay_in_one_split(tmp_path: Path) -> None:
 def test_unchanged_files_are_decoded_once(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
     real = inspection._image_properties
-    monkeypatch.setattr(inspection, "_image_properties", lambda data: decoded.append(len(data)) or real(data))
+
+    def recorded(data: bytes) -> dict[str, Any]:
+        decoded.append(len(data))
+        return real(data)
+
+    monkeypatch.setattr(inspection, "_image_properties", recorded)
 
     class Cache:
         folder = tmp_path / "cache"
@@ -238,7 +243,12 @@ def notes_of(path: Path) -> list[str]:
 def test_inspection_caches_file_contents_for_one_read(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Path] = []
     real = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or real(path))
+
+    def recorded(path: Path) -> bytes:
+        reads.append(path)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", recorded)
     splits = folder(pets).open().values()
     first = [split.raw(i) for split in splits for i in range(len(split))]
     assert len(reads) == len(set(reads)) == 30  # by the inspection alone

@@ -1,7 +1,9 @@
 """Text source: tokens as bytes, characters and byte pairs; windows, splits and labels."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from benchdog.api import BadData, BadUsage, NotAvailable, Target, encoder, pieces, spellings, words
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.texts import byte_pairs
-from benchdog.builtin.sources.texts.text import Text
+from benchdog.builtin.sources.texts.text import Text, Windows
 from benchdog.data.decode.text import make_tokens
 from support.source_contract import check_source
 
@@ -20,7 +22,7 @@ MERGES = [[116, 104], [256, 101], [32, 257], [105, 110], [259, 103]]  # th, the,
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
-def text(path: Path, **more) -> Text:
+def text(path: Path, **more: Any) -> Text:
     return Text(TextOptions(path=path, **{"length": 16, **more}))
 
 
@@ -101,8 +103,11 @@ def test_character_windows_of_a_text_file(novel):
     cut = round(len(NOVEL) * 0.8)
     # Every character but the first is predicted once; the rest at the end in a window of its own.
     assert len(splits["train"]) == -(-(cut - 1) // 16)
-    assert splits["train"].starts[-1] == cut - 17
-    assert (np.diff(splits["test"].starts) == 16).all()
+    train, test = splits["train"], splits["test"]
+    assert isinstance(train, Windows)
+    assert isinstance(test, Windows)
+    assert train.starts[-1] == cut - 17
+    assert (np.diff(test.starts) == 16).all()
     assert len(text(novel, stride=1).open()["train"]) == cut - 16
 
 
@@ -154,7 +159,7 @@ def test_text_folder_per_class(tmp_path):
     assert text(tmp_path, folders="ignore").spec().target.kind == "next-token"
 
 
-def table(path: Path, rows) -> Path:
+def table(path: Path, rows: Iterable[Iterable[object]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
     return path

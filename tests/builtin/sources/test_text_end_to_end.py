@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def novel(tmp_path: Path) -> Path:
     return path
 
 
-def table(path: Path, rows) -> Path:
+def table(path: Path, rows: Iterable[Iterable[object]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
     return path

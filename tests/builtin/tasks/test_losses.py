@@ -144,6 +144,7 @@ def test_focal_loss_equals_cross_entropy_at_gamma_0_and_stays_finite():
         sure = torch.tensor([[200.0, 0.0, 0.0, 0.0]], requires_grad=True)
         task = Classification(ClassificationOptions(criterion="focal", gamma=gamma))
         task.loss(sure, Batch((), torch.tensor([0])))[0].backward()
+        assert sure.grad is not None
         assert sure.grad.isfinite().all()
 
 

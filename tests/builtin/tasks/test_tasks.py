@@ -18,6 +18,7 @@ from benchdog.builtin.tasks.metrics import meters
 from benchdog.builtin.tasks.options import NextTokenOptions, RegressionOptions
 from benchdog.builtin.tasks.regression import Regression
 from benchdog.builtin.tasks.segmentation import Segmentation
+from support.task_cases import fixed
 
 IMAGE = Field(kind="image", shape=(1, 4, 5), dtype="uint8")
 TOKENS = Field(kind="tokens", shape=(6,), dtype="int64")
@@ -303,7 +304,7 @@ def test_segmentation_of_volumes_with_uint8_masks():
     )
     task = Segmentation()
     task.check(spec)
-    score = torch.randn(2, *task.output(spec))
+    score = torch.randn(2, *fixed(task.output(spec)))
     target = torch.randint(0, 3, (2, 2, 3, 4), dtype=torch.uint8)
     assert measure(task, spec, score, target)["pixel_accuracy"] >= 0
     answer = task.head(spec)(score)

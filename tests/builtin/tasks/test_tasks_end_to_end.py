@@ -247,7 +247,7 @@ def test_batch_with_zero_weight_adds_no_gradient():
         gradients.backward(model(torch.ones(2, 3)).sum() * 0, weight, False)
         gradients.backward(model(torch.ones(2, 3)).sum() * 0, weight, True)
         gradients.total(torch.zeros(()), weight)
-        assert all(not p.grad.any() for p in model.parameters())
+        assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
 
 
 def test_classification_with_class_weights_smoothing_and_mix_up(tmp_path):

@@ -82,22 +82,23 @@ def test_lora_is_merged_into_plain_layers_with_a_low_rank_update(place):
 def test_lora_on_1x1_convolution_equals_its_merged_weight():
     from benchdog.builtin.trainers.lora import Lora
 
-    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 2))
+    first = nn.Conv2d(3, 4, 1)
+    model = nn.Sequential(first, nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 2))
     lora = Lora(Options(lora=2, lora_scale=0.5), model, "4", 0)
     assert list(lora.layers) == ["0"]
     with torch.no_grad():
         lora.corrections["0"].up.normal_()
     x = torch.randn(2, 3, 4, 4)
-    unmerged, weight = model(x), model[0].weight.clone()
+    unmerged, weight = model(x), first.weight.clone()
     with lora.merged():
-        assert not torch.equal(model[0].weight, weight)
+        assert not torch.equal(first.weight, weight)
         assert torch.allclose(model(x), unmerged, atol=1e-5)
         assert torch.equal(lora.state_dict()["0"]["weight"], weight)  # a checkpoint may be written while merged
-    assert torch.equal(model[0].weight, weight)
+    assert torch.equal(first.weight, weight)
     assert set(model.state_dict()) == {f"{i}.{k}" for i in (0, 2, 4) for k in ("weight", "bias")}
     lora.finish()
     assert torch.allclose(model(x), unmerged, atol=1e-5)
-    assert not list(model[0].children())
+    assert not list(first.children())
 
 
 STOPPED = {

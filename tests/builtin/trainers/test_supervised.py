@@ -135,22 +135,25 @@ def test_ema_and_swa_weights_equal_expected_averages():
         assert torch.allclose(mine, theirs, atol=1e-6)
     for mine, *theirs in zip(swa.model.parameters(), *epochs[2:], strict=True):
         assert torch.allclose(mine, torch.stack(theirs).mean(0), atol=1e-6)
-    assert int(ema.model[1].num_batches_tracked) == 12
+    assert int(ema.model.get_buffer("1.num_batches_tracked")) == 12
     again = Ema(net(), 0.9)
     again.load_state_dict(ema.state_dict())
     assert again.count == 12
-    assert torch.equal(again.model[0].weight, ema.model[0].weight)
+    assert torch.equal(again.model.get_parameter("0.weight"), ema.model.get_parameter("0.weight"))
 
 
 @pytest.mark.parametrize(("epochs", "start"), [(1, 0), (2, 0), (4, 2), (8, 6), (20, 15)])
 def test_swa_averages_at_least_two_epochs(epochs, start):
-    assert make_average(Options(average="swa"), net(), epochs).start == start
+    average = make_average(Options(average="swa"), net(), epochs)
+    assert isinstance(average, Swa)
+    assert average.start == start
 
 
 def test_gradient_clipping_by_norm_and_value():
     model = net()
     model(torch.randn(8, 3) * 100).square().sum().backward()
     limit = make_limit(Options(clip_norm=1.0, clip_value=0.5), list(model.parameters()))
+    assert limit is not None
     limit()
     grads = torch.cat([p.grad.flatten() for p in model.parameters()])
     assert grads.norm() <= 1.0001

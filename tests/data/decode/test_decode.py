@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from benchdog.api import Column, Field, Preprocess, Raw, Spec, Target
-from benchdog.data.decode import operations
+from benchdog.api import MAX_PIXELS, Column, Field, Preprocess, Raw, Spec, Target
 from benchdog.data.decode.decoder import Decoder, default_preprocess, stack
 from benchdog.errors import BadData, BadUsage
 
@@ -94,7 +93,7 @@ def test_postscript_is_not_an_image() -> None:
 
 
 def test_decompression_bomb_is_refused() -> None:
-    side = 1 + math.isqrt(operations.MAX_PIXELS)
+    side = 1 + math.isqrt(MAX_PIXELS)
     data = encoded(Image.new("1", (side, side)))
     assert len(data) < 100_000
     with pytest.raises(BadData, match="pixels"):
@@ -375,10 +374,11 @@ def test_decoded_fields_follow_spec_order() -> None:
 
 @pytest.mark.parametrize("words", [("false", "true"), ("False", "True"), ("FALSE", "TRUE")])
 def test_booleans_match_categories_in_any_case(words: tuple[str, str]) -> None:
-    column = {"name": "on", "kind": "category", "categories": list(words)}
-    preprocess = Preprocess(decode={"input": [{"op": "row", "columns": [column]}]}, transform={})
+    column = Column(name="on", kind="category", categories=words)
+    row = {"op": "row", "columns": [{"name": "on", "kind": "category", "categories": list(words)}]}
+    preprocess = Preprocess(decode={"input": [row]}, transform={})
     spec = Spec(
-        fields=(Field(kind="table", shape=(1,), dtype="float32", columns=(Column(**column),)),),
+        fields=(Field(kind="table", shape=(1,), dtype="float32", columns=(column,)),),
         target=Target(kind="class"),
     )
     assert [one({"on": on}, spec, preprocess).item() for on in (False, True)] == [1, 2]

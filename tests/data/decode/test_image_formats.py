@@ -32,7 +32,8 @@ def encode(image_format: ImageFormat, seed: int = 0) -> bytes:
 
 @pytest.fixture(params=IMAGE_FORMATS, ids=lambda each: each.name)
 def image_format(request: pytest.FixtureRequest) -> ImageFormat:
-    return request.param
+    each: ImageFormat = request.param
+    return each
 
 
 def test_image_format_decodes(image_format: ImageFormat) -> None:

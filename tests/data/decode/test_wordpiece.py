@@ -1,6 +1,7 @@
 """WordPiece tokenization, in the decode operation `tokens`."""
 
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -44,7 +45,7 @@ def test_token_ids_equal_those_of_the_published_tokenizer(text):
     assert ours(text) == theirs.encode(text).ids
 
 
-_both = []
+_both: list[Any] = []
 
 
 def tokenizers():

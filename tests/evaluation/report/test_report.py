@@ -81,7 +81,12 @@ class Seen(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.tags, self.text, self.open, self.links, self.ids = [], [], [], [], []
+        self.tags: list[str] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.links: list[tuple[str, str | None]] = []
+        self.ids: list[str | None] = []
+        self.prose = ""
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
@@ -372,8 +377,9 @@ def test_confusion_matrix_of_few_and_many_classes(size, tmp_path):
     text = page[page.index("<svg viewBox") : page.index("</svg>")] + "</svg>"
     assert text.count("<rect") == size + 2
     assert "class number 0 predicted as class number 1: 3" in text
-    width = float(re.search(r'viewBox="0 0 (\d+)', text)[1])
-    assert width < 1100
+    width = re.search(r'viewBox="0 0 (\d+)', text)
+    assert width
+    assert float(width[1]) < 1100
     assert min(map(float, re.findall(r'font-size="([\d.]+)"', text))) >= 6.5
     look(text)
 

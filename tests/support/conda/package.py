@@ -7,6 +7,7 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any, Self
 
 import zstandard
 
@@ -16,21 +17,21 @@ PREFIX = "/opt/" + "placehold_" * 20  # as long as conda's: replaced by the envi
 class Package:
     """A package being written: `add` and `link` its files, then leave the `with` block."""
 
-    def __init__(self, channel: Path, index: dict, link: dict | None = None):
+    def __init__(self, channel: Path, index: dict[str, Any], link: dict[str, Any] | None = None) -> None:
         self.index = {"build_number": 0, "timestamp": 0, "license": "see the package", **index}
         self.told = {"link.json": link} if link else {}
-        self.paths: list[dict] = []
+        self.paths: list[dict[str, Any]] = []
         self.stem = "{name}-{version}-{build}".format(**index)
         self.file = channel / index["subdir"] / f"{self.stem}.conda"
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.payload = tempfile.TemporaryFile()
         self.stream = compressor().stream_writer(self.payload, closefd=False)
         self.tar = tarfile.open(fileobj=self.stream, mode="w|", format=tarfile.PAX_FORMAT)
         return self
 
-    def add(self, path: str, data: bytes, *, program: bool = False):
+    def add(self, path: str, data: bytes, *, program: bool = False) -> None:
         """Add a file; one that holds PREFIX is rewritten for the environment when it is linked."""
         entry = {
             "_path": path,
@@ -43,14 +44,14 @@ class Package:
         self.paths.append(entry)
         put(self.tar, path, data, 0o755 if program else 0o644)
 
-    def link(self, path: str, target: str):
+    def link(self, path: str, target: str) -> None:
         """Add a symbolic link."""
         self.paths.append({"_path": path, "path_type": "softlink"})
         member = tarfile.TarInfo(path)
         member.type, member.linkname = tarfile.SYMTYPE, target
         self.tar.addfile(member)
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.tar.close()
         self.stream.close()
         if kind is None:
@@ -79,12 +80,12 @@ class Package:
         return out.getvalue()
 
 
-def compressor():
+def compressor() -> zstandard.ZstdCompressor:
     # speed counts here, not size; the packages never leave the machine
     return zstandard.ZstdCompressor(level=1, threads=-1)
 
 
-def put(tar: tarfile.TarFile, path: str, data: bytes, mode: int):
+def put(tar: tarfile.TarFile, path: str, data: bytes, mode: int) -> None:
     member = tarfile.TarInfo(path)
     member.size, member.mode = len(data), mode
     tar.addfile(member, io.BytesIO(data))

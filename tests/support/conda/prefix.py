@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from rattler import Channel, VirtualPackage, install, solve
 
@@ -18,7 +19,7 @@ def there(prefix: Path) -> set[str]:
     return {file.stem for file in (prefix / "conda-meta").glob("*.json")}
 
 
-async def changed(channel: Path, prefix: Path, cache: Path, specs: list[str]) -> dict:
+async def changed(channel: Path, prefix: Path, cache: Path, specs: list[str]) -> dict[str, Any]:
     before, began = there(prefix), time.monotonic()
     records = await solve(
         sources=[Channel(channel.as_uri())],

@@ -2,20 +2,21 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 PIN = re.compile(r"{{ pin_subpackage\('([\w-]+)', exact=True\) }}")
 
 
-def taken(table, where, *keys):
+def taken(table: dict[str, Any] | None, where: str, *keys: str) -> list[Any]:
     """Give the values of the keys in order; refuse others."""
     if unknown := set(table or {}) - set(keys):
         raise SystemExit(f"meta.yaml: unknown keys in {where}: {sorted(unknown)}")
     return [(table or {}).get(key) for key in keys]
 
 
-def filled(text):
+def filled(text: str) -> str:
     """Put rattler-build's templates in the place of conda-build's."""
     text = PIN.sub(r"${{ pin_subpackage('\1', exact=true) }}", text).replace("{{ PYTHON }}", "$PYTHON")
     if "{{" in text.replace("${{", ""):
@@ -23,15 +24,15 @@ def filled(text):
     return text
 
 
-def given(**values):
+def given(**values: Any) -> dict[str, Any]:
     """Drop what is absent."""
     return {key: value for key, value in values.items() if value}
 
 
-def tests(told, name):
+def tests(told: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """Translate an output's test: its commands, and the modules that it must be able to import."""
     imports, needs, files, commands = taken(told, f"{name}.test", "imports", "requires", "source_files", "commands")
-    found = []
+    found: list[dict[str, Any]] = []
     if commands:
         more = given(requirements=given(run=needs), files=given(source=files))
         found.append({"script": commands, **more})
@@ -40,7 +41,7 @@ def tests(told, name):
     return found
 
 
-def output(told, version):
+def output(told: dict[str, Any], version: str) -> dict[str, Any]:
     name, build, requirements, test, about = taken(
         told, "an output", "name", "build", "requirements", "test", "about"
     )
@@ -60,7 +61,7 @@ def output(told, version):
     }
 
 
-def converted(folder: Path) -> dict:
+def converted(folder: Path) -> dict[str, Any]:
     """Read a folder's meta.yaml and give the recipe; the source is a copy that `folder` holds."""
     meta = yaml.safe_load((folder / "meta.yaml").read_text(encoding="utf-8"))
     package, source, *_ = taken(meta, "meta.yaml", "package", "source", "build", "requirements", "outputs", "about")

@@ -15,6 +15,7 @@ def main(model: str) -> None:
     picture = next(Path("runs", model, "artifact", "samples").glob("*.png"))
     server = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     try:
+        assert server.stdout is not None
         url = json.loads(server.stdout.readline())["url"]
         request = urllib.request.Request(
             f"{url}/predict", picture.read_bytes(), {"Content-Type": "image/png"}, method="POST"

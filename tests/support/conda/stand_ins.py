@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
 from package import PREFIX, Package
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 RENAMED = {
@@ -35,7 +37,7 @@ def conda_name(name: str) -> str:
     return RENAMED.get(name, name)
 
 
-def bounds(specifiers) -> str:
+def bounds(specifiers: SpecifierSet) -> str:
     """Write pip's version specifiers as conda reads them."""
     parts = [
         v if o == "==" and v.endswith(".*") else f"{o}{v}" for o, v in ((s.operator, s.version) for s in specifiers)
@@ -43,7 +45,7 @@ def bounds(specifiers) -> str:
     return ",".join(sorted(parts))
 
 
-def python(channel: Path, patchelf: Path):
+def python(channel: Path, patchelf: Path) -> None:
     """Pack this machine's CPython as `python`, and the `python_abi` that binary packages ask for."""
     base = Path(sys.base_prefix)
     depends = [f"python_abi {VERSION}.* *_cp{DIGITS}"]
@@ -64,13 +66,13 @@ def python(channel: Path, patchelf: Path):
                 data = data.replace(str(base).encode(), PREFIX.encode())
             put(package, f"lib/python{VERSION}/{inside.as_posix()}", data, compiled=True)
         package.add(f"lib/python{VERSION}/site-packages/README.txt", b"packages\n")
-    index = {"name": "python_abi", "version": VERSION, "build": f"8_cp{DIGITS}", "depends": []}
+    index = {"name": "python_abi", "version": VERSION, "build": f"8_cp{DIGITS}", "subdir": "noarch"}
     only = [f"python {VERSION}.* *_cpython"]
-    with Package(channel, {**index, "constrains": only, "subdir": "noarch", "noarch": "generic"}):
+    with Package(channel, {**index, "depends": [], "constrains": only, "noarch": "generic"}):
         pass
 
 
-def put(package: Package, path: str, data: bytes, *, program: bool = False, compiled: bool = False):
+def put(package: Package, path: str, data: bytes, *, program: bool = False, compiled: bool = False) -> None:
     """Add a file, and its bytecode if it is a module; one that holds PREFIX, or can't be compiled, goes without."""
     package.add(path, data, program=program)
     if compiled and path.endswith(".py") and PREFIX.encode() not in data:
@@ -78,7 +80,7 @@ def put(package: Package, path: str, data: bytes, *, program: bool = False, comp
             source, made = Path(place, "source"), Path(place, "made")
             source.write_bytes(data)
             mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-            if py_compile.compile(source, made, path, quiet=2, invalidation_mode=mode):
+            if py_compile.compile(str(source), str(made), path, quiet=2, invalidation_mode=mode):
                 file = PurePosixPath(path)
                 package.add(str(file.parent / "__pycache__" / f"{file.stem}.cpython-{DIGITS}.pyc"), made.read_bytes())
 
@@ -91,7 +93,7 @@ def program(base: Path, patchelf: Path) -> bytes:
         return copy.read_bytes()
 
 
-def requirements(meta, pure: bool) -> list[str]:
+def requirements(meta: Message, pure: bool) -> list[str]:
     """Translate a wheel's requirements that hold on this machine."""
     wanted = meta.get("Requires-Python") or ""
     own = [f"python {bounds(Requirement('x' + wanted.replace(' ', '')).specifier)}".strip()]
@@ -104,7 +106,7 @@ def requirements(meta, pure: bool) -> list[str]:
     return own
 
 
-def wheel(path: Path, channel: Path):
+def wheel(path: Path, channel: Path) -> None:
     """Pack a wheel: noarch when it is pure, for this Python otherwise."""
     archive = zipfile.ZipFile(path)
     name, version, _, tags = parse_wheel_filename(path.name)
@@ -146,10 +148,10 @@ def placed(filename: str, data: bytes, pure: bool) -> tuple[str, bytes]:
     return {"scripts": f"{scripts}/{rest}", "data": rest}.get(more[0], f"{site}/{rest}"), data
 
 
-def scripts_of(archive, dist_info: str) -> list[tuple[str, str]]:
+def scripts_of(archive: zipfile.ZipFile, dist_info: str) -> list[tuple[str, str]]:
     """Give a wheel's commands: (name, "module:function")."""
     parser = configparser.ConfigParser(delimiters="=", interpolation=None)
-    parser.optionxform = str
+    parser.optionxform = str  # type: ignore[method-assign, assignment]  # as configparser documents it
     if f"{dist_info}/entry_points.txt" in archive.namelist():
         parser.read_string(archive.read(f"{dist_info}/entry_points.txt").decode())
     found = parser.items("console_scripts") if parser.has_section("console_scripts") else []

@@ -14,7 +14,9 @@ import sys
 import time
 import tomllib
 import venv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -34,22 +36,22 @@ print(json.dumps(sorted(
 class Story:
     """The working folder, the log, and the facts by the name of the step."""
 
-    def __init__(self, work: Path):
+    def __init__(self, work: Path) -> None:
         self.work, self.prefix = work, work / "env"
-        self.facts: dict = {}
+        self.facts: dict[str, Any] = {}
         self.log = (work / "log.txt").open("w", encoding="utf-8")
 
-    def say(self, text: str = ""):
+    def say(self, text: str = "") -> None:
         print(text, flush=True)
         print(text, file=self.log, flush=True)
 
     def tool(self, script: str, *arguments: object) -> str:
         """Run one of the scripts beside this one with the tools' Python; give its stdout."""
         env = {**os.environ, "RATTLER_CACHE_DIR": str(self.work / "rattler"), "PYTHONPATH": ""}
-        argv = [self.work / "tools" / "bin" / "python", HERE / script, *arguments]
+        argv: list[str | Path] = [self.work / "tools" / "bin" / "python", HERE / script, *map(str, arguments)]
         return checked(argv, cwd=self.work, env=env)
 
-    def environment(self, step: str, what: str, *specs: str):
+    def environment(self, step: str, what: str, *specs: str) -> None:
         """Make the environment hold the specs, and what they need, and nothing else."""
         self.say(f"\n## {what}: {', '.join(specs)}")
         cache = self.work / "cache"  # not that of the builds: unpacking belongs to the time
@@ -64,7 +66,7 @@ class Story:
                 size = readable(known[name]) if name in known else ""
                 self.say(f"  {sign} {name:<54}{size:>10}".rstrip())
 
-    def run(self, step: str, *argv: str, quiet: bool = False):
+    def run(self, step: str, *argv: str, quiet: bool = False) -> None:
         """Run a command in the environment as its user would."""
         env = {
             "PATH": f"{self.prefix / 'bin'}:/usr/bin:/bin",
@@ -89,19 +91,20 @@ class Story:
             self.say((done.stderr + done.stdout).rstrip())
 
 
-def checked(argv: list, **options) -> str:
+def checked(argv: Sequence[str | Path], **options: Any) -> str:
     """Run a program that must succeed; give its stdout, or end with what it said."""
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False, **options)
     if done.returncode:
         sys.exit(f"{argv[0]} {argv[1]} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-8000:]}")
-    return done.stdout
+    out: str = done.stdout
+    return out
 
 
 def readable(size: int) -> str:
     return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
 
 
-def pip(python: Path | str, *arguments: object):
+def pip(python: Path | str, *arguments: object) -> None:
     checked([str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)], cwd=ROOT)
 
 
@@ -114,7 +117,7 @@ def required() -> list[str]:
     return sorted(each for each in found if not each.startswith("benchdog"))
 
 
-def copied(source: Path):
+def copied(source: Path) -> None:
     """Copy what git knows, or would: nothing that lies about can get in."""
     listed = checked(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
     for name in filter(None, listed.split("\0")):
@@ -123,7 +126,7 @@ def copied(source: Path):
             (source / name).write_bytes((ROOT / name).read_bytes())
 
 
-def build(story: Story):
+def build(story: Story) -> None:
     """Make the channel."""
     story.say("## The channel")
     began = time.monotonic()
@@ -145,7 +148,7 @@ def build(story: Story):
         story.say(f"  {name:<56}{readable(size):>10}")
 
 
-def use(story: Story):
+def use(story: Story) -> None:
     """Work in the environment as its user."""
     (story.work / "home").mkdir()
     picture = "runs/first/artifact/samples/000-input.png"
@@ -174,7 +177,7 @@ def use(story: Story):
     story.run("entry_points", "python", "-c", ENTRY_POINTS, quiet=True)
 
 
-def main(work: Path):
+def main(work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     began, story = time.monotonic(), Story(work)
     build(story)

@@ -160,7 +160,8 @@ def build(spec):
 
 def digit(place: Path) -> None:
     """Write one of the bundled digits as an image file."""
-    from benchdog.builtin.sources.images.digits import Digits, DigitsOptions
+    from benchdog.builtin.sources.images.digits import Digits
+    from benchdog.builtin.sources.options import DigitsOptions
 
     place.write_bytes(Digits(DigitsOptions()).open()["test"].raw(0).fields["input"])
 

@@ -76,6 +76,7 @@ def test_what_auto_tries(monkeypatch, sets, said):
     monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Verdict(False, f"trial of {steps} steps"))
     parts = resolve(compose_draft("digits", {"model.name": "linear"}, [*sets, "loop.epochs=2"], PluginContext()))
     decision = compile.choose_compile(parts, parts.build())
+    assert decision is not None
     assert said in decision.log
     resolved = parts.with_values(decision.values)
     assert resolved.recipe.trainer.options["compile"] == "no"
@@ -86,11 +87,18 @@ def test_what_auto_tries(monkeypatch, sets, said):
 def test_more_samples_are_tried_where_they_may_show_that_a_run_is_short(monkeypatch, few, asked, said):
     seen = []
     times = {2: few * compile.LONG, 16: 1.0}
-    monkeypatch.setattr(compile, "most_of_a_step", lambda parts, model, count: seen.append(count) or times[count])
+
+    def most_of_a_step(parts, model, count):
+        seen.append(count)
+        return times[count]
+
+    monkeypatch.setattr(compile, "most_of_a_step", most_of_a_step)
     monkeypatch.setattr(compile, "_tried", lambda parts, steps, seconds: Verdict(False, f"trial of {steps} steps"))
     one_step = ["loop.epochs=1", "loop.batch_size=5000"]
     parts = resolve(compose_draft("digits", {"model.name": "linear"}, one_step, PluginContext()))
-    assert said in compile.choose_compile(parts, parts.build()).log
+    decision = compile.choose_compile(parts, parts.build())
+    assert decision is not None
+    assert said in decision.log
     assert seen == asked
 
 

@@ -38,7 +38,7 @@ def poolings(field: Field, count: int = 0) -> list[tuple[int, ...]]:
     return windows
 
 
-def build(spec: Spec, options: CnnOptions) -> nn.Module:
+def build(spec: Spec, options: CnnOptions) -> nn.Sequential:
     """Build a convolutional net from an image (B, C, H, W) or volume to the score (B, outputs)."""
     field = single_picture("cnn", spec, ("image", "volume"))
     outputs = flat_outputs("cnn", spec)

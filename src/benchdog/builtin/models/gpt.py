@@ -59,7 +59,7 @@ class Gpt(nn.Module):
         return score
 
 
-def build(spec: Spec, options: GptOptions) -> nn.Module:
+def build(spec: Spec, options: GptOptions) -> Gpt:
     """Build an autoregressive model from tokens (B, T) to the score (B, T, vocabulary)."""
     if len(spec.fields) != 1 or spec.fields[0].kind != "tokens":
         raise misfit("gpt", "one field of tokens", spec)

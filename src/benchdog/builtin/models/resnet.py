@@ -89,7 +89,7 @@ class Resnet(nn.Module):
         return score
 
 
-def build(spec: Spec, options: ResnetOptions) -> nn.Module:
+def build(spec: Spec, options: ResnetOptions) -> Resnet:
     """Build a residual net from an image (B, C, H, W) or a volume to the score (B, outputs)."""
     field = single_picture("resnet", spec, ("image", "volume"))
     small = None not in field.shape and max(axis or 0 for axis in field.shape[1:]) <= SMALL[field.kind]

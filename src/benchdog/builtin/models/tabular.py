@@ -68,7 +68,7 @@ class Tabular(nn.Module):
         return score
 
 
-def build(spec: Spec, options: TabularOptions) -> nn.Module:
+def build(spec: Spec, options: TabularOptions) -> Tabular:
     """Build a residual net from a row of numbers and category codes (B, columns) to the score (B, outputs)."""
     field = spec.fields[0]
     if len(spec.fields) != 1 or field.kind != "table" or len(field.shape) != 1 or not field.shape[0]:

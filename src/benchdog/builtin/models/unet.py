@@ -92,7 +92,7 @@ class Unet(nn.Module):
         return score
 
 
-def build(spec: Spec, options: UnetOptions) -> nn.Module:
+def build(spec: Spec, options: UnetOptions) -> Unet:
     """Build a U-Net from an image or volume to a score of the same size (B, outputs, ...)."""
     field = single_picture("unet", spec, ("image", "volume"))
     if len(spec.output) != len(field.shape) or spec.output[1:] != field.shape[1:]:

@@ -61,7 +61,7 @@ class Vit(nn.Module):
         return score
 
 
-def build(spec: Spec, options: VitOptions) -> nn.Module:
+def build(spec: Spec, options: VitOptions) -> Vit:
     """Build a vision transformer from images (B, C, H, W) of one size to the score (B, outputs)."""
     field = single_picture("vit", spec, ("image",))
     if None in field.shape:
