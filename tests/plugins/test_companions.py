@@ -1,6 +1,6 @@
-"""A name that one of Benchdog's other packages offers is told as such where the package is absent.
+"""Components and commands of Benchdog packages that are not installed.
 
-tests/packaging/test_conda.py sees it in an environment that lacks them.
+tests/packaging/test_conda.py checks it in an environment without the packages.
 """
 
 import sys
@@ -20,7 +20,7 @@ OURS = [
 ]
 
 
-def test_the_table_is_what_the_packages_offer():
+def test_companions_table_matches_the_packages():
     found: dict[str, set[tuple[str, str]]] = {package: set() for package in OURS}
     for plugin in Plugins.discover().healthy:
         for kind, names in plugin.components.items():
@@ -33,13 +33,13 @@ def test_the_table_is_what_the_packages_offer():
     assert table == {package: offered for package, offered in found.items() if offered}
 
 
-def test_what_is_installed_or_unknown_is_not_called_absent():
+def test_installed_or_unknown_components_are_not_reported_absent():
     assert companions.absent("exporter", "onnx") == ""
     assert companions.absent("exporter", "onxx") == ""
 
 
 @pytest.mark.parametrize(("made_by", "command"), [("pip", "pip install"), ("conda", "conda install")])
-def test_the_remedy_fits_the_environment(made_by, command, tmp_path, monkeypatch):
+def test_install_command_matches_the_environment(made_by, command, tmp_path, monkeypatch):
     if made_by == "conda":
         (tmp_path / "conda-meta").mkdir()
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
@@ -49,8 +49,8 @@ def test_the_remedy_fits_the_environment(made_by, command, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("argv", "what"), [(["fly", "last"], "command 'fly'"), (["train", "digits", "--model", "wing"], "model 'wing'")]
 )
-def test_a_name_of_an_absent_package_leads_to_it(argv, what, tmp_path, monkeypatch):
+def test_component_of_an_absent_package_names_the_package(argv, what, tmp_path, monkeypatch):
     monkeypatch.setitem(companions.PACKAGES, "benchdog-bird", (("command", "fly"), ("model", "wing")))
-    told = run(*argv, cwd=tmp_path, code=3)
-    assert f"The {what} comes with the package benchdog-bird, which is not installed." in told.err
-    assert "install benchdog-bird" in told.err
+    result = run(*argv, cwd=tmp_path, code=3)
+    assert f"The {what} comes with the package benchdog-bird, which is not installed." in result.err
+    assert "install benchdog-bird" in result.err

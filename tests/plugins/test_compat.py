@@ -1,4 +1,4 @@
-"""The contract's number: what is taken, through which shim, until when, and what is set aside unimported."""
+"""The contract number: supported versions, shims and their deprecation, plugins disabled without being imported."""
 
 import sys
 
@@ -55,7 +55,7 @@ QUICK = ("digits", "--model", "linear", "--epochs", 2, "--trainer", "mine")
         (-1, 1, "declares CONTRACT = -1", "CONTRACT = 1 in x"),
     ],
 )
-def test_which_numbers_are_taken(number, this, fault, remedy):
+def test_supported_contract_numbers(number, this, fault, remedy):
     wrong = compat.objection(number, this, "x")
     assert (wrong is None) == (not fault)
     if wrong:
@@ -63,14 +63,14 @@ def test_which_numbers_are_taken(number, this, fault, remedy):
         assert remedy in wrong[1]
 
 
-def test_a_shim_is_announced_for_one_contract():
+def test_shim_deprecation_note():
     assert compat.note(1, 1) == ""
     assert compat.note(0, 1) == "written for contract 0: works through a shim until contract 2"
     assert "docs/reference/contract.md" in compat.advice(0, "x", 1)
     assert compat.objection(0, 2, "x") is not None
 
 
-def test_an_author_is_warned(tmp_path):
+def test_old_contract_warns_the_plugin_author(tmp_path):
     file = tmp_path / "old.py"
     file.write_text(TRAINER.format(contract="CONTRACT = 0", **OLD), encoding="utf-8")
     with pytest.warns(DeprecationWarning, match="written for contract 0: works through a shim until contract 2"):
@@ -79,28 +79,28 @@ def test_an_author_is_warned(tmp_path):
 
 @pytest.mark.parametrize(("contract", "form"), [("CONTRACT = 0", OLD), ("CONTRACT = 1", NEW), ("", NEW)])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_trainers_check_is_called_as_its_contract_says(tmp_path, contract, form):
+def test_trainer_check_is_called_as_its_contract_requires(tmp_path, contract, form):
     (tmp_path / "mine.py").write_text(TRAINER.format(contract=contract, **form), encoding="utf-8")
-    told = run("--plugin", "mine.py", "train", *QUICK, cwd=tmp_path, code=2)
-    assert "40 steps were seen" in told.err
-    told = run("train", *QUICK[:-1], "mine.py:Mine", cwd=tmp_path, code=2)
-    assert "40 steps were seen" in told.err
+    result = run("--plugin", "mine.py", "train", *QUICK, cwd=tmp_path, code=2)
+    assert "40 steps were seen" in result.err
+    result = run("train", *QUICK[:-1], "mine.py:Mine", cwd=tmp_path, code=2)
+    assert "40 steps were seen" in result.err
 
 
-def test_a_check_in_the_old_form_without_its_number_is_told(tmp_path):
+def test_old_check_signature_under_the_new_contract_is_refused(tmp_path):
     (tmp_path / "mine.py").write_text(TRAINER.format(contract="CONTRACT = 1", **OLD), encoding="utf-8")
-    told = run("--plugin", "mine.py", "train", *QUICK, cwd=tmp_path, code=2)
-    assert "check can't be called as check(trial)" in told.err
-    assert "check(self, trial)" in told.err
+    result = run("--plugin", "mine.py", "train", *QUICK, cwd=tmp_path, code=2)
+    assert "check can't be called as check(trial)" in result.err
+    assert "check(self, trial)" in result.err
 
 
-def test_a_class_of_ones_own_for_another_contract_is_refused(tmp_path):
+def test_local_class_for_another_contract_is_refused(tmp_path):
     (tmp_path / "mine.py").write_text(TRAINER.format(contract="CONTRACT = 5", **NEW), encoding="utf-8")
     with pytest.raises(BadUsage, match=r"mine\.py is written for contract 5"):
         Plugins.discover().find("trainer", f"{tmp_path / 'mine.py'}:Mine")
 
 
-def test_an_adapted_trainer_keeps_what_it_says_of_itself(tmp_path):
+def test_adapted_trainer_keeps_its_attributes(tmp_path):
     class Old:
         weighs = True
 
@@ -118,7 +118,7 @@ def test_an_adapted_trainer_keeps_what_it_says_of_itself(tmp_path):
     assert not hasattr(compat.adapt("trainer", object(), 0), "check")
 
 
-# --- the number is read, not run
+# --- the number is parsed, the module is not imported
 
 
 @pytest.fixture
@@ -130,8 +130,8 @@ def site(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_plugin_of_an_unknown_contract_is_not_imported(site, capsys):
-    install(site, "new-net", "from benchdog.api import Unheard\n" + offer("x", contract="CONTRACT: int = 3  # soon"))
+def test_plugin_of_an_unknown_contract_is_not_imported(site, capsys):
+    install(site, "new-net", "from benchdog.api import Missing\n" + offer("x", contract="CONTRACT: int = 3  # soon"))
     plugins = Plugins.discover()
     (fault,) = plugins.faults
     assert fault.fault == "is written for contract 3; this Benchdog has contract 1."
@@ -154,7 +154,7 @@ def test_a_plugin_of_an_unknown_contract_is_not_imported(site, capsys):
         ("", None),
     ],
 )
-def test_the_number_is_read_from_the_text(site, text, number):
+def test_contract_number_is_read_from_the_source_text(site, text, number):
     inner = site / "outer" / "inner"
     inner.mkdir(parents=True)
     (site / "outer" / "__init__.py").write_text("raise SystemExit('imported')")
@@ -163,20 +163,20 @@ def test_the_number_is_read_from_the_text(site, text, number):
     assert "outer" not in sys.modules
 
 
-def test_what_is_shipped_declares_a_literal():
+def test_shipped_plugins_declare_a_literal_contract():
     shipped = [entry for entry in entries() if entry.dist.startswith("benchdog")]
     assert "benchdog.builtin" in [entry.module for entry in shipped]
     assert {entry.module: declared(entry.module, ()) for entry in shipped} == {e.module: 1 for e in shipped}
 
 
-def test_what_is_not_there_declares_nothing(site):
+def test_missing_modules_declare_no_contract(site):
     (site / "space").mkdir()
     assert [declared(name, (0, 1)) for name in ("no_such", "no_such.part", "json.no_such", "space", "sys")] == [
         None
     ] * 5
 
 
-def test_a_package_without_a_number_works_and_is_told_to_its_author(site):
+def test_plugin_without_a_contract_works_with_advice_to_its_author(site):
     install(site, "mute-net", offer("mute", contract=""))
     plugins = Plugins.discover()
     assert plugins.faults == []

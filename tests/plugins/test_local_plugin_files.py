@@ -1,4 +1,4 @@
-"""Runs whose plugin isn't named again: the run's own copy, the graph where there is none, and what is said then."""
+"""Runs used without naming their local plugin: the copy in the run, or the exported graph."""
 
 import json
 import shutil
@@ -48,14 +48,14 @@ def local(tmp_path_factory):
     return place
 
 
-def test_a_local_plugins_model_is_exported_by_the_runs_own_copy(local):
+def test_local_plugin_model_is_exported_with_the_copy_in_the_run(local):
     for to in ("torch-export", "safetensors"):
         assert "Verified on" in run_export("nets", "--to", to, cwd=local).err
 
 
 @pytest.fixture(scope="module")
 def orphans(local, tmp_path_factory):
-    """Give runs whose model nobody can build again: a local file that is gone, a notebook's object."""
+    """Return runs whose model can't be rebuilt: its file is gone, or it is a live object of a notebook."""
     place = tmp_path_factory.mktemp("orphans")
     gone = shutil.copytree(local / "runs" / "nets", place / "gone")
     shutil.rmtree(gone / "local")
@@ -68,7 +68,7 @@ def orphans(local, tmp_path_factory):
 
 
 @pytest.mark.parametrize("which", ["gone", "live"])
-def test_without_its_plugin_a_model_is_exported_by_its_graph(orphans, which):
+def test_model_without_its_plugin_is_exported_from_its_graph(orphans, which):
     plugins = Plugins.discover()
     formats = ["torch-export"] + ["onnx"] * ("onnx" in plugins.all("exporter"))
     for to in formats:
@@ -83,24 +83,24 @@ def test_without_its_plugin_a_model_is_exported_by_its_graph(orphans, which):
         assert not (orphans[which] / "exports" / to).exists()
 
 
-def test_a_local_task_answers_by_the_runs_own_copy(tmp_path, monkeypatch):
+def test_local_task_predicts_with_the_copy_in_the_run(tmp_path, monkeypatch):
     found = Plugins.discover().find("task", "classification")
     assert isinstance(found.info, TaskInfo)
     kind = found.info.target.partition(":")[2]
     (tmp_path / "own.py").write_text(TASK.format(kind=kind, answer=found.info.answer), encoding="utf-8")
     run("--plugin", "own.py", "train", "digits", "--task", "own-task", "--model", "linear", "--epochs", 1,
         "--name", "mine", "--quiet", cwd=tmp_path)  # fmt: skip
-    picture = next((tmp_path / "runs/mine/artifact/samples").glob("*.*"))
-    picture = picture if picture.suffix == ".png" else next((tmp_path / "runs/mine").rglob("*.png"))
-    assert "label" in run("predict", "mine", picture, cwd=tmp_path).out
+    image = next((tmp_path / "runs/mine/artifact/samples").glob("*.*"))
+    image = image if image.suffix == ".png" else next((tmp_path / "runs/mine").rglob("*.png"))
+    assert "label" in run("predict", "mine", image, cwd=tmp_path).out
     run_export("mine", "--to", "torch-export", cwd=tmp_path)
-    assert "label" in run("predict", "runs/mine/exports/torch-export", picture, cwd=tmp_path).out
+    assert "label" in run("predict", "runs/mine/exports/torch-export", image, cwd=tmp_path).out
     monkeypatch.setenv("BENCHDOG_CACHE", str(tmp_path / "another"))
-    said = run("predict", "mine", picture, cwd=tmp_path, code=3)
-    assert "benchdog --plugin own.py COMMAND" in said.err
+    refused = run("predict", "mine", image, cwd=tmp_path, code=3)
+    assert "benchdog --plugin own.py COMMAND" in refused.err
 
 
-def test_a_model_of_a_file_is_listed_without_its_folder(local):
+def test_model_from_a_file_is_listed_without_its_folder(local):
     run("train", "digits", "--model", "my_nets.py:Net", "--name", "ref", "--epochs", 1, cwd=local)
     assert facts.read(local / "runs" / "ref").learner == "my_nets.py:Net"
     listed = run("runs", "list", cwd=local).out
@@ -108,7 +108,7 @@ def test_a_model_of_a_file_is_listed_without_its_folder(local):
     assert str(local) not in listed
 
 
-def test_a_loss_that_depends_on_nothing_is_told(tmp_path):
+def test_loss_without_gradient_is_refused(tmp_path):
     class Detached(Live):
         def forward(self, x):
             return super().forward(x).detach()
@@ -119,10 +119,10 @@ def test_a_loss_that_depends_on_nothing_is_told(tmp_path):
         benchdog.load("stuck", runs_dir=tmp_path)
 
 
-@pytest.mark.parametrize(("loss", "said"), [
+@pytest.mark.parametrize(("loss", "message"), [
     ("loss", "float32 tensor of shape (8,)"), ("loss.sum().view(1)", "shape (1,)"), ("(loss + 0j).sum()", "complex"),
 ])  # fmt: skip
-def test_a_loss_that_is_not_one_number_is_told(tmp_path, loss, said):
+def test_loss_that_is_not_a_real_scalar_is_refused(tmp_path, loss, message):
     (tmp_path / "own.py").write_text(
         "import torch.nn.functional as F\n"
         "from benchdog.builtin.tasks.answers import classification\n"
@@ -136,5 +136,5 @@ def test_a_loss_that_is_not_one_number_is_told(tmp_path, loss, said):
     )
     result = run("train", "digits", "--task", "own.py:Own", "--model", "linear", "--batch-size", 8, "--quiet",
                  cwd=tmp_path, code=2)  # fmt: skip
-    assert said in result.err
+    assert message in result.err
     assert ".sum()" in result.err

@@ -1,4 +1,4 @@
-"""The host of plugins: what is loaded, what is set aside and why, whose name counts."""
+"""The plugin manager: loading, disabling faulty plugins, name conflicts, events."""
 
 import os
 import sys
@@ -16,16 +16,16 @@ import pathlib
 from benchdog.api import hookimpl
 
 CONTRACT = 1
-heard = []
+received = []
 
 @hookimpl
 def benchdog_step_ended(step, loss):
-    heard.append((step, loss))
+    received.append((step, loss))
 
 @hookimpl
 def benchdog_epoch_ended(metrics):
-    metrics["spoilt"] = 1.0
-    heard.append(dict(metrics))
+    metrics["altered"] = 1.0
+    received.append(dict(metrics))
 """
 
 
@@ -44,15 +44,15 @@ def place(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def only_fault(plugins):
+def single_fault(plugins):
     (fault,) = plugins.faults
     return fault
 
 
-# --- what loads
+# --- loading
 
 
-def test_an_installed_plugin_is_found_with_its_owner(place):
+def test_installed_plugin_is_found_with_its_distribution(place):
     install(place, "stars-net", offer("stars"), entry="stars")
     plugins = Plugins.discover()
     found = plugins.find("model", "stars")
@@ -62,7 +62,7 @@ def test_an_installed_plugin_is_found_with_its_owner(place):
     assert plugins.faults == []
 
 
-def test_a_local_file_needs_no_packaging(place, tmp_path):
+def test_local_file_needs_no_packaging(place, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(offer("mine-net"), encoding="utf-8")
     plugins = Plugins.discover([file])
@@ -73,7 +73,7 @@ def test_a_local_file_needs_no_packaging(place, tmp_path):
     assert plugins.healthy[-1].path == str(file)
 
 
-def test_a_local_file_has_the_same_module_name_in_every_process(tmp_path):
+def test_local_file_module_name_is_the_same_in_every_process(tmp_path):
     file = tmp_path / "same.py"
     file.write_text("value = 1\n", encoding="utf-8")
     name = load_file(file).__name__
@@ -81,7 +81,7 @@ def test_a_local_file_has_the_same_module_name_in_every_process(tmp_path):
     assert name == load_file(tmp_path / "x" / ".." / "same.py").__name__
 
 
-def test_a_local_file_that_was_edited_is_read_again(tmp_path):
+def test_edited_local_file_is_reloaded(tmp_path):
     file = tmp_path / "edited.py"
     file.write_text("value = 1\n", encoding="utf-8")
     assert load_file(file).value == 1
@@ -89,12 +89,12 @@ def test_a_local_file_that_was_edited_is_read_again(tmp_path):
     assert load_file(file).value == 22
 
 
-def test_a_file_that_is_missing_is_the_users_mistake(tmp_path):
+def test_missing_plugin_file_is_bad_usage(tmp_path):
     with pytest.raises(BadUsage, match=r"no plugin file .*gone\.py"):
         Plugins.discover([tmp_path / "gone.py"])
 
 
-# --- what is set aside
+# --- disabled plugins
 
 
 FAULTS = {
@@ -109,15 +109,15 @@ FAULTS = {
         "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_models():\n    pass\n",
         ["benchdog_models", "NoneType"],
     ),
-    "asks for what the hook doesn't give": (
+    "requests an unknown hook argument": (
         "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_step_ended(step, lost):\n    pass\n",
         ["lost"],
     ),
-    "implements a hook that isn't": (
+    "implements an unknown hook": (
         "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_model():\n    return []\n",
         ["benchdog_model", "Did you mean 'benchdog_models'?"],
     ),
-    "forgets the mark": ("def benchdog_models():\n    return []\n", ["benchdog_models", "@hookimpl"]),
+    "forgets the decorator": ("def benchdog_models():\n    return []\n", ["benchdog_models", "@hookimpl"]),
     "wraps a hook": (
         "from benchdog.api import hookimpl\n@hookimpl(wrapper=True)\n"
         "def benchdog_models():\n    yield\n    return []\n",
@@ -133,7 +133,7 @@ FAULTS = {
         "    return [SourceInfo(name='s', summary='', target='a:b')]\n",
         ["SourceInfo", "ModelInfo"],
     ),
-    "offers a name nobody can type": (offer("My Net"), ["'My Net'", "lower-case"]),
+    "offers an invalid name": (offer("My Net"), ["'My Net'", "lower-case"]),
     "offers a target without attribute": (offer("x", more=", options='stars.options'"), ["stars.options"]),
     "offers a name twice": (
         offer("x") + "@hookimpl\ndef benchdog_sources():\n    return []\n"
@@ -146,8 +146,8 @@ FAULTS = {
 
 @pytest.mark.parametrize("local", [False, True], ids=["installed", "local"])
 @pytest.mark.parametrize("case", FAULTS)
-def test_a_faulty_plugin_is_set_aside_and_the_rest_works(place, tmp_path, capsys, case, local):
-    code, said = FAULTS[case]
+def test_faulty_plugin_is_disabled_and_others_work(place, tmp_path, capsys, case, local):
+    code, expected = FAULTS[case]
     install(place, "a-good", offer("good"))
     if local:
         file = tmp_path / "z_bad.py"
@@ -156,9 +156,9 @@ def test_a_faulty_plugin_is_set_aside_and_the_rest_works(place, tmp_path, capsys
     else:
         install(place, "z-bad", code)
         plugins = Plugins.discover()
-    fault = only_fault(plugins)
+    fault = single_fault(plugins)
     assert fault.name == "z_bad"
-    for text in said:
+    for text in expected:
         assert text in fault.fault
     assert ("z_bad.py" if local else "z-bad") in fault.remedy
     lines = capsys.readouterr().err.splitlines()
@@ -172,20 +172,20 @@ def test_a_faulty_plugin_is_set_aside_and_the_rest_works(place, tmp_path, capsys
     assert "x" not in plugins.all("model")
 
 
-def test_ctrl_c_while_loading_is_not_a_plugins_fault(place):
+def test_ctrl_c_while_loading_is_not_a_plugin_fault(place):
     install(place, "slow", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         Plugins.discover()
 
 
-def test_strict_raises_instead(place, monkeypatch):
+def test_strict_mode_raises_plugin_errors(place, monkeypatch):
     install(place, "z-bad", "raise RuntimeError('no luck')")
     monkeypatch.setenv("BENCHDOG_STRICT", "1")
     with pytest.raises(RuntimeError, match="no luck"):
         Plugins.discover()
 
 
-def test_an_allow_list_leaves_the_others_out_unimported(place, monkeypatch):
+def test_allow_and_deny_lists_skip_plugins_without_importing_them(place, monkeypatch):
     install(place, "net-one", offer("one"), entry="first")
     install(place, "net-two", offer("two"))
     install(place, "net-three", "raise RuntimeError('imported')")
@@ -202,7 +202,7 @@ def test_an_allow_list_leaves_the_others_out_unimported(place, monkeypatch):
     assert not {"first", "net_three"} & names
 
 
-def test_broken_metadata_of_somebody_breaks_nothing(place):
+def test_broken_metadata_of_other_distributions_is_ignored(place):
     stray = place / "stray-1.dist-info"
     stray.mkdir()
     (stray / "entry_points.txt").write_text("[benchdog]\nstray = stray\n")
@@ -221,13 +221,13 @@ def test_broken_metadata_of_somebody_breaks_nothing(place):
 # --- names
 
 
-def test_a_builtins_name_stays_its_own_and_both_owners_are_named(place, capsys):
+def test_builtin_name_takes_precedence_over_a_plugin(place, capsys):
     install(place, "cnn-net", offer("cnn"))
     plugins = Plugins.discover()
     assert plugins.find("model", "cnn").dist == "benchdog"
     assert plugins.find("model", "benchdog:cnn").dist == "benchdog"
     assert plugins.find("model", "cnn-net:cnn").dist == "cnn-net"
-    fault = only_fault(plugins)
+    fault = single_fault(plugins)
     assert fault.name == "cnn_net"
     assert "which is built in" in fault.fault
     assert "'cnn-net:cnn'" in fault.remedy
@@ -236,7 +236,7 @@ def test_a_builtins_name_stays_its_own_and_both_owners_are_named(place, capsys):
     assert "cnn_net" in [p.name for p in plugins.healthy]
 
 
-def test_two_strangers_with_one_name_must_be_chosen_between(place):
+def test_name_of_two_distributions_requires_a_prefix(place):
     install(place, "net-a", offer("stars"))
     install(place, "net-b", offer("stars"))
     plugins = Plugins.discover()
@@ -249,7 +249,7 @@ def test_two_strangers_with_one_name_must_be_chosen_between(place):
     assert {"stars", "net-b:stars"} <= set(plugins.all("model"))
 
 
-def test_two_plugins_of_one_distribution_can_be_told_apart(place):
+def test_name_of_two_plugins_of_one_distribution_requires_a_prefix(place):
     install(place, "net-a", offer("stars"), entries="[benchdog]\none = net_a\ntwo = net_a_two\n")
     (place / "net_a_two.py").write_text(offer("stars"), encoding="utf-8")
     plugins = Plugins.discover()
@@ -260,7 +260,7 @@ def test_two_plugins_of_one_distribution_can_be_told_apart(place):
     assert plugins.find("model", "two:stars").module == "net_a_two"
 
 
-def test_an_unknown_name_gets_the_nearest_and_the_list():
+def test_unknown_name_suggests_the_nearest_and_lists_all():
     plugins = Plugins.discover()
     with pytest.raises(BadUsage) as caught:
         plugins.find("model", "resnt")
@@ -269,7 +269,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_list():
 
 
 @pytest.mark.parametrize("package", ["no_such_package", "no_such_package.part", "json.no_such_part"])
-def test_what_a_component_requires_is_told_before_it_is_loaded(place, package):
+def test_missing_requirement_is_reported_before_loading(place, package):
     more = f", requires=('os', {package!r}), install='pip install that'"
     install(place, "needy", offer("needy", more=more))
     with pytest.raises(NotAvailable) as caught:
@@ -279,7 +279,7 @@ def test_what_a_component_requires_is_told_before_it_is_loaded(place, package):
     assert caught.value.hint == "pip install that"
 
 
-def test_code_that_breaks_when_it_is_used_is_told_as_the_components(place):
+def test_import_error_on_use_names_the_component(place):
     code = (
         offer("late").replace("target=':build'", "target='late_code:build'").replace('":build"', '"late_code:build"')
     )
@@ -292,15 +292,15 @@ def test_code_that_breaks_when_it_is_used_is_told_as_the_components(place):
     assert "no_such_package" in caught.value.message
 
 
-def test_options_for_a_component_without_any_are_refused():
+def test_options_for_a_component_without_options_are_refused():
     with pytest.raises(BadUsage, match="'linear' takes no options, so not 'width'"):
         Plugins.discover().make("model", "linear", {"width": 3})
 
 
-# --- classes of one's own
+# --- local classes
 
 
-def test_a_class_of_ones_own_by_file_or_by_module(place, tmp_path, monkeypatch):
+def test_local_class_by_file_or_by_module(place, tmp_path, monkeypatch):
     file = tmp_path / "nets.py"
     file.write_text("class Tiny:\n    class Inner:\n        pass\n\ndef build(): pass\n", encoding="utf-8")
     plugins = Plugins.discover()
@@ -316,7 +316,7 @@ def test_a_class_of_ones_own_by_file_or_by_module(place, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("FILE:Tinny", "Did you mean 'Tiny'?"),
         ("FILE:biuld", "Did you mean 'build'?"),
@@ -329,22 +329,22 @@ def test_a_class_of_ones_own_by_file_or_by_module(place, tmp_path, monkeypatch):
         ("broken_here:Net", "ZeroDivisionError"),
     ],
 )
-def test_a_wrong_reference_is_the_users_mistake(place, tmp_path, name, said):
+def test_invalid_class_reference_is_bad_usage(place, tmp_path, name, message):
     (tmp_path / "nets.py").write_text("class Tiny:\n    pass\n\ndef build(): pass\n", encoding="utf-8")
     (tmp_path / "broken.py").write_text("\n1 / 0\n", encoding="utf-8")
     (place / "broken_here.py").write_text("1 / 0\n", encoding="utf-8")
     name = name.replace("FILE", str(tmp_path / "nets.py")).replace("BROKEN", str(tmp_path / "broken.py"))
     with pytest.raises(BadUsage) as caught:
         Plugins.discover().find("model", name)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 # --- events
 
 
-def test_observers_hear_in_order_and_can_spoil_nothing(place):
-    install(place, "ear-a", WITH_EVENTS)
-    install(place, "ear-b", WITH_EVENTS)
+def test_observers_receive_events_in_order_and_can_not_alter_them(place):
+    install(place, "observer-a", WITH_EVENTS)
+    install(place, "observer-b", WITH_EVENTS)
     plugins = Plugins.discover()
     metrics = {"valid.loss": 0.5}
     main = threading.current_thread()
@@ -354,30 +354,30 @@ def test_observers_hear_in_order_and_can_spoil_nothing(place):
     plugins.close()
     assert main is threading.current_thread()
     assert metrics == {"valid.loss": 0.5}
-    for ear in ("ear_a", "ear_b"):
-        *steps, last = sys.modules[ear].heard
+    for observer in ("observer_a", "observer_b"):
+        *steps, last = sys.modules[observer].received
         assert steps == [(step, step / 2) for step in range(1, 6)]
-        assert last == {"valid.loss": 0.5, "spoilt": 1.0}
+        assert last == {"valid.loss": 0.5, "altered": 1.0}
     assert plugins.faults == []
 
 
-def test_an_observer_that_raises_hears_no_more_and_the_others_do(place, capsys):
-    install(place, "ear-bad", WITH_EVENTS.replace("heard.append((step", "heard.append((1 / 0"))
-    install(place, "ear-good", WITH_EVENTS)
+def test_observer_that_raises_is_disabled_and_others_continue(place, capsys):
+    install(place, "observer-bad", WITH_EVENTS.replace("received.append((step", "received.append((1 / 0"))
+    install(place, "observer-good", WITH_EVENTS)
     plugins = Plugins.discover()
     for step in range(3):
         plugins.emit("benchdog_step_ended", run=None, step=step, loss=0.0)
     plugins.close()
-    fault = only_fault(plugins)
-    assert fault.name == "ear_bad"
+    fault = single_fault(plugins)
+    assert fault.name == "observer_bad"
     assert "benchdog_step_ended raised ZeroDivisionError" in fault.fault
     assert "the run continues" in fault.remedy
-    assert [step for step, _ in sys.modules["ear_good"].heard] == [0, 1, 2]
-    assert "ear_bad" in capsys.readouterr().err
+    assert [step for step, _ in sys.modules["observer_good"].received] == [0, 1, 2]
+    assert "observer_bad" in capsys.readouterr().err
 
 
-def test_strict_raises_what_an_observer_raised_when_the_run_is_over(place, monkeypatch):
-    install(place, "ear-bad", WITH_EVENTS.replace("heard.append((step", "heard.append((1 / 0"))
+def test_strict_mode_raises_observer_errors_on_close(place, monkeypatch):
+    install(place, "observer-bad", WITH_EVENTS.replace("received.append((step", "received.append((1 / 0"))
     monkeypatch.setenv("BENCHDOG_STRICT", "1")
     plugins = Plugins.discover()
     plugins.emit("benchdog_step_ended", run=None, step=1, loss=0.0)
@@ -385,13 +385,13 @@ def test_strict_raises_what_an_observer_raised_when_the_run_is_over(place, monke
         plugins.close()
 
 
-def test_a_slow_observer_cant_hold_a_run_up(place, monkeypatch):
+def test_slow_observer_does_not_block_a_run(place, monkeypatch):
     from benchdog.plugins import events
 
     monkeypatch.setattr(events, "CAPACITY", 1000)
     monkeypatch.setattr(events, "PATIENCE", 0.2)
     code = "import threading\nwait = threading.Event()\n" + WITH_EVENTS.replace(
-        "heard.append((step", "wait.wait(20), heard.append((step"
+        "received.append((step", "wait.wait(20), received.append((step"
     )
     install(place, "sleeper", code)
     plugins = Plugins.discover()
@@ -399,11 +399,11 @@ def test_a_slow_observer_cant_hold_a_run_up(place, monkeypatch):
         plugins.emit("benchdog_step_ended", run=None, step=step, loss=0.0)
     plugins.close()
     assert plugins._events.dropped > 0
-    assert only_fault(plugins).name == "sleeper"
+    assert single_fault(plugins).name == "sleeper"
     sys.modules["sleeper"].wait.set()
 
 
-def test_events_nobody_listens_to_cost_no_thread():
+def test_events_without_observers_start_no_thread():
     before = set(threading.enumerate())
     plugins = Plugins.discover()
     plugins.emit("benchdog_step_ended", run=None, step=1, loss=0.0)
@@ -411,10 +411,10 @@ def test_events_nobody_listens_to_cost_no_thread():
     plugins.close()
 
 
-# --- the whole tool
+# --- command line
 
 
-def test_every_fault_is_one_line_and_commands_go_on(place, tmp_path, process):
+def test_plugin_faults_are_one_line_each_and_commands_continue(place, tmp_path, process):
     install(place, "z-bad", "raise RuntimeError('no luck\\nat all')")
     install(place, "net-a", offer("stars"))
     local = tmp_path / "half.py"
@@ -430,7 +430,7 @@ def test_every_fault_is_one_line_and_commands_go_on(place, tmp_path, process):
     assert any("'half'" in line and "no_such_package" in line and "line 1" in line for line in lines)
 
 
-def test_a_file_and_its_copy_are_one_plugin(tmp_path, capsys):
+def test_plugin_file_and_its_copy_are_one_plugin(tmp_path, capsys):
     text = (
         "from benchdog.api import ModelInfo, hookimpl\n\n\n@hookimpl\ndef benchdog_models():\n"
         '    return [ModelInfo(name="own", summary="Mine.", target=":build")]\n'

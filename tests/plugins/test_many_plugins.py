@@ -1,4 +1,4 @@
-"""Thirty plugins of strangers, three of them bad: nobody waits for these, and they are named."""
+"""Thirty third-party plugins, three of them faulty: commands report these without waiting for them."""
 
 import time
 from pathlib import Path
@@ -25,33 +25,33 @@ def site(tmp_path):
     install(tmp_path, "raiser", "raise RuntimeError('no luck')")
     install(tmp_path, "sleeper", SLEEPER.format(seconds=60))
     install(tmp_path, "greedy", GREEDY)
-    (tmp_path / "torch.py").write_text("", encoding="utf-8")  # in its place: the real one takes seconds
+    (tmp_path / "torch.py").write_text("", encoding="utf-8")  # a stand-in: importing the real one takes seconds
     return tmp_path
 
 
-def strangers(modules):
+def third_party(modules):
     return {name for name in modules if name.startswith(("star_", "raiser", "sleeper", "greedy"))}
 
 
-def test_help_names_their_commands_and_imports_none(site):
+def test_help_lists_plugin_commands_without_importing_plugins(site):
     out, err, modules = run("--help", site=site)
     assert err == ""
     assert [f"shine-{number}" for number in range(GOOD) if f"shine-{number} " not in out] == []
-    assert strangers(modules) == set()
+    assert third_party(modules) == set()
     assert "torch" not in modules
 
 
-def test_a_command_of_a_plugin_imports_that_one_alone(site):
+def test_plugin_command_imports_only_its_own_module(site):
     out, _, modules = run("shine-3", site=site)
     assert out == "it shines\n"
-    assert strangers(modules) == {"star_03_cli"}
+    assert third_party(modules) == {"star_03_cli"}
 
 
-def test_list_names_the_offenders_and_waits_for_none(site, process):
+def test_plugins_list_reports_faulty_plugins_without_waiting(site, process):
     begun = time.monotonic()
-    told = process("plugins", "list", "--json", env={"PYTHONPATH": str(site)})
+    result = process("plugins", "list", "--json", env={"PYTHONPATH": str(site)})
     assert time.monotonic() - begun < 45, "it waited for the sleeper"
-    rows = {row["name"]: row for row in told.json["plugins"]}
+    rows = {row["name"]: row for row in result.json["plugins"]}
     assert {f"star_{number:02d}" for number in range(GOOD)} <= set(rows)
     assert {row["state"] for name, row in rows.items() if name.startswith("star")} == {"ok"}
     assert "RuntimeError: no luck" in rows["raiser"]["fault"]
@@ -60,32 +60,32 @@ def test_list_names_the_offenders_and_waits_for_none(site, process):
     assert "the author of sleeper" in rows["sleeper"]["remedy"]
     assert (rows["greedy"]["loads"], rows["greedy"]["state"]) == (["torch"], "warning")
     for name in ("raiser", "sleeper"):
-        assert f"plugin {name!r}" in told.err
+        assert f"plugin {name!r}" in result.err
 
 
-def test_list_shows_commands_and_packages_that_have_nothing_else(site, process):
+def test_plugins_list_shows_packages_with_only_commands(site, process):
     install(site, "lonely", COMMAND, entries="[benchdog.commands]\nlonely = lonely:command\n")
-    install(site, "stranger", COMMAND + "\nCONTRACT = 7\n", entries="[benchdog.commands]\nodd = stranger:command\n")
-    install(site, "spoilt", COMMAND, entries="[benchdog.commands]\nbroken = spoilt:command\n")
-    (site / "spoilt-1.2.dist-info" / "METADATA").write_text("", encoding="utf-8")
+    install(site, "future", COMMAND + "\nCONTRACT = 7\n", entries="[benchdog.commands]\nodd = future:command\n")
+    install(site, "damaged", COMMAND, entries="[benchdog.commands]\nbroken = damaged:command\n")
+    (site / "damaged-1.2.dist-info" / "METADATA").write_text("", encoding="utf-8")
     rows = {row["name"]: row for row in process("plugins", "list", "--json", env=patient(site)).json["plugins"]}
     assert rows["broken"]["version"] == ""
     assert rows["star_03"]["components"] == {"model": ["star-3"], "command": ["shine-3"]}
     assert (rows["lonely"]["components"], rows["lonely"]["state"]) == ({"command": ["lonely"]}, "ok")
-    assert (rows["stranger"]["state"], rows["stranger"]["loaded"]) == ("wrong", False)
-    assert "contract 7" in rows["stranger"]["fault"]
+    assert (rows["future"]["state"], rows["future"]["loaded"]) == ("wrong", False)
+    assert "contract 7" in rows["future"]["fault"]
 
 
 def patient(site):
-    """Give an environment without the bad ones, so that nothing is waited for."""
+    """Return environment variables that disable the faulty plugins, so that nothing waits for them."""
     return {"PYTHONPATH": str(site), "BENCHDOG_PLUGINS": "-raiser,-sleeper,-greedy"}
 
 
-def test_doctor_names_them_too(site, process):
+def test_doctor_reports_faulty_plugins_without_waiting(site, process):
     begun = time.monotonic()
-    told = process("doctor", "--json", env={"PYTHONPATH": str(site)}, code=1)
+    result = process("doctor", "--json", env={"PYTHONPATH": str(site)}, code=1)
     assert time.monotonic() - begun < 55, "it waited for the sleeper"
-    checks = {check["name"]: check for check in told.json["checks"]}
+    checks = {check["name"]: check for check in result.json["checks"]}
     assert checks["plugin raiser"]["state"] == "wrong"
     assert checks["plugin sleeper"]["state"] == checks["plugin greedy"]["state"] == "warning"
     assert "line 3" in checks["plugin sleeper"]["found"]
@@ -93,34 +93,34 @@ def test_doctor_names_them_too(site, process):
     assert checks["plugin star_26"]["state"] == "ok"
 
 
-def test_who_works_waits_longer_and_says_for_whom(tmp_path):
+def test_working_command_waits_longer_and_names_the_slow_plugin(tmp_path):
     install(tmp_path, "sleeper", SLEEPER.format(seconds=2))
     out, err, _ = run("schema", site=tmp_path)
     assert '"sleepy"' in out
     assert err == "benchdog: waiting for the plugin in sleeper: busy in sleeper.py, line 3\n"
 
 
-def test_how_long_can_be_said(tmp_path, process):
+def test_patience_is_configurable(tmp_path, process):
     install(tmp_path, "sleeper", SLEEPER.format(seconds=60))
     env = {"PYTHONPATH": str(tmp_path), "BENCHDOG_PATIENCE": "0.2"}
-    told = process("schema", env=env)
-    assert "'sleeper': takes longer than 0.2 s" in told.err
-    assert "BENCHDOG_PATIENCE=60 waits longer" in told.err
-    assert '"sleepy"' not in told.out
-    told = process("schema", env={**env, "BENCHDOG_PATIENCE": "soon"}, code=2)
-    assert "BENCHDOG_PATIENCE is 'soon'" in told.err
+    result = process("schema", env=env)
+    assert "'sleeper': takes longer than 0.2 s" in result.err
+    assert "BENCHDOG_PATIENCE=60 waits longer" in result.err
+    assert '"sleepy"' not in result.out
+    result = process("schema", env={**env, "BENCHDOG_PATIENCE": "soon"}, code=2)
+    assert "BENCHDOG_PATIENCE is 'soon'" in result.err
 
 
-def test_a_hook_that_takes_long_is_left_behind_too(tmp_path, process):
+def test_slow_hook_is_abandoned(tmp_path, process):
     hook = offer("sleepy").replace("    return [", "    import time\n    time.sleep(60)\n    return [")
     install(tmp_path, "sleeper", hook)
-    told = process("plugins", "list", "--json", env={"PYTHONPATH": str(tmp_path)}).json
-    (row,) = (row for row in told["plugins"] if row["name"] == "sleeper")
+    document = process("plugins", "list", "--json", env={"PYTHONPATH": str(tmp_path)}).json
+    (row,) = (row for row in document["plugins"] if row["name"] == "sleeper")
     assert row["fault"] == "takes longer than 1 s to return its components: busy in sleeper.py, line 13."
     assert (row["state"], row["loaded"]) == ("warning", False)
 
 
-def test_what_needs_the_main_thread_gets_it(tmp_path):
+def test_plugin_is_imported_on_the_main_thread(tmp_path):
     code = "import signal\nsignal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))\n" + offer("loud")
     install(tmp_path, "handler", code)
     out, err, _ = run("plugins", "list", site=tmp_path)
@@ -128,13 +128,13 @@ def test_what_needs_the_main_thread_gets_it(tmp_path):
     assert "models: loud" in out
 
 
-def test_what_a_command_starts_does_without_the_late_one_too(tmp_path, process):
+def test_child_processes_skip_a_slow_plugin(tmp_path, process):
     mark = tmp_path / "imported.txt"
     counting = f"open({str(mark)!r}, 'a').write('once ')\n" + SLEEPER.format(seconds=60)
     install(tmp_path, "sleeper", counting)
     env = {"PYTHONPATH": str(tmp_path), "BENCHDOG_PATIENCE": "0.5"}
     artifact = Path(__file__).parents[1] / "golden" / "format-1" / "finished" / "artifact"
-    told = process("export", artifact, "--to", "safetensors", "--out", tmp_path / "out", env=env)
-    assert "'sleeper': takes longer than 0.5 s" in told.err
+    result = process("export", artifact, "--to", "safetensors", "--out", tmp_path / "out", env=env)
+    assert "'sleeper': takes longer than 0.5 s" in result.err
     assert (tmp_path / "out" / "export.json").is_file()
     assert mark.read_text(encoding="utf-8") == "once "

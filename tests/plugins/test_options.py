@@ -1,4 +1,4 @@
-"""Options of components: what they take, how a mistake is told, and that their JSON form is whole."""
+"""Options of components: validation, error messages, JSON round trip and JSON Schema."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,22 +27,22 @@ class Options:
     on: bool = True
 
 
-def test_defaults_and_what_is_given():
+def test_validate_fills_in_defaults():
     made = validate(Options, {"size": 3, "rate": 2, "hidden": [1], "path": "a/b", "several": 4}, "thing")
     assert made == Options(size=3, rate=2.0, hidden=(1,), path=Path("a/b"), several=4)
     assert validate(Options, {"size": 3}, "thing") == Options(size=3)
 
 
-def test_a_description_says_all_a_reader_needs():
-    told = describe(Options)
-    assert list(told)[:2] == ["size", "rate"]
-    assert told["size"].required
-    assert told["size"].doc == "How big."
-    assert not told["more"].required
-    assert told["more"].default == {}
+def test_describe_returns_documentation_and_defaults():
+    described = describe(Options)
+    assert list(described)[:2] == ["size", "rate"]
+    assert described["size"].required
+    assert described["size"].doc == "How big."
+    assert not described["more"].required
+    assert described["more"].default == {}
 
 
-MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
+INVALID: list[tuple[dict[str, Any], list[str]]] = [
     ({"size": 1, "rat": 1}, ["no option 'rat'", "Did you mean 'rate'?", "hidden"]),
     ({}, ["needs 'size'", "How big."]),
     ({"size": "3"}, ["size is '3'", "integer", "How big."]),
@@ -63,13 +63,13 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("values", "said"), MISTAKES, ids=[said[0] for _, said in MISTAKES])
-def test_a_mistake_is_told_by_its_key(values, said):
+@pytest.mark.parametrize(("values", "parts"), INVALID, ids=[parts[0] for _, parts in INVALID])
+def test_invalid_option_is_reported_by_its_key(values, parts):
     with pytest.raises(BadUsage) as caught:
         validate(Options, values, "model 'thing'")
     text = str(caught.value)
     assert text.startswith("model 'thing'")
-    for part in said:
+    for part in parts:
         assert part in text
 
 
@@ -91,17 +91,17 @@ options = st.builds(
 
 
 @given(made=options)
-def test_the_json_form_gives_the_options_back_and_fits_the_schema(made):
+def test_options_round_trip_through_json_and_match_the_schema(made):
     data = to_json(made)
     assert validate(Options, data, "x") == made
     jsonschema.validate(data, json_schema(Options))
 
 
-@pytest.mark.parametrize("values", [values for values, said in MISTAKES if "rate is nan" not in said])
-def test_the_schema_refuses_the_same_mistakes(values):
+@pytest.mark.parametrize("values", [values for values, parts in INVALID if "rate is nan" not in parts])
+def test_json_schema_refuses_the_same_invalid_options(values):
     assert not jsonschema.Draft202012Validator(json_schema(Options)).is_valid(values)
 
 
-def test_no_options_is_an_empty_table():
+def test_options_of_none_are_an_empty_table():
     assert to_json(None) == {}
     assert to_json({"a": 1}) == {"a": 1}

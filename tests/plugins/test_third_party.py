@@ -1,4 +1,4 @@
-"""What a stranger wrote is used by name: installed by pip, or as a file beside the recipe."""
+"""Third-party components: installed by pip or as a file next to the recipe."""
 
 import json
 import subprocess
@@ -14,13 +14,13 @@ from support.thirdparty.venvs import environment, install, site_packages
 ROWS = "x,y\n1.0,0.0\n0.0,-2.1\n"
 
 
-def test_each_component_is_short():
+def test_third_party_components_have_at_most_25_lines():
     for name, text in COMPONENTS.items():
         lines = [line for line in text.splitlines() if line.strip()]
         assert len(lines) <= 25, name
 
 
-def test_installed_by_pip(tmp_path, monkeypatch):
+def test_third_party_package_installed_by_pip(tmp_path, monkeypatch):
     python = environment(tmp_path / "venv")
     install(python, package(tmp_path / "acme"))
     (tmp_path / "recipe.toml").write_text(recipe(), encoding="utf-8")
@@ -38,19 +38,19 @@ def test_installed_by_pip(tmp_path, monkeypatch):
         report = run_export("mine", "--to", "ring-graph", "--json", cwd=tmp_path).json
         assert report["exporter"] == "ring-graph"
         exported = run("predict", EXPORT, "points.csv", "--json", cwd=tmp_path).json["answers"]
-    # Nobody without the plugin loses the model: the graph in the artifact needs the model's plugin no more.
+    # The artifact's graph predicts without the model's plugin; the export needs it.
     stored = run("predict", "mine", "points.csv", "--json", cwd=tmp_path).json["answers"]
     for answers in (exported, stored):
         assert [row["label"] for row in answers] == ["inner", "outer"]
-    told = run("predict", EXPORT, "points.csv", cwd=tmp_path, code=3).err
-    assert "benchdog-acme" in told
-    assert "pip install benchdog-acme" in told
+    stderr = run("predict", EXPORT, "points.csv", cwd=tmp_path, code=3).err
+    assert "benchdog-acme" in stderr
+    assert "pip install benchdog-acme" in stderr
 
 
 EXPORT = str(Path("runs", "mine", "exports", "ring-graph"))
 
 
-def test_as_a_single_file(tmp_path):
+def test_third_party_plugin_as_a_single_file(tmp_path):
     file = single_file(tmp_path / "acme.py")
     (tmp_path / "asked.toml").write_text(recipe(), encoding="utf-8")
     (tmp_path / "named.toml").write_text(recipe('plugins = ["./acme.py"]'), encoding="utf-8")
@@ -64,9 +64,9 @@ def test_as_a_single_file(tmp_path):
         run("--plugin", file, "export", "named", "--to", "ring-graph", cwd=tmp_path)
     export = tmp_path / "runs" / "named" / "exports" / "ring-graph"
     for model in ("named", export):
-        told = run("--plugin", file, "predict", model, "points.csv", "--json", cwd=tmp_path).json
-        assert [row["label"] for row in told["answers"]] == ["inner", "outer"]
-    # The file that the recipe named is kept in the run, so the run goes on and repeats without the original.
+        document = run("--plugin", file, "predict", model, "points.csv", "--json", cwd=tmp_path).json
+        assert [row["label"] for row in document["answers"]] == ["inner", "outer"]
+    # The run keeps a copy of the plugin file, so its recipe works without the original.
     file.unlink()
     run("train", Path("runs", "named", "recipe.toml"), "--name", "again", "--quiet", cwd=tmp_path)
     assert same(tmp_path / "runs" / "named", tmp_path / "runs" / "again")
@@ -75,7 +75,7 @@ def test_as_a_single_file(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"), [("model", "acme.py:Net"), ("trainer", "acme.py:Plain"), ("source", "acme.py:Rings")]
 )
-def test_a_class_of_ones_own_needs_no_hook(tmp_path, key, value):
+def test_local_class_needs_no_hook(tmp_path, key, value):
     text = f"{COMPONENTS['source']}\n\n{PLAIN}"
     (tmp_path / "acme.py").write_text(text.replace("self, options):\n        self.count = options.count", OWN))
     source = value if key == "source" else "digits"
@@ -85,7 +85,7 @@ def test_a_class_of_ones_own_needs_no_hook(tmp_path, key, value):
     assert "acme.py" in str(facts)
 
 
-def test_a_trainer_may_return_a_module_of_its_own(tmp_path):
+def test_trainer_may_return_a_copy_of_the_model_but_no_other_model(tmp_path):
     (tmp_path / "acme.py").write_text(PLAIN, encoding="utf-8")
     settings = ["--epochs", 1, "--quiet", "--model", "linear"]
     for name in ("Plain", "Averaged"):
@@ -94,8 +94,8 @@ def test_a_trainer_may_return_a_module_of_its_own(tmp_path):
     for name, values in plain.items():
         half = 0.5 if name.startswith("model.") else 1.0
         np.testing.assert_array_equal(averaged[name], half * values)
-    told = run("train", "digits", "--trainer", "acme.py:Other", *settings, cwd=tmp_path, code=2)
-    assert "returned a Linear with other weights than 'linear'" in told.err
+    result = run("train", "digits", "--trainer", "acme.py:Other", *settings, cwd=tmp_path, code=2)
+    assert "returned a Linear with other weights than 'linear'" in result.err
 
 
 OWN = "self, count=100):\n        self.count = count"
@@ -117,14 +117,14 @@ class Net(nn.Module):
 
 class Plain:
     def train(self, session):
-        optimiser = torch.optim.SGD(session.model.parameters(), lr=0.1)
-        session.track(optimiser=optimiser)
+        optimizer = torch.optim.SGD(session.model.parameters(), lr=0.1)
+        session.track(optimizer=optimizer)
         for _ in session.epochs():
             for batch in session.batches():
                 loss, weight = session.task.loss(session.model(*batch.inputs), batch)
                 session.backward(loss, weight, batch)
-                optimiser.step()
-                optimiser.zero_grad()
+                optimizer.step()
+                optimizer.zero_grad()
                 session.step_done(loss, weight)
             session.epoch_done(session.evaluate())
         return session.model

@@ -1,6 +1,6 @@
-"""Upgrade drill: what was written for the contract before goes on working, what is for another is set aside by name.
+"""Upgrade drill: a plugin for the previous contract works, one for an unknown contract is disabled.
 
-Both packages are real: built as wheels, installed by pip into a fresh environment, used as a user does.
+Both packages are real: built as wheels, installed by pip into a fresh environment, used as users do.
 """
 
 import json
@@ -58,9 +58,9 @@ def upgraded(environment, tmp_path, monkeypatch):
     return bench
 
 
-def test_both_are_named_in_the_list(process):
-    told = process("plugins", "list", "--json")
-    rows = {row["name"]: row for row in told.json["plugins"]}
+def test_plugins_list_shows_both_contracts(process):
+    result = process("plugins", "list", "--json")
+    rows = {row["name"]: row for row in result.json["plugins"]}
     veteran, prophet = rows["veteran"], rows["prophet"]
     assert (veteran["state"], veteran["contract"], veteran["note"]) == ("warning", 0, NOTE)
     assert veteran["components"] == {"trainer": ["veteran"]}
@@ -72,9 +72,9 @@ def test_both_are_named_in_the_list(process):
     assert rows["builtin"]["state"] == "ok"
 
 
-def test_doctor_warns_of_the_one_and_refuses_the_other(upgraded):
-    told = upgraded("doctor", "--json", code=1).json
-    checks = {check["name"]: check for check in told["checks"]}
+def test_doctor_warns_of_contract_0_and_fails_contract_7(upgraded):
+    document = upgraded("doctor", "--json", code=1).json
+    checks = {check["name"]: check for check in document["checks"]}
     assert checks["plugin veteran"]["state"] == "warning"
     assert NOTE in checks["plugin veteran"]["found"]
     assert checks["plugin prophet"]["state"] == "wrong"
@@ -82,22 +82,22 @@ def test_doctor_warns_of_the_one_and_refuses_the_other(upgraded):
     assert [name for name, check in checks.items() if check["state"] == "wrong"] == ["plugin prophet"]
 
 
-def test_the_old_trainer_is_asked_in_its_old_way(upgraded):
-    told = upgraded(*QUICK, "--set", "trainer.rest=99", code=2)
-    assert "rest is 99; the run has 40 steps, the model 1 parts and 650 weights (accuracy)." in told.err
+def test_contract_0_trainer_check_gets_its_old_arguments(upgraded):
+    result = upgraded(*QUICK, "--set", "trainer.rest=99", code=2)
+    assert "rest is 99; the run has 40 steps, the model 1 parts and 650 weights (accuracy)." in result.err
 
 
-def test_the_old_trainer_trains_and_nobody_is_bothered(process):
-    told = process(*QUICK, "--name", "old", "--json")
-    assert told.lines[-1]["trainer"] == "veteran"
-    assert told.lines[-1]["best"]["value"] > 0.5
-    assert "contract 0" not in told.err
-    assert told.err.count("prophet") <= 2  # one line, with what to do
+def test_contract_0_trainer_trains_without_warnings_to_users(process):
+    result = process(*QUICK, "--name", "old", "--json")
+    assert result.lines[-1]["trainer"] == "veteran"
+    assert result.lines[-1]["best"]["value"] > 0.5
+    assert "contract 0" not in result.err
+    assert result.err.count("prophet") <= 2  # one line, with what to do
 
 
-def test_a_command_of_the_unknown_contract_is_refused_and_not_imported(upgraded):
+def test_command_of_an_unknown_contract_is_refused(upgraded):
     assert "foretell" in upgraded("--help").out
-    told = upgraded("foretell", "--json", code=3)
-    assert json.loads(told.out)["error"]["message"] == (
+    result = upgraded("foretell", "--json", code=3)
+    assert json.loads(result.out)["error"]["message"] == (
         "The plugin 'benchdog-prophet' is written for contract 7; this Benchdog has contract 1."
     )
