@@ -1,4 +1,4 @@
-"""What was written under a format's number from 1 on is read for ever; other numbers are refused with what to do."""
+"""Golden folders: every format number from 1 on stays readable; other numbers are refused with a hint."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ EXPORTS = {"torch-export": "torch", "safetensors": "torch", "torchscript": "torc
 
 @pytest.fixture(params=NUMBERS)
 def golden(request, tmp_path):
-    """A working folder with the runs of a number; what it answered lies beside them."""
+    """Return a working folder with the golden runs of a format number and their recorded predictions."""
     shutil.copytree(GOLDEN / f"format-{request.param}", tmp_path / "runs")
     shutil.move(tmp_path / "runs" / "answers.json", tmp_path)
     return tmp_path
@@ -29,59 +29,59 @@ def recorded(golden):
     return json.loads((golden / "answers.json").read_text(encoding="utf-8"))
 
 
-def agree(answers, golden):
-    """See that answers are those that were recorded."""
-    wanted = recorded(golden)["answers"]
-    assert [answer["id"] for answer in answers] == [answer["id"] for answer in wanted]
-    for answer, other in zip(answers, wanted, strict=True):
+def assert_matches_recorded(answers, golden):
+    """Check that predictions match the recorded ones."""
+    expected = recorded(golden)["answers"]
+    assert [answer["id"] for answer in answers] == [answer["id"] for answer in expected]
+    for answer, other in zip(answers, expected, strict=True):
         assert answer.keys() == other.keys()
         for key, value in answer.items():
             near = isinstance(value, float | dict)
             assert value == (pytest.approx(other[key], abs=1e-4) if near else other[key])
 
 
-def test_there_is_a_folder_of_this_version():
+def test_golden_folder_exists_for_every_format_number():
     this = {format_versions.ARTIFACT, format_versions.EXPORT, format_versions.RUN, format_versions.CHECKPOINT}
     assert max(this) in NUMBERS
     assert list(range(1, max(this) + 1)) == NUMBERS
     size = sum(path.stat().st_size for path in GOLDEN.rglob("*") if path.is_file())
-    assert size < 1_500_000, "golden folders are to stay small"
+    assert size < 1_500_000, "golden folders must stay small"
 
 
-def test_an_artifact_answers_as_it_did(golden):
-    told = run("predict", "finished", "runs/finished/artifact/samples", "--json", cwd=golden).json
-    agree(told["answers"], golden)
-    assert told["bad"] == []
+def test_golden_artifact_predicts_as_recorded(golden):
+    document = run("predict", "finished", "runs/finished/artifact/samples", "--json", cwd=golden).json
+    assert_matches_recorded(document["answers"], golden)
+    assert document["bad"] == []
 
 
 @pytest.mark.parametrize("exporter", EXPORTS)
-def test_an_export_answers_as_it_did(golden, exporter):
+def test_golden_export_predicts_as_recorded(golden, exporter):
     if importlib.util.find_spec(EXPORTS[exporter]) is None:
         pytest.skip(f"{EXPORTS[exporter]} is not installed")
     words = ["--trust"] if exporter == "torchscript" else []  # a program: it wasn't made on this machine
     export = f"runs/finished/exports/{exporter}"
-    told = run("predict", export, "runs/finished/artifact/samples", "--json", *words, cwd=golden).json
-    agree(told["answers"], golden)
+    document = run("predict", export, "runs/finished/artifact/samples", "--json", *words, cwd=golden).json
+    assert_matches_recorded(document["answers"], golden)
 
 
-def test_a_run_is_listed_and_judged_as_it_was(golden):
-    judged = run("evaluate", "finished", "--json", cwd=golden).json["metrics"]
+def test_golden_run_is_listed_and_evaluates_as_recorded(golden):
+    metrics = run("evaluate", "finished", "--json", cwd=golden).json["metrics"]
     for name, value in recorded(golden)["metrics"].items():
-        assert judged[name] == pytest.approx(value, abs=2e-3), name
+        assert metrics[name] == pytest.approx(value, abs=2e-3), name
     assert {row["name"] for row in run("runs", "list", "--json", cwd=golden).json["runs"]} == {"finished", "stopped"}
     assert run("runs", "show", "finished", "--json", cwd=golden).json["faults"] == []
 
 
-def test_an_artifact_is_exported_anew_and_verified(golden):
-    told = run_export("finished", "--to", "safetensors", "--out", "again", "--json", cwd=golden).json
-    assert all(line["ok"] for line in told["verification"])
+def test_golden_artifact_is_exported_and_verified(golden):
+    document = run_export("finished", "--to", "safetensors", "--out", "again", "--json", cwd=golden).json
+    assert all(line["ok"] for line in document["verification"])
 
 
-def test_a_stopped_run_goes_on_to_the_same_end(golden):
-    told = run("train", "--resume", "stopped", "--json", "--quiet", cwd=golden).lines[-1]
-    wanted = recorded(golden)["resumed"]
-    assert told["best"]["metric"] == wanted["metric"]
-    assert told["best"]["value"] == pytest.approx(wanted["value"], abs=0.02)
+def test_golden_stopped_run_resumes_to_the_recorded_result(golden):
+    summary = run("train", "--resume", "stopped", "--json", "--quiet", cwd=golden).lines[-1]
+    expected = recorded(golden)["resumed"]
+    assert summary["best"]["metric"] == expected["metric"]
+    assert summary["best"]["value"] == pytest.approx(expected["value"], abs=0.02)
     facts = json.loads((golden / "runs" / "stopped" / "run.json").read_text(encoding="utf-8"))
     assert (facts["status"], facts["epochs_done"]) == ("finished", 40)
 
@@ -90,7 +90,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(golden):
 
 
 def renumber(path, number):
-    """Give a file another format's number."""
+    """Change the format number of a file."""
     if path.suffix == ".json":
         meta = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps({**meta, "format": number}), encoding="utf-8")
@@ -116,15 +116,15 @@ FOLDERS = {
 
 @pytest.mark.parametrize("what", FOLDERS)
 @pytest.mark.parametrize("number", [0, 99])
-def test_another_format_is_refused_with_what_to_do(tmp_path, what, number):
+def test_unsupported_format_number_is_refused_with_a_hint(tmp_path, what, number):
     words, pattern, again = FOLDERS[what]
     shutil.copytree(GOLDEN / f"format-{NUMBERS[-1]}", tmp_path / "runs")
     found = sorted((tmp_path / "runs").glob(pattern))
     assert found
     for path in found:
         renumber(path, number)
-    told = run(*words, cwd=tmp_path, code=5).err
-    assert f"has format {number}" in told
-    assert ("from before the formats were stable" if number == 0 else "this version reads 1") in told
-    assert (again if number == 0 else "Update Benchdog") in told
+    stderr = run(*words, cwd=tmp_path, code=5).err
+    assert f"has format {number}" in stderr
+    assert ("from before the formats were stable" if number == 0 else "this version reads 1") in stderr
+    assert (again if number == 0 else "Update Benchdog") in stderr
     assert sorted((tmp_path / "runs").glob(pattern)) == found, "nothing is renamed or removed"

@@ -1,4 +1,4 @@
-"""Killed without warning, a run goes on as if nothing had been: no file is corrupt, the weights are the same.
+"""Killed runs resume bit-identical, and no file is corrupt.
 
 Kills at random moments, with every kind of trainer, loader and source: scripts/kill_drill.py.
 """
@@ -36,7 +36,7 @@ loop = { epochs = 3, batch_size = 64, checkpoint_steps = 1, log_every = 5 }
 
 @dataclass
 class Drill:
-    """A run that is killed again and again."""
+    """A run that is killed repeatedly."""
 
     place: Path
     arguments: list[str]
@@ -53,23 +53,23 @@ class Drill:
         return self.folder / "checkpoints"
 
     def newest(self) -> int:
-        """Give the step of the newest checkpoint; 0 when there is none."""
+        """Return the step of the newest checkpoint, or 0 without any."""
         names = [path.name for path in self.checkpoints.glob("step-*.safetensors")]
         return max((int(name[5:14]) for name in names), default=0)
 
     def writing(self) -> bool:
-        """Say whether a checkpoint is half written."""
+        """Return whether a checkpoint is partially written."""
         return any(self.checkpoints.glob(".step-*.tmp"))
 
     def start(self) -> None:
-        """Begin the run, or go on with it."""
+        """Start or resume the run."""
         self.place.mkdir(exist_ok=True)
         what = ["train", "--resume", "drilled"] if self.folder.exists() else [*self.arguments, "--name", "drilled"]
         command = [sys.executable, "-m", "benchdog", *what, "--quiet"]
         self.process = subprocess.Popen(command, cwd=self.place, stderr=subprocess.PIPE)
 
     def kill(self, when: Callable[[], bool], wait: float = 0.0) -> None:
-        """Kill it `wait` seconds after `when` is true, then look at every file."""
+        """Kill the run `wait` seconds after `when` is true, then check every file."""
         assert self.process is not None
         end = time.monotonic() + 120
         while not when():
@@ -78,15 +78,15 @@ class Drill:
             time.sleep(0.004)
         time.sleep(wait)
         self.process.kill()
-        _, said = self.process.communicate()
+        _, stderr = self.process.communicate()
         assert self.process.returncode == -9, "it ended before the kill"
-        assert b"Traceback" not in said, said.decode()
+        assert b"Traceback" not in stderr, stderr.decode()
         self.kills += 1
         self.mid_write += self.writing()
         self.look()
 
     def look(self) -> None:
-        """Read every file that a reader would."""
+        """Check that checkpoints, run.json and the metrics log can be read."""
         for path in self.checkpoints.glob("*.safetensors"):
             assert state.read(path)
         assert json.loads((self.folder / "run.json").read_text())["status"] == "running"
@@ -96,34 +96,34 @@ class Drill:
             assert json.loads(line)
 
     def finish(self) -> None:
-        """Go on to the end; nothing half written is left."""
+        """Resume to the end; check that no partial file is left."""
         self.process = None
         run("train", "--resume", "drilled", "--quiet", cwd=self.place)
         assert json.loads((self.folder / "run.json").read_text())["status"] == "finished"
         assert not list(self.folder.rglob(".*"))
         assert not list(self.checkpoints.glob("*.damaged"))
 
-    def mid_epoch(self, progress: int, draw: random.Random) -> None:
-        """Kill it at some moment, not before it got on by some checkpoints."""
+    def kill_mid_epoch(self, progress: int, draw: random.Random) -> None:
+        """Kill the run at a random moment, after more than `progress` further steps."""
         self.start()
         begun = self.newest()
         self.kill(lambda: self.newest() > begun + progress, draw.random() * 0.05)
 
-    def mid_checkpoint(self, draw: random.Random) -> None:
-        """Kill it while a checkpoint is written, not before it got on by one."""
+    def kill_mid_checkpoint(self, draw: random.Random) -> None:
+        """Kill the run while a checkpoint is written, after at least one further checkpoint."""
         self.start()
         begun = self.newest()
         self.kill(lambda: self.newest() > begun and self.writing(), draw.random() * 0.02)
 
 
 def log_of(folder: Path) -> list[dict[str, object]]:
-    """Give the metrics log without its times."""
+    """Return the metrics log without timestamps."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "time"} for line in lines]
 
 
 def drill(tmp_path: Path, text: str, *arguments: str) -> tuple[Drill, Path]:
-    """Carry out a recipe undisturbed; give a drill of the same, and the undisturbed run's folder."""
+    """Run a recipe uninterrupted; return a drill of it and the folder of the uninterrupted run."""
     path = tmp_path / "recipe.toml"
     path.write_text(text, encoding="utf-8")
     run(*arguments, "train", path, "--name", "whole", "--quiet", cwd=tmp_path)
@@ -137,19 +137,19 @@ def check(drilled: Drill, whole: Path) -> None:
     assert artifacts[0]["metrics"] == artifacts[1]["metrics"]
 
 
-def test_two_kills(tmp_path):
+def test_run_killed_twice_is_bit_identical(tmp_path):
     drilled, whole = drill(tmp_path, LARGE.replace("2048", "768").replace("epochs = 3", "epochs = 1"))
-    drilled.mid_epoch(3, random.Random(0))
-    drilled.mid_checkpoint(random.Random(0))
+    drilled.kill_mid_epoch(3, random.Random(0))
+    drilled.kill_mid_checkpoint(random.Random(0))
     drilled.finish()
     check(drilled, whole)
 
 
-def test_a_strangers_trainer_is_killed_and_goes_on(tmp_path):
-    # It names in track() what is its own, and has no other line about checkpoints.
+def test_third_party_trainer_killed_and_resumed(tmp_path):
+    # The trainer only calls track() for its state; it has no other code for checkpoints.
     file = single_file(tmp_path / "acme.py")
     drilled, whole = drill(tmp_path, recipe(epochs=8, checkpoint_steps=1), "--plugin", str(file))
-    drilled.mid_epoch(5, random.Random(0))
+    drilled.kill_mid_epoch(5, random.Random(0))
     assert json.loads((drilled.folder / "run.json").read_text())["trainer"] == "noisy"
     drilled.finish()
     check(drilled, whole)
@@ -157,13 +157,13 @@ def test_a_strangers_trainer_is_killed_and_goes_on(tmp_path):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """Return a recipe of one epoch, and the folder of its undisturbed run."""
+    """Return the arguments of a run of one epoch and the folder of its uninterrupted run."""
     place = tmp_path_factory.mktemp("small")
     drilled, whole = drill(place, SMALL.replace("40", "1"))
     return drilled.arguments, whole
 
 
-def test_before_the_first_checkpoint_it_begins_again(tmp_path, small):
+def test_run_killed_before_its_first_checkpoint_restarts(tmp_path, small):
     arguments, whole = small
     drilled = Drill(tmp_path, [*arguments, "--set", "loop.checkpoint_steps=0"])
     drilled.start()
@@ -173,7 +173,7 @@ def test_before_the_first_checkpoint_it_begins_again(tmp_path, small):
     check(drilled, whole)
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path, small):
+def test_damaged_checkpoint_is_skipped(tmp_path, small):
     arguments, whole = small
     drilled = Drill(tmp_path, arguments)
     drilled.start()
@@ -188,11 +188,11 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, small):
 
 
 @pytest.mark.slow
-def test_six_kills_while_a_checkpoint_is_written(tmp_path):
+def test_run_killed_six_times_while_writing_checkpoints(tmp_path):
     draw = random.Random(2)
     drilled, whole = drill(tmp_path, LARGE)
     for _ in range(6):
-        drilled.mid_checkpoint(draw)
+        drilled.kill_mid_checkpoint(draw)
     drilled.finish()
     check(drilled, whole)
     assert drilled.mid_write, "no kill left a half-written checkpoint"

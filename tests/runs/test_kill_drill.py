@@ -1,4 +1,4 @@
-"""The kill drill in a short form: all six recipes, killed a few times each."""
+"""A short kill drill: all six recipes, killed a few times each."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "kill_drill.py"
 
 
 @pytest.mark.slow
-def test_killed_runs_end_with_the_same_bits():
+def test_kill_drill_runs_are_bit_identical():
     # Each recipe's own number of epochs leaves room for 18 kills; three need less.
     command = [sys.executable, str(SCRIPT), "--kills", "3", "--epochs", "5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200)

@@ -1,4 +1,4 @@
-"""What a run is called when nobody names it."""
+"""Default run names."""
 
 import numpy as np
 import pytest
@@ -26,23 +26,23 @@ def names(place):
     ("file", "name"),
     [("my wines (2).v1.csv", "my-wines-2-.v1-linear-1"), ("å" * 80 + ".csv", None)],
 )
-def test_a_table_names_its_runs(tmp_path, file, name):
+def test_run_is_named_after_its_table(tmp_path, file, name):
     table(tmp_path / file)
     run("train", file, *QUICK, cwd=tmp_path)
     assert names(tmp_path) == [name or "å" * 40 + "-linear-1"]
     run("evaluate", names(tmp_path)[0], cwd=tmp_path)
 
 
-def test_the_second_run_has_the_next_number_and_a_recipe_the_same_name(tmp_path):
+def test_runs_of_the_same_data_are_numbered(tmp_path):
     table(tmp_path / "wines.csv")
     run("train", "wines.csv", *QUICK, cwd=tmp_path)
     run("train", "runs/wines-linear-1/recipe.toml", "--quiet", cwd=tmp_path)
     assert names(tmp_path) == ["wines-linear-1", "wines-linear-2"]
-    told = run("train", "wines.csv", *QUICK, "--repeat", 2, "--json", cwd=tmp_path).lines[-1]
-    assert told["name"] == "wines-linear-repeated-1"
+    summary = run("train", "wines.csv", *QUICK, "--repeat", 2, "--json", cwd=tmp_path).lines[-1]
+    assert summary["name"] == "wines-linear-repeated-1"
 
 
-def test_a_folder_names_its_runs_from_within_too(tmp_path):
+def test_run_is_named_after_its_folder_even_from_within(tmp_path):
     draw = np.random.default_rng(0)
     for i in range(30):
         place = tmp_path / "photos.2026" / ("cat", "dog")[i % 2]
@@ -54,25 +54,25 @@ def test_a_folder_names_its_runs_from_within_too(tmp_path):
 
 
 @pytest.mark.parametrize("words", ["train {}", "train {}.csv", "evaluate {}", "runs show {}", "serve {}"])
-def test_a_name_too_long_for_any_file_is_told(tmp_path, words):
-    told = run(*words.format("x" * 300).split(), cwd=tmp_path, code=2).err
-    assert "Traceback" not in told
-    assert "Type a shorter name." in told
-    assert len(told) < 200
+def test_name_too_long_for_a_file_is_refused(tmp_path, words):
+    stderr = run(*words.format("x" * 300).split(), cwd=tmp_path, code=2).err
+    assert "Traceback" not in stderr
+    assert "Type a shorter name." in stderr
+    assert len(stderr) < 200
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_data_set_by_name_keeps_it(tmp_path):
+def test_run_of_a_named_source_has_its_name(tmp_path):
     run("train", "digits", *QUICK, cwd=tmp_path)
     assert names(tmp_path) == ["digits-linear-1"]
 
 
-def may_be_a_files(text):
+def is_file_name(text):
     return not set(text) & {"/", "\0"} and len(text.encode()) <= 255
 
 
-@given(st.text(min_size=1, max_size=255).filter(may_be_a_files))
-def test_any_name_becomes_one_that_every_file_system_takes(text):
+@given(st.text(min_size=1, max_size=255).filter(is_file_name))
+def test_run_name_stem_is_valid_on_every_file_system(text):
     from pathlib import Path
 
     made = stem("csv", "file.py:Net", Path(text))
@@ -83,7 +83,7 @@ def test_any_name_becomes_one_that_every_file_system_takes(text):
     assert not set(made) & {*NOT_IN_NAMES, " "}
 
 
-def test_a_folder_with_the_name_of_a_run_is_a_folder(tmp_path):
+def test_folder_path_is_not_mistaken_for_a_run_name(tmp_path):
     (tmp_path / "runs" / "zoo").mkdir(parents=True)
     (tmp_path / "runs" / "zoo" / "run.json").write_text("{}")
     for name in ("cat", "dog"):

@@ -1,4 +1,4 @@
-"""A run from elsewhere runs no code unasked; a run whose data or recipe was changed says so."""
+"""Provenance: code of foreign runs requires --trust; changed data and recipes are detected."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def table(folder, rows=120, columns=("a", "b"), kinds=("x", "y")):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with data, a finished run with a model file of its own, one without, and stopped ones."""
+    """Return a folder with data, a finished run with a local model file, one without, and stopped runs of both."""
     folder = tmp_path_factory.mktemp("origin")
     table(folder)
     (folder / "net.py").write_text(NET, encoding="utf-8")
@@ -61,7 +61,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def place(made, tmp_path):
-    """The same folder, copied; data.csv stays where the recipes look for it."""
+    """Return a copy of its runs; data.csv stays where the recipes look for it."""
     shutil.copytree(made / "runs", tmp_path / "runs")
     for path in tmp_path.rglob("ran"):
         path.unlink()
@@ -83,7 +83,7 @@ def unmark(folder):
 
 @pytest.mark.parametrize("command", [("evaluate", "own"), ("train", "--quiet", "--resume", "half-own")])
 @pytest.mark.parametrize("how", ["no mark", "changed file", "another class"])
-def test_the_code_of_a_run_from_elsewhere_is_not_run_unasked(place, command, how):
+def test_code_of_a_foreign_run_is_not_executed_without_trust(place, command, how):
     folder = place / "runs" / command[-1]
     if how == "no mark":
         unmark(folder)
@@ -91,21 +91,21 @@ def test_the_code_of_a_run_from_elsewhere_is_not_run_unasked(place, command, how
         edit(folder / "local" / "net.py", "import nn\n", "import nn  # changed\n")
     else:
         edit(folder / "recipe.toml", "net.py:Net", "net.py:Path")
-    said = run(*command, cwd=place, code=4)
-    assert "net.py" in said.err
-    assert "--trust" in said.err
+    refused = run(*command, cwd=place, code=4)
+    assert "net.py" in refused.err
+    assert "--trust" in refused.err
     assert not list(place.rglob("ran"))
     if how == "no mark":
         run(*command, "--trust", cwd=place)
-        assert list(place.rglob("ran")) or command[0] == "evaluate"  # the graph answers without the class
+        assert list(place.rglob("ran")) or command[0] == "evaluate"  # the graph predicts without the class
 
 
-def test_a_class_of_an_installed_module_is_code_too(place):
+def test_class_of_an_installed_module_requires_trust(place):
     edit(place / "runs" / "half" / "recipe.toml", 'name = "linear"', 'name = "os:system"')
     assert "'os:system' is code" in run("train", "--quiet", "--resume", "half", cwd=place, code=4).err
 
 
-def test_a_run_made_here_and_one_without_code_go_on(place):
+def test_local_runs_and_runs_without_code_resume_without_trust(place):
     assert "machine" in (place / "runs" / "own" / "run.json").read_text(encoding="utf-8")
     assert json.loads((place / "runs" / "plain" / "run.json").read_text(encoding="utf-8"))["machine"] is None
     for name in ("half", "half-own"):
@@ -114,22 +114,22 @@ def test_a_run_made_here_and_one_without_code_go_on(place):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"columns": ("a", "c")}, "columns was a, b, is a, c"),
         ({"kinds": ("x", "y", "z")}, "target.classes was x, y, is x, y, z"),
         ({"columns": ("a", "b", "c")}, "shape was 2, is 3"),
     ],
 )
-def test_other_data_than_the_trained_on_is_told(made, place, change, said):
+def test_changed_data_spec_is_refused(made, place, change, message):
     table(made, **change)
     for command in (("evaluate", "plain"), ("train", "--quiet", "--resume", "half")):
-        told = run(*command, cwd=place, code=5).err
-        assert "The data isn't what this run was trained on" in told
-        assert said in told
+        stderr = run(*command, cwd=place, code=5).err
+        assert "The data isn't what this run was trained on" in stderr
+        assert message in stderr
 
 
-def test_more_of_the_same_data_is_noted_by_evaluate_and_stops_a_resume(made, place):
+def test_added_rows_are_noted_by_evaluate_and_refused_by_resume(made, place):
     table(made, rows=150)
     assert "note: the data has changed since the training" in run("evaluate", "plain", cwd=place).err
     assert "sizes.train was" in run("train", "--quiet", "--resume", "half", cwd=place, code=5).err
@@ -145,23 +145,23 @@ def test_more_of_the_same_data_is_noted_by_evaluate_and_stops_a_resume(made, pla
         ('name = "linear"', 'name = "mlp"', "model.name"),
     ],
 )
-def test_a_recipe_that_was_changed_begins_anew(place, old, new, key):
+def test_resume_refuses_a_changed_recipe(place, old, new, key):
     recipe = place / "runs" / "half" / "recipe.toml"
     edit(recipe, old, new)
-    said = run("train", "--quiet", "--resume", "half", cwd=place, code=2).err
-    assert f"since the checkpoint: {key}." in said
-    assert "benchdog train" in said
+    stderr = run("train", "--quiet", "--resume", "half", cwd=place, code=2).err
+    assert f"since the checkpoint: {key}." in stderr
+    assert "benchdog train" in stderr
 
 
-def test_more_epochs_are_the_same_recipe(place):
+def test_resume_accepts_more_epochs(place):
     edit(place / "runs" / "half" / "recipe.toml", "epochs = 2", "epochs = 3")
     run("train", "--quiet", "--resume", "half", cwd=place)
     assert json.loads((place / "runs" / "half" / "run.json").read_text(encoding="utf-8"))["epochs_done"] == 3
 
 
-def test_many_differences_are_said_shortly():
+def test_many_differences_are_summarized():
     was = {"preprocess": {}, "spec": {"classes": [str(i) for i in range(100)], "a": 1, "b": 1, "c": 1}}
     now = {"preprocess": {}, "spec": {"classes": [str(i) for i in range(99)], "a": 2, "b": 2, "c": 2}}
-    with pytest.raises(BadData) as told:
+    with pytest.raises(BadData) as caught:
         provenance.same_data(was, now, sizes=False)
-    assert told.value.message.endswith("classes without 99; a was 1, is 2; b was 1, is 2 and 1 more.")
+    assert caught.value.message.endswith("classes without 99; a was 1, is 2; b was 1, is 2 and 1 more.")

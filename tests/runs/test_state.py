@@ -1,4 +1,4 @@
-"""Training state on disk: what goes in comes out, to the bit and in the same memory order, or is refused."""
+"""Training state on disk: bit-identical round trip with the same memory layout, or an error."""
 
 import math
 import signal
@@ -25,7 +25,7 @@ DTYPES = [
 
 @st.composite
 def tensors(draw):
-    """Dense tensors of 0 to 4 axes, empty ones too, with axes in any order in memory, sliced or not."""
+    """Draw dense tensors of 0 to 4 axes, possibly empty, with axes in any order in memory, sliced or not."""
     dtype = draw(st.sampled_from(DTYPES))
     shape = draw(st.lists(st.integers(0, 4), max_size=4))
     raw = torch.from_numpy(np.frombuffer(draw(st.binary(min_size=64, max_size=64)), np.uint8).copy())
@@ -49,7 +49,7 @@ trees = st.recursive(
 
 
 def same(a, b):
-    """Compare trees: types, keys in order, and tensors to the bit with their axes' order in memory."""
+    """Compare trees: types, order of keys, bits of tensors and the order of their axes in memory."""
     if isinstance(a, torch.Tensor):
         assert (a.dtype, a.shape) == (b.dtype, b.shape)
         bits = [x.clone(memory_format=torch.contiguous_format).reshape(-1) for x in (a, b)]
@@ -81,13 +81,13 @@ def stored(tree, folder):
 
 @settings(max_examples=80, deadline=None)
 @given(tree=trees)
-def test_what_goes_in_comes_out(tmp_path_factory, tree):
+def test_state_round_trip(tmp_path_factory, tree):
     folder = tmp_path_factory.getbasetemp()
     same(tree, stored(tree, folder))
     same(tree, stored(state.snapshot(tree), folder))
 
 
-def test_channels_last_keeps_its_strides(tmp_path):
+def test_channels_last_strides_are_preserved(tmp_path):
     for shape in [(2, 3, 4, 5), (2, 1, 4, 5), (2, 3, 1, 1), (1, 1, 1, 1)]:
         x = torch.randn(shape).to(memory_format=torch.channels_last)
         back = stored(x, tmp_path)
@@ -96,7 +96,7 @@ def test_channels_last_keeps_its_strides(tmp_path):
 
 
 @pytest.mark.parametrize("copied", [False, True])
-def test_shared_memory_is_stored_once_and_shared_again(tmp_path, copied):
+def test_shared_memory_is_stored_once_and_restored_shared(tmp_path, copied):
     x = torch.randn(1000)
     tree = {"a": x, "b": [x], "view": x.view(10, 100)}
     back = stored(state.snapshot(tree) if copied else tree, tmp_path)
@@ -105,13 +105,13 @@ def test_shared_memory_is_stored_once_and_shared_again(tmp_path, copied):
     assert (tmp_path / "x.safetensors").stat().st_size < 2.5 * x.nbytes
 
 
-def test_one_element_of_many_has_an_odd_stride(tmp_path):
+def test_single_element_with_a_large_stride(tmp_path):
     x = torch.arange(8.0)[::8]
     assert x.stride() == (8,)
     assert torch.equal(stored(x, tmp_path), x)
 
 
-def test_a_transposed_view_beside_its_base(tmp_path):
+def test_transposed_view_with_its_base(tmp_path):
     x = torch.randn(3, 4)
     back = stored({"a": x, "b": x.t(), "c": x[1:]}, tmp_path)
     assert torch.equal(back["a"], x)
@@ -119,16 +119,16 @@ def test_a_transposed_view_beside_its_base(tmp_path):
     assert torch.equal(back["c"], x[1:])
 
 
-def test_two_tensors_are_not_taken_for_one_when_memory_is_used_again(tmp_path):
+def test_tensors_at_a_reused_address_are_not_deduplicated(tmp_path):
     tree = [torch.full((64,), float(i)) * 1 for i in range(50)]
     back = stored([x + 0 for x in tree], tmp_path)
     assert [float(x[0]) for x in back] == list(map(float, range(50)))
 
 
-def test_numpy_arrays_and_numbers(tmp_path):
+def test_numpy_arrays_and_scalars(tmp_path):
     frozen = np.arange(6).reshape(2, 3)
     frozen.setflags(write=False)
-    arrays = {"frozen": frozen, "turned": np.arange(4.0)[::-1], "none": np.zeros((0, 2))}
+    arrays = {"frozen": frozen, "reversed": np.arange(4.0)[::-1], "none": np.zeros((0, 2))}
     back = stored({**arrays, "number": np.float32(0.1)}, tmp_path)
     for key, array in arrays.items():
         assert isinstance(back[key], np.ndarray)
@@ -137,7 +137,7 @@ def test_numpy_arrays_and_numbers(tmp_path):
     assert back["number"] == float(np.float32(0.1))
 
 
-def test_a_snapshot_does_not_change_with_its_original():
+def test_snapshot_is_independent_of_its_original():
     tree: dict[str, Any] = {"t": torch.zeros(2), "n": np.zeros(2), "list": [1]}
     copy = state.snapshot(tree)
     tree["t"] += 1
@@ -148,14 +148,14 @@ def test_a_snapshot_does_not_change_with_its_original():
     assert copy["list"] == [1]
 
 
-class Strange:
-    """Something that has no place in a state_dict."""
+class Unsupported:
+    """An object that a state can't contain."""
 
 
 @pytest.mark.parametrize(
-    ("tree", "said"),
+    ("tree", "message"),
     [
-        ({"optimiser": {"state": [0, {"what": Strange()}]}}, "state['optimiser']['state'][1]['what']"),
+        ({"optimizer": {"state": [0, {"what": Unsupported()}]}}, "state['optimizer']['state'][1]['what']"),
         ({"a": (1, {2: {3, 4}})}, "state['a'][1][2]"),
         ({"a": {("tuple", "key"): 1}}, "state['a']"),
         ({"f": print}, "state['f']"),
@@ -165,10 +165,10 @@ class Strange:
         ({"b": b"bytes"}, "state['b']"),
     ],
 )
-def test_what_cant_be_stored_is_named_by_its_place(tmp_path, tree, said):
+def test_unsupported_value_is_reported_by_its_path(tmp_path, tree, message):
     with pytest.raises(BadUsage) as caught:
         state.write(tmp_path / "x.safetensors", tree)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,7 +178,7 @@ def test_what_cant_be_stored_is_named_by_its_place(tmp_path, tree, said):
 TREE = {"step": 120, "best": 0.25, "model": {"w": torch.arange(40.0), "e": torch.empty(0, 3)}, "name": "a run"}
 
 
-def test_a_truncated_file_is_bad_data(tmp_path):
+def test_truncated_file_is_bad_data(tmp_path):
     path = tmp_path / "x.safetensors"
     state.write(path, TREE)
     whole = path.read_bytes()
@@ -193,8 +193,8 @@ def test_a_truncated_file_is_bad_data(tmp_path):
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_a_flipped_bit_never_passes_for_good(tmp_path_factory, data):
-    """Either the file is refused, or the bit made no difference (a space, say)."""
+def test_flipped_bit_is_detected_or_harmless(tmp_path_factory, data):
+    """Either the file is refused, or the bit makes no difference (in a space, for example)."""
     path = tmp_path_factory.getbasetemp() / "flipped.safetensors"
     state.write(path, TREE)
     whole = bytearray(path.read_bytes())
@@ -208,7 +208,7 @@ def test_a_flipped_bit_never_passes_for_good(tmp_path_factory, data):
     same(TREE, back)
 
 
-def test_a_file_of_another_kind_or_format_is_refused(tmp_path):
+def test_other_file_or_format_is_refused(tmp_path):
     from safetensors.torch import save_file
 
     path = tmp_path / "x.safetensors"
@@ -223,7 +223,7 @@ def test_a_file_of_another_kind_or_format_is_refused(tmp_path):
 # --- checkpoints
 
 
-def test_the_newest_whole_checkpoint_is_taken(tmp_path):
+def test_newest_intact_checkpoint_is_loaded(tmp_path):
     saved = Checkpoints(tmp_path, keep=3)
     for step in (10, 20, 30, 40):
         saved.write(step, {"step": step})
@@ -233,13 +233,13 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path):
     newest.write_bytes(newest.read_bytes()[:-1] + b"!")
     older = saved.all()[-2]
     older.write_bytes(b"")
-    tree, passed = Checkpoints(tmp_path, keep=3).newest()
+    tree, skipped = Checkpoints(tmp_path, keep=3).newest()
     assert tree == {"step": 20}
-    assert len(passed) == 2
-    assert newest.name in passed[0]
+    assert len(skipped) == 2
+    assert newest.name in skipped[0]
 
 
-def test_no_checkpoint_is_none_and_the_best_lies_apart(tmp_path):
+def test_newest_without_checkpoints_is_none_and_best_is_separate(tmp_path):
     saved = Checkpoints(tmp_path, keep=1)
     assert saved.newest() == (None, [])
     assert saved.best() is None
@@ -250,16 +250,16 @@ def test_no_checkpoint_is_none_and_the_best_lies_apart(tmp_path):
     assert saved.best() == {"model": 1}
 
 
-def test_what_a_write_meets_on_its_thread_is_raised_at_the_next(tmp_path):
+def test_write_error_of_the_background_thread_is_raised_by_wait(tmp_path):
     saved = Checkpoints(tmp_path, keep=2)
-    saved.write(1, {"x": Strange()})
+    saved.write(1, {"x": Unsupported()})
     with pytest.raises(BenchdogError):
         saved.wait()
     saved.wait()
     assert saved.all() == []
 
 
-# --- optimisers
+# --- optimizers
 
 
 def learner(fused):
@@ -269,25 +269,25 @@ def learner(fused):
     return model, torch.optim.Adam(model.parameters(), lr=0.01, fused=fused)
 
 
-def steps(model, optimiser, first, last):
+def steps(model, optimizer, first, last):
     for step in range(first, last):
         generator = torch.Generator().manual_seed(step)
         x = torch.randn(2, 3, 6, 6, generator=generator).to(memory_format=torch.channels_last)
         model(x).square().mean().backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_adam_on_channels_last_parameters_goes_on_to_the_bit(tmp_path, fused):
-    model, optimiser = learner(fused)
-    steps(model, optimiser, 0, 5)
-    tree = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+def test_adam_on_channels_last_parameters_resumes_bit_identical(tmp_path, fused):
+    model, optimizer = learner(fused)
+    steps(model, optimizer, 0, 5)
+    tree = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     back = stored(state.snapshot(tree), tmp_path)
-    steps(model, optimiser, 5, 10)
+    steps(model, optimizer, 5, 10)
     other, restored = learner(fused)
     other.load_state_dict(back["model"])
-    restored.load_state_dict(back["optimiser"])
+    restored.load_state_dict(back["optimizer"])
     moment = restored.state[other[0].weight]["exp_avg"]
     assert moment.is_contiguous(memory_format=torch.channels_last)
     assert moment.data_ptr() % 16 == 0
@@ -299,41 +299,41 @@ def test_adam_on_channels_last_parameters_goes_on_to_the_bit(tmp_path, fused):
 @pytest.mark.parametrize(
     "name", ["SGD", "AdamW", "RMSprop", "Adagrad", "Adadelta", "NAdam", "RAdam", "Rprop", "LBFGS", "ASGD", "Adamax"]
 )
-def test_every_optimiser_of_torch_can_be_stored_and_goes_on(tmp_path, name):
+def test_torch_optimizers_resume_bit_identical(tmp_path, name):
     def fresh():
         torch.manual_seed(0)
         layer = nn.Linear(3, 2)
         return layer, getattr(torch.optim, name)(layer.parameters(), lr=0.01)
 
-    def step(layer, optimiser, number):
+    def step(layer, optimizer, number):
         x = torch.randn(4, 3, generator=torch.Generator().manual_seed(number))
 
         def closure():
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss = layer(x).square().sum()
             loss.backward()
             return loss
 
-        optimiser.step(closure)
+        optimizer.step(closure)
 
-    layer, optimiser = fresh()
+    layer, optimizer = fresh()
     for number in range(3):
-        step(layer, optimiser, number)
-    back = stored(state.snapshot({"m": layer.state_dict(), "o": optimiser.state_dict()}), tmp_path)
+        step(layer, optimizer, number)
+    back = stored(state.snapshot({"m": layer.state_dict(), "o": optimizer.state_dict()}), tmp_path)
     other, restored = fresh()
     other.load_state_dict(back["m"])
     restored.load_state_dict(back["o"])
     for number in range(3, 6):
-        step(layer, optimiser, number)
+        step(layer, optimizer, number)
         step(other, restored, number)
     assert torch.equal(layer.weight, other.weight)
 
 
-def test_a_signal_that_comes_while_a_file_is_read_is_no_damage(tmp_path, monkeypatch):
+def test_signal_while_reading_a_file_is_not_bad_data(tmp_path, monkeypatch):
     state.write(tmp_path / "a.safetensors", {"x": torch.ones(3)})
 
     def interrupted(path, framework):
-        signal.raise_signal(signal.SIGINT)  # raised in there, it would be taken for a fault of the file
+        signal.raise_signal(signal.SIGINT)  # raised inside, it would be reported as a damaged file
         return safe_open(path, framework=framework)
 
     monkeypatch.setattr(state, "safe_open", interrupted)
