@@ -1,4 +1,4 @@
-"""When a number stops being finite: the step, the samples, and where it came from are named; nothing good is lost."""
+"""Non-finite losses and gradients: the error names step, samples and origin; the last good checkpoint is kept."""
 
 import json
 
@@ -53,8 +53,8 @@ def broken(place, what, *more, source="digits"):
 
 @pytest.mark.parametrize("more", [[], ["--set", "loop.accumulate=2"],
                                   ["--set", "loader.memory=0", "--set", "loader.workers=2"]],
-                         ids=["plain", "pieces", "workers"])  # fmt: skip
-def test_the_first_module_the_step_and_the_samples_are_named(tmp_path, more):
+                         ids=["plain", "micro-batches", "workers"])  # fmt: skip
+def test_nan_error_names_module_step_and_samples(tmp_path, more):
     result, folder = broken(tmp_path, "module", *more)
     step = 15 if "loop.accumulate=2" in more else 30
     assert f"The loss is nan at step {step} (epoch 1)" in result.err
@@ -70,14 +70,14 @@ def test_the_first_module_the_step_and_the_samples_are_named(tmp_path, more):
     assert all(line["loss"] == line["loss"] for line in lines if line["kind"] == "step")
 
 
-def test_a_gradient_that_is_too_large_is_told_from_the_module_that_shows_it(tmp_path):
+def test_non_finite_gradient_is_distinguished_from_a_non_finite_module(tmp_path):
     result, _ = broken(tmp_path, "gradient")
     assert "at step 31" in result.err
     assert "Step 30 made the weight" in result.err
     assert "Its batch: samples " in result.err
 
 
-def test_a_sample_that_is_not_finite_is_named(tmp_path):
+def test_non_finite_sample_is_named(tmp_path):
     (tmp_path / "odd.py").write_text(
         "import numpy as np\n"
         "from benchdog.api import Field, Preprocess, Raw, Spec, Target\n"
@@ -100,7 +100,7 @@ def test_a_sample_that_is_not_finite_is_named(tmp_path):
         "        return len(self.x)\n"
         "    def raw(self, i):\n"
         "        return Raw(id=f's{i}', fields={'input': self.x[i]}, target=int(self.y[i]))\n"
-        "    def batch(self, indices):  # the quick way doesn't look at values\n"
+        "    def batch(self, indices):  # the fast path doesn't check values\n"
         "        return (self.x[indices],), self.y[indices]\n",
         encoding="utf-8",
     )

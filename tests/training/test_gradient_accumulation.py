@@ -1,4 +1,4 @@
-"""A batch that is cut into pieces gives what the whole gives; where it can't, that is said."""
+"""Gradient accumulation: micro-batches match whole batches; batch-dependent models and losses are refused."""
 
 import json
 from dataclasses import replace
@@ -26,13 +26,13 @@ def close(a, b, rtol=2e-3, atol=2e-5):
     return all(np.allclose(mine[k], others[k], rtol, atol) for k in mine)
 
 
-@pytest.mark.parametrize(("pieces", "size"), [(2, 30), (9, 97)])
-def test_pieces_of_any_number_and_an_uneven_last_batch_change_nothing_but_rounding(tmp_path, pieces, size):
+@pytest.mark.parametrize(("micro_batches", "size"), [(2, 30), (9, 97)])
+def test_micro_batches_and_uneven_last_batch_match_whole_batches(tmp_path, micro_batches, size):
     place = tmp_path
     common = ["train", "digits", *MODEL, "--epochs", 1, "--batch-size", size, "--set", "trainer.optimizer=SGD",
               "--set", "trainer.lr=0.1"]  # fmt: skip
     run(*common, "--name", "whole", cwd=place)
-    run(*common, "--name", "cut", "--set", f"loop.accumulate={pieces}", cwd=place)
+    run(*common, "--name", "cut", "--set", f"loop.accumulate={micro_batches}", cwd=place)
     assert close(place / "runs" / "whole", place / "runs" / "cut")
     logs = [(place / "runs" / name / "losses.f32").read_bytes() for name in ("whole", "cut")]
     losses = [np.frombuffer(log, "<f4") for log in logs]
@@ -45,14 +45,14 @@ def test_pieces_of_any_number_and_an_uneven_last_batch_change_nothing_but_roundi
     name=st.sampled_from(sorted(CUTS)),
     samples=st.integers(4, 17),
     batch=st.integers(2, 9),
-    pieces=st.integers(2, 5),
+    micro_batches=st.integers(2, 5),
     weights=st.sampled_from(["none", "whole", "any"]),
     seed=st.integers(0, 3),
 )
-def test_pieces_give_the_losses_and_gradients_of_the_whole(name, samples, batch, pieces, weights, seed):
-    # The last batch is mostly an uneven one, and may hold fewer samples than there are pieces.
+def test_micro_batches_give_losses_and_gradients_of_whole_batches(name, samples, batch, micro_batches, weights, seed):
+    # The last batch is usually smaller, and may hold fewer samples than there are micro-batches.
     parts = parts_of(CUTS[name], samples, weights, seed)
-    whole, cut = (an_epoch(parts, batch, accumulate) for accumulate in (1, min(pieces, batch)))
+    whole, cut = (an_epoch(parts, batch, accumulate) for accumulate in (1, min(micro_batches, batch)))
     assert len(whole[0]) == len(cut[0]) == -(-samples // batch)
     np.testing.assert_allclose(cut[1], whole[1], rtol=1e-4, atol=1e-6)
     for mine, others in zip(cut[0], whole[0], strict=True):
@@ -63,7 +63,7 @@ def test_pieces_give_the_losses_and_gradients_of_the_whole(name, samples, batch,
 
 @settings(max_examples=15, deadline=None)
 @given(name=st.sampled_from(sorted(CUTS)), samples=st.integers(3, 9), seed=st.integers(0, 3))
-def test_a_weight_is_the_sample_that_many_times_in_a_step(name, samples, seed):
+def test_integer_sample_weight_equals_repeating_the_sample(name, samples, seed):
     weighted = parts_of(CUTS[name], samples, "whole", seed)
     source = weighted.source
     assert isinstance(source, Made)
@@ -81,12 +81,12 @@ def test_a_weight_is_the_sample_that_many_times_in_a_step(name, samples, seed):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6 + 1e-4 * scale)
 
 
-def test_every_net_is_cut_here_or_mixes_samples():
+def test_every_shipped_model_has_an_accumulation_case():
     shipped = {name for name, found in PluginContext().plugins().all("model").items() if found.dist == "benchdog"}
     assert {case.model for case in CUTS.values()} | set(MIXING) == shipped
 
 
-SAID = {
+REASONS = {
     **dict.fromkeys((*MIXING, "unet of batches"), "BatchNorm"),
     "batch-dice": "the loss of task 'segmentation'",
     "embedding": "the loss of task 'embedding'",
@@ -96,12 +96,12 @@ SAID = {
 
 @pytest.mark.parametrize("cut", [{"loop.accumulate": 2}, {"backend.ranks": 2}])
 @pytest.mark.parametrize("name", sorted(MIXED))
-def test_what_sees_several_samples_is_named_and_refused(name, cut):
+def test_batch_dependent_model_or_loss_is_refused_by_name(name, cut):
     case = MIXED[name]
     parts = parts_of(case, **cut)
     with pytest.raises(BadUsage, match="can't be split") as caught:
         refuse_batch_dependence(parts, parts.build())
-    assert SAID[name] in caught.value.message
+    assert REASONS[name] in caught.value.message
     assert ("2 micro-batches" if "loop.accumulate" in cut else "on 2 ranks") in caught.value.message
     assert "loop.allow_batch_dependence=true" in caught.value.hint
     refuse_batch_dependence(parts_of(case), parts.build())
@@ -109,20 +109,20 @@ def test_what_sees_several_samples_is_named_and_refused(name, cut):
 
 
 @pytest.mark.parametrize("name", ["batch-dice", "embedding", "a mean"])
-def test_a_loss_of_the_whole_batch_takes_no_weights(name):
+def test_batch_dependent_loss_refuses_sample_weights(name):
     with pytest.raises(BadUsage, match="The samples have weights, but the loss of task"):
         parts_of(MIXED[name], weights="any")
 
 
-@pytest.mark.parametrize(("more", "said"), [
+@pytest.mark.parametrize(("more", "message"), [
     (["--model", "resnet", "--set", "model.depth=10", "--set", "model.width=8"], "BatchNorm2d"),
     (["--model", "mlp", "--set", 'loader.augment=["mix-up"]'], "mix-up"),
 ])  # fmt: skip
-def test_what_mixes_samples_is_not_cut_unasked(tmp_path, more, said):
+def test_batch_dependence_requires_an_explicit_setting(tmp_path, more, message):
     common = ["train", "digits", "--epochs", 1, "--quiet", *more, "--set", "loop.accumulate=2"]
     result = run(*common, cwd=tmp_path, code=2)
-    assert said in result.err
+    assert message in result.err
     assert "loop.allow_batch_dependence=true" in result.err
     assert not (tmp_path / "runs").exists()
-    run(*common, "--set", "loop.allow_batch_dependence=true", "--name", "asked", cwd=tmp_path)
-    assert json.loads((tmp_path / "runs" / "asked" / "run.json").read_text())["status"] == "finished"
+    run(*common, "--set", "loop.allow_batch_dependence=true", "--name", "allowed", cwd=tmp_path)
+    assert json.loads((tmp_path / "runs" / "allowed" / "run.json").read_text())["status"] == "finished"

@@ -1,4 +1,4 @@
-"""The learning-rate finder: the same answer twice, nothing left behind, an answer that trains well."""
+"""Learning-rate range test: reproducible, leaves no files, and its suggestion trains well."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from benchdog.api import TrainerInfo, hookimpl
 
 @hookimpl
 def benchdog_trainers():
-    return [TrainerInfo(name="own", summary="Sees to its own rate.", target=":Own")]
+    return [TrainerInfo(name="own", summary="Sets its own learning rate.", target=":Own")]
 
 
 class Own:
@@ -31,10 +31,10 @@ class Own:
 """
 
 
-def test_the_same_answer_twice_nothing_left_and_a_command_that_works(tmp_path):
-    told = [run("find-lr", *SMALL, "--json", cwd=tmp_path).json for _ in range(2)]
-    assert told[0] == told[1]
-    found = told[0]
+def test_find_lr_is_reproducible_and_suggests_a_working_command(tmp_path):
+    documents = [run("find-lr", *SMALL, "--json", cwd=tmp_path).json for _ in range(2)]
+    assert documents[0] == documents[1]
+    found = documents[0]
     assert list(tmp_path.iterdir()) == []
     assert 1e-4 < found["suggestion"] < 1
     low, high = found["low"]
@@ -49,7 +49,7 @@ def test_the_same_answer_twice_nothing_left_and_a_command_that_works(tmp_path):
     assert recipe["model"]["hidden"] == [16]
 
 
-def test_it_goes_round_the_data_and_another_seed_is_another_test(tmp_path):
+def test_find_lr_cycles_through_the_data_and_depends_on_the_seed(tmp_path):
     wide = ("find-lr", *SMALL[:-1], 512, "--json")
     found = run(*wide, cwd=tmp_path).json  # three steps an epoch
     assert found["steps"] > 30
@@ -62,7 +62,7 @@ def test_it_goes_round_the_data_and_another_seed_is_another_test(tmp_path):
     assert few["ended"] == "all steps were done"
 
 
-def test_the_rate_is_the_tests_own_whatever_the_recipe_plans(tmp_path):
+def test_find_lr_ignores_schedule_averaging_and_lr_of_the_recipe(tmp_path):
     plain = run("find-lr", *SMALL, "--json", cwd=tmp_path).json
     more = [
         f"trainer.{text}"
@@ -74,7 +74,7 @@ def test_the_rate_is_the_tests_own_whatever_the_recipe_plans(tmp_path):
     assert "one-cycle" in planned["command"]
 
 
-def test_parts_keep_their_share_of_the_rate_and_the_recipes_own_pieces_are_used(tmp_path, monkeypatch):
+def test_find_lr_scales_layer_groups_proportionally(tmp_path, monkeypatch):
     seen = []
     note = RangeTestSession._note
 
@@ -90,7 +90,7 @@ def test_parts_keep_their_share_of_the_rate_and_the_recipes_own_pieces_are_used(
     assert seen[0][1] == pytest.approx(1e-7)
 
 
-def test_what_people_see(tmp_path):
+def test_find_lr_output_and_plots(tmp_path):
     result = run("find-lr", *SMALL, "--plot", "lr.svg", cwd=tmp_path)
     assert "suggestion" in result.out
     assert "benchdog train digits --model mlp" in result.out
@@ -107,20 +107,20 @@ def test_what_people_see(tmp_path):
     assert (tmp_path / "lr.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("more", "code", "said"), [
+@pytest.mark.parametrize(("more", "code", "message"), [
     (["--plot", "lr.pdf"], 2, ".html, .svg, .png"), (["--from", "1", "--to", "0.1"], 2, "can't grow from 1 to 0.1"),
     (["--trainer", "own"], 2, "'own' sets its own"), (["--to", "1e-6"], 1, "didn't fall at any learning rate"),
     (["--set", "model.width=3"], 2, "width"), (["--lr", "0.1"], 2, "--lr"),
 ])  # fmt: skip
-def test_mistakes_are_told(tmp_path, more, code, said):
+def test_find_lr_usage_errors(tmp_path, more, code, message):
     (tmp_path / "own.py").write_text(PLUGIN, encoding="utf-8")
     result = run("--plugin", "own.py", "find-lr", *SMALL, *more, cwd=tmp_path, code=code)
-    assert said in result.err
+    assert message in result.err
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "lr.pdf").exists()
 
 
-def test_a_table_has_a_rate_and_a_stream_too(tmp_path):
+def test_find_lr_on_a_table_and_a_stream(tmp_path):
     rows = np.random.default_rng(0).normal(size=(400, 2))
     lines = ["x,y,z", *(f"{x:.4f},{y:.4f},{x - 2 * y:.4f}" for x, y in rows)]
     (tmp_path / "plane.csv").write_text("\n".join(lines), encoding="utf-8")
@@ -146,7 +146,7 @@ def test_a_table_has_a_rate_and_a_stream_too(tmp_path):
     noise=st.floats(0, 0.02),
     seed=st.integers(0, 99),
 )
-def test_the_middle_of_the_valley_is_found(at, top, fall, noise, seed):
+def test_suggestion_is_below_the_middle_of_the_valley(at, top, fall, noise, seed):
     """A loss that falls over a decade, is low for one, and then rises."""
     x = np.linspace(-7, 1, 100)
     falling = np.clip(x - (at - 1), 0, 1) * fall
@@ -160,7 +160,7 @@ def test_the_middle_of_the_valley_is_found(at, top, fall, noise, seed):
 
 
 @given(losses=st.lists(st.floats(-1e3, 1e3), max_size=40), start=st.floats(-1e3, 1e3))
-def test_any_curve_can_be_read(losses, start):
+def test_any_loss_curve_can_be_read(losses, start):
     rates = list(np.geomspace(1e-7, 10, max(2, len(losses))))
     found = read(rates, start, losses, "")
     assert len(found.rates) == len(found.losses)
@@ -169,7 +169,7 @@ def test_any_curve_can_be_read(losses, start):
         assert curve(found.rates, found.smoothed, found.ceiling, {}).count("\n") == 13
 
 
-def test_a_loss_that_did_not_fall_suggests_nothing():
+def test_loss_that_does_not_fall_has_no_suggestion():
     rates = list(np.geomspace(1e-7, 10, 50))
     assert read(rates, 1.0, [1.0] * 50, "").suggestion is None
     assert read(rates, 1.0, list(np.linspace(1, 3, 50)), "").suggestion is None
@@ -179,7 +179,7 @@ def test_a_loss_that_did_not_fall_suggests_nothing():
 
 
 @pytest.mark.slow
-def test_the_suggestion_trains_as_well_as_the_default(tmp_path):
+def test_suggested_learning_rate_trains_as_well_as_the_default(tmp_path):
     common = ("digits", "--model", "cnn")
     rate = run("find-lr", *common, "--json", cwd=tmp_path).json["suggestion"]
     best = []

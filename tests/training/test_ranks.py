@@ -1,4 +1,4 @@
-"""Two ranks learn what one learns, and stop together."""
+"""Training on two ranks: the results of one rank, stopping, and resuming with another number of ranks."""
 
 import json
 import os
@@ -25,13 +25,13 @@ TWO = ["--set", "backend.ranks=2"]
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of an uninterrupted run on two ranks."""
+    """Return the folder of an uninterrupted run on two ranks."""
     place = tmp_path_factory.mktemp("two")
     run("train", "digits", *SETTINGS, *TWO, "--name", "two", cwd=place)
     return place / "runs" / "two"
 
 
-def test_two_ranks_give_the_weights_of_one(tmp_path, two):
+def test_two_ranks_train_the_weights_of_one(tmp_path, two):
     run("train", "digits", *SETTINGS, "--name", "one", cwd=tmp_path)
     alone, shared = weights(tmp_path / "runs" / "one"), weights(two)
     assert alone.keys() == shared.keys()
@@ -48,9 +48,9 @@ def test_two_ranks_give_the_weights_of_one(tmp_path, two):
     assert facts[0]["steps_done"] == facts[1]["steps_done"] == epochs[0][-1]["step"]
 
 
-def test_accumulation_gives_the_weights_of_whole_batches(tmp_path):
-    for name, pieces in (("whole", 1), ("cut", 3)):
-        more = ["--set", f"loop.accumulate={pieces}", "--epochs", 3, "--set", "trainer.optimizer=SGD"]
+def test_gradient_accumulation_trains_the_weights_of_whole_batches(tmp_path):
+    for name, micro_batches in (("whole", 1), ("cut", 3)):
+        more = ["--set", f"loop.accumulate={micro_batches}", "--epochs", 3, "--set", "trainer.optimizer=SGD"]
         run("train", "digits", "--model", "mlp", "--quiet", *more, "--name", name, cwd=tmp_path)
     whole, cut = (weights(tmp_path / "runs" / name) for name in ("whole", "cut"))
     for name, values in whole.items():
@@ -62,27 +62,27 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> list[list[Any]]:
-    """Give what each of two ranks found in every case of accumulation_cases."""
+    """Return the results of each of two ranks for every case of accumulation_cases."""
     place = tmp_path_factory.mktemp("pair")
     command = [sys.executable, "-m", "support.rank_cases"]
     ranks = [
         subprocess.Popen([*command, str(rank), str(place)], cwd=TESTS, stderr=subprocess.PIPE) for rank in (0, 1)
     ]
-    said = [rank.communicate(timeout=240)[1].decode()[-2000:] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], said
+    errors = [rank.communicate(timeout=240)[1].decode()[-2000:] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], errors
     return [state.read(place / f"rank-{rank}.safetensors") for rank in (0, 1)]
 
 
-def test_two_ranks_give_the_gradients_losses_and_metrics_of_one(pair):
-    # Odd batches, a batch of one, pieces on top of ranks, weights, ignored codes; valid of 7 samples, or of 1.
-    for (name, kind, pieces), first, second in zip(rank_cases.runs(), *pair, strict=True):
+def test_two_ranks_compute_the_gradients_losses_and_metrics_of_one(pair):
+    # Odd batches, a batch of one, micro-batches on top of ranks, weights, ignored codes; 7 validation samples, or 1.
+    for (name, kind, micro_batches), first, second in zip(rank_cases.runs(), *pair, strict=True):
         assert first["metrics"] == second["metrics"], name
         for a, b in zip(first["gradients"], second["gradients"], strict=True):
             assert all(torch.equal(mine, others) for mine, others in zip(a, b, strict=True)), name
         assert all(torch.equal(a, b) for a, b in zip(first["buffers"], second["buffers"], strict=True)), name
         if name in MIXED:
             continue
-        alone = rank_cases.epoch(name, kind, pieces)
+        alone = rank_cases.epoch(name, kind, micro_batches)
         np.testing.assert_allclose(first["losses"].numpy(), alone.losses, rtol=1e-4, atol=1e-6, err_msg=name)
         for a, b in zip(first["gradients"], alone.gradients, strict=True):
             scale = max(float(gradient.abs().max()) for gradient in b)
@@ -115,9 +115,9 @@ def benchdog_step_ended(run, step):
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could handle")
 @pytest.mark.parametrize(("before", "after"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow)])
-def test_a_run_goes_on_with_another_number_of_ranks(tmp_path, monkeypatch, before, after):
+def test_run_resumes_with_another_number_of_ranks(tmp_path, monkeypatch, before, after):
     (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")
     common = ["train", "digits", *MODEL, "--lr", "0.01", "--epochs", 2, "--batch-size", 16,
               "--set", "loop.log_every=2", "--set", "trainer.average=ema"]  # fmt: skip
@@ -127,13 +127,13 @@ def test_a_run_goes_on_with_another_number_of_ranks(tmp_path, monkeypatch, befor
         with monkeypatch.context() as patched:
             stop_at(patched, 14)
             run(*common, cwd=tmp_path, code=143)
-    else:  # an observer of the first rank tells the parent, which both obey
+    else:  # an observer of the first rank signals the parent, which stops both
         command = [sys.executable, "-m", "benchdog", "--plugin", "stop.py", *map(str, common)]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
         assert done.returncode == 143, done.stderr.decode()
     folder, whole = tmp_path / "runs" / "stopped", tmp_path / "runs" / "whole"
     step = stopped_at(folder)
-    assert step == 14 if before == 1 else 14 <= step < 156  # an observer hears of a step some steps later
+    assert step == 14 if before == 1 else 14 <= step < 156  # an observer is notified of a step some steps later
     run("train", "--resume", "stopped", "--set", f"backend.ranks={after}", "--quiet", cwd=tmp_path)
     alone, shared = weights(whole), weights(folder)
     for name, values in alone.items():
@@ -150,17 +150,17 @@ def test_a_run_goes_on_with_another_number_of_ranks(tmp_path, monkeypatch, befor
     for mine, others in zip(*pair, strict=True):
         assert mine["train.loss"] == pytest.approx(others["train.loss"], rel=1e-4)
         assert mine["valid.loss"] == pytest.approx(others["valid.loss"], rel=1e-4)
-    told = json.loads(run("runs", "why", "whole", "stopped", "--json", cwd=tmp_path).out)["partings"]
-    changed = next(p for p in told if p["what"].startswith("backend.ranks, changed"))
+    differences = json.loads(run("runs", "why", "whole", "stopped", "--json", cwd=tmp_path).out)["partings"]
+    changed = next(p for p in differences if p["what"].startswith("backend.ranks, changed"))
     assert changed["values"] == ["1", f"{before}, {after} from step {step + 1}"]
 
 
 def stopped_at(folder: Path) -> int:
-    """Give the step of a run's last checkpoint."""
+    """Return the step of a run's last checkpoint."""
     return int(sorted((folder / "checkpoints").glob("step-*"))[-1].stem.removeprefix("step-"))
 
 
-def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
+def test_batch_dependent_run_does_not_resume_with_more_ranks(tmp_path, monkeypatch):
     more = [
         "--model",
         "resnet",
@@ -181,28 +181,28 @@ def test_what_cant_be_cut_doesnt_go_on_with_more_ranks(tmp_path, monkeypatch):
             run("train", "digits", *more, "--set", setting, "--name", name, cwd=tmp_path, code=143)
     two = ["--set", "backend.ranks=2", "--quiet"]
     recipes = [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
-    told = run("train", "--resume", "refuse", *two, cwd=tmp_path, code=2)
-    assert "can't be split into micro-batches on 2 ranks" in told.err
-    # What was allowed is another computation on two ranks than on one.
-    told = run("train", "--resume", "allow", *two, cwd=tmp_path, code=2)
-    assert "changed since the checkpoint: backend.ranks" in told.err
+    result = run("train", "--resume", "refuse", *two, cwd=tmp_path, code=2)
+    assert "can't be split into micro-batches on 2 ranks" in result.err
+    # Batch-dependent training on two ranks is a different computation than on one.
+    result = run("train", "--resume", "allow", *two, cwd=tmp_path, code=2)
+    assert "changed since the checkpoint: backend.ranks" in result.err
     for number in ('"two"', "0"):
-        told = run("train", "--resume", "allow", "--set", f"backend.ranks={number}", cwd=tmp_path, code=2)
-        assert "ranks" in told.err
-    told = run("train", "--resume", "allow", "--set", "trainer.lr=1", cwd=tmp_path, code=2)
-    assert "only --set backend.ranks=N is allowed" in told.err
+        result = run("train", "--resume", "allow", "--set", f"backend.ranks={number}", cwd=tmp_path, code=2)
+        assert "ranks" in result.err
+    result = run("train", "--resume", "allow", "--set", "trainer.lr=1", cwd=tmp_path, code=2)
+    assert "only --set backend.ranks=N is allowed" in result.err
     assert recipes == [(tmp_path / "runs" / name / "recipe.toml").read_text() for name in ("refuse", "allow")]
     run("train", "--resume", "refuse", "--quiet", cwd=tmp_path)
     assert "ranks" not in json.loads((tmp_path / "runs" / "refuse" / "run.json").read_text())
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could answer")
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could handle")
 def test_both_ranks_stop_on_sigterm_to_their_parent_and_resume(tmp_path, two):
     (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")
     words = ("train", "digits", *SETTINGS, *TWO, "--set", "loop.log_every=2", "--name", "stopped")
-    said = run("--plugin", "stop.py", *words, cwd=tmp_path, code=143).err
+    stderr = run("--plugin", "stop.py", *words, cwd=tmp_path, code=143).err
     folder = tmp_path / "runs" / "stopped"
-    check_stopped(folder, said)
+    check_stopped(folder, stderr)
     run("train", "--resume", "stopped", "--quiet", cwd=tmp_path)
     assert same(folder, two)
 
@@ -215,15 +215,15 @@ def test_both_ranks_stop_on_ctrl_c_to_their_group(tmp_path):
     folder = tmp_path / "runs" / "stopped"
     wait_for_epochs(folder, 3, process)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    check_stopped(folder, said)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    check_stopped(folder, stderr)
 
 
-def check_stopped(folder: Path, said: str) -> None:
+def check_stopped(folder: Path, stderr: str) -> None:
     """Assert that both ranks stopped after the same step, with one checkpoint."""
-    assert "Traceback" not in said
-    assert "--resume" in said
+    assert "Traceback" not in stderr
+    assert "--resume" in stderr
     assert len(list((folder / "checkpoints").glob("step-*"))) == 1
     assert not list(folder.rglob("*.tmp"))
     assert json.loads((folder / "run.json").read_text())["status"] == "stopped"
@@ -231,7 +231,7 @@ def check_stopped(folder: Path, said: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
-def test_ranks_dont_outlive_their_parent(tmp_path):
+def test_ranks_end_with_their_parent(tmp_path):
     settings = [*MODEL, *TWO, "--epochs", "100000", "--name", "killed"]
     process = subprocess.Popen([sys.executable, "-m", "benchdog", "train", "digits", *settings], cwd=tmp_path)
     folder = tmp_path / "runs" / "killed"
@@ -244,9 +244,9 @@ def test_ranks_dont_outlive_their_parent(tmp_path):
     assert (folder / "metrics.jsonl").stat().st_size == length
 
 
-def test_a_rank_that_fails_tells_why(tmp_path):
-    told = run("train", "digits", *MODEL, *TWO, "--epochs", 2, "--lr", "1e30", cwd=tmp_path, code=1)
-    assert "The loss is nan at step 2 (epoch 1)" in told.err
+def test_failing_rank_reports_its_error(tmp_path):
+    result = run("train", "digits", *MODEL, *TWO, "--epochs", 2, "--lr", "1e30", cwd=tmp_path, code=1)
+    assert "The loss is nan at step 2 (epoch 1)" in result.err
 
 
 def wait_for_epochs(folder: Path, count: int, process: subprocess.Popen[Any]) -> None:

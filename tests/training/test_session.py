@@ -1,4 +1,4 @@
-"""What a trainer of one's own works with: checkpoints, stops and logs come with it; misuse is told."""
+"""The session of a custom trainer: checkpoints, stopping, logging and errors on misuse."""
 
 import json
 
@@ -85,7 +85,7 @@ class Mine:
 def benchdog_trainers():
     return [
         TrainerInfo(name="mine", summary="My own.", target=":Mine", options=":Options"),
-        TrainerInfo(name="in-one-go", summary="Can't go on.", target=":Mine", options=":Options", resumable=False),
+        TrainerInfo(name="in-one-go", summary="Can't resume.", target=":Mine", options=":Options", resumable=False),
     ]
 '''
 TRAIN = ["train", "digits", "--model", "linear", "--epochs", 2, "--quiet", "--set", "loop.checkpoint_steps=5"]
@@ -99,7 +99,7 @@ def place(tmp_path_factory):
     return folder
 
 
-def test_a_strangers_trainer_goes_on_exactly_without_writing_a_line_for_it(place, monkeypatch):
+def test_third_party_trainer_resumes_bit_identical(place, monkeypatch):
     stop_at(monkeypatch, 23)
     run("--plugin", "mine.py", *TRAIN, "--trainer", "mine", "--name", "cut", cwd=place, code=143)
     monkeypatch.undo()
@@ -107,17 +107,17 @@ def test_a_strangers_trainer_goes_on_exactly_without_writing_a_line_for_it(place
     assert same(place / "runs" / "cut", place / "runs" / "whole")
 
 
-def test_a_trainer_that_cant_go_on_says_so(place, monkeypatch):
+def test_non_resumable_trainer_refuses_resume(place, monkeypatch):
     stop_at(monkeypatch, 3)
     run("--plugin", "mine.py", *TRAIN, "--trainer", "in-one-go", "--name", "once", cwd=place, code=143)
     monkeypatch.undo()
-    said = run("train", "--resume", "once", cwd=place, code=2)
-    assert "'in-one-go' can't resume" in said.err
-    assert "recipe.toml" in said.err
+    refused = run("train", "--resume", "once", cwd=place, code=2)
+    assert "'in-one-go' can't resume" in refused.err
+    assert "recipe.toml" in refused.err
 
 
 @pytest.mark.parametrize(
-    ("wrong", "code", "said"),
+    ("wrong", "code", "message"),
     [
         ("tracks what has no state", 2, "tracks 'average', which has no state_dict"),
         ("tracks what can't be stored", 2, "['tracked']['average']['deep'][0]['here']"),
@@ -125,14 +125,14 @@ def test_a_trainer_that_cant_go_on_says_so(place, monkeypatch):
         ("asks for a split that isn't", 2, "vlaid"),
     ],
 )
-def test_misuse_of_the_session_is_told(place, wrong, code, said):
+def test_session_misuse_is_reported(place, wrong, code, message):
     result = run(
         "--plugin", "mine.py", *TRAIN, "--trainer", "mine", "--set", f"trainer.wrong={wrong}", cwd=place, code=code
     )
-    assert said in result.err
+    assert message in result.err
 
 
-def test_a_trainer_that_does_nothing_leaves_the_untrained_model(place):
+def test_trainer_without_steps_keeps_the_untrained_model(place):
     args = [
         "--plugin",
         "mine.py",
@@ -145,28 +145,28 @@ def test_a_trainer_that_does_nothing_leaves_the_untrained_model(place):
         "idle",
     ]
     run(*args, cwd=place)
-    told = json.loads((place / "runs" / "idle" / "run.json").read_text())
-    assert told["status"] == "finished"
-    assert told["steps_done"] == 0
-    assert told["best"] is None
+    run_facts = json.loads((place / "runs" / "idle" / "run.json").read_text())
+    assert run_facts["status"] == "finished"
+    assert run_facts["steps_done"] == 0
+    assert run_facts["best"] is None
 
 
-def test_an_observer_and_a_log_cant_change_a_run(place, tmp_path):
-    ear = tmp_path / "ear.py"
-    ear.write_text(
+def test_observer_and_logging_do_not_change_a_run(place, tmp_path):
+    observer = tmp_path / "watcher.py"
+    observer.write_text(
         "from benchdog.api import hookimpl\n"
-        "@hookimpl\ndef benchdog_step_ended(run, step, loss):\n    raise OSError('ear')\n"
+        "@hookimpl\ndef benchdog_step_ended(run, step, loss):\n    raise OSError('watcher')\n"
         "@hookimpl\ndef benchdog_epoch_ended(metrics):\n    metrics.clear()\n",
         encoding="utf-8",
     )
-    args = ["--plugin", "mine.py", "--plugin", ear, *TRAIN, "--trainer", "mine", "--set", "loop.log_every=1"]
-    said = run(*args, "--name", "heard", cwd=place)
-    assert said.err.count("plugin 'ear'") == 1
-    assert "benchdog_step_ended raised OSError: ear" in said.err
-    assert same(place / "runs" / "heard", place / "runs" / "whole")
+    args = ["--plugin", "mine.py", "--plugin", observer, *TRAIN, "--trainer", "mine", "--set", "loop.log_every=1"]
+    result = run(*args, "--name", "observed", cwd=place)
+    assert result.err.count("plugin 'watcher'") == 1
+    assert "benchdog_step_ended raised OSError: watcher" in result.err
+    assert same(place / "runs" / "observed", place / "runs" / "whole")
 
 
-def test_a_second_signal_ends_at_once():
+def test_second_signal_interrupts_immediately():
     with Signals() as signals:
         signals.notice(15, None)
         assert signals.number == 15
@@ -174,6 +174,6 @@ def test_a_second_signal_ends_at_once():
             signals.notice(15, None)
 
 
-def test_the_trainers_options_are_checked_before_the_run(place):
+def test_trainer_options_are_validated_before_the_run(place):
     with pytest.raises(BadUsage, match="no option 'wrng'"):
         Plugins.discover([place / "mine.py"]).make("trainer", "mine", {"wrng": "x"})

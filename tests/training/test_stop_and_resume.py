@@ -1,4 +1,4 @@
-"""Runs that stop, fail, go on and repeat: whatever happens, the weights are those of a run left alone."""
+"""Stopped, failed and killed runs resume with the weights of an uninterrupted run; recipes are reproducible."""
 
 import json
 import os
@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 
-class Spoilt(torch.autograd.Function):
+class NaNGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
         return x.clone()
@@ -57,7 +57,8 @@ class Net(nn.Module):
             if self.calls == int(os.environ.get("NET_NAN", "-1")):
                 x = x * float("nan")
         x = self.last(self.layers(x))
-        return Spoilt.apply(x) if self.training and self.calls == int(os.environ.get("NET_BAD_GRADIENT", "-1")) else x
+        bad = self.training and self.calls == int(os.environ.get("NET_BAD_GRADIENT", "-1"))
+        return NaNGradient.apply(x) if bad else x
 """
 SETTINGS = [
     "--epochs", 4, "--batch-size", 32, "--quiet", "--set", "loop.log_every=5", "--set", "loop.checkpoint_steps=7",
@@ -67,7 +68,7 @@ SETTINGS = [
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a model file, and one run that nobody disturbed."""
+    """Return a folder with a model file and an uninterrupted run `whole`."""
     folder = tmp_path_factory.mktemp("training")
     (folder / "net.py").write_text(NET, encoding="utf-8")
     run("train", "digits", "--model", "net.py:Net", *SETTINGS, "--name", "whole", cwd=folder)
@@ -76,7 +77,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def train(place):
-    """Start a run of the same recipe under another name."""
+    """Return a function that trains the same recipe under another name."""
 
     def start(name, *more, code=0):
         shutil.rmtree(place / "runs" / name, ignore_errors=True)
@@ -86,7 +87,7 @@ def train(place):
 
 
 def log(folder):
-    """Give a run's metrics without their times."""
+    """Return a run's metrics log without timestamps."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return [{key: value for key, value in line.items() if key != "time"} for line in lines]
 
@@ -95,8 +96,8 @@ def facts(folder):
     return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
-def equal(place, name):
-    """Assert that a run ended as the undisturbed one did."""
+def assert_equal_to_whole(place, name):
+    """Assert that a run ended like the uninterrupted one."""
     mine, whole = place / "runs" / name, place / "runs" / "whole"
     assert facts(mine)["status"] == "finished"
     assert same(mine, whole)
@@ -108,21 +109,21 @@ def equal(place, name):
     assert last[0]["step"] == last[1]["step"] == facts(whole)["steps_done"]
 
 
-# --- a run that is left alone
+# --- uninterrupted runs
 
 
-def test_a_run_leaves_what_it_promises(place):
+def test_finished_run_has_all_files_and_logs(place):
     folder = place / "runs" / "whole"
-    told = facts(folder)
-    assert told["status"] == "finished"
-    assert told["epochs_done"] == 4
-    assert told["error"] is None
+    run_facts = facts(folder)
+    assert run_facts["status"] == "finished"
+    assert run_facts["epochs_done"] == 4
+    assert run_facts["error"] is None
     lines = log(folder)
     assert [line["epoch"] for line in lines if line["kind"] == "epoch"] == [1, 2, 3, 4]
     steps = [line["step"] for line in lines if line["kind"] == "step"]
-    assert steps == list(range(5, told["steps_done"] + 1, 5))
+    assert steps == list(range(5, run_facts["steps_done"] + 1, 5))
     best = max((line for line in lines if line["kind"] == "epoch"), key=lambda line: line["valid.accuracy"])
-    assert told["best"] == {"epoch": best["epoch"], "metric": "accuracy", "value": best["valid.accuracy"]}
+    assert run_facts["best"] == {"epoch": best["epoch"], "metric": "accuracy", "value": best["valid.accuracy"]}
     assert best["valid.accuracy"] > 0.6
     assert len(list((folder / "checkpoints").glob("step-*"))) == 2
     for name in (
@@ -137,8 +138,8 @@ def test_a_run_leaves_what_it_promises(place):
     assert (folder / "local" / "net.py").read_text(encoding="utf-8") == NET
 
 
-def test_the_artifact_holds_the_best_epochs_weights(place, train, monkeypatch):
-    """The second epoch is called the best, so that the best isn't the last."""
+def test_artifact_has_the_weights_of_the_best_epoch(place, train, monkeypatch):
+    """The second epoch is made the best, so that the best isn't the last."""
     verdicts = iter([True, True, False, False])
     monkeypatch.setattr(EarlyStopping, "_is_better", lambda self, value: next(verdicts))
     train("best")
@@ -153,12 +154,12 @@ def test_the_artifact_holds_the_best_epochs_weights(place, train, monkeypatch):
     assert not same(folder, place / "runs" / "whole")
 
 
-def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(place, train):
+def test_same_recipe_is_bit_identical_and_another_seed_is_not(place, train):
     train("again")
-    equal(place, "again")
+    assert_equal_to_whole(place, "again")
     recipe = place / "runs" / "whole" / "recipe.toml"
     run("train", recipe, "--name", "repeated", "--quiet", cwd=place)
-    equal(place, "repeated")
+    assert_equal_to_whole(place, "repeated")
     train("other", "--seed", 1)
     assert not same(place / "runs" / "other", place / "runs" / "whole")
 
@@ -168,10 +169,10 @@ def test_early_stopping_by_patience(place):
         "train", "digits", "--model", "linear", "--epochs", 50, "--set", "loop.patience=2", "--lr", 1e-12,
         "--name", "patient", "--quiet", cwd=place,
     )  # fmt: skip
-    told = facts(place / "runs" / "patient")
-    assert told["status"] == "finished"
-    assert told["epochs_done"] == 3
-    assert told["best"]["epoch"] == 1
+    run_facts = facts(place / "runs" / "patient")
+    assert run_facts["status"] == "finished"
+    assert run_facts["epochs_done"] == 3
+    assert run_facts["best"]["epoch"] == 1
 
 
 # --- stopped by a signal
@@ -180,21 +181,21 @@ def test_early_stopping_by_patience(place):
 @pytest.mark.parametrize(
     ("step", "where"), [(1, "step"), (17, "step"), (40, "step"), (41, "step"), (80, "evaluation"), (160, "step")]
 )
-def test_a_run_that_was_stopped_goes_on_to_the_bit(place, train, monkeypatch, step, where):
+def test_stopped_run_resumes_bit_identical(place, train, monkeypatch, step, where):
     per_epoch = facts(place / "runs" / "whole")["steps_done"] // 4
     assert per_epoch == 40, "the stops in this test are chosen for 40 steps: in the last of an epoch, in the first"
     stop_at(monkeypatch, step, where)
-    said = train("stopped", code=143)
+    result = train("stopped", code=143)
     folder = place / "runs" / "stopped"
-    assert f"Stopped at step {step} " in said.err
-    assert f"train --resume {Path('runs') / 'stopped'}" in said.err
+    assert f"Stopped at step {step} " in result.err
+    assert f"train --resume {Path('runs') / 'stopped'}" in result.err
     assert facts(folder)["status"] == "stopped"
     monkeypatch.undo()
     run("train", "--resume", "stopped", "--quiet", cwd=place)
-    equal(place, "stopped")
+    assert_equal_to_whole(place, "stopped")
 
 
-def test_stopped_three_times_and_one_checkpoint_spoilt(place, train, monkeypatch):
+def test_run_stopped_three_times_with_a_damaged_checkpoint(place, train, monkeypatch):
     stop_at(monkeypatch, 20)
     train("often", code=143)
     folder = place / "runs" / "often"
@@ -206,12 +207,12 @@ def test_stopped_three_times_and_one_checkpoint_spoilt(place, train, monkeypatch
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
     assert newest.name == "step-000000090.safetensors"
     newest.write_bytes(newest.read_bytes()[:-40])
-    said = run("train", "--resume", "often", "--quiet", cwd=place)
-    assert "step-000000090.safetensors" in said.err
-    equal(place, "often")
+    result = run("train", "--resume", "often", "--quiet", cwd=place)
+    assert "step-000000090.safetensors" in result.err
+    assert_equal_to_whole(place, "often")
 
 
-def test_a_run_that_was_moved_goes_on_with_its_own_copy_of_the_code(place, train, monkeypatch, tmp_path):
+def test_moved_run_resumes_with_its_copy_of_the_code(place, train, monkeypatch, tmp_path):
     stop_at(monkeypatch, 20)
     train("away", code=143)
     monkeypatch.undo()
@@ -224,22 +225,22 @@ def test_a_run_that_was_moved_goes_on_with_its_own_copy_of_the_code(place, train
     assert same(tmp_path / "runs" / "repeated", place / "runs" / "whole")
 
 
-def test_all_checkpoints_spoilt_is_said_and_nothing_begins_in_silence(place, train, monkeypatch):
+def test_resume_refuses_a_run_with_only_damaged_checkpoints(place, train, monkeypatch):
     stop_at(monkeypatch, 20)
-    train("spoilt", code=143)
+    train("damaged", code=143)
     monkeypatch.undo()
-    for path in (place / "runs" / "spoilt" / "checkpoints").glob("*"):
-        path.write_bytes(b"spoilt")
-    said = run("train", "--resume", "spoilt", "--quiet", cwd=place, code=5)
-    assert "step-000000020.safetensors" in said.err
-    assert "benchdog train" in said.err
-    recipe = place / "runs" / "spoilt" / "recipe.toml"
-    run("train", recipe, "--name", "afresh", "--quiet", cwd=place)
-    equal(place, "afresh")
+    for path in (place / "runs" / "damaged" / "checkpoints").glob("*"):
+        path.write_bytes(b"damaged")
+    result = run("train", "--resume", "damaged", "--quiet", cwd=place, code=5)
+    assert "step-000000020.safetensors" in result.err
+    assert "benchdog train" in result.err
+    recipe = place / "runs" / "damaged" / "recipe.toml"
+    run("train", recipe, "--name", "again-from-recipe", "--quiet", cwd=place)
+    assert_equal_to_whole(place, "again-from-recipe")
 
 
 def start(place, name, *arguments, **env):
-    """Start a run in a process of its own; wait until it has logged a few steps."""
+    """Start a run in a separate process; wait until it has logged a few steps."""
     folder = place / "runs" / name
     shutil.rmtree(folder, ignore_errors=True)
     process = subprocess.Popen(
@@ -261,13 +262,13 @@ def start(place, name, *arguments, **env):
 
 
 def slow(place, name, *more):
-    """Start the recipe of the undisturbed run, slow enough to be met in the middle."""
+    """Start the recipe of the uninterrupted run, slow enough to be killed in the middle."""
     arguments = ["train", "digits", "--model", "net.py:Net", *SETTINGS, "--name", name, *more]
     return start(place, name, *arguments, NET_SLEEP="0.02")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_writes_a_checkpoint_and_the_run_goes_on(place, train, monkeypatch, number, code):
+def test_signal_writes_a_checkpoint_and_the_run_resumes(place, train, monkeypatch, number, code):
     monkeypatch.setenv("NET_SIGNAL", str(int(number)))
     *events, last = train(f"signal-{code}", "--json", code=code).lines
     monkeypatch.delenv("NET_SIGNAL")
@@ -277,18 +278,18 @@ def test_a_signal_writes_a_checkpoint_and_the_run_goes_on(place, train, monkeypa
     folder = place / "runs" / f"signal-{code}"
     assert facts(folder)["status"] == "stopped"
     run("train", "--resume", folder, "--quiet", cwd=place)
-    equal(place, folder.name)
+    assert_equal_to_whole(place, folder.name)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
-def test_a_killed_run_goes_on_from_its_last_checkpoint(place):
+def test_killed_run_resumes_from_its_last_checkpoint(place):
     process = slow(place, "killed")
     process.kill()
     process.communicate(timeout=60)
     folder = place / "runs" / "killed"
     assert facts(folder)["status"] == "running"
     run("train", "--resume", "killed", "--quiet", cwd=place)
-    equal(place, "killed")
+    assert_equal_to_whole(place, "killed")
 
 
 @pytest.mark.slow
@@ -297,8 +298,8 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(place):
     ("source", "number", "code"),
     [("positions", signal.SIGINT, 130), ("positions", signal.SIGTERM, 143), ("streamed", signal.SIGINT, 130)],
 )
-def test_a_signal_reaches_the_workers_too_and_the_run_stops_well(tmp_path, source, number, code):
-    """A terminal and a cluster signal the whole group: workers mustn't die of it while the loop waits for them."""
+def test_signal_to_the_process_group_stops_a_run_with_workers(tmp_path, source, number, code):
+    """Terminals and clusters signal the whole process group: workers must not die while the loop waits for them."""
     write_source(tmp_path)
     settings = [
         "--plugin",
@@ -327,8 +328,8 @@ def test_a_signal_reaches_the_workers_too_and_the_run_stops_well(tmp_path, sourc
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the workers in /proc")
 @pytest.mark.parametrize("source", ["positions", "streamed"])
-def test_workers_end_with_a_parent_that_was_killed_while_they_began(tmp_path, source):
-    """They hold its standard error, which is at its end once all of them are gone."""
+def test_workers_exit_if_their_parent_is_killed_while_they_start(tmp_path, source):
+    """The workers hold its standard error, which is closed once all of them have exited."""
     write_source(tmp_path)
     command = [sys.executable, "-m", "benchdog", "--plugin", "local_sources_plugin.py", "train", source]
     process = subprocess.Popen(
@@ -336,7 +337,7 @@ def test_workers_end_with_a_parent_that_was_killed_while_they_began(tmp_path, so
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     children, end = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + 60
-    while len(children.read_text().split()) < 3:  # one of them looks after what all share
+    while len(children.read_text().split()) < 3:  # one of them is the resource tracker
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -345,16 +346,16 @@ def test_workers_end_with_a_parent_that_was_killed_while_they_began(tmp_path, so
     assert process.returncode == -signal.SIGKILL
 
 
-# --- what can go wrong
+# --- failures
 
 
-def test_a_loss_that_is_no_number_stops_with_its_step(place, train, monkeypatch):
+def test_nan_loss_fails_the_run_with_its_step(place, train, monkeypatch):
     monkeypatch.setenv("NET_NAN", "24")
-    said = train("nan", "--json", code=1)
-    told = said.lines[-1]["error"]
-    assert told["code"] == 1
-    assert "loss is nan at step 24 (epoch 1)" in told["message"]
-    assert "--lr" in told["hint"]
+    result = train("nan", "--json", code=1)
+    error = result.lines[-1]["error"]
+    assert error["code"] == 1
+    assert "loss is nan at step 24 (epoch 1)" in error["message"]
+    assert "--lr" in error["hint"]
     folder = place / "runs" / "nan"
     assert facts(folder)["status"] == "failed"
     assert "step 24" in facts(folder)["error"]
@@ -364,52 +365,52 @@ def test_a_loss_that_is_no_number_stops_with_its_step(place, train, monkeypatch)
     assert all(line["loss"] == line["loss"] for line in log(folder))
     monkeypatch.delenv("NET_NAN")
     run("train", "--resume", "nan", "--quiet", cwd=place)
-    equal(place, "nan")
+    assert_equal_to_whole(place, "nan")
 
 
-def test_weights_that_are_no_numbers_never_reach_a_checkpoint(place, train, monkeypatch):
+def test_non_finite_weights_are_not_written_to_a_checkpoint(place, train, monkeypatch):
     """The loss of step 14 is fine; its gradient isn't, and a checkpoint is due just after that step."""
     monkeypatch.setenv("NET_BAD_GRADIENT", "14")
-    said = train("gradient", code=1)
+    result = train("gradient", code=1)
     folder = place / "runs" / "gradient"
-    assert "step 14" in said.err
+    assert "step 14" in result.err
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
     assert newest.name == "step-000000007.safetensors"
     monkeypatch.delenv("NET_BAD_GRADIENT")
     run("train", "--resume", "gradient", "--quiet", cwd=place)
-    equal(place, "gradient")
+    assert_equal_to_whole(place, "gradient")
 
 
-def test_without_a_checkpoint_none_is_promised(place, train, monkeypatch):
+def test_failure_without_a_checkpoint_mentions_none(place, train, monkeypatch):
     monkeypatch.setenv("NET_NAN", "3")
-    said = train("early", code=1)
-    assert "step 3" in said.err
-    assert "checkpoint is kept" not in said.err
+    result = train("early", code=1)
+    assert "step 3" in result.err
+    assert "checkpoint is kept" not in result.err
     assert list((place / "runs" / "early" / "checkpoints").iterdir()) == []
 
 
-def test_a_run_that_another_process_uses_is_left_alone(place, tmp_path):
+def test_run_locked_by_another_process_is_refused(place, tmp_path):
     folder = place / "runs" / "whole"
     before = facts(folder)
     with FileLock(folder / "lock"):
         for command in (("train", "--resume", "whole"), ("evaluate", "whole")):
-            said = run(*command, cwd=place, code=1)
-            assert "used by another process" in said.err
+            result = run(*command, cwd=place, code=1)
+            assert "used by another process" in result.err
     assert facts(folder) == before
 
 
-def test_a_finished_run_is_resumed_to_nothing(place):
+def test_resuming_a_finished_run_changes_no_files(place):
     folder = place / "runs" / "whole"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
-    said = run("train", "--resume", "whole", "--json", cwd=place)
-    assert said.json["status"] == "finished"
-    assert said.json["artifact"] == str(folder / "artifact")
+    result = run("train", "--resume", "whole", "--json", cwd=place)
+    assert result.json["status"] == "finished"
+    assert result.json["artifact"] == str(folder / "artifact")
     after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
     assert after == before
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "said"),
+    ("args", "code", "message"),
     [
         (["--resume", "whole", "--epochs", 9], 2, "continues a run unchanged"),
         (["--resume", "whle"], 2, "Did you mean 'whole'?"),
@@ -424,11 +425,11 @@ def test_a_finished_run_is_resumed_to_nothing(place):
         ([], 2, "Say what to train on"),
     ],
 )
-def test_mistakes_end_before_anything_is_spent(place, args, code, said):
+def test_usage_errors_fail_before_a_run_is_created(place, args, code, message):
     if torch.cuda.is_available() and "cuda" in args:
-        pytest.skip("there is a card here")
+        pytest.skip("a GPU is available")
     before = sorted(path.name for path in (place / "runs").iterdir())
     result = run("train", *args, "--quiet", cwd=place, code=code)
-    assert said in result.err
+    assert message in result.err
     after = sorted(path.name for path in (place / "runs").iterdir())
     assert [name for name in after if name not in before] in ([], ["digits-cnn-1"])

@@ -1,4 +1,4 @@
-"""Room and time: the batch that fits, pieces when it doesn't, epochs that end in time; all of it in the recipe."""
+"""Batch-size finder, micro-batches on out-of-memory, and time budgets; all are written to the recipe."""
 
 import json
 import tomllib
@@ -15,13 +15,13 @@ import torch
 from torch import nn
 
 class Net(nn.Module):
-    MOST = 12
+    LARGEST = 12
     def __init__(self, spec):
         super().__init__()
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), NORMnn.ReLU(), nn.Linear(24, spec.outputs))
 
     def forward(self, x):
-        if self.training and len(x) > self.MOST:
+        if self.training and len(x) > self.LARGEST:
             raise torch.OutOfMemoryError("out of memory: tried to allocate 9 GiB")
         return self.body(x)
 """
@@ -35,17 +35,17 @@ def net(place, norm=""):
 @pytest.mark.parametrize(
     ("text", "size"), [("8GB", 8e9), ("500 MiB", 500 * 2**20), ("1.5g", 1.5e9), ("64kib", 65536)]
 )
-def test_amounts_of_memory(text, size):
+def test_bytes_of_parses_memory_sizes(text, size):
     assert bytes_of(text) == size
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("0.5m", 30)])
-def test_times(text, seconds):
+def test_seconds_of_parses_durations(text, seconds):
     assert seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "8", "10 parsecs", "-5m", "m", "0s"])
-def test_what_is_no_time_or_amount(text):
+def test_invalid_durations_and_memory_sizes_are_refused(text):
     with pytest.raises(BadUsage):
         seconds_of(text)
     if text != "8":
@@ -53,7 +53,7 @@ def test_what_is_no_time_or_amount(text):
             bytes_of(text)
 
 
-def test_when_the_memory_ends_the_batch_is_cut_and_the_mathematics_stay(tmp_path):
+def test_out_of_memory_splits_batches_into_micro_batches(tmp_path):
     net(tmp_path)
     result = run(*TRAIN, "--name", "cut", cwd=tmp_path)
     assert "2 micro-batches for each batch, which is the same mathematics" in result.err
@@ -64,7 +64,7 @@ def test_when_the_memory_ends_the_batch_is_cut_and_the_mathematics_stay(tmp_path
     assert same(tmp_path / "runs" / "cut", tmp_path / "runs" / "again")
 
 
-def test_what_can_not_be_cut_is_told_with_what_fits(tmp_path):
+def test_out_of_memory_with_batch_norm_reports_the_batch_size_that_fits(tmp_path):
     net(tmp_path, "nn.BatchNorm1d(24), ")
     result = run(*TRAIN, "--name", "whole", cwd=tmp_path, code=1)
     assert "BatchNorm1d" in result.err
@@ -72,7 +72,7 @@ def test_what_can_not_be_cut_is_told_with_what_fits(tmp_path):
     assert json.loads((tmp_path / "runs" / "whole" / "run.json").read_text())["status"] == "failed"
 
 
-def test_auto_takes_as_many_as_fit(tmp_path):
+def test_auto_batch_size_fits_into_memory(tmp_path):
     auto = ["shapes", "--set", "source.count=400", "--set", "source.size=32", "--set", "loop.batch_size=auto"]
     small = run("plan", *auto, "--set", "loop.memory=20MB", "--json", cwd=tmp_path).json
     large = run("plan", *auto, "--json", cwd=tmp_path).json
@@ -87,18 +87,18 @@ def test_auto_takes_as_many_as_fit(tmp_path):
     assert f"batch size {size}, so that an epoch has 20 steps" in trained.err
 
 
-def test_a_limit_cuts_the_batch_that_was_asked_for(tmp_path):
+def test_memory_limit_splits_batches_into_micro_batches(tmp_path):
     shapes = ["shapes", "--set", "source.count=60", "--set", "source.size=32"]
     words = ("--epochs", 1, "--batch-size", 16, "--memory", "26MB", "--name", "cut")
     result = run("train", *shapes, *words, cwd=tmp_path)
-    pieces = tomllib.loads((tmp_path / "runs" / "cut" / "recipe.toml").read_text())["loop"]["accumulate"]
-    assert pieces > 1
-    assert f"a batch of 16 in {pieces} micro-batches" in result.err
+    accumulate = tomllib.loads((tmp_path / "runs" / "cut" / "recipe.toml").read_text())["loop"]["accumulate"]
+    assert accumulate > 1
+    assert f"a batch of 16 in {accumulate} micro-batches" in result.err
     limited = ("--set", "loop.batch_size=16", "--set", "loop.memory=26MB")
     assert "batch of 16" in run("plan", *shapes, *limited, cwd=tmp_path).err
 
 
-def test_a_time_fixes_the_epochs(tmp_path):
+def test_time_budget_sets_the_number_of_epochs(tmp_path):
     common = ["train", "digits", "--model", "mlp", "--set", "model.hidden=[8]"]
     result = run(*common, "--time", "3s", "--name", "timed", cwd=tmp_path)
     epochs = tomllib.loads((tmp_path / "runs" / "timed" / "recipe.toml").read_text())["loop"]["epochs"]
