@@ -1,4 +1,4 @@
-"""An export is kept only if it agrees with its artifact; every fault that an exporter can commit is refused."""
+"""Exports are kept only if they agree with their artifact; faulty exporters are refused."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
 
 @pytest.fixture
 def in_process():
-    """Let exports write and verify in this process: other tests show that they have processes of their own."""
+    """Export and verify in this process; other tests cover the separate processes."""
     with exports_in_process():
         yield
 
@@ -117,7 +117,7 @@ def program(folder: Path, plugins: Plugins, file: Path, tmp_path_factory: pytest
     return out
 
 
-def test_a_good_export_is_kept_with_its_report(folder, plugins, file, tmp_path):
+def test_verified_export_is_kept_with_its_report(folder, plugins, file, tmp_path):
     report = export.export(folder, "numbers", tmp_path / "out", plugins, local=[file])
     assert [line["batch"] for line in report["verification"]] == [1, 2, 4, 6]
     assert all(line["ok"] and line["labels_equal"] for line in report["verification"])
@@ -126,7 +126,7 @@ def test_a_good_export_is_kept_with_its_report(folder, plugins, file, tmp_path):
     meta = json.loads((tmp_path / "out" / "export.json").read_text(encoding="utf-8"))
     assert meta["kind"] == "export"
     assert meta["plugin"]["dist"] == "faulty"
-    assert set(meta["files"]) == {"numbers.json", "fault.txt"}  # the samples stay where they are
+    assert set(meta["files"]) == {"numbers.json", "fault.txt"}  # the samples stay in the artifact
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
     opened = artifact.open_model(tmp_path / "out", plugins)
     raws = artifact.open_model(folder, plugins).samples()
@@ -136,7 +136,7 @@ def test_a_good_export_is_kept_with_its_report(folder, plugins, file, tmp_path):
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         ("batch", "at batch 2: the runner raised ValueError"),
         ("channels", "at batch 1: scores differ"),
@@ -145,15 +145,15 @@ def test_a_good_export_is_kept_with_its_report(folder, plugins, file, tmp_path):
         ("truncated", "can't be loaded: JSONDecodeError"),
     ],
 )
-def test_an_export_that_disagrees_is_refused_and_nothing_stays(folder, plugins, file, tmp_path, fault, said):
-    with pytest.raises(Refused, match=said) as caught:
+def test_export_that_disagrees_with_its_artifact_is_refused(folder, plugins, file, tmp_path, fault, message):
+    with pytest.raises(Refused, match=message) as caught:
         export.export(folder, "numbers", tmp_path / "out", plugins, {"fault": fault}, [file])
     assert caught.value.code == 4
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         ("raises", "'numbers' failed: ValueError: no such operator and more"),
         ("nothing", "wrote no file"),
@@ -161,15 +161,15 @@ def test_an_export_that_disagrees_is_refused_and_nothing_stays(folder, plugins, 
         ("sleeps", "took more than 3 s to export"),
     ],
 )
-def test_an_exporter_that_fails_is_told_and_nothing_stays(folder, plugins, file, tmp_path, fault, said):
+def test_failing_exporter_is_reported_and_leaves_no_files(folder, plugins, file, tmp_path, fault, message):
     limit = 3.0 if fault == "sleeps" else 600.0
-    with pytest.raises(Failed, match=said), exports_in_process() if fault == "nothing" else nullcontext():
+    with pytest.raises(Failed, match=message), exports_in_process() if fault == "nothing" else nullcontext():
         export.export(folder, "numbers", tmp_path / "out", plugins, {"fault": fault}, [file], timeout=limit)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_refused_export_leaves_the_old_one(folder, plugins, file, tmp_path):
+def test_failed_export_keeps_the_previous_one(folder, plugins, file, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(folder, out)
     (out / "artifact.json").rename(out / "export.json")  # any folder with export.json is an export
@@ -179,7 +179,7 @@ def test_a_refused_export_leaves_the_old_one(folder, plugins, file, tmp_path):
 
 
 @pytest.mark.usefixtures("in_process")
-def test_an_export_is_not_replaced_where_others_files_lie(folder, plugins, file, tmp_path):
+def test_export_does_not_replace_a_folder_with_other_files(folder, plugins, file, tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
     for _ in range(2):
@@ -192,7 +192,7 @@ def test_an_export_is_not_replaced_where_others_files_lie(folder, plugins, file,
     assert (tmp_path / "real" / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
-def test_wrong_usage_is_said_before_anything_is_started(folder, plugins, tmp_path):
+def test_export_usage_errors_are_raised_before_exporting(folder, plugins, tmp_path):
     for name, out, options in (
         ("numbres", tmp_path / "out", {}),
         ("numbers", tmp_path / "out", {"falt": ""}),
@@ -206,28 +206,28 @@ def test_wrong_usage_is_said_before_anything_is_started(folder, plugins, tmp_pat
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("name", ["torch-export", "torchscript", "safetensors"])
-def test_the_built_in_formats_agree(folder, plugins, tmp_path, name):
+def test_builtin_exports_predict_the_same_as_the_artifact(folder, plugins, tmp_path, name):
     report = export.export(folder, name, None, plugins)
     out = folder.parent / "exports" / name
     assert report["path"] == str(out)
     assert report["warnings"] == []
     raws = artifact.open_model(folder, plugins).samples()
     answers = artifact.open_model(out, plugins).predict(raws)
-    wanted = artifact.open_model(folder, plugins).predict(raws)
-    assert [a.values["label"] for a in answers] == [a.values["label"] for a in wanted]
+    expected = artifact.open_model(folder, plugins).predict(raws)
+    assert [a.values["label"] for a in answers] == [a.values["label"] for a in expected]
     with pytest.raises(BadUsage, match="an export already"):
         export.export(out, name, tmp_path / "again", plugins)
 
 
 @pytest.mark.usefixtures("in_process")
-def test_an_artifact_without_samples_is_verified_on_made_up_inputs(plugins, file, tmp_path):
+def test_artifact_without_samples_is_verified_on_generated_inputs(plugins, file, tmp_path):
     folder = small_artifact.save(tmp_path / "artifact", plugins, keep=0)
     assert not (folder / "samples").exists()
     report = export.export(folder, "numbers", None, plugins, local=[file])
     assert report["inputs"] == "inputs generated within the spec's range"
 
 
-def test_a_program_of_another_machine_needs_trust(program, plugins, monkeypatch, tmp_path):
+def test_executable_export_of_another_machine_needs_trust(program, plugins, monkeypatch, tmp_path):
     assert artifact.open_model(program, plugins).exporter == "program"
     monkeypatch.setenv("BENCHDOG_CACHE", str(tmp_path / "another"))
     with pytest.raises(Refused, match="can run code") as caught:
@@ -236,7 +236,7 @@ def test_a_program_of_another_machine_needs_trust(program, plugins, monkeypatch,
     assert artifact.open_model(program, plugins, trust=True).exporter == "program"
 
 
-def test_a_mark_holds_for_this_export_alone(program, plugins, tmp_path):
+def test_modified_executable_export_needs_trust(program, plugins, tmp_path):
     out = Path(shutil.copytree(program, tmp_path / "copy"))
     path = out / "export.json"
     meta = json.loads(path.read_text(encoding="utf-8"))
@@ -244,19 +244,19 @@ def test_a_mark_holds_for_this_export_alone(program, plugins, tmp_path):
     with pytest.raises(BadData, match=r"numbers\.json"):
         artifact.open_model(out, plugins)
     meta["files"]["numbers.json"] = hash_files(out)["numbers.json"]
-    for program_flag in (True, False):  # what the folder says of itself is not what counts
+    for program_flag in (True, False):  # the flag in the folder itself is not trusted
         path.write_text(json.dumps(meta | {"program": program_flag}), encoding="utf-8")
         with pytest.raises(Refused):
             artifact.open_model(out, plugins)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
-def test_the_key_is_readable_by_its_owner_alone(program):
+def test_machine_key_is_readable_only_by_its_owner(program):
     key = Path(os.environ["BENCHDOG_CACHE"]) / "machine.key"
     assert key.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_export_whose_plugin_is_missing_says_how_to_get_it(program, tmp_path):
+def test_export_with_a_missing_plugin_shows_its_install_command(program, tmp_path):
     out = Path(shutil.copytree(program, tmp_path / "copy"))
     path = out / "export.json"
     meta = json.loads(path.read_text(encoding="utf-8"))
@@ -283,7 +283,7 @@ def test_export_on_the_command_line(bench, folder, file, tmp_path):
     assert bench("export", folder, "--to", "numbers", code=2).err.startswith("error: There is no exporter 'numbers'")
 
 
-def test_every_error_of_a_subprocess_can_be_raised_here():
+def test_errors_of_the_export_subprocess_can_be_raised_in_the_parent():
     for name, kind in export.ERRORS.items():
         assert kind.__name__ == name
     assert issubclass(export.ERRORS["Refused"], BenchdogError)

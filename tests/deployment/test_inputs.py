@@ -1,4 +1,4 @@
-"""What people hand to a model becomes raw samples, or a sentence that says why not."""
+"""Inputs of predict and serve: raw samples, or the reason why an input can't be read."""
 
 import io
 import os
@@ -57,30 +57,30 @@ def read(arguments: list[object], spec: Spec, notes: list[str] | None = None) ->
     )
 
 
-def picture(path: Path, seed: int = 0) -> Path:
+def write_image(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(small_artifact.png(np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)))
     return path
 
 
-def test_a_folder_is_read_sorted_and_to_its_depth(tmp_path):
+def test_folder_is_read_recursively_in_sorted_order(tmp_path):
     names = ["b.png", "a/z.png", "a/c.PNG", ".hidden/x.png", ".y.png"]
     for name in names:
-        picture(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("not a picture")
+        write_image(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
     found = read([tmp_path], IMAGE)
     assert [Path(s.id).relative_to(tmp_path).as_posix() for s in found] == ["b.png", "a/c.PNG", "a/z.png"]
     assert all(isinstance(s, Sample) and s.arrays[0].shape == (3, 6, 6) for s in found)
 
 
-def test_files_keep_the_order_they_were_given_in(tmp_path):
-    second, first = picture(tmp_path / "2.png"), picture(tmp_path / "1.png")
+def test_files_are_read_in_the_given_order(tmp_path):
+    second, first = write_image(tmp_path / "2.png"), write_image(tmp_path / "1.png")
     assert [s.id for s in read([second, first], IMAGE)] == [str(second), str(first)]
     assert [s.id for s in read([tmp_path / "*.png"], IMAGE)] == [str(first), str(second)]
 
 
-def test_each_input_that_cannot_be_read_is_told(tmp_path):
-    good = picture(tmp_path / "good.png")
+def test_unreadable_inputs_are_reported_with_reasons(tmp_path):
+    good = write_image(tmp_path / "good.png")
     (tmp_path / "torn.png").write_bytes(good.read_bytes()[:60])
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "nothing").mkdir()
@@ -95,14 +95,14 @@ def test_each_input_that_cannot_be_read_is_told(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="needs permissions that bind")
-def test_a_file_without_permission_is_told(tmp_path):
-    path = picture(tmp_path / "a.png")
+def test_file_without_read_permission_is_reported(tmp_path):
+    path = write_image(tmp_path / "a.png")
     path.chmod(0)
     assert [why(s) for s in read([path], IMAGE)] == ["Permission denied"]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|", ":", "^", " "])
-def test_rows_come_from_tables_however_they_are_separated(tmp_path, mark):
+def test_table_rows_with_any_separator(tmp_path, mark):
     lines = ["name,port,age,fare", "Ann,Cork,3.5,1", "Bob,,,2", "Eve,Oslo,4,1e3"]
     path = tmp_path / "people.csv"
     path.write_text("\n".join(lines).replace(",", mark) + "\n", encoding="utf-8-sig")
@@ -113,7 +113,7 @@ def test_rows_come_from_tables_however_they_are_separated(tmp_path, mark):
     assert notes == [f"{path}: columns that the model doesn't use: name"]
 
 
-def test_missing_columns_are_named(tmp_path):
+def test_missing_columns_are_reported(tmp_path):
     path = tmp_path / "people.csv"
     path.write_text("age,home\n3,x\n", encoding="utf-8")
     (only,) = read([path], TABLE)
@@ -121,7 +121,7 @@ def test_missing_columns_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (b"", "it is empty"),
         (b"age,fare,port,age\n1,2,Cork,3\n", "it has the columns age twice"),
@@ -131,14 +131,14 @@ def test_missing_columns_are_named(tmp_path):
         (b'age,fare,port\n1,2,"' + b"x" * 140_000 + b'"\n', "it is not a table"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said(tmp_path, text, said):
+def test_invalid_table_is_reported(tmp_path, text, message):
     path = tmp_path / "people.csv"
     path.write_bytes(text)
     (only,) = read([path], TABLE)
-    assert said in why(only)
+    assert message in why(only)
 
 
-def test_a_wrong_row_does_not_stop_the_others(tmp_path):
+def test_invalid_row_does_not_stop_the_others(tmp_path):
     path = tmp_path / "people.csv"
     path.write_text("age,fare,port\n1,2,Cork\n\n1,2\n3,4,Rouen\n", encoding="utf-8")
     found = read([path], TABLE)
@@ -146,12 +146,12 @@ def test_a_wrong_row_does_not_stop_the_others(tmp_path):
     assert found[1].id == f"{path}:4"
 
 
-def test_a_picture_is_no_row(tmp_path):
-    (only,) = read([picture(tmp_path / "a.png")], TABLE)
+def test_image_for_a_table_model_is_refused(tmp_path):
+    (only,) = read([write_image(tmp_path / "a.png")], TABLE)
     assert "give it a .csv" in why(only)
 
 
-def test_texts_are_prompts_and_text_files_are_read(tmp_path):
+def test_prompts_and_text_files_are_encoded(tmp_path):
     path = tmp_path / "poem.txt"
     path.write_text("cab\n", encoding="utf-8")
     found = read(["abc", path, "abz", "a" * 5000], TEXT)
@@ -163,7 +163,7 @@ def test_texts_are_prompts_and_text_files_are_read(tmp_path):
     ]
 
 
-def test_arrays_are_read_and_pickles_are_not(tmp_path):
+def test_npy_arrays_are_read_and_pickles_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(8, dtype=np.int16).reshape(1, 2, 2, 2))
     buffer = io.BytesIO()
     np.save(buffer, np.array([{"x": 1}], dtype=object), allow_pickle=True)
@@ -173,11 +173,11 @@ def test_arrays_are_read_and_pickles_are_not(tmp_path):
     assert isinstance(bad, Unreadable)
 
 
-def test_a_model_of_several_inputs_takes_a_table_of_paths(tmp_path):
+def test_model_with_several_inputs_reads_a_table_of_paths(tmp_path):
     fields = (Field(kind="image", shape=(3, 6, 6), dtype="uint8", name="photo"), *TABLE.fields)
     spec = Spec(fields=fields, target=Target(kind="class"))
-    picture(tmp_path / "pictures" / "a.png")
-    lines = ["photo,age,fare,port", "pictures/a.png,1,2,Cork", "gone.png,1,2,Cork", ",1,2,Cork"]
+    write_image(tmp_path / "images" / "a.png")
+    lines = ["photo,age,fare,port", "images/a.png,1,2,Cork", "gone.png,1,2,Cork", ",1,2,Cork"]
     (tmp_path / "all.csv").write_text("\n".join(lines), encoding="utf-8")
     good, gone, empty = read([tmp_path], spec)
     assert [x.shape for x in arrays(good)] == [(3, 6, 6), (3,)]
@@ -185,11 +185,11 @@ def test_a_model_of_several_inputs_takes_a_table_of_paths(tmp_path):
     assert why(empty) == "column 'photo' is empty"
 
 
-def test_nothing_is_read_ahead(tmp_path):
-    first = picture(tmp_path / "1.png")
+def test_inputs_are_read_lazily(tmp_path):
+    first = write_image(tmp_path / "1.png")
     stream = raws([str(first), str(tmp_path / "2.png")], IMAGE, default_preprocess(IMAGE))
     assert next(stream).id == str(first)
-    picture(tmp_path / "2.png")
+    write_image(tmp_path / "2.png")
     second = next(stream)
     assert isinstance(second, Raw)
     assert second.fields["input"].startswith(b"\x89PNG")
@@ -197,21 +197,21 @@ def test_nothing_is_read_ahead(tmp_path):
 
 @given(st.binary(max_size=300))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_table_makes_it_fail(tmp_path, content):
+def test_arbitrary_table_bytes_never_raise(tmp_path, content):
     path = tmp_path / "any.csv"
     path.write_bytes(b"age,fare,port\n" + content)
     for item in samples([str(path)], Decoder(TABLE, default_preprocess(TABLE))):
         assert item.id.startswith(str(path))
 
 
-def test_a_field_without_operation_is_read_as_an_array(tmp_path):
+def test_field_without_a_decode_operation_is_read_as_an_array(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 6, 6), np.uint8))
     (raw,) = raws([str(tmp_path / "a.npy")], IMAGE, Preprocess(decode={}, transform={}))
     assert isinstance(raw, Raw)
     assert raw.fields["input"].startswith(b"\x93NUMPY")
 
 
-def test_blanks_before_a_quoted_cell_are_no_part_of_it(tmp_path):
+def test_spaces_before_a_quoted_cell_are_skipped(tmp_path):
     path = tmp_path / "people.csv"
     path.write_text('age, fare, port\n1, 2, "Cork"\n', encoding="utf-8")
     (only,) = read([path], TABLE)
