@@ -1,4 +1,4 @@
-"""`benchdog.testing` as the author of a plugin meets it: one import, one line a component; and what `check` says."""
+"""`benchdog.testing.conforms` for plugin authors, and the output of `plugins check`."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def project(tmp_path):
     return tmp_path
 
 
-def test_an_author_writes_a_line_for_each_component(project):
+def test_conforms_generates_tests_for_a_component(project):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run([*command, "test_numbers.py"], cwd=project, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -68,35 +68,35 @@ def test_an_author_writes_a_line_for_each_component(project):
     assert "Raise BadData or BadUsage of benchdog.api" in done.stdout
     assert "numbers_plugin.py, line" in done.stdout
     assert "1 failed" in done.stdout
-    assert "test_numbers[repeats]" not in done.stdout  # it passes, and so does all else
+    assert "test_numbers[repeats]" not in done.stdout  # all other checks pass
 
 
-def test_options_are_given_by_set(project):
+def test_component_options_by_set(project):
     file = project / "numbers_plugin.py"
-    given = run("plugins", "check", file, "--set", "numbers.table=numbers.txt", "--only", "opens", cwd=project).out
-    assert "ok       opens        train" in given
+    stdout = run("plugins", "check", file, "--set", "numbers.table=numbers.txt", "--only", "opens", cwd=project).out
+    assert "ok       opens        train" in stdout
 
 
 @pytest.mark.slow
-def test_a_check_that_hangs_is_named_and_the_others_go_on(project):
+def test_hanging_check_is_reported_and_others_run(project):
     file = project / "numbers_plugin.py"
     text = PLUGIN.replace(
         "        samples = []\n", "        import time\n\n        time.sleep(1000)\n        samples = []\n"
     )
     file.write_text(text, encoding="utf-8")
-    asked = ("--set", "numbers.table=numbers.txt", "--limit", 20, "--only", "opens", "--only", "files")
-    found = run("plugins", "check", file, *asked, "--json", cwd=project, code=4).json["results"]
+    arguments = ("--set", "numbers.table=numbers.txt", "--limit", 20, "--only", "opens", "--only", "files")
+    found = run("plugins", "check", file, *arguments, "--json", cwd=project, code=4).json["results"]
     assert [(r["check"], r["state"]) for r in found] == [("opens", "fault"), ("files", "ok")]
     assert found[0]["found"] == "It isn't done after 20 s."
 
 
-def test_the_text_has_a_line_for_each_check_and_a_verdict(tmp_path):
-    told = run("plugins", "check", "benchdog-serve", cwd=tmp_path).out
-    assert "command serve" in told
-    assert "  ok       loads" in told
-    assert told.rstrip().endswith("No faults in 5 checks.")
+def test_check_prints_a_line_per_check_and_a_verdict(tmp_path):
+    stdout = run("plugins", "check", "benchdog-serve", cwd=tmp_path).out
+    assert "command serve" in stdout
+    assert "  ok       loads" in stdout
+    assert stdout.rstrip().endswith("No faults in 5 checks.")
 
 
-def test_pytest_is_imported_by_conforms_alone():
+def test_importing_testing_does_not_import_pytest():
     code = "import sys, benchdog.testing; assert not {'pytest', 'torch', 'numpy', 'pydantic'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

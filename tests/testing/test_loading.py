@@ -1,4 +1,4 @@
-"""What the conformance kit says of plugins whose fault is seen when they are loaded, and of commands."""
+"""Conformance kit: faults of plugins at loading, and of commands."""
 
 from inspect import signature
 
@@ -11,10 +11,10 @@ from support.planted.rows import documented
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_fault_at_loading_is_named_with_its_remedy(name, tmp_path, monkeypatch):
+def test_loading_fault_is_reported_with_its_remedy(name, tmp_path, monkeypatch):
     text, check, part = FILES[name]
-    for beside, code in BESIDE.items():
-        (tmp_path / beside).write_text(code, encoding="utf-8")
+    for helper, code in BESIDE.items():
+        (tmp_path / helper).write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     file = tmp_path / f"{name.replace('-', '_')}.py"
     file.write_text(text, encoding="utf-8")
@@ -27,7 +27,7 @@ def test_a_fault_at_loading_is_named_with_its_remedy(name, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_fault_of_a_command_is_named_with_its_remedy(name, tmp_path, monkeypatch):
+def test_command_fault_is_reported_with_its_remedy(name, tmp_path, monkeypatch):
     text, check, part = COMMANDS[name]
     (tmp_path / f"command_{name}.py").write_text(text, encoding="utf-8")
     info = tmp_path / f"benchdog_{name}-1.0.dist-info"
@@ -44,24 +44,26 @@ def test_a_fault_of_a_command_is_named_with_its_remedy(name, tmp_path, monkeypat
     assert documented(name, fault), "python scripts/planted_faults.py rewrites the table"
 
 
-def test_an_observer_hears_of_every_event(tmp_path):
+def test_every_event_is_emitted_to_observers(tmp_path):
     hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("benchdog_")}
     events = {name: list(signature(hook).parameters) for name, hook in hooks.items() if signature(hook).parameters}
-    functions = [f"@hookimpl\ndef {name}({', '.join(given)}):\n    pass\n" for name, given in events.items()]
-    file = tmp_path / "all_ears.py"
+    functions = [
+        f"@hookimpl\ndef {name}({', '.join(parameters)}):\n    pass\n" for name, parameters in events.items()
+    ]
+    file = tmp_path / "all_events.py"
     text = "\n\n".join(["from benchdog.api import hookimpl\n\nCONTRACT = 1", *functions])
     file.write_text(text, encoding="utf-8")
-    (heard,) = run("plugins", "check", file, "--only", "hears", "--json", cwd=tmp_path).json["results"]
-    assert heard["found"].split(", ") == sorted(name.removeprefix("benchdog_") for name in events)
+    (result,) = run("plugins", "check", file, "--only", "hears", "--json", cwd=tmp_path).json["results"]
+    assert result["found"].split(", ") == sorted(name.removeprefix("benchdog_") for name in events)
 
 
-def test_an_unknown_plugin_check_or_option_is_a_mistake_of_the_user(tmp_path):
-    told = run("plugins", "check", "benchdog-starz", cwd=tmp_path, code=2).err
-    assert "There is no plugin 'benchdog-starz'" in told
-    assert "benchdog-sklearn" in told
-    told = run("plugins", "check", "benchdog", "--only", "imports", cwd=tmp_path, code=2).err
-    assert "Did you mean 'import'?" in told
-    told = run("plugins", "check", "nowhere.py", cwd=tmp_path, code=2).err
-    assert "There is no plugin file nowhere.py" in told
-    told = run("plugins", "check", "benchdog", "--set", "path=x", cwd=tmp_path, code=2).err
-    assert "For example --set stars.count=50" in told
+def test_unknown_plugin_check_or_option_is_bad_usage(tmp_path):
+    stderr = run("plugins", "check", "benchdog-starz", cwd=tmp_path, code=2).err
+    assert "There is no plugin 'benchdog-starz'" in stderr
+    assert "benchdog-sklearn" in stderr
+    stderr = run("plugins", "check", "benchdog", "--only", "imports", cwd=tmp_path, code=2).err
+    assert "Did you mean 'import'?" in stderr
+    stderr = run("plugins", "check", "nowhere.py", cwd=tmp_path, code=2).err
+    assert "There is no plugin file nowhere.py" in stderr
+    stderr = run("plugins", "check", "benchdog", "--set", "path=x", cwd=tmp_path, code=2).err
+    assert "For example --set stars.count=50" in stderr

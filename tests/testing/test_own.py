@@ -1,4 +1,4 @@
-"""Benchdog's own components, and those of the packages under plugins/, pass the kit that strangers' must pass."""
+"""Benchdog's own components, and those of the packages under plugins/, pass the conformance kit."""
 
 import json
 import os
@@ -21,18 +21,18 @@ PACKAGES = sorted(
 
 
 @pytest.mark.parametrize("package", ["benchdog", *PACKAGES])
-def test_plugins_load_as_they_should(package, tmp_path):
+def test_own_plugins_pass_the_loading_checks(package, tmp_path):
     only = [word for check in ("import", "hooks", "names", "loads", "own-name", "help") for word in ("--only", check)]
-    told = run("plugins", "check", package, *only, "--json", cwd=tmp_path).json
-    assert told["results"]
-    assert told["counts"]["fault"] == 0
+    document = run("plugins", "check", package, *only, "--json", cwd=tmp_path).json
+    assert document["results"]
+    assert document["counts"]["fault"] == 0
 
 
 SETTINGS = {
     "benchdog-timm": ("timm.net=test_resnet",),
     "benchdog-huggingface": ("model.hf.path=tiny-bert", "source.hf.path=rows.csv", "source.hf.target=label"),
 }
-"""Options without which a component means nothing."""
+"""Options that a component requires."""
 BERT = {
     "model_type": "bert", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
     "intermediate_size": 32, "max_position_embeddings": 32, "pad_token_id": 0,
@@ -41,7 +41,7 @@ BERT = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["benchdog", *PACKAGES])
-def test_every_component_passes(package, tmp_path, monkeypatch):
+def test_own_components_pass_all_checks(package, tmp_path, monkeypatch):
     names = os.pathsep.join(filter(None, [str(NAMES), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("PYTHONPATH", names)  # see there: a torchvision of another torch
     (tmp_path / "tiny-bert").mkdir()
@@ -49,7 +49,7 @@ def test_every_component_passes(package, tmp_path, monkeypatch):
     rows = [f"{i / 7},{(i * 3) % 11},{'odd' if i % 2 else 'even'}" for i in range(80)]
     (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *rows]), encoding="utf-8")
     settings = [word for setting in SETTINGS.get(package, ()) for word in ("--set", setting)]
-    told = run("plugins", "check", package, *settings, "--json", cwd=tmp_path).json
-    assert [r for r in told["results"] if r["state"] == "fault"] == []
-    left_out = [r for r in told["results"] if r["state"] == "skipped" and "isn't here" not in r["found"]]
+    document = run("plugins", "check", package, *settings, "--json", cwd=tmp_path).json
+    assert [r for r in document["results"] if r["state"] == "fault"] == []
+    left_out = [r for r in document["results"] if r["state"] == "skipped" and "isn't here" not in r["found"]]
     assert left_out == []

@@ -1,4 +1,4 @@
-"""The conformance kit finds every fault that was planted in a component, and none in the same one without it."""
+"""Conformance kit: finds every fault planted in a component, and none in sound components."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory, home: Path) -> dict[str, A
 
 
 @pytest.mark.parametrize(("kind", "name", "check", "part"), FAULTS, ids=[f"{f[0]} {f[1]}" for f in FAULTS])
-def test_a_planted_fault_is_named_with_its_remedy(checked, kind, name, check, part):
+def test_planted_fault_is_reported_with_its_remedy(checked, kind, name, check, part):
     (result,) = (r for r in checked["results"] if (r["kind"], r["name"], r["check"]) == (kind, name, check))
     assert result["state"] == "fault", result["found"]
     assert part in result["found"]
@@ -38,18 +38,18 @@ def test_a_planted_fault_is_named_with_its_remedy(checked, kind, name, check, pa
     assert result["where"] == "" or ".py, line" in result["where"]
 
 
-def test_most_faults_are_named_with_their_place(checked):
+def test_most_faults_are_reported_with_their_source_line(checked):
     faults = [r for r in checked["results"] if r["state"] == "fault"]
     assert len([r for r in faults if "planted" in r["where"]]) > 0.8 * len(faults)
 
 
-def test_nothing_is_found_in_what_is_sound(checked):
+def test_sound_components_have_no_faults(checked):
     sound = [r for r in checked["results"] if r["name"].startswith("sound")]
     assert {r["kind"] for r in sound} >= {"plugin", "source", "model", "task", "trainer", "exporter", "backend"}
     assert [(r["name"], r["check"], r["found"]) for r in sound if r["state"] != "ok"] == []
 
 
-def test_what_cannot_be_tried_here_is_left_out_with_the_reason(checked):
+def test_checks_that_can_not_run_here_are_skipped_with_a_reason(checked):
     found = {(r["name"], r["check"]): r for r in checked["results"]}
     package, option = found["lacks-package", "opens"], found["lacks-option", "opens"]
     assert (package["state"], option["state"]) == ("skipped", "skipped")
@@ -60,13 +60,13 @@ def test_what_cannot_be_tried_here_is_left_out_with_the_reason(checked):
     assert (data["state"], data["found"]) == ("skipped", "its data isn't here: benchdog data fetch lacks-data")
 
 
-def test_a_check_that_ends_its_process_costs_no_other(checked):
+def test_check_that_kills_its_process_does_not_affect_others(checked):
     found = [r for r in checked["results"] if r["name"] == "vanishes"]
     assert [r["check"] for r in found][-2:] == ["prints", "files"]
     assert found[-1]["state"] == "ok"
 
 
-def test_the_document_has_a_stable_form(checked):
+def test_check_document_has_a_stable_format(checked):
     assert (checked["format"], checked["checked"], checked["conforms"]) == (1, "benchdog-planted", False)
     assert sum(checked["counts"].values()) == len(checked["results"])
     keys = {"kind", "name", "check", "state", "found", "where", "remedy", "seconds"}
