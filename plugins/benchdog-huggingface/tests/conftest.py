@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parent))  # for the helpers beside this file
 
 from hf_made import FILLERS, MARKS, NAMES, WORDS, sentences
 
-sys.path += [str(NAMES), str(NAMES.parents[1])]
+sys.path.append(str(NAMES))
 
 import torchvision_names
 

@@ -10,7 +10,7 @@ import pytest
 
 NAMES = Path(__file__).parents[3] / "tests" / "support" / "names"
 """Put on the path, it defines the operators that torchvision's Python code asks for, before that is imported."""
-sys.path[:0] = [str(NAMES), str(NAMES.parents[1])]
+sys.path.insert(0, str(NAMES))
 
 import torchvision_names  # noqa: E402
 

@@ -1,6 +1,0 @@
-"""The helpers of Benchdog's own tests."""
-
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
