@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.bad_input import CASES, Case, carry_out
+from support.bad_input import CASES, Case, run_case
 
 HEAD = """\
 # Errors
@@ -44,9 +44,9 @@ def message_of(case: Case) -> str:
     """Run a case; return the lines about it, without this machine's folders."""
     with tempfile.TemporaryDirectory() as folder:
         cwd = Path(folder).resolve()
-        result = carry_out(case, cwd)
+        result = run_case(case, cwd)
         assert result.code == case.code, result.err
-        lines = [line for line in result.err.splitlines() if case.code or any(part in line for part in case.said)]
+        lines = [line for line in result.err.splitlines() if case.code or any(part in line for part in case.messages)]
         text = "\n".join(lines).replace(f"{cwd}{os.sep}", "").replace(str(cwd), "the folder")
         text = re.sub(r"\b[0-9a-f]{64}\b", "...", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8000", text))
         text = re.sub(r"\bPort \d+", "Port 8000", text)

@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "reference" / "conformance.md"
 BEGIN, END = "<!-- planted: begin -->", "<!-- planted: end -->"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.planted.loading import BESIDE, COMMANDS, FILES  # noqa: E402
+from support.planted.loading import COMMANDS, FILES, HELPER_MODULES  # noqa: E402
 from support.planted.planted_table import FAULTS  # noqa: E402
 from support.planted.rows import row  # noqa: E402
 
@@ -45,7 +45,7 @@ def distribution(site: Path, name: str, entries: str) -> None:
 def rows(site: Path) -> list[str]:
     """Plant all faults in a folder and ask the kit about them."""
     lines = []
-    for name, code in BESIDE.items():
+    for name, code in HELPER_MODULES.items():
         (site / name).write_text(code, encoding="utf-8")
     for name, (text, wanted, _) in FILES.items():
         file = site / f"{name.replace('-', '_')}.py"

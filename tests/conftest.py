@@ -1,4 +1,4 @@
-"""Fixtures: Benchdog as a user meets it, in a subprocess with a home, a cache and a runs folder of its own."""
+"""Fixtures: run Benchdog with a separate home, cache and runs folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give the whole suite a home of its own."""
+    """Set up a separate home for the whole test suite."""
     place = tmp_path_factory.mktemp("home")
     mine = {
         "HOME": str(place),
@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "XDG_CACHE_HOME": str(place / "xdg"),
         "MPLCONFIGDIR": str(place / "mpl"),
         "NO_COLOR": "1",
-        "BENCHDOG_PLUGINS": "-tensorboard,-mlflow",  # they would watch each of the runs here
+        "BENCHDOG_PLUGINS": "-tensorboard,-mlflow",  # they would track every run
     }
     before = {key: os.environ.get(key) for key in mine}
     os.environ.update(mine)
@@ -47,7 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _at_home(home: Path) -> None:
-    """Keep every test away from the user's own files."""
+    """Isolate every test from the user's files."""
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def process(tmp_path: Path) -> Bench:
-    """Run commands in processes of their own, where the process is the point: its start, signals, environment."""
+    """Run commands in separate processes, for tests of startup, signals and environment."""
 
     def in_folder(*args: object, cwd: Path | None = None, **more: Any) -> Result:
         return run_bench(*args, cwd=cwd or tmp_path, **more)
@@ -72,7 +72,7 @@ def process(tmp_path: Path) -> Bench:
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
-    """Give a finished run on the bundled digits; read it, don't change it."""
+    """Return a finished run on the bundled digits; read it, don't change it."""
     place = tmp_path_factory.mktemp("digits")
     run("train", "digits", "--epochs", 4, "--name", "digits", "--quiet", cwd=place)
     return place / "runs" / "digits"
@@ -80,7 +80,7 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Give the folder of real inputs beside the project, where there is one."""
+    """Return the folder of real inputs next to the project, or skip the test without one."""
     if not (SHARED / "data").is_dir():
         pytest.skip("the folder of real inputs is not here")
     return SHARED

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchdog.runs import state
-from support.bad_input import CASES, Case, carry_out
+from support.bad_input import CASES, Case, run_case
 from support.in_process import run, same, weights
 
 MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 1, "--quiet", "--set", "loop.checkpoint_steps=5"]
@@ -22,9 +22,9 @@ MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 1, "--quiet"
 def test_bad_input_exit_code_and_message(case: Case, tmp_path: Path) -> None:
     if case.needs:
         pytest.importorskip(case.needs)
-    result = carry_out(case, tmp_path)
+    result = run_case(case, tmp_path)
     assert result.code == case.code, result.err
-    for part in case.said:
+    for part in case.messages:
         assert part in result.err, result.err
     assert "Traceback" not in result.err
     assert len(result.err.splitlines()) <= 12, result.err

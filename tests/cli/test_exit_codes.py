@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from support.command import run_bench
 from support.in_process import exports_in_process, run
-from support.json_schemas import keeps_to
+from support.json_schemas import assert_matches_schema
 
 PLUGIN = """
 import time
@@ -87,7 +87,7 @@ def test_exit_code_and_error_document(place, code):
         assert result.err == ""
         return
     assert result.out.count("\n") == 1
-    keeps_to("error", result.json)
+    assert_matches_schema("error", result.json)
     assert result.json["error"]["code"] == code
     assert result.err.startswith(f"error: {result.json['error']['message']}\n")
 
@@ -116,6 +116,6 @@ def test_signal_exit_code_before_training_starts(place, command, number, code):
     assert process.returncode == code, err
     assert "Traceback" not in err
     document = json.loads(out)
-    keeps_to("error", document)
+    assert_matches_schema("error", document)
     assert document["error"] == {"message": "Stopped.", "hint": "", "code": code}
     assert sorted(path.name for path in (place / "runs").iterdir()) == ["digits", "held"]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from support.commands import Words, commands
 from support.in_process import exports_in_process, run
-from support.json_schemas import FOLDER, keeps_to, of
+from support.json_schemas import FOLDER, assert_matches_schema, of
 
 CASES: dict[Words, tuple[object, ...]] = {
     ("train",): ("digits", "--model", "linear", "--epochs", 1, "--name", "third"),
@@ -66,7 +66,7 @@ def test_json_output_matches_its_schema_and_quiet_prints_no_messages(words, plac
     with exports_in_process():
         result = run(*words, *CASES[words], "--json", "--quiet", cwd=place)
     *_, last = result.lines if words == ("train",) else [result.json]
-    keeps_to("-".join(words), last)
+    assert_matches_schema("-".join(words), last)
     assert result.err == ""
     assert words == ("schema",) or last["format"] == 1
 

@@ -13,7 +13,7 @@ from benchdog.errors import BadUsage, nearest
 from benchdog.plugins.commands import COMMANDS
 from support.commands import commands, of
 from support.in_process import run
-from support.json_schemas import keeps_to
+from support.json_schemas import assert_matches_schema
 from support.plugin_files import install
 
 
@@ -96,7 +96,7 @@ def test_usage_error_exit_code_and_message(tmp_path, args, code, message, as_jso
         error = result.json["error"]
         assert error["code"] == code
         assert message in f"{error['message']} {error['hint']}"
-        keeps_to("error", result.json)
+        assert_matches_schema("error", result.json)
     else:
         assert result.out == ""
 

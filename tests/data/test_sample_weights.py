@@ -15,7 +15,7 @@ from benchdog.builtin.sources.table.csv import Csv
 from benchdog.builtin.sources.texts.text import LabeledTexts, Text
 from benchdog.runs.run import Run
 from benchdog.training.rank import staged
-from support.accumulation_cases import CUTS, Made, parts_of
+from support.accumulation_cases import SPLITTABLE, RandomSource, resolve_case
 from support.in_process import run, same, weights
 
 HEAD = "a,b,count,kind"
@@ -380,15 +380,23 @@ def test_sample_weights_in_streams(tmp_path):
 def test_ranks_partition_held_out_samples(tmp_path, kind, weighted, monkeypatch):
     for count in (1, 7, 20):
         (tmp_path / f"{count}").mkdir()
-        parts = parts_of(CUTS["mlp"], 4, weighted, valid=count, **{"loader.memory": 0 if kind == "read" else 2048})
+        parts = resolve_case(
+            SPLITTABLE["mlp"], 4, weighted, valid=count, **{"loader.memory": 0 if kind == "read" else 2048}
+        )
         if kind == "stream":
-            monkeypatch.setattr(Made, "open", lambda self, whole=Made.open: streamed_valid(whole(self)))
-            parts = parts_of(CUTS["mlp"], 4, weighted, valid=count)
+            monkeypatch.setattr(
+                RandomSource, "open", lambda self, whole=RandomSource.open: streamed_valid(whole(self))
+            )
+            parts = resolve_case(SPLITTABLE["mlp"], 4, weighted, valid=count)
             monkeypatch.undo()
         with staged(Run(tmp_path / f"{count}", {"name": "shared"}), parts) as given:
             feed = given["feed"]
             whole = [str(i) for batch in feed.held_out("valid") for i in batch.ids]
-            wanted = [raw.id for raw in Made(CUTS["mlp"], 4, weighted, 0, count).open()["valid"] if raw.weight != 0]
+            wanted = [
+                raw.id
+                for raw in RandomSource(SPLITTABLE["mlp"], 4, weighted, 0, count).open()["valid"]
+                if raw.weight != 0
+            ]
             assert whole == wanted
             for world in (2, 3, 9):
                 shares = [
@@ -415,9 +423,9 @@ def streamed_valid(splits):
 
 @pytest.mark.parametrize("name", ["gpt with ignored tokens", "unet"])
 def test_training_with_sample_weights_and_ignore_index(tmp_path, name):
-    case = CUTS[name]
+    case = SPLITTABLE[name]
     settings = {key.replace(".", "__"): value for key, value in case.settings.items()}
-    source = Made(case, 30, "any", 0, 12)
+    source = RandomSource(case, 30, "any", 0, 12)
     trained = notebook.train(source, model=case.model, epochs=2, quiet=True, runs_dir=tmp_path, **settings)
     result = json.loads((trained.folder / "evaluation-valid.json").read_text())
     assert result["weighted"][0] == "loss"

@@ -116,9 +116,9 @@ def test_site_renders_in_a_browser_and_requests_nothing_external(address, tmp_pa
         for page in ("index", "guides/recipe", "reference/configuration", "reference/errors", "tutorials/tables"):
             browser.open(f"{address}/{page}.html")
             assert browser.run("document.documentElement.scrollWidth") <= 400, page
-        asked = {url.split("/")[2] for url in browser.requested() if url.startswith("http")}
+        asked = {url.split("/")[2] for url in browser.requested_urls() if url.startswith("http")}
         assert asked == {address.removeprefix("http://")}
-        assert browser.complaints() == []
+        assert browser.errors() == []
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no browser here")
@@ -134,7 +134,7 @@ def test_site_search_works_without_a_network(address, site, tmp_path, way):
             "field.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true}))})()"
         )
         browser.until("document.querySelectorAll('.md-search-result__item').length > 2")
-        assert browser.complaints() == []
+        assert browser.errors() == []
 
 
 def test_broken_link_fails_the_site_build(tmp_path):

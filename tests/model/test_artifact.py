@@ -85,7 +85,7 @@ def test_artifact_metadata_and_model_card(folder, plugins):
     assert meta["parameters"] == 108 * 3 + 3
     assert meta["graph"] is None
     assert meta["model"] == {"name": "linear", "options": {}, "plugin": meta["task"]["plugin"]}
-    assert meta["samples"][:2] == ["picture 0", "picture 1"]
+    assert meta["samples"][:2] == ["image 0", "image 1"]
     assert {"graph.pt2", "model.safetensors", "README.md", "samples/index.json"} <= set(meta["files"])
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "cat, dog, owl" in card

@@ -20,7 +20,7 @@ from benchdog.model.rebuild import build_model
 from benchdog.model.weights import fill, read
 from benchdog.plugins import Plugins, companions
 from support.in_process import run, same
-from support.pretrained_plugin import facts, model_of, place_of, published, tuned
+from support.pretrained_plugin import facts, fine_tune, model_of, published, write_pretrained
 
 COLOR = Field(kind="image", shape=(3, 2, 2), dtype="uint8", range=(0, 255))
 
@@ -28,7 +28,7 @@ COLOR = Field(kind="image", shape=(3, 2, 2), dtype="uint8", range=(0, 255))
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Return a folder with a third-party model `tiny`, its published weights, and a run `first` on the digits."""
-    return place_of(tmp_path_factory.mktemp("pretrained"))
+    return write_pretrained(tmp_path_factory.mktemp("pretrained"))
 
 
 # --- pretrained models
@@ -79,7 +79,7 @@ def test_model_of_missing_companion_package_names_the_package(place, monkeypatch
 
 
 def test_fine_tuning_loads_published_weights_and_preprocessing(place):
-    result = tuned(place, "from-package", "start.weights=package", "trainer.freeze_groups=-1")
+    result = fine_tune(place, "from-package", "start.weights=package", "trainer.freeze_groups=-1")
     assert "reinitialized: last.weight (the head)" in result.err
     old, new = published(place), model_of(place, "from-package")
     for name in old:
@@ -97,7 +97,7 @@ def test_fine_tuning_loads_published_weights_and_preprocessing(place):
 
 
 def test_fine_tuning_from_a_run_is_bit_identical_when_repeated(place):
-    tuned(place, "second", "start.weights=first", "start.head=keep", "trainer.lr=1e-9", epochs=1)
+    fine_tune(place, "second", "start.weights=first", "start.head=keep", "trainer.lr=1e-9", epochs=1)
     old, new = model_of(place, "first"), model_of(place, "second")
     assert torch.allclose(old["stem.weight"], new["stem.weight"], atol=1e-6)
     stored = [load_file(place / "runs" / name / "artifact" / "model.safetensors") for name in ("first", "second")]
@@ -115,8 +115,8 @@ def test_fine_tuning_from_a_run_is_bit_identical_when_repeated(place):
 def test_start_weights_from_file_with_rename_and_skip(place):
     old = {f"module.{k}": v for k, v in model_of(place, "first").items()}
     save_file(old, place / "mine.safetensors")
-    tuned(place, "renamed", "start.weights=mine.safetensors", 'start.rename={"^module[.]" = ""}',
-          'start.skip=["blocks.1", "stem.b*"]', "trainer.freeze_groups=-1", epochs=1)  # fmt: skip
+    fine_tune(place, "renamed", "start.weights=mine.safetensors", 'start.rename={"^module[.]" = ""}',
+              'start.skip=["blocks.1", "stem.b*"]', "trainer.freeze_groups=-1", epochs=1)  # fmt: skip
     new = model_of(place, "renamed")
     assert torch.equal(new["blocks.0.first.weight"], old["module.blocks.0.first.weight"])
     assert not torch.equal(new["blocks.1.first.weight"], old["module.blocks.1.first.weight"])
@@ -156,7 +156,7 @@ def test_invalid_start_settings_are_refused(place, settings, code, message):
     torch.save({"a": Evil()}, place / "code.pth")
     (place / "damaged.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     save_file({"a": torch.tensor([float("nan")])}, place / "nan.safetensors")
-    result = tuned(place, f"refused {abs(hash(settings))}", *settings, code=code)
+    result = fine_tune(place, f"refused {abs(hash(settings))}", *settings, code=code)
     assert message in result.err
     assert "code ran" not in result.out + result.err
     assert "Traceback" not in result.err
@@ -165,7 +165,7 @@ def test_invalid_start_settings_are_refused(place, settings, code, message):
 def test_recipe_refuses_start_weights_changed_since(place):
     old = model_of(place, "first")
     save_file(old, place / "changing.safetensors")
-    tuned(place, "before", "start.weights=changing.safetensors", epochs=1)
+    fine_tune(place, "before", "start.weights=changing.safetensors", epochs=1)
     save_file({k: v + 1 if v.is_floating_point() else v for k, v in old.items()}, place / "changing.safetensors")
     recipe = place / "runs" / "before" / "recipe.toml"
     result = run("--plugin", "tiny.py", "train", recipe, "--name", "after", cwd=place, code=5)

@@ -8,13 +8,13 @@ from torch import nn
 
 from benchdog.model.layer_groups import stages
 from support.in_process import run
-from support.pretrained_plugin import PLUGIN, place_of
+from support.pretrained_plugin import PLUGIN, write_pretrained
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Return a folder with a third-party model that starts from its published weights by default."""
-    place = place_of(tmp_path_factory.mktemp("begins"))
+    place = write_pretrained(tmp_path_factory.mktemp("begins"))
     plugin = PLUGIN.replace('task = "classification"', 'task = "classification"\n    begins = True')
     (place / "tiny.py").write_text(plugin, encoding="utf-8")
     return place

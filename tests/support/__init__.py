@@ -1,1 +1,1 @@
-"""What the tests share: ways to run commands, small data, plugins and artifacts."""
+"""Shared test helpers: running commands, small data sets, plugins and artifacts."""

@@ -1,4 +1,4 @@
-"""Every shipped net that doesn't mix samples, with made-up data and a task: what batches are cut for in tests."""
+"""Test cases of gradient accumulation: every shipped model with random data and a task."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IGNORED = 255
 COLUMNS = (
     Column(name="a"),
     Column(name="b"),
-    Column(name="colour", kind="category", categories=("red", "blue")),
+    Column(name="color", kind="category", categories=("red", "blue")),
 )
 FIELDS = {
     "image": Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 255)),
@@ -41,8 +41,8 @@ FIELDS = {
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A net, a task, the kinds of field and target, and settings of the recipe."""
+class Case:
+    """A model, the kinds of field and target, and settings of the recipe."""
 
     model: str
     fields: str
@@ -51,75 +51,77 @@ class Cut:
     ignored: float = 0.0
 
 
-def a_class(model: str, kind: str, **settings: Any) -> Cut:
-    return Cut(model, kind, Target(kind="class", classes=NAMES), settings)
+def classification(model: str, kind: str, **settings: Any) -> Case:
+    return Case(model, kind, Target(kind="class", classes=NAMES), settings)
 
 
-def numbers(model: str, kind: str, **settings: Any) -> Cut:
-    return Cut(model, kind, Target(kind="number", shape=(2,), dtype="float32"), settings)
+def numbers(model: str, kind: str, **settings: Any) -> Case:
+    return Case(model, kind, Target(kind="number", shape=(2,), dtype="float32"), settings)
 
 
-def labels(model: str, kind: str, **settings: Any) -> Cut:
-    return Cut(model, kind, Target(kind="labels", classes=NAMES, shape=(3,), dtype="float32"), settings)
+def labels(model: str, kind: str, **settings: Any) -> Case:
+    return Case(model, kind, Target(kind="labels", classes=NAMES, shape=(3,), dtype="float32"), settings)
 
 
-def mask(model: str, settings: Mapping[str, Any], kind: str = "image", ignored: float = 0.3) -> Cut:
+def mask(model: str, settings: Mapping[str, Any], kind: str = "image", ignored: float = 0.3) -> Case:
     shape = FIELDS[kind].shape[1:]
     more = {"task.ignore": IGNORED} if ignored else {}
-    return Cut(model, kind, Target(kind="mask", classes=NAMES, shape=shape), {**more, **settings}, ignored)
+    return Case(model, kind, Target(kind="mask", classes=NAMES, shape=shape), {**more, **settings}, ignored)
 
 
-def tokens(model: str, ignored: float = 0.0, **settings: Any) -> Cut:
+def tokens(model: str, ignored: float = 0.0, **settings: Any) -> Case:
     more = {"task.ignore": IGNORED} if ignored else {}
     target = Target(kind="next-token", classes=NAMES, shape=(6,))
-    return Cut(model, "tokens", target, {**more, **settings}, ignored)
+    return Case(model, "tokens", target, {**more, **settings}, ignored)
 
 
 BALANCED: dict[str, Any] = {"task.class_weights": "balanced"}
-CUTS: dict[str, Cut] = {
-    "linear": a_class("linear", "image"),
-    "mlp": a_class("mlp", "image", **BALANCED),
-    "mlp with smoothing": a_class("mlp", "table", **{"task.label_smoothing": 0.1}),
-    "mlp with focal loss": a_class("mlp", "table", **{"task.criterion": "focal", **BALANCED}),
-    "mlp with torch's margin": a_class("mlp", "table", **{"task.criterion": "MultiMarginLoss", **BALANCED}),
-    "mlp of ranks": a_class("mlp", "table", **{"task.name": "ordinal", **BALANCED}),
-    "mlp of likely ranks": a_class("mlp", "table", **{"task.name": "ordinal", "task.loss": "likelihood"}),
+SPLITTABLE: dict[str, Case] = {
+    "linear": classification("linear", "image"),
+    "mlp": classification("mlp", "image", **BALANCED),
+    "mlp with smoothing": classification("mlp", "table", **{"task.label_smoothing": 0.1}),
+    "mlp with focal loss": classification("mlp", "table", **{"task.criterion": "focal", **BALANCED}),
+    "mlp with torch's margin": classification("mlp", "table", **{"task.criterion": "MultiMarginLoss", **BALANCED}),
+    "mlp ordinal": classification("mlp", "table", **{"task.name": "ordinal", **BALANCED}),
+    "mlp ordinal likelihood": classification("mlp", "table", **{"task.name": "ordinal", "task.loss": "likelihood"}),
     "mlp of numbers": numbers("mlp", "table"),
     "mlp of numbers with huber": numbers("mlp", "table", **{"task.loss": "huber"}),
     "mlp of labels": labels("mlp", "table", **{"task.pos_weight": "balanced"}),
-    "tabular": a_class("tabular", "table", **{"model.dropout": 0.0}),
+    "tabular": classification("tabular", "table", **{"model.dropout": 0.0}),
     "tabular of numbers": numbers("tabular", "table", **{"model.dropout": 0.0}),
-    "cnn": a_class("cnn", "image", **{"model.width": 4, "model.hidden": 16, "task.label_smoothing": 0.2, **BALANCED}),
+    "cnn": classification(
+        "cnn", "image", **{"model.width": 4, "model.hidden": 16, "task.label_smoothing": 0.2, **BALANCED}
+    ),
     "cnn of volumes": labels("cnn", "volume", **{"model.width": 4, "model.hidden": 16}),
-    "vit": a_class("vit", "image"),
+    "vit": classification("vit", "image"),
     "unet": mask("unet", {"model.width": 4, **BALANCED}),
     "unet with dice": mask("unet", {"model.width": 4, "task.loss": "dice+cross-entropy"}),
     "unet with deep supervision": mask("unet", {"model.width": 4, "model.deep_supervision": True}),
     "unet of volumes": mask("unet", {"model.width": 4, "task.loss": "focal"}, "volume", 0.0),
     "gpt": tokens("gpt", **{"model.width": 16, "model.heads": 2, "model.layers": 1}),
     "gpt with ignored tokens": tokens("gpt", 0.3, **{"model.width": 16, "model.heads": 2, "model.layers": 1}),
-    "transformer": a_class("transformer", "tokens", **{"model.dropout": 0.0}),
+    "transformer": classification("transformer", "tokens", **{"model.dropout": 0.0}),
     "transformer of numbers": numbers("transformer", "tokens", **{"model.dropout": 0.0}),
 }
 
 
-MIXING = {
-    "resnet": a_class("resnet", "image", **{"model.width": 8}),
+BATCH_DEPENDENT_MODELS = {
+    "resnet": classification("resnet", "image", **{"model.width": 8}),
 }
-"""Nets that mix samples whatever their options."""
-MIXED = {
-    **MIXING,
+"""Models that depend on the batch with any options."""
+BATCH_DEPENDENT = {
+    **BATCH_DEPENDENT_MODELS,
     "unet of batches": mask("unet", {"model.norm": "batch", "model.width": 4}),
     "batch-dice": mask("unet", {"task.loss": "batch-dice", "model.width": 4}),
-    "embedding": a_class("mlp", "table", **{"task.name": "embedding"}),
+    "embedding": classification("mlp", "table", **{"task.name": "embedding"}),
     "a mean": numbers("mlp", "table", **{"task.loss": "support.accumulation_cases:Mean"}),
 }
 
 
-class Made:
-    """A source of made-up samples, some of them with weights."""
+class RandomSource:
+    """A source of random samples, some of them with weights."""
 
-    def __init__(self, case: Cut, samples: int, weights: str, seed: int, valid: int) -> None:
+    def __init__(self, case: Case, samples: int, weights: str, seed: int, valid: int) -> None:
         self.case, self.samples, self.weights, self.seed, self.valid = case, samples, weights, seed, valid
 
     def spec(self) -> Spec:
@@ -136,7 +138,7 @@ class Made:
             "any": (draw.random(count) * 3).tolist(),
         }[self.weights]
         if weights[0] is not None:
-            weights[-1] = 1.0  # somebody counts
+            weights[-1] = 1.0  # at least one sample counts
         return [
             Raw(id=str(i), fields={"input": self.values(draw)}, target=self.target(draw), weight=weights[i])
             for i in range(count)
@@ -146,7 +148,7 @@ class Made:
         of = FIELDS[self.case.fields]
         if of.kind == "table":
             a, b = draw.normal(size=2)
-            return {"a": float(a), "b": float(b), "colour": str(draw.choice(["red", "blue", ""]))}
+            return {"a": float(a), "b": float(b), "color": str(draw.choice(["red", "blue", ""]))}
         if of.kind == "tokens":
             return draw.integers(0 if self.case.target.kind == "next-token" else 1, 3, fixed(of.shape))
         return draw.integers(0, 256, fixed(of.shape)).astype(np.uint8)
@@ -163,10 +165,10 @@ class Made:
         return codes
 
 
-class Listed:
-    """A source with other training samples."""
+class ListedSource:
+    """A source with replaced training samples."""
 
-    def __init__(self, source: Made, train: list[Raw]) -> None:
+    def __init__(self, source: RandomSource, train: list[Raw]) -> None:
         self.source, self.train = source, train
 
     def spec(self) -> Spec:
@@ -177,23 +179,23 @@ class Listed:
 
 
 class Mean(torch.nn.Module):
-    """A criterion that gives a batch's mean."""
+    """A criterion that returns the mean over a batch."""
 
     def forward(self, score: Tensor, target: Tensor) -> Tensor:
         return (score - target).square().mean()
 
 
-def parts_of(
-    case: Cut, samples: int = 11, weights: str = "none", seed: int = 0, valid: int = 5, **more: Any
+def resolve_case(
+    case: Case, samples: int = 11, weights: str = "none", seed: int = 0, valid: int = 5, **more: Any
 ) -> Components:
-    """Settle a run on made-up samples."""
+    """Resolve a run on random samples."""
     given = {"model.name": case.model, "backend.name": "cpu", "loop.log_every": 1}
     draft = Draft(flags({**given, **case.settings, **more}, []), PluginContext().plugins())
-    return resolve(draft, {"source": Made(case, samples, weights, seed, valid)})
+    return resolve(draft, {"source": RandomSource(case, samples, weights, seed, valid)})
 
 
 class Epoch(NamedTuple):
-    """Each step's gradients, the losses that were written down, the valid split's metrics, the model's buffers."""
+    """Gradients of each step, logged losses, metrics of the validation split, and buffers of the model."""
 
     gradients: list[list[Tensor]]
     losses: np.ndarray
@@ -201,12 +203,12 @@ class Epoch(NamedTuple):
     buffers: list[Tensor]
 
 
-def an_epoch(
+def run_epoch(
     parts: Components, batch: int, accumulate: int, fitted: Any = None, *, rank: int = 0, world: int = 1
 ) -> Epoch:
-    """Go through an epoch without moving the weights.
+    """Run an epoch without updating the weights.
 
-    `fitted` is what another run has fitted, to be taken in place of one's own.
+    `fitted` is the fitted state of another run, to be used instead of its own.
     """
     parts = rebuilt(parts.with_values({"loop.batch_size": batch, "loop.accumulate": accumulate}))
     with TemporaryDirectory() as place:

@@ -1,6 +1,6 @@
-"""Every mistake that Benchdog has an answer to: how to make it, how the command ends, what it says.
+"""Every user error that Benchdog handles: how to provoke it, the exit code, parts of the message.
 
-`python scripts/bad_input_table.py` makes each of them and prints them as the table of docs/reference/errors.md.
+`python scripts/bad_input_table.py` runs each of them and prints the table of docs/reference/errors.md.
 """
 
 import atexit
@@ -34,15 +34,15 @@ ONE_CYCLE = ["--set", "trainer.schedule=one-cycle", "--set", "trainer.schedule_o
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A mistake: `make` prepares a folder and gives the command; `said` are parts of the message.
+    """A user error: `make` prepares a folder and returns the command; `messages` are parts of the message.
 
-    Meanwhile the environment has `env`, another has locked the file `hold`, or listens at the port that the command
-    gets (`taken_port`). `needs` is a package without which there is no such command.
+    Meanwhile the environment has `env`, the file `hold` is locked, or the port that the command gets is in use
+    (`taken_port`). `needs` is a package that the command requires.
     """
 
     name: str
     code: int
-    said: tuple[str, ...]
+    messages: tuple[str, ...]
     make: Callable[[Path], Args]
     env: dict[str, str] | None = None
     hold: str = ""
@@ -51,8 +51,8 @@ class Case:
     leaves_run: bool = False
 
 
-def carry_out(case: Case, place: Path) -> Result:
-    """Make the mistake in an empty folder; give what the command said and how it ended."""
+def run_case(case: Case, place: Path) -> Result:
+    """Run the case in an empty folder; return the result of its command."""
     args = case.make(place)
     before = {key: os.environ.get(key) for key in case.env or {}}
     os.environ.update({key: value.format(place=place) for key, value in (case.env or {}).items()})
@@ -72,7 +72,7 @@ def carry_out(case: Case, place: Path) -> Result:
                 os.environ[key] = value
 
 
-# --- what lies in the folder
+# --- preparation of the folder
 
 
 def text(name: str, content: str, *args: Any) -> Callable[[Path], Args]:
@@ -127,10 +127,10 @@ def images(change: Callable[[Path], None], *args: Any) -> Callable[[Path], Args]
     return make
 
 
-def spoil(folder: Path) -> None:
+def damage(folder: Path) -> None:
     data = (folder / "cat" / "3.jpg").read_bytes()
     (folder / "cat" / "3.jpg").write_bytes(data[: len(data) // 2])
-    (folder / "dog" / "note.png").write_text("This is not a picture.", encoding="utf-8")
+    (folder / "dog" / "note.png").write_text("This is not an image.", encoding="utf-8")
 
 
 def only_one(folder: Path) -> None:
@@ -152,12 +152,12 @@ def unchanged(i: int, row: dict[str, Any]) -> None:
     """Leave a row as it is."""
 
 
-def trained(*args: Any, spoil: Callable[[Path], None] = lambda folder: None) -> Callable[[Path], Args]:
-    """Copy a finished run as "mine", spoil something of it, and run a command."""
+def trained(*args: Any, damage: Callable[[Path], None] = lambda folder: None) -> Callable[[Path], Args]:
+    """Copy a finished run as "mine", damage it, and run a command."""
 
     def make(place: Path) -> Args:
         shutil.copytree(_finished(), place / "runs" / "mine")
-        spoil(place / "runs" / "mine")
+        damage(place / "runs" / "mine")
         return list(args)
 
     return make
@@ -172,7 +172,7 @@ def _finished() -> Path:
     return place / "runs" / "mine"
 
 
-def stopped(*args: Any, spoil: Callable[[Path], object] = lambda folder: None) -> Callable[[Path], Args]:
+def stopped(*args: Any, damage: Callable[[Path], object] = lambda folder: None) -> Callable[[Path], Args]:
     """Leave a run "mine" as a killed process does, without training one."""
 
     def make(place: Path) -> Args:
@@ -180,7 +180,7 @@ def stopped(*args: Any, spoil: Callable[[Path], object] = lambda folder: None) -
         folder.mkdir(parents=True)
         facts = {"format": 1, "name": "mine", "status": "running", "created": "2026-01-01"}
         (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
-        spoil(folder)
+        damage(folder)
         return list(args)
 
     return make
@@ -278,94 +278,96 @@ def empty_folder(place: Path) -> Args:
 
 CASES = [
     # the command line and the recipe
-    Case(name="a mistyped command", code=2, said=("'trian'", "'train'"), make=plain("trian", "digits")),
-    Case(name="a mistyped source", code=2, said=("'digit'", "'digits'"), make=plain("train", "digit")),
-    Case(name="a mistyped model", code=2, said=("'cn'", "'cnn'"), make=plain("train", "digits", "--model", "cn")),
+    Case(name="a mistyped command", code=2, messages=("'trian'", "'train'"), make=plain("trian", "digits")),
+    Case(name="a mistyped source", code=2, messages=("'digit'", "'digits'"), make=plain("train", "digit")),
+    Case(name="a mistyped model", code=2, messages=("'cn'", "'cnn'"), make=plain("train", "digits", "--model", "cn")),
     Case(
         name="a mistyped key in a recipe",
         code=2,
-        said=("recipe.toml", "'loop.epoch'", "'loop.epochs'"),
+        messages=("recipe.toml", "'loop.epoch'", "'loop.epochs'"),
         make=text("recipe.toml", 'source = "digits"\n\n[loop]\nepoch = 3\n', "train", "recipe.toml"),
     ),
     Case(
         name="an unknown table in a recipe",
         code=2,
-        said=("'lop'", "'loop'"),
+        messages=("'lop'", "'loop'"),
         make=text("recipe.toml", 'source = "digits"\n\n[lop]\nepochs = 3\n', "train", "recipe.toml"),
     ),
     Case(
         name="a mistyped option of a model",
         code=2,
-        said=("'mlp'", "'hiden'", "'hidden'"),
+        messages=("'mlp'", "'hiden'", "'hidden'"),
         make=plain("train", "digits", "--model", "mlp", "--set", "model.hiden=3"),
     ),
     Case(
-        name="a text where a number belongs",
+        name="a string in place of a number",
         code=2,
-        said=("epochs", "'many'", "integer"),
+        messages=("epochs", "'many'", "integer"),
         make=text("recipe.toml", 'source = "digits"\n\n[loop]\nepochs = "many"\n', "train", "recipe.toml"),
     ),
     Case(
         name="a number out of bounds",
         code=2,
-        said=("lr", "-1", "greater than 0"),
+        messages=("lr", "-1", "greater than 0"),
         make=plain("train", "digits", "--lr", "-1"),
     ),
     Case(
         name="a batch of -1 samples",
         code=2,
-        said=("batch_size is -1", "an integer from 1"),
+        messages=("batch_size is -1", "an integer from 1"),
         make=plain("train", "digits", "--batch-size", "-1"),
     ),
     Case(
         name="an amount of memory in another unit",
         code=2,
-        said=("'1TB'", "KiB, MiB, GiB"),
+        messages=("'1TB'", "KiB, MiB, GiB"),
         make=plain("train", "digits", "--memory", "1TB"),
     ),
     Case(
         name="a schedule that ends before the run",
         code=2,
-        said=("ends at step 1", "the run has 20", "total_steps"),
+        messages=("ends at step 1", "the run has 20", "total_steps"),
         make=plain("train", "digits", *QUICK, "--batch-size", 64, *ONE_CYCLE),
     ),
     Case(
         name="a schedule that a recipe can't hold",
         code=2,
-        said=("'LambdaLR'", "functions or other schedules"),
+        messages=("'LambdaLR'", "functions or other schedules"),
         make=plain("train", "digits", *QUICK, "--set", "trainer.schedule=LambdaLR"),
     ),
     Case(
         name="arguments that an optimizer can't use",
         code=2,
-        said=("'Adam'", "`fused` and `foreach`", "trainer.optimizer_options"),
+        messages=("'Adam'", "`fused` and `foreach`", "trainer.optimizer_options"),
         make=plain("train", "digits", *QUICK, "--set", "trainer.optimizer_options={ fused = true, foreach = true }"),
     ),
     Case(
-        name="a run where a source belongs",
+        name="a run in place of a source",
         code=2,
-        said=("'mine' is a run", "recipe.toml"),
+        messages=("'mine' is a run", "recipe.toml"),
         make=stopped("find-lr", "mine"),
         leaves_run=True,
     ),
     Case(
         name="a recipe that is not TOML",
         code=2,
-        said=("recipe.toml is not TOML", "line 1"),
+        messages=("recipe.toml is not TOML", "line 1"),
         make=text("recipe.toml", "source = digits\n", "train", "recipe.toml"),
     ),
     Case(
         name="a key given twice",
         code=2,
-        said=("loop.epochs is given twice", "2", "3"),
+        messages=("loop.epochs is given twice", "2", "3"),
         make=plain("train", "digits", "--epochs", 2, "--set", "loop.epochs=3"),
     ),
-    Case(name="a recipe that isn't there", code=2, said=("no recipe mine.toml",), make=plain("train", "mine.toml")),
-    Case(name="an unknown run", code=2, said=("no run 'mine'",), make=plain("train", "--resume", "mine")),
+    Case(
+        name="a recipe that isn't there", code=2, messages=("no recipe mine.toml",), make=plain("train", "mine.toml")
+    ),
+    Case(name="an unknown run", code=2, messages=("no run 'mine'",), make=plain("train", "--resume", "mine")),
     Case(
         name="a run's name that is taken",
         code=2,
-        said=("There is a run 'mine' already",),
+        messages=("There is a run 'mine' already",),
         make=trained("train", "digits", *QUICK, "--name", "mine"),
         leaves_run=True,
     ),
@@ -373,31 +375,31 @@ CASES = [
     Case(
         name="hardware that isn't here",
         code=3,
-        said=("'mps' is not available", "cpu"),
+        messages=("'mps' is not available", "cpu"),
         make=plain("train", "digits", *QUICK, "--backend", "mps"),
     ),
     Case(
         name="a plugin file that isn't there",
         code=2,
-        said=("no plugin file", "mine.py"),
+        messages=("no plugin file", "mine.py"),
         make=plain("--plugin", "mine.py", "train", "digits"),
     ),
     Case(
         name="a plugin that raises at import",
         code=0,
-        said=("plugin 'bad'", "ZeroDivisionError", "line 1", "Fix"),
+        messages=("plugin 'bad'", "ZeroDivisionError", "line 1", "Fix"),
         make=text("bad.py", "1 / 0\n", "--plugin", "bad.py", "plan", "digits", "--model", "linear"),
     ),
     Case(
         name="a model of a plugin that raises at import",
         code=2,
-        said=("plugin 'bad'", "ZeroDivisionError", "no model 'bad-net'"),
+        messages=("plugin 'bad'", "ZeroDivisionError", "no model 'bad-net'"),
         make=text("bad.py", "1 / 0\n", "--plugin", "bad.py", "train", "digits", "--model", "bad-net"),
     ),
     Case(
         name="a plugin that raises in a hook",
         code=0,
-        said=("plugin 'bad'", "benchdog_models", "RuntimeError: no idea"),
+        messages=("plugin 'bad'", "benchdog_models", "RuntimeError: no idea"),
         make=text(
             "bad.py",
             HOOK + "def benchdog_models():\n    raise RuntimeError('no idea')\n",
@@ -407,7 +409,7 @@ CASES = [
     Case(
         name="a plugin that raises in an event",
         code=0,
-        said=("plugin 'bad'", "benchdog_epoch_ended raised ZeroDivisionError", "the run continues"),
+        messages=("plugin 'bad'", "benchdog_epoch_ended raised ZeroDivisionError", "the run continues"),
         make=text("bad.py", OBSERVER, "--plugin", "bad.py", "train", "digits", *QUICK),
         leaves_run=True,
     ),
@@ -415,144 +417,147 @@ CASES = [
     Case(
         name="a table that isn't there",
         code=5,
-        said=("no file table.csv",),
+        messages=("no file table.csv",),
         make=plain("train", "table.csv", *QUICK),
     ),
     Case(
         name="a path that isn't there",
         code=5,
-        said=("nowhere doesn't exist",),
+        messages=("nowhere doesn't exist",),
         make=plain("train", "image-folder", "--data", "nowhere", *QUICK),
     ),
-    Case(name="an empty folder", code=5, said=("has no images",), make=empty_folder),
+    Case(name="an empty folder", code=5, messages=("has no images",), make=empty_folder),
     Case(
         name="a class with one image",
         code=5,
-        said=("needs 3 images", "'dog' has 1"),
+        messages=("needs 3 images", "'dog' has 1"),
         make=images(only_one, *ZOO),
     ),
     Case(
         name="a truncated JPEG and a text named .png among good images",
         code=5,
-        said=("2 of 21 files", "cat/3.jpg", "dog/note.png", 'source.bad="skip"'),
-        make=images(spoil, *ZOO),
+        messages=("2 of 21 files", "cat/3.jpg", "dog/note.png", 'source.bad="skip"'),
+        make=images(damage, *ZOO),
     ),
     Case(
-        name="damaged images, left out as asked",
+        name="damaged images, skipped by source.bad",
         code=0,
-        said=("2 damaged files are skipped", "cat/3.jpg", "dog/note.png"),
-        make=images(spoil, "train", "zoo/", "--model", "linear", *ONCE, "--set", "source.bad=skip"),
+        messages=("2 damaged files are skipped", "cat/3.jpg", "dog/note.png"),
+        make=images(damage, "train", "zoo/", "--model", "linear", *ONCE, "--set", "source.bad=skip"),
         leaves_run=True,
     ),
     Case(
         name="rows without a target",
         code=5,
-        said=("'kind' is missing in 2 of 60 rows", "line 5, 9", 'target_missing="drop"'),
+        messages=("'kind' is missing in 2 of 60 rows", "line 5, 9", 'target_missing="drop"'),
         make=table(60, set_("kind", "", lambda i: i in (3, 7)), *TABLE),
     ),
     Case(
         name="an infinite number",
         code=5,
-        said=("table.csv", "'a'", "line 5"),
+        messages=("table.csv", "'a'", "line 5"),
         make=table(60, set_("a", "inf", lambda i: i == 3), *TABLE),
     ),
     Case(
         name="a typing error in a column of numbers",
         code=5,
-        said=("column 'a' holds numbers", "1 of 60 cell", "line 5 ('12.O')", "--set 'source.drop=[\"a\"]'"),
+        messages=("column 'a' holds numbers", "1 of 60 cell", "line 5 ('12.O')", "--set 'source.drop=[\"a\"]'"),
         make=table(60, set_("a", "12.O", lambda i: i == 3), *TABLE),
     ),
     Case(
         name="a typing error in a target of numbers",
         code=5,
-        said=("the target 'a' holds numbers", "line 5 ('12.O')"),
+        messages=("the target 'a' holds numbers", "line 5 ('12.O')"),
         make=table(60, set_("a", "12.O", lambda i: i == 3), *TABLE, "--target", "a"),
     ),
     Case(
         name="a target of one value",
         code=5,
-        said=("'kind' has 1 different values", "another target"),
+        messages=("'kind' has 1 different values", "another target"),
         make=table(60, set_("kind", "u"), *TABLE),
     ),
     Case(
         name="a column of one value",
         code=0,
-        said=("'b' is dropped: every value is 7",),
+        messages=("'b' is dropped: every value is 7",),
         make=table(60, set_("b", 7), "train", "table.csv", "--model", "linear", *ONCE),
         leaves_run=True,
     ),
     Case(
-        name="a table without rows", code=5, said=("table.csv", "no rows"), make=table(0, set_("kind", "u"), *TABLE)
+        name="a table without rows",
+        code=5,
+        messages=("table.csv", "no rows"),
+        make=table(0, set_("kind", "u"), *TABLE),
     ),
     Case(
         name="an empty file",
         code=5,
-        said=("table.csv", "empty"),
+        messages=("table.csv", "empty"),
         make=text("table.csv", "", "train", "table.csv", *QUICK),
     ),
     Case(
         name="an unknown target column",
         code=2,
-        said=("no column 'Kind'", "Did you mean 'kind'"),
+        messages=("no column 'Kind'", "Did you mean 'kind'"),
         make=table(60, unchanged, *TABLE, "--target", "Kind"),
     ),
     Case(
         name="a text that is too short",
         code=5,
-        said=("poem.txt", "a window needs 129"),
+        messages=("poem.txt", "a window needs 129"),
         make=text("poem.txt", "tiger tiger\n", "train", "text", "--data", "poem.txt", "--quiet"),
     ),
-    Case(name="a damaged data set", code=5, said=("ubyte.gz is damaged", "download it again"), make=gzips),
+    Case(name="a damaged data set", code=5, messages=("ubyte.gz is damaged", "download it again"), make=gzips),
     Case(
         name="a download whose hash doesn't match",
         code=5,
-        said=("not the expected one", "SHA-256", "It was removed"),
+        messages=("not the expected one", "SHA-256", "It was removed"),
         make=text("far.py", DOWNLOAD, "--plugin", "far.py", "train", "far", *QUICK),
     ),
     # a model and its training
     Case(
         name="a model for images on a table",
         code=2,
-        said=("cnn", "table"),
+        messages=("cnn", "table"),
         make=table(60, unchanged, "train", "table.csv", "--model", "cnn"),
     ),
     Case(
-        name="a model of one's own that doesn't fit the data",
+        name="a custom model that doesn't fit the data",
         code=2,
-        said=("nets.py:Narrow", "doesn't fit the data", "(2, 1, 8, 8)"),
+        messages=("nets.py:Narrow", "doesn't fit the data", "(2, 1, 8, 8)"),
         make=text("nets.py", NETS, "train", "digits", "--model", "nets.py:Narrow"),
     ),
     Case(
-        name="a model that gives too few scores",
+        name="a model that returns too few scores",
         code=2,
-        said=("returns (2, 3) for two samples", "(2, 10)", "spec.outputs"),
+        messages=("returns (2, 3) for two samples", "(2, 10)", "spec.outputs"),
         make=text("nets.py", NETS, "train", "digits", "--model", "nets.py:Short"),
     ),
     Case(
-        name="a loss that is not a number",
+        name="a loss that is NaN",
         code=1,
-        said=("The loss is nan at step 2 (epoch 1)", "--lr"),
+        messages=("The loss is nan at step 2 (epoch 1)", "--lr"),
         make=plain("train", "digits", *QUICK, "--lr", "1e38", "--set", "trainer.optimizer=SGD"),
         leaves_run=True,
     ),
     # files and folders
     Case(
-        name="a runs folder that can't be made",
+        name="a runs folder that can't be created",
         code=1,
-        said=("taken", "can't be written"),
+        messages=("taken", "can't be written"),
         make=text("taken", "", "train", "digits", *QUICK, "--runs-dir", "taken"),
     ),
     Case(
-        name="a cache folder that can't be made",
+        name="a cache folder that can't be created",
         code=1,
-        said=("cache folder", "can't be written", "BENCHDOG_CACHE"),
+        messages=("cache folder", "can't be written", "BENCHDOG_CACHE"),
         make=lambda place: text("taken", "", *images(lambda zoo: None, *ZOO)(place))(place),
         env={"BENCHDOG_CACHE": "{place}/taken"},
     ),
     Case(
-        name="a run that another process works in",
+        name="a run that another process uses",
         code=1,
-        said=("'mine' is used by another process",),
+        messages=("'mine' is used by another process",),
         make=stopped("train", "--resume", "mine"),
         hold="runs/mine/lock",
         leaves_run=True,
@@ -560,21 +565,21 @@ CASES = [
     Case(
         name="a run without its recipe",
         code=5,
-        said=("recipe.toml is missing", "killed before it started"),
+        messages=("recipe.toml is missing", "killed before it started"),
         make=stopped("train", "--resume", "mine"),
         leaves_run=True,
     ),
     Case(
-        name="a run whose notes are damaged",
+        name="a run whose run.json is damaged",
         code=5,
-        said=("run.json can't be read",),
-        make=stopped("train", "--resume", "mine", spoil=lambda run: (run / "run.json").write_text("{", "utf-8")),
+        messages=("run.json can't be read",),
+        make=stopped("train", "--resume", "mine", damage=lambda run: (run / "run.json").write_text("{", "utf-8")),
         leaves_run=True,
     ),
     Case(
         name="a port in use",
         code=1,
-        said=("Port", "is in use", "--port"),
+        messages=("Port", "is in use", "--port"),
         make=stopped("serve", "mine"),
         needs="benchdog_serve",
         taken_port=True,
@@ -584,28 +589,28 @@ CASES = [
     Case(
         name="an artifact with one byte changed",
         code=5,
-        said=("model.safetensors is not what was written", "SHA-256"),
-        make=trained("predict", "mine", "x.png", spoil=flip("artifact/model.safetensors")),
+        messages=("model.safetensors is not what was written", "SHA-256"),
+        make=trained("predict", "mine", "x.png", damage=flip("artifact/model.safetensors")),
         leaves_run=True,
     ),
     Case(
         name="an artifact of a plugin that is not installed",
         code=3,
-        said=("'ranking'", "'benchdog-ranking' is not installed", "pip install benchdog-ranking"),
-        make=trained("predict", "mine", "x.png", spoil=foreign_task),
+        messages=("'ranking'", "'benchdog-ranking' is not installed", "pip install benchdog-ranking"),
+        make=trained("predict", "mine", "x.png", damage=foreign_task),
         leaves_run=True,
     ),
     Case(
-        name="a picture to answer for that is not a picture",
+        name="an input image that is not an image",
         code=5,
-        said=("x.png", "1 of 1 inputs can't be read", "--skip-bad"),
+        messages=("x.png", "1 of 1 inputs can't be read", "--skip-bad"),
         make=lambda place: text("x.png", "no picture", *trained("predict", "mine", "x.png")(place))(place),
         leaves_run=True,
     ),
     Case(
         name="a run without an artifact",
         code=2,
-        said=("'mine' has no artifact", "--resume mine"),
+        messages=("'mine' has no artifact", "--resume mine"),
         make=stopped("predict", "mine", "x.png"),
         leaves_run=True,
     ),

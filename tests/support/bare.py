@@ -1,4 +1,4 @@
-"""Trainings without graph and report; `python -m support.bare train ...` is such a process."""
+"""Training without graph and report; `python -m support.bare train ...` runs it in a separate process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from benchdog.model import artifact
 
 @contextmanager
 def bare() -> Iterator[None]:
-    """Let trainings write neither the portable graph nor the report: most of a small run's time, rarely read."""
+    """Write neither the portable graph nor the report after training: they take most of a small run's time."""
     with (
         mock.patch.object(artifact, "_write_graph", return_value="left out"),
         mock.patch.object(report, "write"),

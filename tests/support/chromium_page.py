@@ -1,4 +1,4 @@
-"""A headless Chromium over its debugging pipe: enough to load a page, drop a file and look."""
+"""Control a headless Chromium over its debugging pipe: load pages, run scripts, read errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAGS = (
 
 
 class Browser:
-    """One page of one browser; a context manager. Commands are those of the DevTools protocol."""
+    """A browser with one page, as a context manager; commands are those of the DevTools protocol."""
 
     def __init__(self, profile: Path, *, width: int = 1100, height: int = 900, dark: bool = False) -> None:
         ours, theirs = os.pipe(), os.pipe()
@@ -74,9 +74,9 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self.buffer:
-            piece = os.read(self.into.fileno(), 1 << 20)
-            assert piece, "the browser has gone"
-            self.buffer += piece
+            chunk = os.read(self.into.fileno(), 1 << 20)
+            assert chunk, "the browser has exited"
+            self.buffer += chunk
         message, _, self.buffer = self.buffer.partition(b"\0")
         received: dict[str, Any] = json.loads(message)
         return received
@@ -104,14 +104,14 @@ class Browser:
         data = self.send("Page.captureScreenshot", format="png")["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def requested(self) -> list[str]:
-        """Give the addresses that were asked for."""
+    def requested_urls(self) -> list[str]:
+        """Return the requested URLs."""
         self.run("1")
         sent = [each for each in self.events if each.get("method") == "Network.requestWillBeSent"]
         return [each["params"]["request"]["url"] for each in sent]
 
-    def complaints(self) -> list[str]:
-        """Give what the console and the page's policy complained of."""
+    def errors(self) -> list[str]:
+        """Return console errors, violations of the content security policy, and exceptions."""
         self.run("1")
         logged = [e["params"]["entry"] for e in self.events if e.get("method") == "Log.entryAdded"]
         thrown = [str(e) for e in self.events if e.get("method") == "Runtime.exceptionThrown"]

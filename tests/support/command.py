@@ -1,4 +1,4 @@
-"""Benchdog as a user meets it: `benchdog ...` in a process of its own."""
+"""Run `benchdog ...` in a separate process, as users do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TESTS = str(Path(__file__).parents[1])
 
 @dataclass(frozen=True)
 class Result:
-    """What a command printed and how it ended."""
+    """Output and exit code of a command."""
 
     out: str
     err: str
@@ -30,7 +30,7 @@ class Result:
 
     @property
     def lines(self) -> list[Any]:
-        """Give the JSON lines of `train --json`: events, the result last."""
+        """Return the JSON lines of `train --json`: events, then the result."""
         return [json.loads(line) for line in self.out.splitlines()]
 
 
@@ -51,9 +51,9 @@ def run_bench(
         args: the words after `benchdog`.
         cwd: the working folder.
         env: environment variables to change.
-        code: the exit code that it must have; None for any.
-        stdin: what is typed.
-        module: "support.bare" for trainings without graph and report.
+        code: the expected exit code; None for any.
+        stdin: the standard input.
+        module: "support.bare" for training without graph and report.
     """
     full = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:benchdog", **(env or {})}
     if module == "support.bare":

@@ -28,7 +28,7 @@ def _below(words: Words) -> Iterator[Words]:
 
 
 def of(words: Words) -> Any:
-    """Give a command by its words."""
+    """Return a command by its words."""
     command = get_command(app)
     for word in words:
         command = command.get_command(typer.Context(command), word)  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""A device of torch's that is not the processor, though its numbers lie in the processor's memory: a card for tests.
+"""A torch device other than the CPU, with its data in CPU memory: a fake GPU for tests.
 
-Like a card it refuses tensors of the processor's beside its own, and operations that don't give the same bits twice.
-(What it refuses in a backward pass ends the process: there torch can't pass on an error of Python's.)
+Like a GPU it refuses to mix its tensors with CPU tensors, and refuses nondeterministic operations.
+(An error in a backward pass ends the process: torch can't propagate Python errors from there.)
 `python -m support.fake_device COMMANDS.json FOLDER` runs commands and prints how each one ended.
 """
 
@@ -23,26 +23,26 @@ from benchdog.builtin.backends.device import TorchDevice
 
 CONTRACT = 1
 HERE = "elsewhere:0"
-BESIDE = {"_to_copy", "copy_", "index", "index_put_", "_local_scalar_dense"}
-"""Operations that a card does with tensors of both devices."""
+MIXED_DEVICE = {"_to_copy", "copy_", "index", "index_put_", "_local_scalar_dense"}
+"""Operations that a GPU does with tensors of both devices."""
 BACKWARD = ("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "avg_pool3d", "adaptive_max_pool2d", "reflection_pad2d")
 RESIZED = ("linear1d", "bilinear2d", "bicubic2d", "trilinear3d")
 REFUSED = {f"{name}_backward" for name in (*BACKWARD, *(f"upsample_{how}" for how in RESIZED))}
 REFUSED |= {"grid_sampler_2d_backward", "grid_sampler_3d_backward", "histc", "put_"}
-"""What torch documents to refuse on a card where the same bits are wanted twice."""
+"""Operations that torch documents as nondeterministic on GPUs, and refuses under deterministic algorithms."""
 PLUGIN = "from support.fake_device import CONTRACT, benchdog_backends"
 
 
-class There(torch.Tensor):
-    """A tensor of that device; `raw` is the one with its numbers."""
+class FakeTensor(torch.Tensor):
+    """A tensor of that device; `raw` is the CPU tensor with its data."""
 
     raw: torch.Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
-    def __new__(cls, raw: torch.Tensor) -> There:
+    def __new__(cls, raw: torch.Tensor) -> FakeTensor:
         about: dict[str, Any] = {"strides": raw.stride(), "storage_offset": raw.storage_offset(), "dtype": raw.dtype}
-        made: There = torch.Tensor._make_wrapper_subclass(cls, raw.size(), device=torch.device(HERE), **about)
+        made: FakeTensor = torch.Tensor._make_wrapper_subclass(cls, raw.size(), device=torch.device(HERE), **about)
         made.raw = raw
         return made
 
@@ -52,7 +52,7 @@ class There(torch.Tensor):
     ) -> Any:
         return work(func, args, kwargs or {})
 
-    # what torch's own do without asking the class
+    # methods that torch's tensors run without __torch_dispatch__
 
     def new_tensor(self, data: Any, dtype: torch.dtype | None = None) -> torch.Tensor:  # type: ignore[override]
         return torch.tensor(data, dtype=dtype or self.dtype, device=HERE)
@@ -71,37 +71,37 @@ class There(torch.Tensor):
 
 
 def work(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Do an operation with the raw tensors."""
+    """Run an operation on the raw tensors."""
     name = func._schema.name.removeprefix("aten::")
     refuse(name, args)
     to = kwargs.get("device")
 
     def raw(x: Any) -> Any:
-        if isinstance(x, There):
+        if isinstance(x, FakeTensor):
             return x.raw
-        if isinstance(x, torch.Tensor) and x.ndim and name not in BESIDE:
-            raise RuntimeError(f"Expected all tensors to be on the same device: {name} met one of the processor's")
+        if isinstance(x, torch.Tensor) and x.ndim and name not in MIXED_DEVICE:
+            raise RuntimeError(f"Expected all tensors to be on the same device: {name} got a CPU tensor")
         return torch.device("cpu") if isinstance(x, torch.device) else x
 
     given, named = tree.tree_map(raw, (args, kwargs))
     out = func(*given, **named)
     if to is not None and torch.device(to).type == "cpu":
         return out
-    if name == "copy_" and not isinstance(args[0], There):
+    if name == "copy_" and not isinstance(args[0], FakeTensor):
         return args[0]
-    out = tree.tree_map(lambda x: There(x) if isinstance(x, torch.Tensor) else x, out)
+    out = tree.tree_map(lambda x: FakeTensor(x) if isinstance(x, torch.Tensor) else x, out)
     return return_and_correct_aliasing(func, args, kwargs, out)  # type: ignore[no-untyped-call]
 
 
 def refuse(name: str, args: Any) -> None:
-    """Refuse as a card does what doesn't give the same bits twice."""
+    """Raise on nondeterministic operations, as on a GPU."""
     adding = name == "nll_loss2d_forward" and args[3] != 0
     if name in REFUSED or adding or (name == "cumsum" and args[0].is_floating_point()):
         raise RuntimeError(f"{name} does not have a deterministic implementation, but you set ...")
 
 
 def as_tensor(make: Any) -> Any:
-    """Let torch.tensor make a tensor here by way of the processor."""
+    """Return a torch.tensor that creates tensors of this device from CPU tensors."""
     return lambda data, *, device=None, **more: make(data, **more).to(device or "cpu")
 
 
@@ -117,15 +117,15 @@ class Elsewhere:
 
 @hookimpl
 def benchdog_backends() -> list[BackendInfo]:
-    return [BackendInfo(name="elsewhere", summary="Not the processor.", target="support.fake_device:Elsewhere")]
+    return [BackendInfo(name="elsewhere", summary="Not the CPU.", target="support.fake_device:Elsewhere")]
 
 
 def begin() -> None:
-    """Tell torch of the device."""
+    """Register the device with torch."""
     _setup_privateuseone_for_python_backend("elsewhere")
-    torch.__future__.set_swap_module_params_on_conversion(True)  # parameters stay the same objects, as on a card
+    torch.__future__.set_swap_module_params_on_conversion(True)  # parameters stay the same objects, as on a GPU
     torch.tensor = as_tensor(torch.tensor)
-    # tensors made of others know no inference mode
+    # wrapper tensors do not support inference mode
     mode: Any = torch.inference_mode
     mode.__enter__ = lambda self: self.__dict__.setdefault("plain", torch.no_grad()).__enter__()
     mode.__exit__ = lambda self, *error: self.plain.__exit__(*error)
@@ -135,7 +135,7 @@ def begin() -> None:
 
 
 def main() -> None:
-    """Go through the commands."""
+    """Run the commands and print their results."""
     from support.in_process import run
 
     commands, place = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
@@ -144,7 +144,7 @@ def main() -> None:
     for name, words in commands.items():
         done = run("--plugin", "there.py", *words, cwd=place, code=None)
         ends[name] = [done.code, done.err]
-        print(name, done.code, file=sys.stderr)  # shown when the process dies of something
+        print(name, done.code, file=sys.stderr)  # shown if the process dies
     print(json.dumps(ends))
 
 

@@ -1,4 +1,4 @@
-"""A command in a fresh interpreter, beside what is installed in a folder: what it printed and what it loaded."""
+"""Run a command in a fresh interpreter with a folder of installed plugins; report its output and imported modules."""
 
 import json
 import os
@@ -22,7 +22,7 @@ finally:
 
 
 def run(*arguments: str, site: Path, code: int = 0, env: dict[str, str] | None = None) -> tuple[str, str, set[str]]:
-    """Run a command in a fresh interpreter; give its stdout, its stderr and what it had loaded."""
+    """Run a command in a fresh interpreter; return its stdout, its stderr and the imported modules."""
     full = {
         **{key: value for key, value in os.environ.items() if not key.startswith("BENCHDOG_")},
         "PYTHONPATH": str(site),
@@ -37,8 +37,8 @@ def run(*arguments: str, site: Path, code: int = 0, env: dict[str, str] | None =
         [sys.executable, "-c", SCRIPT, *arguments],
         capture_output=True, text=True, encoding="utf-8", env=full, cwd=site, check=False, timeout=300,
     )  # fmt: skip
-    out, _, told = done.stdout.rpartition("LOADED ")
-    assert told, done.stderr
-    status, modules = json.loads(told)
+    out, _, report = done.stdout.rpartition("LOADED ")
+    assert report, done.stderr
+    status, modules = json.loads(report)
     assert status == code, out + done.stderr
     return out, done.stderr, set(modules)

@@ -1,4 +1,4 @@
-"""Commands run in this process, through the entry point, without the start of an interpreter and of torch."""
+"""Run commands in this process through the entry point, without starting an interpreter and importing torch."""
 
 import contextlib
 import io
@@ -34,14 +34,14 @@ def run(
     stdin: str = "",
     stderr: TextIO | None = None,
 ) -> Result:
-    """Run a command in `cwd`; what raises anything but its exit code raises here, so no traceback passes.
+    """Run a command in `cwd`; any exception but SystemExit is raised here, so that no traceback goes unnoticed.
 
     Args:
         args: the words after `benchdog`.
         cwd: the working folder.
-        code: the exit code that it must have; None for any.
-        env: environment variables to change; those that Python reads at its start (PYTHONPATH) need `run_bench`.
-        stdin: what is typed.
+        code: the expected exit code; None for any.
+        env: environment variables to change; those that Python reads at startup (PYTHONPATH) need `run_bench`.
+        stdin: the standard input.
         stderr: where messages go in place of the result's `err`.
     """
     out, err = io.StringIO(), io.StringIO()
@@ -71,13 +71,13 @@ def train(*args: object, cwd: Path, code: int = 0, env: dict[str, str] | None = 
 
 
 def run_export(*args: object, cwd: Path, env: dict[str, str] | None = None) -> Result:
-    """Run `export` with its two jobs in this process too; `run` has them in processes of their own, as users do."""
+    """Run `export` with its two jobs in this process too; `run` starts separate processes for them."""
     with exports_in_process():
         return run("export", *args, cwd=cwd, env=env)
 
 
 def exports_in_process() -> AbstractContextManager[object]:
-    """Let exports write and verify in this process."""
+    """Make exports write and verify in this process."""
     return mock.patch.object(export, "_child", _job)
 
 
@@ -96,14 +96,14 @@ def weights(run_folder: Path) -> dict[str, np.ndarray]:
 
 
 def same(a: Path, b: Path) -> bool:
-    """Whether two runs end with bit-identical weights."""
+    """Return whether two runs end with bit-identical weights."""
     first, second = weights(a), weights(b)
     assert first.keys() == second.keys()
     return all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, where: str = "step") -> None:
-    """Let SIGTERM arrive in the given step, or in the evaluation after it; on the loop's thread, so always there."""
+    """Make SIGTERM arrive in the given step, or in the evaluation after it, on the thread of the loop."""
     step_done, evaluate = Session.step_done, Session.evaluate
 
     def in_step(self: Session, loss: Tensor, weight: float | Tensor) -> None:
@@ -121,7 +121,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, where: str = "step") -> 
 
 
 class Live(nn.Module):
-    """A model from a notebook's cell."""
+    """A model class defined in a notebook cell."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The published JSON Schemas of what `--json` prints, and whether a document keeps to its own."""
+"""Validation of `--json` output against the published JSON Schemas."""
 
 import json
 from functools import cache
@@ -12,19 +12,19 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"
 
 @cache
 def of(name: str) -> jsonschema.Draft202012Validator:
-    """Give what validates the documents of a command, or "error"."""
+    """Return the validator for the documents of a command, or of "error"."""
     schema = json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
     return jsonschema.Draft202012Validator(schema)
 
 
-def keeps_to(name: str, document: Any) -> None:
-    """Assert that a document keeps to the schema of that name."""
+def assert_matches_schema(name: str, document: Any) -> None:
+    """Assert that a document matches the schema of that name."""
     found = jsonschema.exceptions.best_match(of(name).iter_errors(document))
     assert found is None, f"{name} --json, at {found.json_path}: {found.message[:500]}"
 
 
 def check(args: tuple[object, ...], out: str) -> None:
-    """Assert that what a command printed under --json keeps to its schema, where it has one."""
+    """Assert that the output of a command under --json matches its schema, where it has one."""
     words = [str(arg) for arg in args]
     while words[:1] == ["--plugin"]:
         words = words[2:]
@@ -38,4 +38,4 @@ def check(args: tuple[object, ...], out: str) -> None:
     assert all("event" in event for event in events)
     assert "event" not in last
     for document in documents:
-        keeps_to("error" if "error" in document and len(document) == 2 else name, document)
+        assert_matches_schema("error" if "error" in document and len(document) == 2 else name, document)

@@ -1,4 +1,4 @@
-"""Data sources in a local plugin file, as a user writes them: listed, with positions, in shards."""
+"""A local plugin file with data sources, as users write them: lists, map-style and sharded."""
 
 from pathlib import Path
 

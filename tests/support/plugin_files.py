@@ -1,4 +1,4 @@
-"""Plugins written to a folder as an installer leaves them: a module and its dist-info."""
+"""Write plugins to a folder as an installer does: a module and its dist-info."""
 
 from pathlib import Path
 from textwrap import dedent
@@ -24,7 +24,7 @@ def install(
     version: str = "1.2",
     entry: str = "",
 ) -> Path:
-    """Write a distribution `dist` with one module; its entry point is named `entry`, else like the module."""
+    """Write a distribution `dist` with one module; its entry point is named `entry`, by default like the module."""
     module = module or dist.replace("-", "_")
     (place / f"{module}.py").write_text(dedent(code), encoding="utf-8")
     info = place / f"{dist.replace('-', '_')}-{version}.dist-info"
@@ -36,7 +36,7 @@ def install(
 
 
 def offer(name: str, *, kind: str = "model", more: str = "", contract: str = "CONTRACT = 1") -> str:
-    """Give the code of a plugin with one component."""
+    """Return the code of a plugin with one component."""
     info = kind.capitalize() + "Info"
     return f"""
 from benchdog.api import {info}, hookimpl

@@ -74,7 +74,7 @@ def benchdog_models():
 """
 
 
-def place_of(folder: Path) -> Path:
+def write_pretrained(folder: Path) -> Path:
     """Write a third-party model `tiny`, its published weights, and a run `first` on digits to a folder."""
     (folder / "tiny.py").write_text(PLUGIN, encoding="utf-8")
     namespace: dict[str, Any] = {"__file__": str(folder / "tiny.py")}
@@ -93,7 +93,7 @@ def train(place: Path, name: str, *more: object, code: int = 0) -> Result:
     return run("--plugin", place / "tiny.py", "train", "digits", *model, "--name", name, *more, cwd=place, code=code)
 
 
-def tuned(place: Path, name: str, *settings: str, code: int = 0, epochs: int = 2) -> Result:
+def fine_tune(place: Path, name: str, *settings: str, code: int = 0, epochs: int = 2) -> Result:
     more = [word for setting in settings for word in ("--set", setting)]
     return train(place, name, "--epochs", epochs, *more, code=code)
 

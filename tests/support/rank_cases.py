@@ -1,4 +1,4 @@
-"""One rank of two that go through every case of accumulation_cases: `python -m support.rank_cases RANK FOLDER`."""
+"""One of two ranks that run every case of accumulation_cases: `python -m support.rank_cases RANK FOLDER`."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import Any
 import torch
 
 from benchdog.runs import state
-from support.accumulation_cases import CUTS, MIXED, Epoch, an_epoch, parts_of
+from support.accumulation_cases import BATCH_DEPENDENT, SPLITTABLE, Epoch, resolve_case, run_epoch
 
 SAMPLES, BATCH = 11, 5
-"""The last batch is one sample, which goes to both ranks."""
+"""The last batch is a single sample, which goes to both ranks."""
 
 
 def epoch(name: str, weights: str, accumulate: int, rank: int = 0, world: int = 1) -> Epoch:
-    """Go through a case's epoch; its valid split has an odd number of samples, or fewer than there are ranks."""
-    if name in MIXED:
-        parts = parts_of(MIXED[name], 12, weights, valid=7, **{"loop.allow_batch_dependence": True})
-        return an_epoch(parts, 6, accumulate, rank=rank, world=world)
-    parts = parts_of(CUTS[name], SAMPLES, weights, valid=1 if accumulate > 1 else 7)
-    return an_epoch(parts, BATCH, accumulate, rank=rank, world=world)
+    """Run an epoch of a case; its validation split has an odd number of samples, or fewer than ranks."""
+    if name in BATCH_DEPENDENT:
+        parts = resolve_case(BATCH_DEPENDENT[name], 12, weights, valid=7, **{"loop.allow_batch_dependence": True})
+        return run_epoch(parts, 6, accumulate, rank=rank, world=world)
+    parts = resolve_case(SPLITTABLE[name], SAMPLES, weights, valid=1 if accumulate > 1 else 7)
+    return run_epoch(parts, BATCH, accumulate, rank=rank, world=world)
 
 
 def runs() -> list[tuple[str, str, int]]:
-    """List (case, weights, pieces): what goes with ranks, in turns."""
-    cut = [(name, ("none", "any", "whole")[i % 3], 1 + i % 2) for i, name in enumerate(CUTS)]
-    return [*cut, *((name, "none", 1) for name in MIXED)]
+    """Return (case, weights, micro-batches) of every run; the options alternate."""
+    cut = [(name, ("none", "any", "whole")[i % 3], 1 + i % 2) for i, name in enumerate(SPLITTABLE)]
+    return [*cut, *((name, "none", 1) for name in BATCH_DEPENDENT)]
 
 
 def main(rank: int, folder: Path) -> None:
-    """Write what this rank found."""
+    """Write the results of this rank."""
     found: list[Any] = []
-    for number, (name, weights, pieces) in enumerate(runs()):
+    for number, (name, weights, micro_batches) in enumerate(runs()):
         os.environ["BENCHDOG_RENDEZVOUS"] = (folder / f"meet-{number}").resolve().as_uri()
-        got = epoch(name, weights, pieces, rank, 2)
+        got = epoch(name, weights, micro_batches, rank, 2)
         losses = torch.from_numpy(got.losses.copy())
-        told = {"gradients": got.gradients, "losses": losses, "buffers": got.buffers}
-        found.append({**told, "metrics": json.dumps(got.metrics)})
+        tensors = {"gradients": got.gradients, "losses": losses, "buffers": got.buffers}
+        found.append({**tensors, "metrics": json.dumps(got.metrics)})
     state.write(folder / f"rank-{rank}.safetensors", found)
 
 

@@ -1,4 +1,4 @@
-"""A small model, trained by nobody, stored as an artifact: what the tests of artifacts and exports use."""
+"""A small untrained model stored as an artifact, for tests of artifacts and exports."""
 
 import io
 from pathlib import Path
@@ -24,24 +24,24 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def pictures(count: int = 12, size: int = 6) -> list[Raw]:
-    """Draw colour pictures whose channels differ in brightness, as channels that are swapped must show."""
+def draw_images(count: int = 12, size: int = 6) -> list[Raw]:
+    """Draw color images whose channels differ in brightness, so that swapped channels are noticed."""
     draw = np.random.default_rng(0)
     bright = np.array([40, 120, 200])
     raws = []
     for i in range(count):
         pixels = np.clip(draw.normal(bright, 30, (size, size, 3)), 0, 255).astype(np.uint8)
-        raws.append(Raw(id=f"picture {i}", fields={"input": png(pixels)}, target=i % len(CLASSES)))
+        raws.append(Raw(id=f"image {i}", fields={"input": png(pixels)}, target=i % len(CLASSES)))
     return raws
 
 
 def save(folder: Path, plugins: Plugins, model: str = "linear", keep: int = 12, **more: Any) -> Path:
-    """Store a picture classifier; `more` goes to artifact.save."""
+    """Save an image classifier; `more` is passed to artifact.save."""
     spec = Spec(
         fields=(Field(kind="image", shape=(3, 6, 6), dtype="uint8", range=(0, 255)),),
         target=Target(kind="class", name="animal", classes=CLASSES),
     )
-    raws = pictures()
+    raws = draw_images()
     preprocess = default_preprocess(spec)
     task = plugins.make("task", "classification", {})
     spec = spec.with_output(*task.output(spec))

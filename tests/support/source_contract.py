@@ -1,4 +1,4 @@
-"""What every source must keep to: three splits, and batches that equal decoded raw samples."""
+"""The contract of every source: three splits, and batches that equal decoded raw samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every task and loss with made-up scores and targets: what the tests of tasks go through."""
+"""Test cases for every task and loss, with random scores and targets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Case:
     ignored: float = 0.0
 
     def task(self, n: int = 40) -> Any:
-        """Make the task, checked and fitted on some targets."""
+        """Return the task, checked and fitted on some targets."""
         task = self.make()
         task.check(self.spec)
         fit = getattr(task, "fit", None)
@@ -81,7 +81,7 @@ class Case:
         return codes
 
     def blended(self, n: int, seed: int) -> Tensor:
-        """Draw rows of shares (n, classes), some of them one-hot."""
+        """Draw soft targets (n, classes), some of them one-hot."""
         g = torch.Generator().manual_seed(seed)
         rows = torch.rand((n, self.spec.classes), generator=g).softmax(1)
         rows[::3] = torch.eye(self.spec.classes)[torch.randint(0, self.spec.classes, (len(rows[::3]),), generator=g)]
@@ -148,16 +148,16 @@ CASES: dict[str, Case] = {
         lambda: NextToken(NextTokenOptions(ignore=IGNORED)), spec_of("next-token", (5,), TOKENS), ignored=0.3
     ),
 }
-"""Tasks whose loss adds up."""
+"""Tasks whose loss is additive over samples."""
 MIXED: dict[str, Case] = {
     "batch-dice": segmentation(loss="batch-dice"),
     "embedding": Case(lambda: Embedding(EmbeddingOptions(dim=6)), spec_of("class"), soft=True),
 }
-"""Tasks whose loss doesn't."""
+"""Tasks whose loss depends on the whole batch."""
 
 
 def loss_of(task: Any, score: Tensor, target: Tensor, weight: Tensor | None = None) -> tuple[Tensor, float, Tensor]:
-    """Give sum, weight and gradient; `weight` is the samples'."""
+    """Return the loss's sum, its weight and the gradient; `weight` are sample weights."""
     score = score.clone().requires_grad_()
     total, weight = task.loss(score, Batch((), target, weight=weight))
     assert total.shape == ()

@@ -6,14 +6,14 @@ import pytest
 
 from benchdog import hookspecs
 from support.in_process import run
-from support.planted.loading import BESIDE, COMMANDS, FILES
+from support.planted.loading import COMMANDS, FILES, HELPER_MODULES
 from support.planted.rows import documented
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_loading_fault_is_reported_with_its_remedy(name, tmp_path, monkeypatch):
     text, check, part = FILES[name]
-    for helper, code in BESIDE.items():
+    for helper, code in HELPER_MODULES.items():
         (tmp_path / helper).write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     file = tmp_path / f"{name.replace('-', '_')}.py"

@@ -15,7 +15,15 @@ from benchdog.plugins.context import PluginContext
 from benchdog.runs import state
 from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
 from benchdog.training.setup import rebuilt
-from support.accumulation_cases import CUTS, MIXED, MIXING, Listed, Made, an_epoch, parts_of
+from support.accumulation_cases import (
+    BATCH_DEPENDENT,
+    BATCH_DEPENDENT_MODELS,
+    SPLITTABLE,
+    ListedSource,
+    RandomSource,
+    resolve_case,
+    run_epoch,
+)
 from support.in_process import run, weights
 
 MODEL = ["--model", "mlp", "--set", "model.hidden=[24]", "--quiet"]
@@ -42,7 +50,7 @@ def test_micro_batches_and_uneven_last_batch_match_whole_batches(tmp_path, micro
 
 @settings(max_examples=40, deadline=None)
 @given(
-    name=st.sampled_from(sorted(CUTS)),
+    name=st.sampled_from(sorted(SPLITTABLE)),
     samples=st.integers(4, 17),
     batch=st.integers(2, 9),
     micro_batches=st.integers(2, 5),
@@ -51,8 +59,8 @@ def test_micro_batches_and_uneven_last_batch_match_whole_batches(tmp_path, micro
 )
 def test_micro_batches_give_losses_and_gradients_of_whole_batches(name, samples, batch, micro_batches, weights, seed):
     # The last batch is usually smaller, and may hold fewer samples than there are micro-batches.
-    parts = parts_of(CUTS[name], samples, weights, seed)
-    whole, cut = (an_epoch(parts, batch, accumulate) for accumulate in (1, min(micro_batches, batch)))
+    parts = resolve_case(SPLITTABLE[name], samples, weights, seed)
+    whole, cut = (run_epoch(parts, batch, accumulate) for accumulate in (1, min(micro_batches, batch)))
     assert len(whole[0]) == len(cut[0]) == -(-samples // batch)
     np.testing.assert_allclose(cut[1], whole[1], rtol=1e-4, atol=1e-6)
     for mine, others in zip(cut[0], whole[0], strict=True):
@@ -62,19 +70,19 @@ def test_micro_batches_give_losses_and_gradients_of_whole_batches(name, samples,
 
 
 @settings(max_examples=15, deadline=None)
-@given(name=st.sampled_from(sorted(CUTS)), samples=st.integers(3, 9), seed=st.integers(0, 3))
+@given(name=st.sampled_from(sorted(SPLITTABLE)), samples=st.integers(3, 9), seed=st.integers(0, 3))
 def test_integer_sample_weight_equals_repeating_the_sample(name, samples, seed):
-    weighted = parts_of(CUTS[name], samples, "whole", seed)
+    weighted = resolve_case(SPLITTABLE[name], samples, "whole", seed)
     source = weighted.source
-    assert isinstance(source, Made)
+    assert isinstance(source, RandomSource)
     train = source.open()["train"]
     copies = [replace(raw, id=f"{raw.id}-{i}", weight=None) for raw in train for i in range(int(raw.weight or 0))]
-    repeated = rebuilt(replace(weighted, source=Listed(source, copies)))
+    repeated = rebuilt(replace(weighted, source=ListedSource(source, copies)))
     with TemporaryDirectory() as place:  # scales and balanced weights are fitted on each sample once
         weighted.fit(Path(place))
         fitted = state.read(Path(place) / "fitted.safetensors")
-    one = an_epoch(weighted, samples, 1, fitted)
-    other = an_epoch(repeated, len(copies), 1, fitted)
+    one = run_epoch(weighted, samples, 1, fitted)
+    other = run_epoch(repeated, len(copies), 1, fitted)
     np.testing.assert_allclose(one[1], other[1], rtol=1e-4, atol=1e-6)
     scale = max(float(gradient.abs().max()) for gradient in one[0][0])
     for a, b in zip(one[0][0], other[0][0], strict=True):
@@ -83,11 +91,11 @@ def test_integer_sample_weight_equals_repeating_the_sample(name, samples, seed):
 
 def test_every_shipped_model_has_an_accumulation_case():
     shipped = {name for name, found in PluginContext().plugins().all("model").items() if found.dist == "benchdog"}
-    assert {case.model for case in CUTS.values()} | set(MIXING) == shipped
+    assert {case.model for case in SPLITTABLE.values()} | set(BATCH_DEPENDENT_MODELS) == shipped
 
 
 REASONS = {
-    **dict.fromkeys((*MIXING, "unet of batches"), "BatchNorm"),
+    **dict.fromkeys((*BATCH_DEPENDENT_MODELS, "unet of batches"), "BatchNorm"),
     "batch-dice": "the loss of task 'segmentation'",
     "embedding": "the loss of task 'embedding'",
     "a mean": "the loss of task 'regression'",
@@ -95,23 +103,23 @@ REASONS = {
 
 
 @pytest.mark.parametrize("cut", [{"loop.accumulate": 2}, {"backend.ranks": 2}])
-@pytest.mark.parametrize("name", sorted(MIXED))
+@pytest.mark.parametrize("name", sorted(BATCH_DEPENDENT))
 def test_batch_dependent_model_or_loss_is_refused_by_name(name, cut):
-    case = MIXED[name]
-    parts = parts_of(case, **cut)
+    case = BATCH_DEPENDENT[name]
+    parts = resolve_case(case, **cut)
     with pytest.raises(BadUsage, match="can't be split") as caught:
         refuse_batch_dependence(parts, parts.build())
     assert REASONS[name] in caught.value.message
     assert ("2 micro-batches" if "loop.accumulate" in cut else "on 2 ranks") in caught.value.message
     assert "loop.allow_batch_dependence=true" in caught.value.hint
-    refuse_batch_dependence(parts_of(case), parts.build())
-    refuse_batch_dependence(parts_of(case, **{**cut, "loop.allow_batch_dependence": True}), parts.build())
+    refuse_batch_dependence(resolve_case(case), parts.build())
+    refuse_batch_dependence(resolve_case(case, **{**cut, "loop.allow_batch_dependence": True}), parts.build())
 
 
 @pytest.mark.parametrize("name", ["batch-dice", "embedding", "a mean"])
 def test_batch_dependent_loss_refuses_sample_weights(name):
     with pytest.raises(BadUsage, match="The samples have weights, but the loss of task"):
-        parts_of(MIXED[name], weights="any")
+        resolve_case(BATCH_DEPENDENT[name], weights="any")
 
 
 @pytest.mark.parametrize(("more", "message"), [

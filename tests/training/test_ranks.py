@@ -15,7 +15,7 @@ import torch
 
 from benchdog.runs import state
 from support import rank_cases
-from support.accumulation_cases import MIXED
+from support.accumulation_cases import BATCH_DEPENDENT
 from support.in_process import run, same, stop_at, weights
 
 MODEL = ["--model", "mlp", "--set", "trainer.optimizer=SGD", "--quiet"]
@@ -80,7 +80,7 @@ def test_two_ranks_compute_the_gradients_losses_and_metrics_of_one(pair):
         for a, b in zip(first["gradients"], second["gradients"], strict=True):
             assert all(torch.equal(mine, others) for mine, others in zip(a, b, strict=True)), name
         assert all(torch.equal(a, b) for a, b in zip(first["buffers"], second["buffers"], strict=True)), name
-        if name in MIXED:
+        if name in BATCH_DEPENDENT:
             continue
         alone = rank_cases.epoch(name, kind, micro_batches)
         np.testing.assert_allclose(first["losses"].numpy(), alone.losses, rtol=1e-4, atol=1e-6, err_msg=name)

@@ -48,9 +48,9 @@ def test_answers_are_those_of_the_artifact(server, opened):
 
 
 def test_the_line_keeps_to_its_schema(server):
-    from support.json_schemas import keeps_to
+    from support.json_schemas import assert_matches_schema
 
-    keeps_to("serve", server.told)
+    assert_matches_schema("serve", server.told)
 
 
 def test_many_clients_at_once(server, opened):

@@ -65,11 +65,11 @@ def test_an_image_is_dropped(browser, server):
     browser.until("document.querySelector('#output .truth b')")
     wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert browser.run(wide)
-    assert browser.complaints() == []
+    assert browser.errors() == []
     browser.run(DROP % ("new Blob(['hello'], { type: 'text/plain' })", "notes.txt"))
     browser.until("document.querySelector('#output [role=alert]')")
     assert "notes.txt" in text(browser, "#output")
-    strangers = [url for url in browser.requested() if not url.startswith((server.url, "data:", "blob:"))]
+    strangers = [url for url in browser.requested_urls() if not url.startswith((server.url, "data:", "blob:"))]
     assert strangers == []
 
 
@@ -105,6 +105,6 @@ def test_the_operations_can_be_tried(browser, server):
     browser.run("document.querySelectorAll('.operation')[1].querySelector('button').click()")
     browser.until("document.querySelectorAll('.operation')[1].innerText.includes('digits') || "
                   "document.querySelectorAll('.operation pre')[1].textContent.includes('digits')")  # fmt: skip
-    strangers = [url for url in browser.requested() if not url.startswith((server.url, "data:"))]
+    strangers = [url for url in browser.requested_urls() if not url.startswith((server.url, "data:"))]
     assert strangers == []
-    assert browser.complaints() == []
+    assert browser.errors() == []

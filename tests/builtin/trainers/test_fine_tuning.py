@@ -9,13 +9,13 @@ from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.errors import Stopped
 from benchdog.model.layer_groups import stages
 from support.in_process import run, same, stop_at
-from support.pretrained_plugin import facts, model_of, place_of, tuned
+from support.pretrained_plugin import facts, fine_tune, model_of, write_pretrained
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Return a folder with a third-party model `tiny`, its published weights, and a run `first` on the digits."""
-    return place_of(tmp_path_factory.mktemp("pretrained"))
+    return write_pretrained(tmp_path_factory.mktemp("pretrained"))
 
 
 def net_and_tuning(**options):
@@ -55,15 +55,15 @@ def test_freeze_patterns_and_layer_wise_learning_rates():
 @pytest.mark.parametrize(("hold", "held"), [("none", [False, False]), ("frozen", [True, False]), ("all", [True] * 2)])
 def test_batch_norm_statistics_are_held(place, hold, held):
     old = model_of(place, "first")
-    tuned(place, f"hold-{hold}", "start.weights=first", "trainer.freeze_groups=2", f"trainer.hold_statistics={hold}",
-          epochs=1)  # fmt: skip
+    fine_tune(place, f"hold-{hold}", "start.weights=first", "trainer.freeze_groups=2",
+              f"trainer.hold_statistics={hold}", epochs=1)  # fmt: skip
     new = model_of(place, f"hold-{hold}")
     name = "blocks.{}.norm.running_mean"
     assert [torch.equal(old[name.format(i)], new[name.format(i)]) for i in (0, 1)] == held
 
 
 def test_lora_is_merged_into_plain_layers_with_a_low_rank_update(place):
-    tuned(place, "lora", "start.weights=first", "trainer.lora=2", "trainer.lr=0.01")
+    fine_tune(place, "lora", "start.weights=first", "trainer.lora=2", "trainer.lr=0.01")
     old, new = model_of(place, "first"), model_of(place, "lora")
     assert old.keys() == new.keys()
     for layer in ("stem", "blocks.0.first", "blocks.1.first"):
@@ -74,8 +74,8 @@ def test_lora_is_merged_into_plain_layers_with_a_low_rank_update(place):
         assert torch.equal(new[f"{layer}.bias"], old[f"{layer}.bias"])
     assert facts(place, "lora")["best"]["value"] > 0.3
     run("--plugin", "tiny.py", "evaluate", "lora", cwd=place)
-    tuned(place, "cut", "start.weights=first", "trainer.lora=2", "trainer.lr=0.01", "loop.accumulate=3",
-          "loop.allow_batch_dependence=true")  # fmt: skip
+    fine_tune(place, "cut", "start.weights=first", "trainer.lora=2", "trainer.lr=0.01", "loop.accumulate=3",
+              "loop.allow_batch_dependence=true")  # fmt: skip
     assert torch.allclose(model_of(place, "cut")["stem.weight"], new["stem.weight"], atol=1e-3)
 
 
@@ -112,10 +112,10 @@ STOPPED = {
 def test_resumed_fine_tuning_is_bit_identical(place, monkeypatch, kind, where):
     settings = ("start.weights=first", *STOPPED[kind])
     if not (place / "runs" / kind).exists():
-        tuned(place, kind, *settings, epochs=3)
+        fine_tune(place, kind, *settings, epochs=3)
     with monkeypatch.context() as patched:
         stop_at(patched, 13, where)
         name = f"{kind}-{where}"
-        tuned(place, name, *settings, epochs=3, code=Stopped("", "", 143).code)
+        fine_tune(place, name, *settings, epochs=3, code=Stopped("", "", 143).code)
     run("train", "--resume", name, cwd=place)
     assert same(place / "runs" / kind, place / "runs" / name)

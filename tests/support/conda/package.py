@@ -19,7 +19,7 @@ class Package:
 
     def __init__(self, channel: Path, index: dict[str, Any], link: dict[str, Any] | None = None) -> None:
         self.index = {"build_number": 0, "timestamp": 0, "license": "see the package", **index}
-        self.told = {"link.json": link} if link else {}
+        self.link_info = {"link.json": link} if link else {}
         self.paths: list[dict[str, Any]] = []
         self.stem = "{name}-{version}-{build}".format(**index)
         self.file = channel / index["subdir"] / f"{self.stem}.conda"
@@ -65,13 +65,13 @@ class Package:
         self.payload.close()
 
     def info(self) -> bytes:
-        told = {
+        documents = {
             "index.json": self.index,
             "about.json": {},
             "paths.json": {"paths": self.paths, "paths_version": 1},
-            **self.told,
+            **self.link_info,
         }
-        files = {f"info/{name}": json.dumps(value) for name, value in told.items()}
+        files = {f"info/{name}": json.dumps(value) for name, value in documents.items()}
         files["info/files"] = "".join(f"{entry['_path']}\n" for entry in self.paths)
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as tar:

@@ -1,6 +1,6 @@
-"""prefix.py CHANNEL PREFIX CACHE SPEC...: make PREFIX what the specs ask for; link what is new, unlink what went.
+"""prefix.py CHANNEL PREFIX CACHE SPEC...: make PREFIX match the specs; link new packages, unlink removed ones.
 
-Prints one JSON line: the packages with their sizes, what came, what went, seconds of solving and of linking.
+Print one JSON line: packages with sizes, linked and unlinked packages, seconds of solving and of linking.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from rattler import Channel, VirtualPackage, install, solve
 
 
 def there(prefix: Path) -> set[str]:
-    """Name the packages in a prefix, as conda does: a file each."""
+    """Return the names of the packages in a prefix: the files in conda-meta."""
     return {file.stem for file in (prefix / "conda-meta").glob("*.json")}
 
 

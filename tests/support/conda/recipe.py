@@ -10,14 +10,14 @@ PIN = re.compile(r"{{ pin_subpackage\('([\w-]+)', exact=True\) }}")
 
 
 def taken(table: dict[str, Any] | None, where: str, *keys: str) -> list[Any]:
-    """Give the values of the keys in order; refuse others."""
+    """Return the values of the keys in order; refuse other keys."""
     if unknown := set(table or {}) - set(keys):
         raise SystemExit(f"meta.yaml: unknown keys in {where}: {sorted(unknown)}")
     return [(table or {}).get(key) for key in keys]
 
 
 def filled(text: str) -> str:
-    """Put rattler-build's templates in the place of conda-build's."""
+    """Replace conda-build's templates with rattler-build's."""
     text = PIN.sub(r"${{ pin_subpackage('\1', exact=true) }}", text).replace("{{ PYTHON }}", "$PYTHON")
     if "{{" in text.replace("${{", ""):
         raise SystemExit(f"meta.yaml: unknown template in {text!r}")
@@ -25,13 +25,13 @@ def filled(text: str) -> str:
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """Drop what is absent."""
+    """Return the arguments without empty ones."""
     return {key: value for key, value in values.items() if value}
 
 
-def tests(told: dict[str, Any], name: str) -> list[dict[str, Any]]:
+def tests(table: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """Translate an output's test: its commands, and the modules that it must be able to import."""
-    imports, needs, files, commands = taken(told, f"{name}.test", "imports", "requires", "source_files", "commands")
+    imports, needs, files, commands = taken(table, f"{name}.test", "imports", "requires", "source_files", "commands")
     found: list[dict[str, Any]] = []
     if commands:
         more = given(requirements=given(run=needs), files=given(source=files))
@@ -41,13 +41,13 @@ def tests(told: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return found
 
 
-def output(told: dict[str, Any], version: str) -> dict[str, Any]:
+def output(table: dict[str, Any], version: str) -> dict[str, Any]:
     name, build, requirements, test, about = taken(
-        told, "an output", "name", "build", "requirements", "test", "about"
+        table, "an output", "name", "build", "requirements", "test", "about"
     )
     noarch, script, entry_points = taken(build, f"{name}.build", "noarch", "script", "entry_points")
     host, run, allowed = taken(requirements, f"{name}.requirements", "host", "run", "run_constrained")
-    summary, licence, licence_file = taken(about, f"{name}.about", "summary", "license", "license_file")
+    summary, license_, license_file = taken(about, f"{name}.about", "summary", "license", "license_file")
     return {
         "package": {"name": name, "version": version},
         "build": given(
@@ -56,13 +56,13 @@ def output(told: dict[str, Any], version: str) -> dict[str, Any]:
             python=given(entry_points=entry_points),
         ),
         "requirements": given(host=host, run=[filled(line) for line in run], run_constraints=allowed),
-        "about": {"summary": summary, "license": licence, "license_file": licence_file},
+        "about": {"summary": summary, "license": license_, "license_file": license_file},
         "tests": tests(test, name),
     }
 
 
 def converted(folder: Path) -> dict[str, Any]:
-    """Read a folder's meta.yaml and give the recipe; the source is a copy that `folder` holds."""
+    """Convert a folder's meta.yaml to a recipe; the source is the copy in `folder`."""
     meta = yaml.safe_load((folder / "meta.yaml").read_text(encoding="utf-8"))
     package, source, *_ = taken(meta, "meta.yaml", "package", "source", "build", "requirements", "outputs", "about")
     version = package["version"]
@@ -70,5 +70,5 @@ def converted(folder: Path) -> dict[str, Any]:
         "schema_version": 1,
         "recipe": {"name": package["name"], "version": version},
         "source": {"path": str((folder / source["path"]).resolve())},
-        "outputs": [output(told, version) for told in meta["outputs"]],
+        "outputs": [output(table, version) for table in meta["outputs"]],
     }

@@ -28,7 +28,7 @@ VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DIGITS = VERSION.replace(".", "")
 SCRIPT = "#!{prefix}/bin/python\nimport sys\nfrom {module} import {first}\nsys.exit({call}())\n"
 COMPILED = {"matplotlib", "mpmath", "networkx", "numpy", "python", "sympy", "torch"}
-"""What every command imports: packed with its bytecode, as conda's own packages are."""
+"""Imported by every command: packed with bytecode, as conda's own packages are."""
 LEFT_OUT = {"__pycache__", "site-packages", "test", "tests", "idlelib", "turtledemo"}
 
 
@@ -46,7 +46,7 @@ def bounds(specifiers: SpecifierSet) -> str:
 
 
 def python(channel: Path, patchelf: Path) -> None:
-    """Pack this machine's CPython as `python`, and the `python_abi` that binary packages ask for."""
+    """Pack this machine's CPython as `python`, and the `python_abi` that binary packages require."""
     base = Path(sys.base_prefix)
     depends = [f"python_abi {VERSION}.* *_cp{DIGITS}"]
     index = {"name": "python", "version": platform.python_version(), "build": "0_cpython", "subdir": "linux-64"}
@@ -73,7 +73,7 @@ def python(channel: Path, patchelf: Path) -> None:
 
 
 def put(package: Package, path: str, data: bytes, *, program: bool = False, compiled: bool = False) -> None:
-    """Add a file, and its bytecode if it is a module; one that holds PREFIX, or can't be compiled, goes without."""
+    """Add a file, and its bytecode if it is a module that compiles and doesn't hold PREFIX."""
     package.add(path, data, program=program)
     if compiled and path.endswith(".py") and PREFIX.encode() not in data:
         with tempfile.TemporaryDirectory() as place:
@@ -86,7 +86,7 @@ def put(package: Package, path: str, data: bytes, *, program: bool = False, comp
 
 
 def program(base: Path, patchelf: Path) -> bytes:
-    """Give the interpreter, told to look for its library beside itself."""
+    """Return the interpreter with a library path relative to itself."""
     with tempfile.TemporaryDirectory() as place:
         copy = Path(shutil.copy2(base / "bin" / f"python{VERSION}", place))
         subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../lib", copy], check=True)
@@ -95,8 +95,8 @@ def program(base: Path, patchelf: Path) -> bytes:
 
 def requirements(meta: Message, pure: bool) -> list[str]:
     """Translate a wheel's requirements that hold on this machine."""
-    wanted = meta.get("Requires-Python") or ""
-    own = [f"python {bounds(Requirement('x' + wanted.replace(' ', '')).specifier)}".strip()]
+    specifiers = meta.get("Requires-Python") or ""
+    own = [f"python {bounds(Requirement('x' + specifiers.replace(' ', '')).specifier)}".strip()]
     if not pure:
         own = [f"python >={VERSION},<3.{sys.version_info[1] + 1}.0a0", f"python_abi {VERSION}.* *_cp{DIGITS}"]
     for line in meta.get_all("Requires-Dist") or []:
@@ -136,7 +136,7 @@ def wheel(path: Path, channel: Path) -> None:
 
 
 def placed(filename: str, data: bytes, pure: bool) -> tuple[str, bytes]:
-    """Say where a wheel's member goes in a conda package, and what becomes of it there."""
+    """Return the path and the content of a wheel's member in a conda package."""
     site = "site-packages" if pure else f"lib/python{VERSION}/site-packages"
     first, *more = PurePosixPath(filename).parts
     if not first.endswith(".data"):
@@ -149,7 +149,7 @@ def placed(filename: str, data: bytes, pure: bool) -> tuple[str, bytes]:
 
 
 def scripts_of(archive: zipfile.ZipFile, dist_info: str) -> list[tuple[str, str]]:
-    """Give a wheel's commands: (name, "module:function")."""
+    """Return a wheel's commands: (name, "module:function")."""
     parser = configparser.ConfigParser(delimiters="=", interpolation=None)
     parser.optionxform = str  # type: ignore[method-assign, assignment]  # as configparser documents it
     if f"{dist_info}/entry_points.txt" in archive.namelist():

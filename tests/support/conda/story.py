@@ -1,8 +1,8 @@
-"""story.py WORK: what a user of the conda packages meets, from meta.yaml on, told while it happens.
+"""story.py WORK: build the conda packages from meta.yaml and use them as a user does, with a log.
 
-Builds all outputs of this clone's meta.yaml, puts them into a local channel beside stand-ins made of wheels, and
+Builds all outputs of this clone's meta.yaml, puts them into a local channel with stand-ins made of wheels, and
 works in a fresh environment: install, train, export, add a plugin, remove it. tests/packaging/test_conda.py checks
-the outcome. The log is kept in WORK/log.txt, the facts in WORK/story.json.
+the results. The log is written to WORK/log.txt, the results to WORK/story.json.
 """
 
 from __future__ import annotations
@@ -34,37 +34,39 @@ print(json.dumps(sorted(
 
 
 class Story:
-    """The working folder, the log, and the facts by the name of the step."""
+    """The working folder, the log, and the results by step."""
 
     def __init__(self, work: Path) -> None:
         self.work, self.prefix = work, work / "env"
         self.facts: dict[str, Any] = {}
         self.log = (work / "log.txt").open("w", encoding="utf-8")
 
-    def say(self, text: str = "") -> None:
+    def log_line(self, text: str = "") -> None:
         print(text, flush=True)
         print(text, file=self.log, flush=True)
 
     def tool(self, script: str, *arguments: object) -> str:
-        """Run one of the scripts beside this one with the tools' Python; give its stdout."""
+        """Run a script of this folder with the tools' Python; return its stdout."""
         env = {**os.environ, "RATTLER_CACHE_DIR": str(self.work / "rattler"), "PYTHONPATH": ""}
         argv: list[str | Path] = [self.work / "tools" / "bin" / "python", HERE / script, *map(str, arguments)]
         return checked(argv, cwd=self.work, env=env)
 
     def environment(self, step: str, what: str, *specs: str) -> None:
-        """Make the environment hold the specs, and what they need, and nothing else."""
-        self.say(f"\n## {what}: {', '.join(specs)}")
-        cache = self.work / "cache"  # not that of the builds: unpacking belongs to the time
-        told = json.loads(self.tool("prefix.py", self.work / "channel", self.prefix, cache, *specs).splitlines()[-1])
-        self.facts[step] = told
-        size = readable(sum(each[-1] for each in told["packages"]))
-        seconds = f"solve {told['solve_s']:.2f} s, unpack and link {told['link_s']:.1f} s"
-        self.say(f"{len(told['packages'])} packages, {size}; {seconds}")
-        known = {"-".join(each[:3]): each[-1] for each in told["packages"]}
-        for sign, names in (("+", told["linked"]), ("-", told["unlinked"])):
+        """Make the environment contain the specs and their dependencies, and nothing else."""
+        self.log_line(f"\n## {what}: {', '.join(specs)}")
+        cache = self.work / "cache"  # not that of the builds: the time includes unpacking
+        result = json.loads(
+            self.tool("prefix.py", self.work / "channel", self.prefix, cache, *specs).splitlines()[-1]
+        )
+        self.facts[step] = result
+        size = readable(sum(each[-1] for each in result["packages"]))
+        seconds = f"solve {result['solve_s']:.2f} s, unpack and link {result['link_s']:.1f} s"
+        self.log_line(f"{len(result['packages'])} packages, {size}; {seconds}")
+        known = {"-".join(each[:3]): each[-1] for each in result["packages"]}
+        for sign, names in (("+", result["linked"]), ("-", result["unlinked"])):
             for name in names:
                 size = readable(known[name]) if name in known else ""
-                self.say(f"  {sign} {name:<54}{size:>10}".rstrip())
+                self.log_line(f"  {sign} {name:<54}{size:>10}".rstrip())
 
     def run(self, step: str, *argv: str, quiet: bool = False) -> None:
         """Run a command in the environment as its user would."""
@@ -87,12 +89,12 @@ class Story:
         seconds = time.monotonic() - began
         self.facts[step] = {"code": done.returncode, "out": done.stdout, "err": done.stderr, "seconds": seconds}
         if not quiet:
-            self.say(f"\n$ {' '.join(argv)}    ({seconds:.1f} s, exit {done.returncode})")
-            self.say((done.stderr + done.stdout).rstrip())
+            self.log_line(f"\n$ {' '.join(argv)}    ({seconds:.1f} s, exit {done.returncode})")
+            self.log_line((done.stderr + done.stdout).rstrip())
 
 
 def checked(argv: Sequence[str | Path], **options: Any) -> str:
-    """Run a program that must succeed; give its stdout, or end with what it said."""
+    """Run a program that must succeed; return its stdout, or exit with its output."""
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False, **options)
     if done.returncode:
         sys.exit(f"{argv[0]} {argv[1]} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-8000:]}")
@@ -109,16 +111,16 @@ def pip(python: Path | str, *arguments: object) -> None:
 
 
 def required() -> list[str]:
-    """Name what Benchdog and its plugins require, and what builds them."""
+    """Return the requirements of Benchdog and its plugins, and their build requirements."""
     found = {"pip", "wheel"}
     for file in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")):
-        told = tomllib.loads(file.read_text(encoding="utf-8"))
-        found |= {*told["project"]["dependencies"], *told["build-system"]["requires"]}
+        metadata = tomllib.loads(file.read_text(encoding="utf-8"))
+        found |= {*metadata["project"]["dependencies"], *metadata["build-system"]["requires"]}
     return sorted(each for each in found if not each.startswith("benchdog"))
 
 
 def copied(source: Path) -> None:
-    """Copy what git knows, or would: nothing that lies about can get in."""
+    """Copy the files that git tracks or would add; ignored files are left out."""
     listed = checked(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
@@ -127,40 +129,44 @@ def copied(source: Path) -> None:
 
 
 def build(story: Story) -> None:
-    """Make the channel."""
-    story.say("## The channel")
+    """Build the channel."""
+    story.log_line("## The channel")
     began = time.monotonic()
     tools, wheels = story.work / "tools", story.work / "wheels"
     venv.create(tools, with_pip=True)
     pip(tools / "bin" / "python", "install", *TOOLS)
     pip(sys.executable, "wheel", "--wheel-dir", wheels, "-c", "constraints.txt", *required())
-    story.say(f"{len(list(wheels.glob('*.whl')))} wheels and the tools fetched in {time.monotonic() - began:.0f} s")
+    story.log_line(
+        f"{len(list(wheels.glob('*.whl')))} wheels and the tools fetched in {time.monotonic() - began:.0f} s"
+    )
     copied(story.work / "source")
     (story.work / "build.log").write_text(
         story.tool("build.py", story.work / "source", wheels, story.work), encoding="utf-8"
     )
-    told = json.loads((story.work / "built.json").read_text(encoding="utf-8"))
-    story.facts["built"] = told
-    size = readable(sum(told["stand_ins"].values()))
-    story.say(f"{len(told['stand_ins'])} stand-ins packed of them, {size}, in {told['stand_ins_s']:.0f} s")
-    story.say(f"{len(told['outputs'])} packages built from meta.yaml and tested in {told['outputs_s']:.0f} s:")
-    for name, size in told["outputs"].items():
-        story.say(f"  {name:<56}{readable(size):>10}")
+    result = json.loads((story.work / "built.json").read_text(encoding="utf-8"))
+    story.facts["built"] = result
+    size = readable(sum(result["stand_ins"].values()))
+    story.log_line(f"{len(result['stand_ins'])} stand-ins packed of them, {size}, in {result['stand_ins_s']:.0f} s")
+    story.log_line(
+        f"{len(result['outputs'])} packages built from meta.yaml and tested in {result['outputs_s']:.0f} s:"
+    )
+    for name, size in result["outputs"].items():
+        story.log_line(f"  {name:<56}{readable(size):>10}")
 
 
 def use(story: Story) -> None:
     """Work in the environment as its user."""
     (story.work / "home").mkdir()
-    picture = "runs/first/artifact/samples/000-input.png"
+    image = "runs/first/artifact/samples/000-input.png"
     story.environment("core", "conda create", "benchdog")
     story.run("help", "benchdog", "--help")
     story.run("doctor", "benchdog", "doctor")
     story.run("train", "benchdog", "train", "digits", "--name", "first")
-    story.run("predict", "benchdog", "predict", "first", picture)
+    story.run("predict", "benchdog", "predict", "first", image)
     story.run("refused", "benchdog", "export", "first", "--to", "onnx")
     story.environment("with_onnx", "conda install", "benchdog", "benchdog-onnx")
     story.run("export", "benchdog", "export", "first", "--to", "onnx")
-    story.run("predict_onnx", "benchdog", "predict", "runs/first/exports/onnx", picture)
+    story.run("predict_onnx", "benchdog", "predict", "runs/first/exports/onnx", image)
     story.environment("added", "conda install", "benchdog", "benchdog-onnx", "benchdog-sklearn")
     story.run("listed", "benchdog", "plugins", "list")
     story.run("used", "benchdog", "train", "digits", "--trainer", "scikit-learn", "--name", "classical")
@@ -182,7 +188,7 @@ def main(work: Path) -> None:
     began, story = time.monotonic(), Story(work)
     build(story)
     use(story)
-    story.say(f"\nAll of it took {time.monotonic() - began:.0f} s.")
+    story.log_line(f"\nAll of it took {time.monotonic() - began:.0f} s.")
     (work / "story.json").write_text(json.dumps(story.facts, indent=1), encoding="utf-8")
 
 

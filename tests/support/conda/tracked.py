@@ -1,4 +1,4 @@
-"""tracked.py ARGUMENT...: run `benchdog ARGUMENT...` with a database for MLflow, and see that the run is in it.
+"""tracked.py ARGUMENT...: run `benchdog ARGUMENT...` with a database for MLflow, and check that the run is in it.
 
 The test of the conda package benchdog-mlflow: the plugin does nothing until a variable says where to track.
 """
@@ -12,7 +12,7 @@ def main(arguments: list[str]) -> None:
     os.environ |= {
         "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
         "BENCHDOG_PATIENCE": "60",
-    }  # it makes its tables first
+    }  # MLflow creates its tables first
     subprocess.run(["benchdog", *arguments], check=True)
     import mlflow
 

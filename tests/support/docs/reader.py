@@ -74,8 +74,8 @@ class Reader:
             return self._serve(block)
         began = time.monotonic()
         code, printed = self._shell(block.typed)
-        wanted = int(block.marks.get("ends with", ["0"])[0])
-        fault = "" if code == wanted else f"it ended with {code}, not {wanted}"
+        expected = int(block.marks.get("ends with", ["0"])[0])
+        fault = "" if code == expected else f"it ended with {code}, not {expected}"
         if not fault and block.output is not None and not block.otherwise:
             fault = differs(block.output.text, printed)
         return Done(block=block, printed=printed, fault=fault, seconds=time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""Python imports this at its start, where it lies on the path."""
+"""Imported by Python at startup when it is on the path."""
 
 import torchvision_names
 

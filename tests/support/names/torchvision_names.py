@@ -1,4 +1,4 @@
-"""Help for torchvision where its compiled library was built for another torch than the one that is there.
+"""Make torchvision importable when its compiled library was built for another version of torch.
 
 Its Python code registers functions for the operators nms and qnms when it is imported. Without that library they
 don't exist, and the import fails, though timm's networks use neither.
@@ -29,7 +29,7 @@ class _Definer(MetaPathFinder):
 
 
 def define() -> None:
-    """Define the operators' schemas, unless torchvision's library can be loaded and does."""
+    """Define the operators' schemas, unless torchvision's library can be loaded and defines them."""
     import torch
 
     found = find_spec("torchvision")
@@ -46,12 +46,12 @@ def define() -> None:
 
 
 def define_at_import() -> None:
-    """Do so when torchvision is about to be imported, once."""
+    """Define them once, when torchvision is about to be imported."""
     if "torchvision" not in sys.modules and not any(isinstance(each, _Definer) for each in sys.meta_path):
         sys.meta_path.insert(0, _Definer())
 
 
-if __name__ == "__main__":  # `benchdog` with that help
+if __name__ == "__main__":  # `benchdog` with these definitions
     from benchdog.cli import main
 
     define_at_import()

@@ -1,4 +1,4 @@
-"""Plugin files whose fault is seen when they are loaded: {name: (text, check, part of the message)}."""
+"""Plugin files with a fault that is detected at loading: {name: (text, check, part of the message)}."""
 
 HOOK = """
 from benchdog.api import ModelInfo, hookimpl
@@ -88,7 +88,7 @@ FILES: dict[str, tuple[str, str, str]] = {
         "KeyError",
     ),
 }
-"""What is at fault is found by the check named."""
+"""The named check reports the fault."""
 NEEDS_TORCH = "import torch\n\n\ndef answer(call, inputs, spec, options):\n    return []\n"
 OPTIONS_NEED_TORCH = """
 from benchdog.api import ModelInfo, hookimpl
@@ -114,8 +114,8 @@ class Options:
     width: Annotated[int, Doc("Hidden units.")] = torch.ones(3).int().sum().item()
 """
 FILES["options-need-torch"] = (OPTIONS_NEED_TORCH, "import", "for which schemas, completion")
-BESIDE = {"needs_torch.py": NEEDS_TORCH, "heavy_options.py": HEAVY_OPTIONS}
-"""Modules that some of them name, to lie where Python finds them."""
+HELPER_MODULES = {"needs_torch.py": NEEDS_TORCH, "heavy_options.py": HEAVY_OPTIONS}
+"""Modules that some of them import; they must be on the path."""
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "sing": ("def sing(loud: bool = False) -> None:\n    pass\n", "help", "has no help"),
@@ -128,4 +128,4 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "train": ("def train() -> None:\n    '''Go by train.'''\n", "own-name", "the name of Benchdog's own"),
     "whistle": ("tune = 3\n", "help", "is not a command"),
 }
-"""Commands by name: their module's text, and what is found by which check."""
+"""Commands by name: the text of their module, the check, and a part of its message."""

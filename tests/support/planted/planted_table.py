@@ -1,4 +1,4 @@
-"""What the kit must find in the plugin `planted`: (kind, name, check, a part of the message)."""
+"""Faults that the kit must find in the plugin `planted`: (kind, name, check, part of the message)."""
 
 FAULTS = [
     ("source", "undocumented", "options", "'count' has no documentation"),

@@ -1,6 +1,6 @@
-"""A stranger's plugin, written onto the disk: as a package that pip installs, and as a single file.
+"""A third-party plugin, written to disk as a pip-installable package or as a single file.
 
-Both are made of the same texts: one component of each kind, none of them longer than half a screen.
+Both consist of the same components, one of each kind, each at most 25 lines long.
 """
 
 from pathlib import Path
@@ -53,8 +53,8 @@ class Noisy:
         import torch
 
         model, self.draws = session.device.prepare(session.model), torch.Generator().manual_seed(1)
-        optimiser = torch.optim.SGD(model.parameters(), lr=self.rate, momentum=0.9)
-        session.track(optimiser=optimiser, noise=self)
+        optimizer = torch.optim.SGD(model.parameters(), lr=self.rate, momentum=0.9)
+        session.track(optimizer=optimizer, noise=self)
         for _ in session.epochs():
             for batch in session.batches():
                 loss, weight = session.task.loss(model(*batch.inputs), batch)
@@ -62,8 +62,8 @@ class Noisy:
                 if batch.last:
                     for p in model.parameters():
                         p.grad += 0.01 * torch.randn(p.shape, generator=self.draws)
-                    optimiser.step()
-                    optimiser.zero_grad()
+                    optimizer.step()
+                    optimizer.zero_grad()
                     session.step_done(loss, weight)
             session.epoch_done(session.evaluate())
         return model
@@ -97,7 +97,7 @@ from benchdog.api import Probe
 
 class Bench:
     def probe(self):
-        return Probe(available=True, why="the processor", devices=1)
+        return Probe(available=True, why="the CPU", devices=1)
 
     def open(self, rank, world):
         return Device(rank, world)
@@ -115,8 +115,8 @@ class Device:
     def backward(self, loss, scale):
         (loss * scale).backward()
 
-    def step(self, optimiser):
-        optimiser.step()
+    def step(self, optimizer):
+        optimizer.step()
 """
 
 OPTIONS = """\
@@ -172,7 +172,7 @@ def benchdog_exporters():
 
 @hookimpl
 def benchdog_backends():
-    return [BackendInfo(name="bench", summary="The processor.", target="{backend}:Bench")]
+    return [BackendInfo(name="bench", summary="The CPU.", target="{backend}:Bench")]
 """
 
 PROJECT = """\
@@ -203,7 +203,7 @@ COMPONENTS = {
 
 
 def package(folder: Path) -> Path:
-    """Write the package: a project that pip can install."""
+    """Write the package as a project that pip can install."""
     place = folder / "src" / "benchdog_acme"
     place.mkdir(parents=True)
     (folder / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
@@ -222,7 +222,7 @@ def single_file(path: Path) -> Path:
 
 
 def recipe(plugins: str = "", epochs: int = 8, checkpoint_steps: int = 0) -> str:
-    """Give a recipe that uses all of them by name."""
+    """Return a recipe that uses all of them by name."""
     return f"""\
 source = "rings"
 model = {{ name = "ring-net", width = 12 }}

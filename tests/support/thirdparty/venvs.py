@@ -1,4 +1,4 @@
-"""Environments in which a stranger's package is installed by pip, as a user does it."""
+"""Virtual environments with third-party packages installed by pip."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ QUIET = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disabl
 
 
 def environment(folder: Path) -> Path:
-    """Make an environment that sees this one's packages; give its Python."""
+    """Create an environment that sees this one's packages; return its Python."""
     venv.create(folder, with_pip=False, symlinks=sys.platform != "win32")
     site = site_packages(folder)
     outer = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})

@@ -1,4 +1,4 @@
-"""A plugin with a fault in every component: what the conformance kit must find. Nothing here is to be copied."""
+"""A plugin with a fault in every component, for the conformance kit to find. Don't copy anything from here."""
 
 from benchdog.api import (
     AugmentationInfo,
@@ -17,12 +17,12 @@ CONTRACT = 1
 
 
 def named(module: str, names: str) -> list[dict[str, str]]:
-    """Name components after their classes: WrongShape is wrong-shape."""
-    told = []
+    """Return arguments of descriptors, named after the classes: WrongShape is wrong-shape."""
+    arguments = []
     for name in names.split():
         word = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
-        told.append({"name": word, "summary": SUMMARY, "target": f"planted.{module}:{name}"})
-    return told
+        arguments.append({"name": word, "summary": SUMMARY, "target": f"planted.{module}:{name}"})
+    return arguments
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""Answers, two of them with a fault."""
+"""Prediction functions, two of them with a fault."""
 
 from benchdog.api import Answer
 

@@ -14,23 +14,23 @@ class Good:
             raise BadUsage("It changes images alone.")
 
     def apply(self, inputs, target, draws):
-        picture, *others = inputs
+        image, *others = inputs
         factor = 0.5 + 0.5 * draws.uniform(1, 1, 1)
-        return ((picture * factor).to(picture.dtype), *others), target
+        return ((image * factor).to(image.dtype), *others), target
 
 
 class PerBatch(Good):
     def apply(self, inputs, target, draws):
-        picture, *others = inputs
+        image, *others = inputs
         factor = 0.5 + 0.5 * draws.uniform(1).mean()
-        return ((picture * factor).to(picture.dtype), *others), target
+        return ((image * factor).to(image.dtype), *others), target
 
 
 class TorchRandom(Good):
     def apply(self, inputs, target, draws):
-        picture, *others = inputs
-        factor = torch.rand(len(picture), 1, 1, 1)
-        return ((picture * factor).to(picture.dtype), *others), target
+        image, *others = inputs
+        factor = torch.rand(len(image), 1, 1, 1)
+        return ((image * factor).to(image.dtype), *others), target
 
 
 class InPlaceToo(Good):

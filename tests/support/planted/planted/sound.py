@@ -1,6 +1,6 @@
-"""The same components without their faults: nothing may be found in them.
+"""Components without faults: the kit must find nothing in them.
 
-As a plugin it is an observer alone; `planted` offers the components, so that one process tries all of them.
+As a plugin it is only an observer; `planted` offers the components, so that one process tries all of them.
 """
 
 from benchdog.api import (

@@ -9,11 +9,11 @@ class Good:
     def __init__(self, options=None):
         pass
 
-    def optimiser(self, session):
+    def optimizer(self, session):
         return torch.optim.SGD(session.model.parameters(), lr=0.1, momentum=self.momentum)
 
-    def track(self, session, optimiser):
-        session.track(optimiser=optimiser)
+    def track(self, session, optimizer):
+        session.track(optimizer=optimizer)
 
     def epochs(self, session):
         return session.epochs()
@@ -31,16 +31,16 @@ class Good:
         session.epoch_done(session.evaluate())
 
     def train(self, session):
-        optimiser = self.optimiser(session)
-        self.track(session, optimiser)
+        optimizer = self.optimizer(session)
+        self.track(session, optimizer)
         for _ in self.epochs(session):
             for batch in session.batches():
                 self.change(session, batch)
                 loss, weight = session.task.loss(session.model(*batch.inputs), batch)
                 session.backward(loss, weight, batch)
                 if self.is_step(batch):
-                    optimiser.step()
-                    optimiser.zero_grad()
+                    optimizer.step()
+                    optimizer.zero_grad()
                 if batch.last:
                     self.count(session, loss, weight)
             self.close(session)
@@ -61,7 +61,7 @@ class Swallows(Good):
 
 
 class ForgetsMomentum(Good):
-    def track(self, session, optimiser):
+    def track(self, session, optimizer):
         pass
 
 

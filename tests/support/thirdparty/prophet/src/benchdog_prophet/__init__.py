@@ -1,4 +1,4 @@
-"""Written for contract 7, whose api has what this one lacks."""
+"""A plugin for contract 7, which imports names that this api lacks."""
 
 from benchdog.api import OracleInfo, hookimpl
 
@@ -7,5 +7,5 @@ CONTRACT = 7
 
 @hookimpl
 def benchdog_oracles():
-    """Offer what nobody knows yet."""
-    return [OracleInfo(name="delphi", summary="Answers before it is asked.", target="benchdog_prophet.oracle:Oracle")]
+    """Return components of an unknown kind."""
+    return [OracleInfo(name="delphi", summary="From the future.", target="benchdog_prophet.oracle:Oracle")]

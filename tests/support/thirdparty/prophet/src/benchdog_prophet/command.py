@@ -2,5 +2,5 @@
 
 
 def foretell() -> None:
-    """Say what will be."""
-    print("It will be as it was.")
+    """Print a prophecy."""
+    print("Tomorrow will be like today.")

@@ -1,4 +1,4 @@
-"""A trainer from the time of contract 0."""
+"""A trainer written for contract 0."""
 
 from benchdog.api import TrainerInfo, hookimpl
 
@@ -7,6 +7,6 @@ CONTRACT = 0
 
 @hookimpl
 def benchdog_trainers():
-    """Offer the trainer."""
+    """Return the trainer."""
     target, options = "benchdog_veteran.trainer:Veteran", "benchdog_veteran.options:Options"
-    return [TrainerInfo(name="veteran", summary="SGD of old.", target=target, options=options)]
+    return [TrainerInfo(name="veteran", summary="SGD.", target=target, options=options)]

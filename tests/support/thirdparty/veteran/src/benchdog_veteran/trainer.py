@@ -1,4 +1,4 @@
-"""Plain SGD; its check has the form that contract 0 asked for."""
+"""Plain SGD; its check has the signature of contract 0, and it tracks `optimiser`, the old key."""
 
 import torch
 
@@ -6,7 +6,7 @@ from benchdog.api import BadUsage
 
 
 class Veteran:
-    """Learn, then rest."""
+    """SGD that skips the last steps."""
 
     weighs = True
 
@@ -14,10 +14,10 @@ class Veteran:
         self.options = options
 
     def check(self, model, stages, steps, task):
-        """Refuse a rest that leaves no step."""
+        """Refuse a `rest` that leaves no step."""
         if steps is not None and self.options.rest >= steps:
-            said = f"rest is {self.options.rest}; the run has {steps} steps, the model {len(stages)} parts"
-            raise BadUsage(f"{said} and {sum(p.numel() for p in model.parameters())} weights ({task.monitor}).")
+            message = f"rest is {self.options.rest}; the run has {steps} steps, the model {len(stages)} parts"
+            raise BadUsage(f"{message} and {sum(p.numel() for p in model.parameters())} weights ({task.monitor}).")
 
     def train(self, session):
         """Train to the end."""
