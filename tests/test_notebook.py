@@ -1,4 +1,4 @@
-"""Benchdog in Python: train, load, predict, a run that shows itself; live models and sources."""
+"""The Python API: train, load, predict, evaluate, HTML representation; live models and sources."""
 
 import json
 
@@ -15,7 +15,7 @@ from support.local_sources import write
 
 
 class Plain(nn.Module):
-    """A model that knows nothing of specs."""
+    """A model whose constructor takes no spec."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ def trained(tmp_path_factory):
     return benchdog.train("digits", model="mlp", epochs=3, model__hidden=(32,), name="nb", runs_dir=place, quiet=True)
 
 
-def test_a_run_knows_its_metrics_and_answers(trained):
+def test_trained_run_has_metrics_and_predicts(trained):
     assert trained.metrics["accuracy"] > 0.7
     assert trained.facts["status"] == "finished"
     samples = trained.samples()
@@ -75,7 +75,7 @@ def test_evaluate_returns_what_the_command_prints(trained):
         benchdog.evaluate("nb", "nope", runs_dir=trained.folder.parent)
 
 
-def test_it_shows_itself_without_scripts_or_addresses(trained):
+def test_html_repr_has_no_scripts_or_external_urls(trained):
     page = trained._repr_html_()
     assert "accuracy" in page
     assert "nb" in page
@@ -83,13 +83,13 @@ def test_it_shows_itself_without_scripts_or_addresses(trained):
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def test_python_and_the_command_line_do_the_same(trained, tmp_path):
+def test_train_in_python_and_on_the_command_line_is_bit_identical(trained, tmp_path):
     settings = ["--epochs", 3, "--set", "model.hidden=[32]", "--name", "cli", "--quiet"]
     command("train", "digits", "--model", "mlp", *settings, cwd=tmp_path)
     assert same(tmp_path / "runs" / "cli", trained.folder)
 
 
-def test_load_by_name_folder_or_last(trained):
+def test_load_by_name_folder_or_latest_run(trained):
     place = trained.folder.parent
     for again in (benchdog.load("nb", runs_dir=place), benchdog.load(trained.folder), benchdog.load(runs_dir=place)):
         assert again.folder == trained.folder
@@ -100,17 +100,17 @@ def test_load_by_name_folder_or_last(trained):
 
 
 @pytest.mark.parametrize("model", [Live, Plain, lambda spec: Live(spec)], ids=["class", "without spec", "function"])
-def test_a_live_model(tmp_path, model):
+def test_train_with_a_live_model(tmp_path, model):
     run = benchdog.train("digits", model=model, epochs=4, lr=0.01, runs_dir=tmp_path, quiet=True)
     assert run.metrics["accuracy"] > 0.8
     assert not set(run.folder.name) & set("<>:/")
     assert len(run.predict(run.samples()[:3])) == 3
     recipe = (run.folder / "recipe.toml").read_text(encoding="utf-8")
     assert "workers = 0" in recipe
-    assert benchdog.load(run.folder).metrics == run.metrics, "its graph stands for itself"
+    assert benchdog.load(run.folder).metrics == run.metrics, "the graph is loaded without the model's class"
 
 
-def test_a_live_module_is_trained_as_it_is(tmp_path):
+def test_live_module_is_trained_in_place(tmp_path):
     torch.manual_seed(0)
     module = Plain()
     before = module.get_parameter("layers.1.weight").detach().clone()
@@ -119,7 +119,7 @@ def test_a_live_module_is_trained_as_it_is(tmp_path):
     assert not torch.equal(module.get_parameter("layers.1.weight").cpu(), before)
 
 
-def test_a_live_source(tmp_path):
+def test_train_on_a_live_source(tmp_path):
     run = benchdog.train(Stars(), model="linear", epochs=20, batch_size=16, lr=0.05, runs_dir=tmp_path, quiet=True)
     assert run.facts["source"] == "stars"
     assert run.metrics["accuracy"] > 0.8
@@ -127,7 +127,7 @@ def test_a_live_source(tmp_path):
     assert answer.values["label"] == "bright"
 
 
-def test_a_source_of_a_local_plugin(tmp_path):
+def test_train_on_a_source_of_a_local_plugin(tmp_path):
     run = benchdog.train(
         "positions", plugins=[write(tmp_path)], model="linear", epochs=1, runs_dir=tmp_path, quiet=True
     )
@@ -135,7 +135,7 @@ def test_a_source_of_a_local_plugin(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ({"epochz": 3}, "train() takes no 'epochz'.\n  Did you mean 'epochs'?"),
         ({"loop__epoch": 3}, "train() takes no 'loop__epoch'.\n  Did you mean 'loop__epochs'?"),
@@ -149,10 +149,10 @@ def test_a_source_of_a_local_plugin(tmp_path):
         ({"epochs": 3, "loop__epochs": 4}, "given twice"),
     ],
 )
-def test_mistakes_are_told_before_a_run_begins(tmp_path, more, said):
+def test_train_usage_errors_are_raised_before_a_run_is_created(tmp_path, more, message):
     with pytest.raises(BadUsage) as caught:
         benchdog.train("digits", runs_dir=tmp_path, quiet=True, **more)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -123,7 +123,7 @@ def test_adapted_trainer_keeps_its_attributes(tmp_path):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """A folder on the path."""
+    """Return a folder on sys.path."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))

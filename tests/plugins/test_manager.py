@@ -31,7 +31,7 @@ def benchdog_epoch_ended(metrics):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder on the path in which distributions can be installed."""
+    """Return a folder on sys.path for installing distributions."""
     monkeypatch.delenv("BENCHDOG_STRICT", raising=False)
     monkeypatch.setenv("BENCHDOG_PLUGINS", "-tensorboard,-mlflow")
     folder = tmp_path / "site"

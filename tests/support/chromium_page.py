@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shlex
@@ -99,10 +98,6 @@ class Browser:
     def open(self, url: str) -> None:
         self.send("Page.navigate", url=url)
         self.until(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
-
-    def picture(self, path: Path) -> None:
-        data = self.send("Page.captureScreenshot", format="png")["data"]
-        path.write_bytes(base64.b64decode(data))
 
     def requested_urls(self) -> list[str]:
         """Return the requested URLs."""
