@@ -16,7 +16,7 @@ COMMAND = "def command():\n    print('it shines')\n"
 
 @pytest.fixture
 def site(tmp_path):
-    """Return a folder with 27 good plugins, each with a command, one that raises, one that sleeps, one that loads torch."""
+    """Return a folder with 27 good plugins with commands; one that raises, one that sleeps, one that loads torch."""
     for number in range(GOOD):
         name = f"star_{number:02d}"
         entries = f"[benchdog]\n{name} = {name}\n[benchdog.commands]\nshine-{number} = {name}_cli:command\n"
