@@ -11,7 +11,7 @@ class ImageFormat:
     """A file format.
 
     name: Pillow's name of its decoder.
-    suffixes: lower case; the first is the one that files get which are written.
+    suffixes: lower case; the first is used when writing.
     signatures: bytes that a file begins with; () where they are too short to tell the format from other data.
     """
 

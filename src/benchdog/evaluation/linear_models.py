@@ -27,9 +27,6 @@ HELD_BACK = 10
 ROUNDS = 30
 """Iterations of LBFGS per penalty; each begins where the stiffer one ended."""
 
-ROUGH, FINE = 1e-4, 1e-5
-"""LBFGS ends when an iteration changes the loss by less: while the penalty is chosen, and in the last fit."""
-
 
 def features(inputs: Sequence[NDArray[Any]], spec: Spec) -> Features:
     """Decide from training inputs what a linear model sees: (B, width) float32, centred.
@@ -118,30 +115,24 @@ def logistic(x: Tensor, target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     back = torch.arange(len(x)) % HELD_BACK == HELD_BACK - 1
     weight, bias = torch.zeros(x.shape[1], classes), torch.zeros(classes)
     if not bool(back.any()):
-        return _descend(x, target, weight, bias, PENALTIES[2], 3 * ROUNDS, FINE)
+        return _descend(x, target, weight, bias, PENALTIES[2], 3 * ROUNDS)
     seen, known = x[~back], target[~back]
     best = (float("inf"), PENALTIES[0], weight, bias)
     for penalty in PENALTIES:
-        weight, bias = _descend(seen, known, weight, bias, penalty, ROUNDS, ROUGH)
+        weight, bias = _descend(seen, known, weight, bias, penalty, ROUNDS)
         loss = float(F.cross_entropy(x[back] @ weight + bias, target[back]))
         if loss >= best[0]:
             break  # looser only fits the noise more
         best = (loss, penalty, weight, bias)
-    return _descend(x, target, best[2], best[3], best[1], ROUNDS, FINE)
+    return _descend(x, target, best[2], best[3], best[1], ROUNDS)
 
 
 def _descend(
-    x: Tensor, target: Tensor, weight: Tensor, bias: Tensor, penalty: float, rounds: int, tolerance: float
+    x: Tensor, target: Tensor, weight: Tensor, bias: Tensor, penalty: float, rounds: int
 ) -> tuple[Tensor, Tensor]:
     """Go down from given weights: mean cross-entropy + penalty / 2 * |weight|^2."""
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=rounds,
-        tolerance_grad=1e-5,
-        tolerance_change=tolerance,
-        line_search_fn="strong_wolfe",
-    )
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=rounds, tolerance_grad=1e-5, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
