@@ -113,7 +113,6 @@ def test_a_killed_and_resumed_run_draws_no_step_twice(place):
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    time.sleep(1)  # TensorBoard orders files by the second in their names; a process of its own would take that long
     bench("train", "--resume", "killed", "--quiet", cwd=place)
     assert len(list((run / "tensorboard").glob("events.out.*"))) == 2
     for name, kind in (("train/step_loss", "step"), ("valid/accuracy", "epoch")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 import time
 import tomllib
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 FOLDER = "tensorboard"
+CREATED = re.compile(r"events\.out\.tfevents\.(\d+)\.")
 FLUSH = 2.0
 """Seconds after which steps are on the disk at the latest: a killed run has lost no more."""
 
@@ -75,6 +77,7 @@ class Board:
             hush()
             folder = self.run / FOLDER
             again = any(folder.glob("events.out.*"))
+            _wait_for_a_later_name(folder)
             # Step 0 of a new file takes back all that files before it say: they may go further than the checkpoint.
             self._writer = SummaryWriter(str(folder), purge_step=0 if again else None)
             self._writer.add_text("recipe", f"```toml\n{self._recipe()}\n```", 0)
@@ -82,6 +85,17 @@ class Board:
 
     def _recipe(self) -> str:
         return (self.run / "recipe.toml").read_text(encoding="utf-8")
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Wait, less than a second, until a new file's name is sorted after those that exist.
+
+    TensorBoard reads files in the order of their names, which hold the second of their creation; in another order
+    a resumed run's curves would be drawn twice.
+    """
+    seconds = [int(found[1]) for path in folder.glob("events.out.*") if (found := CREATED.match(path.name))]
+    while seconds and int(time.time()) == max(seconds):
+        time.sleep(0.02)
 
 
 def hush() -> None:
