@@ -13,6 +13,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: bits depend on the number of threads
 
+from support.bare import bare
 from support.command import Bench, Result, run_bench
 from support.in_process import run
 
@@ -68,6 +69,13 @@ def process(tmp_path: Path) -> Bench:
         return run_bench(*args, cwd=cwd or tmp_path, **more)
 
     return in_folder
+
+
+@pytest.fixture(scope="module")
+def weights_alone() -> Iterator[None]:
+    """Let the trainings of a module write neither graph nor report: for modules that read neither."""
+    with bare():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig
 from support.in_process import run, same, weights
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 CPU = torch.device("cpu")
 IMAGE = Field(kind="image", shape=(1, 12, 10), dtype="uint8", range=(0, 255))
 COLOR = Field(kind="image", shape=(3, 12, 10), dtype="uint8", range=(0, 255))

@@ -20,6 +20,8 @@ from benchdog.plugins import Plugins
 from support.in_process import run, same
 from support.local_sources import write
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 # --- sampling order and micro-batches
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from support.in_process import run, same
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 PLUGIN = """
 import signal
 from pathlib import Path

@@ -17,6 +17,8 @@ from benchdog.recipe.recipe import ComponentConfig, LoaderConfig, Recipe
 from support.in_process import run, same, stop_at
 from support.local_sources import write
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 SPEC = Spec(fields=(Field(kind="table", shape=(1,), dtype="float32"),), target=Target(kind="number", dtype="float32"))
 
 

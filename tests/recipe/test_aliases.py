@@ -13,6 +13,8 @@ from benchdog.recipe.aliases import OPTIONS, current_key, current_recipe, curren
 from benchdog.recipe.recipe import TABLES
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 QUICK = ["digits", "--model", "mlp", "--set", "model.hidden=[8]", "--set", "loop.epochs=1"]
 OLD = {

@@ -8,6 +8,8 @@ import pytest
 
 from support.in_process import run, same, stop_at, weights
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 SETTINGS = ("--target", "kind", "--model", "linear", "--batch-size", 16, "--set", "loop.checkpoint_steps=2",
             "--set", "source.group=who")  # fmt: skip
 STEPS = 4

@@ -10,6 +10,8 @@ from benchdog.runs.names import stem
 from benchdog.runs.run import NOT_IN_NAMES
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 QUICK = ("--model", "linear", "--epochs", 1, "--quiet")
 
 

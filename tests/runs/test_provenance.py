@@ -10,6 +10,8 @@ from benchdog.runs import provenance
 from benchdog.training import session
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 NET = """
 from pathlib import Path
 

@@ -6,6 +6,8 @@ import pytest
 
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 NET = """
 import torch
 from torch import nn

@@ -26,6 +26,8 @@ from support.accumulation_cases import (
 )
 from support.in_process import run, weights
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 MODEL = ["--model", "mlp", "--set", "model.hidden=[24]", "--quiet"]
 
 

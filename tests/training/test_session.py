@@ -9,6 +9,8 @@ from benchdog.plugins import Plugins
 from benchdog.system.signals import Signals
 from support.in_process import run, same, stop_at
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 TRAINER = '''
 """A trainer with its own momentum, an average of the weights, and options for what to do wrong."""
 

@@ -9,6 +9,8 @@ import torch
 
 from support.in_process import exports_in_process, run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 QUICK = ["digits", "--model", "mlp", "--epochs", 2]
 OPTIONS = "trainer.schedule_options"
 INVALID = {

@@ -5,16 +5,16 @@ from __future__ import annotations
 import heapq
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchdog.api import Call, Spec, TaskInfo
+from benchdog.api import Answer, Call, Spec, TaskInfo
 from benchdog.errors import BenchdogError
 from benchdog.evaluation.batches import PredictedBatch
 from benchdog.evaluation.grad_cam import NO_LAYER, GradCam
@@ -87,32 +87,45 @@ def write_worst_samples(
     decode = info.resolve(info.info.answer)
     first = next((top.entries()[0][2] for top in tops.values() if top.entries()), None)
     grad_cam, why = _grad_cam(parts.spec, first, module)
-    drawn: dict[int, RankedSample] = {}
+    samples = {order: sample for top in tops.values() for _, order, sample in top.entries()}
+    predictions = _predict(samples, lambda inputs: decode(call, inputs, parts.spec, options))
+    entries: dict[int, RankedSample] = {}
+    for number, (order, (inputs, target, _)) in enumerate(samples.items()):
+        paths = images / f"{number}.png", images / f"{number}-seen.png"
+        entries[order] = {
+            "answer": without_arrays(predictions[order]),
+            "target": readable_target(target, parts.spec),
+            "picture": _save_sample(folder, paths[0], inputs[0], target, predictions[order], parts.spec),
+        }
+        if grad_cam is not None:
+            batch = tuple(x[None] for x in inputs)
+            entries[order]["attention"] = _save_heat_map(folder, paths[1], grad_cam, call, batch, parts.spec)
     lists: dict[str, list[RankedSample]] = {}
     for name, top in tops.items():
-        lines = lists[name] = []
-        for value, order, (inputs, target, identity) in top.entries():
-            if order not in drawn:
-                batch = tuple(x[None] for x in inputs)
-                prediction = decode(call, batch, parts.spec, options)[0].values
-                entry: RankedSample = {
-                    "answer": without_arrays(prediction),
-                    "target": readable_target(target, parts.spec),
-                }
-                paths = images / f"{len(drawn)}.png", images / f"{len(drawn)}-seen.png"
-                entry["picture"] = _save_sample(folder, paths[0], batch[0][0], target, prediction, parts.spec)
-                if grad_cam is not None:
-                    entry["attention"] = _save_heat_map(folder, paths[1], grad_cam, call, batch, parts.spec)
-                drawn[order] = entry
+        key: Literal["sure", "loss"] = "sure" if name == "confident" else "loss"
+        lists[name] = []
+        for value, order, (_, _, identity) in top.entries():
             ranked: RankedSample = {"id": identity}
-            ranked["sure" if name == "confident" else "loss"] = value
-            lines.append(ranked | drawn[order])
+            ranked[key] = value
+            lists[name].append(ranked | entries[order])
     result: Evaluation = {"worst": lists["worst"]}
     if "confident" in lists:
         result["confident"] = lists["confident"]
     if why or grad_cam is not None:
         result["attention"] = Attention(layer=grad_cam.layer if grad_cam else None, why=why or None)
     return result
+
+
+def _predict(samples: Mapping[int, Sample], answer: Callable[..., list[Answer]]) -> dict[int, Mapping[str, Any]]:
+    """Predict samples by their order, those of one shape in one batch."""
+    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for order, (inputs, *_) in samples.items():
+        groups.setdefault(tuple(x.shape for x in inputs), []).append(order)
+    found: dict[int, Mapping[str, Any]] = {}
+    for orders in groups.values():
+        batch = tuple(np.stack(arrays) for arrays in zip(*(samples[order][0] for order in orders), strict=True))
+        found |= {order: each.values for order, each in zip(orders, answer(batch), strict=True)}
+    return found
 
 
 def _grad_cam(spec: Spec, sample: Sample | None, module: Callable[[], Any] | None) -> tuple[GradCam | None, str]:

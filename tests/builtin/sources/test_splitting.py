@@ -10,6 +10,8 @@ import pytest
 
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 PAGE = (Path(__file__).parents[3] / "docs" / "explanation" / "splits.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^benchdog (train shop\.csv .+)$", PAGE, re.MULTILINE)
 

@@ -11,6 +11,8 @@ from benchdog.model.layer_groups import stages
 from support.in_process import run, same, stop_at
 from support.pretrained_plugin import facts, fine_tune, model_of, write_pretrained
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):

@@ -16,6 +16,8 @@ from benchdog.builtin.trainers.schedules import make_schedule
 from benchdog.builtin.trainers.weight_averaging import Ema, Swa, make_average
 from support.in_process import run, same, weights
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--quiet", "--batch-size", 64]
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 TABLE = ["a,b,kind", *(f"{i % 17},{(i * 7) % 23},{'yes' if (i % 17) > 8 else 'no'}" for i in range(300))]
 
 

@@ -10,6 +10,8 @@ from benchdog.training.resolve.batch_size import bytes_of
 from benchdog.training.resolve.time_budget import seconds_of
 from support.in_process import run, same
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 HUNGRY = """
 import torch
 from torch import nn
