@@ -9,6 +9,7 @@ import csv
 import functools
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -70,6 +71,17 @@ def run_case(case: Case, place: Path) -> Result:
                 os.environ.pop(key)
             else:
                 os.environ[key] = value
+
+
+def table_row(case: Case, result: Result, cwd: Path) -> str:
+    """Return a case's row of the errors page: the lines about it, without this machine's folders."""
+    assert result.code == case.code, result.err
+    lines = [line for line in result.err.splitlines() if case.code or any(part in line for part in case.messages)]
+    text = "\n".join(lines).replace(f"{cwd}{os.sep}", "").replace(str(cwd), "the folder")
+    text = re.sub(r"\b[0-9a-f]{64}\b", "...", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8000", text))
+    text = re.sub(r"\bPort \d+", "Port 8000", text)
+    message = "<br>".join(line.strip().removeprefix("error: ").replace("|", "\\|") for line in text.splitlines())
+    return f"| {case.name} | {case.code} | {message} |"
 
 
 # --- preparation of the folder

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchdog.api import ArraySplit, Batch, Call, Raw, SampleLossTask, Task
+from benchdog.api import Batch, Call, Raw, SampleLossTask, Task
 from benchdog.data import sample_weights
 from benchdog.data.dataset import DecodedSplit
 from benchdog.data.splits import DataSplits
@@ -20,8 +20,6 @@ from benchdog.model import training_ranges as ranges
 
 Array = NDArray[Any]
 SIZE = 128
-FEW = 16
-"""Raw images of an array in memory whose size is looked at."""
 
 
 def decoded(
@@ -148,20 +146,11 @@ def training_ranges(data: DataSplits) -> ranges.Ranges:
         return measure.ranges()
     positions = ranges.places(data.spec, len(split))
     if any(field.kind == "image" for field in data.spec.fields):
-        _measure_images(measure, split, positions)
+        for position in positions:  # one by one: they may differ in size, which only the raw ones show
+            raw = split.split.raw(position)
+            inputs = split.batch([position])[0] if split.fast else tuple(x[None] for x in split.decoder(raw))
+            measure.add(inputs, [raw])
         return measure.ranges()
     for i in range(0, len(positions), SIZE):
         measure.add(split.batch(positions[i : i + SIZE])[0])
     return measure.ranges()
-
-
-def _measure_images(measure: ranges.Measure, split: DecodedSplit, positions: Sequence[int]) -> None:
-    """Add samples with images, whose sizes only the raw ones show."""
-    if isinstance(split.split, ArraySplit):  # one array has one size: encoding a few as files is enough
-        few = positions[:: max(1, len(positions) // FEW)]
-        measure.add(split.batch(positions)[0], [split.split.raw(position) for position in few])
-        return
-    for position in positions:  # one by one: they may differ in size
-        raw = split.split.raw(position)
-        inputs = split.batch([position])[0] if split.fast else tuple(x[None] for x in split.decoder(raw))
-        measure.add(inputs, [raw])
