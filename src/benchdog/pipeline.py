@@ -25,6 +25,7 @@ from benchdog.runs import provenance
 from benchdog.runs.document import RunDocument, describe
 from benchdog.runs.run import Run
 from benchdog.system import paths
+from benchdog.training import torch_settings
 from benchdog.training.progress import say
 from benchdog.training.resolve import PreparedTraining, measure, resolve
 from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
@@ -59,7 +60,7 @@ def train(
         say(f"note: {note}", quiet)
     prepared = measure(components, seconds=seconds, report=partial(say, quiet=quiet))
     run = _create_run(runs, name, prepared)
-    with recorded(run, prepared.components, report.write):
+    with recorded(run, prepared.components, report.write), torch_settings.restored():
         components = _write_provenance(run, prepared, quiet)
         _train_evaluate_save(run, components, quiet, watcher)
     return run
@@ -108,7 +109,7 @@ def resume(
             components.fit(run.folder)
         if info.uses_model:
             refuse_batch_dependence(components)  # there may be other micro-batches now
-        with recorded(run, components, report.write):
+        with recorded(run, components, report.write), torch_settings.restored():
             if ranks is not None:
                 write_resolved(run.folder, recipe)
             say(f"run {paths.short(run.folder)}: resuming", quiet)

@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock
 
 from support.command import run_bench
-from support.in_process import exports_in_process, run
+from support.export_jobs import exports_in_process
+from support.in_process import run
 from support.json_schemas import assert_matches_schema
 
 PLUGIN = """

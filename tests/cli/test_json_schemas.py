@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from support.commands import Words, commands
-from support.in_process import exports_in_process, run
+from support.export_jobs import exports_in_process
+from support.in_process import run
 from support.json_schemas import FOLDER, assert_matches_schema, of
 
 CASES: dict[Words, tuple[object, ...]] = {

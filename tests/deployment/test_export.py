@@ -14,7 +14,7 @@ from benchdog.model import artifact
 from benchdog.model.artifact_files import hash_files
 from benchdog.plugins import Plugins
 from support import small_artifact
-from support.in_process import exports_in_process
+from support.export_jobs import exports_in_process
 
 FAULTY = '''
 """An exporter that writes a linear classifier as numbers, and can do so wrongly."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support import fork_server
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "automation"
 WORKFLOW = yaml.safe_load((EXAMPLES / ".github" / "workflows" / "model.yml").read_text(encoding="utf-8"))
@@ -28,9 +30,20 @@ def place(tmp_path):
     return Path(shutil.copytree(EXAMPLES, tmp_path / "project"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forked(home):
+    """Let the programs find a `benchdog` that starts sooner."""
+    if os.name != "posix":
+        yield
+        return
+    with fork_server.serving() as programs, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{programs}{os.pathsep}{BINARIES}{os.pathsep}{os.environ['PATH']}")
+        yield
+
+
 def done(command, place, code=0, **env):
-    """Run a program with this environment's `python` and `benchdog`; return stdout and stderr."""
-    full = {**os.environ, "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1", **env}
+    """Run a program with this environment's `python` and a `benchdog`; return stdout and stderr."""
+    full = {**os.environ, "OMP_NUM_THREADS": "1", **env}
     ended = subprocess.run(command, cwd=place, env=full, capture_output=True, text=True, timeout=300)
     assert ended.returncode == code, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
@@ -115,7 +128,7 @@ def test_array_task_requeues_and_resumes(place):
     scontrol.write_text('#!/bin/sh\necho "$@" >> scontrol.log\n', encoding="utf-8")
     scontrol.chmod(0o755)
     env = {
-        **os.environ, "PATH": os.pathsep.join([str(place / "bin"), BINARIES, os.environ["PATH"]]),
+        **os.environ, "PATH": os.pathsep.join([str(place / "bin"), os.environ["PATH"]]),
         "SLURM_ARRAY_TASK_ID": "2", "SLURM_JOB_ID": "77", "SLURM_CPUS_PER_TASK": "1",
     }  # fmt: skip
     task = subprocess.Popen(["bash", "array.sh"], cwd=place, env=env)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support import fork_server
 from support.docs.pages import ROOT, Block, blocks, differs, loose, pages, shortened
 from support.docs.reader import Done, read
 
@@ -45,8 +46,8 @@ def done(
     selected = [each for each in request.session.items if isinstance(each, pytest.Function)]
     chosen: set[Any] = {each.callspec.params["page"] for each in selected if "done" in each.fixturenames}
     order = sorted(chosen, key=lambda page: -sum(block.text.count("\n") + 1 for block in commands(page)))
-    with ThreadPoolExecutor(2) as readers:
-        yield {page: readers.submit(read, page, tmp_path_factory.mktemp("page")) for page in order}
+    with fork_server.serving() as programs, ThreadPoolExecutor(2) as readers:
+        yield {page: readers.submit(read, page, tmp_path_factory.mktemp("page"), str(programs)) for page in order}
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ from benchdog.api import NotAvailable, TaskInfo
 from benchdog.deployment import export
 from benchdog.evaluation.report import facts
 from benchdog.plugins import Plugins
-from support.in_process import Live, exports_in_process, run, run_export
+from support.export_jobs import exports_in_process
+from support.in_process import Live, run, run_export
 
 NETS = """
 from torch import nn

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.in_process import exports_in_process, run, run_export, same, weights
+from support.export_jobs import exports_in_process
+from support.in_process import run, run_export, same, weights
 from support.thirdparty.package import COMPONENTS, package, recipe, single_file
 from support.thirdparty.venvs import environment, install, site_packages
 

@@ -2,12 +2,9 @@
 
 import contextlib
 import io
-import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO
 from unittest import mock
@@ -19,11 +16,11 @@ from torch import Tensor, nn
 
 from benchdog import cli
 from benchdog.api import Spec
-from benchdog.deployment import export, export_worker
 from benchdog.training.session import Session
 from support import json_schemas
 from support.bare import bare
 from support.command import Result
+from support.export_jobs import exports_in_process
 
 
 def run(
@@ -74,20 +71,6 @@ def run_export(*args: object, cwd: Path, env: dict[str, str] | None = None) -> R
     """Run `export` with its two jobs in this process too; `run` starts separate processes for them."""
     with exports_in_process():
         return run("export", *args, cwd=cwd, env=env)
-
-
-def exports_in_process() -> AbstractContextManager[object]:
-    """Make exports write and verify in this process."""
-    return mock.patch.object(export, "_child", _job)
-
-
-def _job(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-    """Do one job of an export, through JSON as the processes do."""
-    with contextlib.redirect_stdout(sys.stderr):
-        answer: dict[str, Any] = json.loads(json.dumps(export_worker.answer(json.loads(json.dumps(request)))))
-    if error := answer.get("error"):
-        raise export.ERRORS[error["kind"]](error["message"], error["hint"])
-    return answer
 
 
 def weights(run_folder: Path) -> dict[str, np.ndarray]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.in_process import exports_in_process, run
+from support.export_jobs import exports_in_process
+from support.in_process import run
 
 pytestmark = pytest.mark.usefixtures("weights_alone")
 

@@ -26,7 +26,7 @@ from benchdog.model.rebuild import build_model
 from benchdog.plugins import Plugins
 from benchdog_onnx.runner import OnnxRunner
 from support.bare import bare
-from support.in_process import exports_in_process
+from support.export_jobs import exports_in_process
 
 SMALL_CNN = {"width": 4, "hidden": 8}
 SMALL_GPT = {"width": 8, "layers": 1, "heads": 2}

@@ -1,7 +1,6 @@
 """`benchdog plugins new`: generated plugins work unchanged; name conflicts and existing files are refused."""
 
 import ast
-import json
 import os
 import re
 import shlex
@@ -10,13 +9,14 @@ import subprocess
 import sys
 import tomllib
 import venv
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from benchdog.plugins import scaffold
 from benchdog.plugins.scaffold import KINDS
+from support import fork_server
+from support.in_process import run
 
 PLACEHOLDER = re.compile(r"my.?thing|ENTRY_|USE_IT|WHERE_IT|A_KIND", re.IGNORECASE)
 OWN = {
@@ -203,76 +203,101 @@ class Environment:
         (folder / "others.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.python = home / ("Scripts" if sys.platform == "win32" else "bin") / "python"
         self.types = place / "mypy"
+        self.benchdog: list[str | Path] = [self.python, "-m", "benchdog"]
 
     def __call__(self, *argv: object, cwd: Path) -> str:
+        """Run a module."""
+        return self.done([self.python, "-m", *map(str, argv)], cwd)
+
+    def run(self, line: str, cwd: Path, *more: str) -> str:
+        """Run a `benchdog` command as it was printed."""
+        name, *words = shlex.split(line)
+        assert name == "benchdog"
+        return self.done([*self.benchdog, *words, *more], cwd)
+
+    def done(self, argv: list[str | Path], cwd: Path) -> str:
         env = {**os.environ, "MYPY_CACHE_DIR": str(self.types), "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"}
         done = subprocess.run(
-            [self.python, "-m", *map(str, argv)],
-            cwd=cwd, env=env, capture_output=True, text=True, encoding="utf-8", check=False, timeout=300,
-        )  # fmt: skip
+            argv, cwd=cwd, env=env, capture_output=True, text=True, encoding="utf-8", check=False, timeout=300
+        )
         assert done.returncode == 0, f"{argv}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def use(self, kind: str, commands: list[str], cwd: Path) -> None:
+    def use(self, kind: str, name: str, commands: list[str], cwd: Path) -> None:
         """Run the commands that `plugins new` printed, with short training; check that the component was used."""
         out = ""
         for line in commands:
-            name, *words = shlex.split(line)
-            assert name == "benchdog"
-            short = ["--epochs", "1", "--quiet"] if "train" in words else []
-            out = self("benchdog", *words, *short, cwd=cwd)
+            out = self.run(line, cwd, *(["--epochs", "1", "--quiet"] if " train " in line else []))
         (run,) = (cwd / "runs").iterdir()
         if kind == "exporter":
-            assert (run / "exports" / "my-exporter" / "export.json").is_file()
+            assert (run / "exports" / name / "export.json").is_file()
         elif kind == "observer":
-            assert "my-observer" not in out
+            assert name not in out
             assert run.name in (run / "diary.txt").read_text(encoding="utf-8")
         elif kind == "command":
             assert "F32" in out
         else:
-            assert f'"my-{kind}"' in (run / "recipe.toml").read_text(encoding="utf-8")
+            assert f'"{name}"' in (run / "recipe.toml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory, home):
-    return Environment(tmp_path_factory.mktemp("author"))
+    environment = Environment(tmp_path_factory.mktemp("author"))
+    if os.name != "posix":
+        yield environment
+        return
+    with fork_server.serving(environment.python) as programs:
+        environment.benchdog = [programs / "benchdog"]
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def packages(environment, tmp_path_factory):
+    """Return the document of `plugins new` for a package of each kind; all are installed."""
+    place = tmp_path_factory.mktemp("packages")
+    made = {
+        kind: run("plugins", "new", kind, f"my-{kind}", "--json", cwd=place).json | {"place": place} for kind in KINDS
+    }
+    folders = [f"./{document['path']}" for document in made.values()]
+    environment("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", *folders, cwd=place)
+    return made
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_new_package_works_unchanged(environment, kind, tmp_path):
-    name = f"my-{kind}"
-    document = json.loads(environment("benchdog", "plugins", "new", kind, name, "--json", cwd=tmp_path))
-    folder = tmp_path / document["path"]
-    environment("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", ".", cwd=folder)
-    checking = f"benchdog plugins check benchdog-{name}"
-    use = document["next"][document["next"].index(checking) + 1 :]
-    try:
-        with ThreadPoolExecutor(2) as pool:  # independent of each other
-            used = pool.submit(environment.use, kind, use, tmp_path)
-            passed = pool.submit(environment, "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
-            # its tests run all checks; here it must only be found by its name
-            quick = ["--only", "import", "--only", "loads"]
-            checked = pool.submit(environment, *shlex.split(checking), *quick, cwd=tmp_path)
-            types = pool.submit(environment, "mypy", "--strict", cwd=folder)
-        environment("ruff", "check", "--no-cache", cwd=folder)
-        used.result()
-        last_lines = [job.result().strip().splitlines()[-1] for job in (passed, types, checked)]
-    finally:
-        environment("pip", "uninstall", "--quiet", "--yes", f"benchdog-{name}", cwd=tmp_path)
-    assert re.match(r"\d+ passed", last_lines[0])
-    assert last_lines[1].startswith("Success: no issues found")
-    assert last_lines[2].startswith("No faults")
-    print(f"| {kind} | installed | {' | '.join(last_lines)} | `{use[-1]}` |")
+def test_new_package_works_unchanged(environment, packages, kind, tmp_path):
+    checking = f"benchdog plugins check benchdog-my-{kind}"
+    commands = packages[kind]["next"]
+    use = commands[commands.index(checking) + 1 :]
+    # its tests run all checks; here it must only be found by its name
+    checked = environment.run(checking, tmp_path, "--only", "import", "--only", "loads").strip().splitlines()[-1]
+    assert checked.startswith("No faults")
+    environment.use(kind, f"my-{kind}", use, tmp_path)
+    print(f"| {kind} | installed | {checked} | `{use[-1]}` |")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "last"),
+    [
+        (("pytest", "-q", "-p", "no:cacheprovider"), r"\d+ passed in [\d.]+s"),
+        (("mypy", "--strict"), "Success: no issues found"),
+        (("ruff", "check", "--no-cache"), "All checks passed"),
+    ],
+)
+def test_new_packages_pass_their_tests_and_checks(environment, packages, command, last):
+    place = next(document["place"] for document in packages.values())
+    folders = [f"{document['path']}/{part}" for document in packages.values() for part in ("src", "tests")]
+    out = environment(*command, *folders, cwd=place)
+    assert re.match(last, out.strip().splitlines()[-1]), out
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_single_file_works_unchanged(environment, kind, tmp_path):
-    document = json.loads(
-        environment("benchdog", "plugins", "new", kind, f"my-{kind}", "--file", "--json", cwd=tmp_path)
-    )
+    name = f"my-single-{kind}"  # that of no package
+    document = run("plugins", "new", kind, name, "--file", "--json", cwd=tmp_path).json
     check, *use = document["next"]
-    checked = environment(*shlex.split(check), cwd=tmp_path).splitlines()[-1]
-    environment.use(kind, use, tmp_path)
+    checked = environment.run(check, tmp_path).splitlines()[-1]
+    environment.use(kind, name, use, tmp_path)
     print(f"| {kind} | {checked} | `{use[-1]}` |")

@@ -33,17 +33,16 @@ class Done:
 
 
 class Reader:
-    """Runs blocks in `folder`; stops its servers on close."""
+    """Runs blocks in `folder`; stops its servers on close. `programs`: a folder to put first on PATH."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: str = "") -> None:
         self.folder = folder / "work"
         home = folder / "home"
         for place in (self.folder, home):
             place.mkdir(parents=True)
-        programs = Path(sys.executable).parent
         own = {
             "HOME": home,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(filter(None, (programs, str(Path(sys.executable).parent), os.environ["PATH"]))),
             "BENCHDOG_CACHE": home / "cache",
             "XDG_CACHE_HOME": home / "xdg",
             "MPLCONFIGDIR": home / "mpl",
@@ -129,9 +128,9 @@ class Reader:
         return Done(block=block, printed=log.read_text(encoding="utf-8"), fault="the server doesn't answer")
 
 
-def read(page: Path, folder: Path, stop: bool = True) -> list[Done]:
+def read(page: Path, folder: Path, programs: str = "", stop: bool = True) -> list[Done]:
     """Run a page's blocks; `stop` at the first fault."""
-    reader = Reader(folder)
+    reader = Reader(folder, programs)
     done: list[Done] = []
     try:
         for block in blocks(page):

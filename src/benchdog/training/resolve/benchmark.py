@@ -15,6 +15,7 @@ from torch import Tensor
 
 from benchdog.errors import BadUsage, Stopped
 from benchdog.runs.run import Run
+from benchdog.training import torch_settings
 from benchdog.training.progress import silent
 from benchdog.training.rank import staged
 from benchdog.training.session import Session
@@ -88,7 +89,7 @@ class TimedSession(Session):
 @contextmanager
 def rehearsal(components: Components) -> Iterator[dict[str, Any]]:
     """Yield the arguments of sessions in a run's folder that is removed afterwards."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, torch_settings.restored():
         run = Run(Path(folder), {"name": "rehearsed"})
         (run.folder / "checkpoints").mkdir()
         with staged(run, components) as arguments:
