@@ -1,10 +1,12 @@
 """A training leaves torch's global settings as they were: a notebook goes on in the same process."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
-from torch.utils import deterministic
+
+FILL: Any = torch.utils.deterministic
 
 DIGITS = ("digits", "--model", "linear", "--epochs", "1", "--quiet")
 
@@ -13,21 +15,21 @@ DIGITS = ("digits", "--model", "linear", "--epochs", "1", "--quiet")
 def settings() -> Iterator[tuple[object, ...]]:
     """Set other values than a training does; yield them."""
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    filled = deterministic.fill_uninitialized_memory
+    filled = FILL.fill_uninitialized_memory
     torch.set_num_threads(2)
     torch.set_deterministic_debug_mode("default")
-    deterministic.fill_uninitialized_memory = True
+    FILL.fill_uninitialized_memory = True
     yield current()
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode(mode)
-    deterministic.fill_uninitialized_memory = filled
+    FILL.fill_uninitialized_memory = filled
 
 
 def current() -> tuple[object, ...]:
     return (
         torch.get_num_threads(),
         torch.get_deterministic_debug_mode(),
-        deterministic.fill_uninitialized_memory,
+        FILL.fill_uninitialized_memory,
     )
 
 
