@@ -1,4 +1,4 @@
-"""Fixtures: a served double, and a trained run in a folder of its own."""
+"""Fixtures: a client of a served test double, and a trained run in its own folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # for the helpers beside this file
+sys.path.append(str(Path(__file__).parent))  # for the helpers next to this file
 
 from serve_doubles import Client, Double, run
 
@@ -18,30 +18,30 @@ from support.bare import bare
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[..., Client]]:
-    """Give a function that serves a double: serving("image", body=1000)."""
-    made: list[Service] = []
+def make_client() -> Iterator[Callable[..., Client]]:
+    """Return a function that serves a test double: make_client("image", body=1000)."""
+    services: list[Service] = []
 
-    def make(way: str, *, hosts: list[str] | None = None, max_batch: int = 64, **limits: Any) -> Client:
-        service = Service(Double(way, max_batch=max_batch), Limits(**limits))  # type: ignore[arg-type]
-        made.append(service)
+    def make(variant: str, *, hosts: list[str] | None = None, max_batch: int = 64, **limits: Any) -> Client:
+        service = Service(Double(variant, max_batch=max_batch), Limits(**limits))  # type: ignore[arg-type]
+        services.append(service)
         return Client(service, hosts)
 
     yield make
-    for service in made:
+    for service in services:
         service.model.gate.set()  # type: ignore[attr-defined]
         service.close()
 
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a working folder with a home and a cache of its own, where runs/ appears."""
+    """Return a working folder with its own home and cache; runs are saved to its runs/."""
     return tmp_path_factory.mktemp("serve")
 
 
 @pytest.fixture(scope="session")
 def digits(place: Path) -> Path:
-    """Give a finished run on the bundled digits."""
+    """Return the folder of a finished run on the bundled digits."""
     with bare():
         run("train", "digits", "--epochs", 2, "--name", "digits", "--quiet", place=place)
     return place / "runs" / "digits"

@@ -1,4 +1,4 @@
-"""Doubles of opened models, a client without a network, and a real server in a subprocess."""
+"""Test doubles of loaded models, an in-process client, and a real server in a subprocess."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KLASS = Target(kind="class", classes=("dark", "bright"))
 
 
 class Double:
-    """A double of benchdog.LoadedModel: real decoding and real answers, a model that adds up pixels."""
+    """Test double of benchdog.LoadedModel with real decoding and predictions by mean brightness."""
 
     kind, exporter = "artifact", ""
     out_of_range, has_ranges = LoadedModel.out_of_range, LoadedModel.has_ranges
@@ -45,35 +45,35 @@ class Double:
     name, architecture = LoadedModel.name, LoadedModel.architecture
     path = Path("runs/double/artifact")
 
-    def __init__(self, way: str, *, max_batch: int = 64) -> None:
-        self.way = way
+    def __init__(self, variant: str, *, max_batch: int = 64) -> None:
+        self.variant = variant
         target = KLASS
-        if way == "mask":
+        if variant == "mask":
             target = Target(kind="mask", classes=("none", "disc"), shape=(4, 4))
-        if way == "tokens":
+        if variant == "tokens":
             target = Target(kind="next-token", classes=tuple("abc "), shape=(8,))
-        fields: tuple[Field, ...] = (FIELDS.get(way, FIELDS["image"]),)
-        if way == "several":
+        fields: tuple[Field, ...] = (FIELDS.get(variant, FIELDS["image"]),)
+        if variant == "several":
             fields = (Field(kind="image", shape=(1, 4, 4), dtype="uint8", name="left"),)
             fields += (Field(kind="audio", shape=(1, 3), dtype="float32", name="sound"),)
         self.spec = Spec(fields=fields, target=target, output=(2,))
         self.preprocess = decoder.default_preprocess(self.spec)
         self.decoder = decoder.Decoder(self.spec, self.preprocess)
         self.max_batch = max_batch
-        self.task_name = {"mask": "segmentation", "tokens": "next-token"}.get(way, "classification")
+        self.task_name = {"mask": "segmentation", "tokens": "next-token"}.get(variant, "classification")
         self.meta: dict[str, Any] = {"run": "double", "metrics": {"accuracy": 0.5, "loss": float("nan")}}
         self.sizes: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.fault: BaseException | None = None
+        self.error: BaseException | None = None
 
     def load(self) -> Double:
         return self
 
     def call(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if self.way == "mask":
+        if self.variant == "mask":
             return (inputs[0][:, 0] > 127).astype(np.int64), inputs[0]
-        if self.way == "tokens":
+        if self.variant == "tokens":
             score = np.zeros((*inputs[0].shape, 4), np.float32)
             return score, score
         total = inputs[0].reshape(len(inputs[0]), -1).mean(1)
@@ -84,16 +84,16 @@ class Double:
     def predict_decoded(self, decoded: Any, ids: Any) -> list[Answer]:
         self.gate.wait(10)
         self.sizes.append(len(decoded))
-        if self.fault is not None:
-            raise self.fault
+        if self.error is not None:
+            raise self.error
         functions = {"mask": answers.segmentation, "tokens": answers.next_token}
-        function: Any = functions.get(self.way, answers.classification)
+        function: Any = functions.get(self.variant, answers.classification)
         return [function(self.call, decoder.stack([each]), self.spec, None)[0] for each in decoded]
 
     def samples(self) -> list[Raw]:
-        if self.way == "row":
+        if self.variant == "row":
             return [Raw(id="row-7", fields={"input": {"acid": 3.5, "colour": "white"}}, target=np.int64(1))]
-        if self.way in ("image", "mask"):
+        if self.variant in ("image", "mask"):
             return [Raw(id="dark-0", fields={"input": png(0)}, target=np.int64(0))]
         return []
 
@@ -108,12 +108,12 @@ JSON = {"content-type": "application/json"}
 
 
 def files(*contents: tuple[str, bytes]) -> list[Any]:
-    """Make a form of files: (name, content)."""
+    """Return the files of a multipart form, from (name, content) pairs."""
     return [("files", (name, data, "image/png")) for name, data in contents]
 
 
-def fault(response: httpx.Response, status: int) -> str:
-    """Check that a response is an error of the usual form; give its two sentences."""
+def error_text(response: httpx.Response, status: int) -> str:
+    """Check that a response is an error document; return its message and hint."""
     assert response.status_code == status, response.text
     error = response.json()["error"]
     assert set(error) == {"message", "hint"}
@@ -122,7 +122,7 @@ def fault(response: httpx.Response, status: int) -> str:
 
 
 class Client:
-    """Requests to an application in this process; `many` sends them at the same time."""
+    """In-process HTTP client of the application; `many` sends requests concurrently."""
 
     def __init__(self, service: Service, hosts: list[str] | None) -> None:
         self.service = service
@@ -149,22 +149,22 @@ class Client:
         return asyncio.run(work())
 
 
-# --- the real thing
+# --- a real server
 
 
 def environment(place: Path) -> dict[str, str]:
-    mine = {"HOME": place, "USERPROFILE": place, "BENCHDOG_CACHE": place / "cache", "MPLCONFIGDIR": place / "mpl"}
-    kept = {key: value for key, value in os.environ.items() if key not in ("BENCHDOG_RUNS", "BENCHDOG_PLUGINS")}
-    return {**kept, **{key: str(value) for key, value in mine.items()}, "OMP_NUM_THREADS": "1"}
+    own = {"HOME": place, "USERPROFILE": place, "BENCHDOG_CACHE": place / "cache", "MPLCONFIGDIR": place / "mpl"}
+    inherited = {key: value for key, value in os.environ.items() if key not in ("BENCHDOG_RUNS", "BENCHDOG_PLUGINS")}
+    return {**inherited, **{key: str(value) for key, value in own.items()}, "OMP_NUM_THREADS": "1"}
 
 
 def run(*arguments: object, place: Path, code: int = 0) -> Result:
-    """Run `benchdog ...` to its end, in this process."""
+    """Run `benchdog ...` in this process."""
     return in_process.run(*arguments, cwd=place, code=code, env=environment(place))
 
 
 class Server:
-    """`benchdog serve` in a process of its own, on a free port."""
+    """`benchdog serve` in a subprocess, on a free port."""
 
     def __init__(self, place: Path, *arguments: object, command: list[str] | None = None) -> None:
         argv = [*(command or [sys.executable, "-m", "benchdog"]), "serve", *map(str, arguments)]
@@ -184,8 +184,8 @@ class Server:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
-        self.told = json.loads(line)
-        self.url = self.told["url"]
+        self.document = json.loads(line)
+        self.url = self.document["url"]
 
     def __enter__(self) -> Server:
         return self
@@ -199,7 +199,7 @@ class Server:
             stream.close()
 
     def stop(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        """Send a signal; give the exit code and what was printed."""
+        """Send a signal; return the exit code, stdout and stderr."""
         if sys.platform == "win32":
             number = signal.CTRL_BREAK_EVENT
         self.process.send_signal(number)

@@ -1,4 +1,4 @@
-"""What a client can send, and what it is answered."""
+"""Inputs that /predict accepts, and its predictions."""
 
 import base64
 import io
@@ -6,11 +6,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from serve_doubles import fault, files, png
+from serve_doubles import error_text, files, png
 
 
-def test_files_are_answered_in_their_order(serving):
-    client = serving("image")
+def test_predictions_of_files_keep_their_order(make_client):
+    client = make_client("image")
     response = client.post(files=files(("a.png", png(0)), ("b.png", png(255)), ("c.png", png(0, size=9))))
     assert [each["label"] for each in response.json()["answers"]] == ["dark", "bright", "dark"]
     first = response.json()["answers"][0]
@@ -19,26 +19,26 @@ def test_files_are_answered_in_their_order(serving):
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/octet-stream", "IMAGE/PNG; q=1"])
-def test_the_bytes_of_an_image_are_enough(serving, kind):
-    response = serving("image").post(content=png(255), headers={"content-type": kind})
+def test_image_bytes_as_body(make_client, kind):
+    response = make_client("image").post(content=png(255), headers={"content-type": kind})
     assert response.json()["answers"][0]["label"] == "bright"
 
 
-def test_images_in_json(serving):
+def test_images_in_json(make_client):
     encoded = {"b64": base64.b64encode(png(255)).decode()}
     body = {"instances": [encoded, [[0] * 4] * 4, [[[255] * 4] * 4]]}
-    response = serving("image").post(json=body)
+    response = make_client("image").post(json=body)
     assert [each["label"] for each in response.json()["answers"]] == ["bright", "dark", "bright"]
 
 
-def test_rows(serving):
+def test_rows_with_missing_and_unseen_values(make_client):
     rows = [{"acid": 900, "colour": "red"}, {"acid": None, "colour": None}, {"acid": "1e3", "colour": "new"}]
-    response = serving("row").post(json={"rows": rows})
+    response = make_client("row").post(json={"rows": rows})
     assert [each["label"] for each in response.json()["answers"]] == ["bright", "dark", "bright"]
 
 
-def test_what_lies_outside_the_training_is_told(serving):
-    client = serving("row")
+def test_out_of_range_values_are_reported(make_client):
+    client = make_client("row")
     rows = [{"acid": 900, "colour": "red"}, {"acid": 3, "colour": "new"}]
     before = client.post(json={"rows": rows}).json()["answers"]
     columns = {"acid": {"missing": False, "low": 0, "high": 14.2}, "colour": {"missing": True, "seen": ["red"]}}
@@ -49,8 +49,8 @@ def test_what_lies_outside_the_training_is_told(serving):
     assert after == before
 
 
-def test_arrays(serving):
-    client = serving("array")
+def test_arrays_in_json_and_npy(make_client):
+    client = make_client("array")
     buffer = io.BytesIO()
     np.save(buffer, np.full((1, 3), 200, np.float32))
     response = client.post(json={"instances": [[[1, 2, 3.5]], [[200, 300, 400]]]})
@@ -62,42 +62,42 @@ def test_arrays(serving):
         assert client.post(**options).json()["answers"][0]["label"] == "bright"
 
 
-def test_texts_of_any_length(serving):
-    client = serving("tokens")
+def test_texts_of_any_length(make_client):
+    client = make_client("tokens")
     for body in ({"text": "ab"}, {"text": ["a", "abc abc abc abc"]}):
         answers = client.post(json=body).json()["answers"]
-        wanted = body["text"] if isinstance(body["text"], list) else [body["text"]]
-        assert [each["prompt"] for each in answers] == wanted
+        prompts = body["text"] if isinstance(body["text"], list) else [body["text"]]
+        assert [each["prompt"] for each in answers] == prompts
         assert all(len(each["text"]) > 0 for each in answers)
     plain = client.post(content="ab", headers={"content-type": "text/plain; charset=utf-8"})
     assert plain.json()["answers"][0]["prompt"] == "ab"
 
 
-def test_several_inputs(serving):
-    client = serving("several")
+def test_several_inputs(make_client):
+    client = make_client("several")
     body = {"instances": [{"left": [[255] * 4] * 4, "sound": [[0, 0, 0]]}]}
     assert client.post(json=body).json()["answers"][0]["label"] == "bright"
-    text = fault(client.post(json={"instances": [{"left": 1, "noise": 2}]}), 422)
+    text = error_text(client.post(json={"instances": [{"left": 1, "noise": 2}]}), 422)
     assert "'sound'" in text
     assert "'noise'" in text
-    assert "'sound'" in fault(client.post(files={"left": ("l.png", png(0))}), 422)
+    assert "'sound'" in error_text(client.post(files={"left": ("l.png", png(0))}), 422)
 
 
-def test_a_mask_is_a_png_of_codes(serving):
-    picture = np.zeros((4, 4), np.uint8)
-    picture[1:3, 2] = 255
+def test_mask_is_a_png_of_class_indices(make_client):
+    pixels = np.zeros((4, 4), np.uint8)
+    pixels[1:3, 2] = 255
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG")
-    answer = serving("mask").post(content=buffer.getvalue(), headers={"content-type": "image/png"}).json()
-    (told,) = answer["answers"]
-    image = Image.open(io.BytesIO(base64.b64decode(told["mask"])))
-    assert np.array_equal(np.asarray(image), picture // 255)
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    response = make_client("mask").post(content=buffer.getvalue(), headers={"content-type": "image/png"}).json()
+    (prediction,) = response["answers"]
+    image = Image.open(io.BytesIO(base64.b64decode(prediction["mask"])))
+    assert np.array_equal(np.asarray(image), pixels // 255)
     assert np.asarray(image.convert("RGBA"))[0, 0, 3] == 0
-    assert told["classes"] == {"none": 0.875, "disc": 0.125}
+    assert prediction["classes"] == {"none": 0.875, "disc": 0.125}
 
 
-def test_requests_that_arrive_together_share_a_call(serving):
-    client = serving("image")
+def test_concurrent_requests_share_a_batch(make_client):
+    client = make_client("image")
     double = client.service.model
     double.gate.clear()
     requests = [("POST", "/predict", {"files": files((f"{n}.png", png(n)))}) for n in (0, 255, 0, 255, 0)]
@@ -108,7 +108,7 @@ def test_requests_that_arrive_together_share_a_call(serving):
     assert len(double.sizes) <= 2
 
 
-def test_the_models_own_limit_holds(serving):
-    client = serving("image", max_batch=2)
+def test_batch_is_no_larger_than_the_models_limit(make_client):
+    client = make_client("image", max_batch=2)
     assert client.post(files=files(*[(f"{n}.png", png(0)) for n in range(5)])).status_code == 200
     assert max(client.service.model.sizes) == 2

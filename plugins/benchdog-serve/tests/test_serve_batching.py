@@ -1,4 +1,4 @@
-"""Samples that wait together are answered together; nobody waits for nothing."""
+"""Dynamic batching of concurrent requests."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from benchdog_serve.errors import Rejected
 
 
 class Model:
-    """Answers each sample with its number; can be held up."""
+    """Model that returns each sample's number; clearing its gate blocks it."""
 
     def __init__(self):
         self.batches = []
@@ -41,48 +41,48 @@ def model():
 
 
 @pytest.fixture
-def batcher(model):
-    made = []
+def make_batcher(model):
+    batchers = []
 
     def make(**options):
-        made.append(Batcher(model, **{"largest": 4, "waiting": 100, **options}))
-        return made[-1]
+        batchers.append(Batcher(model, **{"largest": 4, "waiting": 100, **options}))
+        return batchers[-1]
 
     yield make
     model.gate.set()
-    for each in made:
+    for each in batchers:
         each.close()
 
 
-async def ask(batcher, *values):
-    with batcher.announce() as visit:
+async def predict(batcher, *values):
+    with batcher.announce() as slot:
         samples = [(np.asarray(value),) for value in values]
-        answers = await visit.predict(samples, [str(value) for value in values])
+        answers = await slot.predict(samples, [str(value) for value in values])
         return [answer.values["n"] for answer in answers]
 
 
-async def settled(model):
-    """Wait until the model is at work, and let tasks that were started queue their samples."""
+async def wait_until_busy(model):
+    """Wait until the model is running, and let started tasks queue their samples."""
     while not model.started.is_set():
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.01)
 
 
-def test_one_sample_is_answered_at_once(batcher, model):
-    slow = batcher(patience=5.0)
+def test_single_sample_runs_without_waiting(make_batcher, model):
+    batcher = make_batcher(patience=5.0)
     start = time.monotonic()
-    assert asyncio.run(ask(slow, 7)) == [7]
-    assert time.monotonic() - start < 2  # of 5 that it would wait for others
+    assert asyncio.run(predict(batcher, 7)) == [7]
+    assert time.monotonic() - start < 2  # seconds; it would wait 5 for other requests
     assert model.batches == [[7]]
 
 
-def test_what_arrives_meanwhile_is_one_call(batcher, model):
+def test_samples_that_arrive_during_a_call_form_one_batch(make_batcher, model):
     async def work():
         model.gate.clear()
-        one = batcher()
-        tasks = [asyncio.ensure_future(ask(one, 0))]
-        await settled(model)
-        tasks += [asyncio.ensure_future(ask(one, n)) for n in (1, 2, 3)]
+        batcher = make_batcher()
+        tasks = [asyncio.ensure_future(predict(batcher, 0))]
+        await wait_until_busy(model)
+        tasks += [asyncio.ensure_future(predict(batcher, n)) for n in (1, 2, 3)]
         await asyncio.sleep(0.05)
         model.gate.set()
         return await asyncio.gather(*tasks)
@@ -91,11 +91,11 @@ def test_what_arrives_meanwhile_is_one_call(batcher, model):
     assert model.batches == [[0], [1, 2, 3]]
 
 
-def test_a_request_that_is_being_decoded_is_waited_for(batcher, model):
+def test_announced_request_is_waited_for(make_batcher, model):
     async def work():
-        one = batcher(patience=5.0)
-        with one.announce() as late:
-            first = asyncio.ensure_future(ask(one, 1))
+        batcher = make_batcher(patience=5.0)
+        with batcher.announce() as late:
+            first = asyncio.ensure_future(predict(batcher, 1))
             await asyncio.sleep(0.05)
             assert model.batches == []
             second = await late.predict([(np.asarray(2),)], ["2"])
@@ -105,29 +105,29 @@ def test_a_request_that_is_being_decoded_is_waited_for(batcher, model):
     assert model.batches == [[1, 2]]
 
 
-def test_one_that_leaves_is_not_waited_for(batcher, model):
+def test_announced_request_that_leaves_is_not_waited_for(make_batcher, model):
     async def work():
-        one = batcher(patience=20.0)
-        with one.announce():
-            task = asyncio.ensure_future(ask(one, 1))
+        batcher = make_batcher(patience=20.0)
+        with batcher.announce():
+            task = asyncio.ensure_future(predict(batcher, 1))
             await asyncio.sleep(0.02)
         return await asyncio.wait_for(task, 5)
 
     assert asyncio.run(work()) == [1]
 
 
-def test_a_large_request_is_cut_and_put_together(batcher, model):
-    assert asyncio.run(ask(batcher(largest=4), *range(10))) == list(range(10))
+def test_large_request_is_split_and_reassembled(make_batcher, model):
+    assert asyncio.run(predict(make_batcher(largest=4), *range(10))) == list(range(10))
     assert [len(batch) for batch in model.batches] == [4, 4, 2]
 
 
-def test_one_requests_fault_is_not_the_others(batcher, model, capsys):
+def test_error_of_one_request_does_not_affect_others(make_batcher, model, capsys):
     async def work():
         model.gate.clear()
-        one = batcher()
-        tasks = [asyncio.ensure_future(ask(one, 0))]
-        await settled(model)
-        tasks += [asyncio.ensure_future(ask(one, *values)) for values in ((1, -1), (2,), (-2,))]
+        batcher = make_batcher()
+        tasks = [asyncio.ensure_future(predict(batcher, 0))]
+        await wait_until_busy(model)
+        tasks += [asyncio.ensure_future(predict(batcher, *values)) for values in ((1, -1), (2,), (-2,))]
         await asyncio.sleep(0.05)
         model.gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -140,74 +140,74 @@ def test_one_requests_fault_is_not_the_others(batcher, model, capsys):
     assert "ZeroDivisionError: secret" in capsys.readouterr().err
 
 
-def test_code_that_exits_does_not_end_the_thread(batcher, capsys):
-    one = batcher()
+def test_sys_exit_in_the_model_does_not_end_the_worker_thread(make_batcher, capsys):
+    batcher = make_batcher()
     with pytest.raises(Rejected) as caught:
-        asyncio.run(ask(one, -3))
+        asyncio.run(predict(batcher, -3))
     assert caught.value.status == 500
-    assert asyncio.run(ask(one, 5)) == [5]
+    assert asyncio.run(predict(batcher, 5)) == [5]
     assert "sys.exit(3)" in capsys.readouterr().err
 
 
-def test_a_full_queue_says_when_to_come_back(batcher, model):
+def test_full_queue_rejects_with_retry_after(make_batcher, model):
     async def work():
         model.gate.clear()
-        one = batcher(waiting=3)
-        tasks = [asyncio.ensure_future(ask(one, 0, 1))]
-        await settled(model)
-        one.reject_when_full()
+        batcher = make_batcher(waiting=3)
+        tasks = [asyncio.ensure_future(predict(batcher, 0, 1))]
+        await wait_until_busy(model)
+        batcher.reject_when_full()
         with pytest.raises(Rejected) as caught:
-            await ask(one, 2, 3)
+            await predict(batcher, 2, 3)
         assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "1"})
-        tasks.append(asyncio.ensure_future(ask(one, 2)))
+        tasks.append(asyncio.ensure_future(predict(batcher, 2)))
         await asyncio.sleep(0)
         with pytest.raises(Rejected):
-            one.reject_when_full()
+            batcher.reject_when_full()
         model.gate.set()
         answers = await asyncio.gather(*tasks)
         assert answers == [[0, 1], [2]]
-        while one.load:
+        while batcher.load:
             await asyncio.sleep(0.001)
-        return await ask(one, *range(9))  # an idle server lets one request in, whatever its size
+        return await predict(batcher, *range(9))  # an idle server accepts one request of any size
 
     assert asyncio.run(work()) == list(range(9))
 
 
-def test_what_nobody_waits_for_is_not_run(batcher, model):
+def test_canceled_request_is_not_run(make_batcher, model):
     async def work():
         model.gate.clear()
-        one = batcher()
-        first = asyncio.ensure_future(ask(one, 0))
-        await settled(model)
-        gone = asyncio.ensure_future(ask(one, 1))
+        batcher = make_batcher()
+        first = asyncio.ensure_future(predict(batcher, 0))
+        await wait_until_busy(model)
+        canceled = asyncio.ensure_future(predict(batcher, 1))
         await asyncio.sleep(0.01)
-        gone.cancel()
+        canceled.cancel()
         await asyncio.sleep(0.01)
         model.gate.set()
         await first
-        assert await ask(one, 2) == [2]
-        if one.load:
+        assert await predict(batcher, 2) == [2]
+        if batcher.load:
             await asyncio.sleep(0.05)
-        assert one.load == 0
+        assert batcher.load == 0
 
     asyncio.run(work())
     assert [1] not in model.batches
     assert all(1 not in batch for batch in model.batches)
 
 
-def test_a_stopping_server_takes_no_more(batcher):
-    one = batcher()
-    one.close()
+def test_closed_batcher_rejects_requests(make_batcher):
+    batcher = make_batcher()
+    batcher.close()
     with pytest.raises(Rejected, match="stopping"):
-        one.reject_when_full()
+        batcher.reject_when_full()
     with pytest.raises(Rejected, match="stopping"):
-        asyncio.run(ask(one, 1))
+        asyncio.run(predict(batcher, 1))
 
 
-def test_many_at_once_all_get_their_own(batcher, model):
+def test_concurrent_requests_receive_their_own_predictions(make_batcher, model):
     async def work():
-        one = batcher(largest=16, waiting=1000)
-        return await asyncio.gather(*(ask(one, n, n + 1000) for n in range(200)))
+        batcher = make_batcher(largest=16, waiting=1000)
+        return await asyncio.gather(*(predict(batcher, n, n + 1000) for n in range(200)))
 
     assert asyncio.run(work()) == [[n, n + 1000] for n in range(200)]
     assert len(model.batches) < 400

@@ -1,4 +1,4 @@
-"""A trained model behind a real socket, in a process of its own."""
+"""`benchdog serve` in a subprocess, with a real socket."""
 
 import signal
 import socket
@@ -37,49 +37,49 @@ def opened(digits):
     return open_model(digits, Plugins.discover())
 
 
-def test_answers_are_those_of_the_artifact(server, opened):
+def test_predictions_match_the_artifact(server, opened):
     raws = opened.samples()
-    wanted = [answer.values for answer in opened.predict(raws)]
+    expected = [answer.values for answer in opened.predict(raws)]
     files = [("files", (raw.id, raw.fields["input"], "image/png")) for raw in raws]
     got = httpx.post(f"{server.url}/predict", files=files, timeout=30).json()["answers"]
-    assert [each["label"] for each in got] == [each["label"] for each in wanted]
-    for mine, theirs in zip(got, wanted, strict=True):
-        assert mine["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-5)
+    assert [each["label"] for each in got] == [each["label"] for each in expected]
+    for actual, reference in zip(got, expected, strict=True):
+        assert actual["probabilities"] == pytest.approx(reference["probabilities"], abs=1e-5)
 
 
-def test_the_line_keeps_to_its_schema(server):
+def test_json_line_matches_its_schema(server):
     from support.json_schemas import assert_matches_schema
 
-    assert_matches_schema("serve", server.told)
+    assert_matches_schema("serve", server.document)
 
 
-def test_many_clients_at_once(server, opened):
+def test_concurrent_clients_receive_their_own_predictions(server, opened):
     raws = opened.samples()
-    wanted = [answer.values["label"] for answer in opened.predict(raws)]
+    expected = [answer.values["label"] for answer in opened.predict(raws)]
     got = [None] * len(raws)
 
-    def work(place):
+    def work(index):
         headers = {"content-type": "image/png"}
-        content = raws[place].fields["input"]
+        content = raws[index].fields["input"]
         reply = client.post(f"{server.url}/predict", content=content, headers=headers, timeout=30)
-        got[place] = reply.json()["answers"][0]["label"]
+        got[index] = reply.json()["answers"][0]["label"]
 
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(raws))]
-    with httpx.Client(verify=False) as client:  # one for all: each would read the system's certificates
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(raws))]
+    with httpx.Client(verify=False) as client:  # shared: each client would read the system's certificates
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert got == wanted
+    assert got == expected
 
 
-def test_it_says_what_it_serves(server):
+def test_health_about_and_page_name_the_model(server):
     assert httpx.get(f"{server.url}/health").json()["model"] == "digits"
     assert httpx.get(f"{server.url}/about").json()["classes"] == list("0123456789")
     assert "<title>" in httpx.get(server.url).text
 
 
-def test_a_large_body_gets_its_answer(server):
+def test_body_over_the_limit_is_rejected_with_413(server):
     def chunks():
         for _ in range(250):
             yield b"x" * 100_000
@@ -92,14 +92,14 @@ def test_a_large_body_gets_its_answer(server):
     assert httpx.get(f"{server.url}/health").status_code == 200
 
 
-def test_another_host_is_refused(server):
+def test_unknown_host_header_is_refused(server):
     reply = httpx.get(f"{server.url}/about", headers={"host": "evil.example"})
     assert reply.status_code == 421
     assert "--allow-host" in reply.json()["error"]["hint"]
 
 
-def begin(url, content):
-    """Open a connection and send a request's head and half of its body."""
+def start_request(url, content):
+    """Open a connection; send the headers and half of the body of a request."""
     host, _, port = url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=20)
     head = (
@@ -110,14 +110,12 @@ def begin(url, content):
     return connection
 
 
-def test_a_server_on_the_network_warns_keeps_samples_private_and_finishes_requests_before_its_end(
-    place, digits, opened
-):
+def test_server_on_the_network_warns_hides_samples_and_finishes_open_requests(place, digits, opened):
     content = opened.samples()[0].fields["input"]
     with Server(place, digits / "artifact", "--host", "0.0.0.0") as running:
         about = httpx.get(f"{running.url}/about", headers={"host": "my-machine"}).json()
         assert about["examples"] == []  # held-out samples can be private
-        with begin(running.url, content) as connection:
+        with start_request(running.url, content) as connection:
             if sys.platform == "win32":
                 running.process.send_signal(signal.CTRL_BREAK_EVENT)
             else:
@@ -132,10 +130,11 @@ def test_a_server_on_the_network_warns_keeps_samples_private_and_finishes_reques
         assert "warning: anyone on the network" in err
 
 
-def test_ctrl_c_is_the_normal_end(place, digits, opened):
+def test_ctrl_c_stops_with_exit_code_0(place, digits, opened):
     with Server(place, "last") as running:
         assert httpx.get(f"{running.url}/health").status_code == 200
-        begin(running.url, opened.samples()[0].fields["input"]).close()  # a client that goes away is not an event
+        # A client that disconnects is not logged.
+        start_request(running.url, opened.samples()[0].fields["input"]).close()
         time.sleep(0.2)
         code, out, err = running.stop(signal.SIGINT)
         assert (code, out) == (0, "")
@@ -144,7 +143,7 @@ def test_ctrl_c_is_the_normal_end(place, digits, opened):
             httpx.get(f"{running.url}/health")
 
 
-def test_a_port_in_use(place, digits):
+def test_port_in_use(place, digits):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = run("serve", "digits", "--port", port, place=place, code=1)
@@ -154,13 +153,13 @@ def test_a_port_in_use(place, digits):
         assert done.json["error"]["code"] == 1
 
 
-def test_wrong_usage(place, digits):
+def test_usage_errors(place, digits):
     assert "digits" in run("serve", "digit", "--port", 0, place=place, code=2).err
     assert "20MB" in run("serve", "digits", "--max-body", "much", place=place, code=2).err
     assert "--host" in run("serve", "digits", "--host", "192.0.2.1", place=place, code=2).err
 
 
-def test_help_loads_nothing_heavy(place):
+def test_help_imports_no_heavy_libraries(place):
     code = (
         "import sys; sys.argv = ['benchdog', 'serve', '--help']\n"
         "from benchdog.cli import main\n"
@@ -172,7 +171,7 @@ def test_help_loads_nothing_heavy(place):
 
 
 @pytest.mark.skipif(find_spec("benchdog_onnx") is None, reason="benchdog-onnx is not installed")
-def test_an_export_is_served_without_torch(place, digits, opened):
+def test_export_is_served_without_torch(place, digits, opened):
     run_export("digits", "--to", "onnx", cwd=place, env=environment(place))
     with Server(place, digits / "exports" / "onnx", command=[sys.executable, "-c", SCRIPT]) as running:
         about = httpx.get(f"{running.url}/about").json()

@@ -1,4 +1,4 @@
-"""The page in a real browser: a file is dropped, a form is filled in, an error is shown."""
+"""The page in a real browser: dropped files, forms, errors."""
 
 import sys
 
@@ -15,9 +15,9 @@ pytestmark = [
 DROP = """
 (async () => {
   const blob = %s;
-  const given = new DataTransfer();
-  given.items.add(new File([blob], "%s", { type: blob.type }));
-  dispatchEvent(new DragEvent("drop", { dataTransfer: given, cancelable: true }));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([blob], "%s", { type: blob.type }));
+  dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
 })()
 """
 TABLE = "acid,colour,good\n" + "".join(
@@ -50,7 +50,7 @@ def text(browser, selector):
     return browser.run(f"document.querySelector({selector!r}).innerText")
 
 
-def test_an_image_is_dropped(browser, server):
+def test_dropped_image_is_classified(browser, server):
     browser.open(f"{server.url}/")
     browser.until("document.querySelectorAll('.examples img').length > 5")
     browser.run(DROP % ("await (await fetch('/examples/0')).blob()", "seven.png"))
@@ -69,14 +69,14 @@ def test_an_image_is_dropped(browser, server):
     browser.run(DROP % ("new Blob(['hello'], { type: 'text/plain' })", "notes.txt"))
     browser.until("document.querySelector('#output [role=alert]')")
     assert "notes.txt" in text(browser, "#output")
-    strangers = [url for url in browser.requested_urls() if not url.startswith((server.url, "data:", "blob:"))]
-    assert strangers == []
+    external = [url for url in browser.requested_urls() if not url.startswith((server.url, "data:", "blob:"))]
+    assert external == []
 
 
-def test_the_keyboard_is_enough(browser, server):
+def test_samples_are_reachable_by_keyboard(browser, server):
     browser.open(f"{server.url}/")
     browser.until("document.querySelector('.examples button')")
-    for _ in range(2):  # past the file chooser, to the first sample
+    for _ in range(2):  # past the file input, to the first sample
         for kind in ("keyDown", "keyUp"):
             browser.send("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
     assert browser.run("document.activeElement.closest('.examples') !== null")
@@ -86,7 +86,7 @@ def test_the_keyboard_is_enough(browser, server):
     browser.until("document.querySelector('#output .bars')")
 
 
-def test_a_form_is_filled_in(browser, table_server):
+def test_table_form_predicts_and_shows_errors(browser, table_server):
     browser.open(f"{table_server.url}/")
     browser.until("document.querySelector('form.fields')")
     assert browser.run("document.querySelectorAll('form.fields label').length") == 2
@@ -99,12 +99,12 @@ def test_a_form_is_filled_in(browser, table_server):
     assert "acid" in text(browser, "#output")
 
 
-def test_the_operations_can_be_tried(browser, server):
+def test_operations_run_from_the_docs_page(browser, server):
     browser.open(f"{server.url}/docs")
     browser.until("document.querySelectorAll('.operation').length === 4")
     browser.run("document.querySelectorAll('.operation')[1].querySelector('button').click()")
     browser.until("document.querySelectorAll('.operation')[1].innerText.includes('digits') || "
                   "document.querySelectorAll('.operation pre')[1].textContent.includes('digits')")  # fmt: skip
-    strangers = [url for url in browser.requested_urls() if not url.startswith((server.url, "data:"))]
-    assert strangers == []
+    external = [url for url in browser.requested_urls() if not url.startswith((server.url, "data:"))]
+    assert external == []
     assert browser.errors() == []

@@ -1,4 +1,4 @@
-"""What a client can't send, and what it is told."""
+"""Requests that are rejected, and their error messages."""
 
 import asyncio
 import json
@@ -7,54 +7,54 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serve_doubles import JSON, Double, fault, files, png
+from serve_doubles import JSON, Double, error_text, files, png
 
 
-def test_not_an_image_names_the_file(serving):
-    response = serving("image").post(files=files(("a.png", png(0)), ("notes.txt", b"hello")))
-    text = fault(response, 422)
+def test_file_that_is_not_an_image_is_named(make_client):
+    response = make_client("image").post(files=files(("a.png", png(0)), ("notes.txt", b"hello")))
+    text = error_text(response, 422)
     assert "notes.txt" in text
     assert "not an image" in text
 
 
-def test_an_empty_file_is_named(serving):
-    assert "void.png" in fault(serving("image").post(files=files(("void.png", b""))), 422)
+def test_empty_file_is_named(make_client):
+    assert "void.png" in error_text(make_client("image").post(files=files(("void.png", b""))), 422)
 
 
-@pytest.mark.parametrize("way", ["image", "row", "tokens", "array"])
+@pytest.mark.parametrize("variant", ["image", "row", "tokens", "array"])
 @pytest.mark.parametrize("body", [b"", b" \n"])
-def test_an_empty_body(serving, way, body):
-    assert "empty" in fault(serving(way).post(content=body, headers=JSON), 400)
+def test_empty_body(make_client, variant, body):
+    assert "empty" in error_text(make_client(variant).post(content=body, headers=JSON), 400)
 
 
-def test_a_form_without_files(serving):
+def test_form_without_files(make_client):
     boundary = {"content-type": "multipart/form-data; boundary=x"}
-    assert "no file" in fault(serving("image").post(content=b"--x--\r\n", headers=boundary), 400)
-    assert fault(serving("image").post(content=b"nonsense", headers=boundary), 400)
-    assert fault(serving("image").post(content=b"--x", headers={"content-type": "multipart/form-data"}), 400)
+    assert "no file" in error_text(make_client("image").post(content=b"--x--\r\n", headers=boundary), 400)
+    assert error_text(make_client("image").post(content=b"nonsense", headers=boundary), 400)
+    assert error_text(make_client("image").post(content=b"--x", headers={"content-type": "multipart/form-data"}), 400)
 
 
-def test_a_form_of_words(serving):
+def test_form_field_that_is_not_a_file(make_client):
     part = b'--x\r\nContent-Disposition: form-data; name="word"\r\n\r\nhello\r\n--x--\r\n'
-    response = serving("image").post(content=part, headers={"content-type": "multipart/form-data; boundary=x"})
-    assert "'word'" in fault(response, 422)
+    response = make_client("image").post(content=part, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert "'word'" in error_text(response, 422)
 
 
-def test_an_answer_that_is_no_number_is_none(serving, monkeypatch):
+def test_nan_prediction_is_an_error(make_client, monkeypatch):
     def overflowing(self, rows):
         score = np.repeat(rows[:, :1], 2, 1)
         answer = np.where(score > 1e37, np.nan, score)
         return answer, answer
 
     monkeypatch.setattr(Double, "call", overflowing)
-    client = serving("row")
+    client = make_client("row")
     assert client.post(json={"rows": [{"acid": 1, "colour": "red"}]}).status_code == 200
-    text = fault(client.post(json={"rows": [{"acid": 3e38, "colour": "red"}]}), 422)
+    text = error_text(client.post(json={"rows": [{"acid": 3e38, "colour": "red"}]}), 422)
     assert "the prediction is not a number" in text
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"acid": 1}, "lacks the column 'colour'"),
         ({"acid": 1, "color": "red"}, "Did you mean 'colour'?"),
@@ -65,21 +65,21 @@ def test_an_answer_that_is_no_number_is_none(serving, monkeypatch):
         ([1, "red"], "row 2 is not an object"),
     ],
 )
-def test_wrong_columns_are_named(serving, row, said):
-    response = serving("row").post(json={"rows": [{"acid": 1, "colour": "red"}, row]})
-    text = fault(response, 422)
-    assert said in text
+def test_invalid_columns_are_named(make_client, row, message):
+    response = make_client("row").post(json={"rows": [{"acid": 1, "colour": "red"}, row]})
+    text = error_text(response, 422)
+    assert message in text
     assert "row 2" in text
 
 
 @pytest.mark.parametrize(
-    ("way", "kind"),
+    ("variant", "kind"),
     [("row", "image/png"), ("row", "multipart/form-data; boundary=x"), ("image", "text/plain"),
      ("tokens", "image/png"), ("image", "application/x-www-form-urlencoded"), ("image", "")],
 )  # fmt: skip
-def test_another_content_type_says_which_there_are(serving, way, kind):
-    response = serving(way).post(content=b"x", headers={"content-type": kind} if kind else {})
-    assert "application/json" in fault(response, 415)
+def test_unsupported_content_type_lists_supported_ones(make_client, variant, kind):
+    response = make_client(variant).post(content=b"x", headers={"content-type": kind} if kind else {})
+    assert "application/json" in error_text(response, 415)
 
 
 @pytest.mark.parametrize(
@@ -102,26 +102,26 @@ def test_another_content_type_says_which_there_are(serving, way, kind):
         ('{"instances": [[[0.5]]]}', 422),
     ],
 )
-def test_ill_json(serving, body, status):
-    fault(serving("image").post(content=body.encode(), headers=JSON), status)
+def test_invalid_json(make_client, body, status):
+    error_text(make_client("image").post(content=body.encode(), headers=JSON), status)
 
 
-def test_a_text_of_other_characters(serving):
-    assert "'z'" in fault(serving("tokens").post(json={"text": "abz"}), 422)
+def test_text_with_unknown_characters(make_client):
+    assert "'z'" in error_text(make_client("tokens").post(json={"text": "abz"}), 422)
     latin = {"content-type": "text/plain"}
-    assert "UTF-8" in fault(serving("tokens").post(content=b"\xff\xfe", headers=latin), 422)
+    assert "UTF-8" in error_text(make_client("tokens").post(content=b"\xff\xfe", headers=latin), 422)
 
 
-def test_too_many_samples(serving):
-    client = serving("image", samples=2)
+def test_too_many_samples(make_client):
+    client = make_client("image", samples=2)
     three = [(f"{n}.png", png(0)) for n in range(3)]
     assert client.post(files=files(*three[:2])).status_code == 200
-    fault(client.post(files=files(*three)), 413)
-    assert "3 samples" in fault(client.post(json={"instances": [[[0]]] * 3}), 413)
+    error_text(client.post(files=files(*three)), 413)
+    assert "3 samples" in error_text(client.post(json={"instances": [[[0]]] * 3}), 413)
 
 
-def test_too_large_a_body_with_and_without_a_length(serving):
-    client = serving("image", body=1000)
+def test_body_too_large_with_and_without_content_length(make_client):
+    client = make_client("image", body=1000)
 
     async def chunks():
         for _ in range(30):
@@ -129,7 +129,7 @@ def test_too_large_a_body_with_and_without_a_length(serving):
 
     headers = {"content-type": "image/png"}
     for content in (b"x" * 3000, chunks()):
-        assert "1 kB" in fault(client.post(content=content, headers=headers), 413)
+        assert "1 kB" in error_text(client.post(content=content, headers=headers), 413)
     form = {"content-type": "multipart/form-data; boundary=x"}
     start = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
 
@@ -138,21 +138,21 @@ def test_too_large_a_body_with_and_without_a_length(serving):
         for _ in range(30):
             yield b"x" * 100
 
-    fault(client.post(content=endless(), headers=form), 413)
+    error_text(client.post(content=endless(), headers=form), 413)
     assert client.app.held == 0
 
 
-def test_bodies_that_are_too_large_together(serving):
-    client = serving("image", body=1000)
+def test_bodies_too_large_together(make_client):
+    client = make_client("image", body=1000)
     client.app.held = 15_990
     response = client.post(content=b"x" * 100, headers={"content-type": "image/png"})
-    assert "too large together" in fault(response, 503)
+    assert "too large together" in error_text(response, 503)
     assert response.headers["retry-after"] == "1"
     assert client.app.held == 15_990
 
 
-def test_a_full_queue(serving):
-    client = serving("image", waiting=1)
+def test_full_queue(make_client):
+    client = make_client("image", waiting=1)
     double = client.service.model
     double.gate.clear()
     requests = [("POST", "/predict", {"files": files(("a.png", png(0)))}) for _ in range(3)]
@@ -162,37 +162,37 @@ def test_a_full_queue(serving):
     assert all(each.headers["retry-after"] == "1" for each in refused)
 
 
-def test_a_slow_model(serving):
-    client = serving("image", timeout=0.1)
+def test_slow_model_times_out(make_client):
+    client = make_client("image", timeout=0.1)
     client.service.model.gate.clear()
-    assert "--timeout" in fault(client.post(files=files(("a.png", png(0)))), 504)
+    assert "--timeout" in error_text(client.post(files=files(("a.png", png(0)))), 504)
 
 
-def test_a_slow_client(serving):
-    client = serving("image", timeout=0.1)
+def test_slow_client_times_out(make_client):
+    client = make_client("image", timeout=0.1)
 
-    async def drops():
+    async def chunks():
         yield b"x"
         await asyncio.sleep(1)
         yield b"x"
 
-    fault(client.post(content=drops(), headers={"content-type": "image/png"}), 408)
+    error_text(client.post(content=chunks(), headers={"content-type": "image/png"}), 408)
 
 
-def test_a_broken_model_tells_the_terminal(serving, capsys):
-    client = serving("image")
-    client.service.model.fault = RuntimeError("/home/somebody/secret is gone")
-    text = fault(client.post(files=files(("a.png", png(0)))), 500)
+def test_exception_in_the_model_is_logged_but_not_sent(make_client, capsys):
+    client = make_client("image")
+    client.service.model.error = RuntimeError("/home/somebody/secret is gone")
+    text = error_text(client.post(files=files(("a.png", png(0)))), 500)
     assert "secret" not in text
     assert "RuntimeError: /home/somebody/secret" in capsys.readouterr().err
-    client.service.model.fault = None
+    client.service.model.error = None
     assert client.post(files=files(("a.png", png(0)))).status_code == 200
 
 
-def test_a_broken_server_too(serving, capsys, monkeypatch):
-    client = serving("image")
+def test_exception_in_the_server_is_logged_but_not_sent(make_client, capsys, monkeypatch):
+    client = make_client("image")
     monkeypatch.setattr(client.service, "predict", lambda request: 1 / 0)
-    text = fault(client.post(files=files(("a.png", png(0)))), 500)
+    text = error_text(client.post(files=files(("a.png", png(0)))), 500)
     assert "division" not in text
     assert "ZeroDivisionError" in capsys.readouterr().err
 
@@ -210,14 +210,14 @@ def test_a_broken_server_too(serving, capsys, monkeypatch):
         ),
         max_leaves=8,
     ),
-    way=st.sampled_from(["image", "row", "array", "tokens", "several"]),
+    variant=st.sampled_from(["image", "row", "array", "tokens", "several"]),
 )
-def test_any_json_is_answered_or_explained(serving, values, way):
-    client = serving(way)
+def test_any_json_is_predicted_or_rejected_with_a_reason(make_client, values, variant):
+    client = make_client(variant)
     for key in client.service.reader.keys:
         response = client.post(content=json.dumps({key: values}).encode(), headers=JSON)
         if response.status_code != 200:
-            fault(response, response.status_code)
+            error_text(response, response.status_code)
             assert response.status_code in (413, 422)
 
 
@@ -226,7 +226,7 @@ def test_any_json_is_answered_or_explained(serving, values, way):
     body=st.binary(max_size=200),
     kind=st.sampled_from(["application/json", "image/png", "multipart/form-data; boundary=x"]),
 )
-def test_any_bytes_are_explained(serving, body, kind):
-    response = serving("image").post(content=body, headers={"content-type": kind})
+def test_any_bytes_are_rejected_with_a_reason(make_client, body, kind):
+    response = make_client("image").post(content=body, headers={"content-type": kind})
     assert response.status_code in (400, 422)
-    fault(response, response.status_code)
+    error_text(response, response.status_code)

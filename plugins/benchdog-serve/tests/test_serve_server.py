@@ -1,4 +1,4 @@
-"""Addresses, names and sizes."""
+"""Server addresses, host names and size options."""
 
 import socket
 
@@ -11,14 +11,14 @@ from benchdog_serve.middleware import host_of, size_text
 
 
 @pytest.fixture
-def taken():
+def bound_socket():
     bound = server.bind("127.0.0.1", 0)
     yield bound
     bound.close()
 
 
-def test_a_port_in_use_is_told(taken):
-    port = taken.getsockname()[1]
+def test_port_in_use_is_reported(bound_socket):
+    port = bound_socket.getsockname()[1]
     with pytest.raises(Failed, match=f"Port {port} is in use") as caught:
         server.bind("127.0.0.1", port)
     assert "--port" in caught.value.hint
@@ -26,21 +26,21 @@ def test_a_port_in_use_is_told(taken):
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "x" * 300, "é" * 70])
-def test_another_machines_address(host):
+def test_address_of_another_machine_is_refused(host):
     with pytest.raises((BadUsage, Failed)) as caught:
         server.bind(host, 0)
     assert "--host" in caught.value.hint
 
 
-def test_loopback_answers_for_its_own_names(taken):
-    assert server.is_loopback(taken)
-    assert server.url_of(taken, "127.0.0.1") == f"http://127.0.0.1:{taken.getsockname()[1]}"
-    names = server.allowed(taken, "127.0.0.1", ["model.example"])
+def test_loopback_allows_its_own_names(bound_socket):
+    assert server.is_loopback(bound_socket)
+    assert server.url_of(bound_socket, "127.0.0.1") == f"http://127.0.0.1:{bound_socket.getsockname()[1]}"
+    names = server.allowed(bound_socket, "127.0.0.1", ["model.example"])
     assert names is not None
     assert {"localhost", "127.0.0.1", "::1", "model.example"} <= set(names)
 
 
-def test_the_network_is_let_in_on_purpose():
+def test_wildcard_address_allows_any_host():
     bound = server.bind("0.0.0.0", 0)
     try:
         assert not server.is_loopback(bound)
@@ -52,7 +52,7 @@ def test_the_network_is_let_in_on_purpose():
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
-def test_ipv6():
+def test_ipv6_loopback():
     try:
         bound = server.bind("::1", 0)
     except BadUsage:
@@ -68,16 +68,16 @@ def test_ipv6():
     ("text", "count"),
     [("20MB", 20_000_000), ("512 KiB", 524_288), ("1000", 1000), ("1.5g", 1_500_000_000), ("7b", 7)],
 )
-def test_sizes(text, count):
+def test_sizes_are_parsed(text, count):
     assert size_of(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1", "0", "20 MBit", "1e3"])
-def test_no_sizes(text):
+def test_invalid_sizes_are_refused(text):
     with pytest.raises(BadUsage, match="not a size"):
         size_of(text)
 
 
-def test_words():
+def test_size_text_and_host_of():
     assert [size_text(n) for n in (12, 1000, 20_000_000, 1_500_000_000)] == ["12 bytes", "1 kB", "20 MB", "1.5 GB"]
     assert [host_of(h) for h in ("a:1", "A", "[::1]:80", "[::1]", "")] == ["a", "a", "::1", "::1", ""]
