@@ -1,4 +1,4 @@
-"""Runs are read back with MLflow's own client."""
+"""Runs tracked in MLflow, read back with its client."""
 
 import ast
 import json
@@ -23,7 +23,7 @@ from support.bare import bare
 from support.command import run_bench
 from support.stalling import NET
 
-# what MLflow asks of a newer SQLAlchemy is between the two
+# MLflow uses what a newer SQLAlchemy deprecates
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 TRAIN = ("train", "digits", "--model", "linear", "--quiet", "--set", "loop.log_every=1", "--name")
 KILLED = (
@@ -32,25 +32,25 @@ KILLED = (
 )
 
 
-def watched(cwd: Path, more: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a command with this plugin alone, which tracks into a store in `cwd`."""
+def environment(cwd: Path, more: dict[str, str]) -> dict[str, str]:
+    """Return environment variables that enable this plugin alone, with a tracking store in `cwd`."""
     return {
         "BENCHDOG_PLUGINS": "benchdog-mlflow",
         "BENCHDOG_CACHE": str(cwd / "cache"),
         "MLFLOW_TRACKING_URI": uri(cwd),
-        "BENCHDOG_PATIENCE": "120",  # for a machine that does other things too
+        "BENCHDOG_PATIENCE": "120",  # seconds; enough on a busy machine
         **more,
     }
 
 
 def start(*args: object, cwd: Path, **env: str) -> subprocess.Popen[str]:
-    words, full = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **watched(cwd, env)}
-    return subprocess.Popen(words, cwd=cwd, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command, environ = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **environment(cwd, env)}
+    return subprocess.Popen(command, cwd=cwd, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def bench(*args: object, cwd: Path, code: int = 0, **env: str) -> str:
     with bare():
-        return in_process.run(*args, cwd=cwd, code=code, env=watched(cwd, env)).err
+        return in_process.run(*args, cwd=cwd, code=code, env=environment(cwd, env)).err
 
 
 def uri(place: Path) -> str:
@@ -59,65 +59,65 @@ def uri(place: Path) -> str:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with a store that is there already: making its tables takes longer than a short run waits."""
+    """Return a folder with an existing store: creating its tables takes longer than a short run waits."""
     place = tmp_path_factory.mktemp("tracked")
     client_of(uri(place)).search_experiments()
     return place
 
 
 @pytest.fixture(scope="module")
-def one(place: Path) -> Path:
+def finished_run(place: Path) -> Path:
     assert "plugin 'mlflow'" not in bench(*TRAIN, "one", "--epochs", 3, cwd=place)
     return place / "runs" / "one"
 
 
-def found(run: Path) -> tuple[Any, Any]:
+def tracked_run(run: Path) -> tuple[Any, Any]:
     note = json.loads((run / "mlflow.json").read_text(encoding="utf-8"))
     client = client_of(uri(run.parent.parent))
     return client, client.get_run(note["run_id"])
 
 
-def log(run: Path) -> list[dict[str, Any]]:
+def read_log(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def history(run: Path, name: str) -> list[tuple[int, float]]:
-    client, there = found(run)
-    return [(metric.step, metric.value) for metric in client.get_metric_history(there.info.run_id, name)]
+    client, tracked = tracked_run(run)
+    return [(metric.step, metric.value) for metric in client.get_metric_history(tracked.info.run_id, name)]
 
 
-def test_metrics_are_those_of_the_runs_own_log(one):
-    lines = log(one)
+def test_metrics_match_the_metrics_log(finished_run):
+    lines = read_log(finished_run)
     steps = [[line["step"], line["loss"]] for line in lines if line["kind"] == "step"]
-    assert np.array(history(one, "train.step_loss")) == pytest.approx(np.array(steps))
+    assert np.array(history(finished_run, "train.step_loss")) == pytest.approx(np.array(steps))
     epochs = [line for line in lines if line["kind"] == "epoch"]
     for name in ("train.loss", "valid.loss", "valid.accuracy"):
-        wanted = np.array([[line["epoch"], line[name]] for line in epochs])
-        assert np.array(history(one, name)) == pytest.approx(wanted)
+        expected = np.array([[line["epoch"], line[name]] for line in epochs])
+        assert np.array(history(finished_run, name)) == pytest.approx(expected)
 
 
-def test_parameters_tags_and_status(one):
-    client, run = found(one)
+def test_parameters_tags_and_status(finished_run):
+    client, run = tracked_run(finished_run)
     assert client.get_experiment(run.info.experiment_id).name == "benchdog"
     assert run.info.run_name == "one"
     assert run.info.status == "FINISHED"
     assert run.data.params["loop.epochs"] == "3"
     assert run.data.params["model.name"] == "linear"
-    assert run.data.tags["benchdog.model.artifact"] == str(one / "artifact")
-    assert run.data.tags["benchdog.folder"] == str(one)
+    assert run.data.tags["benchdog.model.artifact"] == str(finished_run / "artifact")
+    assert run.data.tags["benchdog.folder"] == str(finished_run)
     assert Path(run.data.tags["benchdog.checkpoint"]).is_file()
-    best = json.loads((one / "run.json").read_text(encoding="utf-8"))["best"]
+    best = json.loads((finished_run / "run.json").read_text(encoding="utf-8"))["best"]
     assert run.data.metrics["best.valid.accuracy"] == pytest.approx(best["value"])
 
 
-def test_an_export_is_told_of(one, place):
-    in_process.run_export("one", "--to", "safetensors", cwd=place, env=watched(place, {}))
-    _, run = found(one)
-    assert run.data.tags["benchdog.export.safetensors"] == str(one / "exports" / "safetensors")
+def test_export_is_logged_as_a_tag(finished_run, place):
+    in_process.run_export("one", "--to", "safetensors", cwd=place, env=environment(place, {}))
+    _, run = tracked_run(finished_run)
+    assert run.data.tags["benchdog.export.safetensors"] == str(finished_run / "exports" / "safetensors")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
-def test_a_killed_and_resumed_run_is_one_run_with_each_metric_once(place):
+def test_killed_and_resumed_run_is_one_run_with_each_step_once(place):
     (place / "net.py").write_text(NET, encoding="utf-8")
     process = start(*KILLED, "killed", cwd=place, STALL_AT="12")
     run, end = place / "runs" / "killed", time.monotonic() + 120
@@ -130,36 +130,40 @@ def test_a_killed_and_resumed_run_is_one_run_with_each_metric_once(place):
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    _, before = found(run)
+    _, before = tracked_run(run)
     assert before.info.status == "RUNNING"
     bench("train", "--resume", "killed", "--quiet", cwd=place)
-    _, after = found(run)
+    _, after = tracked_run(run)
     assert after.info.run_id == before.info.run_id
     assert after.info.status == "FINISHED"
     for name, kind in (("train.step_loss", "step"), ("valid.accuracy", "epoch")):
-        assert [at for at, _ in history(run, name)] == [line[kind] for line in log(run) if line["kind"] == kind]
+        assert [step for step, _ in history(run, name)] == [
+            line[kind] for line in read_log(run) if line["kind"] == kind
+        ]
 
 
 def test_two_ranks_are_one_run(place):
     bench(*TRAIN, "ranks", "--epochs", 1, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
     run = place / "runs" / "ranks"
-    client, there = found(run)
-    assert there.info.status == "FINISHED"
-    assert [at for at, _ in history(run, "train.step_loss")] == [x["step"] for x in log(run) if x["kind"] == "step"]
-    named = [each for each in client.search_runs([there.info.experiment_id]) if each.info.run_name == "ranks"]
+    client, tracked = tracked_run(run)
+    assert tracked.info.status == "FINISHED"
+    assert [step for step, _ in history(run, "train.step_loss")] == [
+        x["step"] for x in read_log(run) if x["kind"] == "step"
+    ]
+    named = [each for each in client.search_runs([tracked.info.experiment_id]) if each.info.run_name == "ranks"]
     assert len(named) == 1
 
 
-def test_a_failed_run_is_failed(place):
-    words = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimizer=SGD"]
-    bench(*words, cwd=place, code=1, MLFLOW_EXPERIMENT_NAME="others")
-    client, run = found(place / "runs" / "nan")
+def test_failed_run_has_status_failed(place):
+    arguments = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimizer=SGD"]
+    bench(*arguments, cwd=place, code=1, MLFLOW_EXPERIMENT_NAME="others")
+    client, run = tracked_run(place / "runs" / "nan")
     assert run.info.status == "FAILED"
     assert run.data.tags["benchdog.error"]
     assert client.get_experiment(run.info.experiment_id).name == "others"
 
 
-def test_without_an_address_nothing_is_tracked_and_mlflow_not_imported(place, monkeypatch):
+def test_mlflow_is_not_imported_without_a_tracking_uri(place, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
         monkeypatch.delitem(sys.modules, name)
     bench(*TRAIN, "silent", "--epochs", 1, cwd=place, MLFLOW_TRACKING_URI="")
@@ -168,37 +172,38 @@ def test_without_an_address_nothing_is_tracked_and_mlflow_not_imported(place, mo
 
 
 @pytest.fixture
-def mute() -> Iterator[int]:
-    """Give the port of a server that accepts and never says a word."""
+def unresponsive_port() -> Iterator[int]:
+    """Yield the port of a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
-def test_a_server_that_is_not_there_is_told_of_at_once(place):
+def test_unreachable_server_is_reported_immediately(place):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    begun = time.monotonic()
+    start_time = time.monotonic()
     err = bench(*TRAIN, "dead", "--epochs", 1, cwd=place, MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
     assert err.count("benchdog: plugin 'mlflow'") == 1
     assert f"no MLflow server answers at http://127.0.0.1:{port}" in err
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - start_time < 60
     facts = json.loads((place / "runs" / "dead" / "run.json").read_text(encoding="utf-8"))
     assert facts["status"] == "finished"
 
 
-def test_a_server_that_is_mute_is_left_behind(place, mute):
-    env = watched(place, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mute}", "BENCHDOG_PATIENCE": "2"})
-    err = run_bench(
-        *TRAIN, "mute", "--epochs", 1, cwd=place, env=env, module="support.bare"
-    ).err  # its end doesn't wait for the server
+def test_unresponsive_server_does_not_block_the_run(place, unresponsive_port):
+    env = environment(
+        place, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{unresponsive_port}", "BENCHDOG_PATIENCE": "2"}
+    )
+    # A process of its own, since it exits without waiting for the server.
+    err = run_bench(*TRAIN, "mute", "--epochs", 1, cwd=place, env=env, module="support.bare").err
     assert err.count("benchdog: plugin 'mlflow'") == 1
     assert "still busy with benchdog_run_started" in err
     weights = [(place / "runs" / name / "artifact" / "model.safetensors").read_bytes() for name in ("mute", "dead")]
     assert weights[0] == weights[1]
 
 
-def test_reaching_says_what_was_tried_without_the_password(mute):
-    check_reachable(f"http://127.0.0.1:{mute}")
+def test_unreachable_error_hides_the_password(unresponsive_port):
+    check_reachable(f"http://127.0.0.1:{unresponsive_port}")
     check_reachable("sqlite:///somewhere.db")
     assert without_password("https://me:secret@tracking.example:81/x") == "https://tracking.example:81/x"
     assert without_password("sqlite:///a.db") == "sqlite:///a.db"
@@ -207,12 +212,12 @@ def test_reaching_says_what_was_tried_without_the_password(mute):
     assert "secret" not in str(caught.value)
 
 
-def test_a_recipe_is_flat_and_short_enough():
-    told = flat({"a": {"b c": [1, 2], "{}": {}}, "long": "x" * 9000})
-    assert told == {"a.b c": "[1, 2]", "a.__": "{}", "long": "x" * 5000}
+def test_flat_joins_keys_and_truncates_values():
+    flattened = flat({"a": {"b c": [1, 2], "{}": {}}, "long": "x" * 9000})
+    assert flattened == {"a.b c": "[1, 2]", "a.__": "{}", "long": "x" * 5000}
 
 
-def test_the_hook_module_is_light_and_names_its_contract():
+def test_hook_module_is_lightweight_and_declares_its_contract():
     spec = find_spec("benchdog_mlflow")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""ONNX exports agree with their artifacts, and answer without torch."""
+"""ONNX exports match their artifacts and run without torch."""
 
 import ast
 import json
@@ -42,12 +42,12 @@ TEXT = Spec(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _at_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _isolate_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["BENCHDOG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _jobs_here() -> Iterator[None]:
+def _export_in_process() -> Iterator[None]:
     with exports_in_process():
         yield
 
@@ -60,23 +60,23 @@ def plugins() -> Plugins:
 def save(
     folder: Path, plugins: Plugins, spec: Spec, task: str, model: str, options: dict[str, Any], raws: list[Raw]
 ) -> Path:
-    """Save the artifact of a small untrained model; its own graph is not what is tested here."""
-    judge = plugins.make("task", task, {})
-    spec = spec.with_output(*judge.output(spec))
+    """Save the artifact of a small untrained model, without its portable graph."""
+    built_task = plugins.make("task", task, {})
+    spec = spec.with_output(*built_task.output(spec))
     transform = Transform(default_preprocess(spec), spec)
     torch.manual_seed(0)
-    part = {"name": model, "options": options}
+    component = {"name": model, "options": options}
     with bare():
         artifact.save(
             folder,
-            trained=build_model(part, transform.spec(spec), plugins),
+            trained=build_model(component, transform.spec(spec), plugins),
             transform=transform,
-            head=judge.head(spec),
+            head=built_task.head(spec),
             spec=spec,
             preprocess=default_preprocess(spec),
             recipe={},
             task={"name": task, "options": {}},
-            model=part,
+            model=component,
             metrics={},
             samples=raws,
             run="zoo-1",
@@ -87,26 +87,26 @@ def save(
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
-    draw = np.random.default_rng(0)
+def image_artifact(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Path:
+    rng = np.random.default_rng(0)
     raws = [
-        Raw(id=str(i), fields={"photo": draw.integers(0, 256, (3, 16, 16), dtype=np.uint8)}, target=i % 3)
+        Raw(id=str(i), fields={"photo": rng.integers(0, 256, (3, 16, 16), dtype=np.uint8)}, target=i % 3)
         for i in range(6)
     ]
     return save(
-        tmp_path_factory.mktemp("picture") / "artifact", plugins, IMAGE, "classification", "cnn", SMALL_CNN, raws
+        tmp_path_factory.mktemp("image") / "artifact", plugins, IMAGE, "classification", "cnn", SMALL_CNN, raws
     )
 
 
 @pytest.fixture(scope="module")
-def exported(picture: Path, plugins: Plugins) -> Path:
-    report = export.export(picture, "onnx", None, plugins)
+def exported(image_artifact: Path, plugins: Plugins) -> Path:
+    report = export.export(image_artifact, "onnx", None, plugins)
     assert report["warnings"] == []
     assert [line["batch"] for line in report["verification"]] == [1, 2, 5, 8]
     return Path(report["path"])
 
 
-def test_the_graph_is_checked_named_and_free_of_paths(exported):
+def test_graph_is_valid_with_named_inputs_and_no_paths(exported):
     data = (exported / "model.onnx").read_bytes()
     model = onnx.load_from_string(data)
     onnx.checker.check_model(model, full_check=True)
@@ -118,7 +118,7 @@ def test_the_graph_is_checked_named_and_free_of_paths(exported):
     assert b".py" not in data
 
 
-def test_what_the_graph_means_lies_beside_it(exported):
+def test_export_json_describes_the_graph(exported):
     meta = json.loads((exported / "export.json").read_text(encoding="utf-8"))
     assert meta["spec"]["target"]["classes"] == list(CLASSES)
     assert meta["preprocess"]["decode"]["photo"][0]["op"] == "image"
@@ -126,7 +126,7 @@ def test_what_the_graph_means_lies_beside_it(exported):
     assert set(meta["files"]) == {"model.onnx"}
 
 
-def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plugins):
+def test_export_predicts_as_the_artifact_without_torch(exported, image_artifact, plugins):
     script = (
         "import json, sys; from pathlib import Path\n"
         "from benchdog.model.load import open_model; from benchdog.model import samples\n"
@@ -136,15 +136,15 @@ def test_it_answers_like_the_artifact_and_loads_no_torch(exported, picture, plug
         "loaded = sorted({'torch', 'onnx', 'onnxscript', 'sympy'} & set(sys.modules))\n"
         "print(json.dumps([[a.values['label'] for a in answers], loaded]))"
     )
-    command = [sys.executable, "-c", script, str(exported), str(picture)]
+    command = [sys.executable, "-c", script, str(exported), str(image_artifact)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     labels, loaded = json.loads(done.stdout)
-    opened = artifact.open_model(picture, plugins)
+    opened = artifact.open_model(image_artifact, plugins)
     assert labels == [answer.values["label"] for answer in opened.predict(opened.samples())]
     assert loaded == []
 
 
-def test_text_of_any_length_runs(tmp_path, plugins):
+def test_export_runs_text_of_any_length(tmp_path, plugins):
     raws = [Raw(id="0", fields={"input": "abc defgh"}, target=None)]
     folder = save(tmp_path / "artifact", plugins, TEXT, "next-token", "gpt", SMALL_GPT, raws)
     report = export.export(folder, "onnx", tmp_path / "out", plugins, {"opset": 18})
@@ -155,7 +155,7 @@ def test_text_of_any_length_runs(tmp_path, plugins):
         assert answer.shape == score.shape == (batch, length, 9)
 
 
-def test_a_damaged_or_missing_graph_is_bad_data(exported, tmp_path):
+def test_damaged_or_missing_graph_is_bad_data(exported, tmp_path):
     with pytest.raises(BadData, match=r"model\.onnx"):
         OnnxRunner(tmp_path)
     (tmp_path / "model.onnx").write_bytes((exported / "model.onnx").read_bytes()[:-500])
@@ -164,7 +164,7 @@ def test_a_damaged_or_missing_graph_is_bad_data(exported, tmp_path):
 
 
 @pytest.mark.parametrize("location", ["secret.bin", "../secret.bin", "ABSOLUTE"])
-def test_a_graph_cannot_read_other_files(tmp_path, location):
+def test_graph_cannot_read_other_files(tmp_path, location):
     secret = tmp_path / "here" / "secret.bin"
     secret.parent.mkdir()
     for path in (secret, tmp_path / "secret.bin"):
@@ -179,13 +179,13 @@ def test_a_graph_cannot_read_other_files(tmp_path, location):
         OnnxRunner(secret.parent)
 
 
-def test_a_wrong_option_is_named(picture, tmp_path, plugins):
+def test_invalid_option_is_named(image_artifact, tmp_path, plugins):
     for options in ({"opset": 3}, {"opset": "20"}, {"opsett": 20}):
         with pytest.raises(BadUsage, match="opset"):
-            export.export(picture, "onnx", tmp_path / "out", plugins, options)
+            export.export(image_artifact, "onnx", tmp_path / "out", plugins, options)
 
 
-def test_the_hook_module_is_light_and_names_its_contract():
+def test_hook_module_is_lightweight_and_declares_its_contract():
     spec = find_spec("benchdog_onnx")
     assert spec is not None
     assert spec.origin is not None

@@ -58,21 +58,22 @@ SMALL = ("points.csv", "--target", "kind", "--model", "linear", "--epochs", 1)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
 
 
-def alone(cwd: Path) -> dict[str, str]:
-    """Return the environment of a command with this plugin alone."""
+def environment(cwd: Path) -> dict[str, str]:
+    """Return environment variables that enable this plugin alone."""
     return {"BENCHDOG_PLUGINS": "benchdog-optuna", "BENCHDOG_CACHE": str(cwd / "cache")}
 
 
 def start(*args: object, cwd: Path) -> subprocess.Popen[str]:
-    """Start a command in a process of its own, whose runs of NET take their time."""
-    words, env = [sys.executable, "-m", "benchdog", *map(str, args)], {**os.environ, **alone(cwd), "PAUSE": "0.1"}
-    return subprocess.Popen(words, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Start a command in a subprocess, where each forward pass of NET takes 0.1 seconds more."""
+    command = [sys.executable, "-m", "benchdog", *map(str, args)]
+    env = {**os.environ, **environment(cwd), "PAUSE": "0.1"}
+    return subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def bench(*args: object, cwd: Path, code: int = 0) -> tuple[str, str]:
-    """Run a command whose runs have no reports, and whose pages have no plots."""
+    """Run a command without the reports of its runs and the plots of its page."""
     with bare(), mock.patch.object(plots, "_svg", return_value=""):
-        done = run(*args, cwd=cwd, code=code, env=alone(cwd))
+        done = run(*args, cwd=cwd, code=code, env=environment(cwd))
     return done.out, done.err
 
 
@@ -91,12 +92,12 @@ def small(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(place: Path, study: str) -> dict[str, Any]:
+def read_study(place: Path, study: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((place / "runs" / study / "tune.json").read_text(encoding="utf-8"))
     return document
 
 
-def chosen(document: dict[str, Any]) -> list[dict[str, Any]]:
+def values_of(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [trial["values"] for trial in document["trials"]]
 
 
@@ -104,15 +105,15 @@ def chosen(document: dict[str, Any]) -> list[dict[str, Any]]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("studies")
     gc.collect()
-    gc.freeze()  # each trial ends with a collection, which would go through the imported libraries
+    gc.freeze()  # each trial ends with a garbage collection, which would traverse the imported libraries
     (place / "points.csv").write_text(POINTS, encoding="utf-8")
-    document = run("tune", recipe(place, 3), "--study", "one", "--json", cwd=place, env=alone(place)).json
-    assert document == told(place, "one")
+    document = run("tune", recipe(place, 3), "--study", "one", "--json", cwd=place, env=environment(place)).json
+    assert document == read_study(place, "one")
     return place
 
 
-def test_each_trial_is_a_run_and_the_best_is_chosen_on_valid(place):
-    document = told(place, "one")
+def test_each_trial_is_a_run_and_best_is_selected_on_validation(place):
+    document = read_study(place, "one")
     assert document["metric"] == "valid.accuracy"
     assert [trial["state"] for trial in document["trials"]] == ["complete"] * 3
     runs = place / "runs" / "one"
@@ -127,13 +128,13 @@ def test_each_trial_is_a_run_and_the_best_is_chosen_on_valid(place):
         assert resolved["loop"]["batch_size"] == trial["values"]["loop.batch_size"]
     assert document["best"]["value"] == max(trial["value"] for trial in document["trials"])
     first = document["trials"][0]["values"]
-    assert first == {"trainer.lr": 0.02, "loop.batch_size": 64}  # the recipe as it stands
+    assert first == {"trainer.lr": 0.02, "loop.batch_size": 64}  # the recipe's own values
     out, _ = bench("runs", "list", "--runs-dir", runs, "--json", cwd=place)
     assert len(json.loads(out)["runs"]) == 3
 
 
-def test_the_best_recipe_repeats_the_best_trial(place):
-    best = told(place, "one")["best"]
+def test_best_recipe_reproduces_the_best_trial(place):
+    best = read_study(place, "one")["best"]
     text = (place / "runs" / "one" / "best.toml").read_text(encoding="utf-8")
     assert text.startswith(f"# Trial {best['number']} of study one: valid.accuracy")
     bench("train", "runs/one/best.toml", "--name", "again", "--quiet", cwd=place)
@@ -141,7 +142,7 @@ def test_the_best_recipe_repeats_the_best_trial(place):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_train_leaves_the_table_alone(place):
+def test_train_ignores_the_tune_table(place):
     bench("train", "r.toml", "--name", "plain", "--quiet", cwd=place)
     resolved = (place / "runs" / "plain" / "recipe.toml").read_text(encoding="utf-8")
     assert "tune" not in resolved
@@ -151,52 +152,52 @@ def test_train_leaves_the_table_alone(place):
     assert schema["properties"]["tune"]["properties"]["trials"]["type"] == "integer"
 
 
-def test_a_study_resumed_with_more_trials_equals_an_uninterrupted_one(small):
+def test_study_resumed_with_more_trials_equals_an_uninterrupted_one(small):
     bench("tune", recipe(small, 2), "--study", "one", cwd=small)
-    before = chosen(told(small, "one"))
+    before = values_of(read_study(small, "one"))
     _, err = bench("tune", "--resume", "one", "--trials", 3, cwd=small)
-    document = told(small, "one")
-    assert chosen(document)[:2] == before
+    document = read_study(small, "one")
+    assert values_of(document)[:2] == before
     assert len(document["trials"]) == 3
     assert "trial 2: accuracy" in err
     bench("tune", recipe(small, 3), "--study", "whole", "--quiet", cwd=small)
-    assert chosen(told(small, "whole")) == chosen(document)
+    assert values_of(read_study(small, "whole")) == values_of(document)
 
 
-def test_the_page_is_complete_in_itself_and_links_the_runs(place):
+def test_page_is_self_contained_and_links_runs(place):
     page = (place / "runs" / "one" / "tune.html").read_text(encoding="utf-8")
     assert "is best: its valid accuracy is" in page
-    assert told(place, "one")["best"]["number"] > 0  # and so it is compared with the recipe's own values
+    assert read_study(place, "one")["best"]["number"] > 0  # so the page compares it with the recipe's own values
     assert not re.search(r'(src|href)="(https?:)?//', page)
     assert "<script" not in page
     for link in re.findall(r'href="(?!data:)([^"#]+)"', page):
         assert (place / "runs" / "one" / link).is_file()
-    assert page.count("report.html") == len(told(place, "one")["trials"])
+    assert page.count("report.html") == len(read_study(place, "one")["trials"])
     for key in ("trainer.lr", "loop.batch_size"):
         assert page.count(key) >= 3
     assert page.count("<svg") >= 4
 
 
-def test_values_of_a_small_space_are_tried_once(small):
-    words = ["tune", *SMALL, "--pruner", "none"]
+def test_combinations_of_a_small_space_are_tried_once(small):
+    arguments = ["tune", *SMALL, "--pruner", "none"]
     choices = ["--space", "trainer.lr=[0.001, 0.01]", "--space", "loop.batch_size={ low = 64, high = 65 }"]
-    _, err = bench(*words, *choices, "--trials", 3, "--study", "some", cwd=small)
-    assert len(told(small, "some")["trials"]) == 3  # of four: TPE chooses
+    _, err = bench(*arguments, *choices, "--trials", 3, "--study", "some", cwd=small)
+    assert len(read_study(small, "some")["trials"]) == 3  # of 4 combinations; TPE samples them
     _, err = bench("tune", "--resume", "some", "--trials", 9, cwd=small)
-    values = chosen(told(small, "some"))
+    values = values_of(read_study(small, "some"))
     assert sorted({(v["trainer.lr"], v["loop.batch_size"]) for v in values}) == [
         (0.001, 64), (0.001, 65), (0.01, 64), (0.01, 65),
     ]  # fmt: skip
-    _, err = bench(*words, *choices, "--trials", 6, "--study", "all", cwd=small)
-    values = chosen(told(small, "all"))
+    _, err = bench(*arguments, *choices, "--trials", 6, "--study", "all", cwd=small)
+    values = values_of(read_study(small, "all"))
     assert len(values) == len({(v["trainer.lr"], v["loop.batch_size"]) for v in values}) == 4
     assert "all 4 combinations of values were tried" in err
 
 
-def test_a_space_accepts_renamed_keys(small):
+def test_space_accepts_renamed_keys(small):
     space = ["--space", 'trainer.optimiser=["SGD"]', "--space", 'loop.mixing=["refuse"]']
     bench("tune", *SMALL, "--trials", 1, *space, "--study", "old", cwd=small)
-    (trial,) = told(small, "old")["trials"]
+    (trial,) = read_study(small, "old")["trials"]
     recipe = tomllib.loads((small / "runs" / "old" / trial["run"] / "recipe.toml").read_text(encoding="utf-8"))
     assert recipe["trainer"]["optimizer"] == "SGD"
     assert recipe["loop"]["allow_batch_dependence"] is False
@@ -206,7 +207,7 @@ def test_trials_evaluated_on_other_samples_are_not_ranked(small):
     split = ["--space", "source.split_seed=[1, 2]", "--pruner", "none", "--study", "splits"]
     numbers = ["--target", "y", "--set", "source.kind=number"]
     bench("tune", SMALL[0], *numbers, *SMALL[3:], "--trials", 3, *split, cwd=small)
-    trials = told(small, "splits")["trials"]
+    trials = read_study(small, "splits")["trials"]
     seeds = [trial["values"]["source.split_seed"] for trial in trials]
     assert len(set(seeds)) == 2
     for trial, seed in zip(trials, seeds, strict=True):
@@ -214,11 +215,11 @@ def test_trials_evaluated_on_other_samples_are_not_ranked(small):
         assert seed == seeds[0] or "evaluated on other samples than trial-000" in trial["error"]
 
 
-def test_a_trial_that_fails_is_recorded_and_the_study_continues(small):
-    words = ["--space", "trainer.lr=[0.01, 1e39]", "--set", "trainer.optimizer=SGD", "--pruner", "none", "--seed", 1]
-    words += ["--batch-size", 16]
-    _, err = bench("tune", *SMALL, "--trials", 4, "--study", "nan", *words, cwd=small)
-    document = told(small, "nan")
+def test_failed_trial_is_recorded_and_study_continues(small):
+    arguments = ["--space", "trainer.lr=[0.01, 1e39]", "--set", "trainer.optimizer=SGD", "--batch-size", 16]
+    arguments += ["--pruner", "none", "--seed", 1]
+    _, err = bench("tune", *SMALL, "--trials", 4, "--study", "nan", *arguments, cwd=small)
+    document = read_study(small, "nan")
     states = {trial["values"]["trainer.lr"]: trial["state"] for trial in document["trials"]}
     assert states == {0.01: "complete", 1e39: "failed"}
     failed = next(trial for trial in document["trials"] if trial["state"] == "failed")
@@ -227,15 +228,15 @@ def test_a_trial_that_fails_is_recorded_and_the_study_continues(small):
     assert "The loss is nan" in (small / "runs" / "nan" / "tune.html").read_text(encoding="utf-8")
 
 
-def test_when_all_trials_fail_the_exit_code_is_1(small):
-    words = ["--space", "trainer.lr=[1e39, 2e39]", "--set", "trainer.optimizer=SGD", "--batch-size", 16]
-    _, err = bench("tune", *SMALL, "--trials", 2, "--study", "bad", *words, cwd=small, code=1)
+def test_exit_code_is_1_when_all_trials_fail(small):
+    arguments = ["--space", "trainer.lr=[1e39, 2e39]", "--set", "trainer.optimizer=SGD", "--batch-size", 16]
+    _, err = bench("tune", *SMALL, "--trials", 2, "--study", "bad", *arguments, cwd=small, code=1)
     assert "None of 2 trials has a result. The first one: The loss is " in err
     assert not (small / "runs" / "bad" / "best.toml").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["digits"], "There is nothing to search"),
         (["r.toml", "--lr", "0.1"], "trainer.lr is both given and searched"),
@@ -248,18 +249,18 @@ def test_when_all_trials_fail_the_exit_code_is_1(small):
         (["r.toml", "--set", "tune.sampler=best"], "sampler"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_made(place, words, said):
+def test_invalid_arguments_are_refused_before_anything_is_written(place, arguments, message):
     before = sorted(path.name for path in (place / "runs").iterdir())
-    _, err = bench("tune", *words, cwd=place, code=2)
-    assert said in " ".join(err.split())
+    _, err = bench("tune", *arguments, cwd=place, code=2)
+    assert message in " ".join(err.split())
     assert sorted(path.name for path in (place / "runs").iterdir()) == before
 
 
-def test_poor_trials_are_pruned_and_their_runs_are_whole(small):
+def test_poor_trials_are_pruned_and_their_runs_are_complete(small):
     space = ["--space", "trainer.lr=[0.1, 0.2, 1e-6, 2e-6, 3e-6, 4e-6]"]
     more = ["--set", "tune.startup=2", "--set", "tune.warmup=1", "--seed", 3, "--epochs", 5, "--batch-size", 16]
     bench("tune", *SMALL[:-2], "--trials", 6, "--study", "cut", *space, *more, cwd=small)
-    document = told(small, "cut")
+    document = read_study(small, "cut")
     pruned = [trial for trial in document["trials"] if trial["state"] == "pruned"]
     assert pruned
     for trial in pruned:
@@ -281,28 +282,28 @@ def wait_for(process: subprocess.Popen[str], ready: Callable[[], object], second
         time.sleep(0.02)
 
 
-def running(place: Path, study: str, number: int) -> bool:
-    """Say whether a trial is in the middle of its run, a checkpoint behind it."""
+def is_running(place: Path, study: str, number: int) -> bool:
+    """Return whether a trial is running and has written a checkpoint."""
     return any((place / "runs" / study / f"trial-{number:03d}" / "checkpoints").glob("step-*"))
 
 
 @POSIX
 @pytest.mark.slow
-def test_a_killed_study_resumes_the_trial_in_progress(small):
+def test_killed_study_resumes_the_trial_in_progress(small):
     name = recipe(small, 3, epochs=6, more='pruner = "none"', model="net.py:Net")
-    keep = ["--set", "loop.checkpoint_epochs=2"]
-    bench("tune", name, "--study", "whole", "--quiet", *keep, cwd=small)
-    process = start("tune", name, "--study", "killed", "--quiet", *keep, cwd=small)
-    wait_for(process, lambda: running(small, "killed", 1))
+    checkpoints = ["--set", "loop.checkpoint_epochs=2"]
+    bench("tune", name, "--study", "whole", "--quiet", *checkpoints, cwd=small)
+    process = start("tune", name, "--study", "killed", "--quiet", *checkpoints, cwd=small)
+    wait_for(process, lambda: is_running(small, "killed", 1))
     process.kill()
     process.communicate()
     with sqlite3.connect(small / "runs" / "killed" / "study.db") as table:
         states = [state for (state,) in table.execute("select state from trials order by number")]
     assert states == ["COMPLETE", "RUNNING"]
     bench("tune", "--resume", "killed", "--quiet", cwd=small)
-    one, other = told(small, "whole"), told(small, "killed")
-    assert chosen(one) == chosen(other)
-    assert [trial["value"] for trial in one["trials"]] == [trial["value"] for trial in other["trials"]]
+    whole, killed = read_study(small, "whole"), read_study(small, "killed")
+    assert values_of(whole) == values_of(killed)
+    assert [trial["value"] for trial in whole["trials"]] == [trial["value"] for trial in killed["trials"]]
     assert len(list((small / "runs" / "killed").glob("trial-*"))) == 3
 
 
@@ -310,24 +311,24 @@ def test_a_killed_study_resumes_the_trial_in_progress(small):
 def test_ctrl_c_prints_how_to_resume(small):
     name = recipe(small, 3, epochs=6, more='pruner = "none"', model="net.py:Net")
     process = start("tune", name, "--study", "stopped", "--set", "loop.checkpoint_epochs=1", cwd=small)
-    wait_for(process, lambda: running(small, "stopped", 0))
+    wait_for(process, lambda: is_running(small, "stopped", 0))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 130, err
     assert "benchdog tune --resume" in err
     assert (small / "runs" / "stopped" / "tune.html").is_file()
-    assert told(small, "stopped")["trials"][0]["state"] == "running"
+    assert read_study(small, "stopped")["trials"][0]["state"] == "running"
     bench("tune", "--resume", "stopped", "--trials", 1, "--quiet", cwd=small)
-    assert [trial["state"] for trial in told(small, "stopped")["trials"]] == ["complete"]
+    assert [trial["state"] for trial in read_study(small, "stopped")["trials"]] == ["complete"]
 
 
 @POSIX
 @pytest.mark.slow
-def test_two_processes_share_a_study_and_one_may_die(small):
+def test_study_of_two_processes_continues_when_one_is_killed(small):
     name = recipe(small, 4, epochs=6, more='pruner = "none"', model="net.py:Net")
-    words = ["--study", "two", "--jobs", 2, "--set", "loop.checkpoint_epochs=1"]
-    process = start("tune", name, *words, cwd=small)
-    wait_for(process, lambda: running(small, "two", 0) and running(small, "two", 1))
+    arguments = ["--study", "two", "--jobs", 2, "--set", "loop.checkpoint_epochs=1"]
+    process = start("tune", name, *arguments, cwd=small)
+    wait_for(process, lambda: is_running(small, "two", 0) and is_running(small, "two", 1))
     table = sqlite3.connect(small / "runs" / "two" / "study.db")
     query = (
         "select t.number, a.value_json from trials t join trial_user_attributes a on a.trial_id = t.trial_id "
@@ -339,7 +340,7 @@ def test_two_processes_share_a_study_and_one_may_die(small):
     os.kill(pid, signal.SIGKILL)
     _, err = process.communicate(timeout=500)
     assert process.returncode == 0, err
-    document = told(small, "two")
+    document = read_study(small, "two")
     states = {trial["number"]: trial["state"] for trial in document["trials"]}
     assert states == {n: "failed" if n == number else "complete" for n in range(4)}
     assert "exit code -9" in document["trials"][number]["error"]
@@ -347,12 +348,12 @@ def test_two_processes_share_a_study_and_one_may_die(small):
 
 @POSIX
 @pytest.mark.slow
-def test_processes_of_a_killed_parent_end_and_the_study_resumes(small):
+def test_processes_of_a_killed_parent_end_and_study_resumes(small):
     name = recipe(small, 3, epochs=6, more='pruner = "none"', model="net.py:Net")
-    words = ["--study", "two", "--jobs", 2, "--set", "loop.checkpoint_epochs=1", "--quiet"]
-    process = start("tune", name, *words, cwd=small)
-    wait_for(process, lambda: running(small, "two", 0) and running(small, "two", 1))
+    arguments = ["--study", "two", "--jobs", 2, "--set", "loop.checkpoint_epochs=1", "--quiet"]
+    process = start("tune", name, *arguments, cwd=small)
+    wait_for(process, lambda: is_running(small, "two", 0) and is_running(small, "two", 1))
     process.kill()
     process.communicate()
     bench("tune", "--resume", "two", "--quiet", cwd=small)
-    assert [trial["state"] for trial in told(small, "two")["trials"]] == ["complete"] * 3
+    assert [trial["state"] for trial in read_study(small, "two")["trials"]] == ["complete"] * 3

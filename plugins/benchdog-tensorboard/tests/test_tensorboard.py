@@ -1,4 +1,4 @@
-"""Runs are read back with TensorBoard's own reader."""
+"""Runs logged to TensorBoard, read back with its event reader."""
 
 import ast
 import errno
@@ -31,38 +31,36 @@ KILLED = (
 )
 
 
-def watched(cwd: Path) -> dict[str, str]:
-    """Return the environment of a command with this plugin alone."""
-    patience = {"BENCHDOG_PATIENCE": "120"}  # for a machine that does other things too
+def environment(cwd: Path) -> dict[str, str]:
+    """Return environment variables that enable this plugin alone."""
+    patience = {"BENCHDOG_PATIENCE": "120"}  # seconds; enough on a busy machine
     return {"BENCHDOG_PLUGINS": "benchdog-tensorboard", "BENCHDOG_CACHE": str(cwd / "cache"), **patience}
 
 
 def start(*args: object, cwd: Path) -> subprocess.Popen[str]:
-    words, full = (
-        [sys.executable, "-m", "benchdog", *map(str, args)],
-        {**os.environ, **watched(cwd), "STALL_AT": "12"},
-    )
-    return subprocess.Popen(words, cwd=cwd, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "benchdog", *map(str, args)]
+    env = {**os.environ, **environment(cwd), "STALL_AT": "12"}
+    return subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def bench(*args: object, cwd: Path, code: int = 0) -> str:
     with bare():
-        done = in_process.run(*args, cwd=cwd, code=code, env=watched(cwd))
+        done = in_process.run(*args, cwd=cwd, code=code, env=environment(cwd))
     assert "benchdog: plugin" not in done.err
     return done.out
 
 
-def read(run: Path) -> EventAccumulator:
-    found = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0, "tensors": 0})
-    found.Reload()
-    return found
+def read_events(run: Path) -> EventAccumulator:
+    events = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0, "tensors": 0})
+    events.Reload()
+    return events
 
 
 def series(run: Path, name: str) -> list[tuple[int, float]]:
-    return [(event.step, event.value) for event in read(run).Scalars(name)]
+    return [(event.step, event.value) for event in read_events(run).Scalars(name)]
 
 
-def log(run: Path) -> list[dict[str, Any]]:
+def read_log(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
@@ -73,37 +71,37 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_curves_are_those_of_the_runs_own_log(place):
+def test_curves_match_the_metrics_log(place):
     run = place / "runs" / "one"
-    lines = log(run)
+    lines = read_log(run)
     steps = [(line["step"], line["loss"]) for line in lines if line["kind"] == "step"]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     assert len(epochs) == 3
-    told = series(run, "train/step_loss")
-    assert [step for step, _ in told] == [step for step, _ in steps]
-    assert [loss for _, loss in told] == pytest.approx([loss for _, loss in steps])
+    points = series(run, "train/step_loss")
+    assert [step for step, _ in points] == [step for step, _ in steps]
+    assert [loss for _, loss in points] == pytest.approx([loss for _, loss in steps])
     for name in ("train.loss", "valid.loss", "valid.accuracy"):
-        wanted = [[line["epoch"], line[name]] for line in epochs]
-        assert np.array(series(run, tag(name))) == pytest.approx(np.array(wanted))
+        expected = [[line["epoch"], line[name]] for line in epochs]
+        assert np.array(series(run, tag(name))) == pytest.approx(np.array(expected))
 
 
-def test_the_recipe_is_there_as_text_and_as_values(place):
+def test_recipe_is_logged_as_text_and_hparams(place):
     run = place / "runs" / "one"
-    found = read(run)
-    (text,) = found.Tensors("recipe/text_summary")
+    events = read_events(run)
+    (text,) = events.Tensors("recipe/text_summary")
     assert "[trainer]" in text.tensor_proto.string_val[0].decode()
-    contents = {name: found.summary_metadata[name].plugin_data.content for name in found.summary_metadata}
+    contents = {name: events.summary_metadata[name].plugin_data.content for name in events.summary_metadata}
     data = HParamsPluginData.FromString(contents["_hparams_/session_start_info"])
-    kept = dict(data.session_start_info.hparams.items())
-    assert kept["loop.epochs"].number_value == 3
-    assert kept["model.name"].string_value == "linear"
+    hparams = dict(data.session_start_info.hparams.items())
+    assert hparams["loop.epochs"].number_value == 3
+    assert hparams["model.name"].string_value == "linear"
     best = json.loads((run / "run.json").read_text(encoding="utf-8"))["best"]
     (best_point,) = series(run, "best/valid/accuracy")
     assert best_point == pytest.approx((0, best["value"]))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
-def test_a_killed_and_resumed_run_draws_no_step_twice(place):
+def test_killed_and_resumed_run_has_each_step_once(place):
     (place / "net.py").write_text(NET, encoding="utf-8")
     process = start(*KILLED, "killed", cwd=place)
     run, end = place / "runs" / "killed", time.monotonic() + 120
@@ -116,25 +114,27 @@ def test_a_killed_and_resumed_run_draws_no_step_twice(place):
     bench("train", "--resume", "killed", "--quiet", cwd=place)
     assert len(list((run / "tensorboard").glob("events.out.*"))) == 2
     for name, kind in (("train/step_loss", "step"), ("valid/accuracy", "epoch")):
-        told = [at for at, _ in series(run, name)]
-        assert told == [line[kind] for line in log(run) if line["kind"] == kind]
+        steps = [step for step, _ in series(run, name)]
+        assert steps == [line[kind] for line in read_log(run) if line["kind"] == kind]
 
 
 def test_two_ranks_write_one_set_of_curves(place):
     bench(*TRAIN, "ranks", "--epochs", 1, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
     run = place / "runs" / "ranks"
-    assert [at for at, _ in series(run, "train/step_loss")] == [x["step"] for x in log(run) if x["kind"] == "step"]
+    assert [step for step, _ in series(run, "train/step_loss")] == [
+        x["step"] for x in read_log(run) if x["kind"] == "step"
+    ]
     assert len(series(run, "best/valid/accuracy")) == 1
 
 
-def test_a_failed_run_says_why(place):
-    words = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimizer=SGD"]
-    bench(*words, cwd=place, code=1)
-    (text,) = read(place / "runs" / "nan").Tensors("error/text_summary")
+def test_failed_run_logs_the_error(place):
+    arguments = [*TRAIN, "nan", "--epochs", 2, "--lr", "1e38", "--set", "trainer.optimizer=SGD"]
+    bench(*arguments, cwd=place, code=1)
+    (text,) = read_events(place / "runs" / "nan").Tensors("error/text_summary")
     assert text.tensor_proto.string_val[0].decode().startswith("The loss is nan at step")
 
 
-def test_a_full_disk_is_an_error_of_the_observer_without_a_trace(tmp_path, monkeypatch, capfd):
+def test_full_disk_raises_without_a_traceback_of_the_writer_thread(tmp_path, monkeypatch, capfd):
     def full(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -151,15 +151,15 @@ def test_a_full_disk_is_an_error_of_the_observer_without_a_trace(tmp_path, monke
     assert capfd.readouterr().err == ""
 
 
-def test_values_are_flat_and_of_kinds_that_tensorboard_takes():
+def test_values_are_flat_and_of_hparams_types():
     recipe = {"seed": 1, "model": {"name": "mlp", "hidden": [8, 8]}, "loop": {"deep": {"on": True}}, "plugins": []}
-    told = values(recipe)
-    assert told == {"seed": 1, "model.name": "mlp", "model.hidden": "[8, 8]", "loop.deep.on": True, "plugins": "[]"}
+    flat = values(recipe)
+    assert flat == {"seed": 1, "model.name": "mlp", "model.hidden": "[8, 8]", "loop.deep.on": True, "plugins": "[]"}
     assert tag("valid.accuracy.cat") == "valid/accuracy.cat"
-    assert math.isfinite(float(told["seed"]))
+    assert math.isfinite(float(flat["seed"]))
 
 
-def test_the_hook_module_is_light_and_names_its_contract():
+def test_hook_module_is_lightweight_and_declares_its_contract():
     spec = find_spec("benchdog_tensorboard")
     assert spec is not None
     assert spec.origin is not None
