@@ -16,15 +16,15 @@ from safetensors.numpy import load_file
 from support.bare import bare
 from support.in_process import Live, run, train, weights
 
-ALONE = """
+WITHOUT_BENCHDOG = """
 import runpy, sys
 
-class Nowhere:  # the environment of the tests has Benchdog
+class NotInstalled:  # Benchdog is installed in the environment of the tests
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0].startswith("benchdog"):
             raise ModuleNotFoundError(name)
 
-sys.meta_path.insert(0, Nowhere())
+sys.meta_path.insert(0, NotInstalled())
 try:
     import benchdog
     raise SystemExit("Benchdog can be imported")
@@ -46,7 +46,7 @@ class Net(nn.Module):
     def forward(self, x):
         return self.last(x.flatten(1))
 """
-TWO = """
+TWO_INPUTS = """
 import numpy as np
 from benchdog.api import Field, Raw, SourceInfo, Spec, Target, hookimpl
 
@@ -80,78 +80,78 @@ class Sgd:
 """
 
 
-def words(*settings: str) -> list[str]:
+def flags(*settings: str) -> list[str]:
     return [word for setting in settings for word in ("--set", setting)]
 
 
-UNET = ["shapes", "--model", "unet", *words("source.count=40", "source.size=20", "model.width=4")]
-SMALL_CNN = ["digits", "--model", "cnn", *words("model.width=4", "model.hidden=16")]
-RICH = ["people.csv", "--target", "rich", *words('source.drop=["pay"]', "source.kind=class")]
-TEXTS = ["text.txt", "--model", "gpt", *words("source.length=16", "model.width=16", "task.length=4")]
+UNET = ["shapes", "--model", "unet", *flags("source.count=40", "source.size=20", "model.width=4")]
+SMALL_CNN = ["digits", "--model", "cnn", *flags("model.width=4", "model.hidden=16")]
+RICH = ["people.csv", "--target", "rich", *flags('source.drop=["pay"]', "source.kind=class")]
+TEXTS = ["text.txt", "--model", "gpt", *flags("source.length=16", "model.width=16", "task.length=4")]
 FAST = {
     "cnn": SMALL_CNN,
-    "table": ["people.csv", "--target", "pay", "--model", "mlp", *words("source.drop=['rich', 'old']")],
-    "gpt": [*TEXTS, *words("model.dropout=0.1")],
-    "tuned": [*SMALL_CNN, *words("trainer.average=ema", "trainer.schedule=one-cycle", "trainer.clip_norm=1.0",
+    "table": ["people.csv", "--target", "pay", "--model", "mlp", *flags("source.drop=['rich', 'old']")],
+    "gpt": [*TEXTS, *flags("model.dropout=0.1")],
+    "tuned": [*SMALL_CNN, *flags("trainer.average=ema", "trainer.schedule=one-cycle", "trainer.clip_norm=1.0",
                                  "loop.accumulate=3")],
 }  # fmt: skip
 SLOW: dict[str, list[Any]] = {
-    "unet": [*UNET, *words("task.loss=dice")],
-    "resnet": ["digits", "--model", "resnet", *words("model.depth=10", "model.width=8", "trainer.schedule=plateau",
+    "unet": [*UNET, *flags("task.loss=dice")],
+    "resnet": ["digits", "--model", "resnet", *flags("model.depth=10", "model.width=8", "trainer.schedule=plateau",
                "trainer.schedule_options={ patience = 0 }")],
-    "resnet-50": ["digits", "--model", "resnet", *words("model.depth=50", "model.width=8")],
-    "averaged": ["digits", "--model", "mlp", *words("trainer.average=swa", "trainer.swa_start=0.3", "loader.seed=5",
+    "resnet-50": ["digits", "--model", "resnet", *flags("model.depth=50", "model.width=8")],
+    "averaged": ["digits", "--model", "mlp", *flags("trainer.average=swa", "trainer.swa_start=0.3", "loader.seed=5",
                  "task.class_weights=balanced", "model.dropout=0.2")],
-    "batch-norm": [*SMALL_CNN, *words("model.norm=batch", "model.widths=[4, 6, 8]", "model.dropout=0.1")],
-    "group-norm": [*SMALL_CNN, *words("model.norm=group"), "--seed", 7],
-    "tabular": [*RICH, "--model", "tabular", *words("task.class_weights=balanced", "task.label_smoothing=0.1",
+    "batch-norm": [*SMALL_CNN, *flags("model.norm=batch", "model.widths=[4, 6, 8]", "model.dropout=0.1")],
+    "group-norm": [*SMALL_CNN, *flags("model.norm=group"), "--seed", 7],
+    "tabular": [*RICH, "--model", "tabular", *flags("task.class_weights=balanced", "task.label_smoothing=0.1",
                 "trainer.optimizer=SGD", "trainer.optimizer_options={ momentum = 0.9 }", "trainer.schedule=cosine",
                 "trainer.warmup=0.2", "loop.patience=1")],
-    "labels": ["people.csv", *words('source.target=["rich", "old"]', "task.pos_weight=balanced")],
-    "labels-alike": ["people.csv", "--model", "linear", *words('source.target=["rich", "old"]',
+    "labels": ["people.csv", *flags('source.target=["rich", "old"]', "task.pos_weight=balanced")],
+    "labels-alike": ["people.csv", "--model", "linear", *flags('source.target=["rich", "old"]',
                      "trainer.clip_norm=inf", "trainer.optimizer=Rprop")],
-    "numbers": ["people.csv", *words('source.target=["pay", "noise"]', "task.loss=huber", "trainer.schedule=StepLR",
+    "numbers": ["people.csv", *flags('source.target=["pay", "noise"]', "task.loss=huber", "trainer.schedule=StepLR",
                 "trainer.schedule_options={ step_size = 1 }")],
-    "dice-and-more": [*UNET, *words("task.loss=dice+cross-entropy", "model.norm=batch")],
-    "batch-dice": [*UNET, *words("task.loss=batch-dice", "model.norm=none")],
-    "volumes": [*UNET, *words("source.dimensions=3", "task.loss=focal", "loop.accumulate=2")],
-    "weighted": [*UNET, *words("task.class_weights=balanced", "loop.accumulate=2")],
-    "focal": ["digits", "--model", "linear", *words("task.criterion=focal", "task.label_smoothing=0.1",
+    "dice-and-more": [*UNET, *flags("task.loss=dice+cross-entropy", "model.norm=batch")],
+    "batch-dice": [*UNET, *flags("task.loss=batch-dice", "model.norm=none")],
+    "volumes": [*UNET, *flags("source.dimensions=3", "task.loss=focal", "loop.accumulate=2")],
+    "weighted": [*UNET, *flags("task.class_weights=balanced", "loop.accumulate=2")],
+    "focal": ["digits", "--model", "linear", *flags("task.criterion=focal", "task.label_smoothing=0.1",
               "task.class_weights={ '3' = 2.0 }", "trainer.clip_value=0.01", "trainer.optimizer=AdamW")],
-    "vit": ["digits", "--model", "vit", *words("model.dropout=0.1", "model.patch=3", "trainer.weight_decay=0.01",
+    "vit": ["digits", "--model", "vit", *flags("model.dropout=0.1", "model.patch=3", "trainer.weight_decay=0.01",
             "trainer.schedule=linear")],
-    "rotary": [*TEXTS, *words("model.positions=rotary", "model.tied=true", "loop.accumulate=2")],
-    "transformer": ["text", "--model", "transformer", *words("source.path=moods.csv", "source.label=mood",
+    "rotary": [*TEXTS, *flags("model.positions=rotary", "model.tied=true", "loop.accumulate=2")],
+    "transformer": ["text", "--model", "transformer", *flags("source.path=moods.csv", "source.label=mood",
                     "source.length=12")],
 }  # fmt: skip
 
 
-def table(place: Path) -> None:
-    draw = random.Random(0)
+def write_table(place: Path) -> None:
+    rng = random.Random(0)
     with (place / "people.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["town", "age", "noise", "pay", "rich", "old"])
         for _ in range(200):
-            town, age = draw.choice(["Rome", "Oslo", "Bern", ""]), draw.uniform(20, 80)
-            pay = {"Rome": 30, "Oslo": -20}.get(town, 0) + 3 * age + draw.random()
-            shown = "" if draw.random() < 0.1 else f"{age:.1f}"
-            writer.writerow([town, shown, f"{draw.random():.3f}", f"{pay:.2f}", int(pay > 150), int(age > 50)])
+            town, age = rng.choice(["Rome", "Oslo", "Bern", ""]), rng.uniform(20, 80)
+            pay = {"Rome": 30, "Oslo": -20}.get(town, 0) + 3 * age + rng.random()
+            age_text = "" if rng.random() < 0.1 else f"{age:.1f}"
+            writer.writerow([town, age_text, f"{rng.random():.3f}", f"{pay:.2f}", int(pay > 150), int(age > 50)])
 
 
-def texts(place: Path) -> None:
-    draw = random.Random(0)
+def write_texts(place: Path) -> None:
+    rng = random.Random(0)
     pairs = (["the cat", "a dog"], ["sat", "ran"], ["here", "away"])
-    lines = [" ".join(map(draw.choice, pairs)) for _ in range(200)]
+    lines = [" ".join(map(rng.choice, pairs)) for _ in range(200)]
     (place / "text.txt").write_text("\n".join(lines), encoding="utf-8")
     rows = [f"{line} {i},{'calm' if 'sat' in line else 'wild'}" for i, line in enumerate(lines)]
     (place / "moods.csv").write_text("\n".join(["said,mood", *rows]), encoding="utf-8")
 
 
-def eject(place: Path, name: str, given: list[str]) -> Path:
-    """Train a run, eject it into a folder of its own, and return the program."""
-    table(place)
-    texts(place)
-    train(*given, "--epochs", 2, "--name", name, "--quiet", cwd=place)
+def eject(place: Path, name: str, arguments: list[str]) -> Path:
+    """Train a run, eject it into its own folder, and return the path of the program."""
+    write_table(place)
+    write_texts(place)
+    train(*arguments, "--epochs", 2, "--name", name, "--quiet", cwd=place)
     program = place / "out" / name / "train.py"
     ejected = run("eject", name, "--out", program, cwd=place)
     assert not ejected.out
@@ -159,11 +159,11 @@ def eject(place: Path, name: str, given: list[str]) -> Path:
     return program
 
 
-def alone(*programs: Path) -> str:
+def run_without_benchdog(*programs: Path) -> str:
     """Run programs where Benchdog can't be imported."""
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "-I", "-W", "error", "-c", ALONE, *map(str, programs)],
+        [sys.executable, "-I", "-W", "error", "-c", WITHOUT_BENCHDOG, *map(str, programs)],
         capture_output=True, text=True, encoding="utf-8", env=env, timeout=570, cwd=programs[0].parent,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -171,17 +171,17 @@ def alone(*programs: Path) -> str:
 
 
 def check_weights(run_folder: Path, program: Path) -> None:
-    """Check that a program's weights are the run's, bit for bit."""
+    """Check that the weights a program saved equal the run's bit for bit."""
     own = load_file(program.with_name("model.safetensors"))
-    wanted = {k.removeprefix("model."): v for k, v in weights(run_folder).items() if k.startswith("model.")}
-    assert own.keys() == wanted.keys()
+    expected = {k.removeprefix("model."): v for k, v in weights(run_folder).items() if k.startswith("model.")}
+    assert own.keys() == expected.keys()
     for name in own:
-        assert own[name].dtype == wanted[name].dtype
-        assert own[name].tobytes() == wanted[name].tobytes(), name
+        assert own[name].dtype == expected[name].dtype
+        assert own[name].tobytes() == expected[name].tobytes(), name
 
 
 def check_style(program: Path) -> None:
-    """Check that ruff finds nothing, long lines included, and that Benchdog is named once, as the origin."""
+    """Check that ruff reports nothing, long lines included, and that Benchdog is named once, as the origin."""
     argv = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--extend-select", "E501,I,UP"]
     checked = subprocess.run([*argv, "--line-length", "118", str(program)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
@@ -189,9 +189,9 @@ def check_style(program: Path) -> None:
 
 
 def eject_all(place: Path, cases: dict[str, list[str]]) -> tuple[Path, dict[str, Path], str]:
-    """Eject all cases, and run them one after the other in one process."""
-    ejected = {name: eject(place, name, given) for name, given in cases.items()}
-    return place, ejected, alone(*ejected.values())
+    """Eject all cases, and run their programs one after another in one process."""
+    ejected = {name: eject(place, name, arguments) for name, arguments in cases.items()}
+    return place, ejected, run_without_benchdog(*ejected.values())
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def more_programs(tmp_path_factory):
 
 
 def check_program(programs: tuple[Path, dict[str, Path], str], name: str) -> None:
-    """Check what a program printed, wrote and looks like."""
+    """Check the output, saved weights and style of a program."""
     place, ejected, printed = programs
     check_weights(place / "runs" / name, ejected[name])
     check_style(ejected[name])
@@ -215,17 +215,17 @@ def check_program(programs: tuple[Path, dict[str, Path], str], name: str) -> Non
 
 
 @pytest.mark.parametrize("name", FAST)
-def test_program_gives_the_runs_weights(programs, name):
+def test_program_reproduces_the_runs_weights(programs, name):
     check_program(programs, name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
-def test_more_programs_give_the_runs_weights(more_programs, name):
+def test_more_programs_reproduce_the_runs_weights(more_programs, name):
     check_program(more_programs, name)
 
 
-def test_only_templates_of_the_run_are_in_the_program(programs):
+def test_program_contains_only_the_templates_of_the_run(programs):
     _, ejected, _ = programs
     cnn = ejected["cnn"].read_text(encoding="utf-8")
     assert all(
@@ -249,7 +249,7 @@ def test_fitted_values_are_constants(programs):
         assert sorted(data) == ["train.input", "train.target", "valid.input", "valid.target"]
 
 
-def test_stdout_carries_the_program_alone(programs, tmp_path):
+def test_stdout_is_the_program_alone(programs, tmp_path):
     place, ejected, _ = programs
     printed = run("eject", "cnn", "--data", tmp_path / "samples.npz", cwd=place)
     assert compile(printed.out, "train.py", "exec")
@@ -301,29 +301,29 @@ def test_recipe_settings_without_a_template_are_refused(tmp_path):
     text = recipe.read_text(encoding="utf-8")
     if "precision" not in text:
         text = text.replace('name = "cpu"', 'name = "cpu"\nprecision = "fp32"\nranks = 1')
-    for why, (old, new) in SETTINGS.items():
+    for reason, (old, new) in SETTINGS.items():
         assert old in text
         recipe.write_text(text.replace(old, new), encoding="utf-8")
         refused = run("eject", "first", cwd=tmp_path, code=2)
-        assert why in refused.err
+        assert reason in refused.err
         assert not refused.out
 
 
-@pytest.mark.parametrize(("given", "why"), [
+@pytest.mark.parametrize(("arguments", "reason"), [
     (["digits", "--task", "embedding", "--model", "linear"], "the task 'embedding'"),
-    (["digits", "--model", "linear", *words("task.criterion=MultiMarginLoss")], "the criterion 'MultiMarginLoss'"),
+    (["digits", "--model", "linear", *flags("task.criterion=MultiMarginLoss")], "the criterion 'MultiMarginLoss'"),
     (["digits", "--model", "net.py:Net"], "net.py:Net' is in no template"),
     (["digits", "--trainer", "sgd.py:Sgd", "--model", "linear"], "only the loop of 'supervised'"),
-    ([*UNET, *words("model.deep_supervision=true")], "deep supervision"),
-    (["people.csv", "--target", "pay", *words("source.weight=noise", "source.drop=['age', 'rich', 'old']")],
+    ([*UNET, *flags("model.deep_supervision=true")], "deep supervision"),
+    (["people.csv", "--target", "pay", *flags("source.weight=noise", "source.drop=['age', 'rich', 'old']")],
      "samples have weights"),
 ])  # fmt: skip
-def test_components_without_a_template_are_refused(tmp_path, given, why):
+def test_components_without_a_template_are_refused(tmp_path, arguments, reason):
     (tmp_path / "net.py").write_text(NET, encoding="utf-8")
     (tmp_path / "sgd.py").write_text(SGD, encoding="utf-8")
-    table(tmp_path)
-    train(*given, *QUICK, "--name", "other", cwd=tmp_path)
-    assert why in run("eject", "other", cwd=tmp_path, code=2).err
+    write_table(tmp_path)
+    train(*arguments, *QUICK, "--name", "other", cwd=tmp_path)
+    assert reason in run("eject", "other", cwd=tmp_path, code=2).err
     assert not (tmp_path / "data.npz").exists()
 
 
@@ -335,17 +335,17 @@ def test_several_inputs_live_objects_and_streams_are_refused(tmp_path, monkeypat
     with bare():
         benchdog.train("digits", model=Live, epochs=1, name="live", quiet=True)
     assert "live object" in run("eject", "live", cwd=tmp_path, code=2).err
-    for file, code, source, why in (("two.py", TWO, "pairs", "several inputs"),
-                                    ("sources.py", CODE, "streamed", "stream")):  # fmt: skip
+    for file, code, source, reason in (("two.py", TWO_INPUTS, "pairs", "several inputs"),
+                                       ("sources.py", CODE, "streamed", "stream")):  # fmt: skip
         (tmp_path / file).write_text(code, encoding="utf-8")
-        plugin, more = ("--plugin", file), ("--workers", 0, "--model", "linear")
+        plugin, options = ("--plugin", file), ("--workers", 0, "--model", "linear")
         with bare():
-            run(*plugin, "train", source, *QUICK, *more, "--name", source, cwd=tmp_path)
-        assert why in run(*plugin, "eject", source, cwd=tmp_path, code=2).err
+            run(*plugin, "train", source, *QUICK, *options, "--name", source, cwd=tmp_path)
+        assert reason in run(*plugin, "eject", source, cwd=tmp_path, code=2).err
 
 
 def test_unfinished_runs_and_changed_data_are_refused(tmp_path):
-    table(tmp_path)
+    write_table(tmp_path)
     train("people.csv", "--target", "pay", "--epochs", 1, "--name", "a", "--quiet", cwd=tmp_path)
     whole = (tmp_path / "people.csv").read_text(encoding="utf-8")
     cells = [row.split(",") for row in whole.splitlines()]
@@ -360,20 +360,20 @@ def test_unfinished_runs_and_changed_data_are_refused(tmp_path):
     assert "--resume" in run("eject", "a", cwd=tmp_path, code=2).err
 
 
-def test_a_program_that_differs_from_the_run_is_refused(programs, monkeypatch):
+def test_program_that_differs_from_the_run_is_refused(programs, monkeypatch):
     import benchdog
     from benchdog.api import BadUsage
     from benchdog_eject import choices, program
 
     place, _, _ = programs
     opened = benchdog.open_run("cnn", runs_dir=place / "runs")
-    described = choices.MODELS["cnn"]
+    describe = choices.MODELS["cnn"]
 
-    def other(*given):
-        template, constants = described(*given)
+    def describe_wider(*arguments):
+        template, constants = describe(*arguments)
         return template, {**constants, "HIDDEN": 17}
 
-    monkeypatch.setitem(choices.MODELS, "cnn", other)
+    monkeypatch.setitem(choices.MODELS, "cnn", describe_wider)
     with pytest.raises(BadUsage, match="builds another"):
         program.eject(opened)
 
@@ -381,8 +381,8 @@ def test_a_program_that_differs_from_the_run_is_refused(programs, monkeypatch):
 def test_completion_offers_runs(tmp_path):
     (tmp_path / "runs" / "first").mkdir(parents=True)
     (tmp_path / "runs" / "first" / "run.json").write_text("{}", encoding="utf-8")
-    asked = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_ARGS": "benchdog eject fi"}
-    env = {**os.environ, "_BENCHDOG_COMPLETE": "complete_fish", **asked}
+    request = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_ARGS": "benchdog eject fi"}
+    env = {**os.environ, "_BENCHDOG_COMPLETE": "complete_fish", **request}
     command = [sys.executable, "-m", "benchdog"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["first"]

@@ -1,4 +1,4 @@
-"""The templates run as they are, and are joined to programs."""
+"""Templates run as modules, and are assembled into programs."""
 
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_model_templates_build_and_run(name):
     assert logits.isfinite().all()
 
 
-def test_training_template_runs_by_itself(monkeypatch, tmp_path, capsys):
+def test_training_template_runs_on_its_own(monkeypatch, tmp_path, capsys):
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (200, 64), generator=generator, dtype=torch.uint8)
     y = (x[:, 0] // 26).long()
@@ -46,11 +46,11 @@ def test_training_template_runs_by_itself(monkeypatch, tmp_path, capsys):
 
 def test_table_template_standardizes_flags_and_encodes():
     rows = torch.tensor([[40.0, 180.0, 2.0], [float("nan"), 170.0, 0.0]])
-    wanted = [[0.0, 1.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]]
-    assert torch.allclose(table.transform(rows), torch.tensor(wanted))
+    expected = [[0.0, 1.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]]
+    assert torch.allclose(table.transform(rows), torch.tensor(expected))
 
 
-def test_average_follows_the_model():
+def test_follow_averages_weights_and_copies_counters():
     average, model = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
     model.weight.data.fill_(3.0)
     model.get_buffer("num_batches_tracked").fill_(7)
@@ -59,7 +59,7 @@ def test_average_follows_the_model():
     assert int(average.get_buffer("num_batches_tracked")) == 7
 
 
-def test_programs_hold_what_their_templates_import_and_no_more():
+def test_program_contains_what_its_templates_import_and_nothing_else():
     chosen = ["settings", "loading", "transforms.table", "models.gpt", "losses.standardized", "metrics.errors",
               "evaluation", "schedules.named", "saving", "training"]  # fmt: skip
     imports, text = assemble(chosen, {"SEED": 7, "SCHEDULE": Code("lr_scheduler.ExponentialLR")})
@@ -73,13 +73,13 @@ def test_programs_hold_what_their_templates_import_and_no_more():
         assemble(["seeds"], {"NO_SUCH": 1})
 
 
-def test_literals_keep_every_bit_and_fit_the_page():
+def test_literals_preserve_every_bit_and_fit_the_line_length():
     values = torch.randn(50, generator=torch.Generator().manual_seed(0))
     for tensor in (values, values.double(), values.view(5, 10, 1), torch.tensor(0.1)):
         text = literal(tensor)
-        again = eval(text)
-        assert again.dtype == tensor.dtype
-        assert torch.equal(again, tensor)
+        evaluated = eval(text)
+        assert evaluated.dtype == tensor.dtype
+        assert torch.equal(evaluated, tensor)
         assert max(map(len, text.splitlines())) < 118
     others: list[object] = [{"a b": (1, 2.5), 'say "x"': [None, True]}, [], (1,), "a\nb", float("inf")]
     for value in others:

@@ -1,4 +1,4 @@
-"""What the plugin offers, at what price, and what its options say."""
+"""The hook module, the options of the model, and its folder of weights."""
 
 import ast
 import json
@@ -15,7 +15,7 @@ from benchdog_huggingface.options import FIRST, ModelOptions
 from benchdog_huggingface.tokenizer import filler
 
 
-def test_the_hook_module_is_light_and_names_its_contract():
+def test_hook_module_is_lightweight_and_declares_its_contract():
     spec = find_spec("benchdog_huggingface")
     assert spec is not None
     assert spec.origin is not None
@@ -29,20 +29,21 @@ def test_the_hook_module_is_light_and_names_its_contract():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_models_options_keep_what_its_configuration_says(bert, tmp_path):
+def test_model_options_store_the_configuration(bert, tmp_path):
     options = ModelOptions(path=bert)
-    kept = json.loads(options.config)
-    assert kept["hidden_size"] == 32
-    assert kept[FIRST] == 0
-    assert not {"architectures", "id2label"} & set(kept)
-    gone = tmp_path / "gone"  # as an artifact is built again where the folder isn't
-    moved = options.config.replace(json.dumps(str(bert)), json.dumps(str(gone)))
-    assert ModelOptions(path=gone, config=moved).config == moved
-    assert ModelOptions(path=bert, config=moved).config == options.config  # another folder is read anew
+    config = json.loads(options.config)
+    assert config["hidden_size"] == 32
+    assert config[FIRST] == 0
+    assert not {"architectures", "id2label"} & set(config)
+    missing = tmp_path / "gone"  # an artifact is rebuilt where the folder doesn't exist
+    moved = options.config.replace(json.dumps(str(bert)), json.dumps(str(missing)))
+    assert ModelOptions(path=missing, config=moved).config == moved
+    # the configuration of another folder is replaced
+    assert ModelOptions(path=bert, config=moved).config == options.config
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "said"),
+    ("text", "kind", "message"),
     [
         (None, BadUsage, "has no config.json"),
         ("{", BadData, "not a configuration"),
@@ -50,14 +51,14 @@ def test_a_models_options_keep_what_its_configuration_says(bert, tmp_path):
         ('{"model_type": "bert", "auto_map": {"AutoModel": "evil.Net"}}', BadUsage, "never run"),
     ],
 )
-def test_a_folder_that_is_no_model_is_refused_in_words(text, kind, said, tmp_path):
+def test_folder_without_a_model_is_refused(text, kind, message, tmp_path):
     if text is not None:
         (tmp_path / "config.json").write_text(text, encoding="utf-8")
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         ModelOptions(path=tmp_path)
 
 
-def test_the_filler_is_found_where_the_folder_tells_it(bert, gpt, tmp_path):
+def test_padding_id_is_read_from_the_folder(bert, gpt, tmp_path):
     assert filler(bert) == 0
     assert filler(gpt) is None
     (tmp_path / "config.json").write_text('{"pad_token_id": 1}', encoding="utf-8")
@@ -65,7 +66,7 @@ def test_the_filler_is_found_where_the_folder_tells_it(bert, gpt, tmp_path):
     assert filler(tmp_path / "nothing") is None
 
 
-def test_weights_in_other_forms_are_named_and_never_read(bert, tmp_path):
+def test_weights_in_other_formats_are_refused(bert, tmp_path):
     from benchdog_huggingface.weights import FolderWeights
 
     (tmp_path / "config.json").write_text((bert / "config.json").read_text(encoding="utf-8"), encoding="utf-8")
@@ -74,8 +75,8 @@ def test_weights_in_other_forms_are_named_and_never_read(bert, tmp_path):
         FolderWeights(ModelOptions(path=tmp_path)).weights()
     for name in ("pytorch_model.bin", "model.safetensors.index.json"):
         (tmp_path / name).write_bytes(b"cos\nsystem\n(S'echo'\ntR.")
-        found = FolderWeights(ModelOptions(path=tmp_path))
-        assert found.begins
+        folder_weights = FolderWeights(ModelOptions(path=tmp_path))
+        assert folder_weights.begins
         with pytest.raises(NotAvailable, match="isn't read"):
-            found.weights()
+            folder_weights.weights()
         (tmp_path / name).unlink()

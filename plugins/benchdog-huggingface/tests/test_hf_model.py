@@ -1,10 +1,10 @@
-"""The model: built from a configuration, its parts, its weights by name, what doesn't fit; in memory."""
+"""The model: building from a configuration, layer groups, weights by name, refusals; in memory."""
 
 import json
 
 import pytest
 import torch
-from hf_made import LENGTH, MARKS
+from hf_sentences import LENGTH, SPECIAL_TOKENS
 
 from benchdog.api import BadUsage, Field, Spec, Target
 from benchdog.model.layer_groups import stages
@@ -32,13 +32,13 @@ def size_of(folder):
 
 
 def codes(tokens, rows=4, length=LENGTH, seed=0):
-    made = torch.randint(1, tokens, (rows, length), generator=torch.Generator().manual_seed(seed))
-    made[1, 5:] = 0
-    return made
+    ids = torch.randint(1, tokens, (rows, length), generator=torch.Generator().manual_seed(seed))
+    ids[1, 5:] = 0
+    return ids
 
 
 @pytest.mark.parametrize("head", ["own", "mean"])
-def test_fillers_and_neighbours_dont_count(bert, head):
+def test_logits_are_independent_of_padding_and_batch(bert, head):
     tokens = size_of(bert)
     net = build(spec_of(tokens), ModelOptions(path=bert, head=head)).eval()
     with torch.no_grad():
@@ -49,23 +49,23 @@ def test_fillers_and_neighbours_dont_count(bert, head):
         assert net(torch.zeros(2, LENGTH, dtype=torch.int64)).isfinite().all()
 
 
-def test_it_gives_what_the_library_gives(bert, gpt):
+def test_logits_equal_those_of_transformers(bert, gpt):
     from transformers import AutoModelForSequenceClassification
 
     for folder, first in ((bert, 0), (gpt, 1)):
         tokens = size_of(folder)
         net = build(spec_of(tokens + first), ModelOptions(path=folder)).eval()
         ours = net.get_submodule("net")
-        theirs = AutoModelForSequenceClassification.from_config(ours.config).eval()
-        theirs.load_state_dict(ours.state_dict())
+        reference = AutoModelForSequenceClassification.from_config(ours.config).eval()
+        reference.load_state_dict(ours.state_dict())
         x = codes(tokens)
         with torch.no_grad():
             for row, length in ((0, LENGTH), (1, 5)):
-                wanted = theirs(input_ids=x[row : row + 1, :length] - first).logits
-                assert torch.allclose(net(x)[row : row + 1], wanted, atol=1e-5)
+                expected = reference(input_ids=x[row : row + 1, :length] - first).logits
+                assert torch.allclose(net(x)[row : row + 1], expected, atol=1e-5)
 
 
-def test_its_parts_are_layers_and_the_last_is_the_head(bert, gpt):
+def test_layer_groups_are_layers_and_the_head_is_last(bert, gpt):
     own = build(spec_of(size_of(bert)), ModelOptions(path=bert))
     layers = [f"net.bert.encoder.layer.{i}" for i in range(3)]
     assert stages(own) == ["net.bert.embeddings", *layers, "net.bert.pooler", "net.classifier"]
@@ -76,32 +76,32 @@ def test_its_parts_are_layers_and_the_last_is_the_head(bert, gpt):
 
 @pytest.mark.parametrize("kind", ["AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification"])
 @pytest.mark.parametrize("head", ["own", "mean"])
-def test_weights_are_read_whatever_they_were_saved_from(kind, head, bert):
+def test_weights_saved_from_any_model_class_are_read(kind, head, bert):
     import transformers
 
     config = transformers.BertConfig(**json.loads((bert / "config.json").read_text(encoding="utf-8")))
     published = getattr(transformers, kind).from_config(config)
     net = build(spec_of(size_of(bert)), ModelOptions(path=bert, head=head))
-    known = FolderWeights(ModelOptions(path=bert, head=head))
-    report = fill(net, renamed(published.state_dict(), known.rename))
+    weights = FolderWeights(ModelOptions(path=bert, head=head))
+    report = fill(net, renamed(published.state_dict(), weights.rename))
     if kind == "AutoModelForMaskedLM" and head == "own":
         assert report.share > 0.9  # it has no pooler
         assert {why for name, why in report.fresh.items() if "pooler" in name} == {"not in the file"}
     else:
         assert report.share == 1.0
-    place = net.get_submodule("net.bert" if head == "own" else "net.encoder")
+    encoder = net.get_submodule("net.bert" if head == "own" else "net.encoder")
     base = getattr(published, "bert", published)
-    weight = place.get_parameter("encoder.layer.2.output.dense.weight")
-    assert torch.equal(weight, base.encoder.layer[2].output.dense.weight)
+    copied = encoder.get_parameter("encoder.layer.2.output.dense.weight")
+    assert torch.equal(copied, base.encoder.layer[2].output.dense.weight)
 
 
-def test_names_of_berts_time_are_understood(bert):
-    known = FolderWeights(ModelOptions(path=bert))
+def test_legacy_bert_names_are_mapped(bert):
+    weights = FolderWeights(ModelOptions(path=bert))
     old = {"bert.embeddings.LayerNorm.gamma": torch.ones(1), "bert.embeddings.LayerNorm.beta": torch.ones(1)}
-    assert set(renamed(old, known.rename)) == {f"net.bert.embeddings.LayerNorm.{n}" for n in ("weight", "bias")}
+    assert set(renamed(old, weights.rename)) == {f"net.bert.embeddings.LayerNorm.{n}" for n in ("weight", "bias")}
 
 
-def test_a_causal_one_guesses_next_tokens(gpt):
+def test_causal_model_predicts_next_tokens(gpt):
     net = build(spec_of(40, "next-token"), ModelOptions(path=gpt)).eval()
     with torch.no_grad():
         x = codes(40)
@@ -112,7 +112,7 @@ def test_a_causal_one_guesses_next_tokens(gpt):
 
 
 @pytest.mark.parametrize(
-    ("change", "tokens", "length", "said"),
+    ("change", "tokens", "length", "message"),
     [
         ({"model_type": "bertt"}, 0, LENGTH, "no architecture 'bertt'"),
         ({}, 500, LENGTH, "the data has 500"),
@@ -121,37 +121,37 @@ def test_a_causal_one_guesses_next_tokens(gpt):
         ({"model_type": "clip_vision_model"}, 0, LENGTH, "no head to classify texts|doesn't fit"),
     ],
 )
-def test_what_doesnt_fit_is_told_in_words(change, tokens, length, said, bert, tmp_path):
+def test_configuration_that_does_not_fit_is_refused(change, tokens, length, message, bert, tmp_path):
     config = json.loads((bert / "config.json").read_text(encoding="utf-8")) | change
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises((BadUsage, ValueError), match=said):
+    with pytest.raises((BadUsage, ValueError), match=message):
         build(spec_of(tokens or size_of(bert), length=length), ModelOptions(path=tmp_path))
 
 
-def test_other_data_and_no_folder_are_refused(bert):
-    picture = Field(kind="image", shape=(3, 8, 8), dtype="uint8")
+def test_other_data_and_missing_folder_are_refused(bert):
+    image = Field(kind="image", shape=(3, 8, 8), dtype="uint8")
     with pytest.raises(BadUsage, match="the data is image"):
-        build(Spec(fields=(picture,), target=Target(kind="class")).with_output(3), ModelOptions(path=bert))
+        build(Spec(fields=(image,), target=Target(kind="class")).with_output(3), ModelOptions(path=bert))
     with pytest.raises(BadUsage, match="needs the folder"):
         build(spec_of(40), ModelOptions())
 
 
 @pytest.mark.parametrize(("kind", "first"), [("bert", 0), ("roberta", 1)])
-def test_tokenizers_in_older_files_are_converted(kind, first, tmp_path):
+def test_tokenizers_in_legacy_files_are_converted(kind, first, tmp_path):
     from tokenizers import ByteLevelBPETokenizer
 
-    words = [*MARKS, "ship", "the", "."]
+    words = [*SPECIAL_TOKENS, "ship", "the", "."]
     if kind == "bert":
         (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     else:
-        made = ByteLevelBPETokenizer()
-        made.train_from_iterator(["the ship"], 270, show_progress=False, special_tokens=list(SPECIAL))
-        made.save_model(str(tmp_path))
+        bpe = ByteLevelBPETokenizer()
+        bpe.train_from_iterator(["the ship"], 270, show_progress=False, special_tokens=list(SPECIAL))
+        bpe.save_model(str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "pad_token_id": first}), encoding="utf-8")
     op = tokenizer.operation(tmp_path, 6)
     assert op["first"] == first
-    ((begin, *rest),) = tokenizer.encoder(op)(["The ship."])
-    assert begin == (words.index("[CLS]") if kind == "bert" else SPECIAL.index("<s>") + 1)
+    ((start, *rest),) = tokenizer.encoder(op)(["The ship."])
+    assert start == (words.index("[CLS]") if kind == "bert" else SPECIAL.index("<s>") + 1)
     assert len(rest) == 5
     if kind == "bert":
         assert rest == [words.index(word) for word in ("the", "ship", ".", "[SEP]")] + [0]

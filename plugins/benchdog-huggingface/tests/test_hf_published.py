@@ -1,4 +1,4 @@
-"""A published folder of transformers: MiniLM's. The models `hf` and `minilm` agree on it."""
+"""With the published MiniLM folder, the models `hf` and `minilm` agree."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,24 +26,24 @@ def folder() -> Path:
     return Path(SPEC.origin).parent / "model"
 
 
-def test_the_tokenizer_gives_the_same_word_pieces(folder):
-    theirs = tokenizer.operation(folder, LENGTH)
-    assert theirs["first"] == 0
-    ours = encoder({"op": "tokens", "unit": "wordpiece", "vocabulary": list(minilm.vocabulary()), "length": LENGTH})
-    assert tokenizer.encoder(theirs)(TEXTS) == [ours(text) for text in TEXTS]
+def test_hf_tokenizer_equals_that_of_minilm(folder):
+    operation = tokenizer.operation(folder, LENGTH)
+    assert operation["first"] == 0
+    encode = encoder({"op": "tokens", "unit": "wordpiece", "vocabulary": list(minilm.vocabulary()), "length": LENGTH})
+    assert tokenizer.encoder(operation)(TEXTS) == [encode(text) for text in TEXTS]
 
 
-def test_the_network_gives_the_same_vectors(folder):
+def test_hf_model_equals_minilm(folder):
     field = Field(kind="tokens", shape=(LENGTH,), dtype="int64", range=(0, minilm.VOCABULARY - 1))
     spec = Spec(fields=(field,), target=Target(kind="class", classes=("a", "b"))).with_output(2)
     options = ModelOptions(path=folder, head="mean")
-    theirs, ours = build(spec, options).eval(), minilm.build(spec, MiniLMOptions()).eval()
-    known = FolderWeights(options)
-    assert known.begins
-    tensors = read(known.weights())
-    assert fill(theirs, renamed(tensors, known.rename)).share == 1.0
-    assert fill(ours, renamed(tensors, minilm.MiniLMWeights.rename)).share == 1.0
-    theirs.get_submodule("net.last").load_state_dict(ours.get_submodule("last").state_dict())
+    hf_net, minilm_net = build(spec, options).eval(), minilm.build(spec, MiniLMOptions()).eval()
+    weights = FolderWeights(options)
+    assert weights.begins
+    tensors = read(weights.weights())
+    assert fill(hf_net, renamed(tensors, weights.rename)).share == 1.0
+    assert fill(minilm_net, renamed(tensors, minilm.MiniLMWeights.rename)).share == 1.0
+    hf_net.get_submodule("net.last").load_state_dict(minilm_net.get_submodule("last").state_dict())
     codes = torch.tensor(tokenizer.encoder(tokenizer.operation(folder, LENGTH))(TEXTS))
     with torch.no_grad():
-        assert torch.allclose(theirs(codes), ours(codes), atol=1e-5)
+        assert torch.allclose(hf_net(codes), minilm_net(codes), atol=1e-5)

@@ -67,7 +67,7 @@ def test_minilm_names_the_missing_package(monkeypatch):
 
 
 @pytest.mark.skipif(not INSTALLED, reason="needs the package of weights")
-def test_sentences_of_one_meaning_are_close():
+def test_embeddings_of_similar_sentences_are_close():
     known = minilm.MiniLMWeights(MiniLMOptions())
     net = minilm.MiniLM(2, 0.0).eval()
     report = fill(net, renamed(read(known.weights()), known.rename))

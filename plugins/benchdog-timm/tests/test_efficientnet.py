@@ -30,20 +30,20 @@ PHOTOS = Path(SKLEARN.origin).parent / "datasets" / "images" if SKLEARN and SKLE
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 20), st.integers(1, 20), st.sampled_from([3, 5]), st.sampled_from([1, 2]))
-def test_padding_equals_tensorflows(height, width, kernel, stride):
+def test_padding_equals_that_of_tensorflow(height, width, kernel, stride):
     layer = SameConv(2, 3, kernel, stride)
     x = torch.randn(2, 2, height, width)
     pads = []
     for size in (width, height):  # F.pad begins with the last axis
         total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
         pads += [total // 2, total - total // 2]
-    wanted = F.conv2d(F.pad(x, pads), layer.weight, stride=stride)
-    assert wanted.shape[2:] == (-(-height // stride), -(-width // stride))
+    expected = F.conv2d(F.pad(x, pads), layer.weight, stride=stride)
+    assert expected.shape[2:] == (-(-height // stride), -(-width // stride))
     if stride == 2 or min(height, width) > kernel:
-        assert torch.allclose(layer(x), wanted, atol=1e-5)
+        assert torch.allclose(layer(x), expected, atol=1e-5)
 
 
-def test_padding_is_exported_for_every_size():
+def test_padding_is_exported_for_any_size():
     layer = nn.Sequential(SameConv(1, 2, 3, 2), SameConv(2, 2, 5, 2))
     dynamic = ({0: torch.export.Dim("b"), 2: torch.export.Dim("h", min=8), 3: torch.export.Dim("w", min=8)},)
     program = torch.export.export(layer, (torch.randn(2, 1, 16, 18),), dynamic_shapes=dynamic).module()
@@ -58,7 +58,7 @@ def image_spec(channels=3, side=64, classes=1000):
     return Spec(fields=(field,), target=target).with_output(classes)
 
 
-def test_network_is_the_published_one():
+def test_network_has_published_size_and_parameter_names():
     net = build(image_spec(), EfficientNetOptions())
     assert sum(p.numel() for p in net.parameters()) == 4_652_008  # as published
     assert stages(net) == ["stem", *(f"blocks.{i}" for i in range(16)), "top", "last"]
@@ -77,13 +77,13 @@ def test_network_is_the_published_one():
 
 @pytest.fixture
 def packages(tmp_path, monkeypatch):
-    """Packages like those with weights and names, first on the import path; the weights are random."""
+    """Put packages like those of the weights (random here) and class names on the path; return the network."""
     net = EfficientNetLite0(3, 1000, 0.0)
-    back = [(ours.replace(".", r"\."), theirs) for theirs, ours in imagenet.EfficientNetLite0Weights.rename]
+    inverse = [(own.replace(".", r"\."), published) for published, own in imagenet.EfficientNetLite0Weights.rename]
     stored = {}
     for name, tensor in net.state_dict().items():
-        for ours, theirs in back:
-            pattern, plain = ours.replace(r"\\1", r"(\d+)"), theirs.replace(r"(\d+)", r"\1").replace("\\.", ".")
+        for own, published in inverse:
+            pattern, plain = own.replace(r"\\1", r"(\d+)"), published.replace(r"(\d+)", r"\1").replace("\\.", ".")
             pattern = pattern.replace(r"\\\.", r"\.").replace(r"\1", r"(\d+)")
             if re.match(pattern, name):
                 name = re.sub(f"^{pattern}", plain.removeprefix("^").replace(r"\.", "."), name)
@@ -119,7 +119,7 @@ def test_packages_are_read_without_being_imported(packages):
         assert torch.equal(tensor, net.state_dict()[name])
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(packaged_files, "find_spec", lambda name: None)
     known = imagenet.EfficientNetLite0Weights(EfficientNetOptions())
     with pytest.raises(NotAvailable, match="efficientnet_lite0") as error:
@@ -162,7 +162,7 @@ def test_pretrained_net_predicts_and_is_exported(tmp_path, monkeypatch, without_
     assert again["answers"][0]["label"] == "daisy"
 
 
-def test_color_weights_give_the_same_for_gray():
+def test_color_weights_are_summed_for_gray_images():
     color, gray = (EfficientNetLite0(channels, 4, 0.0).eval() for channels in (3, 1))
     report = fill(gray, color.state_dict(), head=True)
     assert report.summed == "stem.0.weight"

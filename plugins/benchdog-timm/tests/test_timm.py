@@ -1,4 +1,4 @@
-"""timm's networks: made for the data, named, weights from a file, parts; in memory."""
+"""timm's networks: input shapes, names, published weights, layer groups; in memory."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ from benchdog_timm.weights import Published
 from support.in_process import run
 
 TINY = ("test_resnet", "test_convnext", "test_vit", "test_efficientnet")
-"""timm's own networks for tests."""
+"""timm's own test networks."""
 
 
 def spec_of(channels=3, height=32, width=32, kind="image"):
@@ -27,7 +27,7 @@ def spec_of(channels=3, height=32, width=32, kind="image"):
     return Spec(fields=(field,), target=Target(kind="class", classes=tuple("abcde"))).with_output(5)
 
 
-def test_the_hook_module_is_light_and_names_its_contract():
+def test_hook_module_is_lightweight_and_declares_its_contract():
     spec = find_spec("benchdog_timm")
     assert spec is not None
     assert spec.origin is not None
@@ -41,23 +41,23 @@ def test_the_hook_module_is_light_and_names_its_contract():
 
 @pytest.mark.parametrize("net", TINY)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_network_is_made_for_the_datas_channels_size_and_classes(net, channels):
-    made = build(spec_of(channels, 48, 64), Options(net=net)).eval()
+def test_network_fits_the_datas_channels_size_and_classes(net, channels):
+    built = build(spec_of(channels, 48, 64), Options(net=net)).eval()
     with torch.no_grad():
-        assert made(torch.zeros(2, channels, 48, 64)).shape == (2, 5)
-    assert not vars(made)["pretrained_cfg"].get("file")
+        assert built(torch.zeros(2, channels, 48, 64)).shape == (2, 5)
+    assert not vars(built)["pretrained_cfg"].get("file")
 
 
-def test_the_last_part_is_the_head():
+def test_last_layer_group_is_the_head():
     assert stages(build(spec_of(), Options(net="test_resnet")))[-1] == "fc"
-    parts = stages(build(spec_of(), Options(net="test_vit")))
-    assert parts[0] == "patch_embed"
-    assert parts[1] == "blocks.0"
-    assert parts[-1] == "head"
+    groups = stages(build(spec_of(), Options(net="test_vit")))
+    assert groups[0] == "patch_embed"
+    assert groups[1] == "blocks.0"
+    assert groups[-1] == "head"
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({}, r"needs the name of a network"),
         ({"net": "resnet19"}, r"no network 'resnet19' \(\d,\d+ others\).*\n.*Did you mean .*resnet18"),
@@ -66,13 +66,13 @@ def test_the_last_part_is_the_head():
         ({"net": "convnextt_tiny"}, r"Did you mean convnext_tiny"),
     ],
 )
-def test_a_name_that_timm_lacks_is_answered_with_those_near_it(options, said):
+def test_unknown_name_suggests_similar_ones(options, message):
     with pytest.raises(BadUsage) as error:
         build(spec_of(), Options(**options))
-    assert re.search(said, str(error.value))
+    assert re.search(message, str(error.value))
 
 
-def test_data_that_doesnt_fit_is_refused_in_words():
+def test_data_that_does_not_fit_is_refused():
     with pytest.raises(BadUsage, match="needs one image, but the data is volume"):
         build(spec_of(kind="volume"), Options(net="test_resnet"))
     with pytest.raises(BadUsage, match=r"can't make twins_pcpvt_small for images of 3 x 30 x 30: img_size"):
@@ -82,14 +82,14 @@ def test_data_that_doesnt_fit_is_refused_in_words():
         build(mask, Options(net="test_resnet"))
 
 
-def test_dropout_and_drop_path_are_passed_on():
+def test_dropout_and_drop_path_are_passed_to_the_network():
     net = build(spec_of(), Options(net="test_vit", dropout=0.25, drop_path=0.5))
     assert vars(net.get_submodule("head_drop"))["p"] == 0.25
     *_, last = net.get_submodule("blocks").children()
     assert vars(last.get_submodule("drop_path1"))["drop_prob"] == 0.5
 
 
-def test_inputs_are_scaled_as_for_the_weights_with_the_tag():
+def test_inputs_are_normalized_as_the_tagged_weights_require():
     (plain,) = Published(Options(net="resnet18.a1_in1k")).transform
     assert plain["mean"] == pytest.approx([123.675, 116.28, 103.53])
     assert plain["deviation"] == pytest.approx([58.395, 57.12, 57.375])
@@ -100,7 +100,7 @@ def test_inputs_are_scaled_as_for_the_weights_with_the_tag():
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             RuntimeError("operator torchvision::nms does not exist"),
@@ -110,7 +110,7 @@ def test_inputs_are_scaled_as_for_the_weights_with_the_tag():
         (ModuleNotFoundError("No module named 'yaml'", name="yaml"), "No module named 'yaml'"),
     ],
 )
-def test_why_timm_cant_be_imported_is_told(error, said, monkeypatch):
+def test_import_error_of_timm_is_explained(error, message, monkeypatch):
     import builtins
 
     real = builtins.__import__
@@ -121,12 +121,12 @@ def test_why_timm_cant_be_imported_is_told(error, said, monkeypatch):
         return real(name, *args, **more)
 
     monkeypatch.setattr(builtins, "__import__", fail)
-    with pytest.raises(NotAvailable) as told:
+    with pytest.raises(NotAvailable) as caught:
         library.timm()
-    assert re.search(said, str(told.value), re.DOTALL)
+    assert re.search(message, str(caught.value), re.DOTALL)
 
 
-def test_an_unknown_network_ends_with_code_2_and_without_a_run(tmp_path):
-    said = run("train", "digits", "--model", "timm", "--set", "model.net=resnet19", cwd=tmp_path, code=2).err
-    assert "resnet18" in said
+def test_unknown_network_exits_with_2_and_creates_no_run(tmp_path):
+    err = run("train", "digits", "--model", "timm", "--set", "model.net=resnet19", cwd=tmp_path, code=2).err
+    assert "resnet18" in err
     assert not (tmp_path / "runs").exists()

@@ -1,4 +1,4 @@
-"""The plugin's model passes Benchdog's own kit of checks."""
+"""The plugin's model passes the conformance kit."""
 
 import os
 from pathlib import Path
@@ -10,8 +10,8 @@ from benchdog.testing import conforms
 NAMES = Path(__file__).parents[3] / "tests" / "support" / "names"
 pytestmark = pytest.mark.slow
 
-test_a_convolutional_net = conforms("model", "timm", options={"net": "test_resnet"})
-test_a_net_of_one_size = conforms("model", "timm", options={"net": "test_vit", "drop_path": 0.1})
+test_convolutional_network_conforms = conforms("model", "timm", options={"net": "test_resnet"})
+test_network_of_fixed_image_size_conforms = conforms("model", "timm", options={"net": "test_vit", "drop_path": 0.1})
 
 
 @pytest.fixture(autouse=True)
