@@ -60,17 +60,17 @@ def test_minilm_parameter_names_are_those_of_earlier_artifacts():
 
 def test_minilm_names_the_missing_package(monkeypatch):
     monkeypatch.setattr(packaged_files, "find_spec", lambda name: None)
-    known = minilm.MiniLMWeights(MiniLMOptions())
-    for method in (known.weights, known.preprocess):
+    published = minilm.MiniLMWeights(MiniLMOptions())
+    for method in (published.weights, published.preprocess):
         with pytest.raises(NotAvailable, match="minilm"):
             method()
 
 
 @pytest.mark.skipif(not INSTALLED, reason="needs the package of weights")
 def test_embeddings_of_similar_sentences_are_close():
-    known = minilm.MiniLMWeights(MiniLMOptions())
+    published = minilm.MiniLMWeights(MiniLMOptions())
     net = minilm.MiniLM(2, 0.0).eval()
-    report = fill(net, renamed(read(known.weights()), known.rename))
+    report = fill(net, renamed(read(published.weights()), published.rename))
     assert list(report.fresh) == ["last.weight", "last.bias"]
     assert all(name.startswith(("pooler.", "embeddings.position_ids")) for name in report.unused)
     encode = encoder({"unit": "wordpiece", "vocabulary": minilm.vocabulary(), "length": 16})

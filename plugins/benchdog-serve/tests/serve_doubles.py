@@ -33,7 +33,7 @@ FIELDS = {
     "array": Field(kind="audio", shape=(1, 3), dtype="float32"),
     "tokens": Field(kind="tokens", shape=(8,), dtype="int64"),
 }
-KLASS = Target(kind="class", classes=("dark", "bright"))
+CLASS_TARGET = Target(kind="class", classes=("dark", "bright"))
 
 
 class Double:
@@ -47,7 +47,7 @@ class Double:
 
     def __init__(self, variant: str, *, max_batch: int = 64) -> None:
         self.variant = variant
-        target = KLASS
+        target = CLASS_TARGET
         if variant == "mask":
             target = Target(kind="mask", classes=("none", "disc"), shape=(4, 4))
         if variant == "tokens":

