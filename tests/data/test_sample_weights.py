@@ -51,10 +51,10 @@ def test_rows_of_weight_0_do_not_change_training(place):
 def test_equal_weights_match_unweighted_training(place):
     rows = [f"{row},3" for row in ROWS]
     (place / "three.csv").write_text("\n".join([f"{HEAD},three", *rows]), encoding="utf-8")
-    drop = ["--set", 'source.drop=["count"]', "--set", "trainer.optimiser=SGD"]
+    drop = ["--set", 'source.drop=["count"]', "--set", "trainer.optimizer=SGD"]
     train(place, "three", *drop, "--set", "source.weight=three", path="three.csv")
     train(
-        place, "none", "--set", 'source.drop=["count", "three"]', "--set", "trainer.optimiser=SGD", path="three.csv"
+        place, "none", "--set", 'source.drop=["count", "three"]', "--set", "trainer.optimizer=SGD", path="three.csv"
     )
     mine, others = (weights(place / "runs" / name) for name in ("three", "none"))
     for name, values in others.items():

@@ -168,7 +168,7 @@ def benchdog_tasks() -> list[TaskInfo]:
             target=f"{here}.embedding:Embedding",
             options=f"{options}:EmbeddingOptions",
             answer=f"{here}.answers:embedding",
-            together=f"{here}.answers:neighbours",
+            together=f"{here}.answers:neighbors",
             models=models,
         ),
         TaskInfo(

@@ -29,7 +29,7 @@ ROUNDS = 30
 
 
 def features(inputs: Sequence[NDArray[Any]], spec: Spec) -> Features:
-    """Decide from training inputs what a linear model sees: (B, width) float32, centred.
+    """Decide from training inputs what a linear model sees: (B, width) float32, centered.
 
     Tokens are counted; pictures and sounds are averaged over blocks until they are narrow enough.
     """
@@ -105,7 +105,7 @@ def logistic(x: Tensor, target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     One sample in ten chooses the penalty; then all samples are trained on.
 
     Args:
-        x: (N, width) float32, centred.
+        x: (N, width) float32, centered.
         target: (N,) int64.
         classes: how many.
 
@@ -149,7 +149,7 @@ def ridge(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Fit ridge regression in closed form, in float64; one sample in ten chooses the penalty.
 
     Args:
-        x: (N, width) centred.
+        x: (N, width) centered.
         target: (N, k).
 
     Returns:
@@ -159,24 +159,24 @@ def ridge(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     back = torch.arange(len(x)) % HELD_BACK == HELD_BACK - 1
     penalty = PENALTIES[2]
     if bool(back.any()):
-        values, vectors, pull, centre, mean = _decompose(x[~back], target[~back])
+        values, vectors, pull, center, mean = _decompose(x[~back], target[~back])
 
         def error(penalty: float) -> float:
             weight = vectors @ (pull / (values + penalty * _scale(values)).unsqueeze(1))
-            return float(((x[back] - centre) @ weight + mean - target[back]).square().mean())
+            return float(((x[back] - center) @ weight + mean - target[back]).square().mean())
 
         penalty = min((*PENALTIES, 1e-6), key=error)
-    values, vectors, pull, centre, mean = _decompose(x, target)
+    values, vectors, pull, center, mean = _decompose(x, target)
     weight = vectors @ (pull / (values + penalty * _scale(values)).unsqueeze(1))
-    return weight, mean - centre @ weight
+    return weight, mean - center @ weight
 
 
 def _decompose(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return eigenvalues and vectors of the covariance, the target seen in them, and both means."""
-    centre, mean = x.mean(0), target.mean(0)
-    z = x - centre
+    center, mean = x.mean(0), target.mean(0)
+    z = x - center
     values, vectors = torch.linalg.eigh(z.T @ z / len(x))
-    return values.clamp(min=0.0), vectors, vectors.T @ (z.T @ (target - mean)) / len(x), centre, mean
+    return values.clamp(min=0.0), vectors, vectors.T @ (z.T @ (target - mean)) / len(x), center, mean
 
 
 def _scale(values: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class Gradients:
             )
         if not loss.requires_grad:
             raise BadUsage(
-                "The loss doesn't depend on any parameter of the model, so nothing can be learnt.",
+                "The loss doesn't depend on any parameter of the model, so nothing can be learned.",
                 "Compute it from the model's score, without detach(), item() or no_grad(), "
                 "and leave some parameter trainable.",
             )

@@ -114,7 +114,7 @@ def _wait(ranks: list[subprocess.Popen[bytes]], signals: Signals) -> list[int]:
 
 
 def _judge(run: Run, codes: list[int], number: int) -> None:
-    """Raise what the ranks said; a rank that only lost its neighbour is asked last."""
+    """Raise what the ranks said; a rank that only lost its neighbor is asked last."""
     said = [files.read_json(path) for path in sorted(run.folder.glob("failure-*.json"))]
     for told in sorted(said, key=lambda told: bool(told["unexpected"])):
         if told["code"] in (130, 143):
@@ -146,7 +146,7 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
             train_rank(run, reopen(recipe, plugins), rank=rank, world=world, quiet=quiet or rank > 0)
     except BenchdogError as error:
         return _tell(folder, rank, error.message, error.hint, error.code)
-    except Exception as error:  # a fault in the code, or a neighbour that is gone
+    except Exception as error:  # a fault in the code, or a neighbor that is gone
         run.log(f"rank {rank}: {traceback.format_exc()}")
         text = f"Rank {rank}: {type(error).__name__}: {' '.join(str(error).split())[:300]}."
         return _tell(folder, rank, text, f"The traceback is in {folder / 'log.txt'}.", 1, unexpected=True)

@@ -36,15 +36,15 @@ class Sgd:
     def train(self, session):
         import torch
 
-        optimiser = torch.optim.SGD(session.model.parameters(), lr=0.05)
-        session.track(optimiser=optimiser)
+        optimizer = torch.optim.SGD(session.model.parameters(), lr=0.05)
+        session.track(optimiser=optimizer)
         for _ in session.epochs():
             for batch in session.batches():
                 loss, weight = session.task.loss(session.model(*batch.inputs), batch)
                 session.backward(loss, weight, batch)
                 if batch.last:
-                    session.device.step(optimiser)
-                    optimiser.zero_grad()
+                    session.device.step(optimizer)
+                    optimizer.zero_grad()
                     session.step_done(loss.detach(), weight)
             session.epoch_done(session.evaluate())
         return session.model

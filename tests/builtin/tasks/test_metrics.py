@@ -239,13 +239,13 @@ def test_embedding_prediction_names_nearest_neighbors():
     predictions = answers.embedding(lambda x: (vectors, vectors), (vectors,), spec, None)
     assert predictions[1].values["vector"] == pytest.approx([0.6, 0.8])
     named = [Answer(each.values, id=f"image {i}") for i, each in enumerate(predictions)]
-    near = answers.neighbours(named, spec, EmbeddingOptions(nearest=2))
+    near = answers.neighbors(named, spec, EmbeddingOptions(nearest=2))
     assert [each.values["nearest"] for each in near] == ["image 1", "image 2", "image 1"]
     assert [each["id"] for each in near[0].values["neighbours"]] == ["image 1", "image 2"]
     assert near[0].values["neighbours"][1]["distance"] == pytest.approx(2**0.5)
     assert near[0].values["distance"] == pytest.approx(0.8**0.5, rel=1e-6)
     assert near[2].id == "image 2"
-    none = answers.neighbours(named, spec, EmbeddingOptions(nearest=0))
+    none = answers.neighbors(named, spec, EmbeddingOptions(nearest=0))
     assert "nearest" not in none[0].values
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from benchdog.api import BadUsage
 from benchdog.builtin.trainers.checkpointing import blocks
-from benchdog.builtin.trainers.optimizers import make_limit, make_optimiser
+from benchdog.builtin.trainers.optimizers import make_limit, make_optimizer
 from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.builtin.trainers.schedules import make_schedule
 from benchdog.builtin.trainers.weight_averaging import Ema, Swa, make_average
@@ -45,7 +45,7 @@ def test_optimizers_by_name_step_as_torch_optimizers(name, options):
         theirs.parameters(), lr=0.01, **({} if name == "Rprop" else {"weight_decay": 0.0}),
         **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()},
     )  # fmt: skip
-    made = make_optimiser(Options(optimizer=name, optimizer_options=options, lr=0.01), ours)
+    made = make_optimizer(Options(optimizer=name, optimizer_options=options, lr=0.01), ours)
     for seed in range(3):
         step(ours, made, seed)
         step(theirs, own, seed)
@@ -69,7 +69,7 @@ def test_invalid_optimizer_and_schedule_options_are_refused(options, message):
     made = Options(**options)
 
     def make():
-        return make_schedule(made, make_optimiser(made, model), 100, "loss", "min")
+        return make_schedule(made, make_optimizer(made, model), 100, "loss", "min")
 
     with pytest.raises(BadUsage) as caught:
         make()
@@ -79,7 +79,7 @@ def test_invalid_optimizer_and_schedule_options_are_refused(options, message):
 def rates(options, steps=100, per_epoch=10, metric=1.0):
     model = net()
     made = Options(lr=1.0, optimizer="SGD", **options)
-    optimizer = make_optimiser(made, model)
+    optimizer = make_optimizer(made, model)
     schedule = make_schedule(made, optimizer, steps, "loss", "min")
     seen = []
     for number in range(steps):
@@ -116,7 +116,7 @@ def test_learning_rate_schedules():
 def test_cosine_schedule_on_a_stream_is_refused():
     model, options = net(), Options(schedule="cosine")
     with pytest.raises(BadUsage, match="stream"):
-        make_schedule(options, make_optimiser(options, model), None, "loss", "min")
+        make_schedule(options, make_optimizer(options, model), None, "loss", "min")
 
 
 def test_ema_and_swa_weights_equal_expected_averages():

@@ -83,7 +83,7 @@ FAULTS = [
     ("backend", "no-reason", "probe", "probe() gives no reason"),
     ("backend", "opens-anyway", "probe", "open() gives a device all the same"),
     ("backend", "liar", "opens", "probe() says that it is available, and open() raises RuntimeError: no such unit"),
-    ("backend", "no-limit", "opens", "Unlimited.step(optimiser) doesn't take the 2 arguments"),
+    ("backend", "no-limit", "opens", "Unlimited.step(optimizer) doesn't take the 2 arguments"),
     ("backend", "no-scale", "computes", "gives other gradients than the processor"),
     ("backend", "keeper", "clean", "still holds 1 tensors or models"),
     ("backend", "changes-dtype", "clean", "default type changed"),

@@ -86,7 +86,7 @@ def _inputs(
     """Take the image, else the text, else all columns as a table."""
     of = {kind: [name for name in others if kinds[name] == kind] for kind in ("image", "text", "number", "class")}
     if of["image"] and (not named or len(others) > 1) and (len(of["image"]) > 1 or (named and len(others) > 1)):
-        raise BadUsage("One image is learnt from at a time.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
+        raise BadUsage("A model takes one image.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
     if of["image"]:
         return Chosen(kind="image", inputs=(of["image"][0],), target=target)
     table = [*of["number"], *of["class"]]
@@ -94,7 +94,7 @@ def _inputs(
     if len(texts) == 1 and (options.tokenizer is not None or not table or (named and len(others) == 1)):
         return Chosen(kind="text", inputs=(texts[0],), target=target)
     if texts and options.tokenizer is not None:
-        raise BadUsage("One text is learnt from at a time.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
+        raise BadUsage("A model takes one text.", f"Say which: --set source.input=NAME. {_choice(kinds)}")
     usable = tuple(name for name in others if kinds[name])
     if not usable:
         raise BadUsage("There is no feature column.", _choice(kinds))

@@ -159,12 +159,12 @@ class DataSet:
         return self._table(chosen, features, train)
 
     def _image(self, name: str, train: Part) -> tuple[Field, Any, Any]:
-        sizes, grey = set(), True
+        sizes, gray = set(), True
         for i in np.linspace(0, len(train.at) - 1, min(LOOKED_AT, len(train.at))).astype(int).tolist():
             try:
                 with Image.open(io.BytesIO(bytes_of(train.row(i)[name], train.id(i)))) as picture:
                     sizes.add((picture.height, picture.width))
-                    grey = grey and picture.mode in GREY
+                    gray = gray and picture.mode in GREY
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 raise BadData(f"Sample {train.id(i)!r} is not an image: {error}.", "Correct or remove it.") from None
         height = width = self.options.size
@@ -173,7 +173,7 @@ class DataSet:
         elif not height:
             height = width = min(USUAL, int(median(min(size) for size in sizes)))
             self.notes.append(f"Images of other sizes are stretched to {height}x{width} pixels (option size).")
-        mode = ("L" if grey else "RGB") if self.options.mode == "auto" else self.options.mode
+        mode = ("L" if gray else "RGB") if self.options.mode == "auto" else self.options.mode
         shape = (1 if mode == "L" else 3, height, width)
         op = {"op": "image", "mode": mode, "height": height, "width": width}
         field = Field(kind="image", shape=shape, dtype="uint8", name=name, range=(0, 255))

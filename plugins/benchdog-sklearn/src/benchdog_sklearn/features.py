@@ -58,17 +58,17 @@ def directions(x: NDArray[Any]) -> NDArray[np.float32]:
 
     Each 2 x 2 neighborhood of cells is brought to unit length, so that light and contrast fall out.
     """
-    grey = x.astype(np.float32).mean(1)
-    height, width = grey.shape[1:]
+    gray = x.astype(np.float32).mean(1)
+    height, width = gray.shape[1:]
     if min(height, width) < 2:
         return np.zeros((len(x), 0), np.float32)
-    down, across = np.gradient(grey, axis=(1, 2))
+    down, across = np.gradient(gray, axis=(1, 2))
     strength = np.hypot(down, across)
     turn = (np.arctan2(down, across) / np.pi) % 1.0 * DIRECTIONS
     low = np.floor(turn)
     share = turn - low
     first = low.astype(np.int64) % DIRECTIONS
-    counts = np.empty((DIRECTIONS, *grey.shape), np.float32)
+    counts = np.empty((DIRECTIONS, *gray.shape), np.float32)
     for k in range(DIRECTIONS):
         # A direction between two bins counts for both, the nearer one more.
         counts[k] = strength * ((first == k) * (1 - share) + ((first + 1) % DIRECTIONS == k) * share)

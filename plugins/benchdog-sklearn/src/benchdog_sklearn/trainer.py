@@ -178,7 +178,7 @@ def build(meta: dict[str, Any], options: Options, seed: int) -> Pipeline:
 
 
 def prepare(fields: Sequence[Field]) -> ColumnTransformer:
-    """Fill in and standardise numbers, one-hot categories by their codes; code 0 has none set."""
+    """Fill in and standardize numbers, one-hot categories by their codes; code 0 has none set."""
     numbers: list[int] = []
     codes: list[int] = []
     known: list[NDArray[np.float32]] = []

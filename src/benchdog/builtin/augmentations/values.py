@@ -62,8 +62,8 @@ class Color(ValueAugmentation):
         )]  # fmt: skip
         values = x.float() * by[0]
         if x.shape[1] == 3:
-            grey = (values * values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, *[1] * (x.ndim - 2))).sum(1, True)
-            values = grey + (values - grey) * by[2]
+            gray = (values * values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, *[1] * (x.ndim - 2))).sum(1, True)
+            values = gray + (values - gray) * by[2]
         mean = values.flatten(1).mean(1).view(shape)
         return to_storage_type(mean + (values - mean) * by[1], x, field)
 

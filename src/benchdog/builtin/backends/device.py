@@ -78,17 +78,17 @@ class TorchDevice:
         else:
             loss.backward(scale)  # type: ignore[no-untyped-call]
 
-    def step(self, optimiser: Any, limit: Callable[[], Any] | None = None, /) -> None:
+    def step(self, optimizer: Any, limit: Callable[[], Any] | None = None, /) -> None:
         """Let the optimizer step, after `limit`; fp16 skips a step whose gradients overflowed."""
         if self._scaler is None:
             if limit is not None:
                 limit()
-            plain_step(optimiser)
+            plain_step(optimizer)
             return
         if limit is not None:
-            self._scaler.unscale_(optimiser)
+            self._scaler.unscale_(optimizer)
             limit()
-        self._scaler.step(optimiser)
+        self._scaler.step(optimizer)
         self._scaler.update()
 
     def sum_(self, tensor: Tensor, /) -> Tensor:

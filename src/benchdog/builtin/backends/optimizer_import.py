@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.optim import Optimizer, optimizer
+from torch.optim import Optimizer
+from torch.optim import optimizer as torch_optimizer
 
 MARK = "__dynamo_disable"
 """Where torch keeps a method that its compiler leaves alone, once it has been made."""
@@ -27,30 +28,30 @@ def spare_the_compiler() -> None:
             setattr(inner, MARK, inner)
 
 
-def plain_step(optimiser: Any) -> None:
+def plain_step(optimizer: Any) -> None:
     """Let an optimizer step.
 
     The step of one of torch's own is called without what is around it, which imports the compiler to tell it
     where to stop, unless there are hooks that want to hear of it or the step itself is to be differentiated.
     """
-    cls = type(optimiser)
+    cls = type(optimizer)
     if cls not in _plain:
         _plain[cls] = inspect.unwrap(cls.step) if cls.__module__.startswith("torch.optim.") else None
     plain = _plain[cls]
-    if plain is None or optimiser.defaults.get("differentiable") or _heard(optimiser):
-        optimiser.step()
+    if plain is None or optimizer.defaults.get("differentiable") or _heard(optimizer):
+        optimizer.step()
         return
-    optimiser._opt_called = True  # a scheduler looks at this, and warns of steps left out
+    optimizer._opt_called = True  # a scheduler looks at this, and warns of steps left out
     with torch.no_grad():
-        plain(optimiser)
+        plain(optimizer)
 
 
-def _heard(optimiser: Optimizer) -> bool:
-    own = vars(optimiser).get("step")  # a scheduler puts its own here, which is no more than the line above
+def _heard(optimizer: Optimizer) -> bool:
+    own = vars(optimizer).get("step")  # a scheduler puts its own here, which is no more than the line above
     return bool(
         (own is not None and not hasattr(own, "_wrapped_by_lr_sched"))
-        or optimiser._optimizer_step_pre_hooks
-        or optimiser._optimizer_step_post_hooks
-        or optimizer._global_optimizer_pre_hooks
-        or optimizer._global_optimizer_post_hooks
+        or optimizer._optimizer_step_pre_hooks
+        or optimizer._optimizer_step_post_hooks
+        or torch_optimizer._global_optimizer_pre_hooks
+        or torch_optimizer._global_optimizer_post_hooks
     )

@@ -7,7 +7,7 @@ from math import prod
 from torch import Tensor, nn
 
 from benchdog.api import Field, Spec
-from benchdog.builtin.models.normalization import normalisation
+from benchdog.builtin.models.normalization import normalization
 from benchdog.builtin.models.options import CnnOptions
 from benchdog.builtin.models.spec_checks import convolutions, flat_outputs, positive, single_picture
 
@@ -53,7 +53,7 @@ def build(spec: Spec, options: CnnOptions) -> nn.Sequential:
             layers.append(pooling(window, window))
             size = tuple(axis and axis // by for axis, by in zip(size, window, strict=True))
         # After the pooling: for a quarter of the work, and the same values where nothing is normalised.
-        layers += [*normalisation(options.norm, width, field), nn.ReLU()]
+        layers += [*normalization(options.norm, width, field), nn.ReLU()]
         channels = width
     if None in size:
         layers += [Mean(), nn.Linear(channels, options.hidden)]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from benchdog.api import Field
 
 
-def normalisation(norm: str, width: int, field: Field) -> list[nn.Module]:
+def normalization(norm: str, width: int, field: Field) -> list[nn.Module]:
     """Return the layer after a convolution of `width` channels; none for "none"."""
     if norm == "none":
         return []

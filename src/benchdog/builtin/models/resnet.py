@@ -74,9 +74,9 @@ class Resnet(nn.Module):
                 before = (width << stage) * (NARROW if deep else 1)
         self.blocks = nn.Sequential(*blocks)
         self.last = nn.Linear(before, outputs)
-        self.initialise()
+        self.initialize()
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Draw the weights as the paper's successors do: each block starts as its shortcut."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Conv3d):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchdog.api import BadUsage, Field, Spec
-from benchdog.builtin.models.normalization import normalisation
+from benchdog.builtin.models.normalization import normalization
 from benchdog.builtin.models.options import UnetOptions
 from benchdog.builtin.models.spec_checks import convolutions, shape, single_picture
 
@@ -38,7 +38,7 @@ class Unet(nn.Module):
             layers: list[nn.Module] = []
             for channels in (before, after):
                 layers.append(convolution(channels, after, 3, padding=1, bias=options.norm == "none"))
-                layers += [*normalisation(options.norm, after, field), nn.ReLU()]
+                layers += [*normalization(options.norm, after, field), nn.ReLU()]
             return nn.Sequential(*layers)
 
         widths = [options.width << level for level in range(levels + 1)]

@@ -76,7 +76,7 @@ def embedding(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: A
     return [Answer({"vector": [float(x) for x in row]}) for row in answer]
 
 
-def neighbours(answers: list[Answer], spec: Spec, options: EmbeddingOptions | None) -> list[Answer]:
+def neighbors(answers: list[Answer], spec: Spec, options: EmbeddingOptions | None) -> list[Answer]:
     """Name for each of several inputs the others that are nearest, with their distance: 0 to 2."""
     count = min((options or EmbeddingOptions()).nearest, len(answers) - 1)
     vectors = np.array([each.values["vector"] for each in answers])

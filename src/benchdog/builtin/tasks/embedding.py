@@ -42,7 +42,7 @@ class Embedding:
             raise BadUsage(
                 f"The task 'embedding' needs 2 classes or more, but the target is a {spec.target.kind} of "
                 f"{spec.classes} classes.",
-                "Samples of one class become neighbours: they need classes.",
+                "Samples of one class become neighbors: they need classes.",
             )
 
     def output(self, spec: Spec) -> tuple[int | None, ...]:

@@ -25,7 +25,7 @@ UNFIT = {
 }
 
 
-def make_optimiser(
+def make_optimizer(
     options: Options, model: nn.Module, groups: list[dict[str, Any]] | None = None
 ) -> torch.optim.Optimizer:
     """Build the optimizer, fused where it has that, for groups of parameters; None: all that learn, as one.
@@ -45,7 +45,7 @@ def make_optimiser(
     return made
 
 
-def try_optimiser(options: Options) -> None:
+def try_optimizer(options: Options) -> None:
     """Let a tiny optimizer of the same kind step: what its arguments can't do shows only there.
 
     Raises:

@@ -102,7 +102,7 @@ def rate(step: int, *, curve: str, rise: int, steps: int) -> float:
 
 
 def make_schedule(
-    options: Options, optimiser: Optimizer, steps: int | None, monitor: str, better: str
+    options: Options, optimizer: Optimizer, steps: int | None, monitor: str, better: str
 ) -> Constant | Schedule:
     """Build the schedule.
 
@@ -116,7 +116,7 @@ def make_schedule(
         BadUsage: no such schedule, other arguments, or one that needs the length of a stream.
     """
     if options.schedule in CURVES:
-        return _curve(options, optimiser, steps)
+        return _curve(options, optimizer, steps)
     cls: Any = OTHERS.get(options.schedule) or named(
         options.schedule, lr_scheduler, LRScheduler, "schedule", (*CURVES, *OTHERS), UNFIT
     )
@@ -131,11 +131,11 @@ def make_schedule(
     if "total_steps" in taken and not {"total_steps", "epochs"} & set(given):
         given["total_steps"] = _known(steps, options.schedule)
     if cls is OneCycleLR:
-        given.setdefault("max_lr", [group["lr"] for group in optimiser.param_groups])
+        given.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
     if cls is ReduceLROnPlateau:
         given.setdefault("mode", better)
     try:
-        scheduler = cls(optimiser, **given)
+        scheduler = cls(optimizer, **given)
     except AMISS as error:
         raise amiss(options.schedule, error) from None
     _long_enough(
@@ -166,7 +166,7 @@ def _counted(schedule: str, given: Mapping[str, Any]) -> None:
                 )
 
 
-def _curve(options: Options, optimiser: Optimizer, steps: int | None) -> Constant | Schedule:
+def _curve(options: Options, optimizer: Optimizer, steps: int | None) -> Constant | Schedule:
     if options.schedule_options:
         raise BadUsage(
             f"The schedule {options.schedule!r} takes no schedule_options.", "Its warm-up is trainer.warmup."
@@ -188,12 +188,12 @@ def _curve(options: Options, optimiser: Optimizer, steps: int | None) -> Constan
             "Use a smaller trainer.warmup (below 1 it is a share of the run), or more --epochs.",
         )
     shape = partial(rate, curve=options.schedule, rise=rise, steps=length)
-    return Schedule(LambdaLR(optimiser, shape), "step")
+    return Schedule(LambdaLR(optimizer, shape), "step")
 
 
-def tried(schedule: Constant | Schedule, optimiser: Optimizer, monitor: str) -> None:
+def tried(schedule: Constant | Schedule, optimizer: Optimizer, monitor: str) -> None:
     """Move a schedule that isn't used any more by a step and an epoch; BadUsage when it can't."""
-    optimiser._opt_called = True  # type: ignore[attr-defined]  # else it warns: no step was done
+    optimizer._opt_called = True  # type: ignore[attr-defined]  # else it warns: no step was done
     schedule.step()
     schedule.epoch_done({monitor: 0.0})
 

@@ -9,7 +9,7 @@ from benchdog.builtin.trainers.checkpointing import recomputing
 from benchdog.builtin.trainers.compiling import compiled
 from benchdog.builtin.trainers.freezing import Tuning
 from benchdog.builtin.trainers.lora import Lora
-from benchdog.builtin.trainers.optimizers import make_limit, make_optimiser, try_optimiser
+from benchdog.builtin.trainers.optimizers import make_limit, make_optimizer, try_optimizer
 from benchdog.builtin.trainers.options import Supervised as Options
 from benchdog.builtin.trainers.schedules import make_schedule, tried
 from benchdog.builtin.trainers.weight_averaging import make_average
@@ -28,10 +28,10 @@ class Supervised:
         model, stages, task = trial.model, trial.stages, trial.task
         lora = Lora(self.options, model, stages[-1] if stages else "", 0)
         tuning = Tuning(self.options, model, stages, lora.parameters)
-        optimiser = make_optimiser(self.options, model, tuning.groups())
-        try_optimiser(self.options)
-        schedule = make_schedule(self.options, optimiser, trial.steps, task.monitor, task.better)
-        tried(schedule, optimiser, task.monitor)
+        optimizer = make_optimizer(self.options, model, tuning.groups())
+        try_optimizer(self.options)
+        schedule = make_schedule(self.options, optimizer, trial.steps, task.monitor, task.better)
+        tried(schedule, optimizer, task.monitor)
 
     def train(self, session: Session, /) -> nn.Module:
         """Train the session's model until its last epoch."""
@@ -41,11 +41,11 @@ class Supervised:
         tuning = Tuning(options, session.model, stages, lora.parameters)
         model = device.prepare(session.model)
         parameters = list(model.parameters())
-        optimiser = make_optimiser(options, model, tuning.groups())
-        schedule = make_schedule(options, optimiser, session.total_steps, task.monitor, task.better)
+        optimizer = make_optimizer(options, model, tuning.groups())
+        schedule = make_schedule(options, optimizer, session.total_steps, task.monitor, task.better)
         average = make_average(options, model, session.total_epochs)
         limit = make_limit(options, parameters)
-        session.track(optimiser=optimiser, schedule=schedule, average=average, lora=lora)
+        session.track(optimiser=optimizer, schedule=schedule, average=average, lora=lora)
         call = compiled(model, session.spec, options.compile == "yes")
         with recomputing(model, options.activation_checkpointing):
             for epoch in session.epochs():
@@ -56,7 +56,7 @@ class Supervised:
                         loss, weight = task.loss(score, batch)
                     session.backward(loss, weight, batch)
                     if batch.last:
-                        device.step(optimiser, limit)
+                        device.step(optimizer, limit)
                         for parameter in parameters:
                             parameter.grad = None  # what zero_grad() does, in a tenth of its time
                         schedule.step()

@@ -29,7 +29,7 @@ def panels(runs: Sequence[Facts]) -> list[tuple[str, list[Line]]]:
     found = []
     for metric in wanted:
         lines = [
-            Line(name=run.name, x=x, y=y, colour=i, dashed=i >= len(figures.SERIES))
+            Line(name=run.name, x=x, y=y, color=i, dashed=i >= len(figures.SERIES))
             for i, run in enumerate(runs)
             for x, y in [run.series(f"valid.{metric}")]
             if x

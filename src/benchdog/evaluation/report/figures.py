@@ -59,7 +59,7 @@ class Line:
     name: str
     x: Sequence[float]
     y: Sequence[float]
-    colour: int
+    color: int
     faint: bool = False
     dashed: bool = False
 
@@ -115,20 +115,20 @@ def _file(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _rates(found: Curve, colours: Sequence[str], ink: str) -> Figure:
+def _rates(found: Curve, colors: Sequence[str], ink: str) -> Figure:
     figure = _figure(7.0, 3.6)
     axes = _bare(figure.add_subplot())
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")  # a power of ten would be a formula
-    axes.plot(found.rates, found.losses, color=colours[0], alpha=0.3, linewidth=1.0)
-    axes.plot(found.rates, found.smoothed, color=colours[0], linewidth=1.8, label="loss, smoothed")
+    axes.plot(found.rates, found.losses, color=colors[0], alpha=0.3, linewidth=1.0)
+    axes.plot(found.rates, found.smoothed, color=colors[0], linewidth=1.8, label="loss, smoothed")
     low = min(*found.losses, *found.smoothed)
     axes.set_ylim(low - 0.08 * (found.ceiling - low), found.ceiling)
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss")
     if found.suggestion is not None:
-        axes.axvline(found.suggestion, color=colours[1], linewidth=1.4, label=f"suggestion, {found.suggestion:g}")
+        axes.axvline(found.suggestion, color=colors[1], linewidth=1.4, label=f"suggestion, {found.suggestion:g}")
         heights = [found.smoothed[list(found.rates).index(rate)] for rate in found.low]
         ring: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "color": ink, "linestyle": ""}
         axes.plot(found.low, heights, "o", label=f"low from {found.low[0]:.2g} to {found.low[1]:.2g}", **ring)
@@ -178,8 +178,8 @@ def trades(lines: Sequence[tuple[str, Sequence[Any], Sequence[Any], Mapping[str,
                 axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
             for i, (_, pr, roc, chosen) in enumerate(lines):
                 points = pr if salt == "pr" else roc
-                colour = SERIES[i % len(SERIES)]
-                axes.plot([x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.6, zorder=2)
+                color = SERIES[i % len(SERIES)]
+                axes.plot([x for x, _ in points], [y for _, y in points], color=color, linewidth=1.6, zorder=2)
                 if chosen and salt == "pr":
                     ring: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "zorder": 3}
                     axes.plot([chosen["recall"]], [chosen["precision"]], "o", color=INK, **ring)
@@ -245,7 +245,7 @@ def _curves(
     panels: Sequence[tuple[str, Sequence[Line]]],
     x_label: str,
     best: tuple[int, int, float] | None,
-    colours: Sequence[str],
+    colors: Sequence[str],
 ) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
@@ -257,7 +257,7 @@ def _curves(
             axes.plot(
                 line.x,
                 line.y,
-                color=colours[line.colour % len(colours)],
+                color=colors[line.color % len(colors)],
                 alpha=0.3 if line.faint else 1.0,
                 linewidth=1.0 if line.faint else 1.8,
                 linestyle="--" if line.dashed else "-",
@@ -292,6 +292,6 @@ def _svg(figure: Figure, salt: str) -> Html:
     text = text.replace("xlink:href", "href")
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     text = text.replace(INK, "var(--ink)").replace(FAINT, "var(--rule)")
-    for i, colour in enumerate(SERIES):
-        text = text.replace(colour, f"var(--s{i})")
+    for i, color in enumerate(SERIES):
+        text = text.replace(color, f"var(--s{i})")
     return Html(re.sub(r"\n\s*", "\n", text))

@@ -176,7 +176,7 @@ def curves(read: Facts) -> Plot | None:
     if not panels:
         return None
     label = "epoch" if read.epochs else "step"
-    names = dict.fromkeys((line.name, line.colour) for _, lines in panels for line in lines if not line.faint)
+    names = dict.fromkeys((line.name, line.color) for _, lines in panels for line in lines if not line.faint)
     note = f"The ring marks the best epoch, {best[1]}." if best else ""
     return Plot(image=figures.curves(panels, x_label=label, best=best), names=list(names), note=note)
 
@@ -184,15 +184,15 @@ def curves(read: Facts) -> Plot | None:
 def curve_panels(read: Facts) -> tuple[list[tuple[str, list[Line]]], tuple[int, int, float] | None]:
     """Choose what to draw: the loss, the monitored metric, and the best epoch."""
     panels: list[tuple[str, list[Line]]] = []
-    loss = [Line(name="train, by step", x=x, y=y, colour=0, faint=True) for x, y in [_steps(read)] if x]
+    loss = [Line(name="train, by step", x=x, y=y, color=0, faint=True) for x, y in [_steps(read)] if x]
     shown = ["loss"] if read.monitor == "loss" else ["loss", read.monitor]
     best = None
     for metric in shown:
         lines = loss if metric == "loss" else []
-        for colour, split in enumerate(("train", "valid")):
+        for color, split in enumerate(("train", "valid")):
             x, y = read.series(f"{split}.{metric}")
             if x:
-                lines = [*lines, Line(name=split, x=x, y=y, colour=colour)]
+                lines = [*lines, Line(name=split, x=x, y=y, color=color)]
         if not lines:
             continue
         if metric == read.monitor and read.best:

@@ -189,21 +189,21 @@ def computes(trial: Trial) -> str:
 
 
 def _steps(trial: Trial, device: Any, model: nn.Module) -> None:
-    optimiser, called = torch.optim.SGD(model.parameters(), lr=0.1), []
+    optimizer, called = torch.optim.SGD(model.parameters(), lr=0.1), []
     before = [p.detach().clone() for p in model.parameters()]
 
     def limit() -> None:
         called.append(all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)))
 
-    trial.guarded("step()", device.step, optimiser, limit)
+    trial.guarded("step()", device.step, optimizer, limit)
     if called != [True]:
         raise Fault(
-            "step(optimiser, limit) doesn't call limit before the optimiser.",
+            "step(optimizer, limit) doesn't call limit before the optimizer.",
             "Call limit() first, if it is given: it clips gradients.",
             stands(type(device)),
         )
     if all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)):
-        raise Fault("step() doesn't change the weights.", "Let the optimiser step.", stands(type(device)))
+        raise Fault("step() doesn't change the weights.", "Let the optimizer step.", stands(type(device)))
 
 
 def clean(trial: Trial) -> str:

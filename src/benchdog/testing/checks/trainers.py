@@ -250,7 +250,7 @@ def resumes(trial: Trial) -> str:
     if what := _differing(whole.weights, rest.weights):
         raise Fault(
             f"Stopped at step {STOP} and resumed, it ends with other weights than without a stop: {what}.",
-            "Name all that changes while it trains in session.track(...): optimiser, schedule, generators, means.",
+            "Name all that changes while it trains in session.track(...): optimizer, schedule, generators, means.",
             trial.where,
         )
     return f"stopped at step {STOP}: the same bits"

@@ -35,10 +35,10 @@ class Device:
     def backward(self, loss, scale):
         (loss * scale).backward()
 
-    def step(self, optimiser, limit=None):
+    def step(self, optimizer, limit=None):
         if limit is not None:
             limit()
-        optimiser.step()
+        optimizer.step()
 
     def sum_(self, tensor):
         return tensor
@@ -84,8 +84,8 @@ class Keeper(Good):
 
 
 class Unlimited(Device):
-    def step(self, optimiser):
-        optimiser.step()
+    def step(self, optimizer):
+        optimizer.step()
 
 
 class NoLimit(Good):
