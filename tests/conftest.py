@@ -13,7 +13,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: bits depend on the number of threads
 
-from support.bare import bare
+from support.bare import bare, whole
 from support.command import Bench, Result, run_bench
 from support.in_process import run
 
@@ -75,6 +75,13 @@ def process(tmp_path: Path) -> Bench:
 def weights_alone() -> Iterator[None]:
     """Let the trainings of a module write neither graph nor report: for modules that read neither."""
     with bare():
+        yield
+
+
+@pytest.fixture
+def graph_and_report(weights_alone: None) -> Iterator[None]:
+    """Let the trainings of a test write them, in a module of which the others don't."""
+    with whole():
         yield
 
 

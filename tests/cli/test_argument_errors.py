@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 ROWS = [f"{i % 17},{(i * 7) % 23},{'yes' if (i % 17) > 8 else 'no'}" for i in range(200)]
 TEXTS = [
     f"{word} words no {i} of it,{label}" for i in range(30) for word, label in (("good", "glad"), ("bad", "sad"))

@@ -15,6 +15,8 @@ from benchdog.runs import state
 from support.bad_input import CASES, Case, run_case, table_row
 from support.in_process import run, same, weights
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 MLP = ["--model", "mlp", "--set", "model.hidden=[256]", "--epochs", 1, "--quiet", "--set", "loop.checkpoint_steps=5"]
 

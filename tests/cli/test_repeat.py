@@ -8,7 +8,9 @@ import pytest
 from scipy import stats
 
 from benchdog.cli.repeat import spread, student_t
-from support.in_process import run, same
+from support.in_process import run, same, train
+
+pytestmark = pytest.mark.usefixtures("weights_alone")
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 5, 20, 21, 30, 100, 10_000])
@@ -78,17 +80,17 @@ def test_repeat_refuses_a_different_recipe(repeated):
 
 def test_repeat_without_a_name_numbers_each_repetition(repeated, tmp_path):
     place, _ = repeated
-    words = ("train", place / "dots.csv", "--model", "linear", "--quiet", "--repeat", 2, "--json", "--epochs")
-    first = run(*words, 1, cwd=tmp_path).lines[-1]
+    words = (place / "dots.csv", "--model", "linear", "--quiet", "--repeat", 2, "--json", "--epochs")
+    first = train(*words, 1, cwd=tmp_path).lines[-1]
     assert [line["run"] for line in first["runs"]] == [
         "dots-linear-repeated-1-seed-0",
         "dots-linear-repeated-1-seed-1",
     ]
-    assert run(*words, 1, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-2"
+    assert train(*words, 1, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-2"
     (tmp_path / "runs/dots-linear-repeated-2.repeats.json").unlink()  # as if it had been interrupted
-    assert run(*words, 1, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-2"
+    assert train(*words, 1, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-2"
     (tmp_path / "runs/dots-linear-repeated-2.repeats.json").unlink()
-    assert run(*words, 2, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-3"
+    assert train(*words, 2, cwd=tmp_path).lines[-1]["name"] == "dots-linear-repeated-3"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 from benchdog.training.early_stopping import EarlyStopping, advised
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.fixture(scope="module")
 def dots(tmp_path_factory):

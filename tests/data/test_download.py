@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ from benchdog.data import download
 from benchdog.data.download import SourceCache
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
 from benchdog.system.files import size_of
+from support import one_download
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 HASH = hashlib.sha256(BODY).hexdigest()
@@ -185,16 +185,12 @@ def test_file_name_outside_the_cache_folder_is_refused(folder: Path, name: str) 
         SourceCache("demo").download("http://127.0.0.1:9/x", sha256=HASH, name=name)
 
 
-def _download(url: str, folder: str, gate: object) -> None:
-    os.environ["BENCHDOG_CACHE"] = folder
-    gate.wait()  # type: ignore[attr-defined]
-    SourceCache("demo").download(url, sha256=HASH)
-
-
 def test_two_processes_download_a_file_once(server: Server, folder: Path) -> None:
     context = multiprocessing.get_context("spawn")
     gate = context.Barrier(2)
-    both = [context.Process(target=_download, args=(server.url, str(folder), gate)) for _ in range(2)]
+    both = [
+        context.Process(target=one_download.download, args=(server.url, HASH, str(folder), gate)) for _ in range(2)
+    ]
     for process in both:
         process.start()
     for process in both:

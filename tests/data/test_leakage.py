@@ -8,6 +8,8 @@ from PIL import Image
 
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 QUICK = ("--model", "linear", "--epochs", 1)
 TEST = "90 of 90 test samples are also in train or valid: the test looks better than it is."
 
@@ -25,6 +27,7 @@ def zoo(tmp_path):
     return tmp_path
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_test_images_that_are_copies_of_training_images_are_reported(zoo):
     assert TEST in run("plan", "./zoo", cwd=zoo).err
     assert TEST in run("data", "info", "image-folder", "--set", "path=zoo", cwd=zoo).err

@@ -18,6 +18,8 @@ from benchdog.training.rank import staged
 from support.accumulation_cases import SPLITTABLE, RandomSource, resolve_case
 from support.in_process import run, same, weights
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 HEAD = "a,b,count,kind"
 ROWS = [
     f"{i % 17},{(i * 7) % 23},{(0, 1, 2.5, 0.5)[i % 4]},{'yes' if (i * 5) % 17 > 8 else 'no'}" for i in range(300)
@@ -73,6 +75,7 @@ def test_sample_weights_with_data_not_in_memory(place, workers):
         np.testing.assert_allclose(mine[name], values, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_evaluate_reports_which_metrics_are_weighted(place):
     train(place, "a", *COUNT)
     result = run("evaluate", "a", cwd=place)

@@ -30,9 +30,9 @@ def place(tmp_path):
     return Path(shutil.copytree(EXAMPLES, tmp_path / "project"))
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def forked(home):
-    """Let the programs find a `benchdog` that starts sooner."""
+    """Put a `benchdog` first on PATH that starts sooner."""
     if os.name != "posix":
         yield
         return
@@ -55,7 +55,7 @@ def status(place, name):
 
 @needs_make
 @pytest.mark.slow
-def test_makefile_builds_missing_targets_only(place):
+def test_makefile_builds_missing_targets_only(place, forked):
     done(["make"], place)
     assert json.loads((place / "digits.metrics.json").read_text(encoding="utf-8"))["metrics"]["accuracy"] > 0.8
     assert (place / "runs" / "digits" / "exports" / "torch-export" / "export.json").is_file()
@@ -78,7 +78,7 @@ def test_makefile_dry_run_names_every_command(place):
 
 @needs_bash
 @pytest.mark.slow
-def test_workflow_steps_run_in_order(place, tmp_path):
+def test_workflow_steps_run_in_order(place, tmp_path, forked):
     env = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "PIP_NO_INDEX": "1"}
     for step in STEPS:
         done(["bash", "-eo", "pipefail", "-c", step["run"]], place, **env)
@@ -101,7 +101,7 @@ def test_workflow_installs_first():
 
 @pytest.mark.slow
 @pytest.mark.skipif(SNAKEMAKE is None or os.name != "posix", reason="Snakemake is not installed: `make snakemake`")
-def test_snakemake_trains_and_compares_seeds(place):
+def test_snakemake_trains_and_compares_seeds(place, forked):
     command = [SNAKEMAKE, "--cores", "2"]
     assert "5 of 5 steps (100%) done" in done(command, place, HOME=str(place))
     for seed in range(3):
@@ -119,7 +119,7 @@ def test_array_script_parses(place):
 
 @needs_bash
 @pytest.mark.slow
-def test_array_task_requeues_and_resumes(place):
+def test_array_task_requeues_and_resumes(place, forked):
     """Slurm is simulated: its variables, its signal, and a scontrol that logs its arguments."""
     recipe = place / "recipe.toml"
     recipe.write_text(recipe.read_text(encoding="utf-8").replace("epochs = 5", "epochs = 400"), encoding="utf-8")

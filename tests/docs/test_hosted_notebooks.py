@@ -40,6 +40,7 @@ def host(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_notebook_guide_cells_run_in_order(host):
     names: dict[str, Any] = {}
     for language, text in BLOCKS:

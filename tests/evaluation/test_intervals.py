@@ -46,6 +46,8 @@ from benchdog.evaluation.per_sample import Recorder, Records
 from benchdog.evaluation.slices import Slicer
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 IMAGE = Field(kind="image", shape=(1, 8, 8), dtype="uint8")
 
 
@@ -574,6 +576,7 @@ def answer(call, inputs, spec, options):
 """
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_multi_label_task_has_thresholds_calibration_and_slices(tmp_path):
     (tmp_path / "tags.py").write_text(LABELS, encoding="utf-8")
     run("--plugin", "tags.py", "train", "tags", "--epochs", 12, "--name", "tags", "--quiet", cwd=tmp_path)

@@ -11,6 +11,8 @@ from benchdog.plugins.events import CAPACITY, RESERVE, Events
 from support.command import run_bench
 from support.in_process import run, same, stop_at
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 OBSERVER = """
 import time
 from pathlib import Path
@@ -186,6 +188,7 @@ def test_observer_receives_all_events_of_a_run(observed):
     assert others[-1] == "ended, with recipe"
 
 
+@pytest.mark.slow
 def test_two_ranks_emit_every_logged_event(tmp_path):
     name = write_observer(tmp_path, WRITES)
     words = (*TRAIN, "two", "--set", "backend.ranks=2", "--backend", "cpu", "--json")

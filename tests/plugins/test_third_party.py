@@ -12,6 +12,8 @@ from support.in_process import run, run_export, same, weights
 from support.thirdparty.package import COMPONENTS, package, recipe, single_file
 from support.thirdparty.venvs import environment, install, site_packages
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 ROWS = "x,y\n1.0,0.0\n0.0,-2.1\n"
 
 
@@ -21,6 +23,7 @@ def test_third_party_components_have_at_most_25_lines():
         assert len(lines) <= 25, name
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_third_party_package_installed_by_pip(tmp_path, monkeypatch):
     python = environment(tmp_path / "venv")
     install(python, package(tmp_path / "acme"))

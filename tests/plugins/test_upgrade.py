@@ -87,6 +87,7 @@ def test_contract_0_trainer_check_gets_its_old_arguments(upgraded):
     assert "rest is 99; the run has 40 steps, the model 1 parts and 650 weights (accuracy)." in result.err
 
 
+@pytest.mark.slow
 def test_contract_0_trainer_trains_without_warnings_to_users(process):
     result = process(*QUICK, "--name", "old", "--json")
     assert result.lines[-1]["trainer"] == "veteran"

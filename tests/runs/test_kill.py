@@ -137,6 +137,7 @@ def check(drilled: Drill, whole: Path) -> None:
     assert artifacts[0]["metrics"] == artifacts[1]["metrics"]
 
 
+@pytest.mark.slow
 def test_run_killed_twice_is_bit_identical(tmp_path):
     drilled, whole = drill(tmp_path, LARGE.replace("2048", "768").replace("epochs = 3", "epochs = 1"))
     drilled.kill_mid_epoch(3, random.Random(0))
@@ -145,6 +146,7 @@ def test_run_killed_twice_is_bit_identical(tmp_path):
     check(drilled, whole)
 
 
+@pytest.mark.slow
 def test_third_party_trainer_killed_and_resumed(tmp_path):
     # The trainer only calls track() for its state; it has no other code for checkpoints.
     file = single_file(tmp_path / "acme.py")

@@ -8,6 +8,8 @@ from benchdog import cli
 from benchdog.evaluation import report
 from benchdog.model import artifact
 
+WRITERS = (artifact._write_graph, report.write)
+
 
 @contextmanager
 def bare() -> Iterator[None]:
@@ -16,6 +18,14 @@ def bare() -> Iterator[None]:
         mock.patch.object(artifact, "_write_graph", return_value="left out"),
         mock.patch.object(report, "write"),
     ):
+        yield
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Write both again, inside `bare`."""
+    graph, page = WRITERS
+    with mock.patch.object(artifact, "_write_graph", graph), mock.patch.object(report, "write", page):
         yield
 
 

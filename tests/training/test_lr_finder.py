@@ -15,6 +15,8 @@ from benchdog.training.lr_finder import FACTOR, RangeTestSession, limit, read
 from support import local_sources
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 SMALL = ["digits", "--model", "mlp", "--set", "model.hidden=[16]", "--batch-size", 64]
 PLUGIN = """
 from benchdog.api import TrainerInfo, hookimpl

@@ -116,7 +116,8 @@ def benchdog_step_ended(run, step):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could handle")
-@pytest.mark.parametrize(("before", "after"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
 def test_run_resumes_with_another_number_of_ranks(tmp_path, monkeypatch, before, after):
     (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")
     common = ["train", "digits", *MODEL, "--lr", "0.01", "--epochs", 2, "--batch-size", 16,
@@ -196,6 +197,7 @@ def test_batch_dependent_run_does_not_resume_with_more_ranks(tmp_path, monkeypat
     assert "ranks" not in json.loads((tmp_path / "runs" / "refuse" / "run.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could handle")
 def test_both_ranks_stop_on_sigterm_to_their_parent_and_resume(tmp_path, two):
     (tmp_path / "stop.py").write_text(STOPPING, encoding="utf-8")

@@ -18,6 +18,8 @@ from benchdog.training.early_stopping import EarlyStopping
 from support.in_process import run, same, stop_at, weights
 from support.local_sources import write as write_source
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 NET = """
 import os
 import signal
@@ -112,6 +114,7 @@ def assert_equal_to_whole(place, name):
 # --- uninterrupted runs
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_finished_run_has_all_files_and_logs(place):
     folder = place / "runs" / "whole"
     run_facts = facts(folder)

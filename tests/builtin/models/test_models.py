@@ -94,6 +94,12 @@ NETS = {
     "tabular": (tabular, TabularOptions(width=16), PEOPLE, (3,)),
     "tabular of numbers": (tabular, TabularOptions(width=16, blocks=1), ROW, (3,)),
 }
+SLOW_TO_EXPORT = ("unet of any size", "resnet of 50 layers", "resnet, large")
+"""Networks whose structure smaller ones have too."""
+
+
+def slow(name):
+    return pytest.param(name, marks=pytest.mark.slow)
 
 
 def deployed_of(name):
@@ -124,7 +130,7 @@ def test_models_output_task_shape_and_every_weight_gets_a_gradient(name):
     assert missing == []
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [slow(name) if name in SLOW_TO_EXPORT else name for name in NETS])
 def test_models_export_and_trace_with_dynamic_batch(name):
     torch.manual_seed(0)
     deployed, field, _ = deployed_of(name)
@@ -145,12 +151,12 @@ def test_models_export_and_trace_with_dynamic_batch(name):
     "name",
     [
         "cnn of 28x28",
-        "resnet, small",
-        "unet, padded",
-        "gpt of any length",
-        "transformer",
-        "vit",
         "tabular",
+        slow("resnet, small"),
+        slow("unet, padded"),
+        slow("gpt of any length"),
+        slow("transformer"),
+        slow("vit"),
     ],
 )
 def test_models_export_to_onnx_with_dynamic_batch(name):

@@ -65,7 +65,8 @@ def people(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("dimensions", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dimensions", [2, 3])
 def test_deep_supervision_with_gradient_accumulation(tmp_path, dimensions):
     given = [*UNET, "--set", f"source.dimensions={dimensions}", "--set", "model.levels=2", "--epochs", 1]
     deep = [*given, "--set", "model.deep_supervision=true"]
