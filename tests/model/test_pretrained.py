@@ -22,6 +22,8 @@ from benchdog.plugins import Plugins, companions
 from support.in_process import run, same
 from support.pretrained_plugin import facts, fine_tune, model_of, published, write_pretrained
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 COLOR = Field(kind="image", shape=(3, 2, 2), dtype="uint8", range=(0, 255))
 
 

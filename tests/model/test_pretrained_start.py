@@ -10,6 +10,8 @@ from benchdog.model.layer_groups import stages
 from support.in_process import run
 from support.pretrained_plugin import PLUGIN, write_pretrained
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):

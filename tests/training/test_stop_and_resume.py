@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from benchdog.runs import state
 from benchdog.training.early_stopping import EarlyStopping
+from support.bare import whole
 from support.in_process import run, same, stop_at, weights
 from support.local_sources import write as write_source
 
@@ -73,7 +74,8 @@ def place(tmp_path_factory):
     """Return a folder with a model file and an uninterrupted run `whole`."""
     folder = tmp_path_factory.mktemp("training")
     (folder / "net.py").write_text(NET, encoding="utf-8")
-    run("train", "digits", "--model", "net.py:Net", *SETTINGS, "--name", "whole", cwd=folder)
+    with whole():
+        run("train", "digits", "--model", "net.py:Net", *SETTINGS, "--name", "whole", cwd=folder)
     return folder
 
 
@@ -114,7 +116,6 @@ def assert_equal_to_whole(place, name):
 # --- uninterrupted runs
 
 
-@pytest.mark.usefixtures("graph_and_report")
 def test_finished_run_has_all_files_and_logs(place):
     folder = place / "runs" / "whole"
     run_facts = facts(folder)

@@ -116,6 +116,7 @@ def test_export_is_logged_as_a_tag(finished_run, place):
     assert run.data.tags["benchdog.export.safetensors"] == str(finished_run / "exports" / "safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
 def test_killed_and_resumed_run_is_one_run_with_each_step_once(place):
     (place / "net.py").write_text(NET, encoding="utf-8")
@@ -142,6 +143,7 @@ def test_killed_and_resumed_run_is_one_run_with_each_step_once(place):
         ]
 
 
+@pytest.mark.slow
 def test_two_ranks_are_one_run(place):
     bench(*TRAIN, "ranks", "--epochs", 1, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
     run = place / "runs" / "ranks"
@@ -190,6 +192,7 @@ def test_unreachable_server_is_reported_immediately(place):
     assert facts["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_unresponsive_server_does_not_block_the_run(place, unresponsive_port):
     env = environment(
         place, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{unresponsive_port}", "BENCHDOG_PATIENCE": "2"}

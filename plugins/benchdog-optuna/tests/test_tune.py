@@ -307,6 +307,7 @@ def test_killed_study_resumes_the_trial_in_progress(small):
     assert len(list((small / "runs" / "killed").glob("trial-*"))) == 3
 
 
+@pytest.mark.slow
 @POSIX
 def test_ctrl_c_prints_how_to_resume(small):
     name = recipe(small, 3, epochs=6, more='pruner = "none"', model="net.py:Net")

@@ -100,6 +100,7 @@ def test_recipe_is_logged_as_text_and_hparams(place):
     assert best_point == pytest.approx((0, best["value"]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
 def test_killed_and_resumed_run_has_each_step_once(place):
     (place / "net.py").write_text(NET, encoding="utf-8")
@@ -118,6 +119,7 @@ def test_killed_and_resumed_run_has_each_step_once(place):
         assert steps == [line[kind] for line in read_log(run) if line["kind"] == kind]
 
 
+@pytest.mark.slow
 def test_two_ranks_write_one_set_of_curves(place):
     bench(*TRAIN, "ranks", "--epochs", 1, "--backend", "cpu", "--set", "backend.ranks=2", cwd=place)
     run = place / "runs" / "ranks"

@@ -14,6 +14,8 @@ from benchdog.model.load import open_model
 from benchdog.plugins import Plugins
 from support.in_process import run, run_export, same, weights
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 UNET = ["--model", "unet", "--set", "model.width=4", "--set", "source.count=40", "--set", "source.size=16", "--quiet"]
 
 
@@ -83,6 +85,7 @@ def test_deep_supervision_with_gradient_accumulation(tmp_path, dimensions):
     assert {"train.loss", "valid.loss", "valid.iou"} <= line.keys()
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_third_party_trainer_trains_third_party_auxiliary_loss(tmp_path):
     (tmp_path / "two.py").write_text(TWO, encoding="utf-8")
     (tmp_path / "sgd.py").write_text(SGD, encoding="utf-8")
