@@ -12,7 +12,7 @@ import pytest
 from benchdog.api import BadData, BadUsage
 from benchdog.errors import NotAvailable
 from benchdog_huggingface.options import FIRST, ModelOptions
-from benchdog_huggingface.tokenizer import filler
+from benchdog_huggingface.tokenizer import padding_id
 
 
 def test_hook_module_is_lightweight_and_declares_its_contract():
@@ -59,11 +59,11 @@ def test_folder_without_a_model_is_refused(text, kind, message, tmp_path):
 
 
 def test_padding_id_is_read_from_the_folder(bert, gpt, tmp_path):
-    assert filler(bert) == 0
-    assert filler(gpt) is None
+    assert padding_id(bert) == 0
+    assert padding_id(gpt) is None
     (tmp_path / "config.json").write_text('{"pad_token_id": 1}', encoding="utf-8")
-    assert filler(tmp_path) == 1
-    assert filler(tmp_path / "nothing") is None
+    assert padding_id(tmp_path) == 1
+    assert padding_id(tmp_path / "nothing") is None
 
 
 def test_weights_in_other_formats_are_refused(bert, tmp_path):

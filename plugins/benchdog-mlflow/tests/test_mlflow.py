@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from benchdog.api import NotAvailable
-from benchdog_mlflow.reaching import check_reachable, without_password
+from benchdog_mlflow.reachability import check_reachable, without_password
 from benchdog_mlflow.track import client_of, flat
 from support import in_process
 from support.bare import bare

@@ -35,11 +35,11 @@ TABLE = Field(kind="table", shape=(3,), dtype="float32", columns=COLUMNS)
 IMAGE = Field(kind="image", shape=(1, 8, 8), dtype="uint8", range=(0, 16))
 
 
-def make_trainer(options: Options) -> "trainer.Classical":
+def make_trainer(options: Options) -> "trainer.ClassicalTrainer":
     """Return a trainer; scikit-learn, which takes seconds to import, isn't imported by collecting the tests."""
     from benchdog_sklearn import trainer
 
-    return trainer.Classical(options)
+    return trainer.ClassicalTrainer(options)
 
 
 def open_runner(folder: Path) -> "runner.Runner":
@@ -218,11 +218,11 @@ def test_mask_target_is_refused():
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (3, 8, 8), (1, 28, 28), (3, 33, 17)])
 def test_image_features_are_finite_and_independent_of_the_batch(shape):
     x = np.random.default_rng(0).integers(0, 255, (5, *shape)).astype(np.uint8)
-    whole = features.picture(x)
+    whole = features.image_features(x)
     assert whole.dtype == np.float32
     assert whole.shape[0] == 5
     assert np.isfinite(whole).all()
-    assert np.allclose(np.concatenate([features.picture(x[i : i + 1]) for i in range(5)]), whole, atol=1e-5)
+    assert np.allclose(np.concatenate([features.image_features(x[i : i + 1]) for i in range(5)]), whole, atol=1e-5)
 
 
 def test_directions_distinguish_vertical_from_horizontal_edges():
@@ -279,16 +279,16 @@ def test_estimator_that_the_plugin_does_not_save_is_refused(stored):
 
 @pytest.mark.parametrize("estimator", ["RandomForest", "HistGradientBoosting"])
 def test_trees_with_indices_out_of_range_are_detected(estimator):
-    from benchdog_sklearn.runner import sound
+    from benchdog_sklearn.runner import valid_trees
 
     trained = make_trainer(Options(estimator=estimator, size=3)).train(classification_session(None))
     last = trained.pipeline[-1]
-    assert sound(last)
+    assert valid_trees(last)
     if estimator == "RandomForest":
         last.estimators_[1].tree_.feature[0] = 10**6
     else:
         last._predictors[1][0].nodes["left"][0] = 10**6
-    assert not sound(last)
+    assert not valid_trees(last)
 
 
 def test_damaged_files_are_bad_data(stored):

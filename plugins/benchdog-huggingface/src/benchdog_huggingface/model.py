@@ -14,16 +14,16 @@ from benchdog_huggingface.offline import transformers
 from benchdog_huggingface.options import FIRST, FROM, ModelOptions
 
 SHIFTED = ("roberta", "xlm-roberta", "camembert", "data2vec-text", "longformer", "mpnet", "esm")
-"""Architectures whose positions begin after the filler's code."""
+"""Architectures whose positions begin after the padding token's id."""
 
 
 class Reader(nn.Module):
-    """Tokens (B, T) int64, 0 for fillers -> the network's score.
+    """Tokens (B, T) int64, 0 for padding -> the network's score.
 
     Args:
         net: takes input_ids and attention_mask, gives logits.
         first: the code of the vocabulary's first token.
-        pad: the network's own code for fillers.
+        pad: the network's own id of the padding token.
     """
 
     def __init__(self, net: nn.Module, first: int, pad: int) -> None:

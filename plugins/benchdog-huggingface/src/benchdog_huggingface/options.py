@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from benchdog.api import BadData, BadUsage, Bounds, Doc
-from benchdog_huggingface.tokenizer import filler
+from benchdog_huggingface.tokenizer import padding_id
 
 CONFIG = "config.json"
 FROM, FIRST = "_read_from", "_first"
@@ -87,7 +87,7 @@ class ModelOptions:
             return
         if self.config and json.loads(self.config).get(FROM) == str(self.path):
             return
-        first = 0 if filler(self.path) == 0 else 1
+        first = 0 if padding_id(self.path) == 0 else 1
         object.__setattr__(self, "config", json.dumps({FROM: str(self.path), FIRST: first, **read_config(self.path)}))
 
 

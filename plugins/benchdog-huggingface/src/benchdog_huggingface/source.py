@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from benchdog.api import BadData, Cache, Column, Field, Preprocess, Spec, words
-from benchdog_huggingface import division, tokenizer
+from benchdog_huggingface import splits, tokenizer
 from benchdog_huggingface.columns import Array, Chosen, choose, kind_of, natural, pylist, targets
+from benchdog_huggingface.dataset_files import read
 from benchdog_huggingface.options import DataOptions
-from benchdog_huggingface.reading import read
 from benchdog_huggingface.rows import Images, Part, Table, Texts, bytes_of
 
 LOOKED_AT = 500
@@ -99,11 +99,11 @@ class DataSet:
         data = {name: _narrowed(part, chosen, features) for name, part in data.items()}
         target, values, there = targets(data, chosen, options)
         data = {name: part.select_columns(list(chosen.inputs)) for name, part in data.items()}
-        marks = division.marks(options.path, data, chosen, cache)
-        there = {name: rows & (marks[name] != division.EMPTY) for name, rows in there.items()}
+        marks = splits.marks(options.path, data, chosen, cache)
+        there = {name: rows & (marks[name] != splits.EMPTY) for name, rows in there.items()}
         self._missing(there, chosen)
-        places = division.divide(there, marks, options, self.notes)
-        self.seen = division.seen(places, marks)
+        places = splits.divide(there, marks, options, self.notes)
+        self.seen = splits.seen(places, marks)
         parts = {
             name: Part(data=data[own], name=own, at=rows, targets=values[own][rows])
             for name, (own, rows) in places.items()

@@ -26,7 +26,7 @@ def operation(path: Path | None, length: int) -> Op:
     definition = _definition(path)
     # Whether the tokenizer fills up, and where it cuts, is decided here.
     definition |= {"padding": None, "truncation": None}
-    first = 0 if filler(folder, definition) == 0 else 1
+    first = 0 if padding_id(folder, definition) == 0 else 1
     return {"op": "tokens", "unit": "tokenizer", "definition": definition, "length": length, "first": first}
 
 
@@ -75,11 +75,11 @@ def _converted(folder: Path) -> dict[str, Any]:
         ) from None
 
 
-def filler(folder: Path, definition: dict[str, Any] | None = None) -> int | None:
+def padding_id(folder: Path, definition: dict[str, Any] | None = None) -> int | None:
     """Return the code of the token that fills up short texts, by the files of a tokenizer's or model's folder.
 
     Source and model both ask this of their folders, so they agree on where codes begin: at 0 where that is the
-    filler, else at 1.
+    padding, else at 1.
     """
     if definition is None and (folder / FILE).is_file():
         definition = _definition(folder)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog.api import MetricsLog, NotAvailable, RunFacts
-from benchdog_mlflow.making import make_ready
-from benchdog_mlflow.reaching import check_reachable, without_password
+from benchdog_mlflow.new_store import make_ready
+from benchdog_mlflow.reachability import check_reachable, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

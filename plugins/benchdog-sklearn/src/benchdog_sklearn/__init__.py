@@ -15,7 +15,7 @@ def benchdog_trainers() -> list[TrainerInfo]:
         TrainerInfo(
             name="scikit-learn",
             summary="Hand-engineered features and a classical estimator, on the same data.",
-            target="benchdog_sklearn.trainer:Classical",
+            target="benchdog_sklearn.trainer:ClassicalTrainer",
             options="benchdog_sklearn.options:Options",
             requires=("sklearn", "skops"),
             install="pip install benchdog-sklearn",

@@ -32,7 +32,7 @@ def rows(inputs: Sequence[NDArray[Any]], fields: Sequence[Field], how: str) -> N
 def _field(x: NDArray[Any], field: Field, how: str) -> NDArray[np.float32]:
     if how == "raw" or field.kind in ("table", "tokens"):
         return x.reshape(len(x), -1).astype(np.float32)
-    make = picture if field.kind == "image" else block_means
+    make = image_features if field.kind == "image" else block_means
     pieces = [make(x[start : start + PIECE]) for start in range(0, len(x), PIECE)]
     return np.concatenate(pieces)
 
@@ -48,7 +48,7 @@ def block_means(x: NDArray[Any]) -> NDArray[np.float32]:
     return means.reshape(len(x), -1).astype(np.float32)
 
 
-def picture(x: NDArray[Any]) -> NDArray[np.float32]:
+def image_features(x: NDArray[Any]) -> NDArray[np.float32]:
     """Describe images (B, C, H, W): means of blocks, and which way edges run in each cell."""
     return np.concatenate([block_means(x), directions(x)], 1)
 

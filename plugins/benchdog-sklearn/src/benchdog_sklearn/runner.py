@@ -114,7 +114,7 @@ def _load(path: Path) -> Pipeline:
         raise BadData(f"{path} is damaged: {error}.", "Make the artifact again.") from None
     if not isinstance(pipeline, Pipeline) or type(pipeline[-1]).__name__ not in ESTIMATORS:
         raise Refused(f"{path} holds no estimator of the trainer 'scikit-learn'.", "Don't use this file.")
-    if not sound(pipeline[-1]):
+    if not valid_trees(pipeline[-1]):
         raise Refused(f"{path} holds trees that point outside of themselves.", "Don't use this file.")
     return pipeline
 
@@ -126,13 +126,13 @@ def loads(data: bytes) -> Any:
     return skops_loads(data, trusted=list(TRUSTED))
 
 
-def sound(estimator: Any) -> bool:
+def valid_trees(estimator: Any) -> bool:
     """Return whether trees lead only downwards and look only at features that exist.
 
     Compiled code walks them without looking: a doctored one would read anywhere in memory.
     """
     if isinstance(estimator, MultiOutputRegressor):
-        return all(map(sound, estimator.estimators_))
+        return all(map(valid_trees, estimator.estimators_))
     width = getattr(estimator, "n_features_in_", 0)
     for tree in getattr(estimator, "estimators_", ()):
         inner = tree.tree_

@@ -55,7 +55,7 @@ class WholeSession(Session, Protocol):
         ...
 
 
-class Classical:
+class ClassicalTrainer:
     """Train a classical estimator in one go."""
 
     def __init__(self, options: Options) -> None:

@@ -15,7 +15,7 @@ READERS = {
     ".parquet": "parquet", ".arrow": "arrow", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
     ".ndjson": "json",
 }  # fmt: skip
-GIVEN = {
+SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
     "test": "test",
 }  # fmt: skip
@@ -103,7 +103,7 @@ def _split(file: Path, root: Path) -> str:
     if file == root:
         return WHOLE
     words = re.findall(r"[a-z]+", file.relative_to(root).as_posix().lower())
-    given = [GIVEN[word] for word in words if word in GIVEN]
+    given = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
     return given[-1] if given else re.sub(r"-\d+-of-\d+$", "", file.stem) or WHOLE
 
 
@@ -112,7 +112,7 @@ def _named(path: Path, found: dict[str, Any], notes: list[str]) -> dict[str, Any
     parts: dict[str, Any] = {}
     others: list[str] = []
     for name, part in found.items():
-        known = GIVEN.get(name.lower(), "")
+        known = SPLIT_NAMES.get(name.lower(), "")
         if known in parts:
             raise BadData(f"{path} has two splits for {known}.", "Leave one of them out.")
         if known:

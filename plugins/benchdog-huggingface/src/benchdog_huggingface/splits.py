@@ -13,8 +13,8 @@ import numpy as np
 
 from benchdog.api import BadData, BadUsage, split_of
 from benchdog_huggingface.columns import Array, Chosen
+from benchdog_huggingface.dataset_files import WHOLE, files_of
 from benchdog_huggingface.options import DataOptions
-from benchdog_huggingface.reading import WHOLE, files_of
 
 SPLITS = ("train", "valid", "test")
 ROWS = 1000
@@ -118,7 +118,7 @@ def seen(parts: Mapping[str, tuple[str, Array]], found: Mapping[str, Array]) -> 
     counts = {}
     for name in SPLITS:
         own, rows = parts[name]
-        mine = found[own][rows]
-        counts[name] = int(np.isin(mine, known).sum())
-        known = np.union1d(known, mine)
+        own_rows = found[own][rows]
+        counts[name] = int(np.isin(own_rows, known).sum())
+        known = np.union1d(known, own_rows)
     return {name: count for name, count in counts.items() if count}

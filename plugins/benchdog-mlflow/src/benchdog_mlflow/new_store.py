@@ -35,7 +35,7 @@ def make_ready(uri: str) -> None:
     path = file_of(uri)
     if path is None or path.exists():
         return
-    command = [sys.executable, "-m", "benchdog_mlflow.making", str(path.absolute())]
+    command = [sys.executable, "-m", "benchdog_mlflow.new_store", str(path.absolute())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     if done.returncode or not path.exists():
         lines = [line for line in done.stderr.splitlines() if line.strip()]
