@@ -40,9 +40,9 @@ test: export OMP_NUM_THREADS := 1
 test: env
 	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
-# a file's tests share what they built, so a file goes to one process
+# a file's tests share what they built, so a file goes to one process; the longest first: tests/conftest.py
 slow: env snakemake
-	$(PY) -m pytest -q -m slow -n auto --maxprocesses 4 --dist loadfile --durations 15
+	$(PY) -m pytest -q -m slow -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
 
 # in an environment of its own: it asks for older packages than the tools here
 snakemake: $(VENV)/snakemake/.ready
