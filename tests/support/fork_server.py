@@ -1,7 +1,8 @@
-"""A `benchdog` whose processes are forked from one that has imported torch: tests of many commands start sooner.
+"""A `benchdog` whose processes are forked from one that has imported torch, for tests that run many commands.
 
-What a command does is unchanged: a process of its own, with its own arguments, folder, environment, streams, signals
-and exit code. Startup itself is tested elsewhere, with an interpreter per command. POSIX only.
+Each command has its own process, arguments, working folder, environment, streams, signals and exit code. Two things
+differ from an installed one: modules are imported already, and an export writes and verifies in the same process.
+Startup and the export's own processes are tested elsewhere. POSIX only.
 """
 
 from __future__ import annotations
@@ -48,10 +49,9 @@ SLOW_TO_IMPORT = (
 )
 CLIENT = """\
 #!{python} -IS
-import json, os, signal, socket
+import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
-import sys
 request = {{"argv": sys.argv, "cwd": os.getcwd(), "env": dict(os.environ)}}
 socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,4 +1,4 @@
-"""A training leaves torch's global settings as they were: a notebook goes on in the same process."""
+"""A training restores torch's global settings: a notebook continues in the same process."""
 
 from collections.abc import Iterator
 from typing import Any

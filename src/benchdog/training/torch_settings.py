@@ -11,7 +11,7 @@ from torch.utils import deterministic
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Restore the number of threads and the deterministic mode at the end: a notebook goes on in the same process."""
+    """Restore the number of threads and the deterministic mode on exit, for whatever else runs in this process."""
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     filled = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     try:

@@ -284,6 +284,7 @@ def test_new_package_works_unchanged(environment, packages, kind, tmp_path):
         (("mypy", "--strict"), "Success: no issues found"),
         (("ruff", "check", "--no-cache"), "All checks passed"),
     ],
+    ids=["pytest", "mypy", "ruff"],
 )
 def test_new_packages_pass_their_tests_and_checks(environment, packages, command, last):
     place = next(document["place"] for document in packages.values())
