@@ -36,7 +36,7 @@ demo: env
 	$(PY) scripts/demo.py
 
 # two test processes with a thread each are quicker than one with two; each goes through whole files, which share runs
-test: export OMP_NUM_THREADS := 1
+test slow: export OMP_NUM_THREADS := 1
 test: env
 	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 

@@ -1,6 +1,6 @@
 """Kill training again and again, resume it, and compare the end with an undisturbed run: bit for bit.
 
-    python scripts/kill_drill.py [--kills 18] [--recipe NAME ...] [--folder PLACE]
+    python scripts/kill_drill.py [--kills 18] [--recipe NAME ...] [--epochs N] [--benchdog COMMAND]
 
 Each recipe is trained once undisturbed, then killed (SIGKILL) at random moments: at any time, while it validates,
 while a checkpoint is written, and again before it has got on. Weights, metrics log (without its clock), and the ids
@@ -172,6 +172,7 @@ class Drill:
     place: Path
     recipe: str
     epochs: int
+    benchdog: list[str]
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*MOMENTS, "again"), 0))
 
     def __post_init__(self) -> None:
@@ -202,8 +203,9 @@ class Drill:
         """Start a run, or resume it."""
         there = (self.place / "runs" / name).exists()
         what = ["train", "--resume", name] if there else ["train", "recipe.toml", "--name", name]
-        command = [sys.executable, "-m", "benchdog", *what, "--quiet"]
-        return subprocess.Popen(command, cwd=self.place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            [*self.benchdog, *what, "--quiet"], cwd=self.place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
 
     def finish(self, name: str) -> None:
         """Carry a run to its end."""
@@ -256,9 +258,9 @@ class Drill:
         return {key: hashlib.sha256(data).hexdigest() for key, data in kept.items()}
 
 
-def drill(place: Path, recipe: str, kills: int, epochs: int = 0) -> tuple[bool, str]:
+def drill(place: Path, recipe: str, kills: int, epochs: int, benchdog: list[str]) -> tuple[bool, str]:
     """Run one recipe's drill; say whether the ends are the same, and a line about it."""
-    it = Drill(place, recipe, epochs or EPOCHS[recipe])
+    it = Drill(place, recipe, epochs or EPOCHS[recipe], benchdog)
     it.finish("whole")
     draw = random.Random(recipe)
     moments = [m for m in MOMENTS if m != "validating" or recipe in ("workers", "stream")]
@@ -281,11 +283,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=18, help="kills of each recipe")
     parser.add_argument("--recipe", nargs="*", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--epochs", type=int, default=0, help="in place of each recipe's own")
+    parser.add_argument("--benchdog", help="the command that trains (default: this Python's benchdog)")
     options = parser.parse_args()
+    benchdog = [options.benchdog] if options.benchdog else [sys.executable, "-m", "benchdog"]
     good = True
     with tempfile.TemporaryDirectory() as folder:
         for recipe in options.recipe:
-            same, line = drill(Path(folder) / recipe, recipe, options.kills, options.epochs)
+            same, line = drill(Path(folder) / recipe, recipe, options.kills, options.epochs, benchdog)
             good = good and same
             print(line, flush=True)
     return 0 if good else 1

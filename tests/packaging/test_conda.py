@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-OUTPUTS = [o["name"] for o in yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))["outputs"]]
+TESTS = {o["name"]: o["test"] for o in yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))["outputs"]}
+OUTPUTS = list(TESTS)
 PROJECTS = [
     tomllib.loads(file.read_text(encoding="utf-8"))["project"]
     for file in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml"))
@@ -53,6 +54,15 @@ def lines(step):
 def test_conda_builds_every_output(story):
     built = {file.rsplit("-", 2)[0] for file in story["built"]["outputs"]}
     assert built == set(OUTPUTS)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_conda_output_passes_its_tests_with_its_dependencies_alone(story, output):
+    installed = {name for name in names(story[f"test {output}"]) if name.startswith("benchdog")}
+    assert installed == (set(OUTPUTS) if output == "benchdog-full" else {"benchdog", output})
+    ran = [step for name, step in story.items() if name.startswith(f"test {output} ")]
+    assert len(ran) == len(TESTS[output]["commands"]) + len(TESTS[output].get("imports", []))
+    assert [step["out"] + step["err"] for step in ran if step["code"]] == []
 
 
 def test_conda_core_package_installs_no_plugin(story):

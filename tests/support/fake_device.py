@@ -2,7 +2,8 @@
 
 Like a GPU it refuses to mix its tensors with CPU tensors, and refuses nondeterministic operations.
 (An error in a backward pass ends the process: torch can't propagate Python errors from there.)
-`python -m support.fake_device COMMANDS.json FOLDER` runs commands and prints how each one ended.
+`python -m support.fake_device COMMANDS.json FOLDER [NAME...]` runs commands and prints how each one ended; the named
+ones write graph and report too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -136,13 +138,15 @@ def begin() -> None:
 
 def main() -> None:
     """Run the commands and print their results."""
+    from support.bare import bare
     from support.in_process import run
 
-    commands, place = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    commands, place, whole = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), sys.argv[3:]
     (place / "there.py").write_text(PLUGIN, encoding="utf-8")
     ends = {}
     for name, words in commands.items():
-        done = run("--plugin", "there.py", *words, cwd=place, code=None)
+        with nullcontext() if name in whole else bare():
+            done = run("--plugin", "there.py", *words, cwd=place, code=None)
         ends[name] = [done.code, done.err]
         print(name, done.code, file=sys.stderr)  # shown if the process dies
     print(json.dumps(ends))

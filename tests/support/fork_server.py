@@ -21,15 +21,21 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+from support.bare import bare
 from support.export_jobs import exports_in_process
 
 TESTS = Path(__file__).parents[1]
-START = "import sys; sys.path.insert(0, {tests!r}); from support import fork_server; fork_server.serve({address!r})"
+START = """\
+import sys
+sys.path.insert(0, {tests!r})
+from support import fork_server
+fork_server.serve({address!r}, {weights_alone!r})
+"""
 LARGEST = 1 << 20
 """Bytes of a request: arguments and environment."""
 # Nothing that starts threads when it is imported, as onnxruntime does: a fork could find their locks taken.
@@ -66,15 +72,20 @@ sys.exit(ended)
 
 
 @contextmanager
-def serving(python: Path | str = sys.executable) -> Iterator[Path]:
-    """Start a server with an environment's Python; yield the folder with its `benchdog`, to be put first on PATH."""
+def serving(python: Path | str = sys.executable, *, weights_alone: bool = False) -> Iterator[Path]:
+    """Start a server with an environment's Python; yield the folder with its `benchdog`, to be put first on PATH.
+
+    Args:
+        python: the interpreter of the commands.
+        weights_alone: trainings write neither graph nor report.
+    """
     with tempfile.TemporaryDirectory(prefix="fork") as folder:
         address = str(Path(folder, "socket"))
         command = Path(folder, "bin", "benchdog")
         command.parent.mkdir()
         command.write_text(CLIENT.format(python=sys.executable, address=address), encoding="utf-8")
         command.chmod(0o755)
-        argv = [python, "-c", START.format(tests=str(TESTS), address=address)]
+        argv = [python, "-c", START.format(tests=str(TESTS), address=address, weights_alone=weights_alone)]
         env = {key: value for key, value in os.environ.items() if not key.startswith("BENCHDOG_")}
         server = subprocess.Popen(argv, env={**env, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE)
         try:
@@ -86,10 +97,10 @@ def serving(python: Path | str = sys.executable) -> Iterator[Path]:
             server.communicate()
 
 
-def serve(address: str) -> NoReturn:
+def serve(address: str, weights_alone: bool) -> NoReturn:
     """Import what most commands import, then serve; exports start no interpreters of their own either."""
     import_all()
-    with exports_in_process():
+    with exports_in_process(), bare() if weights_alone else nullcontext():
         accept(address)
 
 

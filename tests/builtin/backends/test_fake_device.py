@@ -56,6 +56,9 @@ TRAINED = {
     "numbers": [*TABLE, "--set", "source.kind=number"],
 }
 
+WHOLE = ("cnn", "embedding", "mask", "gpt", "texts", "table", "numbers")
+"""The runs that write graph and report too: one for each task and kind of data."""
+
 
 def write_data(place: Path) -> None:
     """Write a text, texts with a class, and a table."""
@@ -83,7 +86,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     }
     words |= {"looked for": ["find-lr", *DIGITS, "--model", "mlp", "--backend", "elsewhere"]}
     (place / "commands.json").write_text(json.dumps(words), encoding="utf-8")
-    command = [sys.executable, "-m", "support.fake_device", str(place / "commands.json"), str(place)]
+    command = [sys.executable, "-m", "support.fake_device", str(place / "commands.json"), str(place), *WHOLE]
     done = subprocess.run(
         command, cwd=place, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, timeout=400
     )

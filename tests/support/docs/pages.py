@@ -6,7 +6,7 @@ A ```sh block is a command block. Deviations of the test from the reader are com
     <!-- run: SHELL -->               runs this instead
     <!-- first: SHELL -->             runs this first: what a reader has already done
     <!-- given: wines.csv photos/ --> files that a reader has (sample_files.py makes them)
-    <!-- trained with: FLAGS -->      adds flags to `benchdog train`: a shorter training
+    <!-- trained with: FLAGS -->      adds flags to `benchdog train`, in place of its --epochs: a shorter training
     <!-- ends with: 2 -->             the block's exit code
     <!-- output: why -->              the output is not compared
     <!-- server -->                   runs until the page ends
@@ -29,6 +29,7 @@ FENCE = re.compile(r"^```(\w*)\s*$")
 MARK = re.compile(r"^<!-- ([a-z ]+?)(?:: (.*?))? ?-->$", re.DOTALL)
 CHANCE = re.compile(r"  of \d+ epochs: --set loop|\s*[\d.]*\s*\|[ *^s]*$|\s*\+\+?-[-+s]*$|\s*(1e-?\d+\s*)+$")
 """Lines that depend on the processor: advice about the best epoch, text plots."""
+TRAIN = re.compile(r"^(benchdog(?: --plugin \S+)* train)(?! --resume)\b(.*?)(?: --epochs \d+(.*))?$")
 NAMED = re.compile(r'^(?:# |""")([\w./-]+\.(?:py|toml|csv|txt))\b')
 
 
@@ -63,7 +64,8 @@ class Block:
         """Commands as the test runs them."""
         text = "\n".join(self.marks.get("run", [self.text]))
         for flags in self.marks.get("trained with", []):
-            text = re.sub(r"(?m)^(benchdog(?: --plugin \S+)* train)(?! --resume)\b", rf"\1 {flags}", text)
+            lines = [TRAIN.sub(rf"\1 {flags}\2\3", line) for line in text.splitlines()]
+            text = "\n".join(lines)
         return text
 
 

@@ -151,14 +151,14 @@ def test_compiled_run_has_the_weights_and_exports_of_a_plain_run(place):
     assert "equal" in run("export", "whole", "--to", "torch-export", cwd=folder).out
 
 
-RESNET = ("--set", "model.depth=10", "--set", "model.width=8")
+NORM = ("--set", "model.norm=batch", "--set", "model.widths=[4]", "--set", "model.hidden=8")
 VIT = ("--model", "vit", "--set", "model.layers=1", "--set", "model.width=16")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("made", "more"), [
-    (2, ["--model", "resnet", *RESNET, "--set", "trainer.hold_statistics=all"]),
-    (2, [*VIT, "--set", "trainer.lora=4"]),
+    (2, ["--model", "cnn", *NORM, "--set", "trainer.hold_statistics=all"]),
+    (2, ["--model", "mlp", "--set", "trainer.lora=4"]),
     (2, [*VIT, "--set", "trainer.activation_checkpointing=true"]),
     (4, ["--model", "mlp", "--set", "trainer.average=ema", "--set", "loop.accumulate=3"]),
     (4, ["--model", "mlp", "--epochs", 2, "--set", "trainer.freeze_groups=1", "--set", "trainer.unfreeze_every=1"]),
