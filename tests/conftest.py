@@ -15,19 +15,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: bits 
 
 from support.bare import bare, whole
 from support.command import Bench, Result, run_bench
+from support.fitted_once import fitted_once
 from support.in_process import run
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background; children would inherit it
     with suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.default_int_handler)
-LONGEST = ("test_conda.py", "test_doc_commands.py", "test_kill_drill.py", "test_plugins_new.py")
-"""The test files that take longest, longest first."""
+FIRST = (
+    "test_conda.py", "test_doc_commands.py", "test_kill_drill.py", "test_plugins_new.py",
+    "test_tune.py", "test_eject.py", "test_mlflow.py", "test_serve_command.py", "test_ranks.py",
+)  # fmt: skip
+"""The test files that take longest, longest first; then those with long set-ups."""
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: at the end, the other processes would wait for them."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    """Begin with these files: at the end, other processes would wait for them, or repeat their set-ups."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +60,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session", autouse=True)
 def _at_home(home: Path) -> None:
     """Isolate every test from the user's files."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _baselines_fitted_once() -> Iterator[None]:
+    """Fit the baselines of equal data once."""
+    with fitted_once():
+        yield
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchdog.system.json_output import Lines, followed
-from support.command import Bench
+from support.command import TESTS, Bench
 from support.in_process import run, stop_at
 
 NOISY = """
@@ -45,6 +45,7 @@ def benchdog_epoch_ended(epoch):
 def benchdog_models():
     return [ModelInfo(name="noisy", summary="Prints.", target=":build")]
 """
+pytestmark = pytest.mark.usefixtures("weights_alone")
 NOISES = ("at import", "in the model", "below Python", "of a child", "of an observer")
 QUICK = ("train", "digits", "--model", "linear", "--quiet", "--set", "loop.log_every=3")
 
@@ -64,7 +65,8 @@ def read_events(lines: list[dict[str, object]], event: str) -> list[dict[str, ob
 def test_events_are_complete_and_alone_on_stdout_despite_printing_plugins(process: Bench, tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
     words = ("--plugin", "noisy.py", "train", "digits", "--model", "noisy", "--epochs", 2, "--name", "mine")
-    result = process(*words, "--set", "loop.log_every=3", "--set", "loop.checkpoint_epochs=1", "--json", "--quiet")
+    result = process(*words, "--set", "loop.log_every=3", "--set", "loop.checkpoint_epochs=1", "--json", "--quiet",
+                     module="support.bare")  # fmt: skip
     for noise in NOISES:
         assert f"noise {noise}" in result.err
     folder = tmp_path / "runs" / "mine"
@@ -113,8 +115,11 @@ def test_run_failed_event_precedes_the_error_document(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="behavior of closed pipes is POSIX's")
 def test_closed_stdout_does_not_stop_the_run(tmp_path):
-    command = [sys.executable, "-m", "benchdog", *QUICK, "--epochs", "1", "--name", "on", "--json"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "support.bare", *QUICK, "--epochs", "1", "--name", "on", "--json"]
+    env = {**os.environ, "PYTHONPATH": TESTS}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["event"] == "run_started"
     process.stdout.close()

@@ -11,6 +11,7 @@ from support.command import run_bench
 from support.planted.planted_table import FAULTS
 from support.planted.rows import documented
 
+pytestmark = pytest.mark.slow
 PLANTED = Path(__file__).parents[1] / "support" / "planted"
 
 

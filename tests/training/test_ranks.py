@@ -73,6 +73,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[list[Any]]:
     return [state.read(place / f"rank-{rank}.safetensors") for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_two_ranks_compute_the_gradients_losses_and_metrics_of_one(pair):
     # Odd batches, a batch of one, micro-batches on top of ranks, weights, ignored codes; 7 validation samples, or 1.
     for (name, kind, micro_batches), first, second in zip(rank_cases.runs(), *pair, strict=True):
@@ -162,19 +163,8 @@ def stopped_at(folder: Path) -> int:
 
 
 def test_batch_dependent_run_does_not_resume_with_more_ranks(tmp_path, monkeypatch):
-    more = [
-        "--model",
-        "resnet",
-        "--set",
-        "model.depth=10",
-        "--set",
-        "model.width=8",
-        "--set",
-        "loop.log_every=1",
-        "--epochs",
-        1,
-        "--quiet",
-    ]
+    more = ["--model", "resnet", "--set", "model.depth=10", "--set", "model.width=8",
+            "--set", "loop.log_every=1", "--epochs", 1, "--quiet"]  # fmt: skip
     with monkeypatch.context() as patched:
         stop_at(patched, 3)
         for name, allowed in (("refuse", "false"), ("allow", "true")):
@@ -232,6 +222,7 @@ def check_stopped(folder: Path, stderr: str) -> None:
     assert 14 <= stopped_at(folder) < 400
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
 def test_ranks_end_with_their_parent(tmp_path):
     settings = [*MODEL, *TWO, "--epochs", "100000", "--name", "killed"]

@@ -11,6 +11,7 @@ import pytest
 
 from support.in_process import run, same
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
 NOVEL = "".join(f"Line {i}: the näive cat number {i * 7 % 13} sat on the mat.\n" for i in range(300))
 
 

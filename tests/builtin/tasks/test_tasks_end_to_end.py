@@ -11,6 +11,7 @@ from PIL import Image
 from benchdog.training.gradients import Gradients
 from support.in_process import run, run_export, same
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
 MASKS = '''
 import numpy as np
 from benchdog.api import Field, Raw, SourceInfo, Spec, Target, hookimpl
@@ -79,6 +80,7 @@ def trained(table, tmp_path, *more, drop, epochs=12):
     return result
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_multi_label_task_end_to_end(table, tmp_path):
     result = trained(
         table, tmp_path, "--set", 'source.target=["warm", "wet", "windy"]', drop=("far", "near", "grade")
@@ -103,6 +105,7 @@ def test_multi_label_task_end_to_end(table, tmp_path):
     assert "warm" in info.out
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_multi_target_regression_end_to_end(table, tmp_path):
     result = trained(
         table, tmp_path, "--set", 'source.target=["far", "near"]', "--set", "task.loss=SmoothL1Loss",
@@ -117,6 +120,7 @@ def test_multi_target_regression_end_to_end(table, tmp_path):
     assert np.mean([each["far"] for each in answers]) == pytest.approx(50, abs=1)
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_ordinal_task_end_to_end(table, tmp_path):
     order = ["poor", "fair", "good", "top"]
     result = trained(
@@ -144,6 +148,7 @@ def test_inferred_ordinal_class_order_is_noted(table, tmp_path):
     assert "It lacks: good, top." in result.err
 
 
+@pytest.mark.usefixtures("graph_and_report")
 def test_embedding_task_end_to_end(tmp_path):
     common = ["--task", "embedding", "--model", "mlp", "--epochs", 4, "--set", "task.dim=8", "--quiet"]
     run("train", "digits", *common, "--name", "r", cwd=tmp_path)
