@@ -131,11 +131,14 @@ def _descend(
     x: Tensor, target: Tensor, weight: Tensor, bias: Tensor, penalty: float, rounds: int
 ) -> tuple[Tensor, Tensor]:
     """Go down from given weights: mean cross-entropy + penalty / 2 * |weight|^2."""
+    from benchdog.builtin.backends.optimizer_import import spare_the_compiler
+
+    spare_the_compiler()  # its import would take longer than the fit
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=rounds, tolerance_grad=1e-5, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
-        optimizer.zero_grad()
+        weight.grad = bias.grad = None
         loss = F.cross_entropy(torch.addmm(bias, x, weight), target) + penalty / 2 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
