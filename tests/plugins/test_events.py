@@ -226,6 +226,7 @@ def test_faulty_observer_changes_neither_result_nor_exit_code(observed, tmp_path
     assert facts["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_hanging_observer_does_not_change_exit_code_of_a_failed_run(tmp_path):
     name = write_observer(tmp_path, "time.sleep(10)")
     words = [*TRAIN, "nan", "--lr", "1e38", "--set", "trainer.optimizer=SGD"]
