@@ -71,6 +71,7 @@ def train(waves: Path, name: str, *more: object, code: int = 0) -> Path:
     return waves.parent / "runs" / name
 
 
+@pytest.mark.slow
 def test_sharded_training_is_the_same_with_workers(waves):
     alone, helped = train(waves, "alone", "--workers", 0), train(waves, "helped", "--workers", 2)
     assert same(alone, helped)

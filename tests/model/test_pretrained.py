@@ -19,6 +19,7 @@ from benchdog.api import BadData, BadUsage, Field, NotAvailable, Spec, Target
 from benchdog.model.rebuild import build_model
 from benchdog.model.weights import fill, read
 from benchdog.plugins import Plugins, companions
+from support.export_jobs import exports_in_process
 from support.in_process import run, same
 from support.pretrained_plugin import facts, fine_tune, model_of, published, write_pretrained
 
@@ -59,7 +60,8 @@ def test_pretrained_model_predicts_without_a_run(place, monkeypatch):
 
 
 def test_pretrained_model_exports_to_working_folder(place):
-    result = run("--plugin", "tiny.py", "export", "tiny", "--to", "torchscript", "--json", cwd=place).json
+    with exports_in_process():
+        result = run("--plugin", "tiny.py", "export", "tiny", "--to", "torchscript", "--json", cwd=place).json
     assert all(line["ok"] for line in result["verification"])
     assert Path(result["path"]) == place / "runs" / "tiny" / "exports" / "torchscript"
     missing = run("--plugin", "tiny.py", "predict", "tony", "bright.png", cwd=place, code=2)

@@ -128,6 +128,7 @@ def test_plugin_is_imported_on_the_main_thread(tmp_path):
     assert "models: loud" in out
 
 
+@pytest.mark.slow
 def test_child_processes_skip_a_slow_plugin(tmp_path, process):
     mark = tmp_path / "imported.txt"
     counting = f"open({str(mark)!r}, 'a').write('once ')\n" + SLEEPER.format(seconds=60)

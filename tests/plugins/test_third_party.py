@@ -23,6 +23,7 @@ def test_third_party_components_have_at_most_25_lines():
         assert len(lines) <= 25, name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("graph_and_report")
 def test_third_party_package_installed_by_pip(tmp_path, monkeypatch):
     python = environment(tmp_path / "venv")

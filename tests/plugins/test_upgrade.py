@@ -16,7 +16,10 @@ from support.thirdparty import venvs
 
 PACKAGES = Path(__file__).parents[1] / "support" / "thirdparty"
 NOTE = "written for contract 0: works through a shim until contract 2"
-pytestmark = pytest.mark.filterwarnings("ignore:written for contract 0:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:written for contract 0:DeprecationWarning"),
+]
 QUICK = ("train", "digits", "--model", "linear", "--epochs", "2", "--trainer", "veteran")
 
 
@@ -87,7 +90,6 @@ def test_contract_0_trainer_check_gets_its_old_arguments(upgraded):
     assert "rest is 99; the run has 40 steps, the model 1 parts and 650 weights (accuracy)." in result.err
 
 
-@pytest.mark.slow
 def test_contract_0_trainer_trains_without_warnings_to_users(process):
     result = process(*QUICK, "--name", "old", "--json")
     assert result.lines[-1]["trainer"] == "veteran"

@@ -57,6 +57,7 @@ def project(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_conforms_generates_tests_for_a_component(project):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run([*command, "test_numbers.py"], cwd=project, capture_output=True, text=True, timeout=300)

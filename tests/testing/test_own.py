@@ -18,16 +18,6 @@ PACKAGES = sorted(
         if entry.group.startswith("benchdog") and dist.name.lower().startswith("benchdog-")
     }
 )
-
-
-@pytest.mark.parametrize("package", ["benchdog", *PACKAGES])
-def test_own_plugins_pass_the_loading_checks(package, tmp_path):
-    only = [word for check in ("import", "hooks", "names", "loads", "own-name", "help") for word in ("--only", check)]
-    document = run("plugins", "check", package, *only, "--json", cwd=tmp_path).json
-    assert document["results"]
-    assert document["counts"]["fault"] == 0
-
-
 SETTINGS = {
     "benchdog-timm": ("timm.net=test_resnet",),
     "benchdog-huggingface": ("model.hf.path=tiny-bert", "source.hf.path=rows.csv", "source.hf.target=label"),

@@ -150,7 +150,7 @@ def test_models_export_and_trace_with_dynamic_batch(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "cnn of 28x28",
+        slow("cnn of 28x28"),
         "tabular",
         slow("resnet, small"),
         slow("unet, padded"),

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchdog.training.gradients import Gradients
-from support.in_process import run, run_export, same
+from support.in_process import run, run_export, same, train
 
 pytestmark = pytest.mark.usefixtures("weights_alone")
 MASKS = '''
@@ -152,7 +152,7 @@ def test_inferred_ordinal_class_order_is_noted(table, tmp_path):
 def test_embedding_task_end_to_end(tmp_path):
     common = ["--task", "embedding", "--model", "mlp", "--epochs", 4, "--set", "task.dim=8", "--quiet"]
     run("train", "digits", *common, "--name", "r", cwd=tmp_path)
-    run("train", "digits", *common, "--name", "again", cwd=tmp_path)
+    train("digits", *common, "--name", "again", cwd=tmp_path)
     assert same(tmp_path / "runs" / "r", tmp_path / "runs" / "again")
     result = run("evaluate", "r", "--json", cwd=tmp_path).json
     (line,) = result["baselines"]

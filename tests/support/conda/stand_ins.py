@@ -2,7 +2,6 @@
 
 import configparser
 import platform
-import py_compile
 import re
 import shutil
 import subprocess
@@ -27,8 +26,6 @@ RENAMED = {
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DIGITS = VERSION.replace(".", "")
 SCRIPT = "#!{prefix}/bin/python\nimport sys\nfrom {module} import {first}\nsys.exit({call}())\n"
-COMPILED = {"matplotlib", "mpmath", "networkx", "numpy", "python", "sympy", "torch"}
-"""Imported by every command: packed with bytecode, as conda's own packages are."""
 LEFT_OUT = {"__pycache__", "site-packages", "test", "tests", "idlelib", "turtledemo"}
 
 
@@ -64,25 +61,12 @@ def python(channel: Path, patchelf: Path) -> None:
             data = file.read_bytes()
             if b"\0" not in data:
                 data = data.replace(str(base).encode(), PREFIX.encode())
-            put(package, f"lib/python{VERSION}/{inside.as_posix()}", data, compiled=True)
+            package.add(f"lib/python{VERSION}/{inside.as_posix()}", data)
         package.add(f"lib/python{VERSION}/site-packages/README.txt", b"packages\n")
     index = {"name": "python_abi", "version": VERSION, "build": f"8_cp{DIGITS}", "subdir": "noarch"}
     only = [f"python {VERSION}.* *_cpython"]
     with Package(channel, {**index, "depends": [], "constrains": only, "noarch": "generic"}):
         pass
-
-
-def put(package: Package, path: str, data: bytes, *, program: bool = False, compiled: bool = False) -> None:
-    """Add a file, and its bytecode if it is a module that compiles and doesn't hold PREFIX."""
-    package.add(path, data, program=program)
-    if compiled and path.endswith(".py") and PREFIX.encode() not in data:
-        with tempfile.TemporaryDirectory() as place:
-            source, made = Path(place, "source"), Path(place, "made")
-            source.write_bytes(data)
-            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-            if py_compile.compile(str(source), str(made), path, quiet=2, invalidation_mode=mode):
-                file = PurePosixPath(path)
-                package.add(str(file.parent / "__pycache__" / f"{file.stem}.cpython-{DIGITS}.pyc"), made.read_bytes())
 
 
 def program(base: Path, patchelf: Path) -> bytes:
@@ -128,7 +112,7 @@ def wheel(path: Path, channel: Path) -> None:
             if not member.is_dir() and ".." not in PurePosixPath(member.filename).parts:
                 place, data = placed(member.filename, archive.read(member), pure)
                 runs = place.startswith(("bin/", "python-scripts/")) or bool(member.external_attr >> 16 & 0o111)
-                put(package, place, data, program=runs, compiled=name in COMPILED)
+                package.add(place, data, program=runs)
         for command, target in commands if not pure else ():
             module, call = target.split(":")
             text = SCRIPT.format(prefix=PREFIX, module=module, first=call.split(".")[0], call=call)

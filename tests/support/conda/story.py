@@ -76,6 +76,8 @@ class Story:
             "PATH": f"{self.prefix / 'bin'}:/usr/bin:/bin",
             "HOME": str(self.work / "home"),
             "LANG": "C.UTF-8",
+            # conda removes a package's bytecode, py-rattler only what it linked: a folder left is found as a package
+            "PYTHONPYCACHEPREFIX": str(self.work / "bytecode"),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
         }
         began = time.monotonic()
@@ -184,17 +186,17 @@ def use(story: Story) -> None:
     story.run("entry_points", "python", "-c", ENTRY_POINTS, quiet=True)
 
 
-def test(story: Story, name: str, test: dict[str, list[str]]) -> None:
+def run_tests(story: Story, name: str, tests: dict[str, list[str]]) -> None:
     """Run an output's tests where it is installed with its own dependencies alone."""
     place = story.work / "tests" / name
     place.mkdir(parents=True)
-    for file in test.get("source_files", ()):
+    for file in tests.get("source_files", ()):
         source, target = ROOT / file, place / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
-    story.environment(f"test {name}", "the tests of", name, *test.get("requires", ()))
-    imports = [f"python -c 'import {module}'" for module in test.get("imports", ())]
-    for number, command in enumerate([*imports, *test["commands"]]):
+    story.environment(f"test {name}", "the tests of", name, *tests.get("requires", ()))
+    imports = [f"python -c 'import {module}'" for module in tests.get("imports", ())]
+    for number, command in enumerate([*imports, *tests["commands"]]):
         story.run(f"test {name} {number}", "bash", "-ec", command, cwd=f"tests/{name}")
 
 
@@ -204,7 +206,7 @@ def main(work: Path) -> None:
     build(story)
     use(story)
     for output in OUTPUTS:
-        test(story, output["name"], output["test"])
+        run_tests(story, output["name"], output["test"])
     story.log_line(f"\nAll of it took {time.monotonic() - began:.0f} s.")
     (work / "story.json").write_text(json.dumps(story.facts, indent=1), encoding="utf-8")
 

@@ -78,7 +78,7 @@ FILES: dict[str, tuple[str, str, str]] = {
     "answer-needs-torch": (TASK, "import", "can't be imported without torch"),
     "lost-answer": (TASK.replace("needs_torch:answer", ":reply"), "hooks", "doesn't resolve"),
     "slow-handler": (
-        OBSERVER.format(arguments="epoch", body="import time\n\n    time.sleep(1.1)"),
+        OBSERVER.format(arguments="epoch", body="import time\n\n    time.sleep(1.1 * (epoch == 1))"),
         "quick",
         "s to hear of an event",
     ),
