@@ -145,6 +145,7 @@ def recipe(local, workers):
     return Recipe(plugins=(str(local),), loader=loader, **parts)
 
 
+@pytest.mark.slow
 def test_stream_workers_read_the_same_samples_as_main_process(local):
     """A proof of the contract: real processes, which open the source by themselves."""
     source = Plugins.discover([local]).make("source", "streamed", {})

@@ -40,6 +40,7 @@ def test_own_components_pass_all_checks(package, tmp_path, monkeypatch):
     (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *rows]), encoding="utf-8")
     settings = [word for setting in SETTINGS.get(package, ()) for word in ("--set", setting)]
     document = run("plugins", "check", package, *settings, "--json", cwd=tmp_path).json
+    assert document["results"]
     assert [r for r in document["results"] if r["state"] == "fault"] == []
     left_out = [r for r in document["results"] if r["state"] == "skipped" and "isn't here" not in r["found"]]
     assert left_out == []

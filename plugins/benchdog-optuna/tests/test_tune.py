@@ -152,6 +152,7 @@ def test_train_ignores_the_tune_table(place):
     assert schema["properties"]["tune"]["properties"]["trials"]["type"] == "integer"
 
 
+@pytest.mark.slow
 def test_study_resumed_with_more_trials_equals_an_uninterrupted_one(small):
     bench("tune", recipe(small, 2), "--study", "one", cwd=small)
     before = values_of(read_study(small, "one"))

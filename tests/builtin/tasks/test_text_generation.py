@@ -37,7 +37,7 @@ def test_generated_text_resembles_training_text(text):
     assert sum(word in words for word in text.replace(".", " ").replace(",", " ").split()) >= 4
 
 
-@pytest.mark.parametrize("exporter", ["torch-export", "onnx"])
+@pytest.mark.parametrize("exporter", ["torch-export", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_exported_model_generates_the_same_text(place, text, exporter):
     if exporter == "onnx" and importlib.util.find_spec("benchdog_onnx") is None:
         pytest.skip("benchdog-onnx is not installed")
