@@ -18,16 +18,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "kill_drill.py"
 def test_kill_drill_runs_are_bit_identical():
     # Each recipe's own number of epochs leaves room for 18 kills; three need less.
     with fork_server.serving(weights_alone=True) as programs:
-        command: list[str | Path] = [
-            sys.executable,
-            SCRIPT,
-            "--kills",
-            "3",
-            "--epochs",
-            "5",
-            "--benchdog",
-            programs / "benchdog",
-        ]
+        short = ["--kills", "3", "--epochs", "5"]
+        command = [sys.executable, str(SCRIPT), *short, "--benchdog", str(programs / "benchdog")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ import numpy as np
 from benchdog.api import Raw
 
 Array = np.ndarray[Any, np.dtype[Any]]
-KEPT = 2048
-"""Encoded images that are kept: all of the bundled digits. A run reads a sample's raw form several times."""
 
 
 class ImageSplit:
@@ -46,15 +43,9 @@ class ImageSplit:
 
 def png(image_CHW: Array) -> bytes:
     """Encode a grayscale or RGB image as PNG."""
-    return _encoded(image_CHW.tobytes(), image_CHW.shape)
-
-
-@lru_cache(KEPT)
-def _encoded(pixels: bytes, shape: tuple[int, ...]) -> bytes:
     from PIL import Image
 
-    image_CHW = np.frombuffer(pixels, np.uint8).reshape(shape)
-    image = image_CHW[0] if len(image_CHW) == 1 else image_CHW.transpose(1, 2, 0)
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(out, "PNG")
+    pixels = image_CHW[0] if len(image_CHW) == 1 else image_CHW.transpose(1, 2, 0)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "PNG")
     return out.getvalue()
