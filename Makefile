@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 SEP := :
 endif
 PY = $(BIN)/python
+# modules are compiled when they are imported: most of them never are, and all would take two minutes
+PIP = --quiet --disable-pip-version-check --no-compile
 WHEELS = $(wildcard plugins/*/pyproject.toml)
 
 .PHONY: help env demo test check slow conda docs snakemake clean
@@ -29,7 +31,7 @@ env: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt requirements.txt requirements-dev.txt $(WHEELS)
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	$(PY) -m pip install $(PIP) -r requirements-dev.txt -c constraints.txt
 	@$(PY) -c "import pathlib; pathlib.Path('$@').touch()"
 
 demo: env
@@ -49,7 +51,7 @@ snakemake: $(VENV)/snakemake/.ready
 
 $(VENV)/snakemake/.ready: $(VENV)/.ready
 	$(PYTHON) -m venv $(VENV)/snakemake
-	$(VENV)/snakemake/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check snakemake==9.27.1
+	$(VENV)/snakemake/$(notdir $(BIN))/python -m pip install $(PIP) snakemake==9.27.1
 	@$(PY) -c "import pathlib; pathlib.Path('$@').touch()"
 
 conda: env

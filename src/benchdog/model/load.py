@@ -34,6 +34,7 @@ from benchdog.plugins import Plugins
 from benchdog.plugins.trust import check_reference
 from benchdog.plugins.types import RegisteredComponent
 from benchdog.system import files, signing
+from benchdog.system.allocator import INFERENCE, keep_freed_memory
 from benchdog.system.paths import short_name
 
 GRAPH_EXPORTER = "torch-export"
@@ -86,6 +87,7 @@ class LoadedModel:
 
     @cached_property
     def _runner(self) -> Runner:
+        keep_freed_memory(INFERENCE)
         if self.kind == "export":
             return runner_of(exporter_of(self.meta, self._plugins), self.path, self._plugins, self.trusted)
         if self.meta.get("runner"):
@@ -272,6 +274,7 @@ def _installed(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins)
 
 def runner_of(found: RegisteredComponent, folder: Path, plugins: Plugins, trusted: bool = False) -> Runner:
     """Build the runner of an export in a folder."""
+    keep_freed_memory(INFERENCE)
     assert isinstance(found.info, ExporterInfo)
     target = found.resolve(found.info.runner)
     runner: Runner = Rebuilt(folder, None, plugins, trusted) if target is Rebuilt else target(folder)

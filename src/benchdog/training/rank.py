@@ -19,6 +19,7 @@ from benchdog.runs import checkpoints, fingerprints, provenance
 from benchdog.runs.metrics_log import NotFinite
 from benchdog.runs.run import Run
 from benchdog.system import paths
+from benchdog.system.allocator import keep_freed_memory
 from benchdog.system.signals import Signals
 from benchdog.training.diagnose_nan import Replay, diverged
 from benchdog.training.progress import Progress, silent
@@ -34,6 +35,7 @@ def staged(
     recipe = components.recipe
     if recipe.trainer.options.get("compile") == "yes":  # compiled code is kept with the user's own files, not in /tmp
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(paths.cache_dir() / "compiled"))
+    keep_freed_memory()
     device = components.backend.open(rank, world)
     try:
         if components.data.fits(recipe.loader.memory):

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.builtin.backends.allocator import keep_freed_memory
 from benchdog.builtin.backends.optimizer_import import plain_step, spare_the_compiler
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -35,8 +34,6 @@ class TorchDevice:
         # Filling fresh memory with NaN finds faults of kernels, not of runs, and costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         spare_the_compiler()
-        if kind == "cpu":
-            keep_freed_memory()
         if kind == "cuda":
             torch.cuda.set_device(self.torch_device)
         if world > 1:
