@@ -47,7 +47,10 @@ def done(
     chosen: set[Any] = {each.callspec.params["page"] for each in selected if "done" in each.fixturenames}
     order = sorted(chosen, key=lambda page: -sum(block.text.count("\n") + 1 for block in commands(page)))
     with fork_server.serving() as programs, ThreadPoolExecutor(2) as readers:
-        yield {page: readers.submit(read, page, tmp_path_factory.mktemp("page"), str(programs)) for page in order}
+        cache = tmp_path_factory.mktemp("cache")
+        yield {
+            page: readers.submit(read, page, tmp_path_factory.mktemp("page"), str(programs), cache) for page in order
+        }
 
 
 @pytest.mark.slow

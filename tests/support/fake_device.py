@@ -139,16 +139,18 @@ def begin() -> None:
 def main() -> None:
     """Run the commands and print their results."""
     from support.bare import bare
+    from support.fitted_once import fitted_once
     from support.in_process import run
 
     commands, place, whole = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), sys.argv[3:]
     (place / "there.py").write_text(PLUGIN, encoding="utf-8")
     ends = {}
-    for name, words in commands.items():
-        with nullcontext() if name in whole else bare():
-            done = run("--plugin", "there.py", *words, cwd=place, code=None)
-        ends[name] = [done.code, done.err]
-        print(name, done.code, file=sys.stderr)  # shown if the process dies
+    with fitted_once():
+        for name, words in commands.items():
+            with nullcontext() if name in whole else bare():
+                done = run("--plugin", "there.py", *words, cwd=place, code=None)
+            ends[name] = [done.code, done.err]
+            print(name, done.code, file=sys.stderr)  # shown if the process dies
     print(json.dumps(ends))
 
 

@@ -82,7 +82,7 @@ class Package:
 
 def compressor() -> zstandard.ZstdCompressor:
     # speed counts here, not size; the packages never leave the machine
-    return zstandard.ZstdCompressor(level=1, threads=-1)
+    return zstandard.ZstdCompressor(level=-7, threads=-1)
 
 
 def put(tar: tarfile.TarFile, path: str, data: bytes, mode: int) -> None:

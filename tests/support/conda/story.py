@@ -164,7 +164,7 @@ def use(story: Story) -> None:
     story.environment("core", "conda create", "benchdog")
     story.run("help", "benchdog", "--help")
     story.run("doctor", "benchdog", "doctor")
-    story.run("train", "benchdog", "train", "digits", "--name", "first")
+    story.run("train", "benchdog", "train", "digits", "--epochs", "3", "--name", "first")
     story.run("predict", "benchdog", "predict", "first", image)
     story.run("refused", "benchdog", "export", "first", "--to", "onnx")
     story.environment("with_onnx", "conda install", "benchdog", "benchdog-onnx")

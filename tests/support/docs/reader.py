@@ -33,9 +33,15 @@ class Done:
 
 
 class Reader:
-    """Runs blocks in `folder`; stops its servers on close. `programs`: a folder to put first on PATH."""
+    """Runs blocks in `folder`; stops its servers on close.
 
-    def __init__(self, folder: Path, programs: str = "") -> None:
+    Args:
+        folder: gets the working folder and the home.
+        programs: a folder to put first on PATH.
+        cache: Benchdog's cache, which pages share as they do for a reader; by default one in the home.
+    """
+
+    def __init__(self, folder: Path, programs: str = "", cache: Path | None = None) -> None:
         self.folder = folder / "work"
         home = folder / "home"
         for place in (self.folder, home):
@@ -43,7 +49,7 @@ class Reader:
         own = {
             "HOME": home,
             "PATH": os.pathsep.join(filter(None, (programs, str(Path(sys.executable).parent), os.environ["PATH"]))),
-            "BENCHDOG_CACHE": home / "cache",
+            "BENCHDOG_CACHE": cache or home / "cache",
             "XDG_CACHE_HOME": home / "xdg",
             "MPLCONFIGDIR": home / "mpl",
             "OMP_NUM_THREADS": "1",
@@ -128,9 +134,9 @@ class Reader:
         return Done(block=block, printed=log.read_text(encoding="utf-8"), fault="the server doesn't answer")
 
 
-def read(page: Path, folder: Path, programs: str = "", stop: bool = True) -> list[Done]:
+def read(page: Path, folder: Path, programs: str = "", cache: Path | None = None, stop: bool = True) -> list[Done]:
     """Run a page's blocks; `stop` at the first fault."""
-    reader = Reader(folder, programs)
+    reader = Reader(folder, programs, cache)
     done: list[Done] = []
     try:
         for block in blocks(page):
