@@ -23,6 +23,7 @@ from benchdog.recipe.resolved import read_resolved, relative_to_folder
 from benchdog.runs import run as runs
 from benchdog.system import files, paths
 from benchdog.training.finished_run import FinishedRun
+from benchdog.training.progress import say
 
 
 class TrainedRun:
@@ -68,7 +69,7 @@ class TrainedRun:
             if isinstance(item, Raw):
                 samples.append(item)
             elif isinstance(item, str | Path):
-                samples += map(_readable, raws([str(item)], self._opened.spec, self._opened.preprocess))
+                samples += map(_readable, raws([str(item)], self._opened.spec, self._opened.preprocess, say))
             else:
                 samples.append(Raw(id=str(number), fields={name: item}))
         return self._opened.predict(samples)

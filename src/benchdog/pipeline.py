@@ -11,6 +11,7 @@ from torch import nn
 
 from benchdog.api import Trained, TrainerInfo, Watcher
 from benchdog.data import leakage
+from benchdog.data.source_notes import sample_counts
 from benchdog.errors import BadUsage
 from benchdog.evaluation import report
 from benchdog.evaluation.batches import raw_samples, training_ranges
@@ -161,10 +162,13 @@ def finish(run: Run, components: Components, trained: Trained | None, model: nn.
 
 def _create_run(runs: Path, name: str, prepared: PreparedTraining) -> Run:
     components, parameters = prepared.components, prepared.parameters
-    overlaps = leakage.overlap_counts(components.source)
-    return Run.create(
-        runs, name, {**_document(components), "parameters": parameters, "seen": overlaps}, components.named_by
-    )
+    document: RunDocument = {
+        **_document(components),
+        "parameters": parameters,
+        "seen": leakage.overlap_counts(components.source),
+        "read": sample_counts(components.source),
+    }
+    return Run.create(runs, name, document, components.named_by)
 
 
 def _document(components: Components) -> RunDocument:

@@ -46,7 +46,7 @@ def test_duplicate_images_are_kept_in_one_split(zoo):
         path.rename(zoo / "zoo" / "train" / path.parent.name / f"copy-{path.name}")
     stderr = run("plan", "zoo/train", cwd=zoo).err
     assert "also in train" not in stderr
-    assert "90 duplicate files; kept in one split." in stderr
+    assert "90 duplicate images, pixel by pixel; kept in one split." in stderr
 
 
 @pytest.mark.parametrize("by", ["group", "time"])

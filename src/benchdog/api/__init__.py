@@ -31,6 +31,7 @@ from benchdog.api.data import (
     Op,
     Preprocess,
     Raw,
+    SampleCounts,
     Shard,
     Source,
     Spec,
@@ -40,6 +41,7 @@ from benchdog.api.data import (
     Target,
     split_of,
 )
+from benchdog.api.folders import HIDDEN, FolderFiles, find_files
 from benchdog.api.following import MetricsLog
 from benchdog.api.image_formats import IMAGE_FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, ImageFormat
 from benchdog.api.metrics import MeasuredTask, Metric, MetricSet, SampleStatistics, Statistics, compute_metrics
@@ -85,6 +87,13 @@ from benchdog.api.protocols import (
     Trial,
     Watcher,
 )
+from benchdog.api.regular_files import (
+    MAX_IMAGE_BYTES,
+    MAX_RECIPE_BYTES,
+    MAX_TEXT_BYTES,
+    open_regular,
+    read_regular,
+)
 from benchdog.api.tokenizer import encoder_of_many
 from benchdog.api.tokens import encoder, pieces, spellings, words
 from benchdog.errors import (
@@ -102,7 +111,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "CONTRACT", "hookimpl", "hookspec", "Doc", "Bounds",
     "Component", "SourceInfo", "ModelInfo", "TaskInfo", "TrainerInfo", "ExporterInfo", "BackendInfo",
     "AugmentationInfo",
-    "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "Answer",
+    "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "SampleCounts", "Answer",
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
     "Trial", "Watcher", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device",
     "Backend", "RunFacts", "MetricsLog",
@@ -113,7 +122,8 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "Stopped", "split_of", "nearest",
     "Metric", "MetricSet", "SampleStatistics", "Statistics", "MeasuredTask", "compute_metrics",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
-    "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS",
+    "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "find_files", "FolderFiles", "HIDDEN",
+    "read_regular", "open_regular", "MAX_IMAGE_BYTES", "MAX_TEXT_BYTES", "MAX_RECIPE_BYTES",
 ]  # fmt: skip
 
 CONTRACT: Final = 1

@@ -154,6 +154,23 @@ class Raw:
     weight: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleCounts:
+    """What a source found: each item is used or skipped for a reason, so that nothing is lost without a word.
+
+    Attributes:
+        found: number of items that there are.
+        used: number of those that became samples.
+        skipped: number of the others by reason, as it reads behind the number: {"not images": 3, "hidden": 2}.
+        unit: what is counted: "files", "rows".
+    """
+
+    found: int
+    used: int
+    skipped: Mapping[str, int]
+    unit: str = "samples"
+
+
 @dataclass(slots=True)
 class Batch:
     """A batch, or one micro-batch of it.

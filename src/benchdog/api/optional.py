@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-from benchdog.api.data import Batch, Cache, Preprocess, Source, Spec, Split
+from benchdog.api.data import Batch, Cache, Preprocess, SampleCounts, Source, Spec, Split
 from benchdog.api.protocols import Backend, Task, Trainer, Trial
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ class SourceDefaults:
     train or valid. Printed wherever metrics of that split are."""
     left_out: Mapping[str, str] = MappingProxyType({})
     """Columns of a table that are not features, each with the reason; `plan` lists them."""
+    counts: SampleCounts | None = None
+    """What the source found, used and skipped; printed before a training, and stored with the run."""
 
 
 @runtime_checkable

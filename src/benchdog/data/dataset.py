@@ -32,6 +32,7 @@ from benchdog.api import (
 )
 from benchdog.data import sample_weights
 from benchdog.data.decode.decoder import Decoder, default_preprocess
+from benchdog.data.targets import check_targets, stack_targets
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig
@@ -147,11 +148,20 @@ class DecodedSplit:
         """
         if self._fast is not None:
             inputs, target, *more = self._fast(indices)
-            target, weight = np.asarray(target), self.check_weights(more, len(indices), lambda row: int(indices[row]))
-        else:
-            inputs, target, weight = self.read_raw(indices)
-        check_targets(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
-        return inputs, target, weight
+            if isinstance(inputs, tuple) and {len(x) for x in (*inputs, target)} != {len(indices)}:
+                raise BadData(
+                    "The source's batch() returns another number of rows than asked for.", "Fix the source."
+                )
+            if np.asarray(target).dtype != np.dtype(self.spec.target.dtype):
+                raise BadData(
+                    f"The source's batch() returns other targets than the spec says, {np.asarray(target).dtype} for "
+                    f"{self.spec.target.dtype}.",
+                    "Fix the source.",
+                )
+            weight = self.check_weights(more, len(indices), lambda row: int(indices[row]))
+            target = check_targets(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
+            return inputs, target, weight
+        return self.read_raw(indices)
 
     def read_raw(self, indices: Sequence[int]) -> WeightedArrays:
         """Read as `read` does, through `raw` instead of the source's fast path."""
@@ -160,7 +170,8 @@ class DecodedSplit:
         weight = sample_weights.stack_weights(raws)
         if (weight is None) is self.weighted:
             raise BadData(f"Samples {raws[0].id} and {self.split.raw(0).id}: only one of them has a weight.")
-        return inputs, stack_targets(raws, self.spec), weight
+        target = check_targets(stack_targets(raws, self.spec), self.spec, lambda row: raws[row].id, self.ignore)
+        return inputs, target, weight
 
     def check_weights(self, more: Sequence[Any], count: int, place: Callable[[int], int]) -> sample_weights.Weight:
         """Validate the weights of a fast path, if it returned any; `place` maps a row to its position."""
@@ -173,52 +184,6 @@ class DecodedSplit:
         if isinstance(self.split, IndexedSplit):
             return [self.split.id(int(i)) for i in indices]
         return [self.split.raw(int(i)).id for i in indices]
-
-
-def stack_targets(raws: Sequence[Raw], spec: Spec) -> np.ndarray:
-    """Return the targets (B, ...) in the spec's dtype.
-
-    Raises:
-        BadData: one can't be converted, or their shapes differ.
-    """
-    dtype = np.dtype(spec.target.dtype)
-    try:
-        return np.stack([np.asarray(raw.target, dtype=dtype) for raw in raws])
-    except (TypeError, ValueError) as error:
-        raise BadData(
-            f"A target among samples {raws[0].id} ... {raws[-1].id} doesn't match the spec: {error}."
-        ) from None
-
-
-def check_targets(target: np.ndarray, spec: Spec, name: Callable[[int], str], ignore: int | None = None) -> None:
-    """Check that targets are valid class indices: some losses silently skip others.
-
-    Args:
-        target: of samples (B, ...).
-        name: returns the id of a row, for the message.
-        ignore: a target value of masks or tokens that the task ignores.
-
-    Raises:
-        BadData: a label is neither 0 nor 1, or a class index is out of range.
-    """
-    classes = spec.classes
-    if spec.target.kind == "labels" and not ((target == 0) | (target == 1)).all():
-        row = int(np.flatnonzero(((target != 0) & (target != 1)).reshape(len(target), -1).any(1))[0])
-        raise BadData(
-            f"Sample {name(row)} has a label that is neither 0 nor 1.", "A label is 1 where it applies, else 0."
-        )
-    if not classes or not target.size or spec.target.kind not in ("class", "mask", "next-token"):
-        return
-    if ignore is not None and spec.target.kind != "class":
-        target = np.where(target == ignore, 0, target)
-    if target.min() < 0 or target.max() >= classes:
-        flat = target.reshape(len(target), -1)
-        row = int(np.flatnonzero((flat.min(1) < 0) | (flat.max(1) >= classes))[0])
-        hint = "" if spec.target.kind == "class" else ", or the value that the task ignores"
-        raise BadData(
-            f"Sample {name(row)} has a target outside the {classes} classes.",
-            f"Targets are class indices from 0 to classes - 1{hint}.",
-        )
 
 
 def ignored_class(plugins: Plugins, task: ComponentConfig) -> int | None:
@@ -247,7 +212,7 @@ def load_into_memory(samples: DecodedSplit) -> InMemorySplit:
     """Decode a whole split into memory in chunks on up to four threads, or take the source's own arrays (`whole`)."""
     if isinstance(samples.split, ArraySplit):
         inputs, target, *more = samples.split.whole()
-        check_targets(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
+        target = check_targets(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
         given = samples.check_weights(more, len(samples), lambda row: row)
         tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in (*inputs, target)]
         return InMemorySplit(tuple(tensors[:-1]), tensors[-1], None if given is None else torch.tensor(given))

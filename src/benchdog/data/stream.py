@@ -21,9 +21,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
 from benchdog.data import sample_weights
-from benchdog.data.dataset import check_targets, ignored_class, open_source, open_splits, preprocess_of, stack_targets
+from benchdog.data.dataset import ignored_class, open_source, open_splits, preprocess_of
 from benchdog.data.decode.decoder import Decoder
 from benchdog.data.randomness import derive_seed
+from benchdog.data.targets import check_targets, stack_targets
 from benchdog.data.workers import init_worker
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
@@ -168,8 +169,7 @@ class StreamReader:
         if not raws:
             return StreamBatch(k, (), torch.empty(0), [], None)
         inputs = self.decoder.batch(raws)
-        target = stack_targets(raws, self.spec)
-        check_targets(target, self.spec, lambda row: raws[row].id, self.ignore)
+        target = check_targets(stack_targets(raws, self.spec), self.spec, lambda row: raws[row].id, self.ignore)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
         given = sample_weights.stack_weights(raws)
         weight = None if given is None else torch.from_numpy(given)

@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import IMAGE_SUFFIXES, Preprocess, Raw, Spec
+from benchdog.api import (
+    HIDDEN,
+    IMAGE_SUFFIXES,
+    MAX_IMAGE_BYTES,
+    MAX_TEXT_BYTES,
+    Preprocess,
+    Raw,
+    Spec,
+    find_files,
+    read_regular,
+)
 from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import BadData
 
@@ -20,6 +30,8 @@ ARRAYS = (".npy",)
 TABLES = (".csv", ".tsv")
 TEXTS = (".txt",)
 SUFFIXES = {"image": IMAGE_SUFFIXES, "array": ARRAYS, "row": TABLES, "tokens": TEXTS}
+OTHER = {"image": "not images", "array": "not arrays", "row": "not tables", "tokens": "not texts"}
+"""Why other files in a folder are skipped, by kind."""
 FILES = ("image", "array")
 """Kinds of which a sample is a file."""
 NAMED = (*TEXTS, *TABLES, ".json")
@@ -51,7 +63,10 @@ def silent(text: str) -> None:
 
 
 def samples(
-    arguments: Sequence[str], decoder: Decoder, note: Callable[[str], None] = silent
+    arguments: Sequence[str],
+    decoder: Decoder,
+    note: Callable[[str], None] = silent,
+    skipped: dict[str, list[str]] | None = None,
 ) -> Iterator[Sample | Unreadable]:
     """Read and decode what the arguments name, in their order; nothing is read ahead.
 
@@ -60,8 +75,9 @@ def samples(
             tables for rows; texts, .txt files or tables with them for a model of texts. One of several inputs takes
             tables with a column per input: a path from the table's folder, or a text.
         note: told of what is left out without harm, such as columns that the model doesn't use.
+        skipped: receives the paths of the files in folders that aren't read, by reason.
     """
-    for raw in raws(arguments, decoder.spec, decoder.preprocess, note):
+    for raw in raws(arguments, decoder.spec, decoder.preprocess, note, skipped):
         if isinstance(raw, Unreadable):
             yield raw
             continue
@@ -72,7 +88,11 @@ def samples(
 
 
 def raws(
-    arguments: Sequence[str], spec: Spec, preprocess: Preprocess, note: Callable[[str], None] = silent
+    arguments: Sequence[str],
+    spec: Spec,
+    preprocess: Preprocess,
+    note: Callable[[str], None] = silent,
+    skipped: dict[str, list[str]] | None = None,
 ) -> Iterator[Raw | Unreadable]:
     """Read what the arguments name, undecoded."""
     operations = {field.name: _operation(preprocess, field.name) for field in spec.fields}
@@ -85,7 +105,7 @@ def raws(
             else:
                 yield Raw(id=argument[:40], fields={spec.fields[0].name: argument})
             continue
-        for path in _expand(argument, SUFFIXES.get(kind, ())):
+        for path in _expand(argument, kind, note, {} if skipped is None else skipped):
             if isinstance(path, Unreadable):
                 yield path
             elif path.suffix.lower() in TABLES:
@@ -125,28 +145,42 @@ def _meant_as_path(argument: str) -> str:
     return ""
 
 
-def _expand(argument: str, suffixes: tuple[str, ...]) -> Iterator[Path | Unreadable]:
+def _expand(
+    argument: str, kind: str, note: Callable[[str], None], skipped: dict[str, list[str]]
+) -> Iterator[Path | Unreadable]:
     """Return the files that an argument means: itself, those of a folder, those that fit a pattern."""
     path = Path(argument)
     if path.is_dir():
-        found = [p for p in _below(path) if p.suffix.lower() in suffixes]
-        yield from found
-        if not found:
-            yield Unreadable(argument, f"the folder holds no {', '.join(suffixes)} file")
+        yield from _in_folder(path, kind, note, skipped)
     elif path.exists() or not glob.has_magic(argument):
         yield path
     else:  # Windows' shell leaves patterns as they are
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-        yield from (Path(match) for match in matches)
+        for match in map(Path, matches):
+            if not match.is_dir():
+                yield match
+            elif "**" not in argument:  # else what is in it fits the pattern too
+                yield from _in_folder(match, kind, note, skipped)
         if not matches:
             yield Unreadable(argument, "no file fits this pattern")
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Return the files below a folder, sorted, hidden ones left out."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+def _in_folder(
+    folder: Path, kind: str, note: Callable[[str], None], skipped: dict[str, list[str]]
+) -> Iterator[Path | Unreadable]:
+    suffixes = SUFFIXES.get(kind, ())
+    try:
+        found = find_files(folder, suffixes, OTHER.get(kind, "of another kind"))
+    except BadData as error:
+        yield Unreadable(str(folder), error.message.rstrip("."))
+        return
+    for reason, names in found.skipped.items():
+        skipped.setdefault(reason, []).extend(str(folder / name) for name in names)
+        if reason != HIDDEN:
+            note(f"{folder}: skipped, {reason}: {len(names):,} ({_some(names)})")
+    yield from (folder / name for name in found.files)
+    if not found.files:
+        yield Unreadable(str(folder), f"the folder holds no {', '.join(suffixes)} file")
 
 
 def _file(path: Path, field: str, operation: Mapping[str, Any]) -> Raw | Unreadable:
@@ -157,7 +191,9 @@ def _file(path: Path, field: str, operation: Mapping[str, Any]) -> Raw | Unreada
 def _content(path: Path, operation: Mapping[str, Any]) -> Any:
     """Read a file as a raw value: text for tokens, else bytes."""
     try:
-        return path.read_text(encoding="utf-8") if operation["op"] == "tokens" else path.read_bytes()
+        if operation["op"] == "tokens":
+            return read_regular(path, MAX_TEXT_BYTES).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        return read_regular(path, MAX_IMAGE_BYTES)
     except FileNotFoundError:
         return Unreadable(str(path), "there is no such file")
     except UnicodeDecodeError:

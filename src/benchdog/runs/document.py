@@ -29,6 +29,7 @@ class RunDocument(TypedDict, total=False):
     """What run.json holds; docs/reference/formats.md describes it.
 
     `seen`: by split, the samples that are also in earlier splits.
+    `read`: what the source found, used and skipped, by reason; None where it doesn't count.
     `machine`: this machine's signature over local code.
     `start`: where the weights came from, for a fine-tuned model.
     """
@@ -53,6 +54,7 @@ class RunDocument(TypedDict, total=False):
     parameters: int
     samples: dict[str, int | None]
     seen: dict[str, int]
+    read: dict[str, Any] | None
     machine: str | None
     data: str | None
     ranks: list[RankChange]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.api import SourceDefaults, with_defaults
+from benchdog.data.source_notes import sample_counts
 from benchdog.model.flops import count
 from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
@@ -24,7 +25,11 @@ LONGEST = 24
 
 
 def plan(draft: Draft, runs: Path) -> dict[str, Any]:
-    """Resolve a draft, build its model, and estimate: {"recipe", "lines", "needs", "flops", "notes", "problems"}."""
+    """Resolve a draft, build its model, and estimate.
+
+    Returns:
+        {"recipe", "lines", "read", "needs", "flops", "notes", "problems"}.
+    """
     prepared = measure(resolve(draft, runs=runs), ["batch size"])
     components, model = prepared.components, prepared.model or prepared.components.build()
     needed = needs(components, model)
@@ -65,6 +70,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     return {
         "recipe": recipe.to_json(),
         "lines": [{"what": what, "found": found} for what, found in lines],
+        "read": sample_counts(components.source),
         "needs": needed,
         "flops": {**flops, "step": flops["training"] and flops["training"] * int(recipe.loop.batch)},
         "notes": [*components.notes, *prepared.notes],

@@ -17,7 +17,6 @@ from benchdog.api import (
     ModelInfo,
     RunFacts,
     Source,
-    SourceDefaults,
     SourceInfo,
     Spec,
     Task,
@@ -31,6 +30,7 @@ from benchdog.data.augment import Augment
 from benchdog.data.dataset import DecodedSplit, open_source
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.randomness import derive_seed
+from benchdog.data.source_notes import notes_of
 from benchdog.data.splits import DataSplits
 from benchdog.data.synthetic import generate_inputs
 from benchdog.data.transform.transform import Transform, with_category_codes
@@ -118,8 +118,7 @@ class Components:
     @property
     def notes(self) -> list[str]:
         """Notes on leakage into held-out samples, those of the source on its data, of the task on its targets."""
-        source, task = with_defaults(self.source, SourceDefaults), with_defaults(self.task, TaskDefaults)
-        return [*self.shared, *source.notes, *task.notes]
+        return [*notes_of(self.source, self.data.sizes()), *with_defaults(self.task, TaskDefaults).notes]
 
     @property
     def named_by(self) -> Path | None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchdog.api import BadData, BadUsage, Spec
+from benchdog.api import BadData, BadUsage, Spec, read_regular
+from benchdog.builtin.sources.images import folder as image_folder
 from benchdog.builtin.sources.images import inspection
 from benchdog.builtin.sources.images.folder import ImageFolder
 from benchdog.builtin.sources.options import ImageFolderOptions
@@ -166,7 +167,34 @@ def test_duplicates_and_groups_stay_in_one_split(tmp_path: Path) -> None:
     where = {p.path: name for name, split in source.open().items() for p in split.images}
     assert all(where[f"a/copy-of-{film}.png"] == where[f"a/film{film}_0.png"] for film in range(0, 12, 2))
     assert any("different classes" in note and "b/other.png" in note for note in source.notes)
-    assert any("7 duplicate files" in note for note in source.notes)
+    assert any("7 duplicate images" in note for note in source.notes)
+
+
+def test_equal_pixels_of_other_files_stay_in_one_split(pets: Path) -> None:
+    plain = {p.path: name for name, split in folder(pets).open().items() for p in split.images}
+    for path in sorted(pets.rglob("*.png"))[::2]:
+        with Image.open(path) as image:
+            image.save(path.with_suffix(".bmp"))
+            image.convert("RGBA").save(path.with_name(f"{path.stem}-rgba.png"))
+    source = folder(pets)
+    where = {p.path: name for name, split in source.open().items() for p in split.images}
+    twins = {
+        (where[p], where[f"{p[:-4]}.bmp"], where[f"{p[:-4]}-rgba.png"]) for p in plain if f"{p[:-4]}.bmp" in where
+    }
+    assert twins == {(split, split, split) for split in ("train", "valid", "test")}
+    alone = [path for path in plain if f"{path[:-4]}.bmp" not in where]
+    assert [where[path] for path in alone] == [plain[path] for path in alone]
+    assert source.notes == ["30 duplicate images, pixel by pixel; kept in one split."]
+
+
+def test_equal_pixels_in_given_splits_are_counted(tmp_path: Path) -> None:
+    for i in range(20):
+        paint(tmp_path / "train" / "ab"[i % 2] / f"{i}.png", i)
+    for i in (0, 1, 30, 31):
+        paint(tmp_path / "test" / "ab"[i % 2] / f"{i}.bmp", i)
+    source = folder(tmp_path)
+    source.open()
+    assert source.seen == {"test": 2}
 
 
 def test_unchanged_files_are_decoded_once(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,9 +257,16 @@ def test_dark_16_bit_images_and_multi_page_files_are_noted(pets: Path) -> None:
     pages[0].save(pets / "dog" / "pages.tif", save_all=True, append_images=pages[1:])
     text = "\n".join(notes_of(pets))
     assert "1 images of 16 bits have no value above 4,000" in text
-    assert "Of 1 multi-page files only the first page is used: dog/pages.tif." in text
+    assert "Of 1 animations and multi-page files only the first frame or page is used: dog/pages.tif." in text
     Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(pets / "cat" / "bright.png")
     assert "16 bits" not in "\n".join(notes_of(pets))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_animations_are_noted(pets: Path, suffix: str) -> None:
+    frames = [Image.new("RGB", (9, 9), (i * 40, 0, 0)) for i in range(3)]
+    frames[0].save(pets / "dog" / f"walk{suffix}", save_all=True, append_images=frames[1:])
+    assert f"only the first frame or page is used: dog/walk{suffix}." in "\n".join(notes_of(pets))
 
 
 def notes_of(path: Path) -> list[str]:
@@ -242,13 +277,13 @@ def notes_of(path: Path) -> list[str]:
 
 def test_inspection_caches_file_contents_for_one_read(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Path] = []
-    real = Path.read_bytes
 
-    def recorded(path: Path) -> bytes:
+    def recorded(path: Path, limit: int) -> bytes:
         reads.append(path)
-        return real(path)
+        return read_regular(path, limit)
 
-    monkeypatch.setattr(Path, "read_bytes", recorded)
+    for module in (inspection, image_folder):
+        monkeypatch.setattr(module, "read_regular", recorded)
     splits = folder(pets).open().values()
     first = [split.raw(i) for split in splits for i in range(len(split))]
     assert len(reads) == len(set(reads)) == 30  # by the inspection alone

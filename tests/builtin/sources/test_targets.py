@@ -11,7 +11,7 @@ from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions
 from benchdog.builtin.sources.table.csv import Csv
 from benchdog.builtin.tasks.options import SegmentationOptions
 from benchdog.builtin.tasks.segmentation import Segmentation
-from benchdog.data.dataset import check_targets
+from benchdog.data.targets import check_targets
 from benchdog.evaluation import baselines
 from benchdog.model import model_card
 from benchdog.model.verify import verify
@@ -206,7 +206,7 @@ def test_ignore_index_is_allowed_only_in_masks():
         check_targets(np.array([1, 255]), ordinal().spec, str, 255)
     spec = labels().spec
     check_targets(np.eye(4, dtype=np.float32), spec, str)
-    with pytest.raises(BadData, match="Sample 1 has a label that is neither 0 nor 1"):
+    with pytest.raises(BadData, match=r"Sample 1 has a target that int64 can't hold: 0\.5"):
         check_targets(np.array([[0, 1, 0, 0], [0, 0.5, 0, 0]], np.float32), spec, str)
 
 

@@ -48,6 +48,10 @@ class ImageFolderOptions:
         str, Doc('Separator of several labels per image in that file, such as ";" (multi-label); empty: one label.')
     ] = ""
     weight: Annotated[str, Doc("Column of that file with sample weights: numbers, 0 or more.")] = ""
+    folders: Annotated[
+        Literal["auto", "classes", "splits"],
+        Doc("Meaning of the top folders; auto: splits, if they are named like splits (Training, seg_test, val2017)."),
+    ] = "auto"
     size: Annotated[int, Doc("Height and width in pixels; 0: as in the files."), Bounds(ge=0)] = 0
     height: Annotated[int, Doc("Height in pixels, if it differs from the width."), Bounds(ge=0)] = 0
     width: Annotated[int, Doc("Width in pixels, if it differs from the height."), Bounds(ge=0)] = 0

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COUNTED = 20_000
 """Largest split whose targets are read sample by sample, for a source without `targets`."""
+LOOKED_AT = 8
+"""Samples of each split whose targets are checked where they aren't counted: masks, tokens."""
 SAMPLED = 64
 """Samples of each split on which batch() and raw() are compared."""
 
@@ -83,22 +85,19 @@ def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fal
 @app.command("info")
 def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
     """Show a source's fields, target and splits, and warnings about its data."""
-    from benchdog.api import SourceDefaults, Split, with_defaults
-    from benchdog.data import leakage
+    from benchdog.api import Split
     from benchdog.data.dataset import open_splits
+    from benchdog.data.source_notes import notes_of, sample_counts
 
     name, opened = _open(ctx, source, set_)
     spec, splits = opened.spec(), open_splits(opened)
     sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
     counts = {split: _counts(it, spec) for split, it in splits.items()}
-    notes = [
-        *leakage.overlap_warnings(leakage.overlap_counts(opened), sizes),
-        *with_defaults(opened, SourceDefaults).notes,
-    ]
+    notes = notes_of(opened, sizes)
     if as_json:
         emit_json({
             "source": name, "spec": spec.to_json(), "samples": sizes, "targets": counts,
-            "notes": notes,
+            "read": sample_counts(opened), "notes": notes,
         })  # fmt: skip
         return
     typer.echo(_describe(name, spec))
@@ -202,11 +201,16 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
     import numpy as np
 
     from benchdog.api import Split
+    from benchdog.data.targets import convert_targets, stack_targets
 
-    if spec.target.kind not in ("class", "labels", "number") or not isinstance(split, Split):
+    if not isinstance(split, Split) or not len(split):
         return None
-    targets = _targets(split)
-    if targets is None or not len(targets):
+    if spec.target.kind not in ("class", "labels", "number"):
+        raws = [split.raw(i) for i in range(min(len(split), LOOKED_AT))]
+        convert_targets(stack_targets(raws, spec), spec, lambda row: raws[row].id)
+        return None
+    targets = _targets(split, spec)
+    if targets is None:
         return None
     if spec.target.kind == "class":
         counts = np.bincount(targets, minlength=len(spec.target.classes)).tolist()
@@ -219,17 +223,16 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
     return {"lowest": float(targets.min()), "mean": float(targets.mean()), "highest": float(targets.max())}
 
 
-def _targets(split: Split) -> Any:
-    import numpy as np
-
+def _targets(split: Split, spec: Spec) -> Any:
     from benchdog.api import SplitDefaults, with_defaults
+    from benchdog.data.targets import check_targets, stack_targets
 
     targets = with_defaults(split, SplitDefaults).targets
-    if targets is not None:
-        return np.asarray(targets)
-    if len(split) > COUNTED:
-        return None
-    return np.array([split.raw(i).target for i in range(len(split))])
+    if targets is None:
+        if len(split) > COUNTED:
+            return None
+        targets = stack_targets([split.raw(i) for i in range(len(split))], spec)
+    return check_targets(targets, spec, lambda row: split.raw(row).id)
 
 
 def _describe(name: str, spec: Spec) -> str:

@@ -68,7 +68,10 @@ def command(
         rows = collected(answers, opened.spec, out)
         counts.check(skip_bad)
         bad = [{"id": each.id, "why": each.why} for each in counts.bad]
-        emit_json({"model": str(opened.path), "task": opened.task_name, "answers": rows, "bad": bad})
+        emit_json({
+            "model": str(opened.path), "task": opened.task_name, "answers": rows, "bad": bad,
+            "skipped": counts.skipped,
+        })  # fmt: skip
         return
     sink: Writer = writer(fmt, opened.spec, out)
     with sink as write:
@@ -82,12 +85,13 @@ def command(
 
 
 class Counts:
-    """Counts of an inference: inputs predicted, unreadable inputs, out-of-distribution inputs."""
+    """Counts of an inference: inputs predicted, unreadable, out of distribution; files skipped, by reason."""
 
     def __init__(self) -> None:
         self.good = 0
         self.bad: list[Any] = []
         self.outside = 0
+        self.skipped: dict[str, list[str]] = {}
 
     def check(self, skip_bad: bool) -> None:
         """Raise BadData for unreadable inputs, unless they are skipped, or when there was no input at all."""
@@ -112,7 +116,7 @@ def predictions(
     from benchdog.deployment.inputs import Unreadable, samples
 
     batch: list[Sample] = []
-    for item in samples(arguments, opened.decoder, say):
+    for item in samples(arguments, opened.decoder, say, counts.skipped):
         if isinstance(item, Unreadable):
             counts.bad.append(item)
             say(f"{item.id}: {item.why}")

@@ -89,6 +89,14 @@ class Facts:
         epoch, value = number(best.get("epoch")), number(best.get("value"))
         return (int(epoch), value) if epoch is not None and value is not None else None
 
+    @property
+    def sample_counts(self) -> Json:
+        """What the source found, used and skipped; {} when that is unknown."""
+        counts = mapping(self.run.get("read"))
+        whole = isinstance(counts.get("skipped"), dict) and isinstance(counts.get("unit"), str)
+        numbers = [counts.get("found"), counts.get("used"), *mapping(counts.get("skipped")).values()]
+        return counts if whole and all(type(count) is int for count in numbers) else {}
+
     def held_out(self, split: str) -> str:
         """Return the fingerprint of the samples of a split that the run was evaluated on, "" when it is unknown."""
         return str(mapping(self.evaluations.get(split)).get("held_out") or "")

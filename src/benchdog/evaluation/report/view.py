@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchdog.data.leakage import overlap_warnings
+from benchdog.data.source_notes import summary
 from benchdog.evaluation.report import confusion, diagnostics, figures, gallery
 from benchdog.evaluation.report.facts import Facts, Json, mapping, objects
 from benchdog.evaluation.report.figures import Line
@@ -165,6 +166,7 @@ def _facts(read: Facts) -> list[tuple[str, str]]:
         "epochs": short(run["epochs_done"]) if "epochs_done" in run else None,
         f"best valid {wording(read.monitor)}": f"{short(read.best[1])}, epoch {read.best[0]}" if read.best else None,
         "train / valid / test samples": counts,
+        "read": summary(read.sample_counts) if read.sample_counts else None,
         "time": seconds(run["seconds"]) if number(run.get("seconds")) else None,
     }
     return [(name, str(value)) for name, value in lines.items() if value]

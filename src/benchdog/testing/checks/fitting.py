@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
-from benchdog.data.dataset import check_targets
 from benchdog.data.decode.decoder import Decoder
+from benchdog.data.targets import check_targets, stack_targets
 from benchdog.errors import BenchdogError
 from benchdog.testing.runner.results import Fault
 
@@ -34,28 +34,11 @@ def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -
 
 
 def _target(spec: Spec, split: str, raw: Raw, where: str) -> None:
-    said_of = spec.target
-    remedy = "Fix Target(...) in spec(), or the samples' target."
     try:
-        given = np.asarray(raw.target)
-        value = np.asarray(raw.target, dtype=np.dtype(said_of.dtype))
-        check_targets(value[None], spec, lambda _: raw.id)
+        check_targets(stack_targets([raw], spec), spec, lambda _: raw.id)
     except BenchdogError as error:
-        raise Fault(f"The spec disagrees with {split}: {error.message}", remedy, where) from None
-    except (TypeError, ValueError) as error:
         raise Fault(
-            f"Sample {raw.id!r} of {split}: its target is no {said_of.dtype}: {error}.", remedy, where
-        ) from None
-    if given.dtype.kind == "f" and value.dtype.kind in "iu" and not np.array_equal(given, value):
-        raise Fault(
-            f"Sample {raw.id!r} of {split}: its target {raw.target!r} is cut to {said_of.dtype}.", remedy, where
-        )
-    fits = value.ndim == len(said_of.shape) and all(
-        want in (None, have) for want, have in zip(said_of.shape, value.shape, strict=False)
-    )
-    if not fits:
-        raise Fault(
-            f"Sample {raw.id!r} of {split}: its target has the shape {value.shape}, the spec says {said_of.shape}.",
-            remedy,
+            f"The spec disagrees with {split}: {error.message}",
+            "Fix Target(...) in spec(), or the samples' target.",
             where,
-        )
+        ) from None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BatchSplit, DownloadedSource, Preprocess, Spec, Split
+from benchdog.api import BatchSplit, DownloadedSource, Preprocess, SourceDefaults, Spec, Split, with_defaults
 from benchdog.data.dataset import DecodedSplit, content_bytes, open_splits, preprocess_of
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.sample_weights import stack_weights
@@ -120,6 +120,7 @@ def spec(trial: Trial) -> str:
     """Check that samples are what the spec says: fields, shapes, types, ranges, targets, classes, names."""
     opened = trial.opened
     where, seen = stands(trial.cls), 0
+    _counts_add_up(opened.source, where)
     if opened.source.spec() != opened.spec:
         raise Fault("spec() gives something else the second time.", "Decide once, in spec() or before it.", where)
     for name, split in opened.splits.items():
@@ -139,6 +140,17 @@ def spec(trial: Trial) -> str:
             fits(opened.spec, opened.preprocess, name, raw, where)
             seen += 1
     return f"{seen} samples agree with it"
+
+
+def _counts_add_up(source: Any, where: str) -> None:
+    """Check that what the source found is what it used and skipped."""
+    counts = with_defaults(source, SourceDefaults).counts
+    if counts is not None and counts.found != counts.used + sum(counts.skipped.values()):
+        raise Fault(
+            f"It found {counts.found:,} {counts.unit}, used {counts.used:,} and skipped {dict(counts.skipped)}.",
+            "Count every one as used or skipped: found = used + the sum of skipped.",
+            where,
+        )
 
 
 def repeats(trial: Trial) -> str:

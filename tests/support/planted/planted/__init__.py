@@ -29,7 +29,7 @@ def named(module: str, names: str) -> list[dict[str, str]]:
 def benchdog_sources():
     names = """Unseeded GlobalSeed Drifts Reuses WrongShape WrongType OutOfRange UnknownClass WrongTarget CutTarget
     SomeWeights SameIds FastLies ByHash LeavesFiles CallsHome Prints NoValid LostPlace NoOpen TwoSpecs
-    Exits Vanishes"""
+    Exits Vanishes Miscounts"""
     more = [
         SourceInfo(**{**each, "options": "planted.options:Path_"}) for each in named("sources", "BadPath AnyPath")
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchdog.api import Field, Raw, Shard, Spec, Target
+from benchdog.api import Field, Raw, SampleCounts, Shard, Spec, Target
 
 calls = itertools.count()
 
@@ -53,6 +53,10 @@ class Split:
 class Lazy(Good):
     def open(self):
         return {"train": Split(self.sample), "valid": Split(self.sample, 20)}
+
+
+class Miscounts(Good):
+    counts = SampleCounts(found=60, used=50, skipped={"blank": 5})
 
 
 class Unseeded(Good):

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from benchdog.api import Field, Spec, Target
+from benchdog.api import Field, SampleCounts, Spec, Target
 from benchdog.builtin.sources.images.arrays import ImageSplit
 from benchdog.builtin.sources.options import DigitsOptions
 from benchdog.builtin.sources.splitting import split_by_content
@@ -17,6 +17,7 @@ class Digits:
 
     def __init__(self, options: DigitsOptions) -> None:
         self.options = options
+        self.counts: SampleCounts | None = None
 
     def spec(self) -> Spec:
         """Describe grayscale images of 8x8 pixels in ten classes."""
@@ -31,6 +32,7 @@ class Digits:
         ):
             images, labels = stored["images"], stored["labels"].astype(np.int64)
         pixels = ((images.astype(np.uint16) * 255 + 8) // 16).astype(np.uint8)[:, None]
+        self.counts = SampleCounts(found=len(images), used=len(images), skipped={}, unit="images")
         options = self.options
         parts = split_by_content(
             [image.tobytes() for image in images], labels.tolist(),

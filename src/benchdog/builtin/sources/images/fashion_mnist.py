@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Cache, Field, Spec, Target
+from benchdog.api import BadData, BadUsage, Cache, Field, SampleCounts, Spec, Target
 from benchdog.builtin.sources.images.arrays import ImageSplit
 from benchdog.builtin.sources.options import FashionMnistOptions
 from benchdog.builtin.sources.splitting import split_by_content
@@ -34,6 +34,7 @@ class FashionMnist:
 
     def __init__(self, options: FashionMnistOptions) -> None:
         self.options = options
+        self.counts: SampleCounts | None = None
         self.folder = options.path or (SYSTEM if _complete(SYSTEM) else None)
 
     def fetch(self, cache: Cache) -> None:
@@ -57,7 +58,10 @@ class FashionMnist:
     def open(self) -> dict[str, ImageSplit]:
         """Load all splits, 55 MB."""
         options = self.options
-        images, labels = self._part("train", options.limit or None)
+        images, labels = self._part("train")
+        found = len(images)
+        images, labels = images[: options.limit or None], labels[: options.limit or None]
+        beyond = found - len(images)
         parts = split_by_content(
             [image.tobytes() for image in images], labels.tolist(),
             valid=options.valid, test=0, seed=options.split_seed,
@@ -65,12 +69,15 @@ class FashionMnist:
         splits = {
             name: ImageSplit(images[at], labels[at], [f"train-{i:05}" for i in at]) for name, at in parts.items()
         }
-        images, labels = self._part("t10k", None)
+        images, labels = self._part("t10k")
+        found += len(images)
+        skipped = {"beyond the limit": beyond} if beyond else {}
+        self.counts = SampleCounts(found=found, used=found - beyond, skipped=skipped, unit="images")
         return splits | {"test": ImageSplit(images, labels, [f"test-{i:05}" for i in range(len(images))])}
 
-    def _part(self, part: str, limit: int | None) -> tuple[Array, np.ndarray[Any, np.dtype[np.int64]]]:
-        images = self._read(f"{part}-images-idx3-ubyte.gz", (28, 28))[:limit, None]
-        labels = self._read(f"{part}-labels-idx1-ubyte.gz", ())[:limit].astype(np.int64)
+    def _part(self, part: str) -> tuple[Array, np.ndarray[Any, np.dtype[np.int64]]]:
+        images = self._read(f"{part}-images-idx3-ubyte.gz", (28, 28))[:, None]
+        labels = self._read(f"{part}-labels-idx1-ubyte.gz", ()).astype(np.int64)
         if len(images) != len(labels) or labels.max(initial=0) >= len(CLASSES):
             raise BadData(f"The {part} images and labels in {self.folder} don't match.")
         return images, labels

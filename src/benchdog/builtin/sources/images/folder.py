@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from statistics import median
 
-from benchdog.api import IMAGE_SUFFIXES, BadData, BadUsage, Cache, Field, Preprocess, Raw, Spec, Target
-from benchdog.builtin.sources.images.inspection import ImageInfo, inspect
-from benchdog.builtin.sources.images.listing import (
-    LabeledImage,
-    rarest_labels,
-    read_labels_file,
-    target_of,
-    targets_of,
+from benchdog.api import (
+    MAX_IMAGE_BYTES,
+    BadData,
+    BadUsage,
+    Cache,
+    Field,
+    Preprocess,
+    Raw,
+    SampleCounts,
+    Spec,
+    Target,
+    read_regular,
 )
+from benchdog.builtin.sources.images.finding import FoundImages, find_images
+from benchdog.builtin.sources.images.inspection import ImageInfo, inspect
+from benchdog.builtin.sources.images.listing import LabeledImage, rarest_labels, target_of, targets_of
 from benchdog.builtin.sources.messages import existing_path, natural_key, shortened
 from benchdog.builtin.sources.options import ImageFolderOptions
 from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_by_content
 
-SPLIT_FOLDERS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-"""Folder names that define the splits."""
 MAX_NATIVE_SIZE = 256
 """Images of one size up to this are not resized."""
 DEFAULT_SIZE = 128
@@ -41,6 +45,7 @@ class ImageFolder:
         self.options = options
         self.notes: list[str] = []
         self.seen: dict[str, int] = {}
+        self.counts: SampleCounts | None = None
         self._cache: Path | None = None
         self._contents: dict[str, bytes] = {}
         self._loaded: tuple[Spec, dict[str, list[LabeledImage]]] | None = None
@@ -77,11 +82,10 @@ class ImageFolder:
     def _load(self) -> tuple[Spec, dict[str, list[LabeledImage]]]:
         if self._loaded is None:
             self.notes.clear()
-            options, labels = self.options, self.options.labels
-            named = (options.label_separator, options.weight, self.notes)
-            images = read_labels_file(labels, self.folder, *named) if labels else self._find()
-            infos, self._contents = inspect(self.folder, [image.path for image in images], self._cache)
-            images = self._whole(images, infos)
+            found = find_images(self.folder, self.options, self.notes)
+            infos, self._contents = inspect(self.folder, [image.path for image in found.images], self._cache)
+            images = self._whole(found.images, infos)
+            self.counts = _count(found, len(images))
             classes = self._classes(images)
             parts = self._parts(images, infos)
             self.seen = _overlap(parts, infos)
@@ -91,57 +95,6 @@ class ImageFolder:
             field = self._field([infos[image.path] for image in images])
             self._loaded = Spec(fields=(field,), target=target), parts
         return self._loaded
-
-    def _find(self) -> list[LabeledImage]:
-        """Find images in split and class folders."""
-        if not self.folder.is_dir():
-            raise BadData(
-                f"{self.folder} is not a folder.", "Set source.path to the folder that holds a folder per class."
-            )
-        _check_utf8((path.relative_to(self.folder).as_posix() for path in _files(self.folder)), self.folder)
-        given = {
-            p.name: SPLIT_FOLDERS[p.name.lower()] for p in _folders(self.folder) if p.name.lower() in SPLIT_FOLDERS
-        }
-        divided = "train" in given.values()
-        if divided:
-            tops = [(self.folder / name, split) for name, split in sorted(given.items())]
-        else:
-            tops = [(self.folder, "")]
-        images: list[LabeledImage] = []
-        others = [p.name for p in _direct_files(self.folder)] if divided else []
-        empty: list[str] = []
-        for top, split in tops:
-            files = _direct_files(top)
-            loose = [p.name for p in files if p.suffix.lower() in IMAGE_SUFFIXES]
-            others += [p.relative_to(self.folder).as_posix() for p in files]
-            if loose:
-                loose.sort(key=natural_key)
-                shown = shortened(loose, len(loose))
-                raise BadData(
-                    f"{len(loose)} images are in {top} itself: {shown}.", "Move them into a folder per class."
-                )
-            for folder in _folders(top):
-                before = len(images)
-                for path in _files(folder):
-                    name = path.relative_to(self.folder).as_posix()
-                    if path.suffix.lower() in IMAGE_SUFFIXES:
-                        images.append(LabeledImage(path=name, labels=(folder.name,), split=split))
-                    else:
-                        others.append(name)
-                if len(images) == before:
-                    empty.append(folder.relative_to(self.folder).as_posix())
-        unused = [p.name for p in _folders(self.folder) if p.name not in given] if divided else []
-        for names, what in (
-            (others, "Files that are not images, skipped"),
-            (empty, "Class folders without an image"),
-            (unused, "Folders next to those of the splits, skipped"),
-        ):
-            if names:
-                self.notes.append(f"{what}: {len(names):,} ({shortened(names, len(names))}).")
-        if not images:
-            endings = ", ".join(IMAGE_SUFFIXES)
-            raise BadData(f"{self.folder} has no images in class folders.", f"Files must end in {endings}.")
-        return images
 
     def _whole(self, images: Sequence[LabeledImage], infos: dict[str, ImageInfo]) -> list[LabeledImage]:
         """Leave out damaged files, or raise BadData that lists them."""
@@ -178,7 +131,7 @@ class ImageFolder:
         options = self.options
         given = {p.split for p in images} - {""}
         to_split = [p for p in images if p.split in ("", "train")]
-        keys = [_group(p) if options.group else infos[p.path].sha256.encode() for p in to_split]
+        keys = list(map(_group, to_split)) if options.group else _content_keys(to_split, infos)
         shares = {
             "valid": 0.0 if "valid" in given else options.valid,
             "test": 0.0 if "test" in given else options.test,
@@ -199,14 +152,14 @@ class ImageFolder:
     def _note_copies(self, images: Sequence[LabeledImage], infos: dict[str, ImageInfo]) -> None:
         labels: dict[str, set[str]] = {}
         for p in images:
-            labels.setdefault(infos[p.path].sha256, set()).add(p.label)
-        conflicting = [p.path for p in images if len(labels[infos[p.path].sha256]) > 1]
+            labels.setdefault(infos[p.path].pixels, set()).add(p.label)
+        conflicting = [p.path for p in images if len(labels[infos[p.path].pixels]) > 1]
         if conflicting:
-            self.notes.append(f"Identical files have different classes: {shortened(conflicting, len(conflicting))}.")
+            self.notes.append(f"Equal images have different classes: {shortened(conflicting, len(conflicting))}.")
         copies = len(images) - len(labels)
         if copies:
             together = "" if self.seen else "; kept in one split"
-            self.notes.append(f"{copies} duplicate files{together}.")
+            self.notes.append(f"{copies} duplicate images, pixel by pixel{together}.")
 
     def _note_pixels(self, images: Sequence[LabeledImage], infos: dict[str, ImageInfo]) -> None:
         deep = [p.path for p in images if infos[p.path].peak >= 0]
@@ -218,7 +171,8 @@ class ImageFolder:
             )
         if paged := [p.path for p in images if infos[p.path].pages > 1]:
             self.notes.append(
-                f"Of {len(paged)} multi-page files only the first page is used: {shortened(paged, len(paged))}."
+                f"Of {len(paged)} animations and multi-page files only the first frame or page is used: "
+                f"{shortened(paged, len(paged))}."
             )
 
     def _field(self, infos: Sequence[ImageInfo]) -> Field:
@@ -269,7 +223,7 @@ class ImageFileSplit:
         """Read one file."""
         name = self.images[i].path
         try:
-            data = self._contents.pop(name, b"") or (self.folder / name).read_bytes()
+            data = self._contents.pop(name, b"") or read_regular(self.folder / name, MAX_IMAGE_BYTES)
         except OSError as error:
             raise BadData(f"{self.folder / name} can't be read: {error.strerror or error}.") from None
         return Raw(id=name, fields={"input": data}, target=self.targets[i], weight=self.images[i].weight)
@@ -280,35 +234,29 @@ def _span(values: Sequence[int]) -> str:
     return f"{low}-{high}" if low < high else f"{low}"
 
 
-def _check_utf8(names: Iterable[str], folder: Path) -> None:
-    """Raise BadData for names that aren't UTF-8: classes and ids are written to text files."""
-    invalid = [shown for name in names if (shown := name.encode(errors="backslashreplace").decode()) != name]
-    if invalid:
-        raise BadData(
-            f"{len(invalid)} names in {folder} are not UTF-8: {shortened(invalid, len(invalid))}.", "Rename them."
-        )
+def _count(found: FoundImages, used: int) -> SampleCounts:
+    """Count the images that are used, and the files that are skipped by reason."""
+    damaged = len(found.images) - used
+    skipped = {reason: len(names) for reason, names in found.skipped.items()} | {"damaged": damaged}
+    total = len(found.images) + sum(map(len, found.skipped.values()))
+    return SampleCounts(found=total, used=used, skipped={r: n for r, n in skipped.items() if n}, unit="files")
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+def _content_keys(images: Sequence[LabeledImage], infos: dict[str, ImageInfo]) -> list[bytes]:
+    """Return what decides the split of each image: the hash of its file, of equal images the smallest.
 
-
-def _direct_files(folder: Path) -> list[Path]:
-    """Return the files directly in a folder, hidden ones excluded."""
-    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    """Yield the files below a folder in order, hidden ones excluded."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root) / name for name in sorted(names) if not name.startswith("."))
+    The hash of the pixels alone would assign all data sets to other splits than before.
+    """
+    smallest: dict[str, str] = {}
+    for info in (infos[image.path] for image in images):
+        smallest[info.pixels] = min(info.sha256, smallest.get(info.pixels, info.sha256))
+    return [smallest[infos[image.path].pixels].encode() for image in images]
 
 
 def _overlap(parts: dict[str, list[LabeledImage]], infos: dict[str, ImageInfo]) -> dict[str, int]:
-    """Count, by split, the files that are copies of files in an earlier split."""
+    """Count, by split, the images that are equal to images in an earlier split."""
     files = [image.path for images in parts.values() for image in images]
-    contents = {path: infos[path].sha256 for path in files}
+    contents = {path: infos[path].pixels for path in files}
     return count_overlap(contents, {split: [p.path for p in images] for split, images in parts.items()})
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchdog.api import IMAGE_FORMATS, MAX_PIXELS
+from benchdog.api import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS, read_regular
 
-FORMAT = 1
+FORMAT = 2
 FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 
 
@@ -26,12 +26,14 @@ FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 class ImageInfo:
     """Properties of an image file: its size in pixels after EXIF rotation, and its fault, "" if it is intact.
 
-    `peak` is the largest value of 16-bit pixels, -1 for fewer bits; `pages` counts those of a TIFF.
+    `sha256` is the hash of the file, `pixels` that of the image: a .png and a .bmp can have the same. `peak` is the
+    largest value of 16-bit pixels, -1 for fewer bits; `pages` counts pages, or the frames of an animation.
     """
 
     modified: int
     bytes: int
     sha256: str = ""
+    pixels: str = ""
     height: int = 0
     width: int = 0
     grey: bool = False
@@ -73,7 +75,7 @@ def _inspect_file(path: Path, known: ImageInfo | None) -> tuple[ImageInfo, bytes
         stat = path.stat()
         if known and (known.modified, known.bytes) == (stat.st_mtime_ns, stat.st_size):
             return known, b""  # unchanged, so not read
-        data = path.read_bytes()
+        data = read_regular(path, MAX_IMAGE_BYTES)
     except OSError as error:
         return ImageInfo(modified=0, bytes=-1, fault=f"can't be read: {error.strerror or error}"), b""
     sha256 = hashlib.sha256(data).hexdigest()
@@ -97,15 +99,11 @@ def _image_properties(data: bytes) -> dict[str, Any]:
     if not data:
         raise _UnusableError("the file is empty")
     image: Image.Image
-    pages, peak = 1, -1
+    peak = -1
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise _UnusableError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
-        if image.format == "TIFF":
-            with suppress(Exception):  # a damaged page after the first
-                pages = int(getattr(image, "n_frames", 1))
-            image.seek(0)
         image.load()
     except _UnusableError:
         raise
@@ -120,8 +118,29 @@ def _image_properties(data: bytes) -> dict[str, Any]:
     with suppress(Exception):  # a damaged EXIF orientation
         image = ImageOps.exif_transpose(image)
     return {
-        "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak, "pages": pages,
+        "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak, "pages": _pages(data),
+        "pixels": _pixel_hash(image),
     }  # fmt: skip
+
+
+def _pages(data: bytes) -> int:
+    """Count the pages of a file or the frames of an animation, up to a damaged one."""
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        return int(getattr(image, "n_frames", 1))
+    return 1
+
+
+def _pixel_hash(image: Image.Image) -> str:
+    """Hash what a model sees of an image, in color: transparent pixels on white, 16 bits as they are."""
+    if not image.mode.startswith("I"):
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("RGB")
+    pixels = np.ascontiguousarray(np.asarray(image))
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
+    digest.update(pixels.data)
+    return digest.hexdigest()
 
 
 def _is_grey(image: Image.Image) -> bool:

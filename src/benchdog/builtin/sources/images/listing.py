@@ -33,13 +33,16 @@ class LabeledImage:
 
 def read_labels_file(
     labels: Path | None, folder: Path, separator: str, weight: str, notes: list[str]
-) -> list[LabeledImage]:
+) -> tuple[list[LabeledImage], list[str]]:
     """Read a CSV file of paths and labels.
 
     Args:
         separator: between the labels of an image, of which there may be none; "" for one class each.
         weight: column of sample weights; "" for none. Images of weight 0 are left out.
         notes: receives notes for the user.
+
+    Returns:
+        The images, and the paths of those of weight 0.
 
     Raises:
         BadData: a column is missing, a file doesn't exist or is listed twice, a label is missing.
@@ -53,6 +56,7 @@ def read_labels_file(
                 f"{file} has no column {column!r} but {', '.join(table.columns)}.",
                 f"The first line must be: path,label{weight and ','}{weight}",
             )
+    listed = table.columns["path"]
     table = drop_zero_weight_rows(table, weight, notes)
     rows = list(zip(table.lines, table.columns["path"], table.columns["label"], strict=True))
     missing = [f"{path} (line {line})" for line, path, _ in rows if not (folder / path).is_file()]
@@ -67,10 +71,12 @@ def read_labels_file(
         raise BadData(f"{file} lists files more than once: {shortened(duplicates, len(duplicates))}.")
     weights = weights_of(table, weight)
     counts = [None] * len(rows) if weights is None else weights.tolist()
-    return [
+    images = [
         LabeledImage(path=PurePosixPath(path).as_posix(), labels=_split_labels(label, separator), weight=count)
         for (_, path, label), count in zip(rows, counts, strict=True)
     ]
+    kept = {path for _, path, _ in rows}
+    return images, [path for path in listed if path not in kept]
 
 
 def _split_labels(cell: str, separator: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Field, Raw, Spec, Target
+from benchdog.api import Field, Raw, SampleCounts, Spec, Target
 from benchdog.builtin.sources.images.arrays import png
 from benchdog.builtin.sources.options import ShapesOptions
 
@@ -27,6 +27,7 @@ class Shapes:
 
     def __init__(self, options: ShapesOptions) -> None:
         self.options = options
+        self.counts = SampleCounts(found=options.count, used=options.count, skipped={}, unit="images")
         size = options.size or (64 if options.dimensions == 2 else 32)
         self.shape = (max(size, 16),) * options.dimensions
 

@@ -1,0 +1,120 @@
+"""Finding labeled images: in class folders, with splits on top or without, or listed in a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from benchdog.api import HIDDEN, IMAGE_SUFFIXES, BadData, FolderFiles, find_files
+from benchdog.builtin.sources.images.listing import LabeledImage, read_labels_file
+from benchdog.builtin.sources.layout import Layout, children, read_layout
+from benchdog.builtin.sources.messages import natural_key, shortened
+from benchdog.builtin.sources.options import ImageFolderOptions
+
+NOT_IMAGES = "not images"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImages:
+    """Images, and the paths of what else was there, by the reason why it is skipped."""
+
+    images: list[LabeledImage]
+    skipped: dict[str, list[str]]
+
+
+def find_images(folder: Path, options: ImageFolderOptions, notes: list[str]) -> FoundImages:
+    """Find the images that the options name; add notes for the user.
+
+    Raises:
+        BadData: there is none, or it isn't certain which class or split they belong to.
+    """
+    found = _listed(options.labels, folder, options, notes) if options.labels else _in_folders(folder, options, notes)
+    notes += skipped_notes(found.skipped)
+    return found
+
+
+def skipped_notes(skipped: Mapping[str, Sequence[str]]) -> list[str]:
+    """Name what is skipped, by reason. Hidden files are counted, but nobody wants to see them."""
+    return [
+        f"Skipped, {reason}: {len(names):,} ({shortened(names, len(names))})."
+        for reason, names in skipped.items()
+        if reason != HIDDEN
+    ]
+
+
+def _in_folders(folder: Path, options: ImageFolderOptions, notes: list[str]) -> FoundImages:
+    if not folder.is_dir():
+        raise BadData(f"{folder} is not a folder.", "Set source.path to the folder that holds a folder per class.")
+    found = find_files(folder, IMAGE_SUFFIXES, NOT_IMAGES)
+    _check_utf8([*found.files, *(name for names in found.skipped.values() for name in names)], folder)
+    layout = read_layout(found, folder, options.folders)
+    images, outside = [], []
+    for name in found.files:
+        if place := layout.split_and_class(name):
+            images.append(LabeledImage(path=name, labels=(place[1],), split=place[0]))
+        else:
+            outside.append(name)
+    _refuse_loose(outside, layout, folder)
+    if not images:
+        endings = ", ".join(IMAGE_SUFFIXES)
+        raise BadData(f"{folder} has no images in class folders.", f"Files must end in {endings}.")
+    if layout.entered:
+        notes.append(f"All images are in {folder / layout.entered}: the folders in it are used.")
+    _note_folders(found, layout, notes)
+    if outside:
+        found.skipped["outside the splits"] = outside
+    return FoundImages(images, found.skipped)
+
+
+def _refuse_loose(outside: Sequence[str], layout: Layout, folder: Path) -> None:
+    """Raise BadData for images in a folder that must hold a folder per class."""
+    for top in layout.tops:
+        loose = [
+            name.removeprefix(top) for name in outside if name.startswith(top) and "/" not in name.removeprefix(top)
+        ]
+        if loose:
+            loose.sort(key=natural_key)
+            remedy = "" if top == layout.entered else ' If all are classes: --set source.folders="classes".'
+            raise BadData(
+                f"{len(loose)} images are in {folder / top} itself: {shortened(loose, len(loose))}.",
+                f"Move them into a folder per class.{remedy}",
+            )
+
+
+def _note_folders(found: FolderFiles, layout: Layout, notes: list[str]) -> None:
+    """Add notes on folders that were expected to hold a class, or a split, and don't."""
+    held = {"/".join(parts[:end]) for parts in (n.split("/") for n in found.files) for end in range(1, len(parts))}
+    classes = [top + name for top in layout.tops for name in children(found.folders, top)]
+    for names, what in (
+        ([name for name in classes if name not in held], "Class folders without an image"),
+        (layout.unused, "Folders next to those of the splits, skipped"),
+    ):
+        if names:
+            notes.append(f"{what}: {len(names):,} ({shortened(names, len(names))}).")
+
+
+def _listed(labels: Path, folder: Path, options: ImageFolderOptions, notes: list[str]) -> FoundImages:
+    images, weightless = read_labels_file(labels, folder, options.label_separator, options.weight, notes)
+    listed = {image.path for image in images} | set(weightless)
+    places = {str(PurePosixPath(name).parent) for name in listed}
+    there = [
+        path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+        for place in sorted(places)
+        for path in sorted((folder / place).iterdir())
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    ]
+    skipped = {
+        "of weight 0": weightless,
+        f"not listed in {labels.name}": [name for name in there if name not in listed],
+    }
+    return FoundImages(images, {reason: names for reason, names in skipped.items() if names})
+
+
+def _check_utf8(names: Iterable[str], folder: Path) -> None:
+    """Raise BadData for names that aren't UTF-8: classes and ids are written to text files."""
+    invalid = [shown for name in names if (shown := name.encode(errors="backslashreplace").decode()) != name]
+    if invalid:
+        raise BadData(
+            f"{len(invalid)} names in {folder} are not UTF-8: {shortened(invalid, len(invalid))}.", "Rename them."
+        )
