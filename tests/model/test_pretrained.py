@@ -20,7 +20,7 @@ from benchdog.model.rebuild import build_model
 from benchdog.model.weights import fill, read
 from benchdog.plugins import Plugins, companions
 from support.export_jobs import exports_in_process
-from support.in_process import run, same
+from support.in_process import run, same, train
 from support.pretrained_plugin import facts, fine_tune, model_of, published, write_pretrained
 
 pytestmark = pytest.mark.usefixtures("weights_alone")
@@ -114,6 +114,25 @@ def test_fine_tuning_from_a_run_is_bit_identical_when_repeated(place):
     (place / "runs" / "away").rename(place / "runs" / "first")
     plan = run("--plugin", "tiny.py", "plan", "digits", "--model", "tiny", "--set", "start.weights=first", cwd=place)
     assert "tensors read" in plan.out
+
+
+def test_start_weights_of_other_columns_or_classes_are_refused(tmp_path):
+    def write(name, header, classes):
+        lines = (f"{i % 7},{i % 5},{classes[i % 2]}" for i in range(60))
+        (tmp_path / f"{name}.csv").write_text("\n".join((header, *lines)), "utf-8")
+        return "csv", "--data", f"{name}.csv", "--target", "kind"
+
+    first = write("first", "a,b,kind", ("no", "yes"))
+    train(*first, "--name", "first", "--epochs", 1, cwd=tmp_path)
+    there, keep = ("--set", "start.weights=first"), ("--set", "start.head=keep")
+    assert "tensors read" in run("plan", *first, *there, *keep, cwd=tmp_path).out
+    swapped = run("plan", *write("swapped", "b,a,kind", ("no", "yes")), *there, cwd=tmp_path, code=2).err
+    assert "trained on other columns than the data has: 'a' (number) became 'b' (number)" in swapped
+    renamed = write("renamed", "a,b,kind", ("yes", "zero"))
+    refused = run("plan", *renamed, *there, *keep, cwd=tmp_path, code=2).err
+    assert "predicts the classes no, yes, the data has yes, zero" in refused
+    assert "start.head=new" in refused
+    run("plan", *renamed, *there, cwd=tmp_path)
 
 
 def test_start_weights_from_file_with_rename_and_skip(place):

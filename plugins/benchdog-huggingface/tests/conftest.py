@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,53 @@ def gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     (place / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return place
+
+
+class Cached:
+    """Test double of a cache, with the members that a source without downloads uses."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+
+@pytest.fixture
+def open_source(tmp_path: Path) -> Callable[..., tuple[Any, Any]]:
+    """Return a function that opens a source as the core does and checks its fast path."""
+    from benchdog.data.dataset import DecodedSplit
+    from benchdog.data.fast_path import check_fast_path
+    from benchdog.data.splits import DataSplits
+    from benchdog_huggingface.options import DataOptions
+    from benchdog_huggingface.source import DataSet
+
+    def make(path: Path, **options: Any) -> tuple[Any, Any]:
+        source = DataSet(DataOptions(path=path, **options))
+        source.fetch(Cached(tmp_path / "cache"))  # type: ignore[arg-type]  # part of a cache
+        data = DataSplits.open(source)
+        for split in data.splits.values():
+            assert isinstance(split, DecodedSplit)
+            check_fast_path(split)
+        return source, data
+
+    return make
+
+
+@pytest.fixture
+def save(hf_datasets: Any, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that saves parts of a data set, (columns, features) by name, in one of its forms."""
+
+    def write(form: str, parts: Mapping[str, tuple[Mapping[str, Any], Any]]) -> Path:
+        place = Path(tempfile.mkdtemp(dir=tmp_path))
+        made = {name: hf_datasets.Dataset.from_dict(rows, features=kinds) for name, (rows, kinds) in parts.items()}
+        if form == "saved":
+            hf_datasets.DatasetDict(made).save_to_disk(str(place))
+        for name, dataset in made.items():
+            if form == "folders":
+                dataset.save_to_disk(str(place / name))
+            elif form == "arrow":
+                dataset.save_to_disk(str(tmp_path / "saved" / name))
+                next((tmp_path / "saved" / name).glob("*.arrow")).rename(place / f"{name}.arrow")
+            elif form != "saved":
+                getattr(dataset, f"to_{form}")(str(place / f"{name}.{form}"))
+        return place
+
+    return write

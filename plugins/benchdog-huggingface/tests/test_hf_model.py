@@ -155,3 +155,11 @@ def test_tokenizers_in_legacy_files_are_converted(kind, first, tmp_path):
     assert len(rest) == 5
     if kind == "bert":
         assert rest == [words.index(word) for word in ("the", "ship", ".", "[SEP]")] + [0]
+
+
+def test_names_of_the_head_are_those_of_the_configuration(tmp_path):
+    config = {"model_type": "bert", "id2label": {"10": "far", "2": "pos", "0": "neg"}}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert FolderWeights(ModelOptions(path=tmp_path)).classes == ("neg", "pos", "far")
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "id2label": {"0": "LABEL_0"}}', encoding="utf-8")
+    assert FolderWeights(ModelOptions(path=tmp_path)).classes == ()

@@ -12,34 +12,6 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from benchdog.api import BadData, BadUsage
-from benchdog.data.dataset import DecodedSplit
-from benchdog.data.fast_path import check_fast_path
-from benchdog.data.splits import DataSplits
-from benchdog_huggingface.options import DataOptions
-from benchdog_huggingface.source import DataSet
-
-
-class Cached:
-    """Test double of a cache, with the members that a source without downloads uses."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-
-@pytest.fixture
-def open_source(tmp_path):
-    """Return a function that opens a source as the core does and checks its fast path."""
-
-    def make(path, **options):
-        source = DataSet(DataOptions(path=path, **options))
-        source.fetch(Cached(tmp_path / "cache"))  # type: ignore[arg-type]  # part of a cache
-        data = DataSplits.open(source)
-        for split in data.splits.values():
-            assert isinstance(split, DecodedSplit)
-            check_fast_path(split)
-        return source, data
-
-    return make
 
 
 def ids(data):

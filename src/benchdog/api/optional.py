@@ -234,6 +234,8 @@ class PretrainedDefaults:
     begins: bool = False
     """Whether training starts from these weights when the recipe's [start] says nothing: for models whose options
     name the folder of their weights. `start.weights = ""` starts from scratch."""
+    classes: Sequence[str] = ()
+    """Names of the classes that the head predicts, in its order; a head that is kept must fit the data's."""
 
 
 @runtime_checkable

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog.api import ModelInfo, Preprocess, Pretrained, PretrainedDefaults, Spec, with_defaults
+from benchdog.api import Column, ModelInfo, Preprocess, Pretrained, PretrainedDefaults, Spec, with_defaults
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.model.weights import SUFFIXES, Report
 from benchdog.plugins import Plugins
@@ -34,6 +35,8 @@ class Origin:
     transform: Mapping[str, Any] | Sequence[Any] | None = None
     state: str = ""
     named: str = field(default="")
+    columns: Mapping[str, Sequence[Column]] = field(default_factory=dict)
+    classes: Sequence[str] = ()
 
     def tensors(self) -> dict[str, Tensor]:
         """Read the model's tensors, by the file's names."""
@@ -93,6 +96,7 @@ def resolved(draft: Draft, model: ComponentConfig, spec: Spec, runs: Path | None
             f"The weights {start.weights!r} are not those of the recipe: their SHA-256 is {found}.",
             'Bring the old ones back, or accept these: --set start.sha256=""',
         )
+    _check_names(from_there, spec, start)
     ops = from_there.transform
     if start.transform == "data" or ops is None:
         ops = {}
@@ -107,6 +111,38 @@ def resolved(draft: Draft, model: ComponentConfig, spec: Spec, runs: Path | None
     channels = {field.name: field.shape[0] if field.shape else 0 for field in spec.fields}
     fitted = {name: tuple(_for_grey(op) if channels[name] == 1 else op for op in each) for name, each in ops.items()}
     return replace(start, sha256=found, operations=fitted)
+
+
+def _check_names(there: Origin, spec: Spec, start: StartConfig) -> None:
+    """Refuse weights whose rows belong to other columns, categories or classes than those of the data.
+
+    They are found by position, so names in another order would go unnoticed.
+    """
+    scratch = 'To train from scratch: --set start.weights=""'
+    for field_ in spec.fields:
+        was, now = (tuple(map(_described, each)) for each in (there.columns.get(field_.name, ()), field_.columns))
+        if was and was != now:
+            odd = next(pair for pair in zip_longest(was, now, fillvalue="no column") if pair[0] != pair[1])
+            raise BadUsage(
+                f"The weights ({there.named}) were trained on other columns than the data has: "
+                f"{odd[0]} became {odd[1]}.",
+                f"Use data of the same columns and categories, in the same order. {scratch}",
+            )
+    before, after = ([name.casefold() for name in names] for names in (there.classes, spec.target.classes))
+    if start.head == "keep" and before and before != after:
+        raise BadUsage(
+            f"The head of the weights ({there.named}) predicts the classes {_few(there.classes)}, the data has "
+            f"{_few(spec.target.classes)}: in this order, each row of the head belongs to a class.",
+            f"Reinitialize the head: --set start.head=new. {scratch}",
+        )
+
+
+def _described(column: Column) -> str:
+    return f"{column.name!r} ({_few(column.categories)})" if column.categories else f"{column.name!r} ({column.kind})"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 def _for_grey(op: Any) -> Any:
@@ -139,7 +175,9 @@ def origin(start: StartConfig, model: ComponentConfig, plugins: Plugins) -> Orig
                 f"No package has weights for the model {model.name!r}.",
                 f"There are some for: {', '.join(others) or 'none'}. Or name a run, or a file of weights.",
             )
-        return Origin(known.weights(), (*mine, *known.rename), transform=tuple(known.transform), named=PACKAGE)
+        classes = with_defaults(known, PretrainedDefaults).classes
+        rename = (*mine, *known.rename)
+        return Origin(known.weights(), rename, transform=tuple(known.transform), named=PACKAGE, classes=classes)
     place = Path(start.weights)
     if place.suffix in SUFFIXES:
         if not place.is_file():
@@ -171,7 +209,12 @@ def _of_run(place: Path, rename: tuple[tuple[str, str], ...]) -> Origin:
         raise no_artifact(place.name)
     verify_files(folder, {ARTIFACT_WEIGHTS: meta["files"][ARTIFACT_WEIGHTS]} | meta["files"])
     ops = meta["preprocess"]["transform"]
-    return Origin(folder / ARTIFACT_WEIGHTS, rename, "model.", ops, "transform.", f"run {place.name}")
+    spec = Spec.from_json(meta["spec"])
+    return Origin(
+        folder / ARTIFACT_WEIGHTS, rename, "model.", ops, "transform.", f"run {place.name}",
+        columns={each.name: each.columns for each in spec.fields},
+        classes=spec.target.classes,
+    )  # fmt: skip
 
 
 def preprocess_for(start: StartConfig, preprocess: Preprocess) -> Preprocess:

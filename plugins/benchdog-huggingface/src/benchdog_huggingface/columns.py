@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Target, nearest
+from benchdog.api import BadUsage, nearest
 from benchdog_huggingface.options import DataOptions
 
 USUAL = ("label", "labels", "target", "class")
@@ -17,9 +17,6 @@ USUAL = ("label", "labels", "target", "class")
 TEXTS = ("string", "large_string", "string_view")
 WHOLE_NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 NUMBERS = (*WHOLE_NUMBERS, "float16", "float32", "float64", "bool")
-MOST_INTEGERS = 20
-"""A target of more different whole numbers is a number for kind = auto."""
-MOST_CLASSES = 1000
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -43,7 +40,7 @@ def kind_of(feature: Any) -> str:
         return "image"
     if name != "Value":
         return ""
-    return "text" if dtype in TEXTS else "number" if dtype in NUMBERS else ""
+    return "text" if dtype in TEXTS else "number" if dtype in NUMBERS or dtype.startswith("decimal") else ""
 
 
 def choose(features: Mapping[str, Any], options: DataOptions) -> Chosen:
@@ -107,71 +104,16 @@ def _choice(kinds: Mapping[str, str]) -> str:
     return "Available: " + ", ".join(f"{name} ({kind or 'of another type'})" for name, kind in kinds.items()) + "."
 
 
-# --- targets ---------------------------------------------------------------------------------------
-
-
 def pylist(split: Any, name: str) -> list[Any]:
     """Return a column's values as Python's."""
-    column = split.select_columns([name]).with_format("arrow")[:].column(name)
-    return list(column.to_pylist())
+    return list(arrow_column(split, name).to_pylist())
 
 
-def targets(
-    splits: Mapping[str, Any], chosen: Chosen, options: DataOptions
-) -> tuple[Target, dict[str, Array], dict[str, Array]]:
-    """Read the column to predict: what it is, by split its values ready to stack, and which are there at all.
-
-    Raises:
-        BadUsage: it is not a number, and kind says number.
-        BadData: it has one class, or too many.
-    """
-    name = chosen.target
-    feature = next(iter(splits.values())).features[name]
-    columns = {split: pylist(part, name) for split, part in splits.items()}
-    classes = _classes(feature, columns, options.kind, name)
-    found: dict[str, Array] = {}
-    there: dict[str, Array] = {}
-    for split, column in columns.items():
-        if classes is None:
-            values = np.array([np.nan if value is None else value for value in column], np.float32)
-            there[split] = np.isfinite(values)
-            found[split] = values
-            continue
-        code = {value: i for i, value in enumerate(classes)}
-        codes = np.array([-1 if value is None else code.get(value, -1) for value in column], np.int64)
-        there[split], found[split] = codes >= 0, codes
-    if classes is None:
-        return Target(kind="number", name=name, dtype="float32"), found, there
-    names = tuple(feature.names) if kind_of(feature) == "class" else tuple(map(_word, classes))
-    return Target(kind="class", name=name, classes=names), found, there
+def arrow_column(split: Any, name: str) -> Any:
+    """Return a column as Arrow's chunked array."""
+    return split.select_columns([name]).with_format("arrow")[:].column(name)
 
 
-def _classes(feature: Any, columns: Mapping[str, list[Any]], wanted: str, name: str) -> list[Any] | None:
-    """List the values that are classes, in their order; None for a target that is a number."""
-    kind, dtype = kind_of(feature), getattr(feature, "dtype", "")
-    if kind == "class" and wanted != "number":
-        return list(range(feature.num_classes))
-    if kind == "text" and wanted == "number":
-        raise BadUsage(f"The column {name!r} holds texts, no numbers.", "Leave source.kind out.")
-    values = {value for column in columns.values() for value in column if value is not None}
-    if kind != "text" and wanted != "class":
-        few = dtype in WHOLE_NUMBERS and len(values) <= MOST_INTEGERS
-        if wanted == "number" or not (few or dtype == "bool"):
-            return None
-    total = sum(map(len, columns.values()))
-    if not 2 <= len(values) <= min(MOST_CLASSES, max(2, total // 2)):
-        raise BadData(
-            f"{name!r} has {len(values):,} different values in {total:,} rows: too many for classes.",
-            "Choose another column: --set source.target=NAME",
-        )
-    return sorted(values, key=natural) if kind == "text" else sorted(values)
-
-
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def natural(word: str) -> tuple[list[str | int], str]:
-    """Return a sort key by which 2 comes before 10."""
-    parts = enumerate(re.split(r"([0-9]+)", word))
-    return [int(part) if i % 2 else part.casefold() for i, part in parts], word
+def same_name(name: str) -> str:
+    """Return a class name in the spelling by which names are compared."""
+    return unicodedata.normalize("NFC", name.strip())

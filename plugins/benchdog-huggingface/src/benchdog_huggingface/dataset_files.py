@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,27 @@ READERS = {
 }  # fmt: skip
 SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
-    "test": "test",
+    "test": "test", "testing": "test",
 }  # fmt: skip
 """Words that name a split."""
 WHOLE = "rows"
 """The only split of what isn't divided."""
-SAVED = ("dataset_dict.json", "state.json")
+STATE = "state.json"
+SAVED = ("dataset_dict.json", STATE)
 """What save_to_disk writes into its folder: of several splits, of one."""
 NO_DATA = (
     "dataset_info.json", "dataset_infos.json", "config.json", "generation_config.json", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
 )  # fmt: skip
 """Files next to data, or of a model in the same folder, that are not data."""
+ARROW_FILE = b"ARROW1"
+"""How a file in Arrow's file format begins."""
 
 
-def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, Any]:
-    """Open a data set's splits: a datasets.Dataset by train, valid and test, or one by "rows".
+def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, list[Any]]:
+    """Open a data set's splits: the pieces (datasets.Dataset) of train, valid and test, or those of "rows".
+
+    The pieces of a split can differ in columns, types and class names: each has what its own file says.
 
     Args:
         cache: where the library keeps its Arrow copies of other files.
@@ -48,12 +53,17 @@ def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, Any]:
             f"{path} doesn't exist.", "Pass what save_to_disk wrote, or a Parquet, Arrow, CSV or JSON file."
         )
     try:
-        found = _saved(path) if any((path / name).is_file() for name in SAVED) else _files(path, cache)
+        found = _saved(path) or _files(path, cache)
     except (BadData, BadUsage):
         raise
     except Exception as error:  # the library and pyarrow raise dozens of kinds for damaged files
         raise BadData(f"{path} can't be read: {_said(error)}.", "The file is damaged, or of another form.") from None
     return _named(path, found, notes)
+
+
+def training_split(splits: Container[str]) -> str:
+    """Return which of the data's splits is trained on."""
+    return WHOLE if WHOLE in splits else "train"
 
 
 def files_of(path: Path) -> list[Path]:
@@ -63,13 +73,22 @@ def files_of(path: Path) -> list[Path]:
     return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
-def _saved(path: Path) -> dict[str, Any]:
+def _saved(path: Path) -> dict[str, list[Any]]:
+    """Open what save_to_disk wrote: splits together, one alone, or one in each folder; empty for other data."""
     library = datasets()
-    found = library.load_from_disk(str(path), keep_in_memory=False)
-    return dict(found) if isinstance(found, library.DatasetDict) else {WHOLE: found}
+    folders = [path] if any((path / name).is_file() for name in SAVED) else []
+    if not folders and path.is_dir():
+        folders = sorted(place for place in path.iterdir() if (place / STATE).is_file())
+    parts: dict[str, list[Any]] = {}
+    for folder in folders:
+        found = library.load_from_disk(str(folder), keep_in_memory=False)
+        whole = WHOLE if folder == path else folder.name
+        for name, part in found.items() if isinstance(found, library.DatasetDict) else [(whole, found)]:
+            parts[name] = [part]
+    return parts
 
 
-def _files(path: Path, cache: Path) -> dict[str, Any]:
+def _files(path: Path, cache: Path) -> dict[str, list[Any]]:
     files = [file for file in files_of(path) if file.suffix.lower() in READERS and file.name not in NO_DATA]
     kinds = sorted({file.suffix.lower() for file in files})
     endings = ", ".join(READERS)
@@ -83,19 +102,59 @@ def _files(path: Path, cache: Path) -> dict[str, Any]:
     parts: dict[str, list[Path]] = {}
     for file in files:
         parts.setdefault(_split(file, path), []).append(file)
+    return {name: _pieces(each, READERS[kinds[0]], cache) for name, each in parts.items()}
+
+
+def _pieces(files: Sequence[Path], kind: str, cache: Path) -> list[Any]:
+    """Open the files of a split: together as far as they say that they hold the same."""
     library = datasets()
-    if kinds == [".arrow"]:  # in place, without a copy
-        return {
-            name: library.concatenate_datasets([library.Dataset.from_file(str(file)) for file in each])
-            for name, each in parts.items()
-        }
-    more = {"sep": "\t"} if kinds == [".tsv"] else {}
-    # The library allows few names for splits, so these are numbered.
-    named = {
-        f"s{i}": [glob.escape(file.absolute().as_posix()) for file in each] for i, each in enumerate(parts.values())
-    }
-    found = library.load_dataset(READERS[kinds[0]], data_files=named, cache_dir=str(cache), **more)
-    return dict(zip(parts, (found[name] for name in named), strict=True))
+    if kind == "arrow" and not any(map(_is_arrow_file, files)):  # in place, without a copy
+        return [library.Dataset.from_file(str(file)) for file in files]
+    pieces = []
+    for features, group in _alike(files, kind):
+        more: dict[str, Any] = {"features": features} if features else {}
+        if group[0].suffix.lower() == ".tsv":
+            more["sep"] = "\t"
+        names = [glob.escape(file.absolute().as_posix()) for file in group]
+        pieces.append(library.load_dataset(kind, data_files=names, split="train", cache_dir=str(cache), **more))
+    return pieces
+
+
+def _alike(files: Sequence[Path], kind: str) -> list[tuple[Any, list[Path]]]:
+    """Group files by the columns and class names that they declare, in order; other kinds declare none."""
+    groups: list[tuple[Any, list[Path]]] = []
+    for file in files:
+        features = _declared(file, kind)
+        if groups and groups[-1][0] == features:
+            groups[-1][1].append(file)
+        else:
+            groups.append((features, [file]))
+    return groups
+
+
+def _declared(file: Path, kind: str) -> Any:
+    """Return what a Parquet or Arrow file declares of its columns; None for a file of another kind."""
+    if kind not in ("parquet", "arrow"):
+        return None
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if kind == "parquet":
+        schema = pq.read_schema(file)
+    else:
+        with pa.memory_map(str(file)) as source:
+            opened = pa.ipc.open_file if _is_arrow_file(file) else pa.ipc.open_stream
+            schema = opened(source).schema
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise BadData(f"{file} has several columns named {twice[0]!r}.", "Rename them.")
+    return datasets().Features.from_arrow_schema(schema)
+
+
+def _is_arrow_file(file: Path) -> bool:
+    """Whether a file is in Arrow's file format (Feather), which unlike a stream is not read in place."""
+    with file.open("rb") as opened:
+        return opened.read(len(ARROW_FILE)) == ARROW_FILE
 
 
 def _split(file: Path, root: Path) -> str:
@@ -107,22 +166,23 @@ def _split(file: Path, root: Path) -> str:
     return given[-1] if given else re.sub(r"-\d+-of-\d+$", "", file.stem) or WHOLE
 
 
-def _named(path: Path, found: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Give splits Benchdog's names; what isn't one of them is left out, and told."""
-    parts: dict[str, Any] = {}
+def _named(path: Path, found: dict[str, list[Any]], notes: list[str]) -> dict[str, list[Any]]:
+    """Give splits Benchdog's names; what isn't one of them is left out, and reported."""
+    parts: dict[str, list[Any]] = {}
     others: list[str] = []
-    for name, part in found.items():
+    for name, pieces in found.items():
         known = SPLIT_NAMES.get(name.lower(), "")
         if known in parts:
             raise BadData(f"{path} has two splits for {known}.", "Leave one of them out.")
         if known:
-            parts[known] = part
+            parts[known] = pieces
         else:
             others.append(name)
-    if not parts and len(others) == 1:
-        return {WHOLE: found[others[0]]}
-    if not parts and all(part.features == found[others[0]].features for part in found.values()):
-        return {WHOLE: datasets().concatenate_datasets(list(found.values()))}
+    columns = {frozenset(piece.column_names) for pieces in found.values() for piece in pieces}
+    if not parts and (len(found) == 1 or len(columns) == 1):
+        if len(found) > 1:
+            notes.append(f"Read together, and then split: {_few(others)}.")
+        return {WHOLE: [piece for pieces in found.values() for piece in pieces]}
     if "train" not in parts:
         raise BadData(f"{path} has no split to train on: {_few(list(found))}.", "Name it train.")
     if others:

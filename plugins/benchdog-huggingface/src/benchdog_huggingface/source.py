@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -15,10 +15,12 @@ from PIL import Image
 
 from benchdog.api import BadData, Cache, Column, Field, Preprocess, Spec, words
 from benchdog_huggingface import splits, tokenizer
-from benchdog_huggingface.columns import Array, Chosen, choose, kind_of, natural, pylist, targets
+from benchdog_huggingface.alignment import aligned, declared
+from benchdog_huggingface.columns import Array, Chosen, choose, kind_of, pylist
 from benchdog_huggingface.dataset_files import read
 from benchdog_huggingface.options import DataOptions
 from benchdog_huggingface.rows import Images, Part, Table, Texts, bytes_of
+from benchdog_huggingface.targets import natural, read_targets
 
 LOOKED_AT = 500
 """Images whose size and color decide those of all, spread over the training split."""
@@ -88,29 +90,31 @@ class DataSet:
 
     def _read(self) -> _Loaded:
         options, cache = self.options, self._folder()
-        data = read(options.path, cache, self.notes)
+        pieces = read(options.path, cache, self.notes)
         assert options.path is not None
-        features = next(iter(data.values())).features
+        features = declared(pieces)
         chosen = choose(features, options)
         if chosen.left_out:
             self.notes.append(f"Columns of other types, left out: {', '.join(chosen.left_out)}.")
+        data = aligned(pieces, features, chosen, self.notes)
         if chosen.kind == "table":
             chosen = self._without_odd(chosen, features, data)
-        data = {name: _narrowed(part, chosen, features) for name, part in data.items()}
-        target, values, there = targets(data, chosen, options)
+        targets = read_targets(data, features[chosen.target], chosen, options, self.notes)
         data = {name: part.select_columns(list(chosen.inputs)) for name, part in data.items()}
         marks = splits.marks(options.path, data, chosen, cache)
-        there = {name: rows & (marks[name] != splits.EMPTY) for name, rows in there.items()}
-        self._missing(there, chosen)
+        there = {name: rows & (marks[name] != splits.EMPTY) for name, rows in targets.there.items()}
+        self._missing(there, chosen, targets.no_label)
         places = splits.divide(there, marks, options, self.notes)
         self.seen = splits.seen(places, marks)
         parts = {
-            name: Part(data=data[own], name=own, at=rows, targets=values[own][rows])
+            name: Part(data=data[own], name=own, at=rows, targets=targets.values[own][rows])
             for name, (own, rows) in places.items()
         }
         field, op, transform = self._input(chosen, features, parts["train"])
         preprocess = Preprocess(decode={field.name: [op]}, transform={field.name: [transform]})
-        return _Loaded(chosen=chosen, spec=Spec(fields=(field,), target=target), preprocess=preprocess, parts=parts)
+        return _Loaded(
+            chosen=chosen, spec=Spec(fields=(field,), target=targets.target), preprocess=preprocess, parts=parts
+        )
 
     def _without_odd(self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any]) -> Chosen:
         """Leave out texts that are not categories: names, numbers of orders, remarks."""
@@ -132,13 +136,14 @@ class DataSet:
             )
         return replace(chosen, inputs=kept)
 
-    def _missing(self, there: Mapping[str, Array], chosen: Chosen) -> None:
+    def _missing(self, there: Mapping[str, Array], chosen: Chosen, no_label: Set[Any]) -> None:
         """Refuse or report rows that lack something; a split without any target is reported elsewhere."""
         gone = [f"{name}[{i}]" for name, rows in there.items() if rows.any() for i in np.flatnonzero(~rows)]
         if not gone:
             return
         shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5:,} more" if len(gone) > 5 else "")
-        what = f"no {chosen.target!r}" + (f" or no {chosen.inputs[0]!r}" if chosen.kind != "table" else "")
+        given = f" ({', '.join(map(str, sorted(no_label)))})" if no_label else ""
+        what = f"no {chosen.target!r}{given}" + (f" or no {chosen.inputs[0]!r}" if chosen.kind != "table" else "")
         if self.options.missing == "refuse":
             raise BadData(f"{len(gone):,} rows have {what}: {shown}.", 'Leave them out: --set source.missing="drop"')
         self.notes.append(f"{len(gone):,} rows have {what}, and are left out: {shown}.")
@@ -200,12 +205,3 @@ class DataSet:
         field = Field(kind="table", shape=(len(columns),), dtype="float32", columns=tuple(columns))
         described = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in columns]
         return field, {"op": "row", "columns": described}, {"op": "table", "missing": absent}
-
-
-def _narrowed(part: Any, chosen: Chosen, features: Mapping[str, Any]) -> Any:
-    """Take the columns that are used, images as the bytes of their files."""
-    part = part.select_columns([*chosen.inputs, chosen.target]).with_format(None)
-    if chosen.kind == "image":
-        (name,) = chosen.inputs
-        part = part.cast_column(name, type(features[name])(decode=False))
-    return part

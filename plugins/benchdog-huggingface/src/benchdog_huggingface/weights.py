@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from benchdog.api import NotAvailable, Op, Preprocess, Spec
 from benchdog_huggingface.model import configured, saved
 from benchdog_huggingface.offline import transformers
-from benchdog_huggingface.options import FIRST, ModelOptions
+from benchdog_huggingface.options import CONFIG, FIRST, ModelOptions
 
 FILE = "model.safetensors"
 OTHERS = ("model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5")
@@ -35,6 +37,16 @@ class FolderWeights:
         """Whether the folder holds weights, whatever their form."""
         folder = self.options.path
         return folder is not None and any((folder / name).is_file() for name in (FILE, *OTHERS))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the head's classes by config.json's id2label; none where it numbers them."""
+        try:
+            said = json.loads((self.options.path / CONFIG).read_text("utf-8")) if self.options.path else {}
+            names = tuple(name for _, name in sorted((int(i), str(name)) for i, name in said["id2label"].items()))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return ()
+        return () if any(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
 
     def weights(self) -> Path:
         """Return the file.
