@@ -20,7 +20,7 @@ from benchdog.api import Field, Raw, Spec, Target
 from benchdog.data.decode.decoder import default_preprocess
 from benchdog.data.transform.transform import Transform
 from benchdog.deployment import export
-from benchdog.errors import BadData, BadUsage
+from benchdog.errors import BadData, BadUsage, Refused
 from benchdog.model import artifact
 from benchdog.model.rebuild import build_model
 from benchdog.plugins import Plugins
@@ -163,20 +163,59 @@ def test_damaged_or_missing_graph_is_bad_data(exported, tmp_path):
         OnnxRunner(tmp_path)
 
 
-@pytest.mark.parametrize("location", ["secret.bin", "../secret.bin", "ABSOLUTE"])
-def test_graph_cannot_read_other_files(tmp_path, location):
-    secret = tmp_path / "here" / "secret.bin"
-    secret.parent.mkdir()
-    for path in (secret, tmp_path / "secret.bin"):
-        path.write_bytes(np.ones(4, np.float32).tobytes())
-    tensor = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
-    tensor.external_data.add(key="location", value=str(secret) if location == "ABSOLUTE" else location)
-    value = onnx.helper.make_tensor_value_info("score", 1, [4])
-    node = onnx.helper.make_node("Identity", ["w"], ["score"])
-    graph = onnx.helper.make_graph([node], "g", [], [value], [tensor])
-    (secret.parent / "model.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
-    with pytest.raises(BadData):
-        OnnxRunner(secret.parent)
+def outside(name: str = "w") -> onnx.TensorProto:
+    """Return a tensor whose values are in ./secret.bin."""
+    tensor = onnx.TensorProto(name=name, data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="secret.bin")
+    return tensor
+
+
+def graph_with(place: str) -> onnx.ModelProto:
+    """Build a model that has such a tensor at a place where ONNX allows one."""
+    helper = onnx.helper
+    score = helper.make_tensor_value_info("score", 1, [4])
+    constant = helper.make_node("Constant", [], ["w"], value=outside())
+    sparse = onnx.SparseTensorProto(values=outside("w"), dims=[4])
+    inner = helper.make_graph([constant], "inner", [], [helper.make_tensor_value_info("w", 1, [4])])
+    identity = helper.make_node("Identity", ["w"], ["score"])
+    nodes, tensors, more = [identity], [], {}
+    if place == "initializer":
+        tensors = [outside()]
+    elif place == "constant":
+        nodes = [constant, identity]
+    elif place == "subgraph":
+        nodes = [helper.make_node("If", ["input"], ["score"], then_branch=inner, else_branch=inner)]
+    elif place == "function":
+        function = helper.make_function("own", "F", [], ["w"], [constant], [helper.make_opsetid("", 20)])
+        nodes, more = [helper.make_node("F", [], ["score"], domain="own")], {"functions": [function]}
+    graph = helper.make_graph(nodes, "g", [], [score], tensors)
+    if place == "sparse":
+        graph.sparse_initializer.append(sparse)
+    return helper.make_model(graph, **more)
+
+
+@pytest.mark.parametrize("place", ["initializer", "constant", "sparse", "subgraph", "function"])
+def test_graph_with_weights_in_another_file_is_refused_in_every_working_folder(tmp_path, monkeypatch, place):
+    (tmp_path / "secret.bin").write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    (tmp_path / "model.onnx").write_bytes(graph_with(place).SerializeToString())
+    for folder in (tmp_path, tmp_path.parent):
+        monkeypatch.chdir(folder)
+        with pytest.raises(Refused, match="from another file"):
+            OnnxRunner(tmp_path)
+
+
+def test_graph_whose_location_hides_in_a_cut_field_number_is_bad_data(tmp_path):
+    tensor = outside()
+    tensor.ClearField("data_location")
+    plain = bytes([14 << 3])  # the field data_location
+    hidden = bytes([0xF0, 0x80, 0x80, 0x80, 0x10])  # the same for a reader that keeps 32 bits
+    data = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], [])).SerializeToString()
+    body = tensor.SerializeToString() + hidden + b"\x01"
+    assert plain[0] | 0x80 == hidden[0]
+    initializer = bytes([5 << 3 | 2, len(body)]) + body
+    (tmp_path / "model.onnx").write_bytes(data + bytes([7 << 3 | 2, len(initializer)]) + initializer)
+    with pytest.raises(BadData, match="not an ONNX graph"):
+        OnnxRunner(tmp_path)
 
 
 def test_invalid_option_is_named(image_artifact, tmp_path, plugins):

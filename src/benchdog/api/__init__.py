@@ -10,6 +10,7 @@ from typing import Final
 
 import pluggy
 
+from benchdog.api.class_references import import_module_of, is_reference
 from benchdog.api.components import (
     AugmentationInfo,
     BackendInfo,
@@ -122,6 +123,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "Stopped", "split_of", "nearest",
     "Metric", "MetricSet", "SampleStatistics", "Statistics", "MeasuredTask", "compute_metrics",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
+    "is_reference", "import_module_of",
     "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "find_files", "FolderFiles", "HIDDEN",
     "read_regular", "open_regular", "MAX_IMAGE_BYTES", "MAX_TEXT_BYTES", "MAX_RECIPE_BYTES",
 ]  # fmt: skip

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from benchdog.api import BadUsage, nearest
+from benchdog.api import BadUsage, import_module_of, is_reference, nearest
 
 
 def named(
@@ -29,12 +28,10 @@ def named(
         BadUsage: there is none, it is no `kind`, or it is unfit.
     """
     reasons = {getattr(home, n, None): why for n, why in (unfit or {}).items()}
-    place, colon, attribute = name.rpartition(":")
-    try:
-        module = import_module(place) if colon else home
-    except Exception as error:  # somebody's own module may raise anything
-        hint = f"Is {place} installed?" if isinstance(error, ImportError) else "Write package.module:Class."
-        raise BadUsage(f"The {what} {name!r} can't be imported: {str(error).rstrip('.')}.", hint) from None
+    _, colon, attribute = name.rpartition(":")
+    if colon and not is_reference(name):
+        raise BadUsage(f"The {what} {name!r} can't be imported: its form is wrong.", "Write package.module:Class.")
+    module = import_module_of(name, what) if colon else home
 
     def fits(cls: Any) -> bool:
         return isinstance(cls, type) and issubclass(cls, kind) and cls is not kind and cls not in reasons

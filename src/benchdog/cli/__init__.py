@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -105,9 +107,9 @@ def _usage_error(error: Any, as_json: bool) -> int:
             error.possibilities = None
             text = error.format_message()
     _emit_error(text, hint, int(error.exit_code), as_json)
-    error.show()
-    if hint:
-        complain(f"  {hint}")
+    shown = io.StringIO()
+    error.show(shown)
+    complain(shown.getvalue().rstrip("\n") + (f"\n  {hint}" if hint else ""))
     return int(error.exit_code)
 
 
@@ -132,7 +134,8 @@ def _fail(message: str, hint: str, code: int, as_json: bool) -> int:
 
     _emit_error(message, hint, code, as_json)
     mark = "" if code in (130, 143) else "error: "
-    complain(f"{mark}{message}" + (f"\n  {hint}" if hint else ""))
+    text = f"{mark}{message}" + (f"\n{hint}" if hint else "")
+    complain(re.sub(r"\n(?!  )", "\n  ", text))  # a line feed in a name can't begin a message of its own
     return code
 
 

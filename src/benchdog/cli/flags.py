@@ -52,6 +52,10 @@ Settings = Annotated[
     ),
 ]
 
+RunCode = Annotated[
+    bool, typer.Option("--run-code", help="Run code outside plugins that is named, such as a recipe's plugin files.")
+]
+
 Run = Annotated[str, typer.Argument(help="A run: its name, its folder or last.", autocompletion=runs)]
 TrainedModel = Annotated[
     str,

@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from benchdog.system import terminal
+from benchdog.system.escapes import one_line, printable
 from benchdog.system.json_output import Lines, line, plain, stamped
 from benchdog.system.paths import short as short_path
 
@@ -17,6 +19,8 @@ __all__ = [
     "abandon",
     "columns",
     "complain",
+    "echo",
+    "echo_path",
     "emit_json",
     "emit_line",
     "emitted",
@@ -42,7 +46,24 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print an error or a necessary message on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    terminal.show(text)
+
+
+def echo(text: str) -> None:
+    """Print a result for people on stdout, control characters of other people's names escaped."""
+    print(printable(text), flush=True)
+
+
+def echo_path(path: Path) -> None:
+    """Print a path on stdout: the name itself for a script, whatever its bytes; escaped for a person."""
+    if sys.stdout.isatty():
+        echo(str(path))
+        return
+    try:
+        print(path, flush=True)
+    except UnicodeEncodeError:  # a name that isn't UTF-8
+        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 def emit_json(value: Mapping[str, Any]) -> None:
@@ -52,7 +73,7 @@ def emit_json(value: Mapping[str, Any]) -> None:
 
 def write_json(value: Any) -> None:
     """Print JSON without Benchdog's format number."""
-    _write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
+    _write(printable(json.dumps(plain(value), ensure_ascii=False, indent=2)) + "\n")
 
 
 def emit_line(value: Mapping[str, Any]) -> None:
@@ -121,7 +142,7 @@ def _write(text: str) -> None:
 
 def columns(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:
     """Format rows as aligned columns under a header; numbers are right-aligned."""
-    cells = [[_cell(value) for value in row] for row in rows]
+    header, cells = [_cell(name) for name in header], [[_cell(value) for value in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
     numeric = [bool(rows) and all(_number(row[i]) for row in rows) for i in range(len(header))]
     lines = []
@@ -137,7 +158,7 @@ def columns(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}" if isinstance(value, float) else one_line(str(value))
 
 
 def _number(value: Any) -> bool:

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 from benchdog.api import Answer, Spec
 from benchdog.errors import BadUsage
 from benchdog.system import files
+from benchdog.system.escapes import encodable, one_line, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,7 @@ def writer(fmt: str, spec: Spec, out: Path | None) -> Iterator[Callable[[list[An
     suffix = "txt" if fmt == "table" else fmt
     path = folder / f"answers.{suffix}" if folder else out
     with _sink(path) as sink:
-        formats: dict[str, Callable[[TextIO, Spec], RowWriter]] = {"table": Table, "csv": Csv, "jsonl": Jsonl}
+        formats: dict[str, Callable[[Sink, Spec], RowWriter]] = {"table": Table, "csv": Csv, "jsonl": Jsonl}
         rows = formats[fmt](sink, spec)
 
         def write(batch: list[Answer]) -> None:
@@ -68,11 +69,24 @@ def _folder(spec: Spec, out: Path | None) -> Path | None:
     return out
 
 
+class Sink(Protocol):
+    """What rows are written to."""
+
+    def write(self, text: str, /) -> object: ...
+
+
+class _Stdout:
+    """Standard output: for a terminal, control characters in names are escaped; for a program, bytes beyond UTF-8."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else encodable(text))
+
+
 @contextmanager
-def _sink(path: Path | None) -> Iterator[TextIO]:
+def _sink(path: Path | None) -> Iterator[Sink]:
     """Yield stdout, or a temporary file that is renamed to `path` at the end."""
     if path is None:
-        yield sys.stdout
+        yield _Stdout()
         return
     if path.is_dir():
         raise BadUsage(f"{path} is a folder.", "--out must be a file.")
@@ -80,7 +94,7 @@ def _sink(path: Path | None) -> Iterator[TextIO]:
     try:
         with files.saving(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8", newline="") as sink:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as sink:
                 yield sink
             temporary.replace(path)
     finally:
@@ -146,7 +160,7 @@ class RowWriter(Protocol):
 class Table:
     """Aligned columns, as wide as the first batch needs. Nested values are shown only where there is nothing else."""
 
-    def __init__(self, sink: TextIO, spec: Spec) -> None:
+    def __init__(self, sink: Sink, spec: Spec) -> None:
         self._sink = sink
         self._widths: dict[str, int] = {}
 
@@ -186,13 +200,13 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         more = ", ..." if len(value) > LISTED and not _is_list_of_str(value) else ""
         return ", ".join(map(_cell, value if _is_list_of_str(value) else value[:LISTED])) + more
-    return "" if value is None else " ".join(str(value).split("\n"))
+    return "" if value is None else one_line(" ".join(str(value).split("\n")))
 
 
 class Csv:
     """Comma-separated values; a mapping over all classes gets a column per class, other nested values are JSON."""
 
-    def __init__(self, sink: TextIO, spec: Spec) -> None:
+    def __init__(self, sink: Sink, spec: Spec) -> None:
         self._writer = csv.writer(sink, lineterminator="\n")
         self._classes = set(spec.target.classes)
         self._header: list[str] = []
@@ -217,11 +231,12 @@ class Csv:
 class Jsonl:
     """JSON lines: an object per prediction."""
 
-    def __init__(self, sink: TextIO, spec: Spec) -> None:
+    def __init__(self, sink: Sink, spec: Spec) -> None:
         self._sink = sink
 
     def write(self, rows: list[Row]) -> None:
-        self._sink.writelines(json.dumps(_json_row(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        for row in rows:
+            self._sink.write(printable(json.dumps(_json_row(row), ensure_ascii=False, allow_nan=False)) + "\n")
 
 
 def _json_row(row: Row) -> Row:

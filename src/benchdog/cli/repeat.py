@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from benchdog.recipe.recipe import AUTO, Recipe
 from benchdog.recipe.resolved import read_resolved, resume_invariants
 from benchdog.runs import names as naming
 from benchdog.runs.run import Run, check_name
-from benchdog.system import files, format_versions
+from benchdog.system import files, format_versions, terminal
 from benchdog.training.resolve import resolve
 
 SUFFIX = ".repeats.json"
@@ -107,7 +106,7 @@ def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> N
         )
     if Run.open(folder).facts["status"] == "finished":
         if not quiet:
-            print(f"run {folder.name} is already finished", file=sys.stderr, flush=True)
+            terminal.show(f"run {folder.name} is already finished")
         return
     pipeline.resume(folder, plugins_of, quiet=quiet)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from benchdog.recipe.resolved import write_resolved
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.document import describe
 from benchdog.runs.run import Run
+from benchdog.system import terminal
 from benchdog.training.rank import check_trainer, train_rank
 from benchdog.training.resolve import resolve
 
@@ -65,7 +65,7 @@ def smoke_test(
         if on_stage is not None:
             on_stage(lines[-1])
         if not quiet:
-            print(f"{name:<12} {result}  ({lines[-1]['seconds']:.1f} s)", file=sys.stderr, flush=True)
+            terminal.show(f"{name:<12} {result}  ({lines[-1]['seconds']:.1f} s)")
 
     with tempfile.TemporaryDirectory(prefix="benchdog-smoke-") as folder:
         stages = _Stages(draft, Path(folder))

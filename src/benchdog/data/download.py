@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
 from benchdog.system import files, terminal
+from benchdog.system.escapes import one_line
 from benchdog.system.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -271,6 +272,6 @@ def _bar(part: Path, have: int, total: int | None) -> Any:
     from tqdm import tqdm
 
     return tqdm(
-        desc=_final(part).name, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024,
+        desc=one_line(_final(part).name), initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024,
         disable=not terminal.draws(), file=sys.stderr, leave=False,
     )  # fmt: skip

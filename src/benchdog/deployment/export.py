@@ -22,7 +22,7 @@ from benchdog.errors import BadData, BadUsage, BenchdogError, Failed, Refused
 from benchdog.model.artifact import owner
 from benchdog.model.artifact_files import hash_files, locate, read_meta
 from benchdog.plugins import Plugins
-from benchdog.system import files, format_versions, signing
+from benchdog.system import files, format_versions, signing, terminal
 
 TIMEOUT = 1800.0
 COPIED = ("run", "created", "task", "spec", "preprocess", "metrics", "ranges", "max_batch", "parameters")
@@ -179,7 +179,7 @@ def _child(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         raise kind(reason, "Nothing was kept.") from None
     if "error" in answer:
         if os.environ.get("BENCHDOG_STRICT") == "1":
-            print(said, file=sys.stderr)
+            terminal.show(said)
         error = answer["error"]
         raise ERRORS.get(error["kind"], Failed)(error["message"], error["hint"])
     return answer

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog.api import Preprocess, Spec
-from benchdog.errors import BadData, BenchdogError, NotAvailable
+from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable
 from benchdog.plugins import companions
 from benchdog.plugins.trust import check_reference
 from benchdog.system import files
@@ -53,7 +53,12 @@ def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bo
 
 
 def build_model(model: Mapping[str, Any], spec: Spec, plugins: Plugins) -> nn.Module:
-    """Build an untrained model by its name and options."""
+    """Build an untrained model by its name and options.
+
+    Raises:
+        NotAvailable: its plugin is not installed.
+        BadUsage: an unknown option, or a class that is not a torch module.
+    """
     try:
         found = plugins.find("model", model["name"])
     except BenchdogError as error:
@@ -68,11 +73,21 @@ def build_model(model: Mapping[str, Any], spec: Spec, plugins: Plugins) -> nn.Mo
         ) from error
     options = plugins.options(found, model["options"])
     build = found.resolve(found.info.target)
+    if not found.plugin and inspect.isclass(build):
+        _check_module_class(model["name"], build)
     if "spec" in inspect.signature(build).parameters:
         built: nn.Module = build(spec, options) if found.plugin else build(spec=spec, **(options or {}))
     else:
         built = build(**{key: _filled(value, spec) for key, value in model["options"].items()})
     return built
+
+
+def _check_module_class(name: str, cls: type) -> None:
+    """Raise BadUsage for a class of the user's own that is not a torch module: it isn't called."""
+    from torch import nn
+
+    if not issubclass(cls, nn.Module):
+        raise BadUsage(f"{name!r} is not a model: {cls.__name__} is not a torch.nn.Module.", "Derive it from one.")
 
 
 def _filled(value: Any, spec: Spec) -> Any:

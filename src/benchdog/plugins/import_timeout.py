@@ -17,6 +17,7 @@ from types import FrameType, ModuleType
 from typing import Any, TypeVar, cast
 
 from benchdog.errors import BadUsage
+from benchdog.system import terminal
 
 Result = TypeVar("Result")
 
@@ -83,7 +84,7 @@ def _outcome(module: str, what: str, function: Callable[[], Any], seconds: float
     attempt.start()
     attempt.join(min(seconds, NOTICE))
     if attempt.is_alive() and seconds > NOTICE:
-        print(f"benchdog: waiting for the plugin in {module}: {attempt.place()}", file=sys.stderr, flush=True)
+        terminal.show(f"benchdog: waiting for the plugin in {module}: {attempt.place()}")
         attempt.join(seconds - NOTICE)
     if attempt.is_alive():
         return ImportTimeout(what, seconds, attempt.place())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from importlib import import_module
 from inspect import isclass, isroutine
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,29 @@ from benchdog import api
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.plugins import companions
 from benchdog.plugins.compat import objection
-from benchdog.plugins.loading import installed, load_file, said
+from benchdog.plugins.loading import installed, load_file
 from benchdog.plugins.types import RegisteredComponent
+
+METHODS = {
+    "source": ("spec", "open"),
+    "task": ("check", "output", "head", "loss", "meter"),
+    "trainer": ("train",),
+    "backend": ("probe", "open"),
+    "exporter": ("export",),
+    "augmentation": ("check", "apply"),
+}
+"""The methods of every component of a kind; a model is a torch.nn.Module."""
 
 
 def resolve_reference(offer: type[api.Component], name: str) -> RegisteredComponent:
     """Import "package.module:attribute" or "file.py:attribute" and return it as a component of that kind.
 
     Raises:
-        BadUsage: it can't be imported, has no such attribute, or its contract is not supported.
+        BadUsage: it can't be imported, has no such attribute, can't be of that kind, or its contract is not supported.
     """
     kind = offer.kind
     place, _, attribute = name.rpartition(":")
-    module = _module(kind, name, place)
+    module = load_file(Path(place)).__name__ if place.endswith(".py") else api.import_module_of(name, kind).__name__
     holder = sys.modules[module]
     number = getattr(holder, "CONTRACT", api.CONTRACT)
     if wrong := objection(number, api.CONTRACT, place):
@@ -37,6 +46,7 @@ def resolve_reference(offer: type[api.Component], name: str) -> RegisteredCompon
             names = [n for n, v in own if (isclass(v) or isroutine(v)) and v.__module__ == module]
             raise BadUsage(f"{place} has no {attribute!r}.", nearest(attribute, names))
         value = getattr(value, part)
+    _check_callable(kind, name, value)
     target = f"{module}:{attribute}"
     more: dict[str, Any] = {}
     if kind in ("task", "exporter"):
@@ -45,18 +55,27 @@ def resolve_reference(offer: type[api.Component], name: str) -> RegisteredCompon
     return RegisteredComponent(info=info, plugin="", dist=place, version="", module=module, contract=number)
 
 
-def _module(kind: str, name: str, place: str) -> str:
-    """Import a file or a module, from the working folder too; return the module's name."""
-    if place.endswith(".py"):
-        return load_file(Path(place)).__name__
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        import_module(place)
-    except Exception as error:  # third-party code may raise anything
-        hint = "Write file.py:Class or an installed package.module:Class."
-        raise BadUsage(f"{kind} {name!r}: {said(error)}.", hint) from error
-    return place
+def _check_callable(kind: str, name: str, value: Any) -> None:
+    """Check what a reference leads to before it is called.
+
+    Raises:
+        BadUsage: it isn't callable, is a part of Python itself or of a C library, or is a class without the methods of the kind.
+    """
+    if not callable(value):
+        raise BadUsage(f"{name!r} is not a {kind}: it is a {type(value).__name__}.", "Name a class or a function.")
+    origin = getattr(value, "__module__", None) if isclass(value) or isroutine(value) else ""
+    if origin is None or origin.partition(".")[0] in sys.stdlib_module_names:
+        raise BadUsage(f"{name!r} is not a {kind}: it is a part of Python or of a C library.", "Name a class of your own.")
+    if isclass(value):
+        check_methods(kind, name, value)
+
+
+def check_methods(kind: str, name: str, component: Any) -> None:
+    """Raise BadUsage for a component, or its class, without a method that every component of its kind has."""
+    if missing := [each for each in METHODS.get(kind, ()) if not callable(getattr(component, each, None))]:
+        what = component.__name__ if isclass(component) else f"a {type(component).__name__}"
+        methods = ", ".join(f"{each}()" for each in METHODS[kind])
+        raise BadUsage(f"{name!r} is not a {kind}: {what} has no {missing[0]}().", f"A {kind} has {methods}.")
 
 
 def available(found: RegisteredComponent) -> RegisteredComponent:

@@ -15,7 +15,7 @@ from benchdog.plugins import compat, import_timeout
 from benchdog.plugins.discovery import BUILTIN, Entry, declared, entries
 from benchdog.plugins.events import Events
 from benchdog.plugins.loading import check, check_hooks, load_file, qualified, said
-from benchdog.plugins.lookup import available, resolve_reference, unknown
+from benchdog.plugins.lookup import available, check_methods, resolve_reference, unknown
 from benchdog.plugins.quarantine import Quarantine, strict
 from benchdog.plugins.types import Fault, Plugin, RegisteredComponent
 from benchdog.system.json_output import Lines
@@ -250,8 +250,10 @@ class Plugins:
         target = found.resolve(found.info.target)
         try:
             if not found.plugin:
-                return compat.adapt(kind, target(**(options or {})), found.contract)
-            made = target() if options is None else target(options)
+                made = target(**(options or {}))
+                check_methods(kind, name, made)
+            else:
+                made = target() if options is None else target(options)
             return compat.adapt(kind, made, found.contract)
         except BenchdogError:
             raise

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from benchdog import api
 from benchdog.errors import Failed
 from benchdog.plugins import compat, import_timeout
 from benchdog.plugins.types import Fault
+from benchdog.system import terminal
 
 DISABLED = "It gets no more events; the run continues."
 
@@ -53,4 +53,4 @@ class Quarantine:
     def report(self, fault: Fault) -> None:
         """Record a fault and print it."""
         self.faults.append(fault)
-        print(f"benchdog: {fault}", file=sys.stderr, flush=True)
+        terminal.show(f"benchdog: {fault}")

@@ -1,13 +1,40 @@
-"""Trust: an artifact or run may name components of plugins; other code only if it is trusted."""
+"""Code outside plugins: what names it, and who may make it run.
+
+An artifact or run may name components of plugins, other code only if it is trusted; docs/reference/security.md lists
+every way to name code.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
+from benchdog.api import is_reference
 from benchdog.errors import Refused
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
+
+
+def outside_plugins(kind: str, name: str, plugins: Plugins) -> bool:
+    """Return whether a component's name leads to code that no plugin offers: "file.py:Class", "package.module:Class".
+
+    A plugin's component has a colon where it is named with its owner: "benchdog-onnx:onnx".
+    """
+    return ":" in name and all(
+        name not in (found.info.name, found.where, f"{found.plugin}:{found.info.name}")
+        for found in plugins.all(kind).values()
+    )
+
+
+def references(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (key, value) of every option that names a class, in lists and tables too: ("criterion", "losses:Mine")."""
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", text) for inner, text in references(value))
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if is_reference(item):
+                yield key, item
 
 
 def check_reference(kind: str, name: str, plugins: Plugins, trusted: bool) -> None:
@@ -16,12 +43,7 @@ def check_reference(kind: str, name: str, plugins: Plugins, trusted: bool) -> No
     Raises:
         Refused: the name refers to code outside plugins, and the folder is not trusted.
     """
-    known = {
-        each
-        for found in plugins.all(kind).values()
-        for each in (found.info.name, found.where, f"{found.plugin}:{found.info.name}")
-    }
-    if ":" in name and name not in known and not trusted:
+    if not trusted and outside_plugins(kind, name, plugins):
         raise Refused(
             f"The {kind} {name!r} is code outside any plugin, and the folder was not made on this machine.",
             "Add --trust if you trust its author.",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, Layer, UnknownKey, flags, local_plugins, read_toml
+from benchdog.recipe.named_code import refuse_classes, refuse_files
 from benchdog.system import paths, terminal
 
 
@@ -58,7 +59,13 @@ def _check_run(what: str, plugins: Plugins) -> None:
 
 
 def compose_draft(
-    what: str, given: Mapping[str, Any], settings: list[str], shared: Discovers, *, quiet: bool = False
+    what: str,
+    given: Mapping[str, Any],
+    settings: list[str],
+    shared: Discovers,
+    *,
+    quiet: bool = False,
+    without_code: Sequence[str] = (),
 ) -> Draft:
     """Merge recipe or source, flags and settings.
 
@@ -68,6 +75,11 @@ def compose_draft(
         settings: "key=value" texts.
         shared: gives the plugins; local files of the command line and of the recipe are loaded together.
         quiet: print no notes on renamed keys.
+        without_code: the tables of which components are made for a command that only looks: code outside plugins that
+            they name is refused, and so are all plugin files of the recipe. () runs what is named.
+
+    Raises:
+        BadUsage: there is no such recipe or key, or code is named that the command doesn't run unasked.
     """
     layers: list[Layer] = []
     try:
@@ -80,54 +92,19 @@ def compose_draft(
         from benchdog.recipe.suggestions import meant
 
         raise BadUsage(error.message, meant(error, layers, shared.plugins())) from None
-    files: tuple[str, ...] = ()
-    for layer in layers:
-        files += local_plugins(layer)
-    files = tuple(dict.fromkeys((*files, *(str(path.resolve()) for path in shared.local))))
+    asked = [str(path.resolve()) for path in shared.local]
+    files = tuple(dict.fromkeys((*(file for layer in layers for file in local_plugins(layer)), *asked)))
+    if without_code:
+        refuse_files(files, asked)
     if not what and not any("source.name" in layer for layer in layers):
         raise BadUsage("Say what to train on: a recipe or a source.", "For example: benchdog train digits")
     plugins = shared.plugins(files)
     if what and not what.endswith(".toml"):
         _check_run(what, plugins)
         _check_folder(source_layer(what)["source.name"].value, plugins)
-    draft = Draft.merge(layers, plugins)
+    draft = Draft.merge(layers, plugins, partial(refuse_classes, tables=without_code, plugins=plugins, asked=asked))
     if not quiet and not terminal.quiet():
         for note in draft.notes:
-            print(f"note: {note}", file=sys.stderr, flush=True)
+            terminal.show(f"note: {note}")
     draft.values["plugins"] = Given(list(files), "the command line", Path.cwd())
     return draft
-
-
-def refuse_code(what: str, local: list[Path]) -> None:
-    """Don't run a recipe's local files unasked.
-
-    Raises:
-        BadUsage: the recipe names Python files that the command line doesn't.
-    """
-    if not what.endswith(".toml"):
-        return
-    try:
-        layer = read_toml(Path(what))
-    except UnknownKey:
-        return  # which `ask` tells better, and before it runs anything
-    asked = {str(path.resolve()) for path in local}
-    named = set(local_plugins(layer))
-    names = [(given, given.value) for key, given in layer.items() if key.endswith(".name")]
-    chain = layer.get("loader.augment")
-    if chain is not None and isinstance(chain.value, list):
-        names += [(chain, item.get("name") if isinstance(item, dict) else item) for item in chain.value]
-    for given, name in names:
-        place, colon, _ = str(name).rpartition(":")
-        if not colon:
-            continue
-        file = given.base / place
-        if not place.endswith(".py"):  # a module: somebody's own if it lies in the working folder
-            module = Path.cwd().joinpath(*place.split("."))
-            file = next((f for f in (module.with_suffix(".py"), module / "__init__.py") if f.is_file()), Path())
-        if file != Path():
-            named.add(str(file.resolve()))
-    if unasked := sorted(named - asked):
-        raise BadUsage(
-            f"{what} runs code from {', '.join(unasked)}, which this command doesn't do unasked.",
-            f"Look at it first, then add --run-code (or --plugin {unasked[0]}).",
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +17,10 @@ from benchdog.recipe.layers import Given, Layer, local_plugins
 from benchdog.recipe.recipe import AUTO, PARTS, TABLES, ComponentConfig, absolute, part_of
 
 
+def _accept(merged: Layer) -> None:
+    """Refuse nothing."""
+
+
 @dataclass(slots=True)
 class Draft:
     """Merged layers, in which a component may still be `auto`."""
@@ -26,10 +30,11 @@ class Draft:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def merge(cls, layers: list[Layer], plugins: Plugins) -> Draft:
+    def merge(cls, layers: list[Layer], plugins: Plugins, check: Callable[[Layer], object] = _accept) -> Draft:
         """Let later layers win; a component that replaces another drops the other's options.
 
-        Renamed keys get their names of today; `notes` reports those that a person typed.
+        Renamed keys get their names of today; `notes` reports those that a person typed. `check` is called with the
+        result, before a component is looked up: it may refuse.
         """
         merged: Layer = {}
         notes: list[str] = []
@@ -44,6 +49,7 @@ class Draft:
                 for noted in ("start.sha256", "start.operations"):  # those of the weights before
                     merged.pop(noted, None)
             merged.update(layer)
+        check(merged)
         draft = cls(merged, plugins, tuple(notes))
         name = draft.name("source")
         if name == AUTO:

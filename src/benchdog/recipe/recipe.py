@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +17,8 @@ from benchdog.recipe.steps import StepCount, ceil_div
 
 PARTS = ("source", "model", "task", "trainer", "backend")
 AUTO = "auto"
-CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-"""What an option looks like that names a class."""
-
+WITH_CLASSES = ("model", "task", "trainer")
+"""Kinds whose options may name classes; a source's "a:b" is a column."""
 
 Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, Field(ge=1)]

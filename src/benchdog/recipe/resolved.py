@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BadData, BadUsage
+from benchdog.plugins.trust import references
 from benchdog.recipe.aliases import current_values
-from benchdog.recipe.recipe import CODE, PARTS, Recipe, absolute, without_none
+from benchdog.recipe.recipe import PARTS, WITH_CLASSES, Recipe, absolute, without_none
 from benchdog.system import files
 
 FILE = "recipe.toml"
@@ -80,9 +81,8 @@ def options_naming_code(recipe: Recipe) -> list[tuple[str, str]]:
     """List (key, value) of every option that names a class: ("task.criterion", "my.losses:Mine")."""
     return [
         (f"{kind}.{key}", value)
-        for kind in ("model", "task", "trainer")
-        for key, value in getattr(recipe, kind).options.items()
-        if isinstance(value, str) and CODE.fullmatch(value)
+        for kind in WITH_CLASSES
+        for key, value in references(getattr(recipe, kind).options)
     ]
 
 

@@ -144,15 +144,17 @@ def names_of(folder: Path, split: str) -> Callable[[int], str]:
 
 
 def _samples(folder: Path, split: str) -> DecodedSplit | None:
-    """Open a run's split again; None when its file is gone or was changed since."""
+    """Open a run's split again; None when its file is gone or was changed since, or when that would run foreign code."""
     from benchdog.data.dataset import open_source
     from benchdog.data.splits import DataSplits
     from benchdog.plugins import Plugins
-    from benchdog.runs.provenance import fingerprint
+    from benchdog.runs.provenance import fingerprint, plugins_of_run
+    from benchdog.runs.run import Run
 
     try:
         recipe: Recipe = read_resolved(folder)
-        data = DataSplits.open(open_source(Plugins.discover(), recipe.source))
+        plugins = plugins_of_run(Run.open(folder), recipe, Plugins.discover)
+        data = DataSplits.open(open_source(plugins, recipe.source))
         kept = files.read_json(folder / "run.json").get("data")
         samples = data.splits[split] if kept in (None, fingerprint(data)) else None
     except (BenchdogError, KeyError):

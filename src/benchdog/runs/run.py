@@ -22,6 +22,7 @@ from benchdog.plugins import Plugins
 from benchdog.runs import names
 from benchdog.runs.document import RunDocument
 from benchdog.system import files, format_versions
+from benchdog.system.escapes import printable
 
 LONGEST = 200  # bytes of a run's name: file systems hold 255
 NOT_IN_NAMES = '/\\:*?"<>|'
@@ -160,7 +161,7 @@ class Run:
     def log(self, line: str) -> None:
         """Add a dated line to log.txt."""
         with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(line)}\n")
 
     def keep_files(self, local: list[str]) -> dict[str, str]:
         """Copy local plugin files into the run; give {original: copy}."""

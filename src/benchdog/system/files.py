@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BadData, Failed
+from benchdog.system.escapes import encodable
 
 
 @contextmanager
@@ -50,8 +51,8 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, UTF-8 with \\n line ends."""
-    write_bytes(path, text.encode())
+    """Write a text file atomically, UTF-8 with \\n line ends; half surrogates are escaped, which UTF-8 can't hold."""
+    write_bytes(path, encodable(text).encode())
 
 
 def write_json(path: Path, value: Any) -> None:

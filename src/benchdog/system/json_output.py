@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from benchdog.system.escapes import printable
+
 FORMAT = 1
 PREFIX = "benchdog_"
 POLL_SECONDS = 0.1
@@ -38,7 +40,7 @@ def plain(value: Any) -> Any:
 
 def line(value: Mapping[str, Any]) -> str:
     """Format a document as one line."""
-    return json.dumps(plain(stamped(value)), ensure_ascii=False) + "\n"
+    return printable(json.dumps(plain(stamped(value)), ensure_ascii=False)) + "\n"
 
 
 class Lines:

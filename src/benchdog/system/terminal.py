@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from benchdog.system.escapes import printable
+
 # A new thread starts with the default: background threads that print take the flag from their owner.
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
@@ -25,6 +27,11 @@ def quieted(quiet: bool) -> Iterator[None]:
 def quiet() -> bool:
     """Whether only errors are printed."""
     return _quiet.get()
+
+
+def show(text: str) -> None:
+    """Print a message on stderr, control characters of other people's names escaped."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def draws() -> bool:

@@ -76,7 +76,7 @@ class Progress:
 
     def _print(self, line: str) -> None:
         if line:
-            print(line, file=sys.stderr, flush=True)
+            terminal.show(line)
         self._best = "" if line == self._best else self._best
         self._last = "" if line == self._last else self._last
 
@@ -94,4 +94,4 @@ def silent() -> Progress:
 def say(text: str, quiet: bool = False) -> None:
     """Print a line on stderr, unless quiet."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        terminal.show(text)

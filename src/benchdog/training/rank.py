@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
@@ -18,7 +17,7 @@ from benchdog.model.layer_groups import stages
 from benchdog.runs import checkpoints, fingerprints, provenance
 from benchdog.runs.metrics_log import NotFinite
 from benchdog.runs.run import Run
-from benchdog.system import paths
+from benchdog.system import paths, terminal
 from benchdog.system.allocator import keep_freed_memory
 from benchdog.system.signals import Signals
 from benchdog.training.diagnose_nan import Replay, diverged
@@ -87,9 +86,7 @@ def train_rank(
         except NotFinite as error:
             session.close()
             if not quiet:
-                print(
-                    f"{error.what} at step {error.step}; replaying the steps to see why", file=sys.stderr, flush=True
-                )
+                terminal.show(f"{error.what} at step {error.step}; replaying the steps to see why")
             kept = bool(checkpoints.Checkpoints(run.folder / "checkpoints", recipe.loop.keep).all())
             replay = None
             if world == 1:

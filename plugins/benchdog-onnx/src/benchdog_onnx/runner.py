@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchdog.api import BadData
+from benchdog.api import BadData, Refused
+from benchdog_onnx.weights_inside import tensor_outside
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,12 @@ FILE = "model.onnx"
 
 
 class OnnxRunner:
-    """Run model.onnx on the CPU: decoded numpy in the spec's order -> (answer, score)."""
+    """Run model.onnx on the CPU: decoded numpy in the spec's order -> (answer, score).
+
+    Raises:
+        BadData: it can't be read, or isn't an ONNX graph.
+        Refused: it takes weights from other files, which no hash covers.
+    """
 
     def __init__(self, folder: Path) -> None:
         import onnxruntime  # type: ignore[import-untyped,unused-ignore]
@@ -22,11 +28,13 @@ class OnnxRunner:
         path = folder / FILE
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors; it warns of initialisers that it drops itself
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # what is checked is what is loaded
         try:
-            # From bytes, so that a graph can't name other files of this machine as its weights.
-            self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
+            data = path.read_bytes()
+            _check_weights(data, path)
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except (BadData, Refused):
+            raise
         except OSError as error:
             raise BadData(f"{path} can't be read: {error.strerror}.", "Export it again.") from None
         except Exception as error:  # onnxruntime's own errors share no base class
@@ -37,3 +45,15 @@ class OnnxRunner:
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         answer, score = self._session.run(["answer", "score"], dict(zip(self._inputs, inputs, strict=True)))
         return answer, score
+
+
+def _check_weights(data: bytes, path: Path) -> None:
+    try:
+        name = tensor_outside(data)
+    except ValueError as error:
+        raise BadData(f"{path} is not an ONNX graph: {error}.", "The file is damaged: export it again.") from None
+    if name is not None:
+        raise Refused(
+            f"{path} is refused: it reads {name or 'a tensor'!r} from another file.",
+            "All weights must be in model.onnx: export it again with Benchdog.",
+        )

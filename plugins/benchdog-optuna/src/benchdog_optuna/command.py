@@ -92,7 +92,7 @@ def command(
 def _show(folder: StudyFolder, document: dict[str, Any], quiet: bool, as_json: bool) -> None:
     """Print the results; Failed when no trial is complete."""
     from benchdog.api import Failed
-    from benchdog.cli.output import columns, emit_json, say, short_path
+    from benchdog.cli.output import columns, echo, echo_path, emit_json, say, short_path
     from benchdog_optuna.results import format_value
 
     best = document["best"]
@@ -113,7 +113,7 @@ def _show(folder: StudyFolder, document: dict[str, Any], quiet: bool, as_json: b
             [trial["run"], trial["value"], *(format_value(trial["values"].get(key, "-")) for key in keys)]
             for trial in done[:SHOWN]
         ]
-        typer.echo(columns(rows, ["trial", document["metric"], *keys]))
+        echo(columns(rows, ["trial", document["metric"], *keys]))
         every = folder.space.combinations(len(document["trials"]))
         if every is not None and len(every) == len(document["trials"]):
             say(f"all {len(every)} combinations of values were tried")
@@ -121,4 +121,4 @@ def _show(folder: StudyFolder, document: dict[str, Any], quiet: bool, as_json: b
         say(f"recipe: {short_path(folder.path / 'best.toml')}, that of {best['run']}")
         say(f"test metrics: benchdog evaluate {short_path(folder.run_of(best['number']))}")
     if quiet or not sys.stdout.isatty():
-        typer.echo(folder.path)
+        echo_path(folder.path)

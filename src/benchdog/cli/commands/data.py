@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchdog.cli import flags
 from benchdog.cli.completion import candidates
-from benchdog.cli.output import columns, emit_json, is_terminal, say
+from benchdog.cli.output import columns, echo, echo_path, emit_json, is_terminal, say
+from benchdog.system.escapes import one_line
 from benchdog.system.files import readable, size_of
 
 if TYPE_CHECKING:
@@ -60,36 +62,36 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         emit_json({"folder": str(cache_dir()), "bytes": sum(sizes.values()), "sources": rows})
         return
     table = [(row["name"], readable(row["cached"]), row["summary"]) for row in rows]
-    typer.echo(columns(table, ("source", "cached", "summary")))
+    echo(columns(table, ("source", "cached", "summary")))
     say(f"cache: {cache_dir()}, {readable(sum(sizes.values()))}")
 
 
 @app.command("fetch")
-def fetch(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
+def fetch(ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False) -> None:
     """Download a source's data, so that training needs no network."""
     from benchdog.data import download
     from benchdog.system.paths import cache_dir
 
-    name, _ = _open(ctx, source, set_)
+    name, _ = _open(ctx, source, set_, run_code)
     folder = cache_dir() / download.folder_name(name)
     size = size_of(folder)
     if as_json:
         emit_json({"source": name, "folder": str(folder), "bytes": size})
     elif size:
-        typer.echo(folder)
+        echo_path(folder)
         say(f"{name}: {readable(size)} in the cache")
     else:
         say(f"{name}: nothing to download")
 
 
 @app.command("info")
-def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
+def info(ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False) -> None:
     """Show a source's fields, target and splits, and warnings about its data."""
     from benchdog.api import Split
     from benchdog.data.dataset import open_splits
     from benchdog.data.source_notes import notes_of, sample_counts
 
-    name, opened = _open(ctx, source, set_)
+    name, opened = _open(ctx, source, set_, run_code)
     spec, splits = opened.spec(), open_splits(opened)
     sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
     counts = {split: _counts(it, spec) for split, it in splits.items()}
@@ -100,14 +102,14 @@ def info(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fals
             "read": sample_counts(opened), "notes": notes,
         })  # fmt: skip
         return
-    typer.echo(_describe(name, spec))
-    typer.echo(_table(sizes, counts))
+    echo(_describe(name, spec))
+    echo(_table(sizes, counts))
     for note in notes:
         say(f"note: {note}")
 
 
 @app.command("verify")
-def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = False) -> None:
+def verify(ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False) -> None:
     """Verify hashes of downloads, and compare the fast path with decoded samples."""
     from benchdog.api import BadData, Split
     from benchdog.data import download
@@ -115,7 +117,7 @@ def verify(ctx: typer.Context, source: One, set_: Set = None, as_json: Json = Fa
     from benchdog.data.fast_path import check_fast_path
     from benchdog.system.paths import cache_dir
 
-    name, opened = _open(ctx, source, set_)
+    name, opened = _open(ctx, source, set_, run_code)
     folder = cache_dir() / download.folder_name(name)
     files = download.verify(folder)
     damaged = [file for file, ok in files.items() if not ok]
@@ -177,14 +179,14 @@ def prune(
         say(f"{readable(sum(freed.values()))} freed in {cache_dir()}")
 
 
-def _open(ctx: typer.Context, source: str, settings: list[str] | None) -> tuple[str, Source]:
+def _open(ctx: typer.Context, source: str, settings: list[str] | None, run_code: bool) -> tuple[str, Source]:
     """Build the source and download its data; return its name and the source."""
     from benchdog.data.dataset import open_source
     from benchdog.recipe.compose import compose_draft
 
     # every --set here is an option of the source, with or without the table's name
     qualified = [text if text.startswith("source.") else f"source.{text}" for text in settings or ()]
-    draft = compose_draft(source, {}, qualified, ctx.obj)
+    draft = compose_draft(source, {}, qualified, ctx.obj, without_code=() if run_code else ("source",))
     part = draft.part("source")
     return part.name, open_source(draft.plugins, part)
 
@@ -239,13 +241,13 @@ def _describe(name: str, spec: Spec) -> str:
     lines = [f"source  {name}"]
     for field in spec.fields:
         shape = " x ".join("any" if axis is None else str(axis) for axis in field.shape)
-        lines.append(f"field   {field.name}: {field.kind}, {shape}, {field.dtype}")
+        lines.append(f"field   {one_line(field.name)}: {field.kind}, {shape}, {field.dtype}")
         lines += [
-            f"        {column.name}: {column.kind}" + (f" of {len(column.categories)}" if column.categories else "")
+            f"        {one_line(column.name)}: {column.kind}" + (f" of {len(column.categories)}" if column.categories else "")
             for column in field.columns
         ]
     classes = f", {len(spec.target.classes)} classes" if spec.target.classes else ""
-    lines.append(f"target  {spec.target.name}: {spec.target.kind}{classes}")
+    lines.append(f"target  {one_line(spec.target.name)}: {spec.target.kind}{classes}")
     return "\n".join(lines)
 
 

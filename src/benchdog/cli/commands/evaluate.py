@@ -10,7 +10,7 @@ import typer
 
 from benchdog.cli import flags
 from benchdog.cli.completion import candidates
-from benchdog.cli.output import columns, emit_json, say
+from benchdog.cli.output import columns, echo, emit_json, say
 
 
 def command(
@@ -55,9 +55,9 @@ def command(
         ]
         for name in names
     ]
-    typer.echo(columns(rows, [f"{result['samples']} {split} samples", "this model", *baselines]))
+    echo(columns(rows, [f"{result['samples']} {split} samples", "this model", *baselines]))
     for line in (*_calibration(result), *_thresholds(result), *_slices(result)):
-        typer.echo(line)
+        echo(line)
     if weighted := result.get("weighted"):
         say(f"sample weights apply to {', '.join(weighted)}; all other metrics are unweighted")
     if result["intervals"]:

@@ -9,7 +9,7 @@ import typer
 
 from benchdog.cli.completion import candidates
 from benchdog.cli.flags import pairs
-from benchdog.cli.output import columns, emit_json, say
+from benchdog.cli.output import columns, echo, emit_json, say
 from benchdog.system.files import readable
 
 
@@ -74,9 +74,9 @@ def command(
         say(f"warning: {warning}")
     lines = [_line(line) for line in report["verification"]]
     if all(line[1] == "-" for line in lines):  # only text has lengths
-        typer.echo(columns([(line[0], *line[2:]) for line in lines], (HEADER[0], *HEADER[2:])))
+        echo(columns([(line[0], *line[2:]) for line in lines], (HEADER[0], *HEADER[2:])))
     else:
-        typer.echo(columns(lines, HEADER))
+        echo(columns(lines, HEADER))
     size = readable(sum(report["files"].values()))
     say(f"Verified on {report['inputs']}. {len(report['files'])} file(s), {size} in {report['path']}")
 

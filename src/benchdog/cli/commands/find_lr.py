@@ -89,16 +89,17 @@ def command(
 
 def _print(result: Curve, next_: str) -> None:
     """Print the curve, the learning rates read from it and the suggestion."""
+    from benchdog.cli.output import echo
     from benchdog.cli.textplot import curve
 
     marks = {"s": result.suggestion} if result.suggestion is not None else {}
     if len(result.rates) > 1:
-        typer.echo(curve(result.rates, result.smoothed, result.ceiling, marks) + "\n")
+        echo(curve(result.rates, result.smoothed, result.ceiling, marks) + "\n")
     if result.suggestion is None:
         return
-    typer.echo(f"steepest descent  {result.steepest:.2g}")
-    typer.echo(f"lowest loss       {result.low[0]:.2g} to {result.low[1]:.2g}; {result.ended}")
-    typer.echo(
+    echo(f"steepest descent  {result.steepest:.2g}")
+    echo(f"lowest loss       {result.low[0]:.2g} to {result.low[1]:.2g}; {result.ended}")
+    echo(
         f"suggestion        {result.suggestion:g} (s), a tenth of the middle of that range, {result.middle:.2g}"
     )
-    typer.echo(f"next              {next_}")
+    echo(f"next              {next_}")

@@ -39,6 +39,7 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Also write the JSON Schema, for an editor; the recipe refers to it."),
     ] = None,
+    run_code: flags.RunCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a recipe with every option, its default and its meaning."""
@@ -49,7 +50,8 @@ def command(
     from benchdog.recipe.commented import new_recipe
     from benchdog.recipe.compose import source_layer
     from benchdog.recipe.json_schema import recipe_schema
-    from benchdog.recipe.layers import shipped_text
+    from benchdog.recipe.layers import Given, shipped_text
+    from benchdog.recipe.named_code import TABLES, refuse_classes
     from benchdog.system import files
 
     if source.endswith(".toml"):
@@ -60,6 +62,9 @@ def command(
         if target:
             given["source.target"] = flags.target_of(target)
         chosen = {"source": layer["source.name"].value, "task": task, "model": model, "trainer": trainer}
+        if not run_code:
+            named = {f"{kind}.name": Given(name, "The command line", Path.cwd()) for kind, name in chosen.items()}
+            refuse_classes(named, TABLES, ctx.obj.plugins(), [str(path.resolve()) for path in ctx.obj.local])
         text = new_recipe(ctx.obj.plugins(), chosen, given)
     if schema is not None:
         if out is None:

@@ -23,26 +23,24 @@ def command(
     data: flags.Data = None,
     target: flags.Target = None,
     set_: flags.Settings = None,
-    run_code: Annotated[
-        bool, typer.Option("--run-code", help="Run the local plugin files named in the recipe.")
-    ] = False,
+    run_code: flags.RunCode = False,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Preview a run without training: its data, its model, and the memory and time it needs."""
-    from benchdog.cli.output import columns, emit_json, say
-    from benchdog.recipe.compose import compose_draft, refuse_code
+    from benchdog.cli.output import columns, echo, emit_json, say
+    from benchdog.recipe.compose import compose_draft
+    from benchdog.recipe.named_code import TABLES
     from benchdog.system import paths
     from benchdog.training.plan import plan
 
-    if not run_code:
-        refuse_code(source, ctx.obj.local)
     given = {"model.name": model, "source.path": data, "source.target": flags.target_of(target)}
-    preview = plan(compose_draft(source, given, set_ or [], ctx.obj), paths.runs_dir(runs_dir))
+    draft = compose_draft(source, given, set_ or [], ctx.obj, without_code=() if run_code else TABLES)
+    preview = plan(draft, paths.runs_dir(runs_dir))
     if as_json:
         emit_json(preview)
         return
-    typer.echo(columns([[line["what"], line["found"]] for line in preview["lines"]], ["", "planned"]))
+    echo(columns([[line["what"], line["found"]] for line in preview["lines"]], ["", "planned"]))
     for note in preview["notes"]:
         say(f"note: {note}")
     for problem in preview["problems"]:

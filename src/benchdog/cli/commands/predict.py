@@ -14,6 +14,7 @@ from benchdog.cli import flags
 from benchdog.cli.completion import candidates
 from benchdog.cli.flags import pairs
 from benchdog.cli.output import emit_json, say
+from benchdog.system.escapes import one_line
 
 if TYPE_CHECKING:
     from benchdog.api import Answer
@@ -119,7 +120,7 @@ def predictions(
     for item in samples(arguments, opened.decoder, say, counts.skipped):
         if isinstance(item, Unreadable):
             counts.bad.append(item)
-            say(f"{item.id}: {item.why}")
+            say(f"{one_line(item.id)}: {item.why}")
             continue
         batch.append(item)
         if len(batch) == size:
@@ -139,7 +140,7 @@ def _predict(opened: LoadedModel, batch: list[Sample], counts: Counts, details: 
     for each, reason in zip(answers, reasons, strict=True):
         if reason:
             counts.bad.append(Unreadable(each.id, reason))
-            say(f"{each.id}: {reason}")
+            say(f"{one_line(each.id)}: {reason}")
     kept = [not reason for reason in reasons]
     batch, answers = list(compress(batch, kept)), list(compress(answers, kept))
     counts.good += len(batch)
@@ -150,7 +151,7 @@ def _predict(opened: LoadedModel, batch: list[Sample], counts: Counts, details: 
         if lines:
             counts.outside += 1
             if counts.outside <= WARNED:
-                say(f"{sample.id}: {'; '.join(line['said'] for line in lines)}")
+                say(f"{one_line(sample.id)}: {'; '.join(line['said'] for line in lines)}")
     if not details:
         return answers
     pairs_of = zip(answers, outside, strict=True)

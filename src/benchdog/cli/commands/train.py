@@ -60,7 +60,7 @@ def command(
 ) -> None:
     """Train a model, from raw data to an artifact in the run's folder."""
     from benchdog import pipeline
-    from benchdog.cli.output import emit_line, lines, say
+    from benchdog.cli.output import echo_path, emit_line, lines, say
     from benchdog.errors import BadUsage
     from benchdog.recipe.compose import compose_draft
     from benchdog.recipe.layers import flags as layer_of
@@ -125,7 +125,7 @@ def command(
         place = Path(paths.short(run.folder))
         say(f"report:   {place / 'report.html'}\nartifact: {place / 'artifact'}")
     if quiet or not sys.stdout.isatty():
-        typer.echo(run.folder)
+        echo_path(run.folder)
 
 
 def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
@@ -165,7 +165,7 @@ def _repeat(
     ctx: typer.Context, draft: Draft, folder: Path, times: int, name: str, quiet: bool, as_json: bool
 ) -> None:
     """Train with several seeds and print mean, standard deviation and confidence interval of each metric."""
-    from benchdog.cli.output import columns, emit_line, say
+    from benchdog.cli.output import columns, echo, emit_line, say
     from benchdog.cli.repeat import SUFFIX, repeat
 
     summary = repeat(draft, folder, times, ctx.obj.plugins, name=name, quiet=quiet)
@@ -176,7 +176,7 @@ def _repeat(
     for metric, line in summary["metrics"].items():
         low, high = line["interval"]
         rows.append([metric, line["mean"], line["deviation"], f"{low:.4f} to {high:.4f}"])
-    typer.echo(columns(rows, [f"{summary['split']}, {times} seeds", "mean", "std. dev.", "95 % CI of the mean"]))
+    echo(columns(rows, [f"{summary['split']}, {times} seeds", "mean", "std. dev.", "95 % CI of the mean"]))
     if times < FEW_SEEDS:
         say(f"note: intervals from {times} seeds are wide; use {FEW_SEEDS} or more")
     say(f"summary: {folder / (summary['name'] + SUFFIX)}")

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from benchdog import __version__
-from benchdog.cli.output import emit_json, say
+from benchdog.cli.output import echo, emit_json, say
 
 if TYPE_CHECKING:
     from benchdog.cli.commands.doctor.checks import Check
@@ -143,9 +143,9 @@ def present(package: str) -> bool:
 
 
 def _show(check: Check) -> None:
-    typer.echo(f"{check.state:<8} {check.name:<20} {check.found}")
+    echo(f"{check.state:<8} {check.name:<20} {check.found}")
     if check.remedy:
-        typer.echo(f"{'':<29} {check.remedy}")
+        echo(f"{'':<29} {check.remedy}")
 
 
 def _verdict(wrong: int, warnings: int) -> str:

@@ -13,7 +13,7 @@ from benchdog.cli.commands.plugins.check import check
 from benchdog.cli.commands.plugins.listing import listed
 from benchdog.cli.commands.plugins.new import new
 from benchdog.cli.completion import candidates
-from benchdog.cli.output import columns, emit_json, say
+from benchdog.cli.output import columns, echo, emit_json, say
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
@@ -41,7 +41,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         emit_json({"plugins": rows})
         return
     table = [line for row in rows for line in _lines(row)]
-    typer.echo(columns(table, ("plugin", "version", "health", "components")))
+    echo(columns(table, ("plugin", "version", "health", "components")))
     for row in rows:
         if row["loads"] or row["note"]:  # the remedy of a fault was printed when the plugin was disabled
             say(f"{row['name']}: {row['remedy']}")
@@ -67,7 +67,7 @@ def info(
     if as_json:
         emit_json({"plugins": owners, "components": components})
         return
-    typer.echo("\n\n".join([_plugin_text(each) for each in owners] + [_component_text(each) for each in components]))
+    echo("\n\n".join([_plugin_text(each) for each in owners] + [_component_text(each) for each in components]))
 
 
 def _lines(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:

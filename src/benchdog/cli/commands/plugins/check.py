@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchdog.cli.output import emit_json
+from benchdog.cli.output import echo, emit_json
 
 if TYPE_CHECKING:
     from benchdog.testing.runner.results import Result
@@ -48,7 +48,7 @@ def check(
             }
         )
     else:
-        typer.echo(_verdict(count))
+        echo(_verdict(count))
     if count["fault"]:
         raise typer.Exit(4)
 
@@ -74,9 +74,9 @@ def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
 def _show(result: Result, shown: tuple[str, str]) -> tuple[str, str]:
     """Print a result, under a heading where a new component begins."""
     if (result.kind, result.name) != shown:
-        typer.echo(f"{result.kind} {result.name}")
+        echo(f"{result.kind} {result.name}")
     for line in _lines(result):
-        typer.echo(line)
+        echo(line)
     return result.kind, result.name
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchdog.cli.completion.candidates import choices
-from benchdog.cli.output import emit_json, say
+from benchdog.cli.output import echo_path, emit_json, say
 
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
@@ -56,7 +56,7 @@ def new(
         emit_json({"kind": kind, "name": name, "path": str(path), "files": files, "next": steps})
         return
     lines = sum(1 for text in written.values() for line in text.splitlines() if line.strip())
-    typer.echo(str(path))
+    echo_path(path)
     say(f"Wrote {len(written)} {'file' if file else 'files'}, {lines} lines. Next:")
     say("\n".join(f"  {line}" for line in steps))
 

@@ -11,7 +11,7 @@ import typer
 from benchdog.cli import flags
 from benchdog.cli.commands.runs import compare, why
 from benchdog.cli.completion import candidates
-from benchdog.cli.output import columns, emit_json, is_terminal, say
+from benchdog.cli.output import columns, echo, echo_path, emit_json, is_terminal, say
 
 if TYPE_CHECKING:
     from benchdog.evaluation.report.facts import Facts
@@ -39,7 +39,7 @@ def list_(as_json: Json = False, runs_dir: RunsDir = None) -> None:
     if not rows:
         say(f"No runs in {folder}. Train one: benchdog train digits")
         return
-    typer.echo(columns([_cells(row) for row in rows], HEADER))
+    echo(columns([_cells(row) for row in rows], HEADER))
 
 
 @app.command("show")
@@ -65,15 +65,15 @@ def show(run: flags.Run = "last", as_json: Json = False, runs_dir: RunsDir = Non
         emit_json({**row, **details})
         return
     sentences = [text for text in (top.answer, top.others, top.verdict) if text]
-    typer.echo("\n".join([*sentences, ""] if sentences else []) + columns([_cells(row)], HEADER))
+    echo("\n".join([*sentences, ""] if sentences else []) + columns([_cells(row)], HEADER))
     if read.run.get("error"):
-        typer.echo(f"\nerror: {read.run['error']}")
+        echo(f"\nerror: {read.run['error']}")
     if metrics := read.scalars():
-        typer.echo("\n" + columns(list(metrics.items()), ("metric", "value")))
+        echo("\n" + columns(list(metrics.items()), ("metric", "value")))
     if read.exports:
-        typer.echo("\nexports: " + ", ".join(name for name, _ in read.exports))
+        echo("\nexports: " + ", ".join(name for name, _ in read.exports))
     if read.recipe_text:
-        typer.echo("\n" + read.recipe_text.strip())
+        echo("\n" + read.recipe_text.strip())
     say(f"folder: {read.folder}")
 
 
@@ -90,7 +90,7 @@ def report(run: flags.Run = "last", as_json: Json = False, runs_dir: RunsDir = N
     if as_json:
         emit_json({"run": path.parent.name, "report": str(path)})
     else:
-        typer.echo(path)
+        echo_path(path)
 
 
 @app.command("rm")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchdog.cli.completion import candidates
-from benchdog.cli.output import columns, emit_json, say
+from benchdog.cli.output import columns, echo, emit_json, say
 
 
 def command(
@@ -55,15 +55,15 @@ def command(
         )  # fmt: skip
         return
     rows = comparison.with_intervals(read)
-    typer.echo(columns([(key, *row) for key, row in rows.items()], ("metric", *names)))
-    typer.echo("\n" + verdict)
+    echo(columns([(key, *row) for key, row in rows.items()], ("metric", *names)))
+    echo("\n" + verdict)
     if damage:
-        typer.echo("\n" + damage)
+        echo("\n" + damage)
     elif differing:
         rows_of = [(key, *("-" if v is None else str(v) for v in row)) for key, row in differing.items()]
-        typer.echo("\n" + columns(rows_of, ("recipe key", *names)))
+        echo("\n" + columns(rows_of, ("recipe key", *names)))
     else:
-        typer.echo("\nTheir recipes are identical.")
+        echo("\nTheir recipes are identical.")
     for each in read:
         for fault in each.faults:
             say(f"{each.name}: {fault}")

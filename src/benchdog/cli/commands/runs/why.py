@@ -9,7 +9,7 @@ import typer
 
 from benchdog.cli import flags
 from benchdog.cli.completion import candidates
-from benchdog.cli.output import columns, emit_json, say
+from benchdog.cli.output import columns, echo, emit_json, say
 
 
 def command(
@@ -37,12 +37,12 @@ def command(
         return
     causes = [each for each in compared.partings if each.effect]
     if not causes and not compared.fault:
-        typer.echo(f"They don't diverge: the losses of all {same} common steps are bit-identical.")
+        echo(f"They don't diverge: the losses of all {same} common steps are bit-identical.")
     elif causes:
         rows = [(each.where, each.what, *each.values) for each in causes]
-        typer.echo(columns(rows, ("where", "what", *(folder.name for folder in folders))))
+        echo(columns(rows, ("where", "what", *(folder.name for folder in folders))))
         if not compared.fault:
-            typer.echo(f"\n{_losses(same, any(each.where == 'loss' for each in causes))}")
+            echo(f"\n{_losses(same, any(each.where == 'loss' for each in causes))}")
     if harmless := [each.what for each in compared.partings if not each.effect]:
         say(f"No effect on the numbers: {', '.join(harmless)}.")
     if compared.fault:
