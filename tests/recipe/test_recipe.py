@@ -17,10 +17,11 @@ from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.plugins.context import PluginContext
 from benchdog.recipe.commented import _toml, new_recipe
-from benchdog.recipe.compose import compose_draft, refuse_code
+from benchdog.recipe.compose import compose_draft
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.json_schema import recipe_schema
 from benchdog.recipe.layers import SHIPPED
+from benchdog.recipe.named_code import TABLES
 from benchdog.recipe.recipe import ArtifactConfig, ComponentConfig, LoaderConfig, LoopConfig, Recipe
 from benchdog.recipe.resolved import local_files, read_resolved, relocate, write_resolved
 
@@ -171,11 +172,12 @@ def test_code_of_a_recipe_needs_permission(write, tmp_path):
     write(f"open({str(flag)!r}, 'w').close()\n", "evil.py")
     for recipe in ("plugins = ['evil.py']\nsource = 'digits'\n", "source = 'digits'\nmodel = 'evil.py:Net'\n"):
         path = write(recipe)
-        with pytest.raises(BadUsage, match=r"runs code from .*evil\.py"):
-            refuse_code(path, [])
-        refuse_code(path, [tmp_path / "evil.py"])
-    assert not flag.exists()
-    refuse_code("digits", [])
+        with pytest.raises(BadUsage, match=r"runs code.*evil\.py"):
+            compose_draft(path, {}, [], PluginContext(), without_code=TABLES)
+        assert not flag.exists()
+        compose_draft(path, {}, [], PluginContext(local=[tmp_path / "evil.py"]), without_code=TABLES)
+        flag.unlink(missing_ok=True)
+    compose_draft("digits", {}, [], PluginContext(), without_code=TABLES)
 
 
 # --- errors

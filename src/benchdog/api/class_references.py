@@ -36,7 +36,7 @@ def import_module_of(name: str, what: str) -> ModuleType:
     place = name.rpartition(":")[0]
     if place.partition(".")[0] in sys.stdlib_module_names:
         raise BadUsage(
-            f"{name!r} is not a {what}: {place} is a part of Python's standard library.",
+            f"The {what} {name!r} can't be used: {place} is a part of Python's standard library.",
             "Write package.module:Class; a file of your own needs a name that Python hasn't taken.",
         )
     if str(Path.cwd()) not in sys.path:

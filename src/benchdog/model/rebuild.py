@@ -87,7 +87,9 @@ def _check_module_class(name: str, cls: type) -> None:
     from torch import nn
 
     if not issubclass(cls, nn.Module):
-        raise BadUsage(f"{name!r} is not a model: {cls.__name__} is not a torch.nn.Module.", "Derive it from one.")
+        raise BadUsage(
+            f"The model {name!r} can't be used: {cls.__name__} is not a torch.nn.Module.", "Derive it from one."
+        )
 
 
 def _filled(value: Any, spec: Spec) -> Any:

@@ -30,7 +30,7 @@ def resolve_reference(offer: type[api.Component], name: str) -> RegisteredCompon
     """Import "package.module:attribute" or "file.py:attribute" and return it as a component of that kind.
 
     Raises:
-        BadUsage: it can't be imported, has no such attribute, can't be of that kind, or its contract is not supported.
+        BadUsage: it can't be imported, has no such attribute, is of another kind, or its contract is not supported.
     """
     kind = offer.kind
     place, _, attribute = name.rpartition(":")
@@ -59,13 +59,18 @@ def _check_callable(kind: str, name: str, value: Any) -> None:
     """Check what a reference leads to before it is called.
 
     Raises:
-        BadUsage: it isn't callable, is a part of Python itself or of a C library, or is a class without the methods of the kind.
+        BadUsage: it isn't callable, is a part of Python or of a C library, or is a class without the kind's methods.
     """
     if not callable(value):
-        raise BadUsage(f"{name!r} is not a {kind}: it is a {type(value).__name__}.", "Name a class or a function.")
+        raise BadUsage(
+            f"The {kind} {name!r} can't be used: it is a {type(value).__name__}.", "Name a class or a function."
+        )
     origin = getattr(value, "__module__", None) if isclass(value) or isroutine(value) else ""
     if origin is None or origin.partition(".")[0] in sys.stdlib_module_names:
-        raise BadUsage(f"{name!r} is not a {kind}: it is a part of Python or of a C library.", "Name a class of your own.")
+        raise BadUsage(
+            f"The {kind} {name!r} can't be used: it is a part of Python or of a C library.",
+            "Name a class of your own.",
+        )
     if isclass(value):
         check_methods(kind, name, value)
 
@@ -75,7 +80,9 @@ def check_methods(kind: str, name: str, component: Any) -> None:
     if missing := [each for each in METHODS.get(kind, ()) if not callable(getattr(component, each, None))]:
         what = component.__name__ if isclass(component) else f"a {type(component).__name__}"
         methods = ", ".join(f"{each}()" for each in METHODS[kind])
-        raise BadUsage(f"{name!r} is not a {kind}: {what} has no {missing[0]}().", f"A {kind} has {methods}.")
+        raise BadUsage(
+            f"The {kind} {name!r} can't be used: {what} has no {missing[0]}().", f"Its methods must be {methods}."
+        )
 
 
 def available(found: RegisteredComponent) -> RegisteredComponent:

@@ -28,7 +28,7 @@ def outside_plugins(kind: str, name: str, plugins: Plugins) -> bool:
 
 
 def references(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (key, value) of every option that names a class, in lists and tables too: ("criterion", "losses:Mine")."""
+    """Yield (key, value) of the options that name a class, in lists and tables too: ("criterion", "losses:Mine")."""
     for key, value in options.items():
         if isinstance(value, Mapping):
             yield from ((f"{key}.{inner}", text) for inner, text in references(value))

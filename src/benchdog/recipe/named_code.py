@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins

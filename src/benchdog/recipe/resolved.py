@@ -80,9 +80,7 @@ def named_components(recipe: Recipe) -> list[tuple[str, str]]:
 def options_naming_code(recipe: Recipe) -> list[tuple[str, str]]:
     """List (key, value) of every option that names a class: ("task.criterion", "my.losses:Mine")."""
     return [
-        (f"{kind}.{key}", value)
-        for kind in WITH_CLASSES
-        for key, value in references(getattr(recipe, kind).options)
+        (f"{kind}.{key}", value) for kind in WITH_CLASSES for key, value in references(getattr(recipe, kind).options)
     ]
 
 

@@ -144,7 +144,7 @@ def names_of(folder: Path, split: str) -> Callable[[int], str]:
 
 
 def _samples(folder: Path, split: str) -> DecodedSplit | None:
-    """Open a run's split again; None when its file is gone or was changed since, or when that would run foreign code."""
+    """Open a run's split again; None when its file is gone or was changed, or when that would run foreign code."""
     from benchdog.data.dataset import open_source
     from benchdog.data.splits import DataSplits
     from benchdog.plugins import Plugins

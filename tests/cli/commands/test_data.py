@@ -132,7 +132,7 @@ class Liar:
 
 def test_verify_compares_batch_with_single_samples(data: Any, tmp_path: Path) -> None:
     (tmp_path / "liar.py").write_text(LIAR, encoding="utf-8")
-    assert "batch()" in data("verify", "liar.py:Liar", code=5).err
+    assert "batch()" in data("verify", "liar.py:Liar", "--run-code", code=5).err
 
 
 def test_prune_removes_only_the_named_cache_and_requires_yes(data: Any, cached: Path, tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command("fetch")
-def fetch(ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False) -> None:
+def fetch(
+    ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False
+) -> None:
     """Download a source's data, so that training needs no network."""
     from benchdog.data import download
     from benchdog.system.paths import cache_dir
@@ -85,7 +87,9 @@ def fetch(ctx: typer.Context, source: One, set_: Set = None, run_code: flags.Run
 
 
 @app.command("info")
-def info(ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False) -> None:
+def info(
+    ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False
+) -> None:
     """Show a source's fields, target and splits, and warnings about its data."""
     from benchdog.api import Split
     from benchdog.data.dataset import open_splits
@@ -109,7 +113,9 @@ def info(ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunC
 
 
 @app.command("verify")
-def verify(ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False) -> None:
+def verify(
+    ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False
+) -> None:
     """Verify hashes of downloads, and compare the fast path with decoded samples."""
     from benchdog.api import BadData, Split
     from benchdog.data import download
@@ -243,7 +249,8 @@ def _describe(name: str, spec: Spec) -> str:
         shape = " x ".join("any" if axis is None else str(axis) for axis in field.shape)
         lines.append(f"field   {one_line(field.name)}: {field.kind}, {shape}, {field.dtype}")
         lines += [
-            f"        {one_line(column.name)}: {column.kind}" + (f" of {len(column.categories)}" if column.categories else "")
+            f"        {one_line(column.name)}: {column.kind}"
+            + (f" of {len(column.categories)}" if column.categories else "")
             for column in field.columns
         ]
     classes = f", {len(spec.target.classes)} classes" if spec.target.classes else ""

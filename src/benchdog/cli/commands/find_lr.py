@@ -99,7 +99,5 @@ def _print(result: Curve, next_: str) -> None:
         return
     echo(f"steepest descent  {result.steepest:.2g}")
     echo(f"lowest loss       {result.low[0]:.2g} to {result.low[1]:.2g}; {result.ended}")
-    echo(
-        f"suggestion        {result.suggestion:g} (s), a tenth of the middle of that range, {result.middle:.2g}"
-    )
+    echo(f"suggestion        {result.suggestion:g} (s), a tenth of the middle of that range, {result.middle:.2g}")
     echo(f"next              {next_}")
