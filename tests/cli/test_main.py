@@ -54,7 +54,7 @@ USAGE_ERRORS = [
     (["train", "digitz"], 2, "Did you mean 'digits'?"),
     (["train", "gone.toml"], 2, "There is no recipe gone.toml"),
     (["train", "digits", "--model", "gone.py:Net"], 2, "gone.py"),
-    (["train", "digits", "--model", "json:Net"], 2, "json has no 'Net'"),
+    (["train", "digits", "--model", "numpy:Net"], 2, "numpy has no 'Net'"),
     (["train", "digits", "--trainer", "supervized"], 2, "Did you mean 'supervised'?"),
     (["train", "digits", "--backend", "mps"], 3, "not available"),
     (["--plugin", "gone.py", "train", "digits"], 2, "There is no plugin file"),

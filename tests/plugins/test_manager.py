@@ -311,7 +311,7 @@ def test_local_class_by_file_or_by_module(place, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert plugins.find("model", "nets.py:Tiny").resolve(found.info.target).__name__ == "Tiny"
     assert plugins.find("model", "nets:Tiny").info.target == "nets:Tiny"
-    assert plugins.find("model", "collections:OrderedDict").plugin == ""
+    assert plugins.find("model", "torch.nn:Linear").plugin == ""
     del sys.modules["nets"]
 
 

@@ -332,7 +332,7 @@ GOOD = [
     "source = 'digits'\n[model]\nname = 'mlp'\nhidden = [3, 4]",
     "source = 'digits'\nmodel = 'auto'\n[task]\nname = 'auto'",
     "source = 'digits'\n[loader]\nworkers = 'auto'\nmemory = 0\n[artifact]\nsamples = 0",
-    "source = 'digits'\n[model]\nname = 'collections:OrderedDict'\nanything = 1",
+    "source = 'digits'\n[model]\nname = 'torch.nn:Linear'\nanything = 1",
     "[source]\nname = 'stars'\npath = 'x'\n[backend]\nname = 'cpu'\nranks = 2",
 ]
 BAD = [

@@ -46,5 +46,5 @@ def import_module_of(name: str, what: str) -> ModuleType:
     except Exception as error:  # somebody's own module may raise anything
         text = " ".join(str(error).split()).rstrip(".")
         reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        hint = f"Is {place} installed, or a module of this folder?" if isinstance(error, ImportError) else "Fix it."
+        hint = "Write package.module:Class, of an installed package or of this folder."
         raise BadUsage(f"The {what} {name!r} can't be imported: {reason}.", hint) from error

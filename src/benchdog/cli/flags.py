@@ -52,9 +52,7 @@ Settings = Annotated[
     ),
 ]
 
-RunCode = Annotated[
-    bool, typer.Option("--run-code", help="Run code outside plugins that is named, such as a recipe's plugin files.")
-]
+RunCode = Annotated[bool, typer.Option("--run-code", help="Run the code outside plugins that the recipe names.")]
 
 Run = Annotated[str, typer.Argument(help="A run: its name, its folder or last.", autocompletion=runs)]
 TrainedModel = Annotated[
