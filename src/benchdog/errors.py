@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST = 2000
+"""Characters of a message or a hint; a key or a list of a foreign file can have millions."""
+
 
 class BenchdogError(Exception):
     """An error that the user can act on; `code` is the command's exit code."""
@@ -12,9 +15,8 @@ class BenchdogError(Exception):
     code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = shortened(message), shortened(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
@@ -56,6 +58,13 @@ class Stopped(BenchdogError):
     def __init__(self, message: str, hint: str, code: int) -> None:
         super().__init__(message, hint)
         self.code = code
+
+
+def shortened(text: str) -> str:
+    """Return a text of a message, its middle left out where it is too long to be read."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST * 3 // 4]} ... [{len(text) - LONGEST:,} characters left out] ... {text[-LONGEST // 4 :]}"
 
 
 def no_artifact(run: str) -> BadUsage:

@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from benchdog.cli.root import app, keep_light
-from benchdog.errors import BenchdogError
+from benchdog.errors import BenchdogError, shortened
 from benchdog.system.signals import sigterm_raises
 
 COMPLETE = "_BENCHDOG_COMPLETE"
@@ -97,6 +97,7 @@ def _usage_error(error: Any, as_json: bool) -> int:
     """Report a mistake in flags or arguments, found by typer."""
     from benchdog.cli.output import complain
 
+    error.message = shortened(error.message)
     text, hint = error.format_message(), ""
     if getattr(error, "option_name", "") == "--plugin":
         hint = "--plugin goes before the command: benchdog --plugin FILE train ..."

@@ -108,11 +108,12 @@ def pairs(settings: list[str], example: str) -> dict[str, Any]:
     """Parse key=value pairs; a value is JSON if it parses, else text.
 
     Raises:
-        BadUsage: no "=", or two values for a key.
+        BadUsage: no "=", two values for a key, or one that is JSON beyond the limits.
     """
-    import json
+    from json import JSONDecodeError
 
     from benchdog.errors import BadUsage
+    from benchdog.system.parsing import parse_json
 
     options: dict[str, Any] = {}
     for setting in settings:
@@ -120,9 +121,11 @@ def pairs(settings: list[str], example: str) -> dict[str, Any]:
         if not equals or not key:
             raise BadUsage(f"--set {setting!r} is not key=value.", f"For example --set {example}.")
         try:
-            value = json.loads(text)
-        except ValueError:
+            value = parse_json(text)
+        except JSONDecodeError:
             value = text
+        except ValueError as error:
+            raise BadUsage(f"--set {key}: the value {text!r} can't be used: {error}.") from None
         if key in options and options[key] != value:
             raise BadUsage(f"--set gives {key!r} two values: {options[key]!r} and {value!r}.")
         options[key] = value

@@ -17,7 +17,6 @@ from benchdog.model import training_ranges
 
 PER_CLASS = ("classification", "multi-label", "segmentation")
 """Benchdog's own tasks whose score has one entry per class on its first axis."""
-DEPTH = 64
 FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, IndexError, BenchdogError)
 
 Origin = dict[str, str | None]
@@ -74,7 +73,6 @@ def check(path: Path, meta: Any, *keys: str) -> None:
         BadData: a key is missing or has a wrong type, or parts don't fit each other; names the file.
     """
     try:
-        _check_depth(meta, DEPTH)
         text = json.dumps(meta, ensure_ascii=False).encode()  # fails for half a character, which can't be printed
         description = _Description.model_validate_json(text)
         for key in keys:
@@ -106,14 +104,6 @@ def _fault(error: Exception) -> str:
         return f"missing {error}"
     text = error.message.rstrip(".") if isinstance(error, BenchdogError) else " ".join(str(error).split())
     return text or type(error).__name__
-
-
-def _check_depth(value: Any, left: int) -> None:
-    """Refuse what is nested so deep that comparing or copying it would fail."""
-    if not left:
-        raise ValueError("nested too deep")
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _check_depth(item, left - 1)
 
 
 def _check_data(description: _Description) -> None:

@@ -13,6 +13,7 @@ from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.recipe.aliases import renamed_keys
 from benchdog.recipe.plugin_tables import is_plugin_table
 from benchdog.recipe.recipe import PARTS, TABLES, absolute
+from benchdog.system import parsing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def parse_toml(path: Path) -> dict[str, Any]:
     """
     path = shipped(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parsing.read_toml(path)
     except FileNotFoundError:
         raise BadUsage(
             f"There is no recipe {path}.",
@@ -68,8 +69,8 @@ def parse_toml(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise BadData(f"{path} can't be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadUsage(f"{path} is not TOML: {error}.") from None
+    except ValueError as error:
+        raise BadUsage(f"{path} is not TOML: {error}.", "Correct it; benchdog new writes a recipe.") from None
 
 
 def read_toml(path: Path) -> Layer:
@@ -120,11 +121,17 @@ def flags(values: Mapping[str, Any], settings: list[str]) -> Layer:
 
 
 def toml_value(text: str) -> Any:
-    """Read a value as TOML; what is none is a text."""
+    """Read a value as TOML; what is none is a text.
+
+    Raises:
+        BadUsage: it is TOML beyond the limits: a number of thousands of digits, say.
+    """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return parsing.parse_toml(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    except ValueError as error:
+        raise BadUsage(f"The value {text!r} can't be used: {error}.") from None
 
 
 def recipe_keys() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from benchdog.errors import BadData, BadUsage
 from benchdog.plugins.trust import references
 from benchdog.recipe.aliases import current_values
 from benchdog.recipe.recipe import PARTS, WITH_CLASSES, Recipe, absolute, without_none
-from benchdog.system import files
+from benchdog.system import files, parsing
 
 FILE = "recipe.toml"
 
@@ -26,7 +25,7 @@ def read_resolved(folder: Path) -> Recipe:
     """
     path = folder / FILE
     try:
-        recipe = Recipe.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+        recipe = Recipe.from_json(parsing.read_toml(path))
         return relocate(recipe, {file: absolute(file, folder) for file in local_files(recipe)})
     except FileNotFoundError:
         raise BadData(

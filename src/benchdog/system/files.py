@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BadData, Failed
+from benchdog.system import parsing
 from benchdog.system.escapes import encodable
 
 
@@ -67,10 +68,12 @@ def read_json(path: Path) -> Any:
         BadData: it is missing or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parsing.read_json(path)
     except FileNotFoundError:
         raise BadData(f"{path} is missing.", "The folder is incomplete: recreate it.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise BadData(f"{path} can't be read: {error.strerror}.", "Make it readable, or recreate it.") from None
+    except ValueError as error:
         raise BadData(f"{path} can't be read: {error}.", "The file is damaged: recreate it.") from None
 
 

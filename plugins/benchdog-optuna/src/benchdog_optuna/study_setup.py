@@ -83,7 +83,7 @@ def read(table: Mapping[str, Any], space_flags: list[str], what: str) -> tuple[T
             raise BadUsage(f"--space gives {key} twice.", "Pass it once.")
         try:
             more[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise BadUsage(f"--space {text!r} can't be read: {error}.", EXAMPLE) from None
     return tune, Space({**space, **Space.read({**space.to_json(), **more}, "--space")})
 

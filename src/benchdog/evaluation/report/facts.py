@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchdog.errors import BadUsage
 from benchdog.evaluation.report.formatting import metric, number
 from benchdog.recipe.aliases import current_recipe
+from benchdog.system import parsing
 from benchdog.system.paths import short_name
 
 Json = dict[str, Any]
@@ -159,10 +159,10 @@ def span(value: Any) -> tuple[float, float] | None:
 def _json(path: Path, faults: list[str]) -> Json:
     """Read a JSON object; a missing file is empty, a damaged one is empty and a fault."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parsing.read_json(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         faults.append(f"{path.name}: {error}")
         return {}
     if not isinstance(value, dict):
@@ -183,7 +183,7 @@ def _lines(path: Path, faults: list[str]) -> list[Json]:
     found = []
     for at, line in enumerate(text.splitlines(), start=1):
         try:
-            value = json.loads(line) if line.strip() else None
+            value = parsing.parse_json(line) if line.strip() else None
         except ValueError:
             faults.append(f"{path.name}: line {at} is not JSON")
             continue
@@ -201,8 +201,8 @@ def _recipe(path: Path, faults: list[str]) -> tuple[str, Json]:
         faults.append(f"{path.name}: {error}")
         return "", {}
     try:
-        return text, current_recipe(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        return text, current_recipe(parsing.parse_toml(text))
+    except (ValueError, BadUsage) as error:
         faults.append(f"{path.name}: {error}")
         return text, {}
 
