@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +15,13 @@ from benchdog.api import (
     HIDDEN,
     IMAGE_SUFFIXES,
     MAX_IMAGE_BYTES,
-    MAX_TEXT_BYTES,
     Preprocess,
     Raw,
     Spec,
     find_files,
+    open_table,
     read_regular,
+    read_text,
 )
 from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import BadData
@@ -36,8 +36,6 @@ FILES = ("image", "array")
 """Kinds of which a sample is a file."""
 NAMED = (*TEXTS, *TABLES, ".json")
 """How a word ends that names a file, and is not a text to answer."""
-MARKS = ",;\t|:"
-"""What usually stands between the cells of a table."""
 SHOWN = 8  # names that a message spells out
 
 
@@ -191,15 +189,19 @@ def _file(path: Path, field: str, operation: Mapping[str, Any]) -> Raw | Unreada
 def _content(path: Path, operation: Mapping[str, Any]) -> Any:
     """Read a file as a raw value: text for tokens, else bytes."""
     try:
-        if operation["op"] == "tokens":
-            return read_regular(path, MAX_TEXT_BYTES).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-        return read_regular(path, MAX_IMAGE_BYTES)
+        return read_text(path) if operation["op"] == "tokens" else read_regular(path, MAX_IMAGE_BYTES)
+    except BadData as error:
+        return Unreadable(str(path), _why(path, error))
     except FileNotFoundError:
         return Unreadable(str(path), "there is no such file")
-    except UnicodeDecodeError:
-        return Unreadable(str(path), "it is not UTF-8 text")
     except OSError as error:
         return Unreadable(str(path), error.strerror or str(error))
+
+
+def _why(path: Path, error: BadData) -> str:
+    """Return what is wrong with a file, without its name."""
+    text = error.message.removeprefix(str(path)).lstrip(":, ").rstrip(".")
+    return f"it {text}" if text.startswith(("is ", "has ", "holds ", "can't ")) else text
 
 
 # --- tables ----------------------------------------------------------------------------------------
@@ -210,32 +212,23 @@ def _rows(
 ) -> Iterator[Raw | Unreadable]:
     """Read a table row by row; a table without the columns that are needed is unreadable as a whole."""
     needed = _needed(operations)
+    quote = next((op["quote"] for op in operations.values() if "quote" in op), "auto")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            mark = _delimiter(first, needed)
-            reader = csv.reader(file, delimiter=mark, skipinitialspace=mark != " ")  # as the source csv does
-            header = [name.strip() for name in next(reader, [])]
-            fault = _header_fault(header, needed)
-            if fault and len(operations) == 1 and (kind := next(iter(operations.values()))["op"]) in FILES:
-                fault = f"the model takes {kind}s: give it their files, or a table with their paths in {needed[0]!r}"
-            if fault:
-                yield Unreadable(str(path), fault)
-                return
-            if extra := [name for name in header if name not in needed]:
-                note(f"{path}: columns that the model doesn't use: {_some(extra)}")
-            for cells in reader:
-                if cells:
-                    yield _row(path, reader.line_num, header, cells, operations)
-    except FileNotFoundError:
-        yield Unreadable(str(path), "there is no such file")
-    except UnicodeDecodeError:
-        yield Unreadable(str(path), "it is not UTF-8 text: save it with that encoding")
-    except csv.Error as error:
-        yield Unreadable(str(path), f"it is not a table: {error}")
-    except OSError as error:
-        yield Unreadable(str(path), error.strerror or str(error))
+        table = open_table(path, quote=quote, needed=needed)
+        fault = _header_fault(table.names, needed)
+        if fault and len(operations) == 1 and (kind := next(iter(operations.values()))["op"]) in FILES:
+            fault = f"the model takes {kind}s: give it their files, or a table with their paths in {needed[0]!r}"
+        if fault:
+            yield Unreadable(str(path), fault)
+            return
+        for sentence in table.notes:
+            note(f"{path}: {sentence}")
+        if extra := [name for name in table.names if name and name not in needed]:
+            note(f"{path}: columns that the model doesn't use: {_some(extra)}")
+        for line, cells in table.rows():
+            yield _row(path, line, table.names, cells, operations)
+    except BadData as error:
+        yield Unreadable(str(path), _why(path, error))
 
 
 def _needed(operations: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -246,25 +239,8 @@ def _needed(operations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _delimiter(line: str, needed: Sequence[str]) -> str:
-    """Choose what separates the header into most of the columns that are needed."""
-
-    def fits(mark: str) -> tuple[int, int]:
-        cells = next(csv.reader([line], delimiter=mark, skipinitialspace=mark != " "), [])
-        names = {name.strip() for name in cells}
-        return len(names & set(needed)), len(names)
-
-    best = max(MARKS, key=fits)
-    if fits(best)[0] < len(needed):  # an unusual one that a table was trained with: it must fit wholly
-        others = [c for c in dict.fromkeys(line) if not (c.isalnum() or c in MARKS or c in '"\r\n\0')]
-        best = next((mark for mark in others if fits(mark)[0] == len(needed)), best)
-    return best
-
-
 def _header_fault(header: Sequence[str], needed: Sequence[str]) -> str:
     """Return what is wrong with a table's header; "" when nothing is."""
-    if not header:
-        return "it is empty"
     missing = [name for name in needed if name not in header]
     if missing:
         return f"it lacks the columns {_some(missing)}; it has {_some(header)}"
@@ -282,7 +258,7 @@ def _row(
     name = f"{path}:{line}"
     if len(cells) != len(header):
         return Unreadable(name, f"the line has {len(cells)} values, the header {len(header)}")
-    row: dict[str, Any] = {column: cell if cell.strip() else None for column, cell in zip(header, cells, strict=True)}
+    row: dict[str, Any] = {column: cell or None for column, cell in zip(header, cells, strict=True)}
     fields: dict[str, Any] = {}
     for field, operation in operations.items():
         if operation["op"] == "row":

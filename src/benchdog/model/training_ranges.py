@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchdog.api import Field, Preprocess, Raw, Spec
+from benchdog.api import Field, MissingWords, Preprocess, Raw, Spec
+from benchdog.data.decode.row import cell_text, plain_cell
 
 Array = NDArray[Any]
 Ranges = dict[str, Any]
@@ -82,7 +83,7 @@ def outside(
         raw = fields.get(field.name)
         if "columns" in stats and field.columns:
             ops = how.decode.get(field.name) or ({},)
-            gone = {str(word).strip().casefold() for word in ops[0].get("missing", ("",))}
+            gone = MissingWords(map(str, ops[0].get("missing", ("",))))
             found += _row(x, field, raw if isinstance(raw, Mapping) else {}, stats["columns"], gone)
         elif "brightness" in stats:
             found += _pixels(x, field, raw, stats)
@@ -140,15 +141,15 @@ def _table(rows: Array, field: Field) -> dict[str, Any]:
     return stats
 
 
-def _row(x: Array, field: Field, raw: Mapping[str, Any], seen: Mapping[str, Any], gone: set[str]) -> list[Any]:
+def _row(x: Array, field: Field, raw: Mapping[str, Any], seen: Mapping[str, Any], gone: MissingWords) -> list[Any]:
     found = []
     for value, column in zip(x, field.columns, strict=True):
         line = seen.get(column.name)
         if line is None:
             continue
         said = ""
-        cell = raw.get(column.name)
-        lacking = cell is None or cell != cell or str(cell).strip().casefold() in gone
+        cell = plain_cell(raw.get(column.name))
+        lacking = cell is None or cell_text(cell) in gone
         if column.kind == "number":
             if math.isnan(value):
                 said = "" if line["missing"] else f"{column.name} is missing, which it never was in training"
@@ -157,7 +158,7 @@ def _row(x: Array, field: Field, raw: Mapping[str, Any], seen: Mapping[str, Any]
         elif value == 0 and (lacking or column.name not in raw):
             said = "" if line["missing"] else f"{column.name!r} is missing, which it never was in training"
         elif value == 0:
-            said = f"category {str(cell).strip()!r} of {column.name!r} was never seen"
+            said = f"category {cell_text(cell)!r} of {column.name!r} was never seen"
         elif column.categories[int(value) - 1] not in line.get("seen", column.categories):
             said = f"category {column.categories[int(value) - 1]!r} of {column.name!r} was never seen"
         if said:

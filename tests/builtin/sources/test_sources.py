@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchdog.api import BadData, BadUsage, Spec
+from benchdog.api import BadData, BadUsage, Spec, natural_key
 from benchdog.builtin.sources import options as given
 from benchdog.builtin.sources.images.digits import Digits
 from benchdog.builtin.sources.images.fashion_mnist import FILES, SYSTEM, FashionMnist
 from benchdog.builtin.sources.images.shapes import Shapes
-from benchdog.builtin.sources.messages import natural_key, shortened
+from benchdog.builtin.sources.messages import shortened
 from benchdog.builtin.sources.splitting import split_by_content
 
 Check = Callable[..., Spec]

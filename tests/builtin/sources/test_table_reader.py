@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchdog.api import BadData, BadUsage
-from benchdog.builtin.sources.table.reader import is_missing, numbers, read
+from benchdog.api import MISSING, BadData, BadUsage, numbers
+from benchdog.api import read_table as read
 
 
 def write(path: Path, lines: list[str], encoding: str = "utf-8") -> Path:
@@ -50,7 +50,8 @@ def test_table_separator_option(tmp_path: Path) -> None:
         (b"a,a\n1,2\n", "two columns have the name 'a'"),
         (b"a,b\n1,2\n1,2,3\n4\n", "there are 2 columns, but line 3 has 3, line 4 has 1"),
         (b"a,b\n1,\xe9\n", "not UTF-8: byte 0xe9 in line 2"),
-        (b"\xff\xfea\0,\0b\0", "not UTF-8"),
+        (b"a\0,\0b\0\n\0", "UTF-16 without a byte order mark"),
+        (b"a,b\n1,2\n3,\0\n", "line 3 holds a NUL character"),
     ],
 )
 def test_malformed_table_is_refused(tmp_path: Path, text: bytes, why: str) -> None:
@@ -78,7 +79,7 @@ def test_reading_arbitrary_bytes_returns_a_table_or_raises_bad_data(
 def test_numbers_are_parsed_from_cells(values: list[float | None]) -> None:
     parsed = numbers(["" if value is None else repr(value) for value in values])
     assert parsed is not None
-    assert [None if math.isnan(x) else x for x in parsed.tolist()] == values
+    assert [None if math.isnan(x) else x for x in parsed] == values
     assert numbers(["1", "1_0"]) is None
     assert numbers(["1", "x"]) is None
-    assert all(is_missing(cell) for cell in ("", "NA", "nan", "NaN", "?", "N/A", "null"))
+    assert all(cell in MISSING for cell in ("", "NA", "nan", "NaN", "?", "N/A", "null"))

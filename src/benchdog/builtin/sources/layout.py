@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from benchdog.api import BadData, FolderFiles
-from benchdog.builtin.sources.messages import natural_key, shortened
+from benchdog.api import BadData, FolderFiles, natural_key
+from benchdog.builtin.sources.messages import shortened
 
 SPLIT_WORDS = {
     "train": "train", "training": "train", "trn": "train",

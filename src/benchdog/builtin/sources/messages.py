@@ -1,21 +1,13 @@
-"""Helpers of the sources: messages, natural order of names, paths, text files."""
+"""Helpers of the sources: messages and paths."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
 from benchdog.api import BadData, BadUsage
-
-
-def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Return a natural sort key: 2 comes before 10."""
-    # split with a group alternates text and digits, so texts are never compared with numbers
-    parts = enumerate(re.split(r"([0-9]+)", name))
-    return [int(part) if i % 2 else part.casefold() for i, part in parts], name
 
 
 def shortened(items: Iterable[object], total: int, most: int = 5) -> str:
@@ -46,18 +38,3 @@ def existing_path(path: Path | None, source: str, what: str) -> Path:
     if not path.exists():
         raise BadData(f"{path} doesn't exist.", f"Set source.path to {what}.")
     return path
-
-
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text file without its byte order mark, line ends as \\n; BadData when it can't be read."""
-    try:
-        data = path.read_bytes()
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadData(
-            f"{path} is not UTF-8: byte {data[error.start]:#04x} in line {line}.",
-            "Save it as UTF-8 (a spreadsheet calls it 'CSV UTF-8').",
-        ) from None
-    except OSError as error:
-        raise BadData(f"{path} can't be read: {error.strerror or error}.") from None

@@ -8,6 +8,16 @@ from typing import Annotated, Literal
 
 from benchdog.api import Bounds, Doc
 
+NA_VALUES = (
+    "Words that mean a missing value, in place of the usual ones such as NA, none, null, ? and -; an empty cell "
+    "always does."
+)
+SEPARATOR = "Column separator of a table: auto, a character, tab, or spaces (any number of them)."
+QUOTE = (
+    "Quotation marks in a table: they enclose cells (double), are text (none), or auto: text if they don't pair up "
+    "in a table of tabs."
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DigitsOptions:
@@ -82,8 +92,8 @@ class CsvOptions:
     kind: Annotated[
         Literal["auto", "class", "labels", "number"],
         Doc(
-            "Kind of target; auto treats texts and up to 20 distinct integers as classes, and several "
-            "columns of 0 and 1 for labels."
+            "Kind of target; auto treats texts and up to 20 distinct integers (at most a third of the rows) as "
+            "classes, and several columns of 0 and 1 as labels."
         ),
     ] = "auto"
     target_missing: Annotated[Literal["refuse", "drop"], Doc("Rows without a target: stop, or drop them.")] = "refuse"
@@ -94,7 +104,9 @@ class CsvOptions:
     time: Annotated[
         str, Doc("Time column: the latest rows are the test split, those before them the validation split.")
     ] = ""
-    separator: Annotated[str, Doc("Column separator: auto, or a character.")] = "auto"
+    na_values: Annotated[tuple[str, ...] | None, Doc(NA_VALUES)] = None
+    separator: Annotated[str, Doc(SEPARATOR)] = "auto"
+    quote: Annotated[Literal["auto", "double", "none"], Doc(QUOTE)] = "auto"
     valid: Annotated[float, Doc("Fraction of samples in the validation split."), Bounds(gt=0, lt=1)] = 0.15
     test: Annotated[float, Doc("Fraction of samples in the test split."), Bounds(gt=0, lt=1)] = 0.15
     split_seed: Annotated[int, Doc("Seed of the split: another number assigns samples to other splits.")] = 0
@@ -121,9 +133,13 @@ class TextOptions:
     label: Annotated[str, Doc("Column of a CSV file with a class or number per text; empty: language modeling.")] = ""
     kind: Annotated[
         Literal["auto", "class", "number"],
-        Doc("Kind of label; auto treats texts and up to 20 distinct integers as classes."),
+        Doc("Kind of label; as in the source csv."),
     ] = "auto"
+    target_missing: Annotated[Literal["refuse", "drop"], Doc("Rows without a label: stop, or drop them.")] = "refuse"
     weight: Annotated[str, Doc("Column of a CSV file with sample weights: numbers, 0 or more.")] = ""
+    na_values: Annotated[tuple[str, ...] | None, Doc(NA_VALUES)] = None
+    separator: Annotated[str, Doc(SEPARATOR)] = "auto"
+    quote: Annotated[Literal["auto", "double", "none"], Doc(QUOTE)] = "auto"
     folders: Annotated[
         Literal["auto", "classes", "ignore"],
         Doc("Meaning of subfolders; auto: classes, if all texts are in several of them."),

@@ -1,4 +1,4 @@
-"""The decode operations image, array and row: each builds a step from JSON parameters.
+"""The decode operations image and array: each builds a step from JSON parameters.
 
 A step maps a raw value to an array and raises DecodeError; benchdog.data.decode.decoder adds the sample's id.
 """
@@ -6,7 +6,6 @@ A step maps a raw value to an array and raises DecodeError; benchdog.data.decode
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -16,11 +15,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op
 from benchdog.data.decode.errors import Array, DecodeError, Step, require
+from benchdog.data.decode.row import make_row
 from benchdog.data.decode.text import make_tokens
 
 FORMATS: Final = tuple(each.name for each in IMAGE_FORMATS)
 RESAMPLING: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 # --- image -----------------------------------------------------------------------------------------
@@ -168,80 +167,14 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
     return converted
 
 
-# --- row -------------------------------------------------------------------------------------------
-
-
-def _row(parameters: Op) -> Step:
-    """Build the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not)."""
-    columns, words = parameters["columns"], parameters.get("missing", [""])
-    ok = isinstance(columns, list | tuple) and len(columns) > 0 and all(isinstance(c, Mapping) for c in columns)
-    require(ok, "row", "columns", columns, "a list of columns")
-    require(isinstance(words, list | tuple), "row", "missing", words, "a list of words")
-    missing = {str(word).strip().casefold() for word in words}
-    readers = [(str(column.get("name", "")), _cell(column)) for column in columns]
-    names = [name for name, _ in readers]
-
-    def step(value: Any) -> Array:
-        if not isinstance(value, Mapping):
-            raise DecodeError(f"a row must map columns to values, it is {type(value).__name__}")
-        out = np.empty(len(readers), np.float32)
-        for i, (name, read) in enumerate(readers):
-            if name not in value:
-                raise DecodeError(f"the row has no column {name!r} (it needs {', '.join(names)})")
-            cell = value[name]
-            cell = cell.strip() if isinstance(cell, str) else cell
-            gone = cell is None or cell != cell or (isinstance(cell, str) and cell.casefold() in missing)
-            try:
-                out[i] = read(None if gone else cell)
-            except DecodeError as wrong:
-                raise DecodeError(f"column {name!r}: {wrong}") from None
-        return out
-
-    return step
-
-
-def _cell(column: Mapping[str, Any]) -> Callable[[Any], float]:
-    extra = set(column) - {"name", "kind", "categories"}
-    require(not extra, "row", "columns", sorted(extra), "of name, kind and categories")
-    kind, categories = column.get("kind", "number"), column.get("categories", ())
-    require(kind in ("number", "category"), "row", "kind", kind, "'number' or 'category'")
-    if kind == "number":
-        return _number
-    codes = {str(category): i for i, category in enumerate(categories, 1)}
-    return lambda cell: 0 if cell is None else next((codes[text] for text in _texts(cell) if text in codes), 0)
-
-
-def _number(cell: Any) -> float:
-    if cell is None:
-        return math.nan
-    try:
-        number = float(cell)
-    except (TypeError, ValueError, OverflowError):
-        raise DecodeError(f"{cell!r} is not a number") from None
-    if isinstance(cell, str) and "_" in cell:  # float() accepts "1_000", other languages' parsers don't
-        raise DecodeError(f"{cell!r} is not a number")
-    if not abs(number) <= LARGEST:
-        raise DecodeError(f"{cell!r} is not a finite number")
-    return number
-
-
-def _texts(cell: Any) -> tuple[str, ...]:
-    """Return the spellings of a category in tables: 3.0, which JSON may make of 3, is "3"; true is also "TRUE"."""
-    if isinstance(cell, bool | np.bool_):
-        text = str(cell)
-        return text.lower(), text, text.upper()
-    whole = isinstance(cell, float) and cell.is_integer()
-    return (str(int(cell)) if whole else str(cell),)
-
-
 OPS: Final[Mapping[str, tuple[Callable[[Op], Step], frozenset[str], frozenset[str]]]] = {
     "image": (_image, frozenset({"mode"}), frozenset({"height", "width", "middle", "resample"})),
     "array": (_array, frozenset({"dtype", "shape"}), frozenset()),
-    "row": (_row, frozenset({"columns"}), frozenset({"missing"})),
+    "row": (make_row, frozenset({"columns"}), frozenset({"missing", "canonical", "booleans", "quote"})),
     "tokens": (
         make_tokens,
         frozenset(),
-        frozenset({"unit", "vocabulary", "merges", "definition", "length", "first"}),
+        frozenset({"unit", "vocabulary", "merges", "definition", "length", "first", "newlines", "strip", "quote"}),
     ),
 }
 """Each operation: the builder of its step, its required parameters, its optional ones."""

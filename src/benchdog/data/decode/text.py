@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Op, encoder, words
+from benchdog.api import Op, encoder, plain_newlines, words
 from benchdog.api.tokens import UNITS, Encode
 from benchdog.data.decode.errors import Array, DecodeError, Step, require
 
@@ -29,7 +29,14 @@ def make_tokens(parameters: Op) -> Step:
     With `length` a text is truncated or padded to that many tokens: 0 is padding, codes begin at 1, and a character
     out of vocabulary has the last code. Without it such a character raises DecodeError. WordPiece has its padding
     and unknown token in the vocabulary. For a tokenizer, `first` is the code of its first token, 0 or 1.
+
+    A text is prepared as those of training were: with `newlines` line ends become \\n, with `strip` it is stripped.
+    `quote` is "none" when quotation marks in the training table were text; for who reads a table.
     """
+    newlines, strip = (parameters.get(key, False) for key in ("newlines", "strip"))
+    for key, value in (("newlines", newlines), ("strip", strip)):
+        require(isinstance(value, bool), "tokens", key, value, "true or false")
+    require(parameters.get("quote", "auto") in ("auto", "none"), "tokens", "quote", parameters.get("quote"), "none")
     unit, length = parameters.get("unit", "character"), parameters.get("length")
     require(unit in UNITS, "tokens", "unit", unit, f"one of {', '.join(UNITS)}")
     needed = NEEDED.get(unit)
@@ -68,6 +75,8 @@ def make_tokens(parameters: Op) -> Step:
             return _stored_tokens(value, count + (2 if known else 1) if padded_length else count)
         if not isinstance(value, str):
             raise DecodeError(f"a text is needed, not {type(value).__name__}")
+        value = plain_newlines(value) if newlines else value
+        value = value.strip() if strip else value
         if not (value.strip() if unit in WHOLE else value):
             raise DecodeError("the text is empty")
         if padded_length:

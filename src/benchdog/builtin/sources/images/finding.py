@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from benchdog.api import HIDDEN, IMAGE_SUFFIXES, BadData, FolderFiles, find_files
+from benchdog.api import HIDDEN, IMAGE_SUFFIXES, BadData, FolderFiles, find_files, natural_key
 from benchdog.builtin.sources.images.listing import LabeledImage, read_labels_file
 from benchdog.builtin.sources.layout import Layout, children, read_layout
-from benchdog.builtin.sources.messages import natural_key, shortened
+from benchdog.builtin.sources.messages import shortened
 from benchdog.builtin.sources.options import ImageFolderOptions
 
 NOT_IMAGES = "not images"

@@ -19,12 +19,13 @@ from benchdog.api import (
     SampleCounts,
     Spec,
     Target,
+    natural_key,
     read_regular,
 )
 from benchdog.builtin.sources.images.finding import FoundImages, find_images
 from benchdog.builtin.sources.images.inspection import ImageInfo, inspect
 from benchdog.builtin.sources.images.listing import LabeledImage, rarest_labels, target_of, targets_of
-from benchdog.builtin.sources.messages import existing_path, natural_key, shortened
+from benchdog.builtin.sources.messages import existing_path, shortened
 from benchdog.builtin.sources.options import ImageFolderOptions
 from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_by_content
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, Target
+from benchdog.api import BadData, Target, read_table
 from benchdog.builtin.sources.messages import existing_path, shortened
-from benchdog.builtin.sources.table.reader import read
 from benchdog.builtin.sources.table.weights import check_weight_column, drop_zero_weight_rows, weights_of
 
 
@@ -48,7 +47,8 @@ def read_labels_file(
         BadData: a column is missing, a file doesn't exist or is listed twice, a label is missing.
     """
     file = existing_path(labels, "image-folder", "a CSV file of labels")
-    table = read(file)
+    table = read_table(file)
+    notes += table.notes
     check_weight_column(weight, ("path", "label"))
     for column in ("path", "label", *filter(None, [weight])):
         if column not in table.columns:

@@ -9,20 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Column, Field, Preprocess, Raw, Spec
+from benchdog.api import (
+    BadData,
+    BadUsage,
+    Column,
+    Field,
+    MissingWords,
+    Preprocess,
+    Raw,
+    Spec,
+    Table,
+    lacking_notes,
+    read_table,
+)
 from benchdog.builtin.sources.messages import existing_path, suggest
 from benchdog.builtin.sources.options import CsvOptions
 from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_by_content
+from benchdog.builtin.sources.table.columns import numbers, same_cells, times
 from benchdog.builtin.sources.table.features import Features, select_features, target_leaks
-from benchdog.builtin.sources.table.reader import (
-    MISSING,
-    Table,
-    is_missing,
-    numbers,
-    read,
-    same_cells,
-    times,
-)
 from benchdog.builtin.sources.table.targets import TargetColumns, read_targets, with_targets
 from benchdog.builtin.sources.table.weights import (
     Weights,
@@ -58,6 +62,7 @@ class Csv:
         given = options.target
         self._names: tuple[str, ...] = (given,) if isinstance(given, str) else given
         self.time_order = bool(options.time)
+        self._missing = MissingWords(options.na_values)
 
     def spec(self) -> Spec:
         """Describe a float32 row of numbers and category codes, and the target."""
@@ -71,7 +76,11 @@ class Csv:
         columns = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in loaded.columns]
         train = loaded.values[loaded.parts["train"]]
         absent = [column.name for j, column in enumerate(loaded.columns) if np.isnan(train[:, j]).any()]
-        row = {"op": "row", "columns": columns, "missing": list(MISSING)}
+        row: dict[str, Any] = {
+            "op": "row", "columns": columns, "missing": list(self._missing.listed), "canonical": True,
+        }  # fmt: skip
+        if loaded.table.literal:
+            row["quote"] = "none"
         return Preprocess(decode={"input": [row]}, transform={"input": [{"op": "table", "missing": absent}]})
 
     def open(self) -> dict[str, RowSplit]:
@@ -87,17 +96,18 @@ class Csv:
 
     def _read(self) -> _Loaded:
         options = self.options
-        table = read(existing_path(options.path, "csv", "a CSV file"), options.separator)
+        table = read_table(existing_path(options.path, "csv", "a CSV file"), options.separator, options.quote)
+        self.notes += table.notes
         self._check_names(table)
         table = drop_zero_weight_rows(table, options.weight, self.notes)
         table = with_targets(table, self._names, options, self.notes)
         cells = [table.columns[name] for name in self._names]
         answers = read_targets(table, self._names, options, self.notes)
         gone = {*self._names, options.group, options.weight, *options.drop}
-        if options.time and numbers(table.columns[options.time]) is None:
+        if options.time and numbers(table.columns[options.time], self._missing) is None:
             gone.add(options.time)
         candidates = [name for name in table.columns if name not in gone]
-        features = select_features(table, candidates, options.categories, options.drop, self.notes)
+        features = select_features(table, candidates, options.categories, options.drop, self._missing, self.notes)
         self.left_out = {**self._excluded(gone - {*self._names}), **features.left_out}
         if not features.order:
             raise BadData(
@@ -172,7 +182,7 @@ class Csv:
             keys = contents
             if options.group:
                 keys = [
-                    b"row:" + content if is_missing(cell) else cell.encode()
+                    b"row:" + content if cell in self._missing else cell.encode()
                     for cell, content in zip(same_cells(table.columns[options.group]), contents, strict=True)
                 ]
             parts = split_by_content(
@@ -191,7 +201,7 @@ class Csv:
     def _by_time(self, table: Table) -> dict[str, Array]:
         """Split by time at two cut points; rows with equal times stay together."""
         options = self.options
-        moments = times(table, options.time)
+        moments = times(table, options.time, self._missing)
         n = len(moments)
         if options.valid + options.test >= 1:
             raise BadUsage(f"valid = {options.valid} and test = {options.test} leave no training data.")
@@ -218,13 +228,7 @@ class Csv:
             return
         true = values if values.ndim == 2 else values[:, None] == np.arange(len(names))
         counts = {name: true[at].sum(0).astype(int) for name, at in parts.items()}
-        what = "Class" if answers.classes else "Label"
-        for code, label in enumerate(names):
-            lacking = [name for name in SPLITS if not counts[name][code]]
-            if lacking:
-                total = sum(int(count[code]) for count in counts.values())
-                rows = "1 row" if total == 1 else f"{total} rows"
-                self.notes.append(f"{what} {label!r} has {rows}: none in {' and '.join(lacking)}.")
+        self.notes += lacking_notes(names, counts, what="Class" if answers.classes else "Label")
 
     def _note_duplicates(self, contents: Sequence[bytes]) -> None:
         copies = len(contents) - len(Counter(contents))

@@ -10,18 +10,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchdog.api import Column
-from benchdog.builtin.sources.table.reader import (
+from benchdog.api import MISSING, Column, MissingWords, Table
+from benchdog.builtin.sources.table.columns import (
     MAX_CATEGORIES,
     Numbers,
-    Table,
+    category_names,
     check_finite,
-    check_typos,
     float32_collisions,
-    has_comma,
-    is_missing,
-    non_numeric_cells,
+    missing_note,
+    mixture,
+    number_style,
     numbers,
+    refuse_words,
     same_numbers,
 )
 
@@ -81,27 +81,39 @@ class Features:
 
 
 def select_features(
-    table: Table, candidates: Sequence[str], categories: Sequence[str], drop: Sequence[str], notes: list[str]
+    table: Table,
+    candidates: Sequence[str],
+    categories: Sequence[str],
+    drop: Sequence[str],
+    missing: MissingWords,
+    notes: list[str],
 ) -> Features:
     """Select the columns with information; add a note for each that is left out.
 
     Raises:
-        BadData: a number isn't finite, or some cells in a column of numbers are none.
+        BadData: a number isn't finite, or a column of numbers has other texts in it.
     """
     features = Features()
     for name in candidates:
         cells = table.columns[name]
-        values = None if name in categories else numbers(cells)
+        values = None if name in categories else numbers(cells, missing)
         if values is not None:
             check_finite(table, name, values)
-        why = _useless_number(values) if values is not None else _useless_text(cells)
-        odd = non_numeric_cells(table, name) if values is None and name not in categories else ""
-        if why and odd and not has_comma(cells):
-            left_out = json.dumps([*drop, name], ensure_ascii=False)
-            check_typos(table, name, "column", f", leave empty what isn't known, or: --set 'source.drop={left_out}'")
+            why, odd = _useless_number(values), None
+        else:
+            style = "" if name in categories else number_style(cells, missing)
+            odd = None if style or name in categories else mixture(table, name, missing)
+            why = f"its numbers have {style}" if style else _useless_text(cells, missing)
+        if odd and odd.of_numbers:
+            left_out, codes = (json.dumps([*names, name], ensure_ascii=False) for names in (drop, categories))
+            remedy = (
+                f", leave empty what isn't known, or: --set 'source.drop={left_out}'; "
+                f"for codes: --set 'source.categories={codes}'"
+            )
+            refuse_words(table, name, odd, "column", missing, remedy)
         if why:
             features.left_out[name] = why
-            notes.append(f"Column {name!r} is dropped: {why}{f' ({odd})' if odd and not has_comma(cells) else ''}.")
+            notes.append(f"Column {name!r} is dropped: {why}{f' ({odd})' if odd else ''}.")
             continue
         if odd:
             notes.append(f"Column {name!r}: {odd}; it is treated as categorical. Correct them or leave them empty.")
@@ -111,7 +123,9 @@ def select_features(
         if values is not None:
             features.numbers[name] = values
         else:
-            features.texts[name] = [None if is_missing(cell) else cell for cell in cells]
+            named = category_names(cells)
+            features.texts[name] = [None if cell in missing else named[cell] for cell in cells]
+    notes += missing_note(table, features.order, missing)
     return features
 
 
@@ -126,13 +140,11 @@ def _useless_number(values: Numbers) -> str:
     return ""
 
 
-def _useless_text(cells: Sequence[str]) -> str:
-    present = [cell for cell in cells if not is_missing(cell)]
+def _useless_text(cells: Sequence[str], missing: MissingWords) -> str:
+    present = [cell for cell in cells if cell not in missing]
     different = set(present)
     if len(different) == 1 and len(present) == len(cells):
         return f"every value is {present[0]!r}"
-    if has_comma(present):
-        return "its numbers have a decimal comma; use a decimal point"
     if len(different) == len(present) > 2:
         return "its texts are all distinct, like an id"
     if len(different) > MAX_CATEGORIES:
@@ -158,7 +170,7 @@ def target_leaks(features: Features, target: str, answer: Numbers, labels: Seque
     ]
     whole = answer
     if labels is not None:
-        found = numbers(labels)
+        found = numbers(labels, MISSING)
         whole = answer if found is None or np.isnan(found).any() else found
     parts, share = ([], 0.0) if notes else _sum_parts(features.numbers, whole)
     if parts:

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Target
-from benchdog.builtin.sources.messages import natural_key, shortened
-from benchdog.builtin.sources.options import CsvOptions
-from benchdog.builtin.sources.table.reader import (
-    ABSENT,
-    MAX_CATEGORIES,
+from benchdog.api import (
     MISSING,
-    Numbers,
+    BadData,
+    BadUsage,
+    MissingWords,
     Table,
+    Target,
+    class_names,
+    class_spellings,
+    is_number,
+    spelling_notes,
+)
+from benchdog.builtin.sources.messages import shortened
+from benchdog.builtin.sources.options import CsvOptions, TextOptions
+from benchdog.builtin.sources.table.columns import (
+    MOST_INTEGERS,
+    Numbers,
     check_finite,
-    check_typos,
     float32_collisions,
-    has_comma,
-    non_numeric_cells,
+    mixture,
+    number_style,
     numbers,
+    refuse_words,
 )
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MOST_INTEGERS = 20
-"""A target of more different whole numbers is a number for kind = auto."""
 MOST_CLASSES = 1000
+UNSURE = MissingWords(word for word in MISSING.listed if word not in ("none", "nil", "-", "--", ".", ".."))
+"""Words that may be classes, such as NA for North America, but usually mean that there is none."""
+NO_WORDS = MissingWords(())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,30 +61,48 @@ class TargetColumns:
         return self.values if self.classes else np.zeros(len(self.values), np.int64)
 
 
-def with_targets(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> Table:
+def with_targets(table: Table, names: Sequence[str], options: CsvOptions | TextOptions, notes: list[str]) -> Table:
     """Drop rows with a missing target, or raise BadData (option target_missing)."""
     for name in names:
         table = _with_target(table, name, options, notes)
     return table
 
 
-def _with_target(table: Table, name: str, options: CsvOptions, notes: list[str]) -> Table:
+def _with_target(table: Table, name: str, options: CsvOptions | TextOptions, notes: list[str]) -> Table:
     cells = table.columns[name]
-    words = ABSENT if options.kind == "class" or numbers(cells) is None else MISSING
-    gone = [cell.casefold() in words for cell in cells]
+    words = _missing_targets(cells, options)
+    gone = [not cell or cell in words for cell in cells]
     absent = [line for line, is_gone in zip(table.lines, gone, strict=True) if is_gone]
     if not absent:
         return table
+    said = Counter(cell for cell, is_gone in zip(cells, gone, strict=True) if cell and is_gone)
+    read = ", ".join(f"{word!r} ({count:,})" for word, count in said.most_common(3))
     if options.target_missing == "refuse":
+        also = f" These words are read as missing: {read}." if read else ""
+        hint = 'Fill it in, or leave those rows out: --set source.target_missing="drop".'
+        if read and options.kind in ("auto", "class"):
+            hint += f' If {next(iter(said))} is a class: --set source.kind="class"' + (
+                "." if options.na_values is None else " without it in source.na_values."
+            )
         raise BadData(
             f"{table.path}: the target {name!r} is missing in {len(absent):,} of {len(cells):,} "
-            f"rows: line {shortened(absent, len(absent))}.",
-            'Fill it in, or leave those rows out: --set source.target_missing="drop".',
+            f"rows: line {shortened(absent, len(absent))}.{also}",
+            hint,
         )
     if len(absent) == len(cells):
         raise BadData(f"{table.path}: no row has a target {name!r}.")
-    notes.append(f"{len(absent):,} rows without a target are dropped.")
+    notes.append(f"{len(absent):,} rows without a target are dropped{f': {read}' if read else ''}.")
     return table.keep([not is_gone for is_gone in gone])
+
+
+def _missing_targets(cells: Sequence[str], options: CsvOptions | TextOptions) -> MissingWords:
+    """Return the words that mean a missing target: among classes those that the user named, or that are unsure."""
+    words = MissingWords(options.na_values)
+    if words.named or options.kind in ("number", "labels"):
+        return words
+    if options.kind == "class":
+        return NO_WORDS
+    return UNSURE if numbers(cells, words) is None else words
 
 
 def read_targets(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> TargetColumns:
@@ -88,7 +115,7 @@ def read_targets(table: Table, names: Sequence[str], options: CsvOptions, notes:
     if len(names) > 1 or options.kind == "labels":
         return _several(table, names, options, notes)
     (name,) = names
-    values, classes = _single(table, name, options, notes)
+    values, classes = read_target(table, name, options.kind, MissingWords(options.na_values), notes)
     if classes:
         return TargetColumns(values=values, target=Target(kind="class", name=name, classes=classes))
     return TargetColumns(values=values, target=Target(kind="number", name=name, dtype="float32"))
@@ -129,10 +156,12 @@ def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: lis
 
 def _numbers(table: Table, name: str) -> Numbers:
     """Read a target that must be numbers."""
-    values = numbers(table.columns[name])
+    values = numbers(table.columns[name], NO_WORDS)
     if values is None:
         cells = table.columns[name]
-        wrong = [f"{line} ({cell})" for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
+        wrong = [
+            f"{line} ({cell[:40]})" for line, cell in zip(table.lines, cells, strict=True) if not is_number(cell)
+        ]
         raise BadData(
             f"{table.path}: the target {name!r} is not a number in line {shortened(wrong, len(wrong))}.",
             "Correct the cells, empty them and add --set source.target_missing=drop, or: --set source.kind=class.",
@@ -145,17 +174,25 @@ def _coarse(name: str, values: Numbers) -> str:
     return f"{name!r} has values that float32 can't distinguish ({float32_collisions(values)}): subtract an offset."
 
 
-def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> tuple[Array, tuple[str, ...]]:
-    """Return float32 numbers and (), or int64 class indices and the classes in order."""
-    cells, kind = table.columns[name], options.kind
-    values = _numbers(table, name) if kind == "number" else numbers(cells)
-    if values is not None and np.isnan(values).any():  # kind = class, and a class is called none
-        values = None
-    if kind == "auto" and values is None and has_comma(cells):
-        raise BadData(
-            f"{table.path}: the target {name!r} has a decimal comma: {non_numeric_cells(table, name)}.",
-            'Write numbers with a point; if they are classes: --set source.kind="class".',
-        )
+def read_target(
+    table: Table, name: str, kind: str, missing: MissingWords, notes: list[str]
+) -> tuple[Array, tuple[str, ...]]:
+    """Return float32 numbers and (), or int64 class indices and the classes in order.
+
+    Args:
+        table: its rows have a target, see `with_targets`.
+        name: the column.
+        kind: class, number or auto.
+        missing: words to name next to those of other columns.
+        notes: receives notes for the user.
+
+    Raises:
+        BadData: cells are not numbers, or there are too many classes, or only one.
+    """
+    cells = table.columns[name]
+    values = _numbers(table, name) if kind == "number" else numbers(cells, NO_WORDS)
+    if kind == "auto" and values is None:
+        _check_texts(table, name, missing, notes)
     if values is not None:
         check_finite(table, name, values)
         whole = bool((values == np.round(values)).all())
@@ -164,24 +201,46 @@ def _single(table: Table, name: str, options: CsvOptions, notes: list[str]) -> t
         if kind == "number" or (kind == "auto" and many):
             if float32_collisions(values):
                 notes.append(_coarse(name, values))
+            if kind == "auto" and whole and 2 <= different <= _most_classes(cells):
+                notes.append(
+                    f"{name!r} has {different} distinct integers in {len(cells):,} rows and is treated as a number; "
+                    'for classes: --set source.kind="class"'
+                )
             return values.astype(np.float32), ()
         if kind == "auto" and different > 2:
             notes.append(
                 f"{name!r} has {different} distinct integers and is treated as classes; for regression: "
                 '--set source.kind="number"'
             )
-        as_text = np.abs(values).max() >= 2**53 or any(re.match(r"[+-]?0\d", cell) for cell in cells)
-        cells = [f"{value + 0:.0f}" for value in values] if whole and not as_text else cells  # + 0: no "-0"
-    elif kind == "auto" and (odd := non_numeric_cells(table, name)):
-        notes.append(f"{name!r} is treated as classes: {odd}.")
-    if kind == "auto" and values is None and len(set(cells)) > min(MAX_CATEGORIES, len(cells) // 2):
-        check_typos(table, name, "the target", ', or empty it and add: --set source.target_missing="drop"')
-    classes = sorted(set(cells), key=natural_key if values is None else lambda cell: (float(cell), cell))
-    if not 2 <= len(classes) <= MOST_CLASSES or (values is None and len(classes) > len(cells) // 2):
+    spelled = class_spellings(cells)
+    classes = class_names(cells)
+    if not 2 <= len(classes) <= (MOST_CLASSES if values is not None else _most_classes(cells)):
+        why = "too many for classes" if len(classes) > 1 else "classes need two"
         raise BadData(
-            f"{table.path}: the target {name!r} has {len(classes):,} different values in "
-            f"{len(cells):,} rows: too many for classes.",
+            f"{table.path}: the target {name!r} has {len(classes):,} different values in {len(cells):,} rows: {why}.",
             "Choose another target column.",
         )
-    codes = {name: code for code, name in enumerate(classes)}
-    return np.array([codes[cell] for cell in cells], np.int64), tuple(classes)
+    notes += spelling_notes(spelled, "Class")
+    codes = {word: classes.index(label) for word, label in spelled.items()}
+    return np.array([codes[cell] for cell in cells], np.int64), classes
+
+
+def _most_classes(cells: Sequence[str]) -> int:
+    return min(MOST_CLASSES, max(2, len(cells) // 2))
+
+
+def _check_texts(table: Table, name: str, missing: MissingWords, notes: list[str]) -> None:
+    """Refuse numbers in another form, or with words among them; add a note on other mixtures."""
+    odd = mixture(table, name, NO_WORDS)
+    if style := number_style(table.columns[name], NO_WORDS):
+        what, _, remedy = style.partition("; ")
+        raise BadData(
+            f"{table.path}: the target {name!r} has {what}{f': {odd}' if odd else ''}.",
+            f'To have numbers, {remedy}; if they are classes: --set source.kind="class".',
+        )
+    if odd and odd.of_numbers:
+        dropped = ', or empty it and add: --set source.target_missing="drop"'
+        classes = '; if they are classes: --set source.kind="class"'
+        refuse_words(table, name, odd, "the target", missing, dropped + classes)
+    if odd:
+        notes.append(f"{name!r} is treated as classes: {odd}.")

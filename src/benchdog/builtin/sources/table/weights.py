@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage
+from benchdog.api import MISSING, BadData, BadUsage, Table, is_number
 from benchdog.builtin.sources.messages import shortened
-from benchdog.builtin.sources.table.reader import Table, is_missing, is_number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = np.ndarray[Any, np.dtype[np.float32]]
@@ -25,8 +24,8 @@ def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
         return table
     cells = table.columns[name]
     faults = {
-        "is missing": [is_missing(cell) for cell in cells],
-        "is not a number": [not is_missing(cell) and not is_number(cell) for cell in cells],
+        "is missing": [cell in MISSING for cell in cells],
+        "is not a number": [cell not in MISSING and not is_number(cell) for cell in cells],
         "is negative, infinite or too small": [is_number(cell) and not _fits(float(cell)) for cell in cells],
     }
     for fault, wrong in faults.items():

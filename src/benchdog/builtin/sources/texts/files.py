@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage
-from benchdog.builtin.sources.messages import existing_path, natural_key, read_text, shortened, suggest
+from benchdog.api import (
+    BadData,
+    BadUsage,
+    MissingWords,
+    class_names,
+    class_spellings,
+    natural_key,
+    read_table,
+    read_text,
+    spelling_notes,
+)
+from benchdog.builtin.sources.messages import existing_path, shortened, suggest
 from benchdog.builtin.sources.options import TextOptions
-from benchdog.builtin.sources.table.reader import Table, is_missing, numbers, read
+from benchdog.builtin.sources.table.targets import read_target, with_targets
 from benchdog.builtin.sources.table.weights import Weights, check_weight_column, drop_zero_weight_rows, weights_of
 
 TABLES = (".csv", ".tsv")
-MOST_CLASSES = 1000
-MOST_INTEGERS = 20
-"""A label of more different whole numbers is a number for kind = auto."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Texts:
-    """Texts and their ids; labels are class indices, numbers, or None. `field` is the column."""
+    """Texts and their ids; labels are class indices, numbers, or None. `field` is the column.
+
+    Texts with labels are stripped. `literal`: quotation marks of the table were read as text.
+    """
 
     texts: Sequence[str]
     ids: Sequence[str]
@@ -33,6 +43,7 @@ class Texts:
     field: str = "input"
     target: str = "class"
     weights: Weights | None = None
+    literal: bool = False
 
 
 def load_texts(options: TextOptions, notes: list[str]) -> Texts:
@@ -49,14 +60,14 @@ def load_texts(options: TextOptions, notes: list[str]) -> Texts:
         if value := getattr(options, name):
             raise BadUsage(f"{name} = {value!r} names a column, but {path} is not a CSV file.", f"Leave {name} out.")
     if path.is_dir():
-        return from_folder(path, options)
+        return from_folder(path, options, notes)
     text = read_text(path)
     if not text.strip():
         raise BadData(f"{path} is empty.", "Use a file with text in it.")
     return Texts(texts=[text], ids=[path.name])
 
 
-def from_folder(folder: Path, options: TextOptions) -> Texts:
+def from_folder(folder: Path, options: TextOptions, notes: list[str]) -> Texts:
     """Read the .txt files below a folder; the folders in it are classes when all are in several."""
     paths = sorted(text_files(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not paths:
@@ -67,7 +78,8 @@ def from_folder(folder: Path, options: TextOptions) -> Texts:
     if empty:
         raise BadData(f"{folder}: {len(empty):,} texts are empty: {shortened(empty, len(empty))}.", "Remove them.")
     groups = [name.split("/")[0] if "/" in name else "" for name in ids]
-    classes = sorted(set(groups), key=natural_key)
+    spelled = class_spellings(groups)
+    classes = class_names(groups)
     several = "" not in classes and len(classes) > 1
     if options.folders == "classes" and not several:
         raise BadData(
@@ -76,9 +88,10 @@ def from_folder(folder: Path, options: TextOptions) -> Texts:
         )
     if options.folders == "ignore" or not several:
         return Texts(texts=texts, ids=ids)
+    notes += spelling_notes(spelled)
     code = {name: i for i, name in enumerate(classes)}
-    labels = np.array([code[group] for group in groups], np.int64)
-    return Texts(texts=texts, ids=ids, labels=labels, classes=tuple(classes))
+    labels = np.array([code[spelled[group]] for group in groups], np.int64)
+    return Texts(texts=[text.strip() for text in texts], ids=ids, labels=labels, classes=classes)
 
 
 def text_files(folder: Path) -> list[Path]:
@@ -92,7 +105,8 @@ def text_files(folder: Path) -> list[Path]:
 
 def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
     """Read a column of texts, and one of labels if it is named."""
-    table = read(path)
+    table = read_table(path, options.separator, options.quote)
+    notes += table.notes
     for option, name in (("column", options.column), ("label", options.label), ("weight", options.weight)):
         if name and name not in table.columns:
             raise BadUsage(f"{path} has no column {name!r} ({option}).", suggest(name, table.columns))
@@ -114,39 +128,19 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
             f"{path} has the columns {shortened(table.columns, len(table.columns))}: which one holds the texts?",
             "Name it: --set source.column=NAME, and --set source.label=NAME for classification or regression.",
         )
-    for name in filter(None, (column, options.label)):
-        absent = [line for line, cell in zip(table.lines, table.columns[name], strict=True) if is_missing(cell)]
-        if absent:
-            raise BadData(
-                f"{path}: column {name!r} is empty in line {shortened(absent, len(absent))}.",
-                "Fill it in, or remove those rows.",
-            )
-    ids = [f"line-{line}" for line in table.lines]
-    if not options.label:
-        return Texts(texts=table.columns[column], ids=ids, field=column)
-    labels, classes = labels_of(table, options)
-    texts, target = table.columns[column], options.label
-    weights = weights_of(table, options.weight)
-    return Texts(texts=texts, ids=ids, labels=labels, classes=classes, field=column, target=target, weights=weights)
-
-
-def labels_of(table: Table, options: TextOptions) -> tuple[np.ndarray[Any, np.dtype[Any]], tuple[str, ...]]:
-    """Return float32 numbers and (), or int64 class indices and the classes in order."""
-    cells = table.columns[options.label]
-    values = numbers(cells)
-    if options.kind == "number" and values is None:
-        wrong = [line for line, cell in zip(table.lines, cells, strict=True) if numbers([cell]) is None]
-        raise BadData(f"{table.path}: {options.label!r} is not a number in line {shortened(wrong, len(wrong))}.")
-    if values is not None and options.kind != "class":
-        whole = bool((values == np.round(values)).all())
-        if options.kind == "number" or not whole or len(np.unique(values)) > MOST_INTEGERS:
-            return values.astype(np.float32), ()
-    classes = sorted(set(cells), key=natural_key)
-    if not 2 <= len(classes) <= min(MOST_CLASSES, max(2, len(cells) // 2)):
+    absent = [line for line, cell in zip(table.lines, table.columns[column], strict=True) if not cell]
+    if absent:
         raise BadData(
-            f"{table.path}: {options.label!r} has {len(classes):,} different values in {len(cells):,} rows: "
-            "too many for classes.",
-            "Choose another label column.",
+            f"{path}: column {column!r} is empty in line {shortened(absent, len(absent))}.",
+            "Fill it in, or remove those rows.",
         )
-    code = {name: i for i, name in enumerate(classes)}
-    return np.array([code[cell] for cell in cells], np.int64), tuple(classes)
+    if options.label:
+        table = with_targets(table, [options.label], options, notes)
+    texts = Texts(
+        texts=table.columns[column], ids=[f"line-{line}" for line in table.lines], field=column, literal=table.literal
+    )
+    if not options.label:
+        return texts
+    labels, classes = read_target(table, options.label, options.kind, MissingWords(options.na_values), notes)
+    weights = weights_of(table, options.weight)
+    return replace(texts, labels=labels, classes=classes, target=options.label, weights=weights)

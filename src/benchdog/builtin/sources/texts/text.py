@@ -9,8 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Field, Op, Preprocess, Raw, Spec, Target, encoder, packaged_file, words
-from benchdog.builtin.sources.messages import read_text
+from benchdog.api import (
+    BadData,
+    BadUsage,
+    Field,
+    Op,
+    Preprocess,
+    Raw,
+    Spec,
+    Target,
+    encoder,
+    lacking_notes,
+    packaged_file,
+    read_text,
+    words,
+)
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.splitting import SPLITS, split_by_content
 from benchdog.builtin.sources.table.weights import batch_tuple
@@ -118,7 +131,9 @@ class Text:
         else:
             parts = self._rows(found)
             learnt_from = [found.texts[i] for i in parts["train"]]
-        op: dict[str, Any] = {"op": "tokens", "unit": options.unit}
+        op: dict[str, Any] = {"op": "tokens", "unit": options.unit, "newlines": True}
+        if found.literal:
+            op["quote"] = "none"
         if options.unit == "character":
             # Without labels all characters: a prompt may hold any of them.
             seen = [piece for name in SPLITS for piece in parts[name]] if found.labels is None else learnt_from
@@ -128,7 +143,7 @@ class Text:
         elif options.unit == "wordpiece":
             op["vocabulary"] = vocabulary(options)
         if found.labels is not None:
-            op["length"] = options.length
+            op |= {"length": options.length, "strip": True}
         self._note(found, op)
         return _Loaded(found=found, op=op, parts=parts)
 
@@ -141,6 +156,11 @@ class Text:
         empty = [name for name in SPLITS if not len(parts[name])]
         if empty:
             raise BadData(f"{options.path}: too few distinct texts: none is left for {' and '.join(empty)}.")
+        if found.classes:
+            counts = {
+                name: np.bincount(labels[at], minlength=len(found.classes)).tolist() for name, at in parts.items()
+            }
+            self.notes += lacking_notes(found.classes, counts, unit="row" if options.label else "text")
         return dict(parts)
 
     def _pieces(self, found: finding.Texts) -> dict[str, list[str]]:
