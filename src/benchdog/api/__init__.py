@@ -88,7 +88,16 @@ from benchdog.api.protocols import (
     Trial,
     Watcher,
 )
-from benchdog.api.reading.cells import MISSING, MissingWords, category_key, is_number, number, numbers, spelling
+from benchdog.api.reading.cells import (
+    MISSING,
+    NA_WORDS,
+    MissingWords,
+    category_key,
+    is_number,
+    number,
+    numbers,
+    spelling,
+)
 from benchdog.api.reading.classes import (
     class_names,
     class_spellings,
@@ -134,7 +143,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Metric", "MetricSet", "SampleStatistics", "Statistics", "MeasuredTask", "compute_metrics",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
     "is_reference", "import_module_of",
-    "MissingWords", "MISSING", "number", "numbers", "is_number", "spelling", "category_key",
+    "NA_WORDS", "MissingWords", "MISSING", "number", "numbers", "is_number", "spelling", "category_key",
     "class_names", "class_spellings", "spelling_notes", "lacking_notes", "natural_key",
     "Table", "TableFile", "open_table", "read_table", "read_text", "plain_newlines",
     "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "find_files", "FolderFiles", "HIDDEN",

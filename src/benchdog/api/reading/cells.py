@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Final
 
 NA_WORDS: Final = (
-    "", "na", "n/a", "n.a.", "nan", "-nan", "+nan", "null", "none", "nil", "?", "-", "--", ".", "..",
+    "na", "n/a", "n.a.", "nan", "-nan", "+nan", "null", "none", "nil", "?", "-", "--", ".", "..",
     "#n/a", "#na", "#n/a n/a", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!", "<na>", "nat", "\\n",
     "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "(null)",
 )  # fmt: skip
@@ -82,13 +82,12 @@ class MissingWords:
 
     Attributes:
         listed: the words in lower case, "" first.
-        named: whether the user named them.
+        named: whether they are other words than the usual ones.
     """
 
-    def __init__(self, words: Iterable[str] | None = None) -> None:
-        self.named = words is not None
-        given = NA_WORDS if words is None else [str(word).strip().casefold() for word in words]
-        self.listed = tuple(dict.fromkeys(["", *given]))
+    def __init__(self, words: Iterable[str] = NA_WORDS) -> None:
+        self.listed = tuple(dict.fromkeys(["", *(str(word).strip().casefold() for word in words)]))
+        self.named = self.listed != ("", *NA_WORDS)
         self._words = frozenset(self.listed)
         self._numbers = frozenset(spelling(word) for word in self.listed if number(word) is not None)
 

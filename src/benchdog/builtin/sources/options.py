@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from benchdog.api import Bounds, Doc
+from benchdog.api import NA_WORDS, Bounds, Doc
 
-NA_VALUES = (
-    "Words that mean a missing value, in place of the usual ones such as NA, none, null, ? and -; an empty cell "
-    "always does."
-)
+NA_VALUES = "Words that mean a missing value, in any case; an empty cell always does."
 SEPARATOR = "Column separator of a table: auto, a character, tab, or spaces (any number of them)."
 QUOTE = (
     "Quotation marks in a table: they enclose cells (double), are text (none), or auto: text if they don't pair up "
@@ -104,7 +101,7 @@ class CsvOptions:
     time: Annotated[
         str, Doc("Time column: the latest rows are the test split, those before them the validation split.")
     ] = ""
-    na_values: Annotated[tuple[str, ...] | None, Doc(NA_VALUES)] = None
+    na_values: Annotated[tuple[str, ...], Doc(NA_VALUES)] = NA_WORDS
     separator: Annotated[str, Doc(SEPARATOR)] = "auto"
     quote: Annotated[Literal["auto", "double", "none"], Doc(QUOTE)] = "auto"
     valid: Annotated[float, Doc("Fraction of samples in the validation split."), Bounds(gt=0, lt=1)] = 0.15
@@ -137,7 +134,7 @@ class TextOptions:
     ] = "auto"
     target_missing: Annotated[Literal["refuse", "drop"], Doc("Rows without a label: stop, or drop them.")] = "refuse"
     weight: Annotated[str, Doc("Column of a CSV file with sample weights: numbers, 0 or more.")] = ""
-    na_values: Annotated[tuple[str, ...] | None, Doc(NA_VALUES)] = None
+    na_values: Annotated[tuple[str, ...], Doc(NA_VALUES)] = NA_WORDS
     separator: Annotated[str, Doc(SEPARATOR)] = "auto"
     quote: Annotated[Literal["auto", "double", "none"], Doc(QUOTE)] = "auto"
     folders: Annotated[

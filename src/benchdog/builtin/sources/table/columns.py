@@ -161,13 +161,16 @@ def refuse_words(table: Table, name: str, found: Mixture, what: str, missing: Mi
     often = {text: f", {count:,} times" if count > 1 else "" for text, count in texts.items()}
     items = (f"line {line} ({text[:40]!r}{often[text]})" for text, line in found.first.items())
     listed = shortened(items, len(texts))
-    used = {cell.casefold() for cells in table.columns.values() for cell in cells if cell and cell in missing}
-    option = json.dumps([*sorted(used), *(word for word, _ in texts.most_common(3))], ensure_ascii=False)
+    hint = f"Correct {'it' if total == 1 else 'them'}{remedy}."
+    words = [word for word, count in texts.most_common(3) if count > 1 or not re.search("[0-9]", word)]
+    if words:
+        used = {cell.casefold() for cells in table.columns.values() for cell in cells if cell and cell in missing}
+        option = json.dumps([*sorted(used), *words], ensure_ascii=False)
+        hint += f" If {words[0]!r} means missing: --set 'source.na_values={option}'"
     raise BadData(
         f"{table.path}: {what} {name!r} holds numbers, but {total:,} of {found.cells:,} cells "
         f"{'is' if total == 1 else 'are'} not a number: {listed}.",
-        f"Correct {'it' if total == 1 else 'them'}{remedy}. "
-        f"Words for missing values: --set 'source.na_values={option}'",
+        hint,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchdog.api import (
     MISSING,
+    NA_WORDS,
     BadData,
     BadUsage,
     MissingWords,
@@ -82,7 +83,7 @@ def _with_target(table: Table, name: str, options: CsvOptions | TextOptions, not
         hint = 'Fill it in, or leave those rows out: --set source.target_missing="drop".'
         if read and options.kind in ("auto", "class"):
             hint += f' If {next(iter(said))} is a class: --set source.kind="class"' + (
-                "." if options.na_values is None else " without it in source.na_values."
+                " without it in source.na_values." if options.na_values != NA_WORDS else "."
             )
         raise BadData(
             f"{table.path}: the target {name!r} is missing in {len(absent):,} of {len(cells):,} "
