@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchdog.api import Answer, Field, Spec, Target
+from benchdog.api import IMAGE_SUFFIXES, Answer, Field, Spec, Target
 from benchdog.cli.prediction_writers import collected, writer
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
@@ -59,6 +60,39 @@ def test_unreadable_inputs_exit_with_5_unless_skip_bad(bench, model, tmp_path):
     bench("predict", model, *inputs, "--out", tmp_path / "out.txt", code=5)
     assert not (tmp_path / "out.txt").exists()
     assert len(bench("predict", model, *inputs, "--skip-bad", "--json").json["bad"]) == 2
+
+
+def test_what_a_folder_holds_besides_images_is_named(bench, model, tmp_path):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    sample = (model / "samples" / "000-input.png").read_bytes()
+    for suffix in IMAGE_SUFFIXES:
+        (folder / f"a{suffix}").write_bytes(sample)
+    for name in ("b.heic", "c.avif", ".DS_Store"):
+        (folder / name).write_bytes(b"x")
+    shown = bench("predict", model, folder, "--json")
+    assert f"{folder}: skipped, not images: 2 (b.heic, c.avif)" in shown.err
+    assert len(shown.json["answers"]) == len(IMAGE_SUFFIXES)
+    not_images = [str(folder / "b.heic"), str(folder / "c.avif")]
+    assert shown.json["skipped"] == {"hidden": [str(folder / ".DS_Store")], "not images": not_images}
+    assert len(bench("predict", model, tmp_path / "n*", "--json").json["answers"]) == len(IMAGE_SUFFIXES)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="neither pipes nor links there")
+def test_linked_folders_are_read_and_pipes_refused(bench, model, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "more").symlink_to(model / "samples")
+    (tmp_path / "new" / "again").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "new" / "pipe.png")
+    shown = bench("predict", model, tmp_path / "new", "--json")
+    assert len(shown.json["answers"]) == 12
+    assert set(shown.json["skipped"]) == {
+        "links to a folder that contains them", "not images", "pipes, sockets or devices",
+    }  # fmt: skip
+    for name in ("new/pipe.png", "zero.png"):
+        (tmp_path / "zero.png").unlink(missing_ok=True)
+        (tmp_path / "zero.png").symlink_to("/dev/zero")
+        assert "not a regular file" in bench("predict", model, tmp_path / name, code=5).err
 
 
 def test_unknown_format_and_unknown_run_are_refused(bench, model):

@@ -163,6 +163,14 @@ def test_report_figures_use_the_colors_of_the_page(run):
     assert not re.search("#0a0b[0-9a-f]{2}", text)
 
 
+def test_report_says_what_the_source_skipped(run):
+    stored = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    put(run, "run.json", {**stored, "read": {"unit": "files", "found": 9, "used": 6, "skipped": {"hidden": 3}}})
+    assert "6 of 9 files: 3 hidden" in page_of(run).prose
+    put(run, "run.json", {**stored, "read": {"unit": "files", "found": "many"}})
+    assert "files" not in page_of(run).prose
+
+
 def test_report_is_deterministic(run):
     first = report.write(run).read_bytes()
     assert report.write(run).read_bytes() == first

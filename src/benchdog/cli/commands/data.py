@@ -214,7 +214,8 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
     if not isinstance(split, Split) or not len(split):
         return None
     if spec.target.kind not in ("class", "labels", "number"):
-        raws = [split.raw(i) for i in range(min(len(split), LOOKED_AT))]
+        positions = {round(i * (len(split) - 1) / (LOOKED_AT - 1)) for i in range(LOOKED_AT)}
+        raws = [split.raw(i) for i in sorted(positions)]
         convert_targets(stack_targets(raws, spec), spec, lambda row: raws[row].id)
         return None
     targets = _targets(split, spec)
