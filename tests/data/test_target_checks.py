@@ -181,7 +181,9 @@ class Fast:
     ],
 )
 def test_wrong_target_of_a_fast_path_is_refused(given, message):
-    spec = Spec(fields=(Field(kind="table", shape=(1,), dtype="float32"),), target=Target(kind="class", classes="ab"))
+    spec = Spec(
+        fields=(Field(kind="table", shape=(1,), dtype="float32"),), target=Target(kind="class", classes=("a", "b"))
+    )
     with pytest.raises(BadData, match=message):
         DecodedSplit(Fast(*given), spec, default_preprocess(spec)).read([0, 1])
 
