@@ -22,10 +22,18 @@ def make_client() -> Iterator[Callable[..., Client]]:
     """Return a function that serves a test double: make_client("image", body=1000)."""
     services: list[Service] = []
 
-    def make(variant: str, *, hosts: list[str] | None = None, max_batch: int = 64, **limits: Any) -> Client:
+    def make(
+        variant: str,
+        *,
+        hosts: list[str] | None = None,
+        origins: list[str] | None = None,
+        root: str = "",
+        max_batch: int = 64,
+        **limits: Any,
+    ) -> Client:
         service = Service(Double(variant, max_batch=max_batch), Limits(**limits))  # type: ignore[arg-type]
         services.append(service)
-        return Client(service, hosts)
+        return Client(service, hosts, origins=origins or [], root=root)
 
     yield make
     for service in services:

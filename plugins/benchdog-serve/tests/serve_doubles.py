@@ -124,9 +124,9 @@ def error_text(response: httpx.Response, status: int) -> str:
 class Client:
     """In-process HTTP client of the application; `many` sends requests concurrently."""
 
-    def __init__(self, service: Service, hosts: list[str] | None) -> None:
+    def __init__(self, service: Service, hosts: list[str] | None, **options: Any) -> None:
         self.service = service
-        self.app = build(service, hosts)
+        self.app = build(service, hosts, **options)
 
     def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self.many([(method, path, options)])[0]

@@ -109,7 +109,7 @@ def test_invalid_json(make_client, body, status):
 def test_text_with_unknown_characters(make_client):
     assert "'z'" in error_text(make_client("tokens").post(json={"text": "abz"}), 422)
     latin = {"content-type": "text/plain"}
-    assert "UTF-8" in error_text(make_client("tokens").post(content=b"\xff\xfe", headers=latin), 422)
+    assert "UTF-8" in error_text(make_client("tokens").post(content=b"\xff\xfe", headers=latin), 400)
 
 
 def test_too_many_samples(make_client):

@@ -69,13 +69,13 @@ def test_ipv6_loopback():
     [("20MB", 20_000_000), ("512 KiB", 524_288), ("1000", 1000), ("1.5g", 1_500_000_000), ("7b", 7)],
 )
 def test_sizes_are_parsed(text, count):
-    assert size_of(text) == count
+    assert size_of(text, "--max-body") == count
 
 
-@pytest.mark.parametrize("text", ["", "much", "-1", "0", "20 MBit", "1e3"])
+@pytest.mark.parametrize("text", ["", "much", "-1", "0", "20 MBit", "1e3", "9" * 400])
 def test_invalid_sizes_are_refused(text):
     with pytest.raises(BadUsage, match="not a size"):
-        size_of(text)
+        size_of(text, "--max-body")
 
 
 def test_size_text_and_host_of():

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import FastAPI, Request
@@ -16,15 +15,17 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp
 
 from benchdog import LoadedModel, __version__
 from benchdog.api import Answer, BadData, BenchdogError, Raw
 from benchdog_serve import responses
 from benchdog_serve.batching import Batcher, Sample
-from benchdog_serve.errors import Rejected, as_rejected, error_response, internal_error
+from benchdog_serve.decoders import Decoders
+from benchdog_serve.errors import Rejected, as_rejected, error_response, internal_error, shown
 from benchdog_serve.middleware import Guard
 from benchdog_serve.openapi import PREDICT, predict_body
+from benchdog_serve.origins import Origins
+from benchdog_serve.pixels import check_pixels
 from benchdog_serve.request_body import FORM, BodyReader
 
 STATIC = {
@@ -34,21 +35,26 @@ STATIC = {
     "/docs": ("docs.html", "text/html; charset=utf-8"),
     "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
 }
-DECODERS = 2
-"""Threads that decode; the model has one of its own."""
 EXAMPLES = 24
+PARSING = 4
+"""Cost of parsing a byte, in pixels to decode."""
+HEAVY = 8
+"""Requests with the most pixels that may wait to be decoded."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """Limits on what a client may request.
 
-    body: bytes. samples: per request. timeout: seconds for reading a body, and for predicting.
+    body: bytes. samples, pixels: per request. timeout: seconds for reading a body, and for predicting.
     batch: samples per call of the model. waiting: samples in the queue.
     """
 
     body: int = 20_000_000
     samples: int = 256
+    pixels: int = 100_000_000
     timeout: float = 30.0
     batch: int = 64
     waiting: int = 1024
@@ -65,7 +71,7 @@ class Service:
         self.examples: list[Raw] = model.samples()[:EXAMPLES] if examples and single else []
         largest = max(1, min(limits.batch, model.max_batch))
         self.batcher = Batcher(model.predict_decoded, largest=largest, waiting=limits.waiting)
-        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="benchdog-decode")
+        self._decoders = Decoders(HEAVY * limits.pixels)
 
     def warm(self) -> None:
         """Load the model and predict once, so that the first request doesn't pay for it."""
@@ -76,36 +82,39 @@ class Service:
             self.model.predict_decoded([blank], ["blank"])
 
     def close(self) -> None:
-        """Finish what is queued and stop the threads."""
+        """Stop the threads; what they work on is given up."""
         self.batcher.close()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
 
-    async def predict(self, request: Request) -> list[Answer]:
-        """Predict for a request.
+    async def predict(self, request: Request) -> list[dict[str, Any]]:
+        """Predict for a request: an answer per sample, in JSON's types.
 
         Raises:
             Rejected: the request is invalid, or took too long.
             BenchdogError: a sample can't be decoded.
+            ClientDisconnect: the client closed the connection; what was begun for it is given up.
         """
-        kind = self.reader.body_kind(request.headers.get("content-type", ""))
+        content_type = request.headers.get("content-type", "")
+        kind = self.reader.body_kind(content_type)
         self.batcher.reject_when_full()
         try:
             async with asyncio.timeout(self.limits.timeout):
                 content = await (self._form(request) if kind == FORM else request.body())
         except TimeoutError:
             raise Rejected(408, f"The body took more than {self.limits.timeout:g} s to arrive.") from None
+        return await _while_connected(request, self._answers(kind, content, content_type))
+
+    async def _answers(self, kind: str, content: Any, content_type: str) -> list[dict[str, Any]]:
+        size = sum(len(data) for *_, data in content) if kind == FORM else len(content)
         try:
             async with asyncio.timeout(self.limits.timeout):
                 with self.batcher.announce() as request_slot:
-                    loop = asyncio.get_running_loop()
-                    samples, raws = await loop.run_in_executor(self._decoders, self._decode, kind, content)
+                    body = (kind, content, content_type)
+                    ((raws, pixels),) = await self._decoders.run(self._parse, [body], PARSING * size)
+                    samples = await self._decoders.run(self.model.decoder, raws, pixels)
                     answers = await request_slot.predict(samples, [raw.id for raw in raws])
-                    for each in answers:
-                        if reason := self.model.nan_reason(each):
-                            raise BadData(f"{each.id}: {reason}.")
-                    if not self.model.has_ranges:
-                        return answers
-                    return await loop.run_in_executor(self._decoders, self._with_ranges, answers, raws, samples)
+                    told = list(zip(answers, raws, samples, strict=True))
+                    return await self._decoders.run(self._tell, told, pixels)
         except TimeoutError:
             raise Rejected(
                 504,
@@ -113,17 +122,22 @@ class Service:
                 "Send fewer samples, or start the server with a longer --timeout.",
             ) from None
 
-    def _decode(self, kind: str, content: Any) -> tuple[list[Sample], list[Raw]]:
-        raws = self.reader.from_files(content) if kind == FORM else self.reader.from_body(kind, content)
-        return [self.model.decoder(raw) for raw in raws], raws
+    def _parse(self, body: tuple[str, Any, str]) -> tuple[list[Raw], int]:
+        """Return a request's samples, and the pixels of their images."""
+        kind, content, content_type = body
+        reader = self.reader
+        raws = reader.from_files(content) if kind == FORM else reader.from_body(kind, content, content_type)
+        return raws, check_pixels(raws, reader.images, self.limits.pixels)
 
-    def _with_ranges(self, answers: list[Answer], raws: list[Raw], samples: list[Sample]) -> list[Answer]:
-        """Add `outside` to each answer: the sample's values outside the ranges of the training data."""
-        ranges = [self.model.out_of_range(raw.fields, sample) for raw, sample in zip(raws, samples, strict=True)]
-        return [
-            replace(each, values={**each.values, "outside": lines})
-            for each, lines in zip(answers, ranges, strict=True)
-        ]
+    def _tell(self, told: tuple[Answer, Raw, Sample]) -> dict[str, Any]:
+        """Convert an answer to JSON, with `outside`: the sample's values outside the ranges of the training data."""
+        answer, raw, sample = told
+        if reason := self.model.nan_reason(answer):
+            raise BadData(f"{answer.id}: {reason}.")
+        values = dict(answer.values)
+        if self.model.has_ranges:
+            values["outside"] = self.model.out_of_range(raw.fields, sample)
+        return responses.answer(values)
 
     async def _form(self, request: Request) -> list[tuple[str, str, bytes]]:
         uploads = []
@@ -131,7 +145,7 @@ class Service:
             async with request.form(max_files=self.limits.samples, max_fields=self.limits.samples) as form:
                 for part, value in form.multi_items():
                     if not isinstance(value, UploadFile):
-                        raise Rejected(422, f"Part {part!r} of the form is not a file.", self.reader.hint())
+                        raise Rejected(422, f"Part {shown(part)} of the form is not a file.", self.reader.hint())
                     uploads.append((part, value.filename or "", await value.read()))
         except HTTPException as error:
             status = 413 if str(error.detail).startswith("Too many") else 400
@@ -139,11 +153,36 @@ class Service:
         return uploads
 
 
-def build(service: Service, hosts: Iterable[str] | None = None) -> ASGIApp:
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await work, and cancel it when the client closes the connection.
+
+    Raises:
+        ClientDisconnect: it did.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def build(service: Service, hosts: Iterable[str] | None = None, origins: Iterable[str] = (), root: str = "") -> Guard:
     """Build the application: the page, its documentation, /predict, /health, /about.
 
     Args:
         hosts: names that a Host header may hold; None allows all.
+        origins: origins of other sites whose pages may use the server.
+        root: a path that a proxy puts before all others.
     """
     about_model = responses.about(service.model, service.reader, service.examples)
     app = FastAPI(
@@ -152,6 +191,8 @@ def build(service: Service, hosts: Iterable[str] | None = None) -> ASGIApp:
         description='A model served by Benchdog. Errors are {"error": {"message", "hint"}}.',
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
+        servers=[{"url": "."}],  # the folder that this document is in, also behind a proxy
     )
     _handle_errors(app)
     _serve_pages(app)
@@ -164,8 +205,7 @@ def build(service: Service, hosts: Iterable[str] | None = None) -> ASGIApp:
         openapi_extra={"requestBody": predict_body(service.reader)},
     )
     async def predict(request: Request) -> Response:
-        answers = await service.predict(request)
-        return JSONResponse({"answers": [responses.answer(each.values) for each in answers]})
+        return JSONResponse({"answers": await service.predict(request)})
 
     @app.get("/health", summary="Check that the server works, and what it serves")
     async def health() -> dict[str, Any]:
@@ -183,7 +223,7 @@ def build(service: Service, hosts: Iterable[str] | None = None) -> ASGIApp:
         content = responses.example(service.examples[number], service.reader)
         return JSONResponse(content) if isinstance(content, dict) else Response(content[0], media_type=content[1])
 
-    return Guard(app, hosts=hosts, largest=service.limits.body)
+    return Guard(app, hosts=hosts, origins=Origins(origins), root=root, largest=service.limits.body)
 
 
 def _serve_pages(app: FastAPI) -> None:
@@ -198,7 +238,12 @@ def _serve_pages(app: FastAPI) -> None:
 
     for path, (name, kind) in STATIC.items():
         app.get(path, include_in_schema=False)(serve((folder / name).read_bytes(), kind))
+    app.get("/docs/", include_in_schema=False)(_without_slash)
     app.get("/favicon.ico", include_in_schema=False)(_nothing)
+
+
+async def _without_slash() -> Response:
+    return Response(status_code=308, headers={"Location": "../docs"})  # the page's links are relative
 
 
 async def _nothing() -> Response:
@@ -215,11 +260,13 @@ def _handle_errors(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         hints = {404: "See /docs.", 405: f"See /docs. Allowed: {(error.headers or {}).get('Allow', '')}"}
         hint = hints.get(error.status_code, "")
-        message = f"There is no {request.url.path} here." if error.status_code == 404 else f"{error.detail}."
+        message = (
+            f"There is no {shown(request.scope['path'])} here." if error.status_code == 404 else f"{error.detail}."
+        )
         return error_response(Rejected(error.status_code, message, hint, error.headers))
 
     async def invalid(request: Request, error: Exception) -> Response:
-        return error_response(Rejected(422, f"{request.url.path} can't be read.", "See /docs."))
+        return error_response(Rejected(422, f"{shown(request.scope['path'])} can't be read.", "See /docs."))
 
     async def unforeseen(request: Request, error: Exception) -> Response:
         return error_response(internal_error())  # Starlette raises it again; the guard logs it

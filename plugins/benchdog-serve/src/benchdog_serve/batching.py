@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Answer, BenchdogError
-from benchdog_serve.errors import as_rejected, busy
+from benchdog_serve.errors import as_rejected, busy, described, stopping
 
 Sample = tuple[np.ndarray[Any, np.dtype[Any]], ...]
 """A decoded sample: an array per field, without a batch axis."""
@@ -68,7 +68,7 @@ class Batcher:
     def reject_when_full(self) -> None:
         """Raise Rejected (503) when the queue is full, before a request's body is read."""
         if self._closed:
-            raise busy("The server is stopping.")
+            raise stopping()
         if self.load >= self._waiting:
             raise busy(f"{self.load} samples are queued already.")
 
@@ -76,8 +76,8 @@ class Batcher:
         """Announce a request whose samples are being decoded."""
         return RequestSlot(self)
 
-    def close(self, seconds: float = 5.0) -> None:
-        """Finish what is queued and stop the thread."""
+    def close(self, seconds: float = 0.5) -> None:
+        """Stop the thread; a call of the model that takes longer than some seconds is given up."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -97,7 +97,7 @@ class Batcher:
     def _add(self, job: Job) -> None:
         with self._change:
             if self._closed:
-                raise busy("The server is stopping.")
+                raise stopping()
             if self.load and self.load + len(job.samples) > self._waiting:
                 raise busy(f"{self.load} samples are queued already.")
             self.load += len(job.samples)
@@ -141,7 +141,7 @@ class Batcher:
                     self._run([item for item in batch if item[0] is each])
                 return
             if not isinstance(error, BenchdogError):
-                print(f"benchdog: the model failed: {_describe(error)}", file=sys.stderr, flush=True)
+                print(f"benchdog: the model failed: {described(error)}", file=sys.stderr, flush=True)
             self._finish(jobs[0], as_rejected(error))
         else:
             for (job, index), answer in zip(batch, answers, strict=True):
@@ -216,7 +216,3 @@ def _resolve(job: Job, error: Exception | None) -> None:
         job.future.set_exception(error)
     else:
         job.future.set_result([answer for answer in job.answers if answer is not None])
-
-
-def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"

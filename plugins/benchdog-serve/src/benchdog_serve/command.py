@@ -20,11 +20,16 @@ def command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
     max_body: Annotated[str, typer.Option(metavar="SIZE", help="Largest request body.")] = "20MB",
     max_samples: Annotated[int, typer.Option(min=1, help="Most samples per request.")] = 256,
+    max_pixels: Annotated[str, typer.Option(metavar="COUNT", help="Most pixels of a request's images.")] = "100M",
     max_batch: Annotated[int, typer.Option(min=1, help="Most samples per batch.")] = 64,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take.")] = 30.0,
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Accept this Host header too; repeatable.")
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Let pages of this origin use the server; repeatable.")
+    ] = None,
+    root_path: Annotated[str, typer.Option(metavar="PATH", help="A path that a proxy puts before all.")] = "",
     trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the URL.")] = False,
@@ -34,8 +39,18 @@ def command(
     from benchdog.cli.output import emit_line, say
     from benchdog_serve import server
     from benchdog_serve.app import Limits, Service, build
+    from benchdog_serve.origins import origin_of
 
-    limits = Limits(body=size_of(max_body), samples=max_samples, batch=max_batch, timeout=timeout)
+    limits = Limits(
+        body=size_of(max_body, "--max-body"),
+        samples=max_samples,
+        pixels=size_of(max_pixels, "--max-pixels", "100M"),
+        batch=max_batch,
+        timeout=timeout,
+    )
+    origins = [origin_of(each) for each in allow_origin or []]
+    root = root_of(root_path)
+    cut = 0
     taken = server.bind(host, port)
     try:
         loaded = load_model(model, runs_dir=runs_dir, plugins=ctx.obj, trust=trust)
@@ -54,22 +69,42 @@ def command(
                 if as_json:
                     emit_line({"url": url})
 
-            app = build(service, server.allowed(taken, host, allow_host or []))
-            server.serve(app, taken, started)
+            app = build(service, server.allowed(taken, host, allow_host or []), origins, root)
+            cut = server.serve(app, taken, started)
         finally:
             service.close()
     finally:
         taken.close()
         ctx.obj.plugins().close()
+    if cut:
+        say("1 request was cut off." if cut == 1 else f"{cut} requests were cut off.")
     say("Stopped.")
 
 
-def size_of(text: str) -> int:
-    """Parse "20MB", "512 KiB" or "1000000" as bytes."""
+def size_of(text: str, option: str, example: str = "20MB") -> int:
+    """Parse the value of an option as a number: "20MB", "512 KiB" or "1000000".
+
+    Raises:
+        BadUsage: it is none.
+    """
     from benchdog.api import BadUsage
 
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", text, re.IGNORECASE)
-    count = int(float(match[1]) * UNITS[(match[2] or "").upper()]) if match else 0
-    if count < 1:
-        raise BadUsage(f"--max-body {text!r} is not a size.", "For example --max-body 20MB.")
-    return count
+    count = float(match[1]) * UNITS[(match[2] or "").upper()] if match else 0
+    if not 1 <= count < 2**63:
+        raise BadUsage(f"{option} {text!r} is not a size.", f"For example {option} {example}.")
+    return int(count)
+
+
+def root_of(text: str) -> str:
+    """Parse the value of --root-path: "/models/digits", or "" for none.
+
+    Raises:
+        BadUsage: it is no path.
+    """
+    from benchdog.api import BadUsage
+
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(/[\w.~-]+)+", path):
+        raise BadUsage(f"--root-path {text!r} is not a path.", "For example --root-path /models/digits.")
+    return path

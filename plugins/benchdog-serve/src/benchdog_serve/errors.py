@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import JSONResponse
 
 from benchdog.api import BadData, BadUsage, BenchdogError
+
+LONG = 80
+MESSAGE = 2000
+"""Most characters of a message or hint: it may quote what the client sent."""
 
 
 class Rejected(Exception):
@@ -25,9 +30,14 @@ def busy(message: str) -> Rejected:
     return Rejected(503, message, "Try again in a second.", {"Retry-After": "1"})
 
 
+def stopping() -> Rejected:
+    """Build the 503 of a server that is being stopped."""
+    return Rejected(503, "The server is stopping.", "Try again later.", {"Retry-After": "5", "Connection": "close"})
+
+
 def error_response(error: Rejected) -> JSONResponse:
     """Build the response {"error": {"message", "hint"}}."""
-    body = {"error": {"message": error.message, "hint": error.hint}}
+    body = {"error": {"message": _short(error.message), "hint": _short(error.hint)}}
     return JSONResponse(body, status_code=error.status, headers=error.headers)
 
 
@@ -45,3 +55,21 @@ def as_rejected(error: BaseException) -> Rejected:
     if isinstance(error, BenchdogError):
         return Rejected(500, error.message, error.hint)
     return Rejected(500, "The model failed on this input.", "The server's terminal shows why.")
+
+
+def shown(value: Any) -> str:
+    """Quote what a client sent, without its control characters and all of its length."""
+    text = repr(value)
+    return text if len(text) <= LONG else f"{text[:LONG]}…"
+
+
+def described(error: BaseException) -> str:
+    """Describe an unexpected error on one line for the server's terminal."""
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)}"
+
+
+def _short(text: str) -> str:
+    """Shorten a message; half a character, which UTF-8 can't hold, is escaped."""
+    text = text if len(text) <= MESSAGE else f"{text[:MESSAGE]}…"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

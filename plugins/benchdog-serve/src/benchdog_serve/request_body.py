@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from benchdog import LoadedModel
 from benchdog.api import Field, Preprocess, Raw, nearest
-from benchdog_serve.errors import Rejected
+from benchdog_serve.encodings import text_of
+from benchdog_serve.errors import LONG, Rejected, shown
+from benchdog_serve.json_body import decode_base64, parse
 
 JSON = "application/json"
 FORM = "multipart/form-data"
@@ -32,6 +33,7 @@ class BodyReader:
     Attributes:
         way: "image", "array", "row" or "tokens": what the only input is; "several" when there are more.
         types: the content types that /predict takes.
+        images: the inputs that are image files.
         largest: most samples of a request.
     """
 
@@ -41,6 +43,7 @@ class BodyReader:
         self.first = {field.name: _first_operation(model.preprocess, field.name) for field in spec.fields}
         self.name = spec.fields[0].name
         self.way = str(self.first[self.name]["op"]) if len(self.first) == 1 else "several"
+        self.images = [name for name, op in self.first.items() if op["op"] == "image"]
         self.keys = KEYS.get(self.way, ("instances",))
         self.types = _types(self.way)
 
@@ -59,38 +62,30 @@ class BodyReader:
             return TEXT
         raise Rejected(
             415,
-            f"The content type is {word!r}." if word else "The request names no content type.",
+            f"The content type is {shown(word)}." if word else "The request names no content type.",
             f"This model takes {', '.join(self.types)}.",
         )
 
-    def from_body(self, kind: str, body: bytes) -> list[Raw]:
+    def from_body(self, kind: str, body: bytes, content_type: str) -> list[Raw]:
         """Parse a body that isn't a form."""
         if not body or body.isspace():
             raise Rejected(400, "The body is empty.", self.hint())
         if kind == JSON:
-            return self.from_json(body)
+            return self.from_json(body, content_type)
         if kind == BYTES:
             return [Raw(id="the body", fields={self.name: body})]
-        try:
-            return [Raw(id="the body", fields={self.name: body.decode("utf-8")})]
-        except UnicodeDecodeError:
-            raise Rejected(422, "The text isn't UTF-8.", "Send it with that encoding.") from None
+        return [Raw(id="the body", fields={self.name: text_of(body, content_type)})]
 
     # --- JSON
 
-    def from_json(self, body: bytes) -> list[Raw]:
+    def from_json(self, body: bytes, content_type: str) -> list[Raw]:
         """Parse {"rows": [{...}]}, {"instances": [...]} or {"text": ...}, whichever fits the model."""
-        try:
-            data = json.loads(body, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            deep = isinstance(error, RecursionError)
-            reason = "it is nested too deeply" if deep else " ".join(str(error).split())
-            raise Rejected(400, f"The body is not JSON: {reason}.", self.hint()) from None
+        data = parse(body, content_type, self.hint())
         if not isinstance(data, dict):
             raise Rejected(422, "The body is not a JSON object.", self.hint())
         for key in data:
             if key not in self.keys:
-                raise Rejected(422, f"The body has an unknown key {key!r}.", self.hint())
+                raise Rejected(422, f"The body has an unknown key {shown(key)}.", self.hint())
         if len(data) != 1:
             raise Rejected(422, f"The body needs one key: {' or '.join(self.keys)}.", self.hint())
         ((key, values),) = data.items()
@@ -121,11 +116,15 @@ class BodyReader:
             _columns(name, "column", value, [column["name"] for column in op["columns"]])
             for column, cell in value.items():
                 if isinstance(cell, list | dict):
-                    what = f"{name}: column {column!r} is neither a number nor a text."
+                    what = f"{name}: column {shown(column)} is neither a number nor a text."
                     raise Rejected(422, what, self.hint())
             return value
         if op["op"] in ("image", "array") and isinstance(value, dict):
-            return _base64(name, value)
+            return _file(name, value)
+        if op["op"] in ("image", "array") and isinstance(value, str):
+            if not value.startswith("data:"):
+                raise Rejected(422, f"{name} is a text.", 'Send base64 as {"b64": "..."}, or a data: URL.')
+            return decode_base64(name, value)
         return _pixels(name, value) if op["op"] == "image" else value
 
     # --- files
@@ -137,10 +136,12 @@ class BodyReader:
         self.count(len(files))
         for part, name, content in files:
             if not content:
-                raise Rejected(422, f"{name or part} is empty.", "Send the file itself.")
+                raise Rejected(422, f"{_id(name or part)} is empty.", "Send the file itself.")
         if self.way != "several":
-            return [Raw(id=name or part, fields={self.name: content}) for part, name, content in files]
+            return [Raw(id=_id(name or part), fields={self.name: content}) for part, name, content in files]
         parts = {part: content for part, _, content in files}
+        if len(parts) < len(files):
+            raise Rejected(422, "The form has two files for one input.", self.hint())
         _columns("the form", "field", parts, list(self.first))
         return [Raw(id="the form", fields=parts)]
 
@@ -184,31 +185,33 @@ def _types(way: str) -> tuple[str, ...]:
 def _columns(name: str, word: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
     """Raise Rejected (422) for missing or unknown names, listing them all."""
     missing = [each for each in known if each not in given]
-    unknown = [each for each in given if each not in known]
+    expected = set(known)
+    unknown = [each for each in given if each not in expected]
     if not missing and not unknown:
         return
     faults = [f"lacks the {word}{'s' * (len(missing) > 1)} {_some(missing)}"] if missing else []
     faults += [f"has the unknown {word}{'s' * (len(unknown) > 1)} {_some(unknown)}"] if unknown else []
-    hint = nearest(unknown[0], missing or known) if unknown else "A missing value is null."
+    hint = nearest(unknown[0][:LONG], missing or known) if unknown else "A missing value is null."
     raise Rejected(422, f"{name} {' and '.join(faults)}.", hint)
 
 
+def _id(name: str) -> str:
+    """Return a file's name as messages quote it."""
+    short = name if len(name) <= LONG else f"{name[:LONG]}…"
+    return short if short.isprintable() else ascii(short)[1:-1]
+
+
 def _some(names: Mapping[str, Any] | Sequence[str]) -> str:
-    listed = [repr(name[:80]) for name in names]
-    shown = ", ".join(listed[:SHOWN])
-    return shown if len(listed) <= SHOWN else f"{shown} and {len(listed) - SHOWN} more"
+    few = ", ".join(shown(name) for name in islice(names, SHOWN))
+    return few if len(names) <= SHOWN else f"{few} and {len(names) - SHOWN} more"
 
 
-def _base64(name: str, value: Mapping[str, Any]) -> bytes:
+def _file(name: str, value: Mapping[str, Any]) -> bytes:
     """Decode {"b64": "..."}: the bytes of a file in JSON."""
     text = value.get("b64")
-    try:
-        if list(value) != ["b64"] or not isinstance(text, str):
-            raise ValueError
-        return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        what = f'{name} is not {{"b64": "..."}} with base64 in it.'
-        raise Rejected(422, what, "Or send numbers.") from None
+    if list(value) != ["b64"] or not isinstance(text, str):
+        raise Rejected(422, f'{name} is not {{"b64": "..."}} with base64 in it.', "Or send numbers.")
+    return decode_base64(name, text)
 
 
 def _pixels(name: str, value: Any) -> np.ndarray[Any, np.dtype[Any]]:
@@ -233,7 +236,3 @@ def _example(field: Field, op: Mapping[str, Any]) -> Any:
     if op["op"] == "image" or None in field.shape or math.prod(axis or 0 for axis in field.shape) > SMALL:
         return {"b64": "..."}
     return np.zeros([axis or 0 for axis in field.shape], field.dtype).tolist()
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a JSON value; write null for a missing one")

@@ -1,25 +1,23 @@
-"""The socket, signal handling, and uvicorn's server loop."""
+"""The socket, and uvicorn's server loop."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
-import signal
+import logging
 import socket
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from benchdog.api import BadUsage, Failed
+from benchdog_serve.connections import HEAD_BYTES, Connection
+from benchdog_serve.middleware import Guard
+from benchdog_serve.shutdown import Server
 
 LOCAL = "Leave out --host to serve this machine only."
-GRACE = 10
-"""Seconds for requests in progress to finish after a signal."""
+KEEP_ALIVE = 75
+"""Seconds for which a connection waits for its next request: longer than proxies keep theirs."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -80,49 +78,28 @@ def allowed(taken: socket.socket, host: str, more: Sequence[str]) -> list[str] |
     return ["localhost", "127.0.0.1", "::1", host, taken.getsockname()[0], *more]
 
 
-def serve(app: ASGIApp, taken: socket.socket, started: Callable[[], None]) -> None:
+def serve(app: Guard, taken: socket.socket, started: Callable[[], None]) -> int:
     """Serve until Ctrl-C or SIGTERM; requests in progress are finished first.
 
     Args:
         started: called once when requests are accepted.
+
+    Returns:
+        How many requests were cut off because they didn't end in time.
     """
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="off",
         log_config=None,
+        log_level=logging.CRITICAL,  # the guard prints what fails, on one line
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE,
+        h11_max_incomplete_event_size=HEAD_BYTES,
     )
-    _Server(config, started).run(sockets=[taken])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which doesn't raise a signal again after its graceful shutdown."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self._on_started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if sys.platform == "win32":
-            numbers.append(signal.SIGBREAK)
-        before: dict[signal.Signals, Any] = {n: signal.signal(n, self.handle_exit) for n in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    Server(config, app, started).run(sockets=[taken])
+    return app.cut

@@ -1,5 +1,5 @@
 "use strict";
-// Lists what /openapi.json describes and lets a person try it. Nothing is loaded from elsewhere.
+// Lists what openapi.json describes and lets a person try it. Nothing is loaded from elsewhere.
 (() => {
   const $ = (id) => document.getElementById(id);
 
@@ -75,7 +75,8 @@
   }
 
   async function send(path, method, values, editor) {
-    const url = values.reduce((text, [name, input]) => text.replace(`{${name}}`, encodeURIComponent(input.value)), path);
+    const relative = path.slice(1);  // a proxy may put a path before it
+    const url = values.reduce((text, [name, input]) => text.replace(`{${name}}`, encodeURIComponent(input.value)), relative);
     const options = { method: method.toUpperCase(), headers: {} };
     if (editor) {
       options.body = editor.body();
@@ -96,7 +97,7 @@
 
   async function start() {
     try {
-      const told = await (await fetch("/openapi.json")).json();
+      const told = await (await fetch("openapi.json")).json();
       $("title").textContent = told.info.title;
       $("description").textContent = told.info.description;
       $("operations").replaceChildren(...Object.entries(told.paths).flatMap(([path, methods]) =>

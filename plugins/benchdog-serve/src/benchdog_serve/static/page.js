@@ -26,7 +26,7 @@
   // --- asking
 
   async function ask(body, type) {
-    const reply = await fetch("/predict", { method: "POST", body, headers: type ? { "Content-Type": type } : {} });
+    const reply = await fetch("predict", { method: "POST", body, headers: type ? { "Content-Type": type } : {} });
     const told = await reply.json().catch(() => ({ error: { message: `The server answered ${reply.status}.`, hint: "" } }));
     if (told.error) throw told.error;
     return told.answers;
@@ -208,7 +208,7 @@
   function thumbnails() {
     if (!about.examples.length) return [];
     const list = about.examples.map((example, place) => {
-      const image = el("img", { src: `/examples/${place}`, alt: "", loading: "lazy" });
+      const image = el("img", { src: `examples/${place}`, alt: "", loading: "lazy" });
       pixelated(image);
       const said = `Held-out sample ${example.id}`;
       return el("button", { type: "button", title: said, "aria-label": said, onclick: () => sendExample(place) }, image);
@@ -219,7 +219,7 @@
   async function sendExample(place) {
     const { id, target } = about.examples[place];
     try {
-      const reply = await fetch(`/examples/${place}`);
+      const reply = await fetch(`examples/${place}`);
       const blob = await reply.blob();
       sendFiles([new File([blob], id, { type: blob.type })], target ?? undefined);
     } catch (error) {
@@ -274,7 +274,7 @@
     button.addEventListener("click", async () => {
       place = (place + 1) % about.examples.length;
       try {
-        const told = await (await fetch(`/examples/${place}`)).json();
+        const told = await (await fetch(`examples/${place}`)).json();
         fill(Object.values(told)[0][0], about.examples[place].target);
       } catch (error) {
         show(fault(error));
@@ -310,7 +310,7 @@
   async function sendArray(place) {
     const { id, target } = about.examples[place];
     try {
-      const reply = await fetch(`/examples/${place}`);
+      const reply = await fetch(`examples/${place}`);
       const type = reply.headers.get("content-type");
       answer(await reply.blob(), type, (values) => card(values, id, null, target ?? undefined));
     } catch (error) {
@@ -344,9 +344,10 @@
       "Versions": Object.entries(about.versions).map((each) => each.join(" ")).join(", "),
     };
     for (const [name, value] of Object.entries(facts)) if (value) $("facts").append(el("dt", {}, name), el("dd", {}, value));
+    const url = new URL("predict", location.href);
     $("curl").textContent = about.input.way === "image"
-      ? `curl -F files=@picture.png ${location.origin}/predict`
-      : `curl -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(about.input.example).replaceAll("'", "'\\''")}' \\\n  ${location.origin}/predict`;
+      ? `curl -F files=@picture.png ${url}`
+      : `curl -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(about.input.example).replaceAll("'", "'\\''")}' \\\n  ${url}`;
   }
 
   function measured(where, all) {  // a line of its own for each split
@@ -360,7 +361,7 @@
 
   async function start() {
     try {
-      const reply = await fetch("/about");
+      const reply = await fetch("about");
       about = await reply.json();
       if (about.error) throw about.error;
     } catch (error) {

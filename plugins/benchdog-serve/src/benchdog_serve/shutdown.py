@@ -1,0 +1,102 @@
+"""uvicorn's server with another end: every request that was accepted is answered, or told that the server stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from benchdog_serve.connections import is_idle
+from benchdog_serve.errors import described
+from benchdog_serve.middleware import Guard
+
+GRACE = 8.0
+"""Seconds for requests in progress to finish after a signal; with the rest less than the 10 s that Docker waits."""
+LAST = 1.0
+"""Seconds to send the last responses."""
+QUIET = 0.2
+"""Seconds for which what is on its way at the end may arrive."""
+POLL = 0.02
+
+
+class Server(uvicorn.Server):
+    """Serves an application until a signal; a second one ends it at once.
+
+    Args:
+        started: called once when requests are accepted.
+    """
+
+    def __init__(self, config: uvicorn.Config, guard: Guard, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._guard = guard
+        self._on_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        asyncio.get_running_loop().set_exception_handler(_report)
+        await super().startup(sockets=sockets)
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests in progress and refuse new ones (503); close the listening socket last.
+
+        A client whose connection waits in the socket's queue would see it reset if that was closed first.
+        """
+        self._guard.stopping = True
+        begun = list(self.server_state.tasks)
+        await self._wait(lambda: all(task.done() for task in begun), GRACE)
+        for task in list(self.server_state.tasks):
+            task.cancel()  # the guard tells the client
+        await self._wait(lambda: not self.server_state.tasks, LAST)
+        for server in self.servers:
+            server.close()
+        for each in sockets or []:
+            each.close()
+        if not self.force_exit:
+            await asyncio.sleep(QUIET)
+        await self._wait(lambda: all(map(is_idle, self.server_state.connections)), LAST)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await self._wait(lambda: not self.server_state.connections, LAST)
+
+    async def _wait(self, done: Callable[[], bool], seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not (done() or self.force_exit or loop.time() > end):
+            await asyncio.sleep(POLL)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; at once, when it is stopping already."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals, and don't raise them again afterwards, as uvicorn does."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if sys.platform == "win32":
+            numbers.append(signal.SIGBREAK)
+        before: dict[signal.Signals, Any] = {n: signal.signal(n, self.handle_exit) for n in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Print what fails outside of a request, such as a connection for which no file can be opened, on one line."""
+    error = context.get("exception")
+    cause = f": {described(error)}" if error else ""
+    print(f"benchdog: {context['message']}{cause}", file=sys.stderr, flush=True)
