@@ -88,7 +88,17 @@ def test_unsupported_content_type_lists_supported_ones(make_client, variant, kin
         ("{", 400),
         ("[" * 100_000, 400),
         ('{"instances": [NaN]}', 400),
+        ('{"instances": [1e999]}', 422),
         ('{"instances": ' + "1" * 10_000 + "}", 400),
+        ('{"instances": [' + "1" * 4000 + "]}", 422),
+        ('{"instances": ' + "[" * 900 + "]" * 900 + "}", 422),
+        ('{"instances": [1], "instances": [2]}', 400),
+        ('{"instances": [{"b64": "", "b64": ""}]}', 400),
+        ('{"\\ud800": [1]}', 400),
+        ('{"instances": ["\\udfff"]}', 400),
+        ('{"instances": [' + "[]," * 500_000 + "[]]}", 413),
+        ('{"' + "k" * 5_000_000 + '": 1}', 422),
+        ("{" + ",".join(f'"{n}": 1' for n in range(50_000)) + "}", 422),
         ("[1]", 422),
         ("{}", 422),
         ('{"rows": [{}]}', 422),
@@ -103,7 +113,31 @@ def test_unsupported_content_type_lists_supported_ones(make_client, variant, kin
     ],
 )
 def test_invalid_json(make_client, body, status):
-    error_text(make_client("image").post(content=body.encode(), headers=JSON), status)
+    assert len(error_text(make_client("image").post(content=body.encode(), headers=JSON), status)) < 600
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"acid": "9" * 1_000_000, "colour": "red"},
+        {"acid": 10**4000, "colour": "red"},
+        {"acid": 1, "colour": "red", "k" * 1_000_000: 1},
+        {f"{n}": n for n in range(20_000)},
+        {"acid": 1, "colour": {"x": ["y"] * 100_000}},
+    ],
+)
+def test_messages_stay_short_however_long_the_input_is(make_client, row):
+    text = error_text(make_client("row").post(json={"rows": [row]}), 422)
+    assert len(text) < 4100
+    assert "row 1" in text
+
+
+def test_text_that_no_encoding_holds(make_client):
+    client = make_client("tokens")
+    for body in (b'{"text": "a\\ud800"}', b'{"text": "a\xed\xa0\x80"}'):
+        error_text(client.post(content=body, headers=JSON), 400)
+    pair = client.post(content=b'{"text": "\\ud83d\\ude00"}', headers=JSON)  # together they are a character
+    assert "\U0001f600" in error_text(pair, 422)
 
 
 def test_text_with_unknown_characters(make_client):

@@ -12,7 +12,6 @@ import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -22,6 +21,7 @@ from benchdog_serve import responses
 from benchdog_serve.batching import Batcher, Sample
 from benchdog_serve.decoders import Decoders
 from benchdog_serve.errors import Rejected, as_rejected, error_response, internal_error, shown
+from benchdog_serve.form import read_files
 from benchdog_serve.middleware import Guard
 from benchdog_serve.openapi import PREDICT, predict_body
 from benchdog_serve.origins import Origins
@@ -99,7 +99,10 @@ class Service:
         self.batcher.reject_when_full()
         try:
             async with asyncio.timeout(self.limits.timeout):
-                content = await (self._form(request) if kind == FORM else request.body())
+                if kind == FORM:
+                    content: Any = await read_files(request, self.limits.samples, self.reader.hint())
+                else:
+                    content = await request.body()
         except TimeoutError:
             raise Rejected(408, f"The body took more than {self.limits.timeout:g} s to arrive.") from None
         return await _while_connected(request, self._answers(kind, content, content_type))
@@ -138,19 +141,6 @@ class Service:
         if self.model.has_ranges:
             values["outside"] = self.model.out_of_range(raw.fields, sample)
         return responses.answer(values)
-
-    async def _form(self, request: Request) -> list[tuple[str, str, bytes]]:
-        uploads = []
-        try:
-            async with request.form(max_files=self.limits.samples, max_fields=self.limits.samples) as form:
-                for part, value in form.multi_items():
-                    if not isinstance(value, UploadFile):
-                        raise Rejected(422, f"Part {shown(part)} of the form is not a file.", self.reader.hint())
-                    uploads.append((part, value.filename or "", await value.read()))
-        except HTTPException as error:
-            status = 413 if str(error.detail).startswith("Too many") else 400
-            raise Rejected(status, str(error.detail), self.reader.hint()) from None
-        return uploads
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

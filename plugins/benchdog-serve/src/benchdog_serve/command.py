@@ -70,7 +70,8 @@ def command(
                     emit_line({"url": url})
 
             app = build(service, server.allowed(taken, host, allow_host or []), origins, root)
-            cut = server.serve(app, taken, started)
+            server.make(app, started).run(sockets=[taken])
+            cut = app.cut
         finally:
             service.close()
     finally:

@@ -14,6 +14,8 @@ from benchdog_serve.errors import Rejected, error_response
 HEAD_SECONDS = 10.0
 """Time for a request's line and headers to arrive: a client that sends them byte by byte holds a connection."""
 HEAD_BYTES = 65_536
+TLS = b"\x16\x03"
+"""How a client begins that encrypts."""
 STALLED_SECONDS = 30.0
 """Time for a client to read some of its response."""
 CONNECTIONS = 1000
@@ -35,9 +37,11 @@ class Connection(H11Protocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._watch_head()
         if len(self.connections) > most_connections():
-            idle = [each for each in self.connections if each is not self and is_idle(each)]
+            idle: list[Any] = [each for each in self.connections if each is not self and is_idle(each)]
             if idle:
-                min(idle, key=lambda each: getattr(each, "since", 0.0)).transport.abort()
+                longest = min(idle, key=lambda each: each.since)
+                longest.transport.abort()
+                self.connections.discard(longest)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers."""
@@ -75,7 +79,9 @@ class Connection(H11Protocol):
         if status == 431:
             self._refuse(Rejected(431, f"The headers are longer than {HEAD_BYTES // 1024} KiB."))
         else:
-            self._refuse(Rejected(status, f"The request is not HTTP: {error or msg}."))
+            hint = "Use http://, not https://." if self.conn.trailing_data[0].startswith(TLS) else ""
+            why = str(error or msg).partition(": bytearray")[0]
+            self._refuse(Rejected(status, f"The request is not HTTP: {why}.", hint))
 
     def _watch_head(self) -> None:
         """Start the timer of a request's head when one is expected, stop it when it is there."""

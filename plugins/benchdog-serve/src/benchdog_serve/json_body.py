@@ -14,6 +14,8 @@ from benchdog_serve.errors import Rejected, shown
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """An escaped half of a character beyond 65,535; without its other half it is none."""
 DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
+CONTAINERS = 500_000
+"""Most lists and objects in a document: nothing else runs while it is parsed."""
 URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -22,7 +24,11 @@ def parse(body: bytes, content_type: str, hint: str) -> Any:
 
     Raises:
         Rejected: 400, it isn't JSON, or readers differ in what it means: a key twice, NaN, half a character.
+            413, it has too many lists.
     """
+    if (count := body.count(b"[") + body.count(b"{")) > CONTAINERS:
+        what = f"The body has {count:,} lists and objects; {CONTAINERS:,} are allowed."
+        raise Rejected(413, what, "Send fewer samples per request, or files in place of nested lists.")
     text = text_of(body, content_type, json.detect_encoding(body))
     try:
         data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)

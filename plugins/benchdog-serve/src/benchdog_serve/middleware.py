@@ -112,7 +112,9 @@ class Guard:
     def _app(self, scope: Scope, headers: Headers) -> ASGIApp:
         """Return what answers a request: nearly always the application."""
         if scope["method"] == "OPTIONS":
-            return self.origins.preflight("POST" if self._path(scope) == "/predict" else "GET, HEAD", headers)
+            return self.origins.preflight(
+                "POST, OPTIONS" if self._path(scope) == "/predict" else "GET, HEAD, OPTIONS", headers
+            )
         if self.root and scope["path"] == self.root:  # the page's links are relative: it needs the slash
             return Response(status_code=308, headers={"Location": f"{self.root.rpartition('/')[2]}/"})
         return self.app

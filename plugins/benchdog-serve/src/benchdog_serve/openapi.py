@@ -32,11 +32,12 @@ ANSWERS = {
 }
 DESCRIPTIONS = {
     400: "The body is empty or can't be parsed.",
+    403: "A web page of another origin sends the request.",
     408: "The body took too long to arrive.",
-    413: "The body is too large, or holds too many samples.",
-    415: "The model doesn't take this content type.",
+    413: "The body is too large, or holds too many samples or pixels.",
+    415: "The content type, content encoding or charset isn't accepted.",
     422: "A sample can't be read; the message names it.",
-    503: "Too many samples are queued; Retry-After says when to retry.",
+    503: "Too many requests wait, or the server is stopping; Retry-After says when to retry.",
     504: "The model took too long.",
 }
 PREDICT: dict[int | str, dict[str, Any]] = {

@@ -196,9 +196,8 @@ def _columns(name: str, word: str, given: Mapping[str, Any], known: Sequence[str
 
 
 def _id(name: str) -> str:
-    """Return a file's name as messages quote it."""
-    short = name if len(name) <= LONG else f"{name[:LONG]}…"
-    return short if short.isprintable() else ascii(short)[1:-1]
+    """Shorten a file's name for messages."""
+    return name if len(name) <= LONG else f"{name[:LONG]}…"
 
 
 def _some(names: Mapping[str, Any] | Sequence[str]) -> str:

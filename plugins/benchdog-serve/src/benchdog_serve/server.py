@@ -78,14 +78,11 @@ def allowed(taken: socket.socket, host: str, more: Sequence[str]) -> list[str] |
     return ["localhost", "127.0.0.1", "::1", host, taken.getsockname()[0], *more]
 
 
-def serve(app: Guard, taken: socket.socket, started: Callable[[], None]) -> int:
-    """Serve until Ctrl-C or SIGTERM; requests in progress are finished first.
+def make(app: Guard, started: Callable[[], None]) -> Server:
+    """Build the server: its `run(sockets=[...])` serves until Ctrl-C or SIGTERM, and finishes requests in progress.
 
     Args:
         started: called once when requests are accepted.
-
-    Returns:
-        How many requests were cut off because they didn't end in time.
     """
     config = uvicorn.Config(
         app,
@@ -101,5 +98,4 @@ def serve(app: Guard, taken: socket.socket, started: Callable[[], None]) -> int:
         timeout_keep_alive=KEEP_ALIVE,
         h11_max_incomplete_event_size=HEAD_BYTES,
     )
-    Server(config, app, started).run(sockets=[taken])
-    return app.cut
+    return Server(config, app, started)

@@ -18,12 +18,12 @@ from benchdog_serve.connections import is_idle
 from benchdog_serve.errors import described
 from benchdog_serve.middleware import Guard
 
-GRACE = 8.0
-"""Seconds for requests in progress to finish after a signal; with the rest less than the 10 s that Docker waits."""
+GRACE = 6.0
+"""Seconds for requests in progress to finish after a signal: Docker waits 10 for the end of the process."""
 LAST = 1.0
 """Seconds to send the last responses."""
 QUIET = 0.2
-"""Seconds for which what is on its way at the end may arrive."""
+"""Seconds for which what is on its way may arrive."""
 POLL = 0.02
 
 
@@ -50,6 +50,8 @@ class Server(uvicorn.Server):
 
         A client whose connection waits in the socket's queue would see it reset if that was closed first.
         """
+        if not self.force_exit:
+            await asyncio.sleep(QUIET)
         self._guard.stopping = True
         begun = list(self.server_state.tasks)
         await self._wait(lambda: all(task.done() for task in begun), GRACE)
