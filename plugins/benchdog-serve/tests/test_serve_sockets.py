@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 from serve_doubles import Double, png
@@ -19,8 +20,8 @@ class Running:
     """A server in a thread."""
 
     def __init__(self, **limits):
-        self.service = Service(Double("image"), Limits(**limits))
-        self.model = self.service.model
+        self.model: Any = Double("image")
+        self.service = Service(self.model, Limits(**limits))
         self.guard = build(self.service)
         self.bound = server.bind("127.0.0.1", 0)
         self.address = self.bound.getsockname()
