@@ -20,8 +20,9 @@ class Running:
     """A server in a thread."""
 
     def __init__(self, **limits):
-        self.model: Any = Double("image")
-        self.service = Service(self.model, Limits(**limits))
+        double: Any = Double("image")
+        self.model = double
+        self.service = Service(double, Limits(**limits))
         self.guard = build(self.service)
         self.bound = server.bind("127.0.0.1", 0)
         self.address = self.bound.getsockname()
