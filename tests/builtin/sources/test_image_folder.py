@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,26 @@ def test_inspection_cache_stays_within_its_budget(pets: Path, monkeypatch: pytes
     assert len(infos) == 30
     assert sum(map(len, contents.values())) <= budget
     assert names[0] in contents
+
+
+def test_class_that_a_given_split_lacks_is_noted(tmp_path: Path) -> None:
+    for i in range(30):
+        paint(tmp_path / "train" / "abc"[i % 3] / f"{i}.png", i)
+    for i in range(30, 34):
+        paint(tmp_path / "test" / "ab"[i % 2] / f"{i}.png", i)
+    source = folder(tmp_path)
+    source.open()
+    assert source.notes == ["Class 'c' has 10 images: none in test."]
+
+
+def test_spellings_of_one_class_are_one_class(pets: Path, tmp_path: Path) -> None:
+    for i in range(20):
+        name = unicodedata.normalize(("NFC", "NFD")[i % 2], "caf\u00e9") if i < 10 else "tea"
+        paint(tmp_path / "cups" / name / f"{i}.png", i)
+    source = folder(tmp_path / "cups")
+    assert source.spec().target.classes == ("caf\u00e9", "tea")
+    assert any("caf\u00e9" in note for note in source.notes)
+    files = sorted(p.relative_to(pets).as_posix() for p in pets.rglob("*.png"))
+    rows = [f"{name},{('1', '1.0', '10')[i % 3]}" for i, name in enumerate(files)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
+    assert folder(pets, labels=tmp_path / "labels.csv").spec().target.classes == ("1", "10")

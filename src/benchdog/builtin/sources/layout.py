@@ -112,6 +112,26 @@ def read_layout(found: FolderFiles, folder: Path, folders: str) -> Layout:
     return Layout(tops=tops, unused=[name for name in level.inner if name not in named], entered=prefix)
 
 
+def refuse_loose(outside: Sequence[str], layout: Layout, folder: Path, what: str) -> None:
+    """Raise BadData for files in a folder that must hold a folder per class.
+
+    Args:
+        outside: files that are in no class folder.
+        layout: where the class folders are.
+        folder: where the files are.
+        what: the files are: "images".
+    """
+    for top in layout.tops:
+        loose = children(outside, top)
+        if loose:
+            loose.sort(key=natural_key)
+            remedy = "" if top == layout.entered else f" {_classes_remedy('all are')}"
+            raise BadData(
+                f"{len(loose)} {what} are in {folder / top} itself: {shortened(loose, len(loose))}.",
+                f"Move them into a folder per class.{remedy}",
+            )
+
+
 def split_names(names: Iterable[str]) -> dict[str, str]:
     """Return those of the names of neighboring folders that mean a split: {"seg_train": "train"}.
 

@@ -138,8 +138,10 @@ class TextOptions:
     separator: Annotated[str, Doc(SEPARATOR)] = "auto"
     quote: Annotated[Literal["auto", "double", "none"], Doc(QUOTE)] = "auto"
     folders: Annotated[
-        Literal["auto", "classes", "ignore"],
-        Doc("Meaning of subfolders; auto: classes, if all texts are in several of them."),
+        Literal["auto", "classes", "splits", "ignore"],
+        Doc(
+            "Meaning of the top folders; auto: splits, if named like them, else classes, if all texts are in several."
+        ),
     ] = "auto"
     unit: Annotated[
         Literal["character", "byte", "bpe", "wordpiece"],

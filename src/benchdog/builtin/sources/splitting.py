@@ -39,6 +39,27 @@ def split_by_content(
     return {split: np.flatnonzero(names == split) for split in SPLITS}
 
 
+def split_with_given(
+    contents: Sequence[bytes], labels: Sequence[Any], given: Sequence[str], *, valid: float, test: float, seed: int
+) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return the positions of each split where samples may come with theirs.
+
+    Args:
+        contents: as for `split_by_content`.
+        labels: as for `split_by_content`.
+        given: the split of each sample, or "". Those of train are split further where valid or test isn't given.
+        valid: share of the validation split, where it isn't given.
+        test: share of the test split, where it isn't given.
+        seed: of the split.
+    """
+    there = set(given) - {""}
+    free = [i for i, split in enumerate(given) if split in ("", "train")]
+    shares = {"valid": 0.0 if "valid" in there else valid, "test": 0.0 if "test" in there else test}
+    places = split_by_content([contents[i] for i in free], [labels[i] for i in free], **shares, seed=seed)
+    parts = {split: np.array(free, np.int64)[at] for split, at in places.items()}
+    return parts | {split: np.flatnonzero(np.array(given) == split) for split in there - {"train"}}
+
+
 def count_overlap(contents: Any, parts: Mapping[str, Iterable[Any]]) -> dict[str, int]:
     """Count leaked samples: those of valid that are also in train, those of test that are also in train or valid.
 

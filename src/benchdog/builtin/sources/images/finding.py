@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from benchdog.api import HIDDEN, IMAGE_SUFFIXES, BadData, FolderFiles, find_files, natural_key
+from benchdog.api import IMAGE_SUFFIXES, BadData, FolderFiles, find_files
 from benchdog.builtin.sources.images.listing import LabeledImage, read_labels_file
-from benchdog.builtin.sources.layout import Layout, children, read_layout
-from benchdog.builtin.sources.messages import shortened
+from benchdog.builtin.sources.layout import Layout, children, read_layout, refuse_loose
+from benchdog.builtin.sources.messages import shortened, skipped_notes
 from benchdog.builtin.sources.options import ImageFolderOptions
 
 NOT_IMAGES = "not images"
@@ -34,15 +34,6 @@ def find_images(folder: Path, options: ImageFolderOptions, notes: list[str]) -> 
     return found
 
 
-def skipped_notes(skipped: Mapping[str, Sequence[str]]) -> list[str]:
-    """Name what is skipped, by reason. Hidden files are counted, but nobody wants to see them."""
-    return [
-        f"Skipped, {reason}: {len(names):,} ({shortened(names, len(names))})."
-        for reason, names in skipped.items()
-        if reason != HIDDEN
-    ]
-
-
 def _in_folders(folder: Path, options: ImageFolderOptions, notes: list[str]) -> FoundImages:
     if not folder.is_dir():
         raise BadData(f"{folder} is not a folder.", "Set source.path to the folder that holds a folder per class.")
@@ -55,7 +46,7 @@ def _in_folders(folder: Path, options: ImageFolderOptions, notes: list[str]) -> 
             images.append(LabeledImage(path=name, labels=(place[1],), split=place[0]))
         else:
             outside.append(name)
-    _refuse_loose(outside, layout, folder)
+    refuse_loose(outside, layout, folder, "images")
     if not images:
         endings = ", ".join(IMAGE_SUFFIXES)
         raise BadData(f"{folder} has no images in class folders.", f"Files must end in {endings}.")
@@ -65,21 +56,6 @@ def _in_folders(folder: Path, options: ImageFolderOptions, notes: list[str]) -> 
     if outside:
         found.skipped["outside the splits"] = outside
     return FoundImages(images, found.skipped)
-
-
-def _refuse_loose(outside: Sequence[str], layout: Layout, folder: Path) -> None:
-    """Raise BadData for images in a folder that must hold a folder per class."""
-    for top in layout.tops:
-        loose = [
-            name.removeprefix(top) for name in outside if name.startswith(top) and "/" not in name.removeprefix(top)
-        ]
-        if loose:
-            loose.sort(key=natural_key)
-            remedy = "" if top == layout.entered else ' If all are classes: --set source.folders="classes".'
-            raise BadData(
-                f"{len(loose)} images are in {folder / top} itself: {shortened(loose, len(loose))}.",
-                f"Move them into a folder per class.{remedy}",
-            )
 
 
 def _note_folders(found: FolderFiles, layout: Layout, notes: list[str]) -> None:

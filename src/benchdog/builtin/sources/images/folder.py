@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from statistics import median
 
@@ -19,15 +20,18 @@ from benchdog.api import (
     SampleCounts,
     Spec,
     Target,
-    natural_key,
+    class_names,
+    class_spellings,
+    lacking_notes,
     read_regular,
+    spelling_notes,
 )
 from benchdog.builtin.sources.images.finding import FoundImages, find_images
 from benchdog.builtin.sources.images.inspection import ImageInfo, inspect
 from benchdog.builtin.sources.images.listing import LabeledImage, rarest_labels, target_of, targets_of
 from benchdog.builtin.sources.messages import existing_path, shortened
 from benchdog.builtin.sources.options import ImageFolderOptions
-from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_by_content
+from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_with_given
 
 MAX_NATIVE_SIZE = 256
 """Images of one size up to this are not resized."""
@@ -87,8 +91,9 @@ class ImageFolder:
             infos, self._contents = inspect(self.folder, [image.path for image in found.images], self._cache)
             images = self._whole(found.images, infos)
             self.counts = _count(found, len(images))
-            classes = self._classes(images)
+            images, classes = self._classes(images)
             parts = self._parts(images, infos)
+            self._note_classes(classes, parts)
             self.seen = _overlap(parts, infos)
             self._note_pixels(images, infos)
             self._note_copies(images, infos)
@@ -113,7 +118,11 @@ class ImageFolder:
         self.notes.append(f"{len(bad)} damaged files are skipped: {shortened(bad, len(bad))}.")
         return [p for p in images if not infos[p.path].fault]
 
-    def _classes(self, images: Sequence[LabeledImage]) -> tuple[str, ...]:
+    def _classes(self, images: Sequence[LabeledImage]) -> tuple[list[LabeledImage], tuple[str, ...]]:
+        """Return the images labeled with class names, which can have several spellings, and the classes in order."""
+        spelled = class_spellings(label for p in images for label in p.labels)
+        self.notes += spelling_notes(spelled)
+        images = [replace(p, labels=tuple(dict.fromkeys(spelled[label] for label in p.labels))) for p in images]
         counts = Counter(label for p in images for label in p.labels)
         if len(counts) < 2:
             names = ", ".join(map(repr, counts)) or "none"
@@ -125,22 +134,15 @@ class ImageFolder:
                 f"Each class needs {MIN_CLASS_IMAGES} images, one each for train, valid and test; {shown}.",
                 "Add images to it or remove it.",
             )
-        return tuple(sorted(counts, key=natural_key))
+        return images, class_names(counts)
 
     def _parts(self, images: list[LabeledImage], infos: dict[str, ImageInfo]) -> dict[str, list[LabeledImage]]:
         """Split by content or group, except for splits that have folders."""
         options = self.options
-        given = {p.split for p in images} - {""}
-        to_split = [p for p in images if p.split in ("", "train")]
-        keys = list(map(_group, to_split)) if options.group else _content_keys(to_split, infos)
-        shares = {
-            "valid": 0.0 if "valid" in given else options.valid,
-            "test": 0.0 if "test" in given else options.test,
-        }
-        places = split_by_content(keys, rarest_labels(to_split), **shares, seed=options.split_seed)
-        parts = {split: [to_split[i] for i in at] for split, at in places.items()}
-        for split in given - {"train"}:
-            parts[split] = [p for p in images if p.split == split]
+        keys = list(map(_group, images)) if options.group else _content_keys(images, infos)
+        shares = {"valid": options.valid, "test": options.test, "seed": options.split_seed}
+        places = split_with_given(keys, rarest_labels(images), [p.split for p in images], **shares)
+        parts = {split: [images[i] for i in at] for split, at in places.items()}
         known = {label for p in parts["train"] for label in p.labels}
         for split in SPLITS:
             if not parts[split]:
@@ -149,6 +151,13 @@ class ImageFolder:
             if unseen:
                 raise BadData(f"{self.folder}: no training image of the class {shortened(unseen, len(unseen))}.")
         return parts
+
+    def _note_classes(self, classes: tuple[str, ...], parts: dict[str, list[LabeledImage]]) -> None:
+        """Add notes on classes that a split lacks."""
+        counts = {split: Counter(label for p in images for label in p.labels) for split, images in parts.items()}
+        by_class = {split: [count[name] for name in classes] for split, count in counts.items()}
+        what = "Label" if self.options.label_separator else "Class"
+        self.notes += lacking_notes(classes, by_class, what=what, unit="image")
 
     def _note_copies(self, images: Sequence[LabeledImage], infos: dict[str, ImageInfo]) -> None:
         labels: dict[str, set[str]] = {}
@@ -249,9 +258,9 @@ def _content_keys(images: Sequence[LabeledImage], infos: dict[str, ImageInfo]) -
     The hash of the pixels alone would assign all data sets to other splits than before.
     """
     smallest: dict[str, str] = {}
-    for info in (infos[image.path] for image in images):
+    for info in (infos[image.path] for image in images if image.split in ("", "train")):
         smallest[info.pixels] = min(info.sha256, smallest.get(info.pixels, info.sha256))
-    return [smallest[infos[image.path].pixels].encode() for image in images]
+    return [smallest.get(info.pixels, info.sha256).encode() for info in (infos[image.path] for image in images)]
 
 
 def _overlap(parts: dict[str, list[LabeledImage]], infos: dict[str, ImageInfo]) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,20 +12,25 @@ import numpy as np
 from benchdog.api import (
     BadData,
     BadUsage,
+    FolderFiles,
     MissingWords,
+    SampleCounts,
     class_names,
     class_spellings,
+    find_files,
     natural_key,
     read_table,
     read_text,
     spelling_notes,
 )
-from benchdog.builtin.sources.messages import existing_path, shortened, suggest
+from benchdog.builtin.sources.layout import read_layout, refuse_loose, split_names
+from benchdog.builtin.sources.messages import existing_path, shortened, skipped_notes, suggest
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.table.targets import read_target, with_targets
 from benchdog.builtin.sources.table.weights import Weights, check_weight_column, drop_zero_weight_rows, weights_of
 
 TABLES = (".csv", ".tsv")
+TEXTS = (".txt",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +38,7 @@ class Texts:
     """Texts and their ids; labels are class indices, numbers, or None. `field` is the column.
 
     Texts with labels are stripped. `literal`: quotation marks of the table were read as text.
+    `splits`: of the texts, where folders define them. `counts`: of the files.
     """
 
     texts: Sequence[str]
@@ -44,6 +49,8 @@ class Texts:
     target: str = "class"
     weights: Weights | None = None
     literal: bool = False
+    splits: Sequence[str] = ()
+    counts: SampleCounts | None = None
 
 
 def load_texts(options: TextOptions, notes: list[str]) -> Texts:
@@ -68,39 +75,56 @@ def load_texts(options: TextOptions, notes: list[str]) -> Texts:
 
 
 def from_folder(folder: Path, options: TextOptions, notes: list[str]) -> Texts:
-    """Read the .txt files below a folder; the folders in it are classes when all are in several."""
-    paths = sorted(text_files(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-    if not paths:
+    """Read the .txt files below a folder; the folders in it are classes when all are in several, or splits."""
+    found = find_files(folder, TEXTS, "not .txt files")
+    notes += skipped_notes(found.skipped)
+    if not found.files:
         raise BadData(f"{folder} holds no .txt file.", "Use a folder of .txt files, or a CSV file.")
-    texts = [read_text(path) for path in paths]
-    ids = [path.relative_to(folder).as_posix() for path in paths]
-    empty = [name for name, text in zip(ids, texts, strict=True) if not text.strip()]
+    names = sorted(found.files, key=natural_key)
+    groups, splits = _groups(names, found, folder, options)
+    kept = [i for i, group in enumerate(groups) if group is not None]
+    if outside := [name for name, group in zip(names, groups, strict=True) if group is None]:
+        found.skipped["outside the splits"] = outside
+        notes += skipped_notes({"outside the splits": outside})
+    names, splits = [names[i] for i in kept], [splits[i] for i in kept]
+    texts = [read_text(folder / name) for name in names]
+    empty = [name for name, text in zip(names, texts, strict=True) if not text.strip()]
     if empty:
         raise BadData(f"{folder}: {len(empty):,} texts are empty: {shortened(empty, len(empty))}.", "Remove them.")
-    groups = [name.split("/")[0] if "/" in name else "" for name in ids]
-    spelled = class_spellings(groups)
-    classes = class_names(groups)
-    several = "" not in classes and len(classes) > 1
+    skipped = {reason: len(paths) for reason, paths in found.skipped.items()}
+    counts = SampleCounts(found=len(names) + sum(skipped.values()), used=len(names), skipped=skipped, unit="files")
+    words = [group for group in groups if group]
+    if not words:
+        return Texts(texts=texts, ids=names, counts=counts)
+    spelled, classes = class_spellings(words), class_names(words)
+    notes += spelling_notes(spelled)
+    code = {name: i for i, name in enumerate(classes)}
+    labels = np.array([code[spelled[word]] for word in words], np.int64)
+    stripped = [text.strip() for text in texts]
+    return Texts(texts=stripped, ids=names, labels=labels, classes=classes, splits=splits, counts=counts)
+
+
+def _groups(
+    names: Sequence[str], found: FolderFiles, folder: Path, options: TextOptions
+) -> tuple[list[str | None], list[str]]:
+    """Return the class and the split of each text; all classes are "" without any, None is a text of neither."""
+    none = [""] * len(names)
+    if options.folders == "ignore":
+        return [*none], none
+    tops = [name.split("/")[0] if "/" in name else "" for name in names]
+    several = "" not in tops and len(set(tops)) > 1
+    named = options.folders == "splits" or "train" in split_names(tops).values()
+    layout = read_layout(found, folder, options.folders) if several or named else None
+    if layout and any(layout.tops.values()):
+        places = [layout.split_and_class(name) for name in names]
+        refuse_loose([n for n, place in zip(names, places, strict=True) if not place], layout, folder, "texts")
+        return [place and place[1] for place in places], [place[0] if place else "" for place in places]
     if options.folders == "classes" and not several:
         raise BadData(
             f"{folder}: not all texts are in folders, at least two of them, one per class.",
             "Move them into such folders, or omit source.folders.",
         )
-    if options.folders == "ignore" or not several:
-        return Texts(texts=texts, ids=ids)
-    notes += spelling_notes(spelled)
-    code = {name: i for i, name in enumerate(classes)}
-    labels = np.array([code[spelled[group]] for group in groups], np.int64)
-    return Texts(texts=[text.strip() for text in texts], ids=ids, labels=labels, classes=classes)
-
-
-def text_files(folder: Path) -> list[Path]:
-    """Return the .txt files below a folder, hidden ones excluded."""
-    paths = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [Path(place, name) for name in names if name.lower().endswith(".txt") and not name.startswith(".")]
-    return paths
+    return [*tops] if several else [*none], none
 
 
 def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:

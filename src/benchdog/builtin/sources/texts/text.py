@@ -16,6 +16,7 @@ from benchdog.api import (
     Op,
     Preprocess,
     Raw,
+    SampleCounts,
     Spec,
     Target,
     encoder,
@@ -25,7 +26,7 @@ from benchdog.api import (
     words,
 )
 from benchdog.builtin.sources.options import TextOptions
-from benchdog.builtin.sources.splitting import SPLITS, split_by_content
+from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_by_content, split_with_given
 from benchdog.builtin.sources.table.weights import batch_tuple
 from benchdog.builtin.sources.texts import files as finding
 from benchdog.builtin.sources.texts.byte_pairs import train_bpe
@@ -54,6 +55,8 @@ class Text:
     def __init__(self, options: TextOptions) -> None:
         self.options = options
         self.notes: list[str] = []
+        self.seen: dict[str, int] = {}
+        self.counts: SampleCounts | None = None
         self._loaded: _Loaded | None = None
 
     def spec(self) -> Spec:
@@ -119,6 +122,7 @@ class Text:
     def _read(self) -> _Loaded:
         options = self.options
         found = finding.load_texts(options, self.notes)
+        self.counts = found.counts
         if found.labels is None and options.unit == "wordpiece":
             raise BadUsage(
                 "WordPiece tokens are for texts with a label; they can't be decoded to a text.",
@@ -152,7 +156,10 @@ class Text:
         assert labels is not None
         kept = labels.tolist() if found.classes else [0] * len(found.texts)
         contents = [text.encode() for text in found.texts]
-        parts = split_by_content(contents, kept, valid=options.valid, test=options.test, seed=options.split_seed)
+        given = found.splits or [""] * len(contents)
+        shares = {"valid": options.valid, "test": options.test, "seed": options.split_seed}
+        parts = split_with_given(contents, kept, given, **shares)
+        self.seen = count_overlap(contents, parts)
         empty = [name for name in SPLITS if not len(parts[name])]
         if empty:
             raise BadData(f"{options.path}: too few distinct texts: none is left for {' and '.join(empty)}.")
@@ -160,6 +167,9 @@ class Text:
             counts = {
                 name: np.bincount(labels[at], minlength=len(found.classes)).tolist() for name, at in parts.items()
             }
+            unseen = [name for code, name in enumerate(found.classes) if not counts["train"][code]]
+            if unseen:
+                raise BadData(f"{options.path}: no training text of the class {', '.join(unseen)}.")
             self.notes += lacking_notes(found.classes, counts, unit="row" if options.label else "text")
         return dict(parts)
 
