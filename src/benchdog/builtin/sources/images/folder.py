@@ -140,8 +140,10 @@ class ImageFolder:
         """Split by content or group, except for splits that have folders."""
         options = self.options
         keys = list(map(_group, images)) if options.group else _content_keys(images, infos)
-        shares = {"valid": options.valid, "test": options.test, "seed": options.split_seed}
-        places = split_with_given(keys, rarest_labels(images), [p.split for p in images], **shares)
+        places = split_with_given(
+            keys, rarest_labels(images), [p.split for p in images],
+            valid=options.valid, test=options.test, seed=options.split_seed,
+        )  # fmt: skip
         parts = {split: [images[i] for i in at] for split, at in places.items()}
         known = {label for p in parts["train"] for label in p.labels}
         for split in SPLITS:

@@ -157,8 +157,8 @@ class Text:
         kept = labels.tolist() if found.classes else [0] * len(found.texts)
         contents = [text.encode() for text in found.texts]
         given = found.splits or [""] * len(contents)
-        shares = {"valid": options.valid, "test": options.test, "seed": options.split_seed}
-        parts = split_with_given(contents, kept, given, **shares)
+        shares = {"valid": options.valid, "test": options.test}
+        parts = split_with_given(contents, kept, given, **shares, seed=options.split_seed)
         self.seen = count_overlap(contents, parts)
         empty = [name for name in SPLITS if not len(parts[name])]
         if empty:
