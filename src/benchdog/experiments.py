@@ -18,11 +18,12 @@ from benchdog.recipe.compose import compose_draft
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given, Layer, layer_of, parse_toml
 from benchdog.recipe.plugin_tables import table_of
-from benchdog.recipe.recipe import PARTS, TABLES, Recipe
-from benchdog.recipe.resolved import local_files, read_resolved, relocate, write_resolved
+from benchdog.recipe.recipe import PARTS, TABLES, Recipe, absolute
+from benchdog.recipe.resolved import data_places, local_files, read_resolved, relocate, write_resolved
 from benchdog.runs import names, provenance
 from benchdog.runs.document import RunDocument
 from benchdog.runs.run import Run
+from benchdog.training.moved_data import reopen_run
 from benchdog.training.resolve import resolve
 
 
@@ -109,6 +110,24 @@ class Experiment:
         keeper = Run(self._folder, cast(RunDocument, dict(identity)))
         self._plugins = provenance.plugins_of_run(keeper, self._recipe, self._context.plugins, trust)
 
+    def open_data(self, command: str, data: Path | None = None, like: Path | None = None) -> None:
+        """Open the data, so that a missing one is reported before a run is begun; `trust_code` comes first.
+
+        Args:
+            command: what is typed to give another place, for the message: "tune --resume first".
+            data: where it is now, if it was moved; the recipe in the folder is rewritten.
+            like: a run of `train`, whose data it must be.
+
+        Raises:
+            BadUsage: the source takes no path.
+            BadData: it is missing, or isn't that of the run.
+        """
+        places = {} if data is None else {"source.path": absolute(str(data), Path.cwd())}
+        if places and like is not None:
+            reopen_run(Run.open(like), read_resolved(like), self._loaded, command, places)
+        keeper = Run(self._folder, {"name": self._folder.name})
+        self._recipe = reopen_run(keeper, self._recipe, self._loaded, command, places).recipe
+
     # --- its recipe
 
     @property
@@ -191,7 +210,10 @@ class Experiment:
 
     def resume(self, folder: Path, *, watcher: Watcher | None = None, quiet: bool = True) -> TrainedRun:
         """Continue a run of `train` that was stopped or killed; a finished one is returned as it is."""
-        run = pipeline.resume(folder, self._context.plugins, quiet=quiet, watcher=watcher)
+        stored = data_places(read_resolved(folder), self._loaded)
+        now = data_places(self._recipe, self._loaded)
+        moved = {key: path for key, path in now.items() if stored.get(key) != path}
+        run = pipeline.resume(folder, self._context.plugins, quiet=quiet, places=moved, watcher=watcher)
         return TrainedRun(run.folder, self._context)
 
     def run(self, folder: Path) -> TrainedRun:

@@ -19,6 +19,7 @@ from benchdog.plugins.context import PluginContext
 from benchdog.recipe.compose import compose_draft
 from benchdog.recipe.draft import Draft, with_current_names
 from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
+from benchdog.recipe.recipe import absolute
 from benchdog.recipe.resolved import read_resolved, relative_to_folder
 from benchdog.runs import run as runs
 from benchdog.system import files, paths
@@ -74,9 +75,13 @@ class TrainedRun:
                 samples.append(Raw(id=str(number), fields={name: item}))
         return self._opened.predict(samples)
 
-    def evaluate(self, split: str = "test", by: str = "") -> dict[str, Any]:
-        """Evaluate the model on held-out samples, and parts of them `by` a column; the report is regenerated."""
-        return dict(evaluate_run.evaluate(self.folder, split, self._shared.plugins, by=by))
+    def evaluate(self, split: str = "test", by: str = "", data: Path | str | None = None) -> dict[str, Any]:
+        """Evaluate the model on held-out samples, and parts of them `by` a column; the report is regenerated.
+
+        Args:
+            data: where the run's data is now, if it was moved.
+        """
+        return dict(evaluate_run.evaluate(self.folder, split, self._shared.plugins, by=by, places=_place(data)))
 
     def samples(self) -> list[Raw]:
         """Return the raw held-out samples that the artifact keeps."""
@@ -174,6 +179,7 @@ def evaluate(
     split: str = "test",
     *,
     by: str = "",
+    data: Path | str | None = None,
     runs_dir: Path | str | None = None,
     plugins: Iterable[Path | str] = (),
     trust: bool = False,
@@ -184,6 +190,7 @@ def evaluate(
         run: its name, its folder, or "last".
         split: "test", "valid" or "train".
         by: also compute metrics per slice: by a column, "folder" or "class".
+        data: where the run's data is now, if it was moved.
         runs_dir: the folder of runs.
         plugins: local plugin files.
         trust: run the code that a run from elsewhere brings.
@@ -198,12 +205,13 @@ def evaluate(
     """
     context = PluginContext(local=[Path(file) for file in plugins])
     folder = pretrained.find_run(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None), context.plugins)
-    return evaluate_run.evaluate(folder, split, context.plugins, trust=trust, by=by)
+    return evaluate_run.evaluate(folder, split, context.plugins, trust=trust, by=by, places=_place(data))
 
 
 def open_run(
     run: Path | str = "last",
     *,
+    data: Path | str | None = None,
     runs_dir: Path | str | None = None,
     plugins: Iterable[Path | str] = (),
     trust: bool = False,
@@ -212,17 +220,22 @@ def open_run(
 
     Args:
         run: its name, its folder, or "last".
+        data: where its data is now, if it was moved.
         runs_dir: the folder of runs.
         plugins: local plugin files.
         trust: run the code that a run from elsewhere brings.
 
     Raises:
-        BadUsage: there is no such run, or it isn't finished.
+        BadUsage: there is no such run, it isn't finished, or its source takes no path.
         Refused: it brings code that wasn't put there on this machine, and `trust` is false.
     """
     context = PluginContext(local=[Path(file) for file in plugins])
     folder = pretrained.find_run(str(run), paths.runs_dir(Path(runs_dir) if runs_dir else None), context.plugins)
-    return FinishedRun(folder, context.plugins, trust=trust)
+    return FinishedRun(folder, context.plugins, trust=trust, places=_place(data))
+
+
+def _place(data: Path | str | None) -> dict[str, str]:
+    return {} if data is None else {"source.path": absolute(str(data), Path.cwd())}
 
 
 def _readable(raw: Raw | Unreadable) -> Raw:

@@ -27,11 +27,12 @@ from benchdog.runs.document import RunDocument, describe
 from benchdog.runs.run import Run
 from benchdog.system import paths
 from benchdog.training import torch_settings
+from benchdog.training.moved_data import check_start, reopen_run
 from benchdog.training.progress import say
 from benchdog.training.resolve import PreparedTraining, measure, resolve
 from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
 from benchdog.training.run_status import recorded
-from benchdog.training.setup import Components, reopen
+from benchdog.training.setup import Components
 from benchdog.training.train import load_best, train_model
 
 
@@ -74,9 +75,10 @@ def resume(
     quiet: bool = False,
     trust: bool = False,
     ranks: int | None = None,
+    places: Mapping[str, str] | None = None,
     watcher: Watcher | None = None,
 ) -> Run:
-    """Resume a run that was stopped; a finished one stays as it is.
+    """Resume a run that was stopped; a finished one stays as it is, but for the place of its data.
 
     Args:
         folder: the run's.
@@ -84,27 +86,35 @@ def resume(
         quiet: print nothing.
         trust: run the code that a run from another machine brings.
         ranks: the number of ranks to resume with; None for the same.
+        places: absolute paths of data that was moved, by dotted key: {"source.path": "/mnt/wines.csv"}.
         watcher: is called after every epoch that is left, and may end the run early.
 
     Raises:
         Refused: the run brings code that wasn't put there on this machine, and `trust` is false.
         BadUsage: the trainer can't resume, or on so many ranks the result would change.
+        BadData: the data is missing, or isn't what the run began with.
     """
     run = Run.open(folder)
     run.hold()
     try:
+        recipe = read_resolved(folder)
+        command = f"train --resume {paths.short(folder)}"
         if run.facts["status"] == "finished":
-            say(f"Run {run.name!r} is finished already; nothing to do.", quiet)
+            if places:
+                plugins = provenance.plugins_of_run(run, recipe, plugins_of, trust)
+                reopen_run(run, recipe, plugins, command, places)
+            moved = "its data is found at the new place" if places else "nothing to do"
+            say(f"Run {run.name!r} is finished already; {moved}.", quiet)
             return run
         run.sweep()
-        recipe = read_resolved(folder)
         if ranks is not None:
             recipe = with_values(recipe, {"backend.ranks": ranks})
         plugins = provenance.plugins_of_run(run, recipe, plugins_of, trust)
         info = plugins.info(TrainerInfo, recipe.trainer.name)
         if not info.resumable:
             raise BadUsage(f"Trainer {info.name!r} can't resume a run.", f"benchdog train {folder / 'recipe.toml'}")
-        components = reopen(recipe, plugins)
+        components = reopen_run(run, recipe, plugins, command, places)
+        check_start(run, components.recipe)
         _ = components.backend  # its options are checked before anything is written
         if ranks is not None:
             components.fit(run.folder)
@@ -112,7 +122,7 @@ def resume(
             refuse_batch_dependence(components)  # there may be other micro-batches now
         with recorded(run, components, report.write), torch_settings.restored():
             if ranks is not None:
-                write_resolved(run.folder, recipe)
+                write_resolved(run.folder, components.recipe)
             say(f"run {paths.short(run.folder)}: resuming", quiet)
             _train_evaluate_save(run, components, quiet, watcher)
     finally:

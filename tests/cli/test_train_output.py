@@ -60,17 +60,51 @@ def test_suggested_patience_keeps_the_best_epoch(dots):
 
 
 @pytest.mark.parametrize(
-    ("values", "patience"),
+    ("values", "losses", "advice"),
     [
-        ([0.5] * 21, 5),
-        ([0.5] * 20, 0),
-        ([0.1, 0.2, *[0.1] * 7, 0.3, *[0.1] * 20], 8),
-        ([*[0.1] * 15, 0.3, *[0.1] * 14], 0),
-        ([], 0),
+        ([0.5] * 21, [1.0] * 21, (5, 6)),
+        ([0.5] * 20, [1.0] * 20, None),
+        ([0.1, 0.2, *[0.1] * 7, 0.3, *[0.1] * 20], [1.0] * 30, (8, 18)),
+        ([*[0.1] * 15, 0.3, *[0.1] * 14], [1.0] * 30, None),
+        ([0.5] * 30, [*range(9, 0, -1), *[5.0] * 21], (8, 9)),  # the ninth epoch has the lowest loss
+        ([0.5] * 30, range(30, 0, -1), None),  # the last one has it
+        ([], [], None),
     ],
 )
-def test_advised_patience_values(values, patience):
-    assert advised(EarlyStopping("accuracy", "max", 0), values) == patience
+def test_advised_patience_keeps_the_best_epoch(values, losses, advice):
+    assert advised(EarlyStopping("accuracy", "max", 0), zip(values, losses, strict=True)) == advice
+
+
+@pytest.mark.parametrize("better", ["max", "min"])
+def test_best_of_equal_epochs_has_the_lowest_loss(better):
+    """Patience counts epochs without a better metric; an epoch without a loss never wins a tie."""
+    epochs, nan = EarlyStopping("metric", better, 3), float("nan")
+    losses = [0.5, 0.7, 0.4, 0.4, nan, 0.1]
+    assert [epochs.update(i, 0.9, loss) for i, loss in enumerate(losses, 1)] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert epochs.facts == {"epoch": 6, "metric": "metric", "value": 0.9}
+    assert epochs.enough
+    stored = EarlyStopping("metric", better, 3)
+    stored.load_state_dict({key: value for key, value in epochs.state_dict().items() if key != "loss"})
+    assert not stored.update(7, 0.9, 0.01)  # of an older version, which kept the first
+
+
+def test_training_reports_a_tie_of_the_best_epoch(dots):
+    run(*LINEAR, "--epochs", 4, "--lr", 1e-9, "--name", "tie", cwd=dots)
+    lines = [json.loads(line) for line in (dots / "runs/tie/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    assert len({line["valid.accuracy"] for line in epochs}) == 1
+    lowest = min(epochs, key=lambda line: line["valid.loss"])["epoch"]
+    again = run("train", "--resume", "tie", cwd=dots).err
+    assert f"best: epoch {lowest}, " in again
+    assert "(the lowest valid.loss of 4 equal epochs)" in again
+    assert "the lowest valid.loss of 4 equal epochs" in (dots / "runs/tie/report.html").read_text(encoding="utf-8")
 
 
 def test_quiet_training_prints_nothing(dots):

@@ -251,7 +251,7 @@ def test_fitted_values_are_constants(programs):
 
 def test_stdout_is_the_program_alone(programs, tmp_path):
     place, ejected, _ = programs
-    printed = run("eject", "cnn", "--data", tmp_path / "samples.npz", cwd=place)
+    printed = run("eject", "cnn", "--samples", tmp_path / "samples.npz", cwd=place)
     assert compile(printed.out, "train.py", "exec")
     assert 'DATA = "../' in printed.out
     assert (tmp_path / "samples.npz").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +34,10 @@ Backend = Annotated[
     ),
 ]
 Data = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the source's data.")]
+MovedData = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="PATH", help="New place of the run's data, if it was moved; it is compared."),
+]
 Target = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Target column (repeatable).")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training split.")]
 BatchSize = Annotated[
@@ -88,6 +93,11 @@ def by_key(**flags: Any) -> dict[str, Any]:
     if "target" in flags:
         flags["target"] = target_of(flags["target"])
     return {KEYS[name]: value for name, value in flags.items()}
+
+
+def place_of(data: Path | None) -> dict[str, str]:
+    """Return the place of data that was moved by its key of the recipe, absolute; {} if it isn't given."""
+    return {} if data is None else {KEYS["data"]: str(data.expanduser().resolve())}
 
 
 def target_of(names: list[str] | None) -> str | list[str] | None:

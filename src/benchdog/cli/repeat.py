@@ -21,7 +21,7 @@ from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given
 from benchdog.recipe.recipe import AUTO, Recipe
-from benchdog.recipe.resolved import read_resolved, resume_invariants
+from benchdog.recipe.resolved import data_places, read_resolved, resume_invariants
 from benchdog.runs import names as naming
 from benchdog.runs.run import Run, check_name
 from benchdog.system import files, format_versions, terminal
@@ -86,7 +86,7 @@ def _free_name(draft: Draft, runs: Path) -> str:
         if f"{name}{SUFFIX}" in existing:
             continue
         first = runs / f"{name}-seed-{draft.seed}"
-        interrupted = (first / "recipe.toml").is_file() and not _differing(draft, read_resolved(first), first)
+        interrupted = (first / "recipe.toml").is_file() and not _differing(recipe, read_resolved(first), first)
         if interrupted or not any(each.startswith(f"{name}-seed-") for each in existing):
             break
     return name
@@ -97,23 +97,24 @@ def _trained(draft: Draft, folder: Path, plugins_of: Discover, quiet: bool) -> N
     if not (folder / "run.json").is_file():
         pipeline.train(draft, folder.parent, name=folder.name, quiet=quiet)
         return
-    stored = read_resolved(folder)
-    keys = _differing(draft, stored, folder)
+    stored, wanted = read_resolved(folder), resolve(draft, None, folder.parent).recipe
+    was, now = (data_places(recipe, draft.plugins) for recipe in (stored, wanted))
+    keys = [key for key in _differing(wanted, stored, folder) if key not in now]
     if keys:
         raise BadUsage(
             f"A run {folder.name!r} exists already, with a different recipe: {', '.join(keys)}.",
             "Choose another --name, or remove it: benchdog runs rm " + folder.name,
         )
-    if Run.open(folder).facts["status"] == "finished":
+    moved = {key: path for key, path in now.items() if was.get(key) != path}
+    if Run.open(folder).facts["status"] == "finished" and not moved:
         if not quiet:
             terminal.show(f"run {folder.name} is already finished")
         return
-    pipeline.resume(folder, plugins_of, quiet=quiet)
+    pipeline.resume(folder, plugins_of, quiet=quiet, places=moved)  # which compares data at another place
 
 
-def _differing(draft: Draft, stored: Recipe, folder: Path) -> list[str]:
-    """Return the recipe keys in which the draft differs from the recipe of a stored run."""
-    wanted = resolve(draft, None, folder.parent).recipe
+def _differing(wanted: Recipe, stored: Recipe, folder: Path) -> list[str]:
+    """Return the recipe keys in which the recipe that is asked for differs from that of a stored run."""
     was, now = (
         {**resume_invariants(recipe, folder), "loop.epochs": recipe.loop.epochs} for recipe in (stored, wanted)
     )

@@ -24,7 +24,7 @@ from benchdog.runs.document import describe
 from benchdog.runs.run import Run
 from benchdog.system import terminal
 from benchdog.training.rank import check_trainer, train_rank
-from benchdog.training.resolve import resolve
+from benchdog.training.resolve import measure, resolve
 
 SECONDS = 8.0
 """Time limit for overfitting the batch."""
@@ -78,7 +78,7 @@ class _Stages:
     """The stages, in their order; each returns what it did."""
 
     def __init__(self, draft: Draft, folder: Path) -> None:
-        self.parts = resolve(draft)
+        self.parts = measure(resolve(draft), ["memory format"]).components
         self.folder = folder
         self.run: Run | None = None
 

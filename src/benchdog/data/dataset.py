@@ -160,8 +160,9 @@ class DecodedSplit:
                 )
             weight = self.check_weights(more, len(indices), lambda row: int(indices[row]))
             target = check_targets(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
-            return inputs, target, weight
-        return self.read_raw(indices)
+        else:
+            inputs, target, weight = self.read_raw(indices)
+        return tuple(map(in_plain_order, inputs)), target, weight
 
     def read_raw(self, indices: Sequence[int]) -> WeightedArrays:
         """Read as `read` does, through `raw` instead of the source's fast path."""
@@ -184,6 +185,15 @@ class DecodedSplit:
         if isinstance(self.split, IndexedSplit):
             return [self.split.id(int(i)) for i in indices]
         return [self.split.raw(int(i)).id for i in indices]
+
+
+def in_plain_order(array: np.ndarray) -> np.ndarray:
+    """Return an array with the strides of a new one, in C order.
+
+    Those of an axis of length 1 are arbitrary, and torch takes images of one channel with a stride of 1 there for
+    channels_last: a convolution's output would have that format too, which view() doesn't accept.
+    """
+    return np.ascontiguousarray(array).reshape(-1).reshape(array.shape)
 
 
 def ignored_class(plugins: Plugins, task: ComponentConfig) -> int | None:
@@ -214,7 +224,8 @@ def load_into_memory(samples: DecodedSplit) -> InMemorySplit:
         inputs, target, *more = samples.split.whole()
         target = check_targets(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
         given = samples.check_weights(more, len(samples), lambda row: row)
-        tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in (*inputs, target)]
+        arrays = (*map(in_plain_order, inputs), target)
+        tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in arrays]
         return InMemorySplit(tuple(tensors[:-1]), tensors[-1], None if given is None else torch.tensor(given))
     n = len(samples)
     chunks = [range(i, min(n, i + CHUNK)) for i in range(0, n, CHUNK)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from benchdog.plugins import Plugins
 from benchdog.recipe.resolved import read_resolved
 from benchdog.runs import provenance
 from benchdog.runs.run import Run
-from benchdog.training.setup import reopen
+from benchdog.system import paths
+from benchdog.training.moved_data import reopen_run
 
 
 def evaluate(
@@ -25,11 +26,13 @@ def evaluate(
     plugins_of: Callable[[tuple[str, ...]], Plugins],
     trust: bool = False,
     by: str = "",
+    places: Mapping[str, str] | None = None,
 ) -> RunEvaluation:
     """Evaluate a run's artifact on a split; write evaluation-<split>.json and the report.
 
     Args:
         by: also compute per-slice metrics: by a column, "folder" or "class".
+        places: absolute paths of data that was moved, by dotted key: {"source.path": "/mnt/wines.csv"}.
 
     Raises:
         BadUsage: the run has no artifact, its source no such split, or its samples can't be sliced by that.
@@ -44,7 +47,7 @@ def evaluate(
             raise no_artifact(run.name)
         recipe = read_resolved(folder)
         plugins = provenance.plugins_of_run(run, recipe, plugins_of, trust)
-        parts = reopen(recipe, plugins)
+        parts = reopen_run(run, recipe, plugins, f"evaluate {paths.short(folder)}", places)
         parts.fit(folder, resuming=False)
         changed: list[str] = []
         if run.facts.get("data") not in (None, provenance.fingerprint(parts.data)):

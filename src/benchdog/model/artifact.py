@@ -19,7 +19,7 @@ from benchdog.model import model_card
 from benchdog.model.artifact_files import GRAPH, hash_files
 from benchdog.model.export_view import View
 from benchdog.model.load import GRAPH_EXPORTER, declared_runner, open_model, runner_of
-from benchdog.model.rebuild import WEIGHTS
+from benchdog.model.rebuild import WEIGHTS, save_weights
 from benchdog.model.samples import covering
 from benchdog.model.samples import write as write_samples
 from benchdog.model.verify import verify
@@ -136,10 +136,8 @@ def _deployed(transform: nn.Module, model: Any, head: nn.Module) -> nn.Module:
 
 
 def _write_weights(module: nn.Module, folder: Path) -> None:
-    from safetensors.torch import save_model
-
     with files.saving(folder / WEIGHTS):
-        save_model(module, str(folder / WEIGHTS))
+        save_weights(module, folder / WEIGHTS)
         shutil.copymode(folder / "artifact.json", folder / WEIGHTS)  # safetensors keeps others out
 
 

@@ -103,25 +103,51 @@ def _filled(value: Any, spec: Spec) -> Any:
         return text
 
 
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's weights as safetensors; a tensor with several names is stored once, under the first of them."""
+    from safetensors.torch import save_file
+
+    state, names = module.state_dict(), _shared(module)
+    kept = {name: x.detach().clone() for name, x in state.items() if name == names[name][0]}
+    save_file(kept, path, {name: group[0] for name, group in names.items() if name != group[0]} or None)
+
+
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Read weights into a module; shared tensors are stored once.
+    """Read weights into a module; of a tensor with several names one is enough.
 
     Raises:
         BadData: the file is damaged, or holds other weights than the module has.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_model
+    from safetensors.torch import load_file
 
     try:
-        load_model(module, path, strict=True)
+        stored = load_file(path)
     except (SafetensorError, OSError) as error:
         raise BadData(f"{path} can't be read: {error}.", "The file is damaged: make the folder again.") from None
+    names = _shared(module)
+    reason = ""
+    try:
+        missing, unknown = module.load_state_dict(stored, strict=False)
+        missing = [name for name in missing if not any(other in stored for other in names[name])]
+        if missing or unknown:
+            wrong = (("lacks", missing), ("holds", unknown))
+            reason = " and ".join(f"{verb} {', '.join(map(repr, found[:3]))}" for verb, found in wrong if found)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
-        raise BadData(
-            f"{path} doesn't fit the model: {reason}.", "Use the version of the plugin that made it."
-        ) from None
+    if reason:
+        raise BadData(f"{path} doesn't fit the model: {reason}.", "Use the version of the plugin that made it.")
     _check_numbers(module, path)
+
+
+def _shared(module: nn.Module) -> dict[str, list[str]]:
+    """Return, for each name of a module's state, all names of the same tensor, sorted."""
+    groups: dict[Any, list[str]] = {}
+    keys = {}
+    for name, x in sorted(module.state_dict().items()):
+        keys[name] = (x.data_ptr(), x.shape, x.stride(), x.dtype) if x.numel() else name
+        groups.setdefault(keys[name], []).append(name)
+    return {name: groups[key] for name, key in keys.items()}
 
 
 def _check_numbers(module: nn.Module, path: Path) -> None:

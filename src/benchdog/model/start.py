@@ -37,12 +37,13 @@ class Origin:
     named: str = field(default="")
     columns: Mapping[str, Sequence[Column]] = field(default_factory=dict)
     classes: Sequence[str] = ()
+    part: str = ""
 
     def tensors(self) -> dict[str, Tensor]:
         """Read the model's tensors, by the file's names."""
         from benchdog.model.weights import read
 
-        found = read(self.file)
+        found = read(self.file, self.part)
         return {n.removeprefix(self.prefix): t for n, t in found.items() if n.startswith(self.prefix)}
 
     def fitted(self) -> dict[str, Tensor]:
@@ -160,7 +161,14 @@ def _absolute(weights: str, base: Path, runs: Path | None) -> str:
         return absolute(weights, base)
     if Path(weights).is_absolute() and (Path(weights) / "run.json").is_file():
         return weights
-    return str(run.find(weights, paths.runs_dir(runs)).absolute())
+    try:
+        return str(run.find(weights, paths.runs_dir(runs)).absolute())
+    except BadUsage as error:
+        file = base / Path(weights).expanduser()
+        if file.is_file():
+            return absolute(weights, base)
+        what = f"and {weights} is a folder of another kind" if file.is_dir() else f"nor a file of weights {weights}"
+        raise BadUsage(f"{error.message.rstrip('.')}, {what}.", error.hint) from None
 
 
 def origin(start: StartConfig, model: ComponentConfig, plugins: Plugins) -> Origin:
@@ -179,12 +187,15 @@ def origin(start: StartConfig, model: ComponentConfig, plugins: Plugins) -> Orig
         rename = (*mine, *known.rename)
         return Origin(known.weights(), rename, transform=tuple(known.transform), named=PACKAGE, classes=classes)
     place = Path(start.weights)
-    if place.suffix in SUFFIXES:
+    if place.suffix in SUFFIXES or place.is_file():
         if not place.is_file():
             raise BadUsage(f"There is no file {place}.", "Pass the path of a weights file, or a run's name.")
+        found = Origin(place, mine, named=place.name, part=start.part)
         if known is None:
-            return Origin(place, mine, named=place.name)
-        return Origin(place, (*mine, *known.rename), transform=tuple(known.transform), named=place.name)
+            return found
+        return replace(found, rename=(*mine, *known.rename), transform=tuple(known.transform))
+    if start.part:
+        raise BadUsage(f"start.part = {start.part!r} names a part of a file, and {place} is a run.", "Leave it out.")
     return _of_run(place, mine)
 
 

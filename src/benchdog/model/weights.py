@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,8 +17,9 @@ from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.model.layer_groups import stages, within
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
-NESTED = ("state_dict", "model_state_dict", "model")
-"""Where training scripts put a model's weights among other things."""
+"""What files of weights are named, mostly: so ends no run's name."""
+DEEPEST = 8
+"""Levels of a checkpoint that are looked through; a pickle may contain itself."""
 SHOWN = 4
 COMPLEX = (torch.complex64, torch.complex128)
 READ = (
@@ -65,18 +66,20 @@ class Report:
         return "; ".join(lines)
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """Read a .safetensors, .pth or .pt file as tensors by name; code in it is never run.
+def read(path: Path, part: str = "") -> dict[str, Tensor]:
+    """Read a file of weights as tensors by name, whatever its name ends in; code in it is never run.
+
+    Args:
+        path: safetensors, or what torch.save wrote.
+        part: where in the file the weights are, keys joined by dots; "" when it holds those of one model alone.
 
     Raises:
-        BadUsage: there is no such file, or it is of another kind.
-        BadData: it is damaged, or holds something other than finite tensors.
+        BadUsage: there is no such file, or it holds several models and no part is named.
+        BadData: it is of another kind, is damaged, or holds something other than finite tensors.
     """
-    if path.suffix not in SUFFIXES:
-        raise BadUsage(f"{path} is none of {', '.join(SUFFIXES)}.", "Save the weights as .safetensors.")
     if not path.is_file():
         raise BadUsage(f"There is no file {path}.", "Pass the path of a weights file, or a run's name.")
-    found = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    found = _safetensors(path) if _is_safetensors(path) else checkpoint_part(_pickled(path), path, part)
     for name, tensor in found.items():
         if odd := _odd(tensor):
             raise BadData(
@@ -87,6 +90,17 @@ def read(path: Path) -> dict[str, Tensor]:
         if (tensor.is_floating_point() or tensor.is_complex()) and not bool(tensor.isfinite().all()):
             raise BadData(f"{path} holds something other than finite numbers in {name!r}.", "Get the file again.")
     return found
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors does: the length of a header, and its brace; or is named so."""
+    if path.suffix == ".safetensors":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError as error:
+        raise BadData(f"{path} can't be read: {error.strerror or error}.") from None
 
 
 def _odd(tensor: Tensor) -> str:
@@ -114,27 +128,62 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         raise BadData(f"{path} holds tensors of the type {error}, which isn't read.", "Save it as float32.") from None
 
 
-def _pickled(path: Path) -> dict[str, Tensor]:
+def _pickled(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a third party's file may fail in any way
         reason = " ".join(str(error).split())[:160]
         raise BadData(
             f"{path} can't be read as tensors alone: {type(error).__name__}: {reason}.",
-            "It is damaged, or holds code, which isn't run: save model.state_dict() of it as .safetensors.",
+            "It is damaged, is neither safetensors nor a file of torch.save, or holds code, which isn't run: "
+            "save model.state_dict() of it as .safetensors.",
         ) from None
-    for key in NESTED:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-            break
-    if not isinstance(found, Mapping):
-        raise BadData(f"{path} holds a {type(found).__name__}, not tensors by name.", "Save model.state_dict().")
-    strange = [str(name) for name, value in found.items() if not isinstance(value, Tensor)]
-    if strange or not found:
+
+
+def checkpoint_part(content: Any, path: Path, part: str = "") -> dict[str, Tensor]:
+    """Find a model's weights in what a training script saved: the only dict of tensors, or that of a name.
+
+    Optimizers' states don't count.
+
+    Args:
+        content: of the file.
+        path: its path, for messages.
+        part: keys joined by dots; "" for the only one.
+
+    Raises:
+        BadUsage: there are several, or none of that name; the message lists them.
+        BadData: there is none.
+    """
+    parts = dict(_parts(content))
+    listed = ", ".join(f"{name or 'the whole file'} ({len(tensors)} tensors)" for name, tensors in parts.items())
+    if part and part not in parts:
+        raise BadUsage(f"{path} holds no weights named {part!r}.", f"start.part is one of: {listed or 'none'}.")
+    if len(parts) > 1 and not part:
+        raise BadUsage(
+            f"{path} holds the weights of several models: {listed}.",
+            f"Name the one to begin from: --set start.part={next(iter(parts))}",
+        )
+    if not parts:
+        if not isinstance(content, Mapping):
+            raise BadData(
+                f"{path} holds a {type(content).__name__}, not tensors by name.", "Save model.state_dict()."
+            )
+        strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
         raise BadData(f"{path} holds no tensors by name: {_some(strange) or 'it is empty'}.", "Save state_dict().")
-    return {str(name): value for name, value in found.items()}
+    return parts[part] if part else next(iter(parts.values()))
+
+
+def _parts(content: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield every mapping from names to tensors with its place in the file, but for optimizers' states."""
+    if not isinstance(content, Mapping) or "param_groups" in content or depth > DEEPEST:
+        return
+    if content and all(isinstance(name, str) and isinstance(x, Tensor) for name, x in content.items()):
+        yield place, dict(content)
+        return
+    for key, value in content.items():
+        yield from _parts(value, f"{place}.{key}" if place else str(key), depth + 1)
 
 
 def renamed(tensors: Mapping[str, Tensor], pairs: Iterable[tuple[str, str]]) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -55,6 +56,11 @@ def describe(cls: type) -> Mapping[str, Option]:
             name=field.name, type=plain, doc=doc, default=default, required=required, adapter=adapter
         )
     return MappingProxyType(result)
+
+
+def path_options(cls: type) -> list[str]:
+    """Return the names of the options that are paths."""
+    return [name for name, option in describe(cls).items() if Path in (option.type, *get_args(option.type))]
 
 
 def validate(cls: type, values: Mapping[str, Any], what: str) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from benchdog.api import SourceInfo
 from benchdog.errors import BadUsage, nearest
 from benchdog.plugins import Plugins
-from benchdog.plugins.options import describe, to_json, validate
+from benchdog.plugins.options import describe, path_options, to_json, validate
 from benchdog.plugins.types import RegisteredComponent
 from benchdog.recipe import aliases
 from benchdog.recipe.layers import Given, Layer, local_plugins
@@ -46,7 +46,7 @@ class Draft:
                     merged = {k: v for k, v in merged.items() if not k.startswith(f"{kind}.")}
             weights = layer.get("start.weights")
             if weights and "start.weights" in merged and merged["start.weights"].value != weights.value:
-                for noted in ("start.sha256", "start.operations"):  # those of the weights before
+                for noted in ("start.part", "start.sha256", "start.operations"):  # those of the weights before
                     merged.pop(noted, None)
             merged.update(layer)
         check(merged)
@@ -180,9 +180,7 @@ def _settled(found: RegisteredComponent, values: Mapping[str, Given], plugins: P
     if not found.info.options:
         plugins.options(found, plain)
         return plain
-    described = describe(found.resolve(found.info.options))
-    for key, given in values.items():
-        of_path = key in described and Path in (described[key].type, *get_args(described[key].type))
-        if of_path and isinstance(given.value, str):
-            plain[key] = absolute(given.value, given.base)
+    for key in path_options(found.resolve(found.info.options)):
+        if key in values and isinstance(values[key].value, str):
+            plain[key] = absolute(values[key].value, values[key].base)
     return to_json(plugins.options(found, plain))

@@ -99,9 +99,12 @@ class StartConfig:
     weights: Annotated[
         str,
         Doc(
-            'Initial weights: "package" (those published for the model), a run\'s name, or a '
-            ".safetensors, .pth or .pt file."
+            'Initial weights: "package" (those published for the model), a run\'s name, or a file: safetensors, or '
+            "what torch.save wrote."
         ),
+    ] = ""
+    part: Annotated[
+        str, Doc('Part of a checkpoint that holds the weights, such as "ema.model"; empty: the only one.')
     ] = ""
     rename: Annotated[
         Mapping[str, str], Doc('Regular expressions in the file\'s names: { "^backbone\\." = "" }.')

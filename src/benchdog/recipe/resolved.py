@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchdog.errors import BadData, BadUsage
+from benchdog.errors import BadData, BadUsage, BenchdogError
+from benchdog.plugins.options import path_options
 from benchdog.plugins.trust import references
 from benchdog.recipe.aliases import current_values
 from benchdog.recipe.recipe import PARTS, WITH_CLASSES, Recipe, absolute, without_none
 from benchdog.system import files, parsing
 
+if TYPE_CHECKING:
+    from benchdog.plugins import Plugins
+
 FILE = "recipe.toml"
+WEIGHTS = "start.weights"
 
 
 def read_resolved(folder: Path) -> Recipe:
@@ -83,6 +88,18 @@ def options_naming_code(recipe: Recipe) -> list[tuple[str, str]]:
     ]
 
 
+def data_places(recipe: Recipe, plugins: Plugins) -> dict[str, str]:
+    """Return the paths of what a run reads, by dotted key: {"source.path": "/data/wines.csv"}."""
+    part, found = recipe.source, {WEIGHTS: recipe.start.weights} if Path(recipe.start.weights).is_absolute() else {}
+    try:
+        info = plugins.find("source", part.name)
+        names = path_options(info.resolve(info.info.options)) if info.info.options else ["path"]
+    except BenchdogError:  # a live object of a notebook
+        return found
+    values = {f"source.{name}": part.options.get(name) for name in names}
+    return {key: value for key, value in values.items() if isinstance(value, str) and value} | found
+
+
 def resume_invariants(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """Return what a resume may not change, by dotted key: {"seed": 0, "trainer.lr": 0.001, ...}."""
     tables = without_none(relative_to_folder(recipe, folder).to_json())
@@ -90,7 +107,8 @@ def resume_invariants(recipe: Recipe, folder: Path) -> dict[str, Any]:
     for kind in ("source", "model", "task", "trainer"):
         values |= {f"{kind}.{key}": value for key, value in tables[kind].items()}
     if tables["start"]["weights"]:
-        values |= {f"start.{key}": value for key, value in tables["start"].items()}
+        # runs of older versions, which had no `part`, resume too
+        values |= {f"start.{key}": value for key, value in tables["start"].items() if key != "part" or value}
     if _depends_on_length(recipe.trainer.options):
         values["loop.epochs"] = tables["loop"]["epochs"]
     values["loop.batch_size"] = tables["loop"]["batch_size"]
@@ -102,11 +120,14 @@ def resume_invariants(recipe: Recipe, folder: Path) -> dict[str, Any]:
     return plain
 
 
-def check_unchanged(stored: Mapping[str, Any] | None, recipe: Recipe, folder: Path) -> None:
+def check_unchanged(
+    stored: Mapping[str, Any] | None, recipe: Recipe, folder: Path, places: Iterable[str] = ()
+) -> None:
     """Check that a run resumes with its own recipe; more epochs are allowed where nothing depends on their number.
 
     Args:
         stored: `resume_invariants` of then; None when they weren't written.
+        places: keys that name where data lies, which may have been moved: the data itself is compared.
 
     Raises:
         BadUsage: keys differ; names them.
@@ -117,7 +138,7 @@ def check_unchanged(stored: Mapping[str, Any] | None, recipe: Recipe, folder: Pa
     now = resume_invariants(recipe, folder)
     if "loop.epochs" not in stored:  # nothing depended on it, or an older version didn't store it
         now.pop("loop.epochs", None)
-    if keys := [key for key in {**stored, **now} if stored.get(key) != now.get(key)]:
+    if keys := [key for key in {**stored, **now} if key not in places and stored.get(key) != now.get(key)]:
         raise BadUsage(
             f"recipe.toml was changed since the checkpoint: {', '.join(keys)}.",
             f"Change it back, or train again from the start: benchdog train {folder / FILE}",

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchdog.data.sampler import epoch_order
 from benchdog.recipe.resolved import read_resolved, relative_to_folder
+from benchdog.runs import fingerprints
 from benchdog.runs.compare_data import Difference, data_partings, names_of
 from benchdog.runs.metrics_log import LOSSES
 from benchdog.system import files
@@ -56,8 +57,11 @@ def _recipes(one: Path, other: Path) -> Iterator[Difference]:
     pair = [relative_to_folder(read_resolved(folder), folder).to_json() for folder in (one, other)]
     for recipe in pair:
         recipe["plugins"] = [Path(file).name for file in recipe["plugins"]]
+    harmless = WITHOUT_EFFECT
+    if all((folder / fingerprints.FILE).is_file() for folder in (one, other)):
+        harmless += ("source.path",)  # the samples themselves are compared
     for key, (a, b) in differences(list(pair)).items():
-        yield Difference(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(WITHOUT_EFFECT))
+        yield Difference(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(harmless))
     facts = [files.read_json(folder / "run.json").get("ranks") for folder in (one, other)]
     if facts[0] != facts[1]:
         ranks = tuple(_ranks(*each) for each in zip(facts, pair, strict=True))

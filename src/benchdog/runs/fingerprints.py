@@ -16,6 +16,8 @@ from benchdog.errors import BadData
 from benchdog.runs import state
 
 FILE = "samples.safetensors"
+SHOWN = 3
+"""Changed samples that are named."""
 
 
 def sample_fingerprints(array: np.ndarray) -> torch.Tensor:
@@ -35,38 +37,45 @@ def keep(folder: Path, data: DataSplits) -> None:
     if not data.in_memory or data.on_device:
         return
     if path.is_file():
-        check(folder, data.in_memory)
+        check(folder, data.in_memory, data)
         return
-    tree: dict[str, Any] = {}
-    for name, split in data.in_memory.items():
-        inputs = torch.stack([sample_fingerprints(x.numpy()) for x in split.inputs], 1)  # (N, fields)
-        tree[name] = {"inputs": inputs, "target": sample_fingerprints(split.target.numpy())}
-        if split.weight is not None:
-            tree[name]["weight"] = sample_fingerprints(split.weight.numpy())
-    state.write(path, tree)
+    state.write(path, {name: _fingerprints(split) for name, split in data.in_memory.items()})
 
 
-def check(folder: Path, splits: Mapping[str, InMemorySplit]) -> None:
+def _fingerprints(split: InMemorySplit) -> dict[str, torch.Tensor]:
+    """Return those of the inputs (N, fields), of the target (N,), and of the weights (N,) if there are any."""
+    inputs = torch.stack([sample_fingerprints(x.numpy()) for x in split.inputs], 1)
+    found = {"inputs": inputs, "target": sample_fingerprints(split.target.numpy())}
+    return found if split.weight is None else {**found, "weight": sample_fingerprints(split.weight.numpy())}
+
+
+def check(folder: Path, splits: Mapping[str, InMemorySplit], data: DataSplits) -> None:
     """Check that each sample is what it was, as far as the run kept fingerprints.
 
+    Args:
+        folder: the run's.
+        splits: decoded splits by name.
+        data: names their samples.
+
     Raises:
-        BadData: one isn't.
+        BadData: one isn't; the message names the first.
     """
     for name, was in read(folder).items():
         if name not in splits:
             continue
-        now = {
-            "inputs": torch.stack([sample_fingerprints(x.numpy()) for x in splits[name].inputs], 1),
-            "target": sample_fingerprints(splits[name].target.numpy()),
-        }
-        if any(was[part].shape != now[part].shape for part in now):
-            changed = "Samples"
-        elif count := int(((was["inputs"] != now["inputs"]).any(1) | (was["target"] != now["target"])).sum()):
-            changed = f"{count:,} of {len(now['target']):,} samples"
-        else:
-            continue
+        now = _fingerprints(splits[name])
+        changed, places = "Samples", ""
+        if all(part in now and was[part].shape == now[part].shape for part in was):
+            differing = {part: (was[part] != now[part]).reshape(len(now[part]), -1).any(1) for part in was}
+            rows = torch.stack(list(differing.values())).any(0).nonzero().flatten().tolist()
+            if not rows:
+                continue
+            changed = f"{len(rows):,} of {len(now['target']):,} samples"
+            part = next(part for part, marks in differing.items() if bool(marks[rows[0]]))
+            ids = data.splits[name].ids(rows[:SHOWN])  # type: ignore[union-attr]
+            places = f" ({part} of {', '.join(ids)}{' ...' if len(rows) > SHOWN else ''})"
         raise BadData(
-            f"{changed} of the {name} split have changed since the training began.",
+            f"{changed} of the {name} split have changed since the training began{places}.",
             "Bring the old data back, or train again.",
         )
 

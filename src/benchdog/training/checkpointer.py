@@ -12,7 +12,7 @@ from benchdog.api import Device, RunFacts
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
-from benchdog.recipe.resolved import check_unchanged, resume_invariants
+from benchdog.recipe.resolved import check_unchanged, data_places, resume_invariants
 from benchdog.runs.checkpoints import Checkpoints
 from benchdog.runs.metrics_log import NotFinite
 from benchdog.runs.run import Run
@@ -51,7 +51,8 @@ class Checkpointer:
                 again = f"benchdog train {self.run.folder / 'recipe.toml'}"
                 raise BadData(f"All {len(damaged)} checkpoints of this run are damaged.", f"Train again: {again}")
             return {}
-        check_unchanged(stored.get("recipe"), self.recipe, self.run.folder)
+        places = data_places(self.recipe, self.plugins)
+        check_unchanged(stored.get("recipe"), self.recipe, self.run.folder, places)
         return dict(stored)
 
     def warn(self, line: str) -> None:

@@ -17,8 +17,9 @@ from benchdog.recipe.recipe import Recipe
 from benchdog.recipe.resolved import named_components, read_resolved
 from benchdog.runs import fingerprints, provenance, state
 from benchdog.runs.run import Run
-from benchdog.system import files
-from benchdog.training.setup import FITTED, Components, reopen
+from benchdog.system import files, paths
+from benchdog.training.moved_data import relocated, reopen_run
+from benchdog.training.setup import FITTED, Components
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,13 +46,20 @@ class FinishedRun:
     """
 
     def __init__(
-        self, folder: Path, plugins_of: Callable[[tuple[str, ...]], Plugins], *, trust: bool = False
+        self,
+        folder: Path,
+        plugins_of: Callable[[tuple[str, ...]], Plugins],
+        *,
+        trust: bool = False,
+        places: Mapping[str, str] | None = None,
     ) -> None:
-        run = Run.open(folder)
+        self._run = run = Run.open(folder)
         if run.facts.get("status") != "finished" or not (folder / "artifact").is_dir():
             raise no_artifact(run.name)
-        self._resolved: Recipe = read_resolved(folder)
-        self._plugins = provenance.plugins_of_run(run, self._resolved, plugins_of, trust)
+        self._stored: Recipe = read_resolved(folder)
+        self._plugins = provenance.plugins_of_run(run, self._stored, plugins_of, trust)
+        self._places = places or {}
+        self._resolved = relocated(self._stored, self._places, self._plugins)
         self.folder = folder
         self.facts: dict[str, Any] = {**run.facts}
         self.recipe: dict[str, Any] = self._resolved.to_json()
@@ -67,7 +75,8 @@ class FinishedRun:
     def _components(self) -> Components:
         if self.live:
             raise BadUsage(f"{', '.join(map(repr, self.live))} was an object of a notebook, and is gone with it.")
-        components = reopen(self._resolved, self._plugins)
+        command = f"evaluate {paths.short(self.folder)}"
+        components = reopen_run(self._run, self._stored, self._plugins, command, self._places)
         components.fit(self.folder)
         if self.facts.get("data") != provenance.fingerprint(components.data):
             raise BadData("The data has changed since the training.", "Restore the old data, or train again.")
@@ -98,13 +107,13 @@ class FinishedRun:
 
         Raises:
             BadUsage: the data is a stream.
-            BadData: a sample isn't the one that the run was trained on.
+            BadData: the data is missing, or a sample isn't the one that the run was trained on.
         """
         samples = self._components.data.splits[split]
         if not isinstance(samples, DecodedSplit):
             raise BadUsage(f"The data of run {self.folder.name!r} is a stream, which isn't read as a whole.")
         data = load_into_memory(samples)
-        fingerprints.check(self.folder, {split: data})
+        fingerprints.check(self.folder, {split: data}, self._components.data)
         weight = None if data.weight is None else data.weight.numpy()
         return SplitArrays(tuple(x.numpy() for x in data.inputs), data.target.numpy(), weight)
 

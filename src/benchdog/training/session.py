@@ -234,7 +234,8 @@ class Session:
         self._log_steps(partial=True)
         scalars = {f"valid.{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float)}
         scalars = {**self._log.epoch(), **scalars}
-        better = self._best.update(self.epoch + 1, float(metrics.get(self.task.monitor, math.nan)))
+        value, loss = (float(metrics.get(name, math.nan)) for name in (self.task.monitor, "loss"))
+        better = self._best.update(self.epoch + 1, value, loss)
         if better:
             evaluated = self.model if model is None else model
             self._checkpoints.keep_best(evaluated.state_dict(), self._best.facts)

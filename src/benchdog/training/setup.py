@@ -39,7 +39,7 @@ from benchdog.model import start
 from benchdog.model.weights import Report
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe, with_values
-from benchdog.recipe.resolved import check_unchanged, relocate, resume_invariants
+from benchdog.recipe.resolved import check_unchanged, data_places, relocate, resume_invariants
 from benchdog.recipe.steps import StepCount
 from benchdog.runs import names as naming
 from benchdog.runs import provenance, state
@@ -183,7 +183,7 @@ class Components:
         if fitted(folder):
             tree = state.read(stored)
             if resuming:
-                check_unchanged(tree.get("recipe"), self.recipe, folder)
+                check_unchanged(tree.get("recipe"), self.recipe, folder, data_places(self.recipe, self.plugins))
             if "data" in tree:
                 provenance.same_data(tree["data"], now, sizes=resuming)
             self.transform.load_state_dict(tree["transform"])

@@ -319,7 +319,8 @@ def _training(run: FinishedRun, choices: Choices, samples: int) -> None:
         MONITOR=run.facts["monitor"],
         HIGHER_IS_BETTER=run.facts["better"] == "max",
         PATIENCE=loop["patience"],
-        CHANNELS_LAST=any(isinstance(module, torch.nn.Conv2d) for module in run.new_model().modules()),
+        CHANNELS_LAST=run.recipe["backend"].get("channels_last", True)
+        and any(isinstance(module, torch.nn.Conv2d) for module in run.new_model().modules()),
     )
 
 

@@ -22,10 +22,11 @@ def command(
     ctx: typer.Context,
     run: flags.Run = "last",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Output file (default: stdout).")] = None,
-    data: Annotated[
+    samples: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="File for the samples (default: data.npz next to the program)."),
     ] = None,
+    data: flags.MovedData = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     trust: Annotated[
@@ -41,21 +42,24 @@ def command(
     from benchdog_eject import program
 
     home = out.parent if out else Path()
-    data = data or home / "data.npz"
-    opened = benchdog.open_run(run, runs_dir=runs_dir, plugins=ctx.obj.local, trust=trust)
+    if data is not None and data.suffix == ".npz" and samples is None:
+        say("note: --data FILE.npz is now --samples FILE.npz (the old name still works)")
+        samples, data = data, None
+    samples = samples or home / "data.npz"
+    opened = benchdog.open_run(run, data=data, runs_dir=runs_dir, plugins=ctx.obj.local, trust=trust)
     program.refuse(opened)
-    written = [path for path in (out, data) if path]
+    written = [path for path in (out, samples) if path]
     check_destinations(written, opened, force)
-    place = os.path.relpath(data.absolute(), home.absolute())
+    place = os.path.relpath(samples.absolute(), home.absolute())
     ejected = program.eject(opened, Path(place).as_posix())
-    write(ejected, data, out)
+    write(ejected, samples, out)
     if as_json:
-        emit_json({"run": opened.folder.name, "program": out, "data": data, "text": ejected.text})
+        emit_json({"run": opened.folder.name, "program": out, "data": samples, "text": ejected.text})
     elif out is None:
         typer.echo(ejected.text, nl=False)
-    size = f"{data.stat().st_size / 1e6:.1f} MB"
+    size = f"{samples.stat().st_size / 1e6:.1f} MB"
     lines = ejected.text.count("\n")
-    say(f"{out or 'the program'}: {lines} lines; {data}: {size}. Run it: python {out or 'train.py'}")
+    say(f"{out or 'the program'}: {lines} lines; {samples}: {size}. Run it: python {out or 'train.py'}")
 
 
 def check_destinations(paths: Sequence[Path], run: FinishedRun, force: bool) -> None:
@@ -77,7 +81,7 @@ def check_destinations(paths: Sequence[Path], run: FinishedRun, force: bool) -> 
         except OSError as error:
             raise Failed(f"{path} can't be written: {error.strerror or error}.", ELSEWHERE) from None
         if places.count(place) > 1:
-            raise BadUsage(f"{path} can't be both the program and its samples.", "Pass two names: --out, --data.")
+            raise BadUsage(f"{path} can't be both the program and its samples.", "Pass two names: --out, --samples.")
         if folder:
             raise BadUsage(f"{path} is a folder.", "Name a file in it.")
         if owner:

@@ -77,15 +77,22 @@ def command(
     tune_flags = {key: value for key, value in limits.items() if value is not None}
     runs = find_runs_dir(runs_dir)
     if resume:
-        if source or study or space or set_ or sampler or pruner or any(v is not None for v in recipe_flags.values()):
+        changed = [key for key, value in recipe_flags.items() if value is not None and key != flags.KEYS["data"]]
+        if source or study or space or set_ or sampler or pruner or changed:
             raise BadUsage(
-                "--resume takes a study as it is; only --trials, --time and --jobs can be changed.",
+                "--resume takes a study as it is; only --trials, --time, --jobs and the place of its data (--data) can "
+                "be changed.",
                 "Leave the other settings out.",
             )
         folder = open_study(resume, runs, tune_flags, ctx.obj)
     else:
         folder = create_study(source, recipe_flags, set_ or [], space or [], tune_flags, study, runs, ctx.obj)
-    options = RunOptions(quiet=quiet or as_json, trust=trust, local=[str(path.resolve()) for path in ctx.obj.local])
+    options = RunOptions(
+        quiet=quiet or as_json,
+        trust=trust,
+        local=[str(path.resolve()) for path in ctx.obj.local],
+        data=Path(data) if resume and data else None,
+    )
     _show(folder, run_study(folder, options), quiet, as_json)
 
 
@@ -106,7 +113,8 @@ def _show(folder: StudyFolder, document: dict[str, Any], quiet: bool, as_json: b
             f"None of {len(document['trials'])} trials has a result.{why}", f"See {short_path(folder.path)}."
         )
     done = [trial for trial in document["trials"] if trial["state"] == "complete"]
-    done.sort(key=lambda trial: (-trial["value"] if document["better"] == "max" else trial["value"], trial["number"]))
+    sign = -1 if document["better"] == "max" else 1
+    done.sort(key=lambda trial: (sign * trial["value"], trial["number"] != best["number"], trial["number"]))
     keys = list(folder.space)
     if not quiet:
         rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -18,17 +19,23 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+LOSS = "loss"
+"""User attribute of a complete trial: the loss of its best epoch on the validation split."""
 PAGE_EVERY = 30.0
 """Seconds between two versions of the page while trials are running."""
 
 
 def best_of(study: Study) -> FrozenTrial | None:
-    """Return the best complete trial, the first of equal ones; None before one is complete."""
+    """Return the best complete trial, of equal ones that with the lowest loss; None before one is complete."""
     from optuna.trial import TrialState
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = -1 if study.direction.name == "MAXIMIZE" else 1
-    return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+    return min(
+        done,
+        key=lambda trial: (sign * (trial.value or 0.0), trial.user_attrs.get(LOSS, math.inf), trial.number),
+        default=None,
+    )
 
 
 def trial_json(frozen: FrozenTrial, folder: StudyFolder) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog import parse_duration
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """Whether to be quiet, whether to trust code of unknown origin, and local plugin files."""
+    """Whether to be quiet, whether to trust code of unknown origin, local plugin files, where data was moved to."""
 
     quiet: bool
     trust: bool
     local: list[str]
+    data: Path | None = None
 
 
 def run_study(folder: StudyFolder, options: RunOptions) -> dict[str, Any]:
@@ -35,12 +37,14 @@ def run_study(folder: StudyFolder, options: RunOptions) -> dict[str, Any]:
     Raises:
         Stopped: a signal ended it; results so far are written, and a resume continues.
         Failed: another process has the study.
+        BadData: the data is missing, or isn't what the trials were trained on.
     """
     folder.hold()
     started = time.time() - float(folder.about["seconds"])
     try:
         folder.trust_code(options.trust)
         study = folder.study()
+        folder.open_data(study, options.data)
         _prepare_trials(folder, study)
         limits = limits_of(folder, started)
         if not options.quiet:

@@ -103,6 +103,13 @@ class StudyFolder:
         """Load the plugins of the recipe; Refused when it has code from elsewhere and `trust` is false."""
         self.experiment.trust_code(self.about, trust=trust)
 
+    def open_data(self, study: Study, data: Path | None = None) -> None:
+        """Open the data before a trial is spent on it; `data` is its new place, if it was moved."""
+        trials = study.get_trials(deepcopy=False)
+        done = [self.run_of(trial.number) for trial in trials if trial.state.name == "COMPLETE"]
+        if trials:
+            self.experiment.open_data(f"tune --resume {self.name}", data, next(iter(done), None))
+
     # --- locking
 
     def hold(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchdog import TrainedRun
 from benchdog.api import BenchdogError, Failed, Stopped
 from benchdog_optuna.pruning import Pruning
+from benchdog_optuna.results import LOSS
 from benchdog_optuna.study_folder import ABANDONED, StudyFolder, trial_of
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ class Trials:
             fail(self.study, trial, " ".join(text.split())[:500])
         else:
             trial.set_user_attr("epochs", epochs)
+            loss = run.evaluation("valid").get("metrics", {}).get("loss")
+            if isinstance(loss, int | float) and math.isfinite(loss):
+                trial.set_user_attr(LOSS, float(loss))
             pruned = bool(watcher.reason) and epochs < planned
             if pruned:
                 self.study.tell(trial, state=TrialState.PRUNED)

@@ -29,4 +29,6 @@ class Cpu:
             torch.set_num_threads(self.options.threads)
         elif world > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
-        return TorchDevice("cpu", rank, world, self.options.precision, "gloo")
+        return TorchDevice(
+            "cpu", rank, world, self.options.precision, "gloo", channels_last=self.options.channels_last
+        )

@@ -19,11 +19,19 @@ class TorchDevice:
     """See benchdog.api.Device."""
 
     def __init__(
-        self, kind: str, rank: int, world: int, precision: str, communication: str, deterministic: bool = True
+        self,
+        kind: str,
+        rank: int,
+        world: int,
+        precision: str,
+        communication: str,
+        deterministic: bool = True,
+        channels_last: bool = True,
     ) -> None:
         index = rank if kind == "cuda" else None
         self.torch_device = torch.device(kind, index) if index is not None else torch.device(kind)
         self.rank, self.world = rank, world
+        self.channels_last = channels_last
         self.dtype = PRECISIONS.get(precision)
         self._autocast: AbstractContextManager[Any] = nullcontext()
         self._scaler = torch.amp.GradScaler(kind) if precision == "fp16" else None
@@ -47,7 +55,7 @@ class TorchDevice:
     def prepare(self, model: nn.Module, /) -> nn.Module:
         """Move a model here; convolutions in two dimensions get the memory format that they are fast in."""
         model = model.to(self.torch_device)
-        if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        if self.channels_last and any(isinstance(module, nn.Conv2d) for module in model.modules()):
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model
 

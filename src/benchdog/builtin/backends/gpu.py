@@ -31,7 +31,9 @@ class Cuda:
         """Take the GPU of this rank."""
         check(self.probe(), "cuda", self.options.precision, world)
         options = self.options
-        return TorchDevice("cuda", rank, world, options.precision, "nccl", options.deterministic)
+        return TorchDevice(
+            "cuda", rank, world, options.precision, "nccl", options.deterministic, options.channels_last
+        )
 
 
 class Mps:
@@ -52,8 +54,11 @@ class Mps:
 
     def open(self, rank: int, world: int, /) -> Device:
         """Take the GPU."""
-        check(self.probe(), "mps", self.options.precision, world)
-        return TorchDevice("mps", rank, world, self.options.precision, "gloo", self.options.deterministic)
+        options = self.options
+        check(self.probe(), "mps", options.precision, world)
+        return TorchDevice(
+            "mps", rank, world, options.precision, "gloo", options.deterministic, options.channels_last
+        )
 
 
 def check(probe: Probe, name: str, precision: str, world: int) -> None:

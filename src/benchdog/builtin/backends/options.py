@@ -8,6 +8,15 @@ from typing import Annotated, Literal
 from benchdog.api import Bounds, Doc
 
 
+ChannelsLast = Annotated[
+    bool,
+    Doc(
+        "Keep the weights of 2-D convolutions in the memory format that is fast; turned off for a model that "
+        "doesn't run with it."
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cpu:
     """Options of `cpu`."""
@@ -15,6 +24,7 @@ class Cpu:
     precision: Annotated[Literal["fp32", "bf16"], Doc("Precision of the forward pass.")] = "fp32"
     ranks: Annotated[int, Doc("Number of processes (ranks) that share a batch."), Bounds(ge=1)] = 1
     threads: Annotated[int, Doc("Number of threads per process; 0: torch's default."), Bounds(ge=0)] = 0
+    channels_last: ChannelsLast = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +34,7 @@ class Cuda:
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Doc("Precision of the forward pass.")] = "fp32"
     ranks: Annotated[int, Doc("Number of GPUs (ranks) that share a batch."), Bounds(ge=1)] = 1
     deterministic: Annotated[bool, Doc("Use deterministic algorithms; false is faster.")] = True
+    channels_last: ChannelsLast = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,3 +43,4 @@ class Mps:
 
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Doc("Precision of the forward pass.")] = "fp32"
     deterministic: Annotated[bool, Doc("Use deterministic algorithms; false is faster.")] = True
+    channels_last: ChannelsLast = True

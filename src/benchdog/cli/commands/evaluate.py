@@ -26,6 +26,7 @@ def command(
         str | None,
         typer.Option(metavar="COLUMN|folder|class", help="Also report per-slice metrics, worst first."),
     ] = None,
+    data: flags.MovedData = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the code that comes with a run from another machine.")
@@ -41,7 +42,8 @@ def command(
     if by is not None and not by.strip():
         raise BadUsage("--by is empty.", "Pass a column, folder or class, or leave out --by.")
     folder = pretrained.find_run(model, paths.runs_dir(runs_dir), ctx.obj.plugins)
-    result = evaluate_run.evaluate(folder, split, ctx.obj.plugins, trust=trust, by=by or "")
+    places = flags.place_of(data)
+    result = evaluate_run.evaluate(folder, split, ctx.obj.plugins, trust=trust, by=by or "", places=places)
     if as_json:
         emit_json(result)
         return

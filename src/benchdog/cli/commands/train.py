@@ -63,7 +63,6 @@ def command(
     from benchdog.cli.output import echo_path, emit_line, lines, say
     from benchdog.errors import BadUsage
     from benchdog.recipe.compose import compose_draft
-    from benchdog.recipe.layers import flags as layer_of
     from benchdog.runs import run as runs
     from benchdog.system import paths
     from benchdog.training.resolve.time_budget import seconds_of
@@ -87,15 +86,8 @@ def command(
     folder = paths.runs_dir(runs_dir)
     limit = seconds_of(time) if time is not None else 0.0
     if resume:
-        changed = layer_of({}, set_ or [])
-        others = any(value is not None for value in given.values()) or set(changed) - {"backend.ranks"}
-        if source or others or name or limit or repeat > 1:
-            raise BadUsage(
-                "--resume continues a run unchanged; only --set backend.ranks=N is allowed.",
-                "Leave out the other settings.",
-            )
-        ranks = changed["backend.ranks"].value if changed else None
-        run = pipeline.resume(runs.find(resume, folder), ctx.obj.plugins, quiet=quiet, trust=trust, ranks=ranks)
+        others = bool(source or name or limit or repeat > 1)
+        run = _resume(ctx, runs.find(resume, folder), given, set_ or [], others, quiet, trust)
     else:
         draft = compose_draft(source, given, set_ or [], ctx.obj)
         if smoke and repeat > 1:
@@ -128,6 +120,44 @@ def command(
         echo_path(run.folder)
 
 
+def _resume(
+    ctx: typer.Context,
+    folder: Path,
+    given: Mapping[str, Any],
+    settings: list[str],
+    others: bool,
+    quiet: bool,
+    trust: bool,
+) -> Run:
+    """Resume a run, on other ranks or with data that was moved.
+
+    Raises:
+        BadUsage: something else is given, which would change the run.
+    """
+    from benchdog import pipeline
+    from benchdog.errors import BadUsage
+    from benchdog.recipe.layers import flags as layer_of
+    from benchdog.recipe.recipe import absolute
+
+    changed = layer_of(given, settings)
+    ranks = changed.pop("backend.ranks", None)
+    places = {key: each for key, each in changed.items() if key.startswith("source.") or key == "start.weights"}
+    if others or len(places) < len(changed) or any(not isinstance(each.value, str) for each in places.values()):
+        raise BadUsage(
+            "--resume continues a run unchanged; only the place of its data (--data PATH) and --set backend.ranks=N "
+            "are allowed.",
+            "Leave out the other settings.",
+        )
+    return pipeline.resume(
+        folder,
+        ctx.obj.plugins,
+        quiet=quiet,
+        trust=trust,
+        ranks=None if ranks is None else ranks.value,
+        places={key: absolute(each.value, each.base) for key, each in places.items()},
+    )
+
+
 def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
     """Test all stages on one batch."""
     from benchdog.cli.output import emit_line
@@ -144,21 +174,24 @@ def _smoke(draft: Draft, quiet: bool, as_json: bool) -> None:
 def _best(run: Run) -> Iterator[str]:
     """Yield the best epoch, and the patience that would have stopped earlier where it was an early one of many."""
     from benchdog.evaluation.report import facts
+    from benchdog.evaluation.report.formatting import number
     from benchdog.recipe.resolved import read_resolved
     from benchdog.training.early_stopping import EarlyStopping, advised
 
     best = run.facts["best"]
     if not best or run.facts["model"] == run.facts["trainer"]:  # a trainer with its own model may have one epoch
         return
-    name, number, done = f"valid.{best['metric']}", best["epoch"], run.facts["epochs_done"]
-    yield f"best: epoch {number}, {name} {best['value']:.4f}"
+    read = facts.read(run.folder)
+    tie = f" ({read.tie})" if read.tie else ""
+    yield f"best: epoch {best['epoch']}, valid.{best['metric']} {best['value']:.4f}{tie}"
     if read_resolved(run.folder).loop.patience:
         return
-    given = (line.get(name) for line in facts.read(run.folder).epochs)
-    values = [float(value) if isinstance(value, int | float) else math.nan for value in given]
-    if patience := advised(EarlyStopping(best["metric"], run.facts["better"], 0), values):
-        stop = f"epoch {number + patience} of {done}"
-        yield f"early stopping (--set loop.patience={patience}) would have stopped at {stop}"
+    pairs = [[number(line.get(f"valid.{key}")) for key in (best["metric"], "loss")] for line in read.epochs]
+    epochs = [(math.nan if value is None else value, math.nan if loss is None else loss) for value, loss in pairs]
+    if advice := advised(EarlyStopping(best["metric"], run.facts["better"], 0), epochs):
+        patience, stop = advice
+        done = run.facts["epochs_done"]
+        yield f"early stopping (--set loop.patience={patience}) would have stopped at epoch {stop} of {done}"
 
 
 def _repeat(

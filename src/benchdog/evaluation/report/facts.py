@@ -97,6 +97,18 @@ class Facts:
         numbers = [counts.get("found"), counts.get("used"), *mapping(counts.get("skipped")).values()]
         return counts if whole and all(type(count) is int for count in numbers) else {}
 
+    @property
+    def tie(self) -> str:
+        """How the best epoch was chosen among equal ones: "the lowest valid.loss of 9 equal epochs"; "" if alone."""
+        if self.best is None:
+            return ""
+        equal = [line for line in self.epochs if number(line.get(f"valid.{self.monitor}")) == self.best[1]]
+        losses = {line.get("epoch"): loss for line in equal if (loss := number(line.get("valid.loss"))) is not None}
+        if len(equal) < 2:
+            return ""
+        lowest = losses and losses.get(self.best[0]) == min(losses.values())
+        return f"{'the lowest valid.loss' if lowest else 'the first'} of {len(equal)} equal epochs"
+
     def held_out(self, split: str) -> str:
         """Return the fingerprint of the samples of a split that the run was evaluated on, "" when it is unknown."""
         return str(mapping(self.evaluations.get(split)).get("held_out") or "")

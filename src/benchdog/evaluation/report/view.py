@@ -164,12 +164,18 @@ def _facts(read: Facts) -> list[tuple[str, str]]:
         "trainer": run.get("trainer"),
         "parameters": short(run["parameters"]) if run.get("parameters") and not read.classical else None,
         "epochs": short(run["epochs_done"]) if "epochs_done" in run else None,
-        f"best valid {wording(read.monitor)}": f"{short(read.best[1])}, epoch {read.best[0]}" if read.best else None,
+        f"best valid {wording(read.monitor)}": _best(read),
         "train / valid / test samples": counts,
         "read": summary(read.sample_counts) if read.sample_counts else None,
         "time": seconds(run["seconds"]) if number(run.get("seconds")) else None,
     }
     return [(name, str(value)) for name, value in lines.items() if value]
+
+
+def _best(read: Facts) -> str | None:
+    if read.best is None:
+        return None
+    return f"{short(read.best[1])}, epoch {read.best[0]}{f' ({read.tie})' if read.tie else ''}"
 
 
 def curves(read: Facts) -> Plot | None:

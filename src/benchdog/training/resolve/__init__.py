@@ -27,6 +27,7 @@ from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
 from benchdog.training.resolve.batch_size import fit_batch_size
 from benchdog.training.resolve.compile import choose_compile
 from benchdog.training.resolve.decision import Decision
+from benchdog.training.resolve.memory_format import choose_memory_format
 from benchdog.training.resolve.time_budget import fit_epochs
 from benchdog.training.setup import Components, assemble
 
@@ -241,6 +242,7 @@ CHOICES = (
     Choice("artifact", lambda choices: choices.draft.table("artifact")),
 )
 MEASUREMENTS = (
+    Measurement("memory format", choose_memory_format),
     Measurement("batch size", fit_batch_size),
     Measurement("compile", choose_compile),
     Measurement("epochs", fit_epochs),

@@ -73,7 +73,7 @@ def main() -> None:
     optimizer = OPTIMIZER(model.parameters(), **OPTIMIZER_OPTIONS)
     schedule = build_schedule(optimizer)
     average = copy.deepcopy(model).requires_grad_(False) if AVERAGE else model
-    best, kept, waited, step = None, model.state_dict(), 0, 0
+    best, lowest, kept, waited, step = None, 0.0, model.state_dict(), 0, 0
 
     for epoch in range(EPOCHS):
         model.train()
@@ -100,13 +100,13 @@ def main() -> None:
         elif SCHEDULE_EVERY == "metric":
             schedule.step(metrics[MONITOR])
         print(f"epoch {epoch + 1}/{EPOCHS}:", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-        value = metrics[MONITOR]
-        if best is None or (value > best if HIGHER_IS_BETTER else value < best):
-            best, kept, waited = value, copy.deepcopy(average.state_dict()), 0
-        else:
-            waited += 1
-            if waited == PATIENCE:
-                break
+        value, loss = metrics[MONITOR], metrics["loss"]
+        better = best is None or (value > best if HIGHER_IS_BETTER else value < best)
+        if better or (value == best and loss < lowest):  # of equal epochs, that with the lowest loss
+            best, lowest, kept = value, loss, copy.deepcopy(average.state_dict())
+        waited = 0 if better else waited + 1
+        if waited == PATIENCE > 0:
+            break
 
     model.load_state_dict(kept)
     save(model)
