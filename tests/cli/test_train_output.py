@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 
+from benchdog.evaluation.report import facts
 from benchdog.training.early_stopping import EarlyStopping, advised
 from support.in_process import run
 
@@ -29,12 +30,12 @@ LINEAR = ("train", "dots.csv", "--model", "linear", "--lr", 0.1)
 def test_many_epochs_print_about_100_lines_and_all_are_logged(dots):
     stderr = run(*LINEAR, "--epochs", 450, "--name", "many", cwd=dots).err
     shown = [int(number) for number in re.findall(r"^epoch +(\d+)/450", stderr, re.M)]
-    facts = json.loads((dots / "runs/many/run.json").read_text(encoding="utf-8"))
+    document = json.loads((dots / "runs/many/run.json").read_text(encoding="utf-8"))
     assert 80 <= len(shown) <= 110
     assert shown[0] == 1
     assert shown[-1] == 450
-    assert facts["best"]["epoch"] in shown
-    assert re.search(rf"^epoch +{facts['best']['epoch']}/450 .* \*$", stderr, re.M)
+    assert document["best"]["epoch"] in shown
+    assert re.search(rf"^epoch +{document['best']['epoch']}/450 .* \*$", stderr, re.M)
     lines = (dots / "runs/many/metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert sum(json.loads(line)["kind"] == "epoch" for line in lines) == 450
     assert stderr.count("evaluating on the validation set; saving model and report") == 1
@@ -52,8 +53,8 @@ def test_suggested_patience_keeps_the_best_epoch(dots):
     again = run(*LINEAR, "--epochs", 60, "--name", "short", "--set", f"loop.patience={patience}", cwd=dots).err
     assert f"best: epoch {best}," in again
     assert "would have stopped" not in again
-    facts = json.loads((dots / "runs/short/run.json").read_text(encoding="utf-8"))
-    assert facts["epochs_done"] == end
+    document = json.loads((dots / "runs/short/run.json").read_text(encoding="utf-8"))
+    assert document["epochs_done"] == end
     few = run(*LINEAR, "--epochs", 20, "--name", "few", cwd=dots).err
     assert len(re.findall(r"^epoch +\d+/20", few, re.M)) == 20
     assert "would have stopped" not in few
@@ -96,7 +97,7 @@ def test_best_of_equal_epochs_has_the_lowest_loss(better):
 
 
 def test_training_reports_a_tie_of_the_best_epoch(dots):
-    run(*LINEAR, "--epochs", 4, "--lr", 1e-9, "--name", "tie", cwd=dots)
+    run(*LINEAR[:-1], 1e-9, "--epochs", 4, "--name", "tie", cwd=dots)
     lines = [json.loads(line) for line in (dots / "runs/tie/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     assert len({line["valid.accuracy"] for line in epochs}) == 1
@@ -104,7 +105,7 @@ def test_training_reports_a_tie_of_the_best_epoch(dots):
     again = run("train", "--resume", "tie", cwd=dots).err
     assert f"best: epoch {lowest}, " in again
     assert "(the lowest valid.loss of 4 equal epochs)" in again
-    assert "the lowest valid.loss of 4 equal epochs" in (dots / "runs/tie/report.html").read_text(encoding="utf-8")
+    assert facts.read(dots / "runs/tie").tie == "the lowest valid.loss of 4 equal epochs"
 
 
 def test_quiet_training_prints_nothing(dots):

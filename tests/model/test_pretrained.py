@@ -148,8 +148,38 @@ def test_start_weights_from_file_with_rename_and_skip(place):
     assert "blocks.1.first.weight" in start["fresh"]
 
 
+OPTIMIZER = {"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]}
+
+
+def test_weights_are_found_in_a_checkpoint_whatever_its_name(place):
+    """Saved by a training script among other things, under any name; of several models one is named."""
+    net = model_of(place, "first")
+    torch.save({"model_state": net, "optimizer_state": OPTIMIZER, "epoch": 3}, place / "net.state")
+    result = fine_tune(place, "checkpoint", "start.weights=net.state", "trainer.freeze_groups=-1", epochs=1)
+    assert "100.0% of the parameters" in result.err
+    both = {"epoch": 3, "nets": {"model": {k: torch.zeros_like(v) for k, v in net.items()}, "ema": net}}
+    torch.save(both, place / "both.ckpt", _use_new_zipfile_serialization=False)
+    words = ("start.weights=both.ckpt", "start.part=nets.ema", "trainer.freeze_groups=-1")
+    fine_tune(place, "part", *words, epochs=1)
+    assert torch.equal(model_of(place, "part")["stem.weight"], net["stem.weight"])
+    save_file(net, place / "weights.bin")
+    fine_tune(place, "bin", "start.weights=weights.bin", epochs=1)
+    itself = {"state": net}
+    itself["self"] = itself
+    torch.save(itself, place / "cyclic")
+    assert "100.0% of the parameters" in fine_tune(place, "cyclic", "start.weights=cyclic", epochs=1).err
+
+
 @pytest.mark.parametrize(("settings", "code", "message"), [
     (("start.weights=nobody",), 2, "no run 'nobody'"),
+    (("start.weights=nobody",), 2, "nor a file of weights nobody"),
+    (("start.weights=folder",), 2, "folder is a folder of another kind"),
+    (("start.weights=both.pkl",), 2, "holds the weights of several models: model (1 tensors), ema (1 tensors)"),
+    (("start.weights=both.pkl", "start.part=nett"), 2, "start.part is one of: model (1 tensors), ema (1 tensors)"),
+    (("start.weights=both.pkl", "start.part=ema"), 2, "Too little of the weights (both.pkl) fits"),
+    (("start.weights=first", "start.part=ema"), 2, "names a part of a file"),
+    (("start.weights=notes.txt",), 5, "is neither safetensors nor a file of torch.save"),
+    (("start.weights=optimizer.pth",), 5, "holds no tensors by name: state, param_groups"),
     (("start.weights=no.safetensors",), 2, "no file"),
     (("start.head=keep",), 2, "no weights"),
     (("start.wieghts=package",), 2, "start.weights"),
@@ -177,6 +207,10 @@ def test_invalid_start_settings_are_refused(place, settings, code, message):
             return (print, ("code ran",))
 
     torch.save({"a": Evil()}, place / "code.pth")
+    torch.save({"model": {"a": torch.ones(1)}, "ema": {"a": torch.ones(1)}}, place / "both.pkl")
+    torch.save(OPTIMIZER, place / "optimizer.pth")
+    (place / "notes.txt").write_text("some words", encoding="utf-8")
+    (place / "folder").mkdir(exist_ok=True)
     (place / "damaged.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     save_file({"a": torch.tensor([float("nan")])}, place / "nan.safetensors")
     result = fine_tune(place, f"refused {abs(hash(settings))}", *settings, code=code)

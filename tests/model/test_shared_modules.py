@@ -55,13 +55,13 @@ class Tied(nn.Module):
         super().__init__()
         self.one = self.two = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
         self.head = nn.Linear(3, 3)
-        self.head.weight = self.one[0].weight
+        self.head.register_parameter("weight", self.get_parameter("one.0.weight"))
         self.register_buffer("part", self.head.bias.detach()[:2])
 
 
 def test_shared_tensors_are_stored_once_and_read_back(tmp_path):
     path, model = tmp_path / "model.safetensors", Tied()
-    model.one[1].num_batches_tracked.fill_(7)
+    model.get_buffer("one.1.num_batches_tracked").fill_(7)
     save_weights(model, path)
     stored = load_file(path)
     assert set(stored) == {"head.bias", "head.weight", "one.0.bias", "part",

@@ -1,4 +1,4 @@
-"""Runs whose data was moved: resumed, evaluated and ejected from its new place to the same bits; other data is refused."""
+"""Runs whose data was moved: resumed, evaluated and ejected from its new place; other data is refused."""
 
 import json
 import shutil

@@ -104,7 +104,7 @@ def _filled(value: Any, spec: Spec) -> Any:
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's weights as safetensors; a tensor with several names is stored once, under the first of them."""
+    """Write a module's weights as safetensors; a tensor with several names is stored under the first of them."""
     from safetensors.torch import save_file
 
     state, names = module.state_dict(), _shared(module)

@@ -19,7 +19,7 @@ from benchdog.model.layer_groups import stages, within
 SUFFIXES = (".safetensors", ".pth", ".pt")
 """What files of weights are named, mostly: so ends no run's name."""
 DEEPEST = 8
-"""Levels of a checkpoint that are looked through; a pickle may contain itself."""
+"""Levels of a checkpoint that are looked through."""
 SHOWN = 4
 COMPLEX = (torch.complex64, torch.complex128)
 READ = (
@@ -156,7 +156,7 @@ def checkpoint_part(content: Any, path: Path, part: str = "") -> dict[str, Tenso
         BadUsage: there are several, or none of that name; the message lists them.
         BadData: there is none.
     """
-    parts = dict(_parts(content))
+    parts = dict(_parts(content, set()))
     listed = ", ".join(f"{name or 'the whole file'} ({len(tensors)} tensors)" for name, tensors in parts.items())
     if part and part not in parts:
         raise BadUsage(f"{path} holds no weights named {part!r}.", f"start.part is one of: {listed or 'none'}.")
@@ -175,15 +175,16 @@ def checkpoint_part(content: Any, path: Path, part: str = "") -> dict[str, Tenso
     return parts[part] if part else next(iter(parts.values()))
 
 
-def _parts(content: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def _parts(content: Any, seen: set[int], place: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Yield every mapping from names to tensors with its place in the file, but for optimizers' states."""
-    if not isinstance(content, Mapping) or "param_groups" in content or depth > DEEPEST:
+    if not isinstance(content, Mapping) or "param_groups" in content or id(content) in seen or depth > DEEPEST:
         return
+    seen.add(id(content))  # a pickle may contain itself
     if content and all(isinstance(name, str) and isinstance(x, Tensor) for name, x in content.items()):
         yield place, dict(content)
         return
     for key, value in content.items():
-        yield from _parts(value, f"{place}.{key}" if place else str(key), depth + 1)
+        yield from _parts(value, seen, f"{place}.{key}" if place else str(key), depth + 1)
 
 
 def renamed(tensors: Mapping[str, Tensor], pairs: Iterable[tuple[str, str]]) -> dict[str, Tensor]:

@@ -57,9 +57,8 @@ def _recipes(one: Path, other: Path) -> Iterator[Difference]:
     pair = [relative_to_folder(read_resolved(folder), folder).to_json() for folder in (one, other)]
     for recipe in pair:
         recipe["plugins"] = [Path(file).name for file in recipe["plugins"]]
-    harmless = WITHOUT_EFFECT
-    if all((folder / fingerprints.FILE).is_file() for folder in (one, other)):
-        harmless += ("source.path",)  # the samples themselves are compared
+    compared = all((folder / fingerprints.FILE).is_file() for folder in (one, other))
+    harmless = (*WITHOUT_EFFECT, *(["source.path"] if compared else []))  # the samples at it are compared themselves
     for key, (a, b) in differences(list(pair)).items():
         yield Difference(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(harmless))
     facts = [files.read_json(folder / "run.json").get("ranks") for folder in (one, other)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from benchdog.runs.document import BestEpoch
@@ -76,6 +77,6 @@ def advised(best: EarlyStopping, epochs: Iterable[tuple[float, float]]) -> tuple
     if number <= LONG or best.facts is None or best.facts["epoch"] > number / 2:
         return None
     kept = best.facts["epoch"]
-    waits = [after - before for before, after in zip(improved, improved[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(improved)]
     patience = max(LEAST, *waits, kept - improved[-1])
     return patience, improved[-1] + patience

@@ -40,11 +40,11 @@ def relocated(recipe: Recipe, given: Mapping[str, str], plugins: Plugins) -> Rec
                 "A run continues unchanged; only the place of its data may differ, and backend.ranks.",
             )
     moved = {key: path for key, path in given.items() if path != known[key]}
-    if PATH in moved:
-        for key, old in known.items():
-            new = os.path.normpath(os.path.join(moved[PATH], os.path.relpath(old, known[PATH])))
-            if key not in given and key != WEIGHTS and not Path(old).exists() and Path(new).exists():
-                moved[key] = new
+    gone = {key: old for key, old in known.items() if key not in (*given, WEIGHTS) and not Path(old).exists()}
+    for key, old in gone.items() if PATH in moved else ():
+        if Path(old).anchor == Path(known[PATH]).anchor:
+            new = os.path.normpath(Path(moved[PATH]) / os.path.relpath(old, known[PATH]))
+            moved |= {key: new} if Path(new).exists() else {}
     return with_values(recipe, moved) if moved else recipe
 
 

@@ -1,4 +1,4 @@
-"""Memory format of convolutions: a model that doesn't run in channels_last trains without it, and a run keeps that."""
+"""Memory format of convolutions: a model that doesn't run in channels_last trains without it."""
 
 import tomllib
 

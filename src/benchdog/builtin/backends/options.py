@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from benchdog.api import Bounds, Doc
 
-
 ChannelsLast = Annotated[
     bool,
     Doc(

@@ -48,7 +48,7 @@ def _wanted(components: Components) -> bool:
 
 
 def _failure(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> str:
-    """Do a forward and a backward pass in training mode, leaving the model as it was; return what it raises, or ""."""
+    """Return what a forward and a backward pass in training mode raise, "" for nothing; the model stays as it was."""
     training, kept = model.training, [(x, x.clone()) for x in model.buffers()]
     try:
         with torch.random.fork_rng(devices=[]):
