@@ -179,12 +179,12 @@ def test_eject_does_not_overwrite_runs_or_their_data(place, tmp_path):
         return run("eject", "first", *words, "--force", cwd=place, code=code).err
 
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    assert "both the program and its samples" in refused("--out", "x.py", "--data", "notes/../x.py")
+    assert "both the program and its samples" in refused("--out", "x.py", "--samples", "notes/../x.py")
     assert "both the program" in refused("--out", "data.npz")
     assert "part of the data" in refused("--out", "t.csv", "--samples", tmp_path / "d.npz")
-    assert "part of the data" in refused("--data", "t.csv")
+    assert "part of the data" in refused("--samples", "t.csv")
     assert "folder of the run 'first'" in refused("--out", "runs/first/recipe.toml", "--samples", tmp_path / "d.npz")
-    assert "folder of the run 'mood'" in refused("--data", "runs/mood/artifact/model.safetensors")
+    assert "folder of the run 'mood'" in refused("--samples", "runs/mood/artifact/model.safetensors")
     assert "is a folder" in refused("--out", "notes", "--samples", tmp_path / "d.npz")
     assert "can't be written" in refused("--out", f"{'a' * 300}.py", code=1)
     assert "can't be written" in refused("--out", "t.csv/x.py", code=1)
