@@ -164,7 +164,7 @@ def test_weights_are_found_in_a_checkpoint_whatever_its_name(place):
     assert torch.equal(model_of(place, "part")["stem.weight"], net["stem.weight"])
     save_file(net, place / "weights.bin")
     fine_tune(place, "bin", "start.weights=weights.bin", epochs=1)
-    itself = {"state": net}
+    itself: dict[str, object] = {"state": net}
     itself["self"] = itself
     torch.save(itself, place / "cyclic")
     assert "100.0% of the parameters" in fine_tune(place, "cyclic", "start.weights=cyclic", epochs=1).err
