@@ -1,5 +1,6 @@
 """From splits to batches: sampling order, micro-batches, splitting by content, checks of a source."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from benchdog.api import Field, Raw, Spec, Split, Target
 from benchdog.data import dataset
-from benchdog.data.dataset import DecodedSplit, content_bytes, open_splits
+from benchdog.data.content import content_bytes
+from benchdog.data.dataset import DecodedSplit, open_splits
 from benchdog.data.decode.decoder import default_preprocess
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.randomness import derive_seed
@@ -113,6 +116,26 @@ def test_list_is_split_by_content_independent_of_order(values, random):
             assert where.setdefault(content_bytes(raw(i, values[int(i)])), name) == name, (
                 "duplicates are in different splits"
             )
+
+
+def test_equal_images_in_other_files_stay_in_one_split():
+    raws = []
+    for i in range(60):
+        image = Image.fromarray(np.random.default_rng(i).integers(0, 256, (4, 4), np.uint8))
+        for suffix, saved in (("png", image), ("bmp", image), ("png", image.convert("RGB"))):
+            file = io.BytesIO()
+            saved.save(file, suffix)
+            raws.append(Raw(id=f"{i}.{suffix}.{saved.mode}", fields={"input": file.getvalue()}, target=0))
+
+    class Images(Opened):
+        def spec(self) -> Spec:
+            field = Field(kind="image", shape=(1, 4, 4), dtype="uint8")
+            return Spec(fields=(field,), target=Target(kind="number"))
+
+    for split in open_splits(Images(raws)).values():
+        assert isinstance(split, Split)
+        ids = [split.raw(i).id for i in range(len(split))]
+        assert len(ids) == 3 * len({name.split(".")[0] for name in ids}) > 0
 
 
 def test_content_bytes_depend_on_fields_only():

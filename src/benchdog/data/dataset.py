@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from benchdog.api import (
     with_defaults,
 )
 from benchdog.data import sample_weights
+from benchdog.data.content import contents_of
 from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.data.targets import check_targets, stack_targets
 from benchdog.errors import BadData
@@ -58,19 +58,6 @@ class ListSplit:
         return self._raws[i]
 
 
-def content_bytes(raw: Raw) -> bytes:
-    """Return the bytes that identify a sample, which decide its split."""
-
-    def encode(value: Any) -> bytes:
-        if isinstance(value, bytes):
-            return value
-        if isinstance(value, np.ndarray):
-            return str((value.dtype.str, value.shape)).encode() + value.tobytes()
-        return json.dumps(value, sort_keys=True, default=str).encode()
-
-    return b"\0".join(encode(raw.fields[name]) for name in sorted(raw.fields))
-
-
 def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
     """Open a source's train, valid and test splits by name. A plain list is split by content hash.
 
@@ -80,8 +67,9 @@ def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
     opened = source.open()
     if not isinstance(opened, Mapping):
         parts: dict[str, list[Raw]] = {"train": [], "valid": [], "test": []}
-        for raw in opened:
-            parts[split_of(content_bytes(raw), seed=seed)].append(raw)
+        raws = list(opened)
+        for raw, content in zip(raws, contents_of(raws, source.spec()), strict=True):
+            parts[split_of(content, seed=seed)].append(raw)
         opened = parts
     splits: dict[str, Split | Stream] = {}
     for name, split in opened.items():

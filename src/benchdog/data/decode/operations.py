@@ -43,7 +43,7 @@ def _image(parameters: Op) -> Step:
             return _stored_image(value, 1 if mode == "L" else 3)
         if not isinstance(value, bytes | bytearray | memoryview):
             raise DecodeError(f"an image file's bytes are needed, not {type(value).__name__}")
-        image = _to_mode(_open_image(bytes(value)), mode)
+        image = decode_image(bytes(value), mode)
         if height and width and (middle or image.size != (width, height)):
             box = _center_box(image.size, (width, height), middle) if middle else None
             image = image.resize((width, height), RESAMPLING[resample], box)
@@ -51,6 +51,15 @@ def _image(parameters: Op) -> Step:
         return np.ascontiguousarray(pixels[None] if mode == "L" else pixels.transpose(2, 0, 1))
 
     return step
+
+
+def decode_image(data: bytes, mode: str) -> Image.Image:
+    """Decode an image file to 8-bit grayscale or RGB, upright.
+
+    Raises:
+        DecodeError: it is damaged, too large, or not an image.
+    """
+    return _to_mode(_open_image(data), mode)
 
 
 def _center_box(size: tuple[int, int], wanted: tuple[int, int], share: float) -> tuple[float, float, float, float]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BatchSplit, DownloadedSource, Preprocess, SourceDefaults, Spec, Split, with_defaults
-from benchdog.data.dataset import DecodedSplit, content_bytes, open_splits, preprocess_of
+from benchdog.data.content import content_bytes
+from benchdog.data.dataset import DecodedSplit, open_splits, preprocess_of
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.sample_weights import stack_weights
 from benchdog.errors import BenchdogError

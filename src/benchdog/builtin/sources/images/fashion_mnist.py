@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Cache, Field, SampleCounts, Spec, Target
+from benchdog.api import (
+    MAX_IMAGE_BYTES,
+    BadData,
+    BadUsage,
+    Cache,
+    Field,
+    SampleCounts,
+    Spec,
+    Target,
+    read_regular,
+)
 from benchdog.builtin.sources.images.arrays import ImageSplit
 from benchdog.builtin.sources.options import FashionMnistOptions
 from benchdog.builtin.sources.splitting import split_by_content
@@ -86,7 +96,7 @@ class FashionMnist:
         """Read an idx file: two zeros, type 8 (bytes), number of axes, their lengths, then the values."""
         path = (self.folder or SYSTEM) / name
         try:
-            data = gzip.decompress(path.read_bytes())
+            data = gzip.decompress(read_regular(path, MAX_IMAGE_BYTES))
         except FileNotFoundError:
             raise BadData(f"{path} is missing.", "Set path to a folder that has it, or leave path out.") from None
         except (OSError, EOFError, zlib.error) as error:
