@@ -73,7 +73,7 @@ def samples(
             tables for rows; texts, .txt files or tables with them for a model of texts. One of several inputs takes
             tables with a column per input: a path from the table's folder, or a text.
         note: told of what is left out without harm, such as columns that the model doesn't use.
-        skipped: receives the paths of the files in folders that aren't read, by reason.
+        skipped: receives the paths of the files in folders, and the lines of tables, that aren't read, by reason.
     """
     for raw in raws(arguments, decoder.spec, decoder.preprocess, note, skipped):
         if isinstance(raw, Unreadable):
@@ -107,7 +107,7 @@ def raws(
             if isinstance(path, Unreadable):
                 yield path
             elif path.suffix.lower() in TABLES:
-                yield from _rows(path, operations, note)
+                yield from _rows(path, operations, note, {} if skipped is None else skipped)
             elif single and kind != "row":
                 yield _file(path, *single)
             else:
@@ -208,7 +208,10 @@ def _why(path: Path, error: BadData) -> str:
 
 
 def _rows(
-    path: Path, operations: Mapping[str, Mapping[str, Any]], note: Callable[[str], None]
+    path: Path,
+    operations: Mapping[str, Mapping[str, Any]],
+    note: Callable[[str], None],
+    skipped: dict[str, list[str]],
 ) -> Iterator[Raw | Unreadable]:
     """Read a table row by row; a table without the columns that are needed is unreadable as a whole."""
     needed = _needed(operations)
@@ -225,8 +228,15 @@ def _rows(
             note(f"{path}: {sentence}")
         if extra := [name for name in table.names if name and name not in needed]:
             note(f"{path}: columns that the model doesn't use: {_some(extra)}")
+        blank = 0
         for line, cells in table.rows():
-            yield _row(path, line, table.names, cells, operations)
+            if cells:
+                yield _row(path, line, table.names, cells, operations)
+            else:
+                blank += 1
+                skipped.setdefault("blank rows", []).append(f"{path}:{line}")
+        if blank:
+            note(f"{path}: skipped, blank rows: {blank:,}")
     except BadData as error:
         yield Unreadable(str(path), _why(path, error))
 

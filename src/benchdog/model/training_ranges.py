@@ -149,7 +149,7 @@ def _row(x: Array, field: Field, raw: Mapping[str, Any], seen: Mapping[str, Any]
             continue
         said = ""
         cell = plain_cell(raw.get(column.name))
-        lacking = cell is None or cell_text(cell) in gone
+        lacking = cell is None or cell in gone
         if column.kind == "number":
             if math.isnan(value):
                 said = "" if line["missing"] else f"{column.name} is missing, which it never was in training"

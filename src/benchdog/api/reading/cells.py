@@ -89,11 +89,11 @@ class MissingWords:
         self.listed = tuple(dict.fromkeys(["", *(str(word).strip().casefold() for word in words)]))
         self.named = self.listed != ("", *NA_WORDS)
         self._words = frozenset(self.listed)
-        self._numbers = frozenset(spelling(word) for word in self.listed if number(word) is not None)
+        self._numbers = {spelling(word): value for word in self.listed if (value := number(word)) is not None}
 
     def __contains__(self, cell: object) -> bool:
-        if not isinstance(cell, str):
-            return False
+        if not isinstance(cell, str):  # a number that comes from Python or JSON
+            return not isinstance(cell, bool) and cell in self._numbers.values()
         return cell.casefold() in self._words or bool(self._numbers and spelling(cell) in self._numbers)
 
     @property

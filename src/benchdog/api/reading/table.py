@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from benchdog.api.data import SampleCounts
 from benchdog.api.reading import dialect
 from benchdog.api.reading.cells import is_number
 from benchdog.api.reading.text import TextFile, check_text
 from benchdog.errors import BadData
 
+BLANK: Final = "blank"
+"""The reason why a row without values is left out."""
 LISTED: Final = 5
 """Lines that a message lists."""
 
@@ -27,6 +30,7 @@ class Table:
     Attributes:
         literal: whether quotation marks were read as they are.
         notes: sentences for the user on what was left out.
+        skipped: number of rows left out, by reason.
     """
 
     path: Path
@@ -34,15 +38,24 @@ class Table:
     lines: list[int]
     literal: bool = False
     notes: tuple[str, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
-    def keep(self, rows: Sequence[bool]) -> Table:
-        """Return a table of the rows where the mask is True."""
+    @property
+    def counts(self) -> SampleCounts:
+        """The rows of the file, those that are here, and why the others are not."""
+        found = len(self.lines) + sum(self.skipped.values())
+        return SampleCounts(found=found, used=len(self.lines), skipped=self.skipped, unit="rows")
+
+    def keep(self, rows: Sequence[bool], reason: str) -> Table:
+        """Return a table of the rows where the mask is True; `reason` says why the others are left out."""
         columns = {
             name: [cell for cell, stays in zip(cells, rows, strict=True) if stays]
             for name, cells in self.columns.items()
         }
         lines = [line for line, stays in zip(self.lines, rows, strict=True) if stays]
-        return Table(path=self.path, columns=columns, lines=lines, literal=self.literal, notes=self.notes)
+        return replace(
+            self, columns=columns, lines=lines, skipped={**self.skipped, reason: len(self.lines) - len(lines)}
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +79,7 @@ class TableFile:
     notes: tuple[str, ...]
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield each row's first line and its stripped cells; rows without any are left out.
+        """Yield each row's first line and its stripped cells, [] for a blank row.
 
         Empty cells more than the header has names for are dropped, as are those that a row lacks where the header
         has no name. Other rows may have another number of cells than the header.
@@ -74,7 +87,9 @@ class TableFile:
         width = len(self.names)
         named = next((i for i in range(width, 0, -1) if self.names[i - 1]), 0)
         for line, cells in islice(_rows(self.file, self.skipped, self.separator, self.literal), 1, None):
-            if len(cells) > width and not any(cells[width:]):
+            if not cells:
+                pass
+            elif len(cells) > width and not any(cells[width:]):
                 del cells[width:]
             elif named <= len(cells) < width:
                 cells += [""] * (width - len(cells))
@@ -134,9 +149,13 @@ def read_table(path: Path, separator: str = "auto", quote: str = "auto") -> Tabl
     _check_header(opened)
     rows: list[list[str]] = []
     lines: list[int] = []
+    blank = 0
     for line, cells in opened.rows():
-        rows.append(cells)
-        lines.append(line)
+        if cells:
+            rows.append(cells)
+            lines.append(line)
+        else:
+            blank += 1
     _check_widths(opened, rows, lines)
     if not rows:
         raise BadData(f"{path} has column names but no rows.")
@@ -153,18 +172,25 @@ def read_table(path: Path, separator: str = "auto", quote: str = "auto") -> Tabl
             raise BadData(f"{path}: column {i + 1} of {len(opened.names)} has no name.", f"{hint} in the first line.")
     if not columns:
         raise BadData(f"{path} has no named column.", "The first line must name the columns.")
-    return Table(path=path, columns=columns, lines=lines, literal=opened.literal, notes=tuple(notes))
+    return Table(
+        path=path, columns=columns, lines=lines, literal=opened.literal, notes=tuple(notes), skipped={BLANK: blank}
+    )
 
 
 def _rows(file: TextFile, skipped: int, mark: str, literal: bool) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line and the stripped cells of each row that is not blank, the header first."""
+    """Yield the first line and the stripped cells of each row, the header first; [] where they are all empty.
+
+    Lines with nothing at all are no rows.
+    """
     with file.lines() as lines:
         reader = dialect.reader(islice(lines, skipped, None), mark, literal=literal)
-        line = skipped + 1
+        line, begun = skipped + 1, False
         for row in reader:
             cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield line, cells
+            full = any(cells)
+            begun = begun or full
+            if begun and row:
+                yield line, cells if full else []
             line = skipped + reader.line_num + 1
 
 

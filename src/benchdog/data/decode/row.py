@@ -50,7 +50,7 @@ def make_row(parameters: Op) -> Step:
                 raise DecodeError(f"the row has no column {name!r} (it needs {', '.join(names)})")
             try:
                 cell = plain_cell(value[name])
-                gone = cell is None or ((canonical or isinstance(cell, str)) and cell_text(cell) in missing)
+                gone = cell is None or ((canonical or isinstance(cell, str)) and cell in missing)
                 out[i] = read(None if gone else cell)
             except DecodeError as wrong:
                 raise DecodeError(f"column {name!r}: {wrong}") from None

@@ -17,6 +17,7 @@ from benchdog.api import (
     MissingWords,
     Preprocess,
     Raw,
+    SampleCounts,
     Spec,
     Table,
     lacking_notes,
@@ -58,6 +59,7 @@ class Csv:
         self.notes: list[str] = []
         self.seen: dict[str, int] = {}
         self.left_out: dict[str, str] = {}
+        self.counts: SampleCounts | None = None
         self._loaded: _Loaded | None = None
         given = options.target
         self._names: tuple[str, ...] = (given,) if isinstance(given, str) else given
@@ -101,6 +103,7 @@ class Csv:
         self._check_names(table)
         table = drop_zero_weight_rows(table, options.weight, self.notes)
         table = with_targets(table, self._names, options, self.notes)
+        self.counts = table.counts
         cells = [table.columns[name] for name in self._names]
         answers = read_targets(table, self._names, options, self.notes)
         gone = {*self._names, options.group, options.weight, *options.drop}

@@ -93,7 +93,7 @@ def _with_target(table: Table, name: str, options: CsvOptions | TextOptions, not
     if len(absent) == len(cells):
         raise BadData(f"{table.path}: no row has a target {name!r}.")
     notes.append(f"{len(absent):,} rows without a target are dropped{f': {read}' if read else ''}.")
-    return table.keep([not is_gone for is_gone in gone])
+    return table.keep([not is_gone for is_gone in gone], "without a target")
 
 
 def _missing_targets(cells: Sequence[str], options: CsvOptions | TextOptions) -> MissingWords:

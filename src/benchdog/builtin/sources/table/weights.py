@@ -46,7 +46,7 @@ def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
     values = [float(cell) for cell in cells if float(cell)]
     mean = sum(values) / len(values)
     notes.append(f"{name!r} is the sample weight: {min(values):g} to {max(values):g}, mean {mean:.3g}.")
-    return table.keep(there)
+    return table.keep(there, "of weight 0")
 
 
 def weights_of(table: Table, name: str) -> Weights | None:

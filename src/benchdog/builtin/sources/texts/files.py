@@ -38,7 +38,7 @@ class Texts:
     """Texts and their ids; labels are class indices, numbers, or None. `field` is the column.
 
     Texts with labels are stripped. `literal`: quotation marks of the table were read as text.
-    `splits`: of the texts, where folders define them. `counts`: of the files.
+    `splits`: of the texts, where folders define them. `counts`: of the files or rows.
     """
 
     texts: Sequence[str]
@@ -161,7 +161,11 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
     if options.label:
         table = with_targets(table, [options.label], options, notes)
     texts = Texts(
-        texts=table.columns[column], ids=[f"line-{line}" for line in table.lines], field=column, literal=table.literal
+        texts=table.columns[column],
+        ids=[f"line-{line}" for line in table.lines],
+        field=column,
+        literal=table.literal,
+        counts=table.counts,
     )
     if not options.label:
         return texts
