@@ -171,17 +171,20 @@ def reader(lines: Iterable[str], mark: str, *, literal: bool = False, strict: bo
 def check_quotes(file: TextFile, skipped: int, mark: str) -> tuple[bool, list[str]]:
     """Decide whether quotation marks are text, and return notes.
 
-    They are where they don't pair up, in a table of tabs that has equally many cells in each line without them.
+    They are where they don't enclose cells, in a table of tabs that has equally many cells in each line without them.
 
     Raises:
         BadData: they don't pair up: a cell would swallow the lines below.
     """
-    fault, loose = _unpaired(file, skipped, mark)
-    if not fault:
-        note = f"line {loose}: text follows a closing quotation mark, and the marks are dropped (option quote)."
-        return False, [note] if loose else []
+    open_at, loose_at = _unpaired(file, skipped, mark)
+    if not (open_at or loose_at):
+        return False, []
+    fault = f"line {open_at}: a quotation mark is not closed"
+    loose = f"line {loose_at}: text follows a closing quotation mark"
     if mark == "\t" and _is_even(file, skipped, mark):
-        return True, [f"{fault}: all quotation marks are read as text (option quote)."]
+        return True, [f"{fault if open_at else loose}; all quotation marks are read as text (option quote)."]
+    if not open_at:
+        return False, [f"{loose}; the marks are dropped (option quote)."]
     raise BadData(
         f"{file.path}, {fault}: its cell would swallow the rows below.",
         'Close it, or write "" for a mark within a cell. To read all marks as text: --set source.quote=none; '
@@ -189,35 +192,31 @@ def check_quotes(file: TextFile, skipped: int, mark: str) -> tuple[bool, list[st
     )
 
 
-def _unpaired(file: TextFile, skipped: int, mark: str) -> tuple[str, int]:
-    """Describe the first quotation mark that isn't closed; return the first line with text after a closing one."""
+def _unpaired(file: TextFile, skipped: int, mark: str) -> tuple[int, int]:
+    """Return the first line with a quotation mark that isn't closed, and with text after a closing one; 0: none."""
     line, width = skipped + 1, 0
     try:  # most files pass a strict reader, and are through
         for cells, raw in _records(file, skipped, mark, strict=True):
             width = width or len(cells)
             if len(raw) > 1 and _are_rows(raw, mark, width):
-                return _not_closed(line), 0
+                return line, 0
             line += len(raw)
     except csv.Error:
         return _first_fault(file, skipped, mark)
-    return "", 0
+    return 0, 0
 
 
-def _first_fault(file: TextFile, skipped: int, mark: str) -> tuple[str, int]:
+def _first_fault(file: TextFile, skipped: int, mark: str) -> tuple[int, int]:
     """Do what `_unpaired` does, for a file that a strict reader doesn't accept."""
     line, width, loose = skipped + 1, 0, 0
     for cells, raw in _records(file, skipped, mark):
         width = width or len(cells)
         fault = _fault(raw, mark) if '"' in raw[0] else ""
         if fault.startswith("unexpected end") or (len(raw) > 1 and (fault or _are_rows(raw, mark, width))):
-            return _not_closed(line), 0
+            return line, 0
         loose = loose or (line if fault else 0)
         line += len(raw)
-    return "", loose
-
-
-def _not_closed(line: int) -> str:
-    return f"line {line}: a quotation mark is not closed"
+    return 0, loose
 
 
 def _records(
@@ -250,8 +249,8 @@ def _fault(raw: Sequence[str], mark: str) -> str:
 
 
 def _are_rows(raw: Sequence[str], mark: str, width: int) -> bool:
-    """Whether the lines of one row look like rows: each has the separators of one."""
-    if width < 2 or any(line.count(mark) != width - 1 for line in raw):
+    """Whether the lines of one row look like rows: each has the separators of one, and the last begins with text."""
+    if width < 2 or raw[-1].startswith('"') or any(line.count(mark) != width - 1 for line in raw):
         return False
     return mark == "\t" or (len(raw) > 2 and width > 2) or len(raw) > MANY_LINES
 

@@ -120,7 +120,8 @@ class Mixture:
     @property
     def of_numbers(self) -> bool:
         """Whether it is meant as a column of numbers: too many different ones for codes, and few words."""
-        return len(self.words) <= MOST_WORDS and self.different > min(MOST_INTEGERS, self.numeric // 3)
+        most = self.numeric // 3 if self.numeric >= self.words.total() else MOST_INTEGERS
+        return len(self.words) <= MOST_WORDS and self.different > min(MOST_INTEGERS, most)
 
     def __str__(self) -> str:
         """Describe the smaller part."""
