@@ -234,6 +234,7 @@ def test_rows_that_are_used_and_skipped_add_up(tmp_path):
             source.spec()
         except BadData:  # the table has no feature column: its rows are counted all the same
             assert isinstance(source, Csv)
+        assert source.counts is not None
         assert source.counts.found == 33
         assert source.counts.used == 24
         assert source.counts.skipped == {"blank": 2, "of weight 0": 6, "without a target": 1}
