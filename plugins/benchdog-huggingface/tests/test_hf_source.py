@@ -160,6 +160,30 @@ def test_images_stay_encoded_until_read(hf_datasets, tmp_path, open_source):
     assert small.splits["valid"].batch([0])[0][0].shape == (1, 1, 6, 6)
 
 
+def test_equal_pixels_in_different_files_stay_together_or_are_counted(hf_datasets, tmp_path, open_source):
+    def rows(form, shades):
+        for shade in shades:
+            buffer = io.BytesIO()
+            Image.fromarray(np.full((4, 4), shade, np.uint8)).save(buffer, form)
+            yield {"image": {"bytes": buffer.getvalue(), "path": None}, "label": shade % 2}
+
+    features = hf_datasets.Features({"image": hf_datasets.Image(), "label": hf_datasets.Value("int64")})
+    png, bmp = ([*rows(form, range(30))] for form in ("PNG", "BMP"))
+    hf_datasets.Dataset.from_list(png + bmp, features=features).save_to_disk(str(tmp_path / "mixed"))
+    _, data = open_source(tmp_path / "mixed", target="label", input="image")
+    shades = {
+        name: {int(x) for x in split.batch(range(len(split)))[0][0][:, 0, 0, 0]}
+        for name, split in data.splits.items()
+    }
+    assert sum(map(len, shades.values())) == 30
+    assert sum(data.sizes().values()) == 60
+    parts = {"train": png, "test": bmp[:7]}
+    given = {name: hf_datasets.Dataset.from_list(part, features=features) for name, part in parts.items()}
+    hf_datasets.DatasetDict(given).save_to_disk(str(tmp_path / "given"))
+    source, _ = open_source(tmp_path / "given", target="label", input="image")
+    assert source.seen == {"test": 7}
+
+
 def test_rows_without_a_target_are_refused_or_dropped(hf_datasets, tmp_path, open_source):
     rows = [{**row, "label": None if i in (3, 7) else row["label"]} for i, row in enumerate(sentences(60))]
     rows[9]["text"] = "  "

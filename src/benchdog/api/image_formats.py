@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,3 +39,19 @@ IMAGE_SUFFIXES: Final = tuple(sorted(suffix for each in IMAGE_FORMATS for suffix
 
 MAX_PIXELS: Final = 80_000_000
 """More than this in one image is refused before it is decoded: a small file can hold gigabytes."""
+
+
+def pixel_hash(image: Image.Image) -> str:
+    """Hash what a model sees of an image, in color: transparent pixels on white, 16 bits as they are."""
+    import numpy as np
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("RGB")
+    pixels = np.ascontiguousarray(np.asarray(image))
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
+    digest.update(pixels.data)
+    return digest.hexdigest()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, Column, Raw
+from benchdog.api import MAX_IMAGE_BYTES, BadData, Column, Raw, read_regular
 from benchdog_huggingface.columns import Array
 
 
@@ -78,7 +77,7 @@ def bytes_of(image: Mapping[str, Any], name: str) -> bytes:
     if image.get("bytes"):
         return bytes(image["bytes"])
     try:
-        return Path(image["path"]).read_bytes()
+        return read_regular(image["path"], MAX_IMAGE_BYTES)
     except OSError as error:
         raise BadData(f"Sample {name!r}: {image['path']} can't be read: {error.strerror or error}.") from None
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
-from benchdog.api import BadData, BadUsage, split_of
+from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, BadData, BadUsage, pixel_hash, split_of
 from benchdog_huggingface.columns import Array, Chosen
 from benchdog_huggingface.dataset_files import WHOLE, files_of
 from benchdog_huggingface.options import DataOptions
+from benchdog_huggingface.rows import bytes_of
 
+FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 SPLITS = ("train", "valid", "test")
 ROWS = 1000
 """Rows that are looked at together."""
 EMPTY = 0
 """The mark of a row without a text or an image."""
+FORMAT = 2
+"""Of the marks that are kept."""
 
 
 def marks(path: Path, splits: Mapping[str, Any], chosen: Chosen, cache: Path) -> dict[str, Array]:
@@ -29,7 +36,8 @@ def marks(path: Path, splits: Mapping[str, Any], chosen: Chosen, cache: Path) ->
     Each process opens the data for itself, so the marks are kept in the cache, by the files' sizes and times.
     """
     files = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files_of(path)]
-    asked = json.dumps([files, chosen.inputs, chosen.kind, {name: len(part) for name, part in splits.items()}])
+    sizes = {name: len(part) for name, part in splits.items()}
+    asked = json.dumps([FORMAT, files, chosen.inputs, chosen.kind, sizes])
     kept = cache / "marks" / f"{hashlib.sha256(asked.encode()).hexdigest()[:32]}.npz"
     if kept.is_file():
         try:
@@ -37,7 +45,10 @@ def marks(path: Path, splits: Mapping[str, Any], chosen: Chosen, cache: Path) ->
                 return {name: found[name] for name in splits}
         except (OSError, ValueError, KeyError):
             kept.unlink(missing_ok=True)  # half a file: another process may have been killed
-    found = {name: np.fromiter(_marks(part, chosen), np.uint64, len(part)) for name, part in splits.items()}
+    if chosen.kind == "image":
+        found = _image_marks(splits, chosen.inputs[0])
+    else:
+        found = {name: np.fromiter(_marks(part, chosen), np.uint64, len(part)) for name, part in splits.items()}
     kept.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **found)
@@ -55,6 +66,38 @@ def _marks(split: Any, chosen: Chosen) -> Iterator[int]:
             yield EMPTY if chosen.kind != "table" and _is_empty(values[0]) else mark(values)
 
 
+def _image_marks(splits: Mapping[str, Any], name: str) -> dict[str, Array]:
+    """Return the marks of images: of those with equal pixels, in whatever format, the smallest hash of a file."""
+    hashed: list[tuple[int, int]] = []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for split, part in splits.items():
+            for begin in range(0, len(part), ROWS):
+                images = part.with_format("arrow")[begin : begin + ROWS].column(name).to_pylist()
+                ids = (f"{split}[{i}]" for i in range(begin, begin + len(images)))
+                hashed += pool.map(_hash_image, images, ids)
+    files, pixels = np.array(hashed, np.uint64).reshape(-1, 2).T
+    kinds, back = np.unique(pixels, return_inverse=True)
+    smallest = np.full(len(kinds), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(smallest, back, files)
+    sizes = np.cumsum([len(part) for part in splits.values()])[:-1]
+    return dict(zip(splits, np.split(smallest[back], sizes), strict=True))
+
+
+def _hash_image(image: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """Return marks of an image's file and of its pixels; those of a damaged file are equal."""
+    if _is_empty(image):
+        return EMPTY, EMPTY
+    data = bytes_of(image, name)
+    file = mark([data])
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                return file, file
+            return file, mark([pixel_hash(ImageOps.exif_transpose(opened))])
+    except Exception:  # Pillow raises a dozen kinds; it is reported when it is decoded
+        return file, file
+
+
 def _is_empty(value: Any) -> bool:
     if isinstance(value, dict):
         return not (value.get("bytes") or value.get("path"))
@@ -65,8 +108,6 @@ def mark(values: Iterable[Any]) -> int:
     """Return 64 bits of a row's content; never EMPTY."""
     state = hashlib.blake2b(digest_size=8)
     for value in values:
-        if isinstance(value, dict):  # an image
-            value = value.get("bytes") or Path(value["path"]).read_bytes()
         data = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
         state.update(len(data).to_bytes(8, "little") + data)
     return int.from_bytes(state.digest(), "little") or 1

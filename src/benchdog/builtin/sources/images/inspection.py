@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchdog.api import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS, read_regular
+from benchdog.api import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS, pixel_hash, read_regular
 
 FORMAT = 2
 FORMATS = tuple(each.name for each in IMAGE_FORMATS)
@@ -119,7 +119,7 @@ def _image_properties(data: bytes) -> dict[str, Any]:
         image = ImageOps.exif_transpose(image)
     return {
         "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak, "pages": _pages(data),
-        "pixels": _pixel_hash(image),
+        "pixels": pixel_hash(image),
     }  # fmt: skip
 
 
@@ -128,19 +128,6 @@ def _pages(data: bytes) -> int:
     with suppress(Exception), Image.open(io.BytesIO(data), formats=FORMATS) as image:
         return int(getattr(image, "n_frames", 1))
     return 1
-
-
-def _pixel_hash(image: Image.Image) -> str:
-    """Hash what a model sees of an image, in color: transparent pixels on white, 16 bits as they are."""
-    if not image.mode.startswith("I"):
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB")
-    pixels = np.ascontiguousarray(np.asarray(image))
-    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
-    digest.update(pixels.data)
-    return digest.hexdigest()
 
 
 def _is_grey(image: Image.Image) -> bool:
