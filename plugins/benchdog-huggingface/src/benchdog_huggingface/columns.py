@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from benchdog_huggingface.options import DataOptions
 
 USUAL = ("label", "labels", "target", "class")
 """Names of a column to predict, the likeliest first."""
+BOOLEANS = {"false": False, "true": True}
+"""What a text must be, in any case, to be a column's true or false."""
 TEXTS = ("string", "large_string", "string_view")
 WHOLE_NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 NUMBERS = (*WHOLE_NUMBERS, "float16", "float32", "float64", "bool")
@@ -23,12 +25,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chosen:
-    """What is learned from: kind is image, text or table; `left_out` are a table's columns of other types."""
+    """What is learned from: kind is image, text or table; `left_out` are the other columns, by the reason."""
 
     kind: str
     inputs: tuple[str, ...]
     target: str
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def kind_of(feature: Any) -> str:
@@ -64,17 +66,30 @@ def choose(features: Mapping[str, Any], options: DataOptions) -> Chosen:
         if not kinds[name]:
             raise BadUsage(f"The column {name!r} can't be read: it is {features[name]!r}.", _choice(kinds))
     others = named or tuple(name for name in kinds if name != target and name not in options.drop)
-    return _inputs(kinds, others, target, bool(named), options)
+    chosen = _inputs(kinds, others, target, bool(named), options)
+    rest = [name for name in others if name not in chosen.inputs]
+    empty = [name for name in rest if getattr(features[name], "dtype", "") == "null"]
+    left_out = {
+        "Columns without a value, left out": empty,
+        "Columns of other types, left out": [name for name in rest if not kinds[name] and name not in empty],
+        f"Columns that aren't used next to the {chosen.kind}": [name for name in rest if kinds[name]],
+    }
+    return replace(chosen, left_out=left_out)
 
 
 def _target(kinds: Mapping[str, str], taken: Sequence[str]) -> str:
     labels = [name for name, kind in kinds.items() if kind == "class" and name not in taken]
-    usual = [name for name in USUAL if name in kinds and name not in taken]
+    usual = usual_target([name for name in kinds if name not in taken])
     if len(labels) == 1:
         return labels[0]
-    if usual and (not labels or usual[0] in labels):
-        return usual[0]
+    if usual and (not labels or usual in labels):
+        return usual
     raise BadUsage("Which column is to be predicted?", f"Say it: --set source.target=NAME. {_choice(kinds)}")
+
+
+def usual_target(names: Container[str]) -> str:
+    """Return the likeliest column to predict by its name, or ""."""
+    return next((name for name in USUAL if name in names), "")
 
 
 def _inputs(
@@ -95,9 +110,7 @@ def _inputs(
     usable = tuple(name for name in others if kinds[name])
     if not usable:
         raise BadUsage("There is no feature column.", _choice(kinds))
-    return Chosen(
-        kind="table", inputs=usable, target=target, left_out=tuple(name for name in others if not kinds[name])
-    )
+    return Chosen(kind="table", inputs=usable, target=target)
 
 
 def _choice(kinds: Mapping[str, str]) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import glob
+import json
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchdog.api import BadData, BadUsage
+from benchdog.api import HIDDEN, BadData, BadUsage, find_files
 from benchdog_huggingface.offline import datasets
+from benchdog_huggingface.options import DataOptions
+from benchdog_huggingface.text_tables import text_table, typed
 
 READERS = {
     ".parquet": "parquet", ".arrow": "arrow", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
@@ -34,18 +38,37 @@ ARROW_FILE = b"ARROW1"
 """How a file in Arrow's file format begins."""
 
 
-def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, list[Any]]:
-    """Open a data set's splits: the pieces (datasets.Dataset) of train, valid and test, or those of "rows".
+@dataclass(slots=True)
+class Found:
+    """What lies at a path.
 
-    The pieces of a split can differ in columns, types and class names: each has what its own file says.
+    Attributes:
+        splits: the pieces (datasets.Dataset) of train, valid and test, or those of "rows". Pieces can differ in
+            columns, types and class names: each has what its own file says.
+        unused: number of rows in splits that aren't used.
+        words: of tables in text files, by column how many cells are a word for a missing value.
+        literal: whether quotation marks in such tables are text.
+    """
+
+    splits: dict[str, list[Any]]
+    unused: int = 0
+    words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    literal: bool = False
+
+
+def read(options: DataOptions, cache: Path, notes: list[str]) -> Found:
+    """Open a data set's splits.
 
     Args:
-        cache: where the library keeps its Arrow copies of other files.
+        options: path, and how tables in text files are read.
+        cache: where Arrow copies of other files are kept.
+        notes: receives notes for the user.
 
     Raises:
         BadUsage: no path.
         BadData: nothing there that can be read, or no split to train on.
     """
+    path = options.path
     if path is None:
         raise BadUsage("The source hf needs the path of a data set.", "Add --set source.path=PATH")
     if not path.exists():
@@ -53,12 +76,16 @@ def read(path: Path | None, cache: Path, notes: list[str]) -> dict[str, list[Any
             f"{path} doesn't exist.", "Pass what save_to_disk wrote, or a Parquet, Arrow, CSV or JSON file."
         )
     try:
-        found = _saved(path) or _files(path, cache)
+        if saved := _saved(path):
+            return _named(path, saved, notes)
+        files, kind = _files(path, notes)
+        if kind == "csv":
+            return _text_tables(path, files, options, cache, notes)
+        return _named(path, {name: _pieces(each, kind, cache) for name, each in files.items()}, notes)
     except (BadData, BadUsage):
         raise
     except Exception as error:  # the library and pyarrow raise dozens of kinds for damaged files
         raise BadData(f"{path} can't be read: {_said(error)}.", "The file is damaged, or of another form.") from None
-    return _named(path, found, notes)
 
 
 def training_split(splits: Container[str]) -> str:
@@ -68,9 +95,7 @@ def training_split(splits: Container[str]) -> str:
 
 def files_of(path: Path) -> list[Path]:
     """List a path's files in order, hidden ones aside: what tells whether the data was changed."""
-    if path.is_file():
-        return [path]
-    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return [path] if path.is_file() else sorted(path / name for name in find_files(path, ("",), "").files)
 
 
 def _saved(path: Path) -> dict[str, list[Any]]:
@@ -88,8 +113,17 @@ def _saved(path: Path) -> dict[str, list[Any]]:
     return parts
 
 
-def _files(path: Path, cache: Path) -> dict[str, list[Any]]:
-    files = [file for file in files_of(path) if file.suffix.lower() in READERS and file.name not in NO_DATA]
+def _files(path: Path, notes: list[str]) -> tuple[dict[str, list[Path]], str]:
+    """Return the files by split, and the library's reader of them; report those that are not read."""
+    if path.is_dir():
+        listed = find_files(path, tuple(READERS), "of another kind")
+        files = sorted(path / name for name in listed.files if name.rpartition("/")[2] not in NO_DATA)
+        for reason, names in listed.skipped.items():
+            names = [name for name in names if name.rpartition("/")[2] not in NO_DATA]
+            if names and reason != HIDDEN:
+                notes.append(f"Files that aren't read, {reason}: {len(names):,} ({_few(names)}).")
+    else:
+        files = [path] if path.is_file() and path.suffix.lower() in READERS else []
     kinds = sorted({file.suffix.lower() for file in files})
     endings = ", ".join(READERS)
     if not files:
@@ -102,7 +136,25 @@ def _files(path: Path, cache: Path) -> dict[str, list[Any]]:
     parts: dict[str, list[Path]] = {}
     for file in files:
         parts.setdefault(_split(file, path), []).append(file)
-    return {name: _pieces(each, READERS[kinds[0]], cache) for name, each in parts.items()}
+    return parts, READERS[kinds[0]]
+
+
+def _text_tables(
+    path: Path, files: Mapping[str, Sequence[Path]], options: DataOptions, cache: Path, notes: list[str]
+) -> Found:
+    tables = {name: [text_table(file, options, cache) for file in each] for name, each in files.items()}
+    named = _named(path, tables, notes)
+    used = [table for each in named.splits.values() for table in each]
+    for table in used:
+        notes += json.loads(table.schema.metadata[b"notes"])
+    literal = {table.schema.metadata[b"literal"] for table in used}
+    if len(literal) > 1:
+        raise BadData(
+            f"{path}: quotation marks enclose cells in one file, and are text in another.",
+            "Say what they are: --set source.quote=double, or none",
+        )
+    made = typed(named.splits, options)
+    return replace(named, splits=made.splits, words=made.words, literal=literal == {b"true"})
 
 
 def _pieces(files: Sequence[Path], kind: str, cache: Path) -> list[Any]:
@@ -112,9 +164,7 @@ def _pieces(files: Sequence[Path], kind: str, cache: Path) -> list[Any]:
         return [library.Dataset.from_file(str(file)) for file in files]
     pieces = []
     for features, group in _alike(files, kind):
-        more: dict[str, Any] = {"features": features} if features else {}
-        if group[0].suffix.lower() == ".tsv":
-            more["sep"] = "\t"
+        more = {"features": features} if features else {}
         names = [glob.escape(file.absolute().as_posix()) for file in group]
         pieces.append(library.load_dataset(kind, data_files=names, split="train", cache_dir=str(cache), **more))
     return pieces
@@ -166,7 +216,7 @@ def _split(file: Path, root: Path) -> str:
     return given[-1] if given else re.sub(r"-\d+-of-\d+$", "", file.stem) or WHOLE
 
 
-def _named(path: Path, found: dict[str, list[Any]], notes: list[str]) -> dict[str, list[Any]]:
+def _named(path: Path, found: dict[str, list[Any]], notes: list[str]) -> Found:
     """Give splits Benchdog's names; what isn't one of them is left out, and reported."""
     parts: dict[str, list[Any]] = {}
     others: list[str] = []
@@ -182,12 +232,12 @@ def _named(path: Path, found: dict[str, list[Any]], notes: list[str]) -> dict[st
     if not parts and (len(found) == 1 or len(columns) == 1):
         if len(found) > 1:
             notes.append(f"Read together, and then split: {_few(others)}.")
-        return {WHOLE: [piece for pieces in found.values() for piece in pieces]}
+        return Found({WHOLE: [piece for pieces in found.values() for piece in pieces]})
     if "train" not in parts:
         raise BadData(f"{path} has no split to train on: {_few(list(found))}.", "Name it train.")
     if others:
         notes.append(f"Splits that aren't used: {_few(others)}.")
-    return parts
+    return Found(parts, unused=sum(piece.num_rows for name in others for piece in found[name]))
 
 
 def _few(names: Sequence[str]) -> str:

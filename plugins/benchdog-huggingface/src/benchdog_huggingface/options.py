@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from benchdog.api import BadData, BadUsage, Bounds, Doc
+from benchdog.api import NA_WORDS, BadData, BadUsage, Bounds, Doc
 from benchdog_huggingface.tokenizer import padding_id
 
 CONFIG = "config.json"
@@ -45,6 +45,18 @@ class DataOptions:
         Doc("Rows without a target, a text or an image: stop, or drop them."),
     ] = "refuse"
     drop: Annotated[tuple[str, ...], Doc("Columns of a table to drop.")] = ()
+    na_values: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Words that mean a missing value, in place of the usual ones such as NA, none, null, ? and -; an empty "
+            "cell always does."
+        ),
+    ] = NA_WORDS
+    separator: Annotated[str, Doc("Column separator of a CSV file: auto, a character, tab, or spaces.")] = "auto"
+    quote: Annotated[
+        Literal["auto", "double", "none"],
+        Doc("Quotation marks in a CSV file: they enclose cells (double), are text (none), or auto, as in source csv."),
+    ] = "auto"
     tokenizer: Annotated[
         Path | None,
         Doc("For texts: a tokenizer.json, or the folder of a tokenizer or model; empty: tokens are UTF-8 bytes."),

@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import MAX_IMAGE_BYTES, BadData, Column, Raw, read_regular
+from benchdog.api import (
+    MAX_IMAGE_BYTES,
+    BadData,
+    Column,
+    MissingWords,
+    Raw,
+    category_key,
+    number,
+    plain_newlines,
+    read_regular,
+)
 from benchdog_huggingface.columns import Array
 
 
@@ -52,8 +62,13 @@ class Texts:
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Array], Array]:
         """Return codes ((B, length),) int64 and targets (B,)."""
-        texts = list(self.part.columns(indices)[self.field])
+        texts = [clean(text) for text in self.part.columns(indices)[self.field]]
         return (np.array(self.encode(texts), np.int64),), self.part.targets[np.asarray(indices)]
+
+
+def clean(text: str) -> str:
+    """Return a text as the decode operation reads it."""
+    return plain_newlines(text).strip()
 
 
 class Images:
@@ -85,15 +100,25 @@ def bytes_of(image: Mapping[str, Any], name: str) -> bytes:
 class Table:
     """Rows of numbers and categories."""
 
-    def __init__(self, part: Part, field: str, columns: Sequence[Column], words: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        part: Part,
+        field: str,
+        columns: Sequence[Column],
+        words: Mapping[str, Sequence[str]],
+        missing: MissingWords,
+    ) -> None:
         """Take the rows.
 
         Args:
             words: the classes of columns that hold their codes.
+            missing: the words that mean a missing value.
         """
-        self.part, self.field, self.described, self.words = part, field, columns, words
+        self.part, self.field, self.described, self.words, self.missing = part, field, columns, words, missing
         self.id = part.id
-        self.codes = {c.name: {word: i for i, word in enumerate(c.categories, 1)} for c in columns if c.categories}
+        self.keys = {c.name: {category_key(word): i for i, word in enumerate(c.categories, 1)} for c in columns}
+        self.codes: dict[str, dict[str | None, int]] = {c.name: {None: 0} for c in columns}
+        self.absent = [value for word in missing.listed if (value := number(word)) is not None]
 
     def __len__(self) -> int:
         return len(self.part.at)
@@ -109,23 +134,26 @@ class Table:
         found = self.part.columns(indices)
         out = np.empty((len(indices), len(self.described)), np.float32)
         for place, column in enumerate(self.described):
-            out[:, place] = self._column(column, found[column.name], indices)
+            cells = found[column.name]
+            out[:, place] = self._numbers(cells) if column.kind == "number" else self._categories(column.name, cells)
         return (out,), self.part.targets[np.asarray(indices)]
 
-    def _column(self, column: Column, cells: Sequence[Any], indices: Sequence[int]) -> Array:
-        if column.categories:
-            codes = self.codes[column.name]
-            plain = (self._plain(column.name, cell) for cell in cells)
-            return np.array([0 if cell is None else codes.get(cell.strip(), 0) for cell in plain], np.float32)
-        with np.errstate(over="ignore"):
-            values = np.array([np.nan if cell is None else cell for cell in cells], np.float64).astype(np.float32)
-        if np.isinf(values).any():
-            row = int(np.flatnonzero(np.isinf(values))[0])
-            raise BadData(f"Sample {self.id(int(indices[row]))!r}: column {column.name!r} is not a finite number.")
+    def _numbers(self, cells: Sequence[Any]) -> Array:
+        values = np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+        if self.absent:
+            values[np.isin(values, self.absent)] = np.nan
         return values
 
+    def _categories(self, name: str, cells: Sequence[Any]) -> list[int]:
+        codes, keys = self.codes[name], self.keys[name]
+        plain = [self._plain(name, cell) for cell in cells]
+        for cell in {*plain} - codes.keys():
+            text = cell.strip()
+            codes[cell] = 0 if text in self.missing else keys.get(category_key(text), 0)
+        return [codes[cell] for cell in plain]
+
     def _plain(self, name: str, cell: Any) -> Any:
-        """Give a class by its name, other cells as they are."""
+        """Return a class by its name, other cells as they are."""
         if cell is None or name not in self.words:
             return cell
         return self.words[name][cell] if 0 <= cell < len(self.words[name]) else None

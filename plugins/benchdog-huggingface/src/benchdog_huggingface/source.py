@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,22 +13,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchdog.api import BadData, Cache, Column, Field, Preprocess, Spec, words
-from benchdog_huggingface import splits, tokenizer
+from benchdog.api import BadData, Cache, Field, MissingWords, Preprocess, SampleCounts, Spec, Target, lacking_notes, words
+from benchdog_huggingface import splits, tables, tokenizer
 from benchdog_huggingface.alignment import aligned, declared
-from benchdog_huggingface.columns import Array, Chosen, choose, kind_of, pylist
+from benchdog_huggingface.columns import Array, Chosen, choose
 from benchdog_huggingface.dataset_files import read
 from benchdog_huggingface.options import DataOptions
 from benchdog_huggingface.rows import Images, Part, Table, Texts, bytes_of
-from benchdog_huggingface.targets import natural, read_targets
+from benchdog_huggingface.targets import read_targets
 
 LOOKED_AT = 500
 """Images whose size and color decide those of all, spread over the training split."""
 LARGEST, USUAL = 256, 128
 """Images of one size up to the first are used as they are; others are brought to the second."""
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
-MOST_CATEGORIES = 100
-"""Texts of a table's column in more kinds than this are not categories."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,9 +44,11 @@ class DataSet:
         self.options = options
         self.notes: list[str] = []
         self.seen: dict[str, int] = {}
+        self.counts: SampleCounts | None = None
         self._cache: Path | None = None
         self._own: Any = None
         self._words: dict[str, list[str]] = {}
+        self._missing_words = MissingWords(options.na_values)
         self._loaded: _Loaded | None = None
 
     def fetch(self, cache: Cache) -> None:
@@ -73,7 +73,7 @@ class DataSet:
             return {name: Texts(part, field.name, encode) for name, part in loaded.parts.items()}
         if loaded.chosen.kind == "image":
             return {name: Images(part, field.name) for name, part in loaded.parts.items()}
-        return {name: Table(part, field.name, field.columns, self._words) for name, part in loaded.parts.items()}
+        return {name: Table(part, field.name, field.columns, self._words, self._missing_words) for name, part in loaded.parts.items()}
 
     def _load(self) -> _Loaded:
         if self._loaded is None:
@@ -90,68 +90,57 @@ class DataSet:
 
     def _read(self) -> _Loaded:
         options, cache = self.options, self._folder()
-        pieces = read(options.path, cache, self.notes)
+        found = read(options, cache, self.notes)
         assert options.path is not None
-        features = declared(pieces)
+        features = declared(found.splits)
         chosen = choose(features, options)
-        if chosen.left_out:
-            self.notes.append(f"Columns of other types, left out: {', '.join(chosen.left_out)}.")
-        data = aligned(pieces, features, chosen, self.notes)
+        self.notes += [f"{why}: {', '.join(names)}." for why, names in chosen.left_out.items() if names]
+        data = aligned(found.splits, features, chosen, self.notes)
         if chosen.kind == "table":
-            chosen = self._without_odd(chosen, features, data)
+            chosen = tables.usable(chosen, features, data, options, self.notes)
+            self.notes += tables.missing_note(chosen, features, data, found.words, self._missing_words)
         targets = read_targets(data, features[chosen.target], chosen, options, self.notes)
         data = {name: part.select_columns(list(chosen.inputs)) for name, part in data.items()}
         marks = splits.marks(options.path, data, chosen, cache)
         there = {name: rows & (marks[name] != splits.EMPTY) for name, rows in targets.there.items()}
-        self._missing(there, chosen, targets.no_label)
+        self._missing(there, chosen, targets.no_target)
         places = splits.divide(there, marks, options, self.notes)
         self.seen = splits.seen(places, marks)
+        self.counts = splits.counts(targets.there, marks, found.unused)
         parts = {
             name: Part(data=data[own], name=own, at=rows, targets=targets.values[own][rows])
             for name, (own, rows) in places.items()
         }
-        field, op, transform = self._input(chosen, features, parts["train"])
+        self.notes += _lacking(targets.target, parts)
+        field, op, transform = self._input(chosen, features, data, parts["train"])
+        if found.literal and chosen.kind != "image":
+            op["quote"] = "none"
         preprocess = Preprocess(decode={field.name: [op]}, transform={field.name: [transform]})
         return _Loaded(
             chosen=chosen, spec=Spec(fields=(field,), target=targets.target), preprocess=preprocess, parts=parts
         )
 
-    def _without_odd(self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any]) -> Chosen:
-        """Leave out texts that are not categories: names, numbers of orders, remarks."""
-        odd = []
-        for name in chosen.inputs:
-            if kind_of(features[name]) != "text":
-                continue
-            cells = [cell for part in data.values() for cell in pylist(part, name)]
-            kinds = {cell.strip() for cell in cells if cell is not None} - {""}
-            if not kinds or len(kinds) > min(MOST_CATEGORIES, max(2, len(cells) // 2)):
-                odd.append(name)
-        if odd:
-            self.notes.append(f"Columns of too many different texts, left out: {', '.join(odd)}.")
-        kept = tuple(name for name in chosen.inputs if name not in odd)
-        if not kept:
-            raise BadData(
-                "There is no column of numbers or categories to learn from.",
-                f"To learn from a text: --set source.input={odd[0]}",
-            )
-        return replace(chosen, inputs=kept)
-
-    def _missing(self, there: Mapping[str, Array], chosen: Chosen, no_label: Set[Any]) -> None:
+    def _missing(self, there: Mapping[str, Array], chosen: Chosen, no_target: Set[Any]) -> None:
         """Refuse or report rows that lack something; a split without any target is reported elsewhere."""
         gone = [f"{name}[{i}]" for name, rows in there.items() if rows.any() for i in np.flatnonzero(~rows)]
         if not gone:
             return
         shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5:,} more" if len(gone) > 5 else "")
-        given = f" ({', '.join(map(str, sorted(no_label)))})" if no_label else ""
+        given = f" (or {', '.join(sorted(map(str, no_target)))})" if no_target else ""
         what = f"no {chosen.target!r}{given}" + (f" or no {chosen.inputs[0]!r}" if chosen.kind != "table" else "")
         if self.options.missing == "refuse":
-            raise BadData(f"{len(gone):,} rows have {what}: {shown}.", 'Leave them out: --set source.missing="drop"')
+            hint = 'Leave them out: --set source.missing="drop"'
+            if no_target:
+                hint += f'. If {min(map(str, no_target))} is a class: --set source.kind="class"'
+            raise BadData(f"{len(gone):,} rows have {what}: {shown}.", hint)
         self.notes.append(f"{len(gone):,} rows have {what}, and are left out: {shown}.")
 
-    def _input(self, chosen: Chosen, features: Mapping[str, Any], train: Part) -> tuple[Field, Any, Any]:
+    def _input(
+        self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any], train: Part
+    ) -> tuple[Field, Any, Any]:
         """Describe the field, and how it is decoded and transformed."""
         if chosen.kind == "text":
-            op = tokenizer.operation(self.options.tokenizer, self.options.length)
+            op = {**tokenizer.operation(self.options.tokenizer, self.options.length), "newlines": True, "strip": True}
             byte = op["unit"] == "byte"
             largest = 256 if byte else len(words(op)) - 1 + op["first"]
             if byte:
@@ -161,7 +150,7 @@ class DataSet:
             return field, op, {"op": "identity"}
         if chosen.kind == "image":
             return self._image(chosen.inputs[0], train)
-        return self._table(chosen, features, train)
+        return self._table(chosen, features, data, train)
 
     def _image(self, name: str, train: Part) -> tuple[Field, Any, Any]:
         sizes, gray = set(), True
@@ -184,24 +173,20 @@ class DataSet:
         field = Field(kind="image", shape=shape, dtype="uint8", name=name, range=(0, 255))
         return field, op, {"op": "standardise", "axes": "channel"}
 
-    def _table(self, chosen: Chosen, features: Mapping[str, Any], train: Part) -> tuple[Field, Any, Any]:
-        """Describe columns by the training split: what is a number, what a category, what may be missing."""
-        data = train.data.select(train.at)
-        columns: list[Column] = []
-        absent = []
-        for name in chosen.inputs:
-            kind = kind_of(features[name])
-            if kind == "number":
-                columns.append(Column(name=name))
-                if any(cell is None or cell != cell for cell in pylist(data, name)):
-                    absent.append(name)
-                continue
-            if kind == "class":
-                self._words[name] = [word.strip() for word in features[name].names]
-                columns.append(Column(name=name, kind="category", categories=tuple(self._words[name])))
-                continue
-            found = {cell.strip() for cell in pylist(data, name) if cell is not None} - {""}
-            columns.append(Column(name=name, kind="category", categories=tuple(sorted(found, key=natural))))
-        field = Field(kind="table", shape=(len(columns),), dtype="float32", columns=tuple(columns))
-        described = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in columns]
-        return field, {"op": "row", "columns": described}, {"op": "table", "missing": absent}
+    def _table(self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any], train: Part) -> Any:
+        found = tables.described(chosen, features, data, train.data.select(train.at), self._missing_words)
+        self._words = found.words
+        field = Field(kind="table", shape=(len(found.columns),), dtype="float32", columns=tuple(found.columns))
+        columns = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in found.columns]
+        op = {"op": "row", "columns": columns, "missing": list(self._missing_words.listed), "canonical": True}
+        if found.booleans:
+            op["booleans"] = found.booleans
+        return field, op, {"op": "table", "missing": found.absent}
+
+
+def _lacking(target: Target, parts: Mapping[str, Part]) -> list[str]:
+    """Return notes on classes that a split lacks."""
+    if target.kind != "class":
+        return []
+    counts = {name: np.bincount(part.targets, minlength=len(target.classes)).tolist() for name, part in parts.items()}
+    return lacking_notes(target.classes, counts)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, BadData, BadUsage, pixel_hash, split_of
+from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, BadData, BadUsage, SampleCounts, pixel_hash, split_of
 from benchdog_huggingface.columns import Array, Chosen
 from benchdog_huggingface.dataset_files import WHOLE, files_of
 from benchdog_huggingface.options import DataOptions
-from benchdog_huggingface.rows import bytes_of
+from benchdog_huggingface.rows import bytes_of, clean
 
 FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 SPLITS = ("train", "valid", "test")
@@ -63,7 +63,10 @@ def _marks(split: Any, chosen: Chosen) -> Iterator[int]:
         rows = split.select_columns(list(chosen.inputs)).with_format("arrow")[begin : begin + ROWS]
         columns = [rows.column(name).to_pylist() for name in chosen.inputs]
         for values in zip(*columns, strict=True):
-            yield EMPTY if chosen.kind != "table" and _is_empty(values[0]) else mark(values)
+            if chosen.kind == "table":
+                yield mark(values)
+            else:
+                yield EMPTY if _is_empty(values[0]) else mark([clean(values[0])])
 
 
 def _image_marks(splits: Mapping[str, Any], name: str) -> dict[str, Array]:
@@ -163,3 +166,19 @@ def seen(parts: Mapping[str, tuple[str, Array]], found: Mapping[str, Array]) -> 
         counts[name] = int(np.isin(own_rows, known).sum())
         known = np.union1d(known, own_rows)
     return {name: count for name, count in counts.items() if count}
+
+
+def counts(there: Mapping[str, Array], found: Mapping[str, Array], unused: int) -> SampleCounts:
+    """Count the rows, and those that are skipped for want of a target, of a text or image, or of a split's use.
+
+    Args:
+        there: by the data's split, which rows have a target.
+        found: by the data's split, the rows' marks.
+        unused: rows of splits that are not used.
+    """
+    total = sum(map(len, there.values())) + unused
+    bare = sum(int((~rows).sum()) for rows in there.values())
+    empty = sum(int((rows & (found[name] == EMPTY)).sum()) for name, rows in there.items())
+    skipped = {"without a target": bare, "without a text or image": empty, "in splits that aren't used": unused}
+    used = total - sum(skipped.values())
+    return SampleCounts(found=total, used=used, skipped={why: n for why, n in skipped.items() if n}, unit="rows")

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, BadUsage, Target
+from benchdog.api import (
+    NA_WORDS,
+    BadData,
+    BadUsage,
+    MissingWords,
+    Target,
+    class_names,
+    class_spellings,
+    spelling_notes,
+)
 from benchdog_huggingface.columns import WHOLE_NUMBERS, Array, Chosen, arrow_column, kind_of, same_name
 from benchdog_huggingface.dataset_files import training_split
 from benchdog_huggingface.options import DataOptions
@@ -19,6 +27,8 @@ MOST_INTEGERS = 20
 MOST_CLASSES = 1000
 ABSENT = -1
 """The code of a row without a target."""
+UNSURE = MissingWords(word for word in NA_WORDS if word not in ("none", "nil", "-", "--", ".", ".."))
+"""Words that may be classes, such as NA for North America, but usually mean that there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,13 +36,13 @@ class Targets:
     """The target, and by split its values (N,) ready to stack, and which rows have one (N,) bool.
 
     Attributes:
-        no_label: numbers that stand for a missing target.
+        no_target: numbers and words in the column that stand for a missing target.
     """
 
     target: Target
     values: Mapping[str, Array]
     there: Mapping[str, Array]
-    no_label: Set[Any] = frozenset()
+    no_target: Set[Any] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,79 +75,103 @@ def read_targets(
         BadUsage: it is not a number, and kind says number.
         BadData: it has one class, or too many.
     """
-    name = chosen.target
-    feature = next(iter(splits.values())).features[name]
-    if kind_of(feature) == "text" and options.kind == "number":
+    name, kind = chosen.target, kind_of(declared)
+    if kind == "text" and options.kind == "number":
         raise BadUsage(f"The column {name!r} holds texts, no numbers.", "Leave source.kind out.")
-    by_name = kind_of(feature) == "class" and options.kind != "number"
-    columns = {split: _column(part, name, feature.names if by_name else ()) for split, part in splits.items()}
-    numbers = kind_of(feature) == "number" and options.kind != "class"
-    no_label = _no_label(columns, options, name, notes) if numbers else set()
-    classes = _same_names(feature.names) if by_name else _classes(declared, columns, no_label, options, name)
-    if classes is None:
-        return _numbers(columns, name, no_label)
-    places = {value: code for code, value in enumerate(classes)}
-    codes = {split: each.mapped(places, ABSENT, "int64") for split, each in columns.items()}
-    return Targets(
-        target=Target(kind="class", name=name, classes=tuple(map(_word, classes))),
-        values=codes,
-        there={split: each >= 0 for split, each in codes.items()},
-        no_label=no_label,
-    )
+    columns = {split: _column(part, name) for split, part in splits.items()}
+    values = {value for column in columns.values() for value in column.kinds}
+    if kind == "class" and options.kind != "number":
+        return _of_labels(columns, next(iter(splits.values())).features[name].names, name)
+    missing = _missing_words(options, kind)
+    no_target = {value for value in values if (str(value).strip() if kind == "text" else str(value)) in missing}
+    if kind == "text":
+        spelled = class_spellings(word.strip() for word in values - no_target)
+        notes += spelling_notes(spelled)
+        _check_classes(set(spelled.values()), columns, name)
+        classes = list(class_names(spelled))
+        names = {word: spelled[word.strip()] for word in values - no_target}
+        return _of_classes(columns, classes, names, name, {word for word in no_target if word.strip()})
+    if options.kind != "class":
+        no_target |= _placeholders(columns, options, name, notes)
+    numbers = values - no_target
+    if options.kind != "class" and not _are_codes(numbers, declared, options.kind):
+        return _numbers(columns, name, no_target)
+    _check_classes(numbers, columns, name)
+    names = {value: _word(value) for value in sorted(numbers)}
+    return _of_classes(columns, list(dict.fromkeys(names.values())), names, name, no_target)
 
 
-def _numbers(columns: Mapping[str, _Column], name: str, no_label: Set[Any]) -> Targets:
-    numbers = {value: value for each in columns.values() for value in each.kinds if value not in no_label}
-    values = {split: each.mapped(numbers, np.nan, "float32") for split, each in columns.items()}
-    there = {split: np.isfinite(each) for split, each in values.items()}
-    target = Target(kind="number", name=name, dtype="float32")
-    return Targets(target=target, values=values, there=there, no_label=no_label)
-
-
-def _column(split: Any, name: str, names: Sequence[str]) -> _Column:
-    """Read a split's column; codes of class labels by their names."""
+def _column(split: Any, name: str) -> _Column:
     import pyarrow.compute as pc
 
     encoded = arrow_column(split, name).combine_chunks().dictionary_encode()
     codes = pc.fill_null(encoded.indices, ABSENT).to_numpy(zero_copy_only=False).astype(np.int64)
-    values = [_value(value, names, name) for value in encoded.dictionary.to_pylist()]
-    kinds = list(dict.fromkeys(value for value in values if value is not None))
-    place = {value: i for i, value in enumerate(kinds)}
-    table = np.array([*(place.get(value, ABSENT) for value in values), ABSENT], np.int64)
-    return _Column(kinds=kinds, codes=table[codes])
+    kinds = encoded.dictionary.to_pylist()
+    for code in (i for i, value in enumerate(kinds) if value != value):
+        codes[codes == code] = ABSENT
+    return _Column(kinds=kinds, codes=codes)
 
 
-def _value(value: Any, names: Sequence[str], column: str) -> Any:
-    """Return a target in the spelling by which it is compared; None for what stands for no target."""
-    if names:
-        if value >= len(names):
-            raise BadData(f"{column!r} has the code {value}, but names for 0 to {len(names) - 1} alone.")
-        return same_name(names[value]) if value >= 0 else None
-    if isinstance(value, str):
-        return same_name(value) or None
-    return value if value == value else None
+def _missing_words(options: DataOptions, kind: str) -> MissingWords:
+    """Return the words that mean a missing target: of classes those that the user named, or that are unsure."""
+    words = MissingWords(options.na_values)
+    if kind != "text":
+        return words if words.numeric else MissingWords(())
+    if words.named:
+        return words
+    return MissingWords(()) if options.kind == "class" else UNSURE
 
 
-def _classes(
-    declared: Any, columns: Mapping[str, _Column], no_label: Set[Any], options: DataOptions, name: str
-) -> list[Any] | None:
-    """List the values that are classes, in their order; None for a target that is a number."""
-    kind = kind_of(declared)
-    values = {value for column in columns.values() for value in column.kinds} - no_label
-    if kind != "text" and options.kind != "class":
-        whole = declared.dtype in (*WHOLE_NUMBERS, "bool") and all(value % 1 == 0 for value in values)
-        if options.kind == "number" or not whole or len(values) > MOST_INTEGERS:
-            return None
+def _of_labels(columns: Mapping[str, _Column], names: Sequence[str], name: str) -> Targets:
+    """Return the targets of class labels, whose codes have names; below 0 there is none."""
+    largest = max((code for column in columns.values() for code in column.kinds), default=0)
+    if largest >= len(names):
+        raise BadData(f"{name!r} has the code {largest}, but names for 0 to {len(names) - 1} alone.")
+    spelled = {code: same_name(word) for code, word in enumerate(names)}
+    return _of_classes(columns, list(dict.fromkeys(spelled.values())), spelled, name, set())
+
+
+def _of_classes(
+    columns: Mapping[str, _Column], classes: Sequence[str], names: Mapping[Any, str], name: str, no_target: Set[Any]
+) -> Targets:
+    """Return the targets of values that are classes, given the name of each."""
+    places = {word: code for code, word in enumerate(classes)}
+    table = {value: places[word] for value, word in names.items()}
+    codes = {split: each.mapped(table, ABSENT, "int64") for split, each in columns.items()}
+    return Targets(
+        target=Target(kind="class", name=name, classes=tuple(classes)),
+        values=codes,
+        there={split: each >= 0 for split, each in codes.items()},
+        no_target=no_target,
+    )
+
+
+def _numbers(columns: Mapping[str, _Column], name: str, no_target: Set[Any]) -> Targets:
+    numbers = {value: value for each in columns.values() for value in each.kinds if value not in no_target}
+    with np.errstate(over="ignore"):
+        values = {split: each.mapped(numbers, np.nan, "float64").astype(np.float32) for split, each in columns.items()}
+    there = {split: np.isfinite(each) for split, each in values.items()}
+    target = Target(kind="number", name=name, dtype="float32")
+    return Targets(target=target, values=values, there=there, no_target=no_target)
+
+
+def _are_codes(values: Set[Any], declared: Any, kind: str) -> bool:
+    """Whether numbers are taken as classes: up to MOST_INTEGERS whole ones, declared as such, or true and false."""
+    whole = declared.dtype in (*WHOLE_NUMBERS, "bool") and all(value % 1 == 0 for value in values)
+    return kind == "auto" and whole and len(values) <= MOST_INTEGERS
+
+
+def _check_classes(values: Set[Any], columns: Mapping[str, _Column], name: str) -> None:
     total = sum(len(column.codes) for column in columns.values())
     if not 2 <= len(values) <= min(MOST_CLASSES, max(2, total // 2)):
+        why = "too many for classes" if len(values) > 1 else "classes need two"
         raise BadData(
-            f"{name!r} has {len(values):,} different values in {total:,} rows: too many for classes.",
+            f"{name!r} has {len(values):,} different values in {total:,} rows: {why}.",
             "Choose another column: --set source.target=NAME",
         )
-    return sorted(values, key=natural) if kind == "text" else sorted(values)
 
 
-def _no_label(columns: Mapping[str, _Column], options: DataOptions, name: str, notes: list[str]) -> Set[Any]:
+def _placeholders(columns: Mapping[str, _Column], options: DataOptions, name: str, notes: list[str]) -> Set[Any]:
     """Return the numbers that stand for no label.
 
     A split whose numbers are all -1 (or -100, ...) has none, where training has nothing below 0; neither have rows
@@ -164,17 +198,7 @@ def _no_label(columns: Mapping[str, _Column], options: DataOptions, name: str, n
     return set()
 
 
-def _same_names(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(map(same_name, names)))
-
-
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def natural(word: str) -> tuple[list[str | int], str]:
-    """Return a sort key by which 2 comes before 10."""
-    parts = enumerate(re.split(r"([0-9]+)", word))
-    return [int(part) if i % 2 else part.casefold() for i, part in parts], word
