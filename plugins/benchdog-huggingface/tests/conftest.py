@@ -142,7 +142,7 @@ def open_source(tmp_path: Path) -> Callable[..., tuple[Any, Any]]:
 
 
 @pytest.fixture
-def save(hf_datasets: Any, tmp_path: Path) -> Callable[..., Path]:
+def save_parts(hf_datasets: Any, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that saves parts of a data set, (columns, features) by name, in one of its forms."""
 
     def write(form: str, parts: Mapping[str, tuple[Mapping[str, Any], Any]]) -> Path:

@@ -137,7 +137,7 @@ def test_table_columns_are_numbers_or_categories_with_missing_values(hf_datasets
     assert row["shape"] in ("round", "long")
     assert source.notes == [
         "Columns of other types, left out: day.",
-        "Columns of too many different texts, left out: id.",
+        "Columns of too many different texts, left out: id ('no 0').",
     ]
 
 

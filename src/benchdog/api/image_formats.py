@@ -43,15 +43,15 @@ MAX_PIXELS: Final = 80_000_000
 
 def pixel_hash(image: Image.Image) -> str:
     """Hash what a model sees of an image, in color: transparent pixels on white, 16 bits as they are."""
-    import numpy as np
-    from PIL import Image
-
-    if not image.mode.startswith("I"):
+    if image.mode.startswith("I"):
+        image = image.convert("I")
+    else:
         if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            seen = image.convert("RGBA")
+            image = seen.copy()
+            image.paste((255, 255, 255, 255), (0, 0, *seen.size))
+            image.alpha_composite(seen)
         image = image.convert("RGB")
-    pixels = np.ascontiguousarray(np.asarray(image))
-    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
-    digest.update(pixels.data)
+    digest = hashlib.sha256(f"{image.mode} {image.size}".encode())
+    digest.update(image.tobytes())
     return digest.hexdigest()

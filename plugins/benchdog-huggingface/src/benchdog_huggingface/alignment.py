@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,8 +21,8 @@ def declared(splits: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return the feature of each column of the training split; classes of all its files, in the first one's order."""
     found: dict[str, Any] = {}
     for piece in splits[training_split(splits)]:
-        for name, feature in piece.features.items():
-            known = found.get(name)
+        for name, own in piece.features.items():
+            known, feature = found.get(name), _without_decimals(own)
             if known is None or _is_null(known):
                 found[name] = feature
             elif kind_of(known) == kind_of(feature) == "class":
@@ -170,13 +171,21 @@ def _widened(feature: Any, others: Sequence[Any]) -> Any:
     kind = kind_of(feature)
     if kind not in ("number", "text"):
         return feature
-    types = {each.dtype for each in others if kind_of(each) == kind}
+    types = {_without_decimals(each).dtype for each in others if kind_of(each) == kind}
     value = type(feature)
     if kind == "text":
         return feature if len(types) == 1 else value("large_string")
-    if len(types) == 1 and not feature.dtype.startswith("decimal"):
+    if len(types) == 1:
         return feature
     return value("int64" if types <= {*WHOLE_NUMBERS, "bool"} else "float64")
+
+
+def _without_decimals(feature: Any) -> Any:
+    """Return an ordinary type of numbers in place of a decimal one: whole numbers where it has no fraction."""
+    parts = re.fullmatch(r"decimal[0-9]+\(([0-9]+), (-?[0-9]+)\)", getattr(feature, "dtype", ""))
+    if parts is None:
+        return feature
+    return type(feature)("int64" if int(parts[2]) == 0 and int(parts[1]) <= 18 else "float64")
 
 
 def _is_null(feature: Any) -> bool:

@@ -34,6 +34,8 @@ NO_DATA = (
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
 )  # fmt: skip
 """Files next to data, or of a model in the same folder, that are not data."""
+ROWS = 1000
+"""Rows of a Parquet file that are copied at once: the library's own choice fails for files without any."""
 ARROW_FILE = b"ARROW1"
 """How a file in Arrow's file format begins."""
 
@@ -133,6 +135,8 @@ def _files(path: Path, notes: list[str]) -> tuple[dict[str, list[Path]], str]:
         raise BadData(
             f"{path} holds files of several kinds: {', '.join(kinds)}.", "Name one file, or a folder of one kind."
         )
+    if empty := [file for file in files if not file.stat().st_size]:
+        raise BadData(f"{empty[0]} is empty.", "Remove it, or get it again.")
     parts: dict[str, list[Path]] = {}
     for file in files:
         parts.setdefault(_split(file, path), []).append(file)
@@ -164,9 +168,15 @@ def _pieces(files: Sequence[Path], kind: str, cache: Path) -> list[Any]:
         return [library.Dataset.from_file(str(file)) for file in files]
     pieces = []
     for features, group in _alike(files, kind):
-        more = {"features": features} if features else {}
+        if kind == "parquet" and not any(map(_rows, group)):
+            empty = library.table.InMemoryTable(features.arrow_schema.empty_table())
+            pieces.append(library.Dataset(empty, fingerprint=library.fingerprint.generate_random_fingerprint()))
+            continue
+        more: dict[str, Any] = {"features": features} if features else {}
+        if kind == "parquet":
+            more["batch_size"] = ROWS
         names = [glob.escape(file.absolute().as_posix()) for file in group]
-        pieces.append(library.load_dataset(kind, data_files=names, split="train", cache_dir=str(cache), **more))
+        pieces.append(library.load_dataset(kind, data_files=names, cache_dir=str(cache), **more)["train"])
     return pieces
 
 
@@ -199,6 +209,12 @@ def _declared(file: Path, kind: str) -> Any:
     if twice:
         raise BadData(f"{file} has several columns named {twice[0]!r}.", "Rename them.")
     return datasets().Features.from_arrow_schema(schema)
+
+
+def _rows(file: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(file).num_rows)
 
 
 def _is_arrow_file(file: Path) -> bool:

@@ -55,7 +55,9 @@ class DataOptions:
     separator: Annotated[str, Doc("Column separator of a CSV file: auto, a character, tab, or spaces.")] = "auto"
     quote: Annotated[
         Literal["auto", "double", "none"],
-        Doc("Quotation marks in a CSV file: they enclose cells (double), are text (none), or auto, as in source csv."),
+        Doc(
+            "Quotation marks in a CSV file: they enclose cells (double), are text (none), or auto, as in source csv."
+        ),
     ] = "auto"
     tokenizer: Annotated[
         Path | None,

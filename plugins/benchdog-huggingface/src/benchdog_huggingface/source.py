@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchdog.api import BadData, Cache, Field, MissingWords, Preprocess, SampleCounts, Spec, Target, lacking_notes, words
+from benchdog.api import (
+    BadData,
+    Cache,
+    Field,
+    MissingWords,
+    Preprocess,
+    SampleCounts,
+    Spec,
+    Target,
+    lacking_notes,
+    words,
+)
 from benchdog_huggingface import splits, tables, tokenizer
 from benchdog_huggingface.alignment import aligned, declared
 from benchdog_huggingface.columns import Array, Chosen, choose
@@ -73,7 +84,10 @@ class DataSet:
             return {name: Texts(part, field.name, encode) for name, part in loaded.parts.items()}
         if loaded.chosen.kind == "image":
             return {name: Images(part, field.name) for name, part in loaded.parts.items()}
-        return {name: Table(part, field.name, field.columns, self._words, self._missing_words) for name, part in loaded.parts.items()}
+        return {
+            name: Table(part, field.name, field.columns, self._words, self._missing_words)
+            for name, part in loaded.parts.items()
+        }
 
     def _load(self) -> _Loaded:
         if self._loaded is None:
@@ -173,7 +187,9 @@ class DataSet:
         field = Field(kind="image", shape=shape, dtype="uint8", name=name, range=(0, 255))
         return field, op, {"op": "standardise", "axes": "channel"}
 
-    def _table(self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any], train: Part) -> Any:
+    def _table(
+        self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any], train: Part
+    ) -> tuple[Field, Any, Any]:
         found = tables.described(chosen, features, data, train.data.select(train.at), self._missing_words)
         self._words = found.words
         field = Field(kind="table", shape=(len(found.columns),), dtype="float32", columns=tuple(found.columns))

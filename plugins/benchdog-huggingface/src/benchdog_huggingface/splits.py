@@ -41,8 +41,8 @@ def marks(path: Path, splits: Mapping[str, Any], chosen: Chosen, cache: Path) ->
     kept = cache / "marks" / f"{hashlib.sha256(asked.encode()).hexdigest()[:32]}.npz"
     if kept.is_file():
         try:
-            with np.load(kept, allow_pickle=False) as found:
-                return {name: found[name] for name in splits}
+            with np.load(kept, allow_pickle=False) as stored:
+                return {name: stored[name] for name in splits}
         except (OSError, ValueError, KeyError):
             kept.unlink(missing_ok=True)  # half a file: another process may have been killed
     if chosen.kind == "image":

@@ -52,7 +52,7 @@ def usable(
     missing = MissingWords(options.na_values)
     named = isinstance(options.input, tuple) or bool(options.input)
     index = [name for name in chosen.inputs if name.startswith(INDEX) and not named]
-    odd = []
+    odd: dict[str, str] = {}
     for name in chosen.inputs:
         if kind_of(features[name]) == "number":
             _check_numbers(name, data, notes)
@@ -61,16 +61,16 @@ def usable(
             _check_words(name, texts, options, notes)
             kinds = {category_key(text) for text in texts}
             if not kinds or len(kinds) > min(MOST_CATEGORIES, max(2, sum(map(len, data.values())) // 2)):
-                odd.append(name)
+                odd[name] = f"{name} ({min(texts)[:40]!r})" if texts else name
     if odd:
-        notes.append(f"Columns of too many different texts, left out: {', '.join(odd)}.")
+        notes.append(f"Columns of too many different texts, left out: {', '.join(odd.values())}.")
     if index:
         notes.append(f"The index of pandas, left out: {', '.join(index)}.")
     kept = tuple(name for name in chosen.inputs if name not in {*odd, *index})
     if not kept:
         raise BadData(
             "There is no column of numbers or categories to learn from.",
-            f"To learn from a text: --set source.input={odd[0]}" if odd else "",
+            f"To learn from a text: --set source.input={next(iter(odd))}" if odd else "",
         )
     return replace(chosen, inputs=kept)
 
@@ -162,7 +162,9 @@ def _numbers(part: Any, name: str, missing: MissingWords) -> Array:
 
 def _check_numbers(name: str, data: Mapping[str, Any], notes: list[str]) -> None:
     """Refuse numbers that are infinite in float32; report those that float32 doesn't tell apart."""
-    different = lost = 0
+    import pyarrow.compute as pc
+
+    different = left = 0
     for split, part in data.items():
         values = _numbers(part, name, MissingWords(()))
         with np.errstate(over="ignore"):
@@ -174,14 +176,18 @@ def _check_numbers(name: str, data: Mapping[str, Any], notes: list[str]) -> None
                 f"Column {name!r} is not finite in {_some([*rows])}.",
                 "Correct the cells, or leave them empty: missing values are allowed.",
             )
-        values = np.unique(values[~np.isnan(values)])
-        different += len(values)
-        lost += len(values) - len(np.unique(values.astype(np.float32)))
-    if lost > (1 - KEPT) * different:
-        notes.append(
-            f"Column {name!r} has values that float32 can't distinguish ({different:,} distinct values become "
-            f"{different - lost:,}): subtract an offset."
-        )
+        different += pc.count_distinct(arrow_column(part, name)).as_py() - bool(np.isnan(values).any())
+        left += len(np.unique(small[~np.isnan(small)]))
+    if left < KEPT * different:
+        notes.append(coarse(f"Column {name!r}", different, left))
+
+
+def coarse(what: str, different: int, left: int) -> str:
+    """Return the note on numbers that are one in float32."""
+    return (
+        f"{what} has values that float32 can't distinguish ({different:,} distinct values become {left:,}): subtract "
+        "an offset."
+    )
 
 
 def _check_words(name: str, texts: Counter[str], options: DataOptions, notes: list[str]) -> None:

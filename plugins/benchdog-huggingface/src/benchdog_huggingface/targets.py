@@ -21,6 +21,7 @@ from benchdog.api import (
 from benchdog_huggingface.columns import WHOLE_NUMBERS, Array, Chosen, arrow_column, kind_of, same_name
 from benchdog_huggingface.dataset_files import training_split
 from benchdog_huggingface.options import DataOptions
+from benchdog_huggingface.tables import KEPT, coarse
 
 MOST_INTEGERS = 20
 """A target of more different whole numbers is a number for kind = auto."""
@@ -87,16 +88,16 @@ def read_targets(
     if kind == "text":
         spelled = class_spellings(word.strip() for word in values - no_target)
         notes += spelling_notes(spelled)
-        _check_classes(set(spelled.values()), columns, name)
+        _check_classes(set(spelled.values()), columns, name, {word.strip() for word in no_target} - {""})
         classes = list(class_names(spelled))
         names = {word: spelled[word.strip()] for word in values - no_target}
-        return _of_classes(columns, classes, names, name, {word for word in no_target if word.strip()})
+        return _of_classes(columns, classes, names, name, {word.strip() for word in no_target} - {""})
     if options.kind != "class":
         no_target |= _placeholders(columns, options, name, notes)
     numbers = values - no_target
     if options.kind != "class" and not _are_codes(numbers, declared, options.kind):
-        return _numbers(columns, name, no_target)
-    _check_classes(numbers, columns, name)
+        return _numbers(columns, name, no_target, notes)
+    _check_classes(numbers, columns, name, no_target)
     names = {value: _word(value) for value in sorted(numbers)}
     return _of_classes(columns, list(dict.fromkeys(names.values())), names, name, no_target)
 
@@ -146,11 +147,16 @@ def _of_classes(
     )
 
 
-def _numbers(columns: Mapping[str, _Column], name: str, no_target: Set[Any]) -> Targets:
+def _numbers(columns: Mapping[str, _Column], name: str, no_target: Set[Any], notes: list[str]) -> Targets:
     numbers = {value: value for each in columns.values() for value in each.kinds if value not in no_target}
     with np.errstate(over="ignore"):
-        values = {split: each.mapped(numbers, np.nan, "float64").astype(np.float32) for split, each in columns.items()}
+        values = {
+            split: each.mapped(numbers, np.nan, "float64").astype(np.float32) for split, each in columns.items()
+        }
     there = {split: np.isfinite(each) for split, each in values.items()}
+    left = len(np.unique(np.concatenate([values[split][rows] for split, rows in there.items()])))
+    if left < KEPT * len(numbers):
+        notes.append(coarse(repr(name), len(numbers), left))
     target = Target(kind="number", name=name, dtype="float32")
     return Targets(target=target, values=values, there=there, no_target=no_target)
 
@@ -161,14 +167,21 @@ def _are_codes(values: Set[Any], declared: Any, kind: str) -> bool:
     return kind == "auto" and whole and len(values) <= MOST_INTEGERS
 
 
-def _check_classes(values: Set[Any], columns: Mapping[str, _Column], name: str) -> None:
+def _check_classes(values: Set[Any], columns: Mapping[str, _Column], name: str, no_target: Set[Any]) -> None:
     total = sum(len(column.codes) for column in columns.values())
     if not 2 <= len(values) <= min(MOST_CLASSES, max(2, total // 2)):
         why = "too many for classes" if len(values) > 1 else "classes need two"
         raise BadData(
-            f"{name!r} has {len(values):,} different values in {total:,} rows: {why}.",
+            f"{name!r} has {len(values):,} different values in {total:,} rows: {why}.{_read_as_missing(no_target)}",
             "Choose another column: --set source.target=NAME",
         )
+
+
+def _read_as_missing(no_target: Set[Any]) -> str:
+    if not no_target:
+        return ""
+    words = sorted(map(str, no_target))
+    return f" Read as missing: {', '.join(words[:5])}; if they are classes: --set source.kind=class."
 
 
 def _placeholders(columns: Mapping[str, _Column], options: DataOptions, name: str, notes: list[str]) -> Set[Any]:

@@ -101,7 +101,8 @@ def _typed(columns: Sequence[Any], words: MissingWords, *, exact: bool) -> tuple
     kind = _kind([cell for cell in different if cell not in words], exact=exact)
     if kind == "text":
         return list(columns), {}
-    made, said = [], dict[str, int]()
+    made: list[Any] = []
+    said: dict[str, int] = {}
     for each, own in zip(encoded, cells, strict=True):
         if each is None:
             made.append(None)

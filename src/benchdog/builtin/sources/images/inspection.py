@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS, pixel_hash, read_regular
 
-FORMAT = 2
+FORMAT = 3
 FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 
 
