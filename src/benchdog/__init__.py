@@ -26,6 +26,7 @@ __all__ = [
     "load_model",
     "open_run",
     "parse_duration",
+    "read_samples",
     "recipe_keys",
     "recipe_table",
     "report_page",
@@ -37,6 +38,7 @@ __all__ = [
 if TYPE_CHECKING:
     from benchdog.data.randomness import derive_seed
     from benchdog.deployment.find_model import load_model
+    from benchdog.deployment.inputs import read_samples
     from benchdog.evaluation.report.formatting import seconds as format_duration
     from benchdog.experiments import Experiment, recipe_table, report_page
     from benchdog.model.load import LoadedModel
@@ -66,6 +68,7 @@ _PLACES = {
     "load_model": "benchdog.deployment.find_model:load_model",
     "open_run": "benchdog.notebook:open_run",
     "parse_duration": "benchdog.training.resolve.time_budget:seconds_of",
+    "read_samples": "benchdog.deployment.inputs:read_samples",
     "recipe_keys": "benchdog.recipe.layers:recipe_keys",
     "recipe_table": "benchdog.experiments:recipe_table",
     "report_page": "benchdog.experiments:report_page",

@@ -10,8 +10,8 @@ from typing import Any
 from benchdog import pipeline
 from benchdog.api import Answer, Raw
 from benchdog.deployment import pretrained
-from benchdog.deployment.inputs import Unreadable, raws
-from benchdog.errors import BadData, BadUsage, nearest, no_artifact
+from benchdog.deployment.inputs import read_samples
+from benchdog.errors import BadUsage, nearest, no_artifact
 from benchdog.evaluation import evaluate_run, report
 from benchdog.evaluation.results import RunEvaluation
 from benchdog.model.load import LoadedModel, open_model
@@ -70,7 +70,7 @@ class TrainedRun:
             if isinstance(item, Raw):
                 samples.append(item)
             elif isinstance(item, str | Path):
-                samples += map(_readable, raws([str(item)], self._opened.spec, self._opened.preprocess, say))
+                samples += read_samples(str(item), self._opened.spec, self._opened.preprocess, say)
             else:
                 samples.append(Raw(id=str(number), fields={name: item}))
         return self._opened.predict(samples)
@@ -236,12 +236,6 @@ def open_run(
 
 def _place(data: Path | str | None) -> dict[str, str]:
     return {} if data is None else {"source.path": absolute(str(data), Path.cwd())}
-
-
-def _readable(raw: Raw | Unreadable) -> Raw:
-    if isinstance(raw, Unreadable):
-        raise BadData(f"{raw.id}: {raw.why}.")
-    return raw
 
 
 def _plain(value: Any) -> Any:

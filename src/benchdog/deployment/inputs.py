@@ -114,6 +114,20 @@ def raws(
                 yield Unreadable(str(path), "the model takes rows of a table: give it a .csv or .tsv file")
 
 
+def read_samples(
+    argument: str, spec: Spec, preprocess: Preprocess, note: Callable[[str], None] = silent
+) -> Iterator[Raw]:
+    """Read what an argument names, undecoded, as `predict` does.
+
+    Raises:
+        BadData: something can't be read.
+    """
+    for raw in raws([argument], spec, preprocess, note):
+        if isinstance(raw, Unreadable):
+            raise BadData(f"{raw.id}: {raw.why}.")
+        yield raw
+
+
 def _operation(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
     """Return the first operation of a field: it says what a raw value is."""
     ops = preprocess.decode.get(field, ())
@@ -228,15 +242,18 @@ def _rows(
             note(f"{path}: {sentence}")
         if extra := [name for name in table.names if name and name not in needed]:
             note(f"{path}: columns that the model doesn't use: {_some(extra)}")
-        blank = 0
+        blank, empty = 0, True
         for line, cells in table.rows():
             if cells:
                 yield _row(path, line, table.names, cells, operations)
+                empty = False
             else:
                 blank += 1
                 skipped.setdefault("blank rows", []).append(f"{path}:{line}")
         if blank:
             note(f"{path}: skipped, blank rows: {blank:,}")
+        if empty:
+            yield Unreadable(str(path), "it has column names but no rows")
     except BadData as error:
         yield Unreadable(str(path), _why(path, error))
 

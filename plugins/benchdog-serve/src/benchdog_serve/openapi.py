@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchdog_serve.request_body import BYTES, FORM, JSON, TEXT, BodyReader
+from benchdog_serve.request_body import BYTES, FORM, JSON, TABLES, TEXT, BodyReader
 
 ERROR = {
     "application/json": {
@@ -56,6 +56,8 @@ def _content(reader: BodyReader, kind: str) -> dict[str, Any]:
         return {"schema": _document(reader), "example": reader.example()}
     if kind == TEXT:
         return {"schema": {"type": "string"}, "example": reader.example().get("text", "")}
+    if kind in TABLES:
+        return {"schema": {"type": "string"}}
     file = {"type": "string", "format": "binary"}
     if kind != FORM:
         assert kind == BYTES or kind.startswith("image/")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchdog import LoadedModel
-from benchdog.api import Field, Preprocess, Raw, nearest
+from benchdog import LoadedModel, read_samples
+from benchdog.api import BadData, Field, Preprocess, Raw, nearest
 from benchdog_serve.encodings import text_of
 from benchdog_serve.errors import LONG, Rejected, shown
 from benchdog_serve.json_body import decode_base64, parse
@@ -20,6 +23,8 @@ JSON = "application/json"
 FORM = "multipart/form-data"
 BYTES = "application/octet-stream"
 TEXT = "text/plain"
+TABLES = {"text/csv": ".csv", "text/tab-separated-values": ".tsv"}
+"""Suffix of a table's file, by content type."""
 KEYS = {"image": ("instances",), "array": ("instances",), "row": ("rows", "instances"), "tokens": ("text",)}
 """Keys of the JSON document, by the decode operation of the model's only input; the first is its own."""
 SHOWN = 8
@@ -38,7 +43,8 @@ class BodyReader:
     """
 
     def __init__(self, model: LoadedModel, largest: int) -> None:
-        spec = self.spec = model.spec
+        spec, self.preprocess = model.spec, model.preprocess
+        self.spec = spec
         self.largest = largest
         self.first = {field.name: _first_operation(model.preprocess, field.name) for field in spec.fields}
         self.name = spec.fields[0].name
@@ -58,8 +64,8 @@ class BodyReader:
             return BYTES
         if self.way == "array" and word in (BYTES, "application/x-npy"):
             return BYTES
-        if self.way == "tokens" and word == TEXT:
-            return TEXT
+        if word in (TEXT, *TABLES) and word in self.types:
+            return word
         raise Rejected(
             415,
             f"The content type is {shown(word)}." if word else "The request names no content type.",
@@ -74,6 +80,8 @@ class BodyReader:
             return self.from_json(body, content_type)
         if kind == BYTES:
             return [Raw(id="the body", fields={self.name: body})]
+        if kind in TABLES:
+            return self.from_table(body, TABLES[kind])
         return [Raw(id="the body", fields={self.name: text_of(body, content_type)})]
 
     # --- JSON
@@ -129,6 +137,23 @@ class BodyReader:
 
     # --- files
 
+    def from_table(self, body: bytes, suffix: str) -> list[Raw]:
+        """Read a table as `predict` reads one: from a file."""
+        with tempfile.TemporaryDirectory(prefix="benchdog-") as folder:
+            path = Path(folder, f"table{suffix}")
+            path.write_bytes(body)
+
+            def named(text: str) -> str:
+                return text.replace(f"{path}: ", "The table: ", 1).replace(f"{path}:", "line ", 1)
+
+            try:
+                rows = read_samples(str(path), self.spec, self.preprocess)
+                raws = [replace(raw, id=named(raw.id)) for raw in islice(rows, self.largest + 1)]
+            except BadData as error:
+                raise Rejected(422, named(error.message), self.hint()) from None
+        self.count(len(raws))
+        return raws
+
     def from_files(self, files: Sequence[tuple[str, str, bytes]]) -> list[Raw]:
         """Read a form's files, (part, file name, content): each a sample, or an input of the only one."""
         if not files:
@@ -176,8 +201,8 @@ def _types(way: str) -> tuple[str, ...]:
     known = {
         "image": (FORM, "image/*", BYTES, JSON),
         "array": (FORM, BYTES, JSON),
-        "row": (JSON,),
-        "tokens": (JSON, TEXT),
+        "row": (JSON, *TABLES),
+        "tokens": (JSON, TEXT, *TABLES),
     }
     return known.get(way, (FORM, JSON))
 
