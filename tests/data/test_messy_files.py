@@ -26,6 +26,8 @@ from support import messy_files
 from support.in_process import run, train
 from support.messy_files import Variant
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = itertools.count()
 Predictions = list[dict[str, Any]]
 TYPES = {".csv": "text/csv", ".tsv": "text/tab-separated-values", ".txt": "text/plain"}
@@ -136,10 +138,7 @@ def check(model: Model, data: Path, file: Path, variant: Variant, plain: tuple[n
         except Refused as error:
             seen[name] = f"refused: {error}"
             continue
-        if name == "train":
-            same = np.array_equal(found, samples)
-        else:
-            same = found == predictions
+        same = np.array_equal(found, samples) if name == "train" else found == predictions
         seen[name] = "same" if same else f"other values: {found}"
     if variant.same:
         assert set(seen.values()) == {"same"}
