@@ -30,6 +30,8 @@ pytestmark = pytest.mark.slow
 
 NUMBERS = itertools.count()
 Predictions = list[dict[str, Any]]
+Plain = tuple[np.ndarray, Predictions]
+"""Fingerprints of the plain samples, and predictions for the plain file."""
 TYPES = {".csv": "text/csv", ".tsv": "text/tab-separated-values", ".txt": "text/plain"}
 
 
@@ -118,7 +120,7 @@ def trained(place: Path, data: Path, command: Callable[[Path], list[object]]) ->
         socket.close()
 
 
-def check(model: Model, data: Path, file: Path, variant: Variant, plain: tuple[np.ndarray, Predictions]) -> None:
+def check(model: Model, data: Path, file: Path, variant: Variant, plain: Plain) -> None:
     """Check that each door gives the plain data's values, or refuses.
 
     Args:
@@ -151,7 +153,7 @@ def check(model: Model, data: Path, file: Path, variant: Variant, plain: tuple[n
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, tuple[np.ndarray, Predictions]]]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, Plain]]:
     """Return a model of the plain table."""
     place = tmp_path_factory.mktemp("tables")
     yield from _of_one_file(
@@ -162,7 +164,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, tu
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, tuple[np.ndarray, Predictions]]]:
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, Plain]]:
     """Return a model of the plain table of texts."""
     columns = ["--set", "source.column=said", "--set", "source.label=mood", "--set", "source.length=32"]
     yield from _of_one_file(
@@ -174,7 +176,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, tup
 
 def _of_one_file(
     place: Path, rows: messy_files.Rows, command: Callable[[Path], list[object]]
-) -> Iterator[tuple[Model, tuple[np.ndarray, Predictions]]]:
+) -> Iterator[tuple[Model, Plain]]:
     data = place / "plain.csv"
     data.write_text(messy_files.written(rows), encoding="utf-8")
     with trained(place, data, command) as model:
@@ -206,7 +208,7 @@ CHANGED = 3
 
 
 @pytest.fixture(scope="module")
-def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, tuple[np.ndarray, Predictions]]]:
+def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, Plain]]:
     """Return a model of a folder of text files per class."""
     place = tmp_path_factory.mktemp("text-folder")
     for number, (text, label) in enumerate(messy_files.labeled_texts()[1:]):
@@ -218,7 +220,7 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mode
 
 
 @pytest.fixture(scope="module")
-def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, tuple[np.ndarray, Predictions]]]:
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Model, Plain]]:
     """Return a model of a folder of images per class."""
     place = tmp_path_factory.mktemp("image-folder")
     for number in range(24):
@@ -230,15 +232,14 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mod
     yield from _of_a_folder(place, plain, lambda data: [data, "--model", "linear"])
 
 
-def _of_a_folder(
-    place: Path, plain: Path, command: Callable[[Path], list[object]]
-) -> Iterator[tuple[Model, tuple[np.ndarray, Predictions]]]:
+def _of_a_folder(place: Path, plain: Path, command: Callable[[Path], list[object]]) -> Iterator[tuple[Model, Plain]]:
     with trained(place, place / "plain", command) as model:
         yield model, (model.trained(place / "plain", "again"), model.doors(plain)["predict"]())
 
 
-def _check_in_folder(model: Model, plain: tuple[np.ndarray, Predictions], variant: Variant) -> None:
+def _check_in_folder(opened: tuple[Model, Plain], variant: Variant) -> None:
     """Check a variant of the changed sample's file in place of the plain one."""
+    model, plain = opened
     folder = model.place / f"with {variant.name}"
     shutil.copytree(model.place / "plain", folder)
     (old,) = folder.rglob(f"{CHANGED}.*")
@@ -254,11 +255,11 @@ def _check_in_folder(model: Model, plain: tuple[np.ndarray, Predictions], varian
     ids=lambda variant: variant.name,
 )
 def test_text_file_is_read_alike_everywhere(text_folder, variant):
-    _check_in_folder(*text_folder, variant)
+    _check_in_folder(text_folder, variant)
 
 
 @pytest.mark.parametrize(
     "variant", list(messy_files.images(messy_files.picture(CHANGED))), ids=lambda variant: variant.name
 )
 def test_image_file_is_read_alike_everywhere(image_folder, variant):
-    _check_in_folder(*image_folder, variant)
+    _check_in_folder(image_folder, variant)

@@ -61,7 +61,7 @@ def run(
     return result
 
 
-def train(*args: object, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> Result:
+def train(*args: object, cwd: Path, code: int | None = 0, env: dict[str, str] | None = None) -> Result:
     """Run `train` without graph and report (see `bare`)."""
     with bare():
         return run("train", *args, cwd=cwd, code=code, env=env)

@@ -290,5 +290,5 @@ def images(pixels: np.ndarray) -> Iterator[Variant]:
 
 def _encoded(image: Image.Image, form: str, options: dict[str, object]) -> bytes:
     out = io.BytesIO()
-    image.save(out, form, **options)  # type: ignore[arg-type]
+    image.save(out, form, **options)
     return out.getvalue()
