@@ -67,15 +67,17 @@ def test_class_of_vehicles_may_be_named_train(tmp_path):
 @pytest.mark.parametrize(
     ("places", "message", "remedy"),
     [
-        (["A/cat", "A/dog", "B/cat", "B/dog"], "A and B in .* same folders within .cat, dog.", "Name them train"),
+        (["A/cat", "A/dog", "B/cat", "B/dog"], "A and B in .* same folders within .cat and dog.", "Name them train"),
         (["cat/train", "cat/test", "dog/train", "dog/test"], "cat and dog .*same folders", "test/cat, test/dog"),
+        (["x/cat", "x/dog", "cat", "dog"], "x in .* holds folders named like those next to it", "move it away"),
+        (["trainA", "trainB", "testA", "testB"], "testA and testB in .*same split, test", "into one"),
         (["val/cat", "val/dog", "test/cat", "test/dog"], "there is no training split", "Name it train"),
         (["train/cat", "train/dog", "more/cat", "more/dog"], "the training split, or a class like more", "splits"),
-        (["train/cat", "train/dog", "test/cat", "test1/cat"], "test, test1 .*same split, test", "into one"),
+        (["train/cat", "train/dog", "test/cat", "test1/cat"], "test and test1 .*same split, test", "into one"),
         (["train", "test"], "4 images are in .*test itself", "folder per class"),
-        (["images", "masks"], "images, masks in .* are not classes", "plugins new source"),
-        (["train/images", "train/labels", "val/images"], "images, labels in .*train are not", "source.labels"),
-        (["imagesTr", "labelsTr", "imagesTs"], "imagesTr, labelsTr in .* are not classes", "Segmentation"),
+        (["images", "masks"], "images and masks in .* are not classes", "plugins new source"),
+        (["train/images", "train/labels", "val/images"], "images and labels in .*train are not", "source.labels"),
+        (["imagesTr", "labelsTr", "imagesTs"], "imagesTr and labelsTr in .* are not classes", "Segmentation"),
     ],
 )  # fmt: skip
 def test_folders_that_may_be_splits_or_pairs_are_refused(tmp_path, places, message, remedy):
@@ -89,7 +91,7 @@ def test_boxes_next_to_images_are_refused(tmp_path):
     paint(tmp_path, "images/train", "images/val")
     (tmp_path / "labels" / "train").mkdir(parents=True)
     (tmp_path / "labels" / "train" / "0.txt").write_text("0 0.5 0.5 0.1 0.1")
-    with pytest.raises(BadData, match=r"images, labels in .* are not classes"):
+    with pytest.raises(BadData, match=r"images and labels in .* are not classes"):
         opened(tmp_path)
 
 

@@ -97,12 +97,13 @@ def read_layout(found: FolderFiles, folder: Path, folders: str) -> Layout:
         if guess:
             _refuse_same_folders(level.inner, prefix, folder)
         return Layout(tops={prefix: ""}, entered=prefix)
-    twice = [name for name in named if list(named.values()).count(named[name]) > 1]
-    if twice:
-        raise BadData(
-            f"{_listed(twice)} in {folder / prefix} are named like the same split, {named[twice[0]]}.",
-            "Put their folders into one, or rename those that are none.",
-        )
+    for split in dict.fromkeys(named.values()):
+        same = [name for name in named if named[name] == split]
+        if len(same) > 1:
+            raise BadData(
+                f"{_listed(same)} in {folder / prefix} are named like the same split, {split}.",
+                "Put their folders into one, or rename those that are none.",
+            )
     tops = {}
     for name, split in sorted(named.items()):
         _refuse_pairs(found, f"{prefix}{name}/", folder)
@@ -128,7 +129,7 @@ def refuse_loose(outside: Sequence[str], layout: Layout, folder: Path, what: str
             remedy = "" if top == layout.entered else f" {_classes_remedy('all are')}"
             raise BadData(
                 f"{len(loose)} {what} are in {folder / top} itself: {shortened(loose, len(loose))}.",
-                f"Move them into a folder per class.{remedy}",
+                f"Move them into a folder per class, or away if they have none.{remedy}",
             )
 
 
@@ -217,6 +218,12 @@ def _refuse_same_folders(inner: Mapping[str, Sequence[str]], prefix: str, folder
     first: dict[tuple[str, str], str] = {}
     for name, files in inner.items():
         names = sorted(_Level.of(files, f"{prefix}{name}/").inner, key=natural_key)
+        copied = [each for each in names if each in inner and each != name]
+        if len(copied) > 1:
+            raise BadData(
+                f"{name} in {folder / prefix} holds folders named like those next to it ({_listed(copied)}).",
+                f"If it is a copy, move it away. {_classes_remedy('all are')}",
+            )
         for pair in combinations(names[:COMPARED], 2):
             other = first.setdefault(pair, name)
             if other == name:
@@ -243,4 +250,4 @@ def _classes_remedy(they: str) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     listed = sorted(names, key=natural_key)
-    return shortened(listed, len(listed))
+    return " and ".join(listed) if len(listed) == 2 else shortened(listed, len(listed))

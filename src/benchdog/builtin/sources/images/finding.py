@@ -48,8 +48,10 @@ def _in_folders(folder: Path, options: ImageFolderOptions, notes: list[str]) -> 
             outside.append(name)
     refuse_loose(outside, layout, folder, "images")
     if not images:
-        endings = ", ".join(IMAGE_SUFFIXES)
-        raise BadData(f"{folder} has no images in class folders.", f"Files must end in {endings}.")
+        hint = f"Files must end in {', '.join(IMAGE_SUFFIXES)}."
+        if any(name.lower().endswith(".txt") for name in found.skipped.get(NOT_IMAGES, ())):
+            hint += f" For texts: benchdog train text --data {folder}"
+        raise BadData(f"{folder} has no images in class folders.", hint)
     if layout.entered:
         notes.append(f"All images are in {folder / layout.entered}: the folders in it are used.")
     _note_folders(found, layout, notes)
