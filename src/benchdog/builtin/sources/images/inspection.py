@@ -20,6 +20,8 @@ from benchdog.api import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS, pixel_hash,
 
 FORMAT = 3
 FORMATS = tuple(each.name for each in IMAGE_FORMATS)
+PAGED = ("TIFF", "GIF", "PNG", "WEBP")
+"""Formats that can hold several pages or frames."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +107,7 @@ def _image_properties(data: bytes) -> dict[str, Any]:
         if image.width * image.height > MAX_PIXELS:
             raise _UnusableError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
         image.load()
+        paged = image.format in PAGED
     except _UnusableError:
         raise
     except UnidentifiedImageError:
@@ -118,8 +121,8 @@ def _image_properties(data: bytes) -> dict[str, Any]:
     with suppress(Exception):  # a damaged EXIF orientation
         image = ImageOps.exif_transpose(image)
     return {
-        "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak, "pages": _pages(data),
-        "pixels": pixel_hash(image),
+        "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak,
+        "pages": _pages(data) if paged else 1, "pixels": pixel_hash(image),
     }  # fmt: skip
 
 
