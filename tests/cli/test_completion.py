@@ -104,6 +104,17 @@ def test_completion_loads_only_hook_modules(line, folder):
     assert any(each.startswith("friendly\t") for each in candidates) == ("--model" in line)
 
 
+def test_completion_runs_no_local_file(folder, monkeypatch, capsys):
+    (folder / "evil.py").write_text("open('ran', 'w').close()\ncommand = print\n", encoding="utf-8")
+    for line in ("benchdog --plugin evil.py ev", "benchdog --plugin evil.py train digits --model "):
+        for name, value in environment(line).items():
+            monkeypatch.setenv(name, value)
+        get_install_completion_arguments()
+        with pytest.raises(SystemExit):
+            get_command(app).main([], prog_name="benchdog", complete_var=COMPLETE)
+    assert not (folder / "ran").exists()
+
+
 def test_completion_survives_plugin_that_prints_and_raises(folder):
     site = folder / "site"
     site.mkdir()

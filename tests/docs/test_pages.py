@@ -46,6 +46,15 @@ def test_reference_shows_the_printed_help(bench):
     assert f"$ benchdog --help\n{printed.rstrip()}\n```" in page
 
 
+def test_each_way_to_name_code_has_a_test():
+    rows = [line for line in (DOCS / "security.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert len(rows) > 25
+    for row in rows[1:]:
+        named = re.search(r"`([\w/-]+\.py)::(test_\w+)` \|$", row)
+        assert named, row
+        assert f"def {named[2]}(" in (ROOT / named[1]).read_text(encoding="utf-8"), named[0]
+
+
 def test_navigation_names_each_page_once():
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     named = re.findall(r"[\w/-]+\.md$", nav, re.MULTILINE)

@@ -1,6 +1,6 @@
 """Code outside plugins: what names it, and who may make it run.
 
-An artifact or run may name components of plugins, other code only if it is trusted; docs/reference/security.md lists
+An artifact or run may name components of plugins, other code only if it is trusted; docs/security.md lists
 every way to name code.
 """
 

@@ -81,6 +81,6 @@ def current_recipe(data: Mapping[str, Any]) -> dict[str, Any]:
 def _augmentation(item: Any) -> Any:
     if isinstance(item, str):
         return AUGMENTATIONS.get(item, item)
-    if isinstance(item, Mapping) and item.get("name") in AUGMENTATIONS:
-        return {**item, "name": AUGMENTATIONS[item["name"]]}
+    if isinstance(item, Mapping) and isinstance(name := item.get("name"), str):
+        return {**item, "name": AUGMENTATIONS.get(name, name)}
     return item
