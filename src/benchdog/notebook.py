@@ -54,7 +54,7 @@ class TrainedRun:
     def evaluation(self, split: str) -> dict[str, Any]:
         """Read evaluation-SPLIT.json; {} when the run wasn't evaluated on that split."""
         path = self.folder / f"evaluation-{split}.json"
-        return dict(files.read_json(path)) if path.is_file() else {}
+        return files.read_object(path) if path.is_file() else {}
 
     @property
     def metrics(self) -> dict[str, float]:

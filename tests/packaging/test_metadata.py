@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 PACKAGES = [ROOT, *PLUGINS]
 # imported packages that come with a requirement; older versions of typer depend on click
-TRANSITIVE = {"fastapi": ("starlette",), "jinja2": ("markupsafe",), "requests": ("urllib3",), "typer": ("click",)}
+TRANSITIVE = {
+    "fastapi": ("starlette",), "jinja2": ("markupsafe",), "pydantic": ("typing-extensions",),
+    "requests": ("urllib3",), "typer": ("click",),
+}  # fmt: skip
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 RECIPE = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
 OUTPUTS = {output["name"]: output for output in RECIPE["outputs"]}

@@ -1,4 +1,4 @@
-"""Code that recipes, command lines and runs name: commands that look import none of it; what is imported is checked."""
+"""Code that recipes, command lines and runs name: what only looks imports none of it; what is imported is checked."""
 
 import json
 import os
@@ -33,13 +33,13 @@ NAMED = {
     "trainer": "source = 'digits'\ntrainer = 'evil:Net'",
     "backend": "source = 'digits'\nbackend = 'evil:Net'",
     "augmentation": "source = 'digits'\nloader = { augment = ['evil:Net'] }",
-    "augmentation with options": "source = 'digits'\nloader = { augment = ['flip', { name = 'evil.py:Net', p = 1 }] }",
+    "augmentation with options": "source = 'digits'\nloader = { augment = ['flip', { name = 'evil.py:Net' }] }",
     "criterion": "source = 'digits'\ntask = { name = 'classification', criterion = 'evil:Net' }",
     "optimizer": "source = 'digits'\ntrainer = { name = 'supervised', optimizer = 'evil:Net' }",
     "old name of optimizer": "source = 'digits'\ntrainer = { name = 'supervised', optimiser = 'evil:Net' }",
     "schedule": "source = 'digits'\ntrainer = { name = 'supervised', schedule = 'evil:Net' }",
     "inside a list": "source = 'digits'\nmodel = { name = 'cnn', width = ['evil:Net'] }",
-    "inside a table": "source = 'digits'\ntask = { name = 'classification', criterion_options = { base = 'evil:Net' } }",
+    "inside a table": "source = 'digits'\ntrainer = { name = 'supervised', optimizer_options = { a = 'evil:Net' } }",
     "a program": "source = 'digits'\nmodel = { name = 'subprocess:run', args = ['touch', 'ran'] }",
 }
 OF_SOURCE = ("plugin file", "source file", "source")

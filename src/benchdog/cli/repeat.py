@@ -137,9 +137,13 @@ def _evaluated(folder: Path, plugins_of: Discover) -> dict[str, Any]:
     path = folder / f"evaluation-{split}.json"
     if split == "test" and not path.is_file():
         evaluate_run.evaluate(folder, split, plugins_of)
-    evaluation = files.read_json(path)
-    metrics = {k: v for k, v in evaluation["metrics"].items() if isinstance(v, int | float)}
-    return {"split": split, "monitor": evaluation["monitor"], "better": evaluation["better"], "metrics": metrics}
+    evaluation = files.read_object(path)
+    try:
+        metrics = {k: v for k, v in evaluation["metrics"].items() if isinstance(v, int | float)}
+        return {"split": split, "monitor": evaluation["monitor"], "better": evaluation["better"], "metrics": metrics}
+    except (AttributeError, KeyError) as error:
+        again = f"Make it again: benchdog evaluate {folder} --split {split}"
+        raise BadData(f"{path} is damaged: {error}.", again) from None
 
 
 def summarize(lines: list[dict[str, Any]]) -> dict[str, Any]:

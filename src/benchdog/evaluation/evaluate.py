@@ -16,7 +16,7 @@ from benchdog.api import Call, Meter, SourceDefaults, Spec, Task, with_defaults
 from benchdog.data import sample_weights
 from benchdog.data.dataset import Arrays
 from benchdog.data.splits import DataSplits
-from benchdog.errors import BadUsage
+from benchdog.errors import BadData, BadUsage
 from benchdog.evaluation import baselines, bootstrap, calibration, slices, thresholds, worst_samples
 from benchdog.evaluation.batches import PredictedBatch, decoded, predicted
 from benchdog.evaluation.intervals import Measuring, metrics_of
@@ -151,13 +151,17 @@ def _thresholds(folder: Path, split: str, measuring: Measuring, spec: Spec) -> l
     names = spec.target.classes[1:] if spec.target.kind == "class" else spec.target.classes
     curves = thresholds.curves(chance, truth, names)
     stored = folder / "evaluation-valid.json"
-    known = files.read_json(stored).get("thresholds") or [] if split != "valid" and stored.is_file() else []
-    chosen = {line["class"]: line["chosen"] for line in known if line.get("chosen")}
+    known = files.read_object(stored).get("thresholds") or [] if split != "valid" and stored.is_file() else []
+    try:
+        chosen = {line["class"]: float(line["chosen"]["threshold"]) for line in known if line.get("chosen")}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        again = f"Make it again: benchdog evaluate {folder} --split valid"
+        raise BadData(f"{stored} is damaged: its thresholds can't be read.", again) from None
     for k, curve in enumerate(curves):
         best = curve.pop("best", None)
         if split != "valid":
             on_valid = chosen.get(curve["class"])
-            best = thresholds.at(chance[:, k], truth[:, k], float(on_valid["threshold"])) if on_valid else None
+            best = thresholds.at(chance[:, k], truth[:, k], on_valid) if on_valid is not None else None
         curve["chosen"], curve["at_half"] = best, thresholds.at(chance[:, k], truth[:, k], 0.5)
     return curves
 
@@ -185,7 +189,9 @@ def measure_baseline(folder: Path, parts: Components, split: str) -> list[Baseli
         by=by,
     )
     path = folder / "baseline.json"
-    known = files.read_json(path)["splits"] if path.is_file() else {}
+    known = files.read_object(path).get("splits", {}) if path.is_file() else {}
+    if not isinstance(known, dict):
+        raise BadData(f"{path} is damaged: it has no table of splits.", "Remove it: evaluations write it.")
     known[split] = [{"name": line["name"], "metrics": _finite(line["metrics"])} for line in lines]
     files.write_json(path, {"format": format_versions.RUN, "split": split, "lines": known[split], "splits": known})
     return lines

@@ -11,9 +11,11 @@ import tomli_w
 from pydantic import Field
 
 from benchdog.api import Bounds, Doc
+from benchdog.errors import BadUsage
 from benchdog.plugins.options import to_json, validate
 from benchdog.recipe.aliases import current_recipe
 from benchdog.recipe.steps import StepCount, ceil_div
+from benchdog.system.escapes import encodable
 
 PARTS = ("source", "model", "task", "trainer", "backend")
 AUTO = "auto"
@@ -217,5 +219,14 @@ def without_none(value: Any) -> Any:
 
 
 def absolute(path: str, base: Path) -> str:
-    """Return a path made absolute; a relative one is relative to `base`."""
-    return str((base / Path(path).expanduser()).resolve())
+    """Return a path made absolute; a relative one is relative to `base`.
+
+    Raises:
+        BadUsage: it can't be written down: a name in it isn't UTF-8.
+    """
+    found = str((base / Path(path).expanduser()).resolve())
+    if encodable(found) != found:
+        raise BadUsage(
+            f"A name in the path {found} is not UTF-8, so no recipe can hold it.", "Rename it, or link to it."
+        )
+    return found

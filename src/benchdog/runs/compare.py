@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from benchdog.data.sampler import epoch_order
+from benchdog.errors import BadData
 from benchdog.recipe.resolved import read_resolved, relative_to_folder
 from benchdog.runs import fingerprints
 from benchdog.runs.compare_data import Difference, data_partings, names_of
+from benchdog.runs.document import RankChange
 from benchdog.runs.metrics_log import LOSSES
+from benchdog.runs.run import Run
 from benchdog.system import files
 
 WITHOUT_EFFECT = ("artifact.", "loop.keep", "loop.checkpoint_", "loop.log_every", "loader.workers", "loader.memory")
@@ -61,15 +64,15 @@ def _recipes(one: Path, other: Path) -> Iterator[Difference]:
     harmless = (*WITHOUT_EFFECT, *(["source.path"] if compared else []))  # the samples at it are compared themselves
     for key, (a, b) in differences(list(pair)).items():
         yield Difference(where="recipe", what=key, values=(str(a), str(b)), effect=not key.startswith(harmless))
-    facts = [files.read_json(folder / "run.json").get("ranks") for folder in (one, other)]
+    facts = [Run.open(folder).facts.get("ranks") for folder in (one, other)]
     if facts[0] != facts[1]:
         ranks = tuple(_ranks(*each) for each in zip(facts, pair, strict=True))
         yield Difference(where="recipe", what="backend.ranks, changed while it ran", values=(ranks[0], ranks[1]))
 
 
-def _ranks(changes: list[dict[str, int]] | None, recipe: dict[str, Any]) -> str:
+def _ranks(changes: list[RankChange] | None, recipe: dict[str, Any]) -> str:
     """Return on how many ranks a run was carried out: "1, 2 from step 71"."""
-    first, *more = changes or [{"ranks": recipe["backend"].get("ranks", 1)}]
+    first, *more = changes or [{"step": 0, "ranks": recipe["backend"].get("ranks", 1)}]
     return ", ".join([str(first["ranks"]), *(f"{each['ranks']} from step {each['step'] + 1}" for each in more)])
 
 
@@ -81,8 +84,11 @@ def _code(one: Path, other: Path) -> Iterator[Difference]:
 
 
 def _environments(one: Path, other: Path) -> Iterator[Difference]:
-    pair = [files.read_json(folder / "environment.json") for folder in (one, other)]
-    packages = [{"python": e["python"], "benchdog": e["benchdog"], **e["packages"], **e["plugins"]} for e in pair]
+    pair = [files.read_object(folder / "environment.json") for folder in (one, other)]
+    try:
+        packages = [{"python": e["python"], "benchdog": e["benchdog"], **e["packages"], **e["plugins"]} for e in pair]
+    except (KeyError, TypeError) as error:
+        raise BadData(f"An environment.json is damaged: {error}.", "Train that run again.") from None
     yield from _mapped("packages", *packages)
     keys = ("platform", "threads", "cpu_capability")
     yield from _mapped("machine", *({key: e.get(key) for key in keys} for e in pair))
@@ -97,7 +103,7 @@ def _mapped(where: str, a: dict[str, Any], b: dict[str, Any]) -> Iterator[Differ
 def _orders(one: Path, other: Path) -> Iterator[Difference]:
     """Find the first sample of training that isn't the same; the order follows from recipe and size alone."""
     pair = [
-        (read_resolved(f), (files.read_json(f / "run.json").get("samples") or {}).get("train")) for f in (one, other)
+        (read_resolved(folder), Run.open(folder).facts.get("samples", {}).get("train")) for folder in (one, other)
     ]
     (first, count), (second, others) = pair
     if count is None or others is None:
@@ -135,8 +141,8 @@ def _read_losses(folder: Path) -> np.ndarray:
 
 def _loss_fault(folder: Path) -> str:
     """Return what is wrong with a run's losses: one of four bytes for every step of a finished run."""
-    run, path = files.read_json(folder / "run.json"), folder / LOSSES
-    steps, finished = int(run.get("steps_done") or 0), run.get("status") == "finished"
+    run, path = Run.open(folder).facts, folder / LOSSES
+    steps, finished = run.get("steps_done", 0), run.get("status") == "finished"
     if not path.is_file():
         return f"{LOSSES} of {folder.name} is missing" if steps else ""
     length = path.stat().st_size

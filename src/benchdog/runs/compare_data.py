@@ -17,6 +17,7 @@ from benchdog.errors import BenchdogError
 from benchdog.recipe.recipe import Recipe
 from benchdog.recipe.resolved import read_resolved
 from benchdog.runs import fingerprints
+from benchdog.runs.run import Run
 from benchdog.system import files
 
 MOST_LABELS = 12
@@ -44,7 +45,7 @@ class Difference:
 
 def data_partings(one: Path, other: Path) -> Iterator[Difference]:
     """Compare the samples that two runs were given."""
-    facts = [files.read_json(folder / "run.json") for folder in (one, other)]
+    facts = [Run.open(folder).facts for folder in (one, other)]
     sizes = [each.get("samples") or {} for each in facts]
     kept = fingerprints.read(one), fingerprints.read(other)
     if sizes[0] != sizes[1]:
@@ -149,13 +150,13 @@ def _samples(folder: Path, split: str) -> DecodedSplit | None:
     from benchdog.data.splits import DataSplits
     from benchdog.plugins import Plugins
     from benchdog.runs.provenance import fingerprint, plugins_of_run
-    from benchdog.runs.run import Run
 
     try:
         recipe: Recipe = read_resolved(folder)
-        plugins = plugins_of_run(Run.open(folder), recipe, Plugins.discover)
+        run = Run.open(folder)
+        plugins = plugins_of_run(run, recipe, Plugins.discover)
         data = DataSplits.open(open_source(plugins, recipe.source))
-        kept = files.read_json(folder / "run.json").get("data")
+        kept = run.facts.get("data")
         samples = data.splits[split] if kept in (None, fingerprint(data)) else None
     except (BenchdogError, KeyError):
         return None
@@ -179,8 +180,12 @@ def _sizes(sizes: dict[str, Any]) -> str:
 def _labelled(folder: Path, mark: torch.Tensor, otherwise: str) -> str:
     """Return the class or true labels with this fingerprint; `otherwise` where the run doesn't keep them."""
     path = folder / "artifact" / "artifact.json"
-    target = files.read_json(path).get("spec", {}).get("target", {}) if path.is_file() else {}
-    kind, classes = target.get("kind"), list(target.get("classes") or ())
+    spec = files.read_object(path).get("spec") if path.is_file() else None
+    target = spec.get("target") if isinstance(spec, dict) else None
+    classes = target.get("classes") if isinstance(target, dict) else None
+    if not isinstance(target, dict) or not isinstance(classes, list):
+        return otherwise
+    kind = target.get("kind")
     if kind == "class":
         found = (
             (fingerprints.sample_fingerprints(np.arange(len(classes), dtype=np.int64)) == mark)

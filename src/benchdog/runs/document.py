@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on
 
 from benchdog.api import Task
 from benchdog.recipe.recipe import Recipe
@@ -59,6 +63,16 @@ class RunDocument(TypedDict, total=False):
     data: str | None
     ranks: list[RankChange]
     start: dict[str, Any]
+
+
+def checked(document: Mapping[str, Any]) -> RunDocument:
+    """Return a document that was read from a file; ValueError says which value is of a wrong type."""
+    try:
+        TypeAdapter(RunDocument).validate_python(document, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return cast(RunDocument, document)
 
 
 def describe(recipe: Recipe, task: Task, samples: dict[str, int | None]) -> RunDocument:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
 from filelock import FileLock, Timeout
 
@@ -20,7 +20,7 @@ from benchdog import __version__
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 from benchdog.runs import names
-from benchdog.runs.document import RunDocument
+from benchdog.runs.document import RunDocument, checked
 from benchdog.system import files, format_versions
 from benchdog.system.escapes import printable
 
@@ -106,7 +106,10 @@ class Run:
         needed = (*NEEDED, *DONE) if facts.get("status") == "finished" else NEEDED
         if missing := [key for key in needed if key not in facts]:
             raise BadData(f"{folder / 'run.json'} has no {missing[0]!r}.", f"The file is damaged. {again}")
-        return cls(folder, cast(RunDocument, facts))
+        try:
+            return cls(folder, checked(facts))
+        except ValueError as error:
+            raise BadData(f"{folder / 'run.json'} is damaged: {error}.", again) from None
 
     def hold(self) -> None:
         """Lock the run for this process; Failed when another holds it."""

@@ -77,6 +77,18 @@ def read_json(path: Path) -> Any:
         raise BadData(f"{path} can't be read: {error}.", "The file is damaged: recreate it.") from None
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        BadData: it is missing, not JSON, or holds something else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise BadData(f"{path} holds no JSON object.", "The file is damaged: recreate it.")
+    return value
+
+
 def sha256(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:

@@ -63,7 +63,7 @@ class FinishedRun:
         self.folder = folder
         self.facts: dict[str, Any] = {**run.facts}
         self.recipe: dict[str, Any] = self._resolved.to_json()
-        self.environment: dict[str, Any] = files.read_json(folder / "environment.json")
+        self.environment: dict[str, Any] = files.read_object(folder / "environment.json")
 
     @property
     def live(self) -> tuple[str, ...]:
