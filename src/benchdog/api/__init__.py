@@ -45,6 +45,7 @@ from benchdog.api.data import (
 from benchdog.api.folders import HIDDEN, FolderFiles, find_files
 from benchdog.api.following import MetricsLog
 from benchdog.api.image_formats import IMAGE_FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, ImageFormat, pixel_hash
+from benchdog.api.json_text import json_text
 from benchdog.api.metrics import MeasuredTask, Metric, MetricSet, SampleStatistics, Statistics, compute_metrics
 from benchdog.api.optional import (
     ArraySplit,
@@ -142,6 +143,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "Stopped", "split_of", "nearest",
     "Metric", "MetricSet", "SampleStatistics", "Statistics", "MeasuredTask", "compute_metrics",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
+    "json_text",
     "is_reference", "import_module_of",
     "NA_WORDS", "MissingWords", "MISSING", "number", "numbers", "is_number", "spelling", "category_key",
     "class_names", "class_spellings", "spelling_notes", "lacking_notes", "natural_key",

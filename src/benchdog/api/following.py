@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 
 class MetricsLog:
     """The lines of a run's `metrics.jsonl`, each returned once; docs/reference/formats.md lists their keys.
+
+    What is null in the file, a number that isn't finite, is NaN here.
 
     Read it in an event handler instead of the event's arguments to miss no line: after a kill, with several ranks,
     or when the queue of events was full.
@@ -33,4 +36,4 @@ class MetricsLog:
                 self._at += len(line)
                 value = json.loads(line)
                 if isinstance(value, dict):
-                    yield value
+                    yield {key: math.nan if each is None else each for key, each in value.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from benchdog.api import json_text
 from benchdog.system import terminal
 from benchdog.system.escapes import one_line, printable
 from benchdog.system.json_output import Lines, line, plain, stamped
@@ -73,7 +73,7 @@ def emit_json(value: Mapping[str, Any]) -> None:
 
 def write_json(value: Any) -> None:
     """Print JSON without Benchdog's format number."""
-    _write(printable(json.dumps(plain(value), ensure_ascii=False, indent=2)) + "\n")
+    _write(printable(json_text(plain(value), indent=2)) + "\n")
 
 
 def emit_line(value: Mapping[str, Any]) -> None:

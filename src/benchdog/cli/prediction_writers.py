@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 import sys
@@ -13,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchdog.api import Answer, Spec
+from benchdog.api import Answer, Spec, json_text
 from benchdog.errors import BadUsage
 from benchdog.system import files
 from benchdog.system.escapes import encodable, one_line, printable
@@ -224,7 +223,7 @@ class Csv:
             if isinstance(value, Mapping) and set(value) == self._classes:
                 flat |= {f"{key}.{name}": each for name, each in value.items()}
             else:
-                flat[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list) else value
+                flat[key] = json_text(value) if isinstance(value, Mapping | list) else value
         return flat
 
 
@@ -236,7 +235,7 @@ class Jsonl:
 
     def write(self, rows: list[Row]) -> None:
         for row in rows:
-            self._sink.write(printable(json.dumps(_json_row(row), ensure_ascii=False, allow_nan=False)) + "\n")
+            self._sink.write(printable(json_text(_json_row(row))) + "\n")
 
 
 def _json_row(row: Row) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchdog import pipeline
-from benchdog.api import BatchSplit, Raw, Split
+from benchdog.api import BatchSplit, MetricsLog, Raw, Split
 from benchdog.data.dataset import DecodedSplit
 from benchdog.data.splits import DataSplits
 from benchdog.deployment.export import export
@@ -176,5 +175,5 @@ class _Stages:
 
     def _loss(self) -> float:
         assert self.run is not None
-        lines = [json.loads(line) for line in self.run.metrics.read_text(encoding="utf-8").splitlines()]
-        return next((float(line["train.loss"]) for line in reversed(lines) if "train.loss" in line), float("nan"))
+        losses = [float(line["train.loss"]) for line in MetricsLog(self.run.folder).new() if "train.loss" in line]
+        return losses[-1] if losses else float("nan")

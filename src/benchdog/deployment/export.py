@@ -23,6 +23,7 @@ from benchdog.model.artifact import owner
 from benchdog.model.artifact_files import hash_files, locate, read_meta
 from benchdog.plugins import Plugins
 from benchdog.system import files, format_versions, signing, terminal
+from benchdog.system.json_output import exact
 
 TIMEOUT = 1800.0
 COPIED = ("run", "created", "task", "spec", "preprocess", "metrics", "ranges", "max_batch", "parameters")
@@ -101,7 +102,7 @@ def export(
         if hash_files(fresh) != listed:
             raise Failed(f"The files of {name!r} changed while they were verified.", "Tell its author.")
         description["machine"] = signing.sign(json.loads(json.dumps(description)))
-        files.write_json(fresh / "export.json", description)
+        files.write_json(fresh / "export.json", exact(description))
     plugins.emit("benchdog_artifact_exported", exporter=name, path=str(place))
     return {
         "path": str(place),

@@ -25,6 +25,7 @@ from benchdog.model.samples import write as write_samples
 from benchdog.model.verify import verify
 from benchdog.plugins import Plugins
 from benchdog.system import files, format_versions, signing
+from benchdog.system.json_output import exact, plain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +81,7 @@ def save(
                 file.name: files.sha256(file) for file in map(Path, recipe.get("plugins", ())) if file.is_file()
             },
             "parameters": 0,
-            "metrics": dict(metrics),
+            "metrics": plain(metrics),
             "ranges": dict(ranges) if ranges else None,
             "runner": None,
             "max_batch": max_batch,
@@ -89,7 +90,7 @@ def save(
         }
         if samples:
             write_samples(place, samples)
-        files.write_json(place / "artifact.json", meta)  # an exporter may read what the graph belongs to
+        files.write_json(place / "artifact.json", exact(meta))  # an exporter may read what the graph belongs to
         if _stores_itself(trained):
             _check_runner(trained, recipe, plugins)
             trained.save(place)
@@ -103,7 +104,7 @@ def save(
         files.write_text(place / "README.md", model_card.write(meta, validated))
         meta["files"] = hash_files(place, "artifact.json")
         meta["machine"] = signing.sign(json.loads(json.dumps(meta)))
-        files.write_json(place / "artifact.json", meta)
+        files.write_json(place / "artifact.json", exact(meta))
 
 
 def _stores_itself(trained: nn.Module | Trained) -> TypeGuard[Trained]:

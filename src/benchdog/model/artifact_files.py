@@ -10,6 +10,7 @@ from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.model import metadata, samples
 from benchdog.model.rebuild import WEIGHTS
 from benchdog.system import files, format_versions
+from benchdog.system.json_output import restored
 
 GRAPH = "graph.pt2"
 KEYS = ("format", "kind", "task", "spec", "preprocess", "max_batch", "files")
@@ -30,7 +31,7 @@ def locate(path: Path) -> tuple[Path, str]:
 def read_meta(folder: Path, kind: str) -> dict[str, Any]:
     """Read and validate artifact.json or export.json."""
     path = folder / f"{kind}.json"
-    meta = files.read_json(path)
+    meta = restored(files.read_json(path))
     if not isinstance(meta, dict) or meta.get("kind") != kind:
         raise BadData(f"{path} is not the description of an {kind}.", "The file is damaged: make the folder again.")
     again = "Train again and take that artifact." if kind == "artifact" else "Train again, then export."

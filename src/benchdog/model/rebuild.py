@@ -12,6 +12,7 @@ from benchdog.errors import BadData, BadUsage, BenchdogError, NotAvailable
 from benchdog.plugins import companions
 from benchdog.plugins.trust import check_reference
 from benchdog.system import files
+from benchdog.system.json_output import restored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -189,7 +190,7 @@ class Rebuilt:
             from benchdog.model import metadata
             from benchdog.system import format_versions
 
-            meta = files.read_json(folder / "model.json")
+            meta = restored(files.read_json(folder / "model.json"))
             metadata.check(folder / "model.json", meta, "task", "model", "spec", "preprocess")
             format_versions.check(
                 meta.get("format"), format_versions.ARTIFACT, folder / "model.json", "Export again."

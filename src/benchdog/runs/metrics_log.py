@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchdog.api import json_text
 from benchdog.system import files
 
 LINES, LOSSES = "metrics.jsonl", "losses.f32"
@@ -169,7 +169,7 @@ class MetricsLogWriter:
     def line(self, **values: Any) -> None:
         """Add a line to the metrics log."""
         if self._files:
-            self._files[LINES].add((json.dumps(values) + "\n").encode())
+            self._files[LINES].add((json_text(values) + "\n").encode())
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resume needs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
@@ -106,6 +107,9 @@ class Run:
         needed = (*NEEDED, *DONE) if facts.get("status") == "finished" else NEEDED
         if missing := [key for key in needed if key not in facts]:
             raise BadData(f"{folder / 'run.json'} has no {missing[0]!r}.", f"The file is damaged. {again}")
+        best = facts.get("best")
+        if isinstance(best, dict) and best.get("value", 0) is None:
+            best["value"] = math.nan  # null in JSON
         try:
             return cls(folder, checked(facts))
         except ValueError as error:

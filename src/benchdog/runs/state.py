@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import zlib
@@ -61,7 +62,7 @@ def write(path: Path, tree: Any) -> None:
     """
     tensors: dict[str, Tensor] = {}
     seen: Seen = {}
-    text = json.dumps(_pack(tree, "state", tensors, seen))
+    text = json.dumps(_pack(tree, "state", tensors, seen), allow_nan=False)
     metadata = {"format": str(format_versions.CHECKPOINT), "state": text, "crc32": str(_crc(text, tensors))}
     files.replace(path, lambda aside: _save(tensors, aside, metadata))
 
@@ -110,6 +111,8 @@ def _crc(text: str, tensors: dict[str, Tensor]) -> int:
 def _pack(value: Any, place: str, tensors: dict[str, Tensor], seen: Seen) -> Any:
     if isinstance(value, Tensor):
         return _pack_tensor(value.detach().cpu(), place, tensors, seen)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}  # JSON has no NaN and no infinity
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):
@@ -164,6 +167,8 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return [_unpack(item, tensors) for item in value["list"]]
     if "tuple" in value:
         return tuple(_unpack(item, tensors) for item in value["tuple"])
+    if "float" in value:
+        return float(value["float"])
     if "array" in value:
         return _unpack(value["array"], tensors).numpy()
     raise ValueError(f"unknown node {sorted(value)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from benchdog.api import json_text
 from benchdog.system.escapes import printable
 
 FORMAT = 1
 PREFIX = "benchdog_"
+NOT_FINITE = ("nan", "inf", "-inf")
 POLL_SECONDS = 0.1
 """Polling interval of a growing file, in seconds."""
 
@@ -35,12 +36,30 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, Path):
         return str(value)
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+    return plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+
+
+def exact(value: Any) -> Any:
+    """Return a value for JSON in which an infinite number is {"float": "inf"}; `restored` turns it back."""
+    if isinstance(value, Mapping):
+        return {key: exact(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [exact(each) for each in value]
+    return {"float": str(value)} if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def restored(value: Any) -> Any:
+    """Return the value that `exact` was given, from JSON."""
+    if isinstance(value, dict):
+        if value.keys() == {"float"} and value["float"] in NOT_FINITE:
+            return float(value["float"])
+        return {key: restored(each) for key, each in value.items()}
+    return [restored(each) for each in value] if isinstance(value, list) else value
 
 
 def line(value: Mapping[str, Any]) -> str:
     """Format a document as one line."""
-    return printable(json.dumps(plain(stamped(value)), ensure_ascii=False)) + "\n"
+    return printable(json_text(plain(stamped(value)))) + "\n"
 
 
 class Lines:

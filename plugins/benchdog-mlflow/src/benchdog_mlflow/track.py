@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog.api import MetricsLog, NotAvailable, RunFacts
+from benchdog.api import MetricsLog, NotAvailable, RunFacts, json_text
 from benchdog_mlflow.new_store import make_ready
 from benchdog_mlflow.reachability import check_reachable, without_password
 
@@ -129,7 +129,7 @@ class Track:
         made = str(self.client.create_run(self._experiment(), run_name=self.run.name, tags=tags).info.run_id)
         self._tell_recipe(made)
         note = {"uri": without_password(self.uri), "run_id": made}
-        (self.folder / NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+        (self.folder / NOTE).write_text(json_text(note) + "\n", encoding="utf-8")
         return made
 
     def _join(self) -> str:

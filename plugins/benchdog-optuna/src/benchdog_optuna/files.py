@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from benchdog.api import BadData, Failed
+from benchdog.api import BadData, Failed, json_text
 
 
 def write_text(path: Path, text: str) -> None:
@@ -23,7 +23,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value, indent=2) + "\n")
 
 
 def read_json(path: Path) -> Any:

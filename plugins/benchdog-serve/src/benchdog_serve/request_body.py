@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchdog import LoadedModel, read_samples
-from benchdog.api import BadData, Field, Preprocess, Raw, nearest
+from benchdog.api import BadData, Field, Preprocess, Raw, json_text, nearest
 from benchdog_serve.encodings import text_of
 from benchdog_serve.errors import LONG, Rejected, shown
 from benchdog_serve.json_body import decode_base64, parse
@@ -178,7 +177,7 @@ class BodyReader:
 
     def hint(self) -> str:
         """Return what to send, for error documents."""
-        example = json.dumps(self.example(), ensure_ascii=False)
+        example = json_text(self.example())
         shown = example if len(example) <= 300 else example[:299] + "…"
         files = "Send image files as a form, the bytes of one, or " if self.way == "image" else "Send "
         return f"{files}{shown}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skops.io import dump
 
-from benchdog.api import BadUsage, Batch, Field, Session, Spec
+from benchdog.api import BadUsage, Batch, Field, Session, Spec, json_text
 
 from .features import rows
 from .options import Options
@@ -105,7 +104,7 @@ class Estimator(Answering):
     def save(self, folder: Path) -> None:
         """Write estimator.skops and estimator.json."""
         dump(self.pipeline, folder / "estimator.skops")
-        text = json.dumps(self.meta, indent=2, ensure_ascii=False) + "\n"
+        text = json_text(self.meta, indent=2) + "\n"
         (folder / "estimator.json").write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from benchdog.api import ArtifactView, BadUsage
+from benchdog.api import ArtifactView, BadUsage, json_text
 
 FILE = "model.safetensors"
 NOTES = "model.json"
@@ -25,5 +25,5 @@ class Safetensors:
             )
         shutil.copyfile(artifact.folder / FILE, folder / FILE)
         meta = json.loads((artifact.folder / "artifact.json").read_text(encoding="utf-8"))
-        text = json.dumps({key: meta[key] for key in KEPT}, indent=2, ensure_ascii=False)
+        text = json_text({key: meta[key] for key in KEPT}, indent=2)
         (folder / NOTES).write_text(text + "\n", encoding="utf-8")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchdog.api import json_text
 from benchdog.data.leakage import overlap_warnings
 from benchdog.data.source_notes import summary
 from benchdog.evaluation.report import confusion, diagnostics, figures, gallery
@@ -315,7 +315,7 @@ def _environment(read: Facts) -> Table | None:
     def text(value: Any) -> str:
         if isinstance(value, dict):
             return ", ".join(f"{k} {v}" for k, v in value.items() if v)
-        return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
+        return json_text(value) if isinstance(value, list) else str(value)
 
     rows = [(key.replace("_", " "), text(value)) for key, value in read.environment.items() if value]
     return Table((), rows, 2) if rows else None

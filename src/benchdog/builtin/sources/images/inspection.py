@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchdog.api import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS, pixel_hash, read_regular
+from benchdog.api import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS, json_text, pixel_hash, read_regular
 
 FORMAT = 3
 FORMATS = tuple(each.name for each in IMAGE_FORMATS)
@@ -159,7 +159,7 @@ def _read(index: Path | None) -> dict[str, ImageInfo]:
 
 def _write(index: Path, infos: dict[str, ImageInfo]) -> None:
     """Cache an inspection; if that fails, the next one only takes longer."""
-    text = json.dumps({"format": FORMAT, "files": {name: asdict(f) for name, f in infos.items()}})
+    text = json_text({"format": FORMAT, "files": {name: asdict(f) for name, f in infos.items()}})
     temporary = index.with_name(f".{index.name}.{os.getpid()}.tmp")
     with suppress(OSError):
         temporary.write_text(text, encoding="utf-8")
