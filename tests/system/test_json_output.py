@@ -37,7 +37,7 @@ NO_DOCUMENTS = {
     "benchdog/api/tokenizer.py": "a definition that a library parses at once",
     "benchdog/builtin/sources/table/columns.py": "a hint that quotes names",
     "benchdog/builtin/sources/table/features.py": "a hint that quotes names",
-    "benchdog/data/dataset.py": "hashed",
+    "benchdog/data/content.py": "hashed",
     "benchdog/deployment/export.py": "a pipe to a process of ours, and a copy that is signed",
     "benchdog/deployment/export_worker.py": "a pipe to a process of ours",
     "benchdog/deployment/pretrained.py": "hashed",
