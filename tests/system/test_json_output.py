@@ -35,8 +35,6 @@ class Net(torch.nn.Module):
 NO_DOCUMENTS = {
     "benchdog/api/json_text.py": "the writer",
     "benchdog/api/tokenizer.py": "a definition that a library parses at once",
-    "benchdog/builtin/sources/table/columns.py": "a hint that quotes names",
-    "benchdog/builtin/sources/table/features.py": "a hint that quotes names",
     "benchdog/data/content.py": "hashed",
     "benchdog/deployment/export.py": "a pipe to a process of ours, and a copy that is signed",
     "benchdog/deployment/export_worker.py": "a pipe to a process of ours",
@@ -146,7 +144,9 @@ def test_files_of_a_diverged_run_are_json(diverged):
 def test_diverged_run_is_read_as_before(diverged):
     from support.in_process import run
 
-    assert math.isnan(Run.open(diverged).facts["best"]["value"])
+    best = Run.open(diverged).facts["best"]
+    assert best is not None
+    assert math.isnan(best["value"])
     assert read_meta(diverged / "artifact", "artifact")["model"]["options"]["cap"] == math.inf
     for words in (["runs", "list"], ["runs", "list", "--json"], ["evaluate", "bad", "--json"]):
         done = run(*words, cwd=diverged.parents[1])

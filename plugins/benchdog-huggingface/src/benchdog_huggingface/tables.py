@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, Column, MissingWords, category_key, is_number, natural_key, spelling
+from benchdog.api import BadData, Column, MissingWords, category_key, is_number, json_text, natural_key, spelling
 from benchdog_huggingface.columns import Array, Chosen, arrow_column, kind_of
 from benchdog_huggingface.options import DataOptions
 
@@ -199,8 +198,8 @@ def _check_words(name: str, texts: Counter[str], options: DataOptions, notes: li
         return
     shown = _some([repr(word[:40]) for word, _ in words.most_common()])
     if len(words) <= MOST_WORDS and len(different) > min(MOST_CODES, numeric // 3):
-        more = json.dumps([word for word, _ in words.most_common(3)], ensure_ascii=False)
-        drop = json.dumps([*options.drop, name], ensure_ascii=False)
+        more = json_text([word for word, _ in words.most_common(3)])
+        drop = json_text([*options.drop, name])
         raise BadData(
             f"Column {name!r} holds numbers, but {words.total():,} of {texts.total():,} cells are not: {shown}.",
             f"Correct them, or --set 'source.drop={drop}'. Words for missing values: --set 'source.na_values={more}'",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchdog.api import BadData, MissingWords, Table, category_key, is_number, spelling
+from benchdog.api import BadData, MissingWords, Table, category_key, is_number, json_text, spelling
 from benchdog.api import numbers as parsed_numbers
 from benchdog.builtin.sources.messages import shortened
 
@@ -166,7 +165,7 @@ def refuse_words(table: Table, name: str, found: Mixture, what: str, missing: Mi
     words = [word for word, count in texts.most_common(3) if count > 1 or not re.search("[0-9]", word)]
     if words:
         used = {cell.casefold() for cells in table.columns.values() for cell in cells if cell and cell in missing}
-        option = json.dumps([*sorted(used), *words], ensure_ascii=False)
+        option = json_text([*sorted(used), *words])
         hint += f" If {words[0]!r} means missing: --set 'source.na_values={option}'"
     raise BadData(
         f"{table.path}: {what} {name!r} holds numbers, but {total:,} of {found.cells:,} cells "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchdog.api import MISSING, Column, MissingWords, Table
+from benchdog.api import MISSING, Column, MissingWords, Table, json_text
 from benchdog.builtin.sources.table.columns import (
     MAX_CATEGORIES,
     Numbers,
@@ -105,7 +104,7 @@ def select_features(
             odd = None if style or name in categories else mixture(table, name, missing)
             why = f"its numbers have {style}" if style else _useless_text(cells, missing)
         if odd and odd.of_numbers:
-            left_out, codes = (json.dumps([*names, name], ensure_ascii=False) for names in (drop, categories))
+            left_out, codes = (json_text([*names, name]) for names in (drop, categories))
             remedy = (
                 f", leave empty what isn't known, or: --set 'source.drop={left_out}'; "
                 f"for codes: --set 'source.categories={codes}'"
