@@ -45,7 +45,6 @@ from benchdog.api.data import (
 from benchdog.api.folders import HIDDEN, FolderFiles, find_files
 from benchdog.api.following import MetricsLog
 from benchdog.api.image_formats import IMAGE_FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, ImageFormat, pixel_hash
-from benchdog.api.json_text import json_text
 from benchdog.api.metrics import MeasuredTask, Metric, MetricSet, SampleStatistics, Statistics, compute_metrics
 from benchdog.api.optional import (
     ArraySplit,
@@ -115,6 +114,7 @@ from benchdog.api.regular_files import (
     open_regular,
     read_regular,
 )
+from benchdog.api.strict_json import json_text
 from benchdog.api.tokenizer import encoder_of_many
 from benchdog.api.tokens import encoder, pieces, spellings, words
 from benchdog.errors import (
