@@ -75,7 +75,8 @@ def test_documents_are_written_by_json_text_alone():
         for node in ast.walk(ast.parse(text)) if "json.dump" in text else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.dumps", "json.dump"):
                 kept = {each.arg: ast.unparse(each.value) for each in node.keywords}
-                assert kept.get("allow_nan") == "False", f"{name}, line {node.lineno}: use benchdog.api.json_text, or list the module"
+                advice = "use benchdog.api.json_text, or list the module"
+                assert kept.get("allow_nan") == "False", f"{name}, line {node.lineno}: {advice}"
 
 
 values = st.recursive(
