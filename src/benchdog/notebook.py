@@ -22,7 +22,7 @@ from benchdog.recipe.layers import Given, flags, is_key, recipe_keys
 from benchdog.recipe.recipe import absolute
 from benchdog.recipe.resolved import read_resolved, relative_to_folder
 from benchdog.runs import run as runs
-from benchdog.system import files, paths
+from benchdog.system import files, paths, terminal
 from benchdog.training.finished_run import FinishedRun
 from benchdog.training.progress import say
 
@@ -156,7 +156,8 @@ def train(
     if callable(model):
         draft.values["model.name"] = Given(getattr(model, "__name__", type(model).__name__).lower(), "", Path.cwd())
     folder = paths.runs_dir(Path(runs_dir) if runs_dir else None)
-    run = pipeline.train(draft, folder, name=name, quiet=quiet, live=live)
+    with terminal.quieted(quiet or terminal.quiet()):
+        run = pipeline.train(draft, folder, name=name, quiet=quiet, live=live)
     return TrainedRun(run.folder, shared)
 
 

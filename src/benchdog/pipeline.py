@@ -12,6 +12,7 @@ from torch import nn
 from benchdog.api import Trained, TrainerInfo, Watcher
 from benchdog.data import leakage
 from benchdog.data.source_notes import sample_counts
+from benchdog.data.worker_processes import refuse_in_worker
 from benchdog.errors import BadUsage
 from benchdog.evaluation import report
 from benchdog.evaluation.batches import raw_samples, training_ranges
@@ -25,12 +26,12 @@ from benchdog.recipe.resolved import local_files, read_resolved, write_resolved
 from benchdog.runs import provenance
 from benchdog.runs.document import RunDocument, describe
 from benchdog.runs.run import Run
-from benchdog.system import paths
+from benchdog.system import paths, streams
 from benchdog.training import torch_settings
 from benchdog.training.moved_data import check_start, reopen_run
 from benchdog.training.progress import say
 from benchdog.training.resolve import PreparedTraining, measure, resolve
-from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
+from benchdog.training.resolve.batch_dependence import refuse_batch_dependence, refuse_single_samples
 from benchdog.training.run_status import recorded
 from benchdog.training.setup import Components
 from benchdog.training.train import load_best, train_model
@@ -57,6 +58,8 @@ def train(
         seconds: a time budget; the epochs are set so that the run ends in time.
         watcher: is called after every epoch, and may end a run on one rank early.
     """
+    streams.open_missing()
+    refuse_in_worker()
     components = resolve(draft, live, runs)
     for note in components.notes:
         say(f"note: {note}", quiet)
@@ -94,6 +97,8 @@ def resume(
         BadUsage: the trainer can't resume, or on so many ranks the result would change.
         BadData: the data is missing, or isn't what the run began with.
     """
+    streams.open_missing()
+    refuse_in_worker()
     run = Run.open(folder)
     run.hold()
     try:
@@ -120,6 +125,7 @@ def resume(
             components.fit(run.folder)
         if info.uses_model:
             refuse_batch_dependence(components)  # there may be other micro-batches now
+            refuse_single_samples(components)
         with recorded(run, components, report.write), torch_settings.restored():
             if ranks is not None:
                 write_resolved(run.folder, components.recipe)

@@ -13,8 +13,10 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from benchdog.cli import output
 from benchdog.cli.root import app, keep_light
 from benchdog.errors import BenchdogError, shortened
+from benchdog.system import streams
 from benchdog.system.signals import sigterm_raises
 
 COMPLETE = "_BENCHDOG_COMPLETE"
@@ -33,22 +35,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always, with the exit code.
     """
-    from benchdog.cli import output
-
     args = list(sys.argv[1:] if argv is None else argv)
+    streams.open_missing()
     keep_light()
     command = get_command(app)
     if COMPLETE in os.environ:
         _complete(command)
-    try:
+    with output.watched():
         with sigterm_raises():
             code = _run(command, args, "--json" in args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        output.abandon()
-        code = 0  # `| head` has read enough
-    finally:
-        output.release()
+        if failure := output.stdout_failure():
+            lost = _lost_output(failure)
+            code = code or lost
     _exit(code)
 
 
@@ -61,11 +59,20 @@ def _run(command: Any, args: list[str], as_json: bool) -> int:
         return _fail(error.message, error.hint, error.code, as_json)
     except (typer.Abort, KeyboardInterrupt) as error:
         return _fail("Stopped.", "", getattr(error, "code", 130), as_json)
-    except BrokenPipeError:
-        raise
     except Exception as error:
+        if isinstance(error, OSError) and (failure := output.stdout_failure()):
+            return _lost_output(failure)
         return _usage_error(error, as_json) if hasattr(error, "format_message") else _unexpected(error, as_json)
     return code if isinstance(code, int) else 0
+
+
+def _lost_output(failure: OSError) -> int:
+    """Report output that could not be written; `| head` has read enough."""
+    output.abandon()
+    if isinstance(failure, BrokenPipeError):
+        return 0
+    output.complain(f"error: Standard output can't be written: {failure.strerror}.\n  What was to be shown is lost.")
+    return 1
 
 
 def _complete(command: Any) -> None:
@@ -95,8 +102,6 @@ def _exit(code: int) -> None:
 
 def _usage_error(error: Any, as_json: bool) -> int:
     """Report a mistake in flags or arguments, found by typer."""
-    from benchdog.cli.output import complain
-
     error.message = shortened(error.message)
     text, hint = error.format_message(), ""
     if getattr(error, "option_name", "") == "--plugin":
@@ -110,39 +115,31 @@ def _usage_error(error: Any, as_json: bool) -> int:
     _emit_error(text, hint, int(error.exit_code), as_json)
     shown = io.StringIO()
     error.show(shown)
-    complain(shown.getvalue().rstrip("\n") + (f"\n  {hint}" if hint else ""))
+    output.complain(shown.getvalue().rstrip("\n") + (f"\n  {hint}" if hint else ""))
     return int(error.exit_code)
 
 
 def _unexpected(error: Exception, as_json: bool) -> int:
-    """Name the plugin or file whose code failed; a bug of Benchdog's own keeps its traceback."""
-    from benchdog.plugins.error_origin import machine_fault, third_party_origin
+    """Name the limit that was reached, or the plugin or file whose code failed; a bug of ours keeps its traceback."""
+    from benchdog.plugins.error_origin import explained
 
-    if os.environ.get("BENCHDOG_STRICT") == "1":
+    known = explained(error)
+    if known is None:
         raise error
-    if fault := machine_fault(error):
-        return _fail(*fault, as_json)
-    origin = third_party_origin(error)
-    if not origin:
-        raise error
-    text = " ".join(str(error).split())[:500]
-    hint = f"Raised in {origin}. Fix it, or report it to its author; BENCHDOG_STRICT=1 shows the full traceback."
-    return _fail(f"{type(error).__name__}: {text}", hint, 1, as_json)
+    return _fail(known.message, known.hint, known.code, as_json)
 
 
 def _fail(message: str, hint: str, code: int, as_json: bool) -> int:
-    from benchdog.cli.output import complain
-
     _emit_error(message, hint, code, as_json)
     mark = "" if code in (130, 143) else "error: "
     text = f"{mark}{message}" + (f"\n{hint}" if hint else "")
-    complain(re.sub(r"\n(?!  )", "\n  ", text))  # a line feed in a name can't begin a message of its own
+    output.complain(re.sub(r"\n(?!  )", "\n  ", text))  # a line feed in a name can't begin a message of its own
     return code
 
 
 def _emit_error(message: str, hint: str, code: int, as_json: bool) -> None:
     """Print the JSON document of an error on one line: it may end a stream of events."""
-    from benchdog.cli.output import emit_line
-
-    if as_json:
-        emit_line({"error": {"message": message, "hint": hint, "code": code}})
+    if not as_json:
+        return
+    with suppress(OSError):  # reported at the end
+        output.emit_line({"error": {"message": message, "hint": hint, "code": code}})

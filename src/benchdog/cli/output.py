@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from benchdog.api import json_text
 from benchdog.system import terminal
@@ -36,6 +36,8 @@ __all__ = [
 _reserved: list[tuple[TextIO, TextIO | None]] = []
 """The original stdout, and the stream of JSON documents, while everything else is redirected to stderr."""
 _emitted = False
+_failures: list[OSError] = []
+"""What failed on stdout."""
 
 
 def say(text: str) -> None:
@@ -86,6 +88,47 @@ def lines() -> Lines:
     return Lines(_documents())
 
 
+class _Watched:
+    """A stream that notes what fails: after an error, the buffers of Python don't have it any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, and note an error."""
+        with _noted():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, and note an error."""
+        with _noted():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _failures.append(error)
+        raise
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Note inside the block what fails on stdout; afterwards stdout is what it was."""
+    _failures.clear()
+    before, sys.stdout = sys.stdout, cast(TextIO, _Watched(sys.stdout))
+    try:
+        yield
+    finally:
+        release()
+        sys.stdout = before
+
+
 def reserve() -> None:
     """Reserve stdout for JSON documents: anything else that is printed, from Python or below, goes to stderr."""
     if _reserved:
@@ -95,7 +138,8 @@ def reserve() -> None:
     documents = None
     with suppress(OSError, ValueError):  # a stream in memory has no file descriptor
         descriptor, stderr = stdout.fileno(), sys.stderr.fileno()
-        documents = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", newline="\n")
+        opened = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", newline="\n")
+        documents = cast(TextIO, _Watched(opened))
         os.dup2(stderr, descriptor)
     _reserved.append((stdout, documents))
     sys.stdout = sys.stderr
@@ -110,12 +154,19 @@ def release() -> None:
         sys.stdout = stdout
         if documents is not None:
             os.dup2(documents.fileno(), stdout.fileno())
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 documents.close()
 
 
+def stdout_failure() -> OSError | None:
+    """Return what prevents that stdout is written: a reader that is gone, a full disk; None if it can be."""
+    with suppress(OSError):
+        _documents().flush()
+    return _failures[0] if _failures else None
+
+
 def abandon() -> None:
-    """Discard further output, after the reader of stdout has closed its pipe."""
+    """Discard further output, since stdout can't be written."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (_documents(), sys.stdout):
         with suppress(OSError, ValueError):

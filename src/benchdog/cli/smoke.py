@@ -24,6 +24,7 @@ from benchdog.runs.run import Run
 from benchdog.system import terminal
 from benchdog.training.rank import check_trainer, train_rank
 from benchdog.training.resolve import measure, resolve
+from benchdog.training.resolve.batch_dependence import refuse_single_samples
 
 SECONDS = 8.0
 """Time limit for overfitting the batch."""
@@ -97,6 +98,8 @@ class _Stages:
         splits = dict.fromkeys(("train", "valid", "test"), subset)
         data = DataSplits(parts.data.spec, parts.data.preprocess, dict(splits))
         self.parts = parts = replace(parts, data=data).with_values(values)
+        if not parts.brings_model:
+            refuse_single_samples(parts)
         document = describe(parts.recipe, parts.task, parts.data.sizes())
         self.run = Run.create(self.folder, "smoke", {**document, "parameters": 0})
         write_resolved(self.run.folder, parts.recipe)

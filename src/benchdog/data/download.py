@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -273,5 +272,5 @@ def _bar(part: Path, have: int, total: int | None) -> Any:
 
     return tqdm(
         desc=one_line(_final(part).name), initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024,
-        disable=not terminal.draws(), file=sys.stderr, leave=False,
+        disable=not terminal.draws(), file=terminal.MESSAGES, leave=False,
     )  # fmt: skip

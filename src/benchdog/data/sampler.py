@@ -13,6 +13,13 @@ def epoch_order(samples: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(samples, generator=torch.Generator().manual_seed(derive_seed(seed, epoch, salt=1)))
 
 
+def micro_batch_sizes(samples: int, batch: int, world: int, accumulate: int) -> set[int]:
+    """Return the sizes of all micro-batches of an epoch, on all ranks; those of its last batch may be smaller."""
+    sizes = {min(batch, samples), samples % batch} - {0}
+    parts = (micro_batches(torch.arange(size), rank, world, accumulate) for size in sizes for rank in range(world))
+    return {len(part) for each in parts for part in each}
+
+
 def micro_batches(batch: Tensor, rank: int, world: int, accumulate: int) -> list[Tensor]:
     """Split a global batch of positions into this rank's micro-batches for gradient accumulation.
 

@@ -6,7 +6,6 @@ many of the block's samples are consumed; and which stream is next. It is plain 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from benchdog.data.dataset import ignored_class, open_source, open_splits, prepr
 from benchdog.data.decode.decoder import Decoder
 from benchdog.data.randomness import derive_seed
 from benchdog.data.targets import check_targets, stack_targets
+from benchdog.data.worker_processes import Fault, WorkerContext, reported
 from benchdog.data.workers import init_worker
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
@@ -176,7 +176,7 @@ class StreamReader:
         return StreamBatch(k, tensors, torch.from_numpy(target), [raw.id for raw in raws], place, weight)
 
 
-class _StreamDataset(Dataset[StreamBatch | None]):
+class _StreamDataset(Dataset[StreamBatch | Fault | None]):
     """A worker's logical streams, reopened in its process; each request is for their next batch."""
 
     def __init__(self, recipe: dict[str, Any], split: str, streams: list[int]) -> None:
@@ -184,7 +184,10 @@ class _StreamDataset(Dataset[StreamBatch | None]):
         self._reader: StreamReader | None = None
         self._batches: Iterator[StreamBatch] = iter(())
 
-    def __getitem__(self, start: tuple[EpochPlan, StreamPosition] | None) -> StreamBatch | None:
+    def __getitem__(self, start: tuple[EpochPlan, StreamPosition] | None) -> StreamBatch | Fault | None:
+        return reported(self._next, start)
+
+    def _next(self, start: tuple[EpochPlan, StreamPosition] | None) -> StreamBatch | None:
         if start is not None:
             self._batches = self._open().read(*start, self.streams)
         return next(self._batches, None)
@@ -217,14 +220,14 @@ class StreamWorkers:
     """Persistent worker processes that prefetch logical streams."""
 
     def __init__(self, recipe: dict[str, Any], split: str, workers: int, streams: int) -> None:
-        self._requests = _Requests()
+        self._requests, self._context = _Requests(), WorkerContext()
         self._loaders = [
             DataLoader(
                 _StreamDataset(recipe, split, list(range(w, streams, workers))),
                 batch_size=None,
                 sampler=self._requests,
                 num_workers=1,
-                multiprocessing_context=os.environ.get("BENCHDOG_START", "spawn"),
+                multiprocessing_context=self._context,
                 persistent_workers=True,
                 worker_init_fn=init_worker,
             )
@@ -232,9 +235,14 @@ class StreamWorkers:
         ]
 
     def read(self, plan: EpochPlan, position: StreamPosition) -> list[Iterator[StreamBatch]]:
-        """Start an epoch at a position; return one iterator per worker."""
+        """Start an epoch at a position; return one iterator per worker.
+
+        Raises:
+            Failed: a worker can't be started.
+        """
         self._requests.start = (plan, position)
-        return [iter(loader) for loader in self._loaders]
+        iterators = [self._context.started(loader) for loader in self._loaders]
+        return [self._context.received(batches) for batches in iterators]
 
 
 def read_stream(

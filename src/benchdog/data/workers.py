@@ -18,8 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Split
 from benchdog.data.dataset import DecodedSplit, ignored_class, open_source, open_splits, preprocess_of
+from benchdog.data.worker_processes import Fault, NoSharedMemory, WorkerContext, reported
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
+from benchdog.system import terminal
 
 RUN_LAST = -100
 """Priority of the finalizer that a worker runs last."""
@@ -46,7 +48,10 @@ class WorkerDataset(Dataset[Any]):
             self._samples = reopen_splits(self.recipe)[self.name]
         return self._samples
 
-    def __getitem__(self, indices: list[int]) -> LoadedBatch:
+    def __getitem__(self, indices: list[int]) -> LoadedBatch | Fault:
+        return reported(self._read, indices)
+
+    def _read(self, indices: list[int]) -> LoadedBatch:
         inputs, target, weight = self.samples().read(indices)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
         return tensors, torch.from_numpy(target), None if weight is None else torch.from_numpy(weight)
@@ -118,21 +123,39 @@ class Workers:
     """A DataLoader with persistent workers that reads decoded batches at given positions."""
 
     def __init__(self, dataset: WorkerDataset, workers: int, pin: bool) -> None:
-        self._positions = _BatchSampler()
-        # spawn: a fork would copy the locks of torch's running threads, and Windows and macOS lack it.
-        context = os.environ.get("BENCHDOG_START", "spawn") if workers else None
-        self._loader: DataLoader[Any] = DataLoader(
-            dataset,
+        self._dataset, self._pin, self._positions = dataset, pin, _BatchSampler()
+        self._context = WorkerContext() if workers else None
+        self._loader = self._made(workers)
+
+    def _made(self, workers: int) -> DataLoader[Any]:
+        return DataLoader(
+            self._dataset,
             batch_size=None,
             sampler=self._positions,
             num_workers=workers,
-            multiprocessing_context=context,
+            multiprocessing_context=self._context,
             persistent_workers=workers > 0,
             worker_init_fn=init_worker,
-            pin_memory=pin,
+            pin_memory=self._pin,
         )
 
     def read(self, batches: list[list[int]]) -> Iterator[LoadedBatch]:
-        """Yield inputs, target and weights for each list of positions, in order."""
+        """Yield inputs, target and weights for each list of positions, in order.
+
+        Raises:
+            Interrupted: a signal arrived, and no batch.
+            Failed: a worker died, or can't be started.
+        """
         self._positions.batches = batches
-        yield from self._loader
+        if self._context is None:
+            yield from self._loader
+            return
+        try:
+            batches_read = self._context.started(self._loader)
+        except NoSharedMemory as error:
+            self._context = None
+            self._loader = self._made(0)
+            terminal.note(f"{error.message} This process reads the samples itself, which is slower. {error.hint}")
+            yield from self._loader
+            return
+        yield from self._context.received(batches_read)

@@ -22,6 +22,7 @@ from benchdog.model.load import LoadedModel, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS, rebuild
 from benchdog.model.verify import Reference, verify
 from benchdog.plugins import Plugins
+from benchdog.system.parent import end_with_parent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,6 +33,7 @@ def main() -> None:
 
     Whatever a library prints goes to stderr: stdout carries one JSON document.
     """
+    end_with_parent()
     answer_to = os.dup(1)
     os.dup2(2, 1)
     result = answer(json.loads(sys.stdin.buffer.read()))

@@ -10,6 +10,9 @@ from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
+from benchdog.errors import BadUsage, BenchdogError, Failed
+from benchdog.system import limits
+
 OWN = Path(__file__).resolve().parents[1]
 HINTS = {
     errno.ENAMETOOLONG: "Type a shorter name.",
@@ -19,19 +22,45 @@ HINTS = {
     errno.EROFS: "Choose a writable place.",
     errno.ENOSPC: "Free space on that disk.",
     errno.EDQUOT: "Free space: your quota there is used up.",
-    errno.EMFILE: "Let this process open more files: ulimit -n.",
+    errno.EFBIG: "Files may not be larger here: see ulimit -f, and the limits of the file system.",
+    errno.EIO: "Check the disk, or the connection to it.",
+    errno.EMFILE: limits.MORE_FILES,
+    errno.ENFILE: "The whole system has too many files open: end other programs.",
+    errno.EAGAIN: limits.MORE_PROCESSES,
+    errno.ENOMEM: limits.MORE_MEMORY,
 }
 """What to do about errors of the machine or the path, whatever code raises them."""
 
 
-def machine_fault(error: BaseException) -> tuple[str, str, int] | None:
-    """Return message, hint and exit code for an error of the machine or the path; None for others."""
+def explained(error: BaseException) -> BenchdogError | None:
+    """Return a sentence on an error of the machine or of third-party code; None for a bug of Benchdog's own.
+
+    Under BENCHDOG_STRICT=1 only Benchdog's errors have one.
+    """
+    if isinstance(error, BenchdogError):
+        return error
+    if os.environ.get("BENCHDOG_STRICT") == "1":
+        return None
+    if fault := machine_fault(error):
+        return fault
+    origin = third_party_origin(error)
+    if not origin:
+        return None
+    text = " ".join(str(error).split())[:500]
+    hint = f"Raised in {origin}. Fix it, or report it to its author; BENCHDOG_STRICT=1 shows the full traceback."
+    return Failed(f"{type(error).__name__}: {text}", hint)
+
+
+def machine_fault(error: BaseException) -> BenchdogError | None:
+    """Return a sentence on an error of the machine or the path, with the limit that was reached; None for others."""
+    if fault := limits.exceeded(error):
+        return fault
     if not isinstance(error, OSError) or error.errno not in HINTS:
         return None
     file, reason = str(error.filename or ""), os.strerror(error.errno)
     name = f"{file[:60]}...: " if len(file) > 255 else f"{file}: " if file else ""
-    code = 2 if error.errno == errno.ENAMETOOLONG else 1
-    return f"{name}{reason}.", HINTS[error.errno], code
+    kind = BadUsage if error.errno == errno.ENAMETOOLONG else Failed
+    return kind(f"{name}{reason}.", HINTS[error.errno])
 
 
 def third_party_origin(error: BaseException) -> str:

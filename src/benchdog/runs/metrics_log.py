@@ -59,6 +59,7 @@ class Appended:
     def add(self, data: bytes) -> None:
         """Append and hand it to the system."""
         with files.saving(Path(self._file.name)):
+            files.check_guards(Path(self._file.name))
             self._file.write(data)
             self._file.flush()
         self.length += len(data)

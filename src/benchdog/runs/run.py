@@ -22,7 +22,7 @@ from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
 from benchdog.runs import names
 from benchdog.runs.document import RunDocument, checked
-from benchdog.system import files, format_versions
+from benchdog.system import files, format_versions, paths
 from benchdog.system.escapes import printable
 
 LONGEST = 200  # bytes of a run's name: file systems hold 255
@@ -54,6 +54,7 @@ class Run:
     folder: Path
     facts: RunDocument
     lock: FileLock | None = field(default=None, repr=False)
+    _lock_file: tuple[int, int] | None = field(default=None, repr=False)
 
     @classmethod
     def create(cls, runs: Path, name: str, facts: RunDocument, data: Path | None = None) -> Run:
@@ -122,6 +123,30 @@ class Run:
             self.lock.acquire(timeout=0)
         except Timeout:
             raise Failed(f"Run {self.name!r} is used by another process.", "Wait for it, or stop it.") from None
+        self.guard()
+
+    def guard(self) -> None:
+        """Write nothing from now on if the folder isn't the same any more; a rank guards what its parent holds."""
+        self._lock_file = _identity(self.folder / "lock")
+        files.guard(self.folder, self.check_there)
+
+    @property
+    def taken(self) -> Failed | None:
+        """The error for a folder that was removed, moved or replaced since `guard`; None while it is there.
+
+        The lock is compared, not the folder: it is open, so that no new file can get its number.
+        """
+        if self._lock_file is None or _identity(self.folder / "lock") == self._lock_file:
+            return None
+        return Failed(
+            f"{paths.short(self.folder)} was removed, moved or replaced meanwhile; nothing more was written.",
+            "If it was moved, continue there: benchdog train --resume NEW-FOLDER",
+        )
+
+    def check_there(self) -> None:
+        """Raise what `taken` returns."""
+        if (error := self.taken) is not None:
+            raise error
 
     def sweep(self) -> None:
         """Remove what a killed process left half written; only its holder may."""
@@ -136,6 +161,8 @@ class Run:
     def release(self) -> None:
         """Release the lock."""
         if self.lock is not None:
+            files.unguard(self.folder)
+            self._lock_file = None
             self.lock.release()
             self.lock = None
 
@@ -167,6 +194,7 @@ class Run:
 
     def log(self, line: str) -> None:
         """Add a dated line to log.txt."""
+        self.check_there()
         with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(line)}\n")
 
@@ -185,6 +213,15 @@ class Run:
             shutil.copyfile(original, copy)
             kept[text] = str(copy)
         return kept
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return the device and the number of a file; None if there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def environment(plugins: Plugins) -> dict[str, Any]:

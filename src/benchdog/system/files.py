@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -39,6 +41,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file atomically: `write` fills a temporary file, which is renamed once it is on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with saving(path):
+        check_guards(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(temporary)
@@ -119,19 +122,63 @@ def readable(size: int | None) -> str:
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `path` on success and is deleted on failure.
 
-    An existing `path` is replaced only at the end.
+    An existing `path` is replaced only at the end. What killed processes left of such folders is removed.
     """
     with saving(path):
+        check_guards(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _sweep(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_owner()}.", dir=path.parent))
         temporary.chmod(path.parent.stat().st_mode & 0o777)  # mkdtemp's permissions are for its owner only
     try:
         yield temporary
         with saving(path):
-            old = path.with_name(f".{path.name}.old.{os.getpid()}")
+            check_guards(path)
+            old = path.with_name(f".{path.name}.{_owner()}.old")
             if path.exists():
                 path.replace(old)
             temporary.replace(path)
             shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _owner() -> str:
+    """Return what names this process on a disk that several machines share: "5f3a09-4711"."""
+    return f"{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-{os.getpid()}"
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary folders of `path` whose processes are gone; an old folder that was moved away comes back."""
+    import psutil  # here: it would slow down the start of every command
+
+    host, own = _owner().split("-")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{host}-*.*"):
+        process = left.name.removeprefix(f".{path.name}.{host}-").split(".")[0]
+        if not process.isdigit() or process == own or psutil.pid_exists(int(process)):
+            continue
+        if left.suffix == ".old" and not path.exists():
+            left.replace(path)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+_guards: dict[Path, Callable[[], None]] = {}
+"""A function that raises where a folder was taken away, by folder."""
+
+
+def guard(folder: Path, check: Callable[[], None]) -> None:
+    """Call `check` before anything is written into a folder or below, until `unguard`."""
+    _guards[folder.absolute()] = check
+
+
+def unguard(folder: Path) -> None:
+    """Write into a folder without a check again."""
+    _guards.pop(folder.absolute(), None)
+
+
+def check_guards(path: Path) -> None:
+    """Raise if the folder of a file that is about to be written was taken away."""
+    for folder, check in list(_guards.items()):
+        if path.absolute().is_relative_to(folder):
+            check()

@@ -65,7 +65,7 @@ def line(value: Mapping[str, Any]) -> str:
 class Lines:
     """Writes events as JSON lines, in order, unbuffered, from any thread.
 
-    A reader that closes its pipe doesn't end the run: nothing is written from then on.
+    A reader that closes its pipe, or a full disk, doesn't end the run: nothing is written from then on.
     """
 
     def __init__(self, sink: TextIO) -> None:
@@ -88,7 +88,7 @@ class Lines:
                 if not self._closed:
                     self._sink.write(text)
                     self._sink.flush()
-            except BrokenPipeError:
+            except (OSError, ValueError):  # ValueError: it was closed in Python
                 self._closed = True
 
 

@@ -9,11 +9,23 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 
 def follow_parent() -> None:
     """Raise the signals that the parent writes to standard input, and exit with code 1 when the parent is gone."""
     threading.Thread(target=_listen, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """Exit with code 1 within a second of the parent; for a process whose standard input is used otherwise."""
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:  # on Windows it stays, and so does this process until it is done
+        time.sleep(1)
+    os._exit(1)
 
 
 def _listen() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,13 @@ from typing import Any
 
 from benchdog.errors import Stopped
 from benchdog.system import paths
+
+PROMPT = 2.0
+"""Seconds that a run may wait for another process after a signal; a batch that arrives by then gets its step."""
+
+
+class Interrupted(Exception):
+    """A signal arrived while a run waited for another process; no step is under way."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -60,26 +68,39 @@ class Signals:
 
     Attributes:
         number: of the signal that arrived; 0 for none.
+        since: when it arrived, by the monotonic clock.
     """
 
     def __init__(self) -> None:
         self.number = 0
+        self.since = 0.0
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.before[number] = signal.signal(number, self.notice)
+        _entered.append(self)
         return self
 
     def notice(self, number: int, frame: FrameType | None) -> None:
         if self.number:
             raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
-        self.number = number
+        self.number, self.since = number, time.monotonic()
 
     def __exit__(self, *exc: object) -> None:
+        _entered.remove(self)
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+_entered: list[Signals] = []
+
+
+def stop_waiting() -> None:
+    """Raise `Interrupted` if a signal arrived `PROMPT` seconds ago; for loops that wait for another process."""
+    if any(signals.number and time.monotonic() - signals.since > PROMPT for signals in _entered):
+        raise Interrupted
 
 
 def interrupted(run: Path, resumable: bool, code: int) -> Stopped:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 from benchdog.system.escapes import printable
@@ -30,10 +31,49 @@ def quiet() -> bool:
 
 
 def show(text: str) -> None:
-    """Print a message on stderr, control characters of other people's names escaped."""
-    print(printable(text), file=sys.stderr, flush=True)
+    """Print a message on stderr, control characters of other people's names escaped.
+
+    Where nobody can read it (a closed stream, a full disk), it is lost, and the work goes on.
+    """
+    print(printable(text), file=MESSAGES, flush=True)
 
 
 def draws() -> bool:
     """Whether a progress bar can be drawn on stderr: a terminal that moves its cursor, and not --quiet."""
-    return not quiet() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return not quiet() and MESSAGES.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def note(text: str) -> None:
+    """Print a note on stderr, unless --quiet."""
+    if not quiet():
+        show(f"note: {text}")
+
+
+class Messages(io.TextIOBase):
+    """Whatever stderr is at the moment; a closed one, or one whose reader is gone, loses what is written."""
+
+    def write(self, text: str, /) -> int:
+        """Write to stderr if that is possible."""
+        with suppress(OSError, ValueError):  # ValueError: it was closed in Python
+            if sys.stderr is not None:
+                sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush stderr if that is possible."""
+        with suppress(OSError, ValueError):
+            if sys.stderr is not None:
+                sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Whether stderr is a terminal."""
+        with suppress(OSError, ValueError):
+            return sys.stderr is not None and sys.stderr.isatty()
+        return False
+
+    def fileno(self) -> int:
+        """Return the descriptor of stderr, for its width."""
+        return sys.stderr.fileno()
+
+
+MESSAGES = Messages()

@@ -22,7 +22,9 @@ from benchdog.runs.run import Run
 from benchdog.system import files, paths
 from benchdog.system.json_output import Lines, followed
 from benchdog.system.parent import follow_parent
+from benchdog.system.processes import how_it_ended
 from benchdog.system.signals import Signals
+from benchdog.training.run_status import machine_or_worker_fault
 
 LISTEN = "BENCHDOG_LISTEN"
 """Set for a rank whose standard input is its parent's voice."""
@@ -115,8 +117,12 @@ def _wait(ranks: list[subprocess.Popen[bytes]], signals: Signals) -> list[int]:
 
 def _judge(run: Run, codes: list[int], number: int) -> None:
     """Raise what the ranks said; a rank that only lost its neighbor is asked last."""
+    run.check_there()
     said = [files.read_json(path) for path in sorted(run.folder.glob("failure-*.json"))]
+    killed = any(code < 0 for code in codes)  # the others only lost it
     for told in sorted(said, key=lambda told: bool(told["unexpected"])):
+        if told["unexpected"] and killed:
+            break
         if told["code"] in (130, 143):
             raise Stopped(told["message"], told["hint"], 128 + (number or signal.SIGTERM))
         error = BenchdogError(told["message"], told["hint"])
@@ -124,7 +130,8 @@ def _judge(run: Run, codes: list[int], number: int) -> None:
         raise error
     if number:  # it came before the first step
         raise Stopped("Stopped.", f"Go on with: benchdog train --resume {paths.short(run.folder)}", 128 + number)
-    raise Failed(f"A rank ended with exit code {next(c for c in codes if c)}.", "Was it out of memory, or killed?")
+    ended = how_it_ended(min(codes, key=lambda code: (code >= 0, code == 0)))
+    raise Failed(f"A rank {ended}.", f"Go on with: benchdog train --resume {paths.short(run.folder)}")
 
 
 def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
@@ -138,6 +145,7 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # before the first step there is nothing to save
         follow_parent()
     run, plugins = Run.open(folder), None
+    run.guard()
     try:
         recipe = read_resolved(folder)
         plugins = Plugins.discover(recipe.plugins)
@@ -147,6 +155,8 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
     except BenchdogError as error:
         return _tell(folder, rank, error.message, error.hint, error.code)
     except Exception as error:  # a fault in the code, or a neighbor that is gone
+        if known := run.taken or machine_or_worker_fault(error):
+            return _tell(folder, rank, known.message, known.hint, known.code)
         run.log(f"rank {rank}: {traceback.format_exc()}")
         text = f"Rank {rank}: {type(error).__name__}: {' '.join(str(error).split())[:300]}."
         return _tell(folder, rank, text, f"The traceback is in {folder / 'log.txt'}.", 1, unexpected=True)
@@ -158,7 +168,8 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
 
 def _tell(folder: Path, rank: int, message: str, hint: str, code: int, unexpected: bool = False) -> int:
     told = {"message": message, "hint": hint, "code": code, "unexpected": unexpected}
-    files.write_json(folder / f"failure-{rank}.json", told)
+    with suppress(BenchdogError):  # the folder is gone, or the disk full
+        files.write_json(folder / f"failure-{rank}.json", told)
     return code
 
 

@@ -17,6 +17,7 @@ from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.recipe.draft import Draft
 from benchdog.training.progress import silent
 from benchdog.training.resolve import measure, resolve
+from benchdog.training.resolve.batch_dependence import refuse_single_samples
 from benchdog.training.resolve.benchmark import Enough, rehearsal
 from benchdog.training.session import Session
 from benchdog.training.setup import Components
@@ -180,6 +181,7 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
     prepared = measure(resolve(draft), ["memory format", "batch size"])
     components, base = prepared.components, float(prepared.components.recipe.trainer.options["lr"])
     test = single_rank(components)
+    refuse_single_samples(test)
     rates = [float(rate) for rate in np.geomspace(first, last, steps)]
     with rehearsal(test) as arguments:
         session = RangeTestSession(rates=rates, base=base, model=test.build(), progress=silent(), **arguments)

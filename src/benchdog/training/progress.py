@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +37,7 @@ class Progress:
         self._begun = time.perf_counter()
         if self._terminal:
             name = f"epoch {epoch + 1}/{self.epochs}"
-            self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", leave=False, file=sys.stderr)
+            self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", leave=False, file=terminal.MESSAGES)
 
     def step(self, done: int, now: float) -> None:
         """Show how far the epoch is; `now` is time.perf_counter()."""

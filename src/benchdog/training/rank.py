@@ -12,7 +12,7 @@ from torch import nn
 
 from benchdog.api import CheckedTrainer, Trained, Trial, Watcher
 from benchdog.data.loader import BatchLoader
-from benchdog.errors import BadUsage, NotAvailable
+from benchdog.errors import BadUsage, Failed, NotAvailable
 from benchdog.model.layer_groups import stages
 from benchdog.runs import checkpoints, fingerprints, provenance
 from benchdog.runs.metrics_log import NotFinite
@@ -98,6 +98,8 @@ def train_rank(
             raise diverged(error, trainer, replay, kept, session.epoch + 1, how) from None
         except RuntimeError as error:
             raise repeatable(error, recipe.backend.name) or error from None
+        except ValueError as error:
+            raise single_sample(error, recipe.model.name) or error from None
         finally:
             session.close()
     if isinstance(trained, nn.Module):
@@ -118,6 +120,16 @@ def repeatable(error: RuntimeError, backend: str) -> NotAvailable | None:
     return NotAvailable(
         f"The operation {name} isn't deterministic on {backend!r}, so the run couldn't be repeated.",
         "Set backend.deterministic = false, which the run's recipe keeps, or use --backend cpu.",
+    )
+
+
+def single_sample(error: ValueError, model: str) -> Failed | None:
+    """Return an error that explains a batch of one sample, which only a stream can have; None for other errors."""
+    if "more than 1 value per channel when training" not in str(error):
+        return None
+    return Failed(
+        f"A batch of one sample came, and {paths.short_name(model)!r} normalizes over its batch.",
+        "How many samples a stream has isn't known beforehand: take another --batch-size, or no BatchNorm.",
     )
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchdog.api import TrainerInfo
+from benchdog.data.worker_processes import worker_fault
 from benchdog.errors import BenchdogError, Stopped
+from benchdog.plugins.error_origin import machine_fault
 from benchdog.runs.run import Run, environment
 from benchdog.system import files
 from benchdog.system.signals import interrupted
 from benchdog.training.setup import Components
+
+
+def machine_or_worker_fault(error: BaseException) -> BenchdogError | None:
+    """Return a sentence on what the machine refused, or on a worker that died; None for other errors."""
+    return error if isinstance(error, BenchdogError) else worker_fault(error) or machine_fault(error)
 
 
 @contextmanager
@@ -36,15 +43,17 @@ def recorded(run: Run, components: Components, on_failure: Callable[[Path], obje
         run.log("finished")
         metrics = {f"valid.{best['metric']}": best["value"]} if best else {}
         plugins.emit("benchdog_run_ended", run=facts, metrics=metrics)
-    except BaseException as error:
+    except BaseException as raised:
+        error = run.taken or machine_or_worker_fault(raised) or raised
         stopped = isinstance(error, Stopped | KeyboardInterrupt)
         text = error.message if isinstance(error, BenchdogError) else f"{type(error).__name__}: {error}"
-        run.log(text)
         try:
+            run.log(text)
             run.save(status="stopped" if stopped else "failed", error=None if stopped else text)
             on_failure(run.folder)
         except (OSError, BenchdogError):
-            run.log("the status or the report could not be written")
+            with suppress(OSError, BenchdogError):
+                run.log("the status or the report could not be written")
         if stopped:
             plugins.emit("benchdog_run_stopped", run=facts)
         else:
@@ -53,6 +62,8 @@ def recorded(run: Run, components: Components, on_failure: Callable[[Path], obje
             code = getattr(error, "code", 130)
             info = plugins.info(TrainerInfo, components.recipe.trainer.name)
             raise interrupted(run.folder, info.resumable, code) from None
+        if error is not raised:
+            raise error from None
         raise
     finally:
         run.release()

@@ -16,7 +16,7 @@ from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
 from benchdog.data.dataset import Arrays
 from benchdog.data.loader import BatchLoader
 from benchdog.data.randomness import derive_seeds, reseeder
-from benchdog.errors import BadUsage, Stopped
+from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
 from benchdog.model.layer_groups import stages
 from benchdog.plugins import Plugins
@@ -25,7 +25,7 @@ from benchdog.runs.document import RankChange
 from benchdog.runs.metrics_log import MetricsLogWriter
 from benchdog.runs.run import Run
 from benchdog.system import paths
-from benchdog.system.signals import Signals
+from benchdog.system.signals import Interrupted, Signals
 from benchdog.training.checkpointer import Checkpointer
 from benchdog.training.early_stopping import EarlyStopping
 from benchdog.training.gather import merged
@@ -172,14 +172,21 @@ class Session:
             first += SEEDS
 
     def _unless_stopped(self, batches: Iterator[Read]) -> Iterator[Read]:
-        """Yield batches; if a signal to the process group killed the workers, stop as it demands."""
+        """Yield batches; if a signal arrives while there is none, or killed the workers, stop as it demands."""
         try:
             yield from batches
-        except RuntimeError:
-            if not self._signal or self._gradients.open or self.device.world > 1:
+        except (Interrupted, Failed):
+            number = self.signals.number
+            if not number:
                 raise
-            self.checkpoint()
-            self._stop()
+            if not self._gradients.open and self.device.world == 1:
+                self.checkpoint()
+                self._stop()
+            raise Stopped(  # a step is half done here or on other ranks: a checkpoint would be another run's
+                f"Stopped while waiting for a batch, after step {self.step} (epoch {self.epoch + 1}).",
+                f"Resume from the last checkpoint: benchdog train --resume {paths.short(self.run.folder)}",
+                128 + number,
+            ) from None
 
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:
         """Add the gradient of sum/weight over the whole batch: all micro-batches, all ranks."""

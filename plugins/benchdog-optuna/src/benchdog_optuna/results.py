@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from benchdog.api import BadData
+from benchdog.cli.output import complain
 from benchdog_optuna import files
 from benchdog_optuna.pruning import PRUNED
 from benchdog_optuna.study_folder import BEST, FORMAT, PAGE, RESULTS, StudyFolder
@@ -103,11 +103,7 @@ class ProgressCallback:
     def __call__(self, study: Study, frozen: FrozenTrial) -> None:
         """Print a trial's line."""
         if not self.quiet:
-            print(
-                line(trial_json(frozen, self.folder), self.folder.monitor, best_of(study)),
-                file=sys.stderr,
-                flush=True,
-            )
+            complain(line(trial_json(frozen, self.folder), self.folder.monitor, best_of(study)))
 
 
 class PageCallback(ProgressCallback):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog import parse_duration
 from benchdog.api import Stopped
-from benchdog.cli.output import short_path
+from benchdog.cli.output import complain, short_path
 from benchdog_optuna.results import PageCallback, write
 from benchdog_optuna.study_folder import ABANDONED, StudyFolder, trial_of
 from benchdog_optuna.study_setup import DEFAULT_TRIALS
@@ -48,7 +47,7 @@ def run_study(folder: StudyFolder, options: RunOptions) -> dict[str, Any]:
         _prepare_trials(folder, study)
         limits = limits_of(folder, started)
         if not options.quiet:
-            print(_sentence(folder, limits), file=sys.stderr, flush=True)
+            complain(_sentence(folder, limits))
         try:
             if int(folder.about["jobs"]) > 1:
                 arguments = WorkerArguments(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchdog import PluginContext, follow_parent
 from benchdog.api import BenchdogError, Failed, Stopped
+from benchdog.cli.output import complain
 from benchdog_optuna.results import ProgressCallback
 from benchdog_optuna.study_folder import StudyFolder, trial_of
 from benchdog_optuna.trials import WORKER, Limits, Trials, fail
@@ -147,7 +148,7 @@ def main(arguments: WorkerArguments) -> int:
     except (Stopped, KeyboardInterrupt) as stopped:
         return getattr(stopped, "code", 130)
     except BenchdogError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        complain(f"error: {error}")
         return error.code
     return 0
 

@@ -75,12 +75,13 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
 
             hush()
+            recipe = self._recipe()  # before anything is written: the run's folder is there
             folder = self.run / FOLDER
             again = any(folder.glob("events.out.*"))
             _wait_for_a_later_name(folder)
             # Step 0 of a new file takes back all that files before it say: they may go further than the checkpoint.
             self._writer = SummaryWriter(str(folder), purge_step=0 if again else None)
-            self._writer.add_text("recipe", f"```toml\n{self._recipe()}\n```", 0)
+            self._writer.add_text("recipe", f"```toml\n{recipe}\n```", 0)
         return self._writer
 
     def _recipe(self) -> str:

@@ -9,11 +9,10 @@ import importlib
 import json
 import os
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
+from benchdog.system.parent import end_with_parent
 from benchdog.testing.runner import guard
 from benchdog.testing.runner.batch import Bench
 from benchdog.testing.runner.locations import raised, said
@@ -27,7 +26,7 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     sys.path.extend(path for path in request["path"] if path not in sys.path)
     guard.block()
-    threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     from benchdog.plugins import Plugins
     from benchdog.testing.fixtures.tiny_files import Tiny
 
@@ -37,13 +36,6 @@ def main() -> None:
     for line in sys.stdin:
         out.write(json.dumps(answer(plugins, bench, json.loads(line))) + "\n")
         out.flush()
-
-
-def follow(parent: int) -> None:
-    """End with the process that asks, even while a component hangs."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def answer(plugins: Any, bench: Bench, question: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import AUTO, ComponentConfig, Recipe
 from benchdog.training.rank import check_trainer
-from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
+from benchdog.training.resolve.batch_dependence import refuse_batch_dependence, refuse_single_samples
 from benchdog.training.resolve.batch_size import fit_batch_size
 from benchdog.training.resolve.compile import choose_compile
 from benchdog.training.resolve.decision import Decision
@@ -151,6 +151,7 @@ def measure(
             notes.append(decision.note)
             report(decision.note)
     if model is not None:
+        refuse_single_samples(components, model)
         check_trainer(components, model)
     return PreparedTraining(components=components, model=model, loaded=loaded, notes=tuple(notes), log=tuple(log))
 

@@ -13,7 +13,15 @@ from benchdog.recipe.recipe import AUTO
 from benchdog.recipe.steps import ceil_div
 from benchdog.system import machine
 from benchdog.system.files import readable
-from benchdog.training.resolve.batch_dependence import refuse_batch_dependence
+from benchdog.system.paths import short_name
+from benchdog.training.resolve.batch_dependence import (
+    batch_sizes,
+    depends_on_batch,
+    nearby,
+    refuse_batch_dependence,
+    refuse_single_samples,
+    trouble_with_one,
+)
 from benchdog.training.resolve.decision import Decision
 from benchdog.training.setup import Components
 
@@ -56,8 +64,13 @@ def fit_batch_size(components: Components, model: nn.Module | None, seconds: flo
         samples = components.data.sizes()["train"]
         wanted = min(LARGEST, max(1, (samples or LARGEST) // STEPS))
         fitting = _fitting(components, model, limit, wanted)
-        batch = fitting // 8 * 8 or fitting
+        usual = fitting // 8 * 8 or fitting
+        batch = _without_single_samples(components, model, usual)
         values = {"loop.batch_size": batch}
+        if batch != usual:
+            name = short_name(components.recipe.model.name)
+            why = f"a batch of {usual} would leave one sample by itself, and {name!r} needs two"
+            return Decision(values=values, note=f"batch size {batch}: {why}")
         if fitting < wanted:
             return Decision(values=values, note=f"batch size {batch}: {fitting} samples fit into {readable(limit)}")
         reason = f"so that an epoch has {STEPS} steps" if wanted < LARGEST else "the largest that auto takes"
@@ -70,6 +83,23 @@ def fit_batch_size(components: Components, model: nn.Module | None, seconds: flo
     refuse_batch_dependence(components.with_values(values), model)
     note = f"a batch of {loop.batch} in {count} micro-batches: {fitting} samples fit into {readable(limit)}"
     return Decision(values=values, note=note)
+
+
+def _without_single_samples(components: Components, model: nn.Module, batch: int) -> int:
+    """Return the nearest batch size that leaves no sample by itself, if the model normalizes over its batch.
+
+    Raises:
+        BadUsage: there is none that fits.
+    """
+    if 1 not in batch_sizes(components, batch):
+        return batch
+    if not any(map(depends_on_batch, model.modules())) and not trouble_with_one(components, model):
+        return batch
+    below, above = nearby(components, batch)
+    if below or (above and fits(components, model, above)):
+        return below or above
+    refuse_single_samples(components.with_values({"loop.batch_size": batch}), model)
+    return batch
 
 
 def needs(components: Components, model: nn.Module) -> dict[str, int]:
@@ -186,6 +216,7 @@ def smaller_micro_batches(components: Components, model: nn.Module) -> Decision:
     values = {"loop.accumulate": 2 * loop.accumulate}
     try:
         refuse_batch_dependence(components.with_values(values), model)
+        refuse_single_samples(components.with_values(values), model)
     except BadUsage as error:
         size = samples // 2
         while size > 1 and not fits(components, model, size):

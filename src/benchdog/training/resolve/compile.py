@@ -6,10 +6,9 @@ import time
 from dataclasses import dataclass, replace
 from math import inf
 
-import torch
 from torch import nn
 
-from benchdog.data.sampler import micro_batches
+from benchdog.data.sampler import micro_batch_sizes
 from benchdog.errors import BadUsage, NotAvailable
 from benchdog.model.flops import scalar
 from benchdog.recipe.recipe import AUTO
@@ -155,8 +154,7 @@ def is_worth_it(now: StepTimes, then: StepTimes, steps: int, count: int) -> Verd
 def programs(components: Components) -> int:
     """Count the sizes of the training split's micro-batches: a program is compiled for each."""
     loop, count = components.recipe.loop, components.data.sizes()["train"] or 0
-    sizes = {min(loop.batch, count), count % loop.batch} - {0}
-    return len({len(each) for size in sizes for each in micro_batches(torch.arange(size), 0, 1, loop.accumulate)})
+    return len(micro_batch_sizes(count, loop.batch, 1, loop.accumulate))
 
 
 def lasting(seconds: float) -> str:

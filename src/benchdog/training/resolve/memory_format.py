@@ -26,8 +26,12 @@ def choose_memory_format(components: Components, model: nn.Module | None, second
         model: one like that which will be trained, in the plain format; None if the trainer brings its own.
         seconds: the time budget, which changes nothing here.
     """
-    if model is None or not _wanted(components) or not any(isinstance(m, nn.Conv2d) for m in model.modules()):
+    layers = [] if model is None else [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    if model is None or not layers or not _wanted(components):
         return None
+    values = {f"backend.{OPTION}": False}
+    if components.recipe.backend.name == "cpu" and any(map(_overruns, layers)):
+        return Decision(values=values, log=f"backend.{OPTION} is off: a strided 1x1 convolution has too few channels")
     inputs = components.synthetic_inputs(SAMPLES)
     try:
         failure = _failure(model.to(memory_format=torch.channels_last), inputs)  # type: ignore[call-overload]
@@ -36,7 +40,12 @@ def choose_memory_format(components: Components, model: nn.Module | None, second
     if not failure or _failure(model, inputs):  # what fails in both formats is told by the training
         return None
     note = f"backend.channels_last is off: with it the model raises {failure}"
-    return Decision(values={f"backend.{OPTION}": False}, note=note, log=note)
+    return Decision(values=values, note=note, log=note)
+
+
+def _overruns(layer: nn.Conv2d) -> bool:
+    """Whether oneDNN writes past its buffers in the layer's backward pass, with channels last (torch 2.13)."""
+    return layer.kernel_size == (1, 1) and max(layer.stride) > 1 and layer.in_channels < 8 * layer.groups
 
 
 def _wanted(components: Components) -> bool:
