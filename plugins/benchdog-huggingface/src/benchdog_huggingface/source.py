@@ -126,7 +126,7 @@ class DataSet:
             for name, (own, rows) in places.items()
         }
         self.notes += _lacking(targets.target, parts)
-        field, op, transform = self._input(chosen, features, data, parts["train"])
+        field, op, transform = self._input(chosen, features, parts["train"])
         if found.literal and chosen.kind != "image":
             op["quote"] = "none"
         preprocess = Preprocess(decode={field.name: [op]}, transform={field.name: [transform]})
@@ -149,9 +149,7 @@ class DataSet:
             raise BadData(f"{len(gone):,} rows have {what}: {shown}.", hint)
         self.notes.append(f"{len(gone):,} rows have {what}, and are left out: {shown}.")
 
-    def _input(
-        self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any], train: Part
-    ) -> tuple[Field, Any, Any]:
+    def _input(self, chosen: Chosen, features: Mapping[str, Any], train: Part) -> tuple[Field, Any, Any]:
         """Describe the field, and how it is decoded and transformed."""
         if chosen.kind == "text":
             op = {**tokenizer.operation(self.options.tokenizer, self.options.length), "newlines": True, "strip": True}
@@ -164,7 +162,7 @@ class DataSet:
             return field, op, {"op": "identity"}
         if chosen.kind == "image":
             return self._image(chosen.inputs[0], train)
-        return self._table(chosen, features, data, train)
+        return self._table(chosen, features, train)
 
     def _image(self, name: str, train: Part) -> tuple[Field, Any, Any]:
         sizes, gray = set(), True
@@ -187,10 +185,8 @@ class DataSet:
         field = Field(kind="image", shape=shape, dtype="uint8", name=name, range=(0, 255))
         return field, op, {"op": "standardise", "axes": "channel"}
 
-    def _table(
-        self, chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any], train: Part
-    ) -> tuple[Field, Any, Any]:
-        found = tables.described(chosen, features, data, train.data.select(train.at), self._missing_words)
+    def _table(self, chosen: Chosen, features: Mapping[str, Any], train: Part) -> tuple[Field, Any, Any]:
+        found = tables.described(chosen, features, train, self._missing_words)
         self._words = found.words
         field = Field(kind="table", shape=(len(found.columns),), dtype="float32", columns=tuple(found.columns))
         columns = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in found.columns]

@@ -12,6 +12,7 @@ import numpy as np
 from benchdog.api import BadData, Column, MissingWords, category_key, is_number, json_text, natural_key, spelling
 from benchdog_huggingface.columns import Array, Chosen, arrow_column, kind_of
 from benchdog_huggingface.options import DataOptions
+from benchdog_huggingface.rows import Part
 
 MOST_CATEGORIES = 100
 """Texts of a table's column in more kinds than this are not categories."""
@@ -74,14 +75,11 @@ def usable(
     return replace(chosen, inputs=kept)
 
 
-def described(
-    chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any], train: Any, missing: MissingWords
-) -> TableColumns:
+def described(chosen: Chosen, features: Mapping[str, Any], train: Part, missing: MissingWords) -> TableColumns:
     """Describe columns by the training split: what is a number, what a category, what may be missing.
 
     Args:
-        features: as the training split declares them.
-        data: the splits, whose columns have one type.
+        features: as the training split declares them; the columns of `train` may have a wider type.
         train: the rows that are trained on.
     """
     found = TableColumns()
@@ -89,9 +87,9 @@ def described(
         kind = kind_of(features[name])
         if kind == "number":
             found.columns.append(Column(name=name))
-            if next(iter(data.values())).features[name].dtype == "bool":
+            if train.data.features[name].dtype == "bool":
                 found.booleans.append(name)
-            if np.isnan(_numbers(train, name, missing)).any():
+            if np.isnan(_numbers(train.data, name, missing)[train.at]).any():
                 found.absent.append(name)
             continue
         if kind == "class":
@@ -99,7 +97,7 @@ def described(
             names = {category_key(word): word for word in reversed(words) if word not in missing}
             known = [word for word in words if names.get(category_key(word)) == word]
         else:
-            texts = sorted(_texts(name, {"train": train}, missing))
+            texts = sorted(text for text in _counts(train.data, name, train.at) if text not in missing)
             names = {category_key(text): spelling(text) for text in reversed(texts)}
             known = sorted(names.values(), key=natural_key)
         found.columns.append(Column(name=name, kind="category", categories=tuple(known)))
@@ -130,12 +128,13 @@ def missing_note(
     return [f"Read as missing: {_some(found)} (option na_values)."] if found else []
 
 
-def _counts(part: Any, name: str) -> Counter[str]:
-    """Count the different texts of a column, stripped; missing cells are \"\"."""
+def _counts(part: Any, name: str, rows: Array | None = None) -> Counter[str]:
+    """Count the different texts of a column, in all or some rows, stripped; missing cells are empty texts."""
     import pyarrow.compute as pc
 
+    column = arrow_column(part, name).combine_chunks()
     counts = Counter[str]()
-    for each in pc.value_counts(arrow_column(part, name).combine_chunks()).to_pylist():
+    for each in pc.value_counts(column if rows is None else column.take(rows)).to_pylist():
         counts[(each["values"] or "").strip()] += each["counts"]
     return counts
 
