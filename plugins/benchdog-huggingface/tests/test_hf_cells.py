@@ -142,6 +142,7 @@ def test_other_types_are_read_or_named(open_source, tmp_path):
             {"a": [str(i) if i % 9 else "<5" for i in range(40)], "b": range(40)},
             "'a' holds numbers, but 5 of 40.*'<5'",
         ),
+        ({"a": [f"1,{i:03}" if i % 5 else "NA" for i in range(40)]}, "'a' holds texts that look like numbers.*1,001"),
         ({"a": range(40), "label": ["NA" if i % 4 else "EU" for i in range(40)]}, "Read as missing: NA; if they are"),
         (
             {"a": range(40), "label": [("NA", "EU", "US")[i % 3] for i in range(40)]},

@@ -180,3 +180,20 @@ def test_codes_beyond_the_names_are_refused(hf_datasets, tmp_path, open_source):
     pq.write_table(table, tmp_path / "rows.parquet")
     with pytest.raises(BadData, match="2"):
         open_source(tmp_path / "rows.parquet", length=8)
+
+
+def test_names_of_splits_with_slices_or_more_words_are_understood(save_parts, open_source):
+    rows = ({"a": [float(i) for i in range(40)], "label": FINE}, None)
+    _, data = open_source(save_parts("saved", {"train[:10%]": rows, "test[:50%]": rows}))
+    assert data.sizes()["test"] == 40
+    _, data = open_source(save_parts("saved", {"train_small": rows, "validation_small": rows}))
+    assert data.sizes()["valid"] == 40
+
+
+def test_missing_targets_of_one_split_leave_the_codes_of_the_others(save_parts, open_source):
+    train = {"a": [float(i) for i in range(40)], "label": [bool(i % 2) for i in range(40)]}
+    for labels, classes in ((FINE, ("0", "1")), ([bool(fine) for fine in FINE], ("false", "true"))):
+        parts = {"train": ({**train, "label": labels}, None), "test": ({**train, "label": [float("nan")] * 40}, None)}
+        source, data = open_source(save_parts("parquet", parts))
+        assert data.spec.target.classes == classes
+        assert "No row of test has a target: not used." in source.notes

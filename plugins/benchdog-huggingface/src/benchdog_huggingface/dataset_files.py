@@ -227,17 +227,24 @@ def _split(file: Path, root: Path) -> str:
     """Return which split a file's name or folder means; else its name's beginning; "rows" for one file."""
     if file == root:
         return WHOLE
-    words = re.findall(r"[a-z]+", file.relative_to(root).as_posix().lower())
-    given = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
-    return given[-1] if given else re.sub(r"-\d+-of-\d+$", "", file.stem) or WHOLE
+    known = _meant(file.relative_to(root).as_posix(), by_word=True)
+    return known or re.sub(r"-\d+-of-\d+$", "", file.stem) or WHOLE
+
+
+def _meant(name: str, *, by_word: bool = False) -> str:
+    """Return the split that a name means, as "train" and "train[:10%]" do, or the last word in it; else ""."""
+    plain = re.sub(r"\[.*\]$", "", name).lower()
+    words = re.findall(r"[a-z]+", plain) if by_word else []
+    return next((SPLIT_NAMES[word] for word in (plain, *reversed(words)) if word in SPLIT_NAMES), "")
 
 
 def _named(path: Path, found: dict[str, list[Any]], notes: list[str]) -> Found:
     """Give splits Benchdog's names; what isn't one of them is left out, and reported."""
     parts: dict[str, list[Any]] = {}
     others: list[str] = []
+    by_word = not any(_meant(name) == "train" for name in found)
     for name, pieces in found.items():
-        known = SPLIT_NAMES.get(name.lower(), "")
+        known = _meant(name, by_word=by_word)
         if known in parts:
             raise BadData(f"{path} has two splits for {known}.", "Leave one of them out.")
         if known:

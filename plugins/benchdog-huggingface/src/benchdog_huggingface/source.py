@@ -152,6 +152,8 @@ class DataSet:
     def _input(self, chosen: Chosen, features: Mapping[str, Any], train: Part) -> tuple[Field, Any, Any]:
         """Describe the field, and how it is decoded and transformed."""
         if chosen.kind == "text":
+            if not self.options.input:
+                tables.refuse_numbers(chosen.inputs[0], train.data, self._missing_words)
             op = {**tokenizer.operation(self.options.tokenizer, self.options.length), "newlines": True, "strip": True}
             byte = op["unit"] == "byte"
             largest = 256 if byte else len(words(op)) - 1 + op["first"]

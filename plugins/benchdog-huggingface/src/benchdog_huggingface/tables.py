@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,9 @@ MOST_WORDS, MOST_CODES = 20, 20
 """A column with more different numbers than the second is one of numbers, if it has at most so many other words."""
 INDEX = "__index_level_"
 """How the names of columns begin in which pandas keeps a data frame's index."""
+LOOKED_AT = 200
+"""Texts by which a column of texts is told from one of numbers."""
+NUMBER_LIKE = r"[<>=~]*\s*[+-]?[$€£¥]?[0-9][0-9.,' ]*([eE][+-]?[0-9]+)?\s*[%$€£¥]?"
 KEPT = 0.8
 """Float32 must tell apart this share of a column's different numbers."""
 
@@ -207,6 +211,23 @@ def _check_words(name: str, texts: Counter[str], options: DataOptions, notes: li
         f"Column {name!r}: {words.total():,} of {texts.total():,} cells are not numbers ({shown}); it is treated as "
         "categorical."
     )
+
+
+def refuse_numbers(name: str, part: Any, missing: MissingWords) -> None:
+    """Refuse a column of texts that nobody named, and that looks like one of numbers: 1,000 or <5.
+
+    Raises:
+        BadData: all of its first texts do.
+    """
+    texts = [text.strip() for text in part.select_columns([name])[:LOOKED_AT][name] if text is not None]
+    texts = [text for text in texts if text not in missing]
+    if texts and all(re.fullmatch(NUMBER_LIKE, text) for text in texts):
+        odd = next((text for text in texts if not is_number(text)), texts[0])
+        raise BadData(
+            f"The column {name!r} holds texts that look like numbers, such as {odd[:40]!r}.",
+            "Write them as plain numbers; words for missing values: --set 'source.na_values=[\"WORD\"]'; to learn "
+            f"from them as texts: --set source.input={name}",
+        )
 
 
 def _some(items: Sequence[str] | Iterable[str]) -> str:

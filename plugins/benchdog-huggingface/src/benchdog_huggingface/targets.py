@@ -98,7 +98,7 @@ def read_targets(
     if options.kind != "class" and not _are_codes(numbers, declared, options.kind):
         return _numbers(columns, name, no_target, notes)
     _check_classes(numbers, columns, name, no_target)
-    names = {value: _word(value) for value in sorted(numbers)}
+    names = {value: _word(bool(value) if declared.dtype == "bool" else value) for value in sorted(numbers)}
     return _of_classes(columns, list(dict.fromkeys(names.values())), names, name, no_target)
 
 
@@ -107,10 +107,11 @@ def _column(split: Any, name: str) -> _Column:
 
     encoded = arrow_column(split, name).combine_chunks().dictionary_encode()
     codes = pc.fill_null(encoded.indices, ABSENT).to_numpy(zero_copy_only=False).astype(np.int64)
-    kinds = encoded.dictionary.to_pylist()
-    for code in (i for i, value in enumerate(kinds) if value != value):
-        codes[codes == code] = ABSENT
-    return _Column(kinds=kinds, codes=codes)
+    values = encoded.dictionary.to_pylist()
+    kinds = [value for value in values if value == value]  # without NaN
+    table = np.full(len(values) + 1, ABSENT)
+    table[[i for i, value in enumerate(values) if value == value]] = np.arange(len(kinds))
+    return _Column(kinds=kinds, codes=table[codes])
 
 
 def _missing_words(options: DataOptions, kind: str) -> MissingWords:

@@ -74,8 +74,8 @@ def _document(reader: BodyReader) -> dict[str, Any]:
         return _object({"text": text})
     items: dict[str, Any] = {}
     if reader.way == "row":
-        columns = reader.first[reader.name]["columns"]
-        items = _object({column["name"]: _cell(column) for column in columns})
+        row = reader.first[reader.name]
+        items = _object({c["name"]: _cell(c, c["name"] in row.get("booleans", ())) for c in row["columns"]})
     samples = {"type": "array", "minItems": 1, "maxItems": reader.largest, "items": items}
     return _object({reader.keys[0]: samples})
 
@@ -85,8 +85,8 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _cell(column: dict[str, Any]) -> dict[str, Any]:
+def _cell(column: dict[str, Any], is_boolean: bool) -> dict[str, Any]:
     """Describe a cell; unknown categories are allowed, and null is a missing value."""
     if column.get("kind") == "category":
         return {"type": ["string", "number", "null"], "examples": list(column.get("categories", ()))[:20]}
-    return {"type": ["number", "null"]}
+    return {"type": ["number", "boolean", "null"] if is_boolean else ["number", "null"]}
