@@ -44,7 +44,14 @@ from benchdog.api.data import (
 )
 from benchdog.api.folders import HIDDEN, FolderFiles, find_files
 from benchdog.api.following import MetricsLog
-from benchdog.api.image_formats import IMAGE_FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, ImageFormat, pixel_hash
+from benchdog.api.image_formats import (
+    IMAGE_FORMATS,
+    IMAGE_SUFFIXES,
+    MAX_PIXELS,
+    ImageFormat,
+    has_more_pages,
+    pixel_hash,
+)
 from benchdog.api.metrics import MeasuredTask, Metric, MetricSet, SampleStatistics, Statistics, compute_metrics
 from benchdog.api.optional import (
     ArraySplit,
@@ -148,7 +155,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "NA_WORDS", "MissingWords", "MISSING", "number", "numbers", "is_number", "spelling", "category_key",
     "class_names", "class_spellings", "spelling_notes", "lacking_notes", "natural_key",
     "Table", "TableFile", "open_table", "read_table", "read_text", "plain_newlines",
-    "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "pixel_hash",
+    "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "pixel_hash", "has_more_pages",
     "find_files", "FolderFiles", "HIDDEN",
     "read_regular", "open_regular", "MAX_IMAGE_BYTES", "MAX_TEXT_BYTES", "MAX_RECIPE_BYTES",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from benchdog.api import (
     Raw,
     Spec,
     find_files,
+    has_more_pages,
     open_table,
     read_regular,
     read_text,
@@ -109,7 +110,7 @@ def raws(
             elif path.suffix.lower() in TABLES:
                 yield from _rows(path, operations, note, {} if skipped is None else skipped)
             elif single and kind != "row":
-                yield _file(path, *single)
+                yield _file(path, *single, note)
             else:
                 yield Unreadable(str(path), "the model takes rows of a table: give it a .csv or .tsv file")
 
@@ -195,9 +196,13 @@ def _in_folder(
         yield Unreadable(str(folder), f"the folder holds no {', '.join(suffixes)} file")
 
 
-def _file(path: Path, field: str, operation: Mapping[str, Any]) -> Raw | Unreadable:
+def _file(path: Path, field: str, operation: Mapping[str, Any], note: Callable[[str], None]) -> Raw | Unreadable:
     value = _content(path, operation)
-    return value if isinstance(value, Unreadable) else Raw(id=str(path), fields={field: value})
+    if isinstance(value, Unreadable):
+        return value
+    if operation["op"] == "image" and has_more_pages(value):
+        note(f"{path}: only its first frame or page is used")
+    return Raw(id=str(path), fields={field: value})
 
 
 def _content(path: Path, operation: Mapping[str, Any]) -> Any:

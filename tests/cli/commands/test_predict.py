@@ -78,6 +78,14 @@ def test_what_a_folder_holds_besides_images_is_named(bench, model, tmp_path):
     assert len(bench("predict", model, tmp_path / "n*", "--json").json["answers"]) == len(IMAGE_SUFFIXES)
 
 
+def test_first_frame_of_an_animation_is_noted(bench, model, tmp_path):
+    frames = [Image.new("RGB", (6, 6), (i * 40, 0, 0)) for i in range(3)]
+    frames[0].save(tmp_path / "walk.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "still.gif")
+    shown = bench("predict", model, tmp_path / "walk.gif", tmp_path / "still.gif")
+    assert shown.err == f"{tmp_path / 'walk.gif'}: only its first frame or page is used\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="neither pipes nor links there")
 def test_linked_folders_are_read_and_pipes_refused(bench, model, tmp_path):
     (tmp_path / "new").mkdir()

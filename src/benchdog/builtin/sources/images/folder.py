@@ -181,7 +181,7 @@ class ImageFolder:
                 f"{len(deep)} images of 16 bits have no value above {peak:,}: they appear dark, 65,535 is white. "
                 f"Rescale them if they have fewer bits: {shortened(deep, len(deep))}."
             )
-        if paged := [p.path for p in images if infos[p.path].pages > 1]:
+        if paged := [p.path for p in images if infos[p.path].paged]:
             self.notes.append(
                 f"Of {len(paged)} animations and multi-page files only the first frame or page is used: "
                 f"{shortened(paged, len(paged))}."

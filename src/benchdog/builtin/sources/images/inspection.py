@@ -16,12 +16,18 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchdog.api import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS, json_text, pixel_hash, read_regular
+from benchdog.api import (
+    IMAGE_FORMATS,
+    MAX_IMAGE_BYTES,
+    MAX_PIXELS,
+    has_more_pages,
+    json_text,
+    pixel_hash,
+    read_regular,
+)
 
-FORMAT = 3
+FORMAT = 4
 FORMATS = tuple(each.name for each in IMAGE_FORMATS)
-PAGED = ("TIFF", "GIF", "PNG", "WEBP")
-"""Formats that can hold several pages or frames."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +35,7 @@ class ImageInfo:
     """Properties of an image file: its size in pixels after EXIF rotation, and its fault, "" if it is intact.
 
     `sha256` is the hash of the file, `pixels` that of the image: a .png and a .bmp can have the same. `peak` is the
-    largest value of 16-bit pixels, -1 for fewer bits; `pages` counts pages, or the frames of an animation.
+    largest value of 16-bit pixels, -1 for fewer bits; `paged` files hold several pages or frames.
     """
 
     modified: int
@@ -40,7 +46,7 @@ class ImageInfo:
     width: int = 0
     grey: bool = False
     peak: int = -1
-    pages: int = 1
+    paged: bool = False
     fault: str = ""
 
 
@@ -107,7 +113,6 @@ def _image_properties(data: bytes) -> dict[str, Any]:
         if image.width * image.height > MAX_PIXELS:
             raise _UnusableError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
         image.load()
-        paged = image.format in PAGED
     except _UnusableError:
         raise
     except UnidentifiedImageError:
@@ -122,15 +127,8 @@ def _image_properties(data: bytes) -> dict[str, Any]:
         image = ImageOps.exif_transpose(image)
     return {
         "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak,
-        "pages": _pages(data) if paged else 1, "pixels": pixel_hash(image),
+        "paged": has_more_pages(data), "pixels": pixel_hash(image),
     }  # fmt: skip
-
-
-def _pages(data: bytes) -> int:
-    """Count the pages of a file or the frames of an animation, up to a damaged one."""
-    with suppress(Exception), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        return int(getattr(image, "n_frames", 1))
-    return 1
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -71,7 +71,8 @@ def load_texts(options: TextOptions, notes: list[str]) -> Texts:
     text = read_text(path)
     if not text.strip():
         raise BadData(f"{path} is empty.", "Use a file with text in it.")
-    return Texts(texts=[text], ids=[path.name])
+    counts = SampleCounts(found=1, used=1, skipped={}, unit="files")
+    return Texts(texts=[text], ids=[path.name], counts=counts)
 
 
 def from_folder(folder: Path, options: TextOptions, notes: list[str]) -> Texts:
