@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -36,25 +35,16 @@ IMAGE_FORMATS: Final = (
 )
 """Pillow knows more, among them EPS, which runs a program to draw it."""
 
-PAGED: Final = ("PNG", "GIF", "TIFF", "WEBP")
-"""Formats that can hold several pages or frames."""
-
 IMAGE_SUFFIXES: Final = tuple(sorted(suffix for each in IMAGE_FORMATS for suffix in each.suffixes))
 
 MAX_PIXELS: Final = 80_000_000
 """More than this in one image is refused before it is decoded: a small file can hold gigabytes."""
 
 
-def has_more_pages(data: bytes) -> bool:
-    """Whether an intact image file holds more than one page, or is an animation; the first alone is decoded."""
-    formats = [each for each in IMAGE_FORMATS if each.name in PAGED and data.startswith(each.signatures)]
-    if not formats:
-        return False
-    from PIL import Image
-
+def has_more_pages(image: Image.Image) -> bool:
+    """Whether an image file, just opened, has several pages or is an animation, of which the first alone is used."""
     try:
-        with Image.open(io.BytesIO(data), formats=[each.name for each in formats]) as image:
-            image.seek(1)
+        image.seek(1)
     except Exception:  # there is none, or a damaged one
         return False
     return True

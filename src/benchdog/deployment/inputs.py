@@ -19,12 +19,12 @@ from benchdog.api import (
     Raw,
     Spec,
     find_files,
-    has_more_pages,
     open_table,
     read_regular,
     read_text,
 )
 from benchdog.data.decode.decoder import Decoder
+from benchdog.data.decode.operations import is_paged
 from benchdog.errors import BadData
 
 ARRAYS = (".npy",)
@@ -200,7 +200,7 @@ def _file(path: Path, field: str, operation: Mapping[str, Any], note: Callable[[
     value = _content(path, operation)
     if isinstance(value, Unreadable):
         return value
-    if operation["op"] == "image" and has_more_pages(value):
+    if operation["op"] == "image" and is_paged(value):
         note(f"{path}: only its first frame or page is used")
     return Raw(id=str(path), fields={field: value})
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op
+from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op, has_more_pages
 from benchdog.data.decode.errors import Array, DecodeError, Step, require
 from benchdog.data.decode.row import make_row
 from benchdog.data.decode.text import make_tokens
@@ -60,6 +60,15 @@ def decode_image(data: bytes, mode: str) -> Image.Image:
         DecodeError: it is damaged, too large, or not an image.
     """
     return _to_mode(_open_image(data), mode)
+
+
+def is_paged(data: bytes) -> bool:
+    """Whether an image file has several pages or is an animation: `decode_image` decodes the first of them."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return has_more_pages(image)
+    except Exception:  # decoding it says what is wrong
+        return False
 
 
 def _center_box(size: tuple[int, int], wanted: tuple[int, int], share: float) -> tuple[float, float, float, float]:

@@ -113,6 +113,8 @@ def _image_properties(data: bytes) -> dict[str, Any]:
         if image.width * image.height > MAX_PIXELS:
             raise _UnusableError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
         image.load()
+        with Image.open(io.BytesIO(data), formats=FORMATS) as again:
+            paged = has_more_pages(again)
     except _UnusableError:
         raise
     except UnidentifiedImageError:
@@ -127,7 +129,7 @@ def _image_properties(data: bytes) -> dict[str, Any]:
         image = ImageOps.exif_transpose(image)
     return {
         "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak,
-        "paged": has_more_pages(data), "pixels": pixel_hash(image),
+        "paged": paged, "pixels": pixel_hash(image),
     }  # fmt: skip
 
 
