@@ -496,6 +496,42 @@ CASES = [
         leaves_run=True,
     ),
     Case(
+        name="an Excel workbook as a table",
+        code=5,
+        messages=("table.xlsx is an Excel workbook", "CSV UTF-8"),
+        make=text("table.xlsx", "PK\x03\x04xl/workbook.xml", "train", "table.xlsx", *QUICK),
+    ),
+    Case(
+        name="an Excel workbook with the suffix of a table",
+        code=5,
+        messages=("table.csv is an Excel workbook", "CSV UTF-8"),
+        make=text("table.csv", "PK\x03\x04xl/workbook.xml", *TABLE),
+    ),
+    Case(
+        name="a file of unknown kind",
+        code=2,
+        messages=("no source 'table.dat'", "csv --data table.dat"),
+        make=text("table.dat", "a,b\n1,2\n", "train", "table.dat", *QUICK),
+    ),
+    Case(
+        name="a quotation mark that isn't closed",
+        code=5,
+        messages=("table.csv, line 3: a quotation mark is not closed", "--set source.quote=none"),
+        make=text("table.csv", 'a,y\n1,u\n"2,v\n3,u\n', *TABLE),
+    ),
+    Case(
+        name="a word among numbers",
+        code=5,
+        messages=("column 'a' holds numbers", "('unknown', 15 times)", "--set 'source.na_values=[\"unknown\"]'"),
+        make=table(60, set_("a", "unknown", lambda i: i % 4 == 0), *TABLE),
+    ),
+    Case(
+        name="a class that may mean a missing value",
+        code=5,
+        messages=("'NA' (30)", "If NA is a class"),
+        make=table(60, set_("kind", "NA", lambda i: i % 2 == 0), *TABLE),
+    ),
+    Case(
         name="a table without rows",
         code=5,
         messages=("table.csv", "no rows"),

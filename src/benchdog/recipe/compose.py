@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchdog.api.reading.kinds import kind_of_file
 from benchdog.errors import BadData, BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
@@ -39,10 +40,29 @@ def source_layer(what: str) -> Layer:
     return {"source.name": Given(what, what, base)}
 
 
-def _check_folder(what: str, plugins: Plugins) -> None:
-    """Say how a folder is named that would be taken for a source: BadUsage when there is no such source."""
-    if ":" not in what and what not in plugins.all("source") and Path(what).is_dir():
+def _check_path(what: str, plugins: Plugins) -> None:
+    """Refuse a file or folder that would be taken for a source's name, and say how to train on it.
+
+    Raises:
+        BadUsage: there is no such source.
+        BadData: it is a file of a kind that no source reads.
+    """
+    path = Path(what)
+    if ":" in what or what in plugins.all("source") or path.suffix == ".py":
+        return
+    if path.is_dir():
         raise BadUsage(f"There is no source {what!r}.", f"For the folder: ./{what}")
+    if path.is_file():
+        try:
+            kind, remedy = kind_of_file(path)
+        except OSError as error:
+            raise BadData(f"{what} can't be read: {error.strerror or error}.") from None
+        if kind:
+            raise BadData(f"{what} is {kind}.", remedy)
+        raise BadUsage(
+            f"There is no source {what!r}.",
+            f"For the file: csv --data {what} if it is a table, text --data {what} if it is a text.",
+        )
 
 
 def _check_run(what: str, plugins: Plugins) -> None:
@@ -101,7 +121,7 @@ def compose_draft(
     plugins = shared.plugins(files)
     if what and not what.endswith(".toml"):
         _check_run(what, plugins)
-        _check_folder(source_layer(what)["source.name"].value, plugins)
+        _check_path(source_layer(what)["source.name"].value, plugins)
     draft = Draft.merge(layers, plugins, partial(refuse_classes, tables=without_code, plugins=plugins, asked=asked))
     if not quiet and not terminal.quiet():
         for note in draft.notes:

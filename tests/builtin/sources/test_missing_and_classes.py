@@ -245,3 +245,11 @@ def test_table_of_texts_with_an_unusual_separator(tmp_path, separator):
     lines = [f"said{separator}y", *(f"text, {i}{separator}{'uv'[i % 2]}" for i in range(30))]
     options = {"path": write(tmp_path / "a.csv", lines), "column": "said", "label": "y", "length": 8}
     assert Text(TextOptions(**options, separator=separator)).spec().target.classes == ("u", "v")
+
+
+def test_table_with_one_column_of_texts_is_a_language_models(tmp_path):
+    path = write(tmp_path / "a.csv", ["said", *(f"this is text number {i}" for i in range(40))])
+    source = Text(TextOptions(path=path, length=8))
+    assert source.spec().target.kind == "next-token"
+    with pytest.raises(BadData, match="one column"):
+        Text(TextOptions(path=path, column="said", label="y")).spec()

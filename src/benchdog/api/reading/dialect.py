@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchdog.api.reading.cells import is_number
+from benchdog.api.reading.kinds import document_of
 from benchdog.api.reading.text import TextFile
 from benchdog.errors import BadData, BadUsage
 
@@ -22,11 +23,6 @@ NAMED: Final = {"tab": "\t", "\\t": "\t", "space": " "}
 HEAD_LINES: Final = 500
 """Lines by which the separator is detected."""
 HEAD_ROWS: Final = 50
-DOCUMENTS: Final = (
-    (r"<(!doctype|html|\?xml|table)", "HTML or XML", "pandas.read_html reads its tables"),
-    (r"[\[{]\s*[\[{\"]", "JSON", "pandas.read_json reads it; so does the source hf of benchdog-huggingface"),
-)
-"""Text that is not a table, by how it begins, and what reads it."""
 MANY_LINES: Final = 10
 """A quoted cell of more lines, in a table of two columns, is taken for rows when each line has one separator."""
 
@@ -79,7 +75,9 @@ def header_line(head: Sequence[str], start: Start, mark: str) -> tuple[int, list
     return last if named else start.body, [f"{what} skipped at the beginning."] if count else []
 
 
-def separator_of(path: Path, head: Sequence[str], start: Start, separator: str, needed: Sequence[str]) -> str:
+def separator_of(
+    path: Path, head: Sequence[str], start: Start, separator: str, needed: Sequence[str], one_column: bool
+) -> str:
     """Return the separator: the one that is named, fits the header, or gives the first rows equally many cells.
 
     Args:
@@ -88,6 +86,7 @@ def separator_of(path: Path, head: Sequence[str], start: Start, separator: str, 
         start: what was found in them.
         separator: as the user gave it.
         needed: columns that the header must have; empty to detect the separator from the rows.
+        one_column: whether the table may have a single one.
 
     Raises:
         BadUsage: it is not one character.
@@ -96,7 +95,8 @@ def separator_of(path: Path, head: Sequence[str], start: Start, separator: str, 
     lines = head[start.body :]
     mark = NAMED.get(separator, separator) if separator != "auto" else start.separator
     if mark == "auto":
-        mark = _fitting([*([head[i]] for i in start.comments[-1:]), lines], needed) if needed else _even(path, lines)
+        headers = [*([head[i]] for i in start.comments[-1:]), lines]
+        mark = _fitting(headers, needed) if needed else _even(path, lines, one_column)
     if mark != SPACES and (len(mark) != 1 or mark in '"\n'):
         raise BadUsage(f"separator must be one character, not {separator!r}.", "Or auto, tab or spaces.")
     return SPACES if mark == " " and "" in _first(lines, mark) else mark
@@ -119,17 +119,17 @@ def _fitting(headers: Sequence[Sequence[str]], needed: Sequence[str]) -> str:
     return best
 
 
-def _even(path: Path, lines: Sequence[str]) -> str:
+def _even(path: Path, lines: Sequence[str], one_column: bool) -> str:
     """Return the separator that splits the first rows into the most columns, equally many in each."""
-    for begins, what, remedy in DOCUMENTS:
-        if re.match(begins, lines[0].lstrip(), re.IGNORECASE):
-            raise BadData(f"{path} holds {what}, not a table.", f"Save it as CSV ({remedy}).")
+    what, remedy = document_of(path, lines[0])
+    if what:
+        raise BadData(f"{path} holds {what}, not a table.", remedy)
     widths = {mark: _widths(lines, mark) for mark in SEPARATORS}
     even = [mark for mark in SEPARATORS if len(set(widths[mark])) == 1]
     best = max(even or SEPARATORS, key=lambda mark: widths[mark][0])
     if widths[best][0] < 2:
         best = max(SEPARATORS, key=lambda mark: widths[mark][0])
-    if widths[best][0] > 1:
+    if widths[best][0] > 1 or one_column:
         return best
     words = {len(line.split()) for line in lines if line.strip()}
     if len(words) == 1 and words != {1}:

@@ -96,7 +96,9 @@ class TableFile:
             yield line, cells
 
 
-def open_table(path: Path, separator: str = "auto", quote: str = "auto", needed: Sequence[str] = ()) -> TableFile:
+def open_table(
+    path: Path, separator: str = "auto", quote: str = "auto", needed: Sequence[str] = (), one_column: bool = False
+) -> TableFile:
     """Read what a table's file begins with, and check that all of it is text.
 
     Args:
@@ -104,6 +106,7 @@ def open_table(path: Path, separator: str = "auto", quote: str = "auto", needed:
         separator: a character, "tab", "spaces" (columns aligned by spaces) or "auto".
         quote: what quotation marks do: "double" (they enclose cells), "none" (they are text) or "auto".
         needed: with separator "auto": columns that the header must have; else the rows decide.
+        one_column: with separator "auto": whether the table may have a single column.
 
     Raises:
         BadData: it is not text, is empty, has one column, or a quotation mark isn't closed.
@@ -120,7 +123,7 @@ def open_table(path: Path, separator: str = "auto", quote: str = "auto", needed:
     start = dialect.start_of(head)
     if start.body >= len(head) or not (any(line.strip() for line in head) or _has_text(file)):
         raise BadData(f"{path} is empty.", "The file needs a line of column names, and rows below it.")
-    mark = dialect.separator_of(path, head, start, separator, needed)
+    mark = dialect.separator_of(path, head, start, separator, needed, one_column)
     skipped, notes = dialect.header_line(head, start, mark)
     literal = quote == "none"
     if file.quotes and quote == "auto":
@@ -131,7 +134,7 @@ def open_table(path: Path, separator: str = "auto", quote: str = "auto", needed:
     return TableFile(file=file, skipped=skipped, separator=mark, literal=literal, names=names, notes=tuple(notes))
 
 
-def read_table(path: Path, separator: str = "auto", quote: str = "auto") -> Table:
+def read_table(path: Path, separator: str = "auto", quote: str = "auto", one_column: bool = False) -> Table:
     """Read a table as a whole.
 
     A column without name and values is left out, and so is an unnamed first one that numbers the rows.
@@ -140,12 +143,13 @@ def read_table(path: Path, separator: str = "auto", quote: str = "auto") -> Tabl
         path: the file.
         separator: as in `open_table`.
         quote: as in `open_table`.
+        one_column: as in `open_table`.
 
     Raises:
         BadData: as `open_table`, or it is ragged, has no rows, or its header isn't one.
         BadUsage: the separator is not one.
     """
-    opened = open_table(path, separator, quote)
+    opened = open_table(path, separator, quote, one_column=one_column)
     _check_header(opened)
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -168,7 +172,11 @@ def read_table(path: Path, separator: str = "auto", quote: str = "auto") -> Tabl
         elif i == 0 and _is_index(column):
             notes.append(f"{path.name}: the first column has no name and numbers the rows: dropped.")
         else:
-            hint = "Is it the index of pandas? Write the file with index=False, or name it" if i == 0 else "Name it"
+            hint = "Name it"
+            if i == 0:
+                hint = "Is it the index of pandas? Write the file with index=False, or name it"
+            elif opened.names.count("") * 2 > len(opened.names):
+                hint = "Is that a title? Delete it: the columns must be named"
             raise BadData(f"{path}: column {i + 1} of {len(opened.names)} has no name.", f"{hint} in the first line.")
     if not columns:
         raise BadData(f"{path} has no named column.", "The first line must name the columns.")

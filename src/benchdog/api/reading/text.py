@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
+from benchdog.api.reading.kinds import HEAD, kind_of
 from benchdog.api.regular_files import MAX_TEXT_BYTES, open_regular
 from benchdog.errors import BadData
 
@@ -20,32 +20,6 @@ MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 """Byte order marks of encodings other than UTF-8, which is what files without one are."""
-KINDS: Final = (
-    (b"PAR1", "a Parquet file", "The source hf of benchdog-huggingface reads it."),
-    (b"ARROW1", "an Arrow file", "The source hf of benchdog-huggingface reads it."),
-    (b"\x1f\x8b", "compressed with gzip", "Unpack it: gunzip FILE"),
-    (b"BZh", "compressed with bzip2", "Unpack it: bunzip2 FILE"),
-    (b"\xfd7zXZ", "compressed with xz", "Unpack it: unxz FILE"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "Unpack it: unzstd FILE"),
-    (b"7z\xbc\xaf", "a 7-Zip archive", "Unpack it."),
-    (b"Rar!", "a RAR archive", "Unpack it."),
-    (b"%PDF", "a PDF", "Save its text or table as a text file."),
-    (b"SQLite format 3\0", "an SQLite database", "Save a table of it as CSV: sqlite3 -header -csv FILE 'SELECT ...'"),
-    (b"\xd0\xcf\x11\xe0", "an Excel or Word file of before 2007", "Save it as 'CSV UTF-8'."),
-    (b"\x89HDF", "an HDF5 file", "Save its table as CSV: pandas.read_hdf(FILE).to_csv('data.csv', index=False)"),
-    (b"\x93NUMPY", "a NumPy array", "Save it as CSV: numpy.savetxt."),
-    (b"{\\rtf", "an RTF document", "Save it as plain text, UTF-8."),
-    (b"\x89PNG", "an image", ""),
-    (b"\xff\xd8\xff", "an image", ""),
-    (b"GIF8", "an image", ""),
-)  # fmt: skip
-"""What a file is by how it begins, and what to do."""
-ZIP: Final = b"PK\x03\x04"
-OFFICE: Final = (
-    (b"xl/", "an Excel workbook", "Save it as 'CSV UTF-8' (File, Save as)."),
-    (b"opendocument.spreadsheet", "an OpenDocument spreadsheet", "Save it as CSV, UTF-8."),
-    (b"word/", "a Word document", "Save it as plain text, UTF-8."),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +58,9 @@ def check_text(path: Path) -> TextFile:
     try:
         with open_regular(path, MAX_TEXT_BYTES) as file:
             head = file.read(CHUNK)
-            _check_kind(path, head[:4096])
+            what, remedy = kind_of(path, head[:HEAD])
+            if what:
+                raise BadData(f"{path} is {what}, not UTF-8 text.", remedy)
             encoding = next((name for mark, name in MARKS if head.startswith(mark)), "utf-8-sig")
             decoder = codecs.getincrementaldecoder(encoding)()
             chunk = head
@@ -107,7 +83,7 @@ def check_text(path: Path) -> TextFile:
     except FileNotFoundError:
         raise BadData(f"{path} doesn't exist.") from None
     except IsADirectoryError:
-        raise BadData(f"{path} is a folder, not a file.") from None
+        raise BadData(f"{path} is a folder, not a file.", "Name a file in it.") from None
     except OSError as error:
         raise BadData(f"{path} can't be read: {error.strerror or error}.") from None
     return TextFile(path=path, encoding=encoding, quotes=quotes, null_line=null)
@@ -126,18 +102,3 @@ def read_text(path: Path) -> str:
 def plain_newlines(text: str) -> str:
     """Return a text with line ends as files have them once they are read: \\n."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
-def _check_kind(path: Path, head: bytes) -> None:
-    """Raise BadData that names the kind of a file that is no text."""
-    what, remedy = next(((what, remedy) for start, what, remedy in KINDS if head.startswith(start)), ("", ""))
-    if head.startswith(ZIP):
-        what, remedy = next(
-            ((what, remedy) for part, what, remedy in OFFICE if part in head), ("a zip archive", "Unpack it.")
-        )
-        if what == "a zip archive" and path.suffix.lower().startswith(".xls"):
-            _, what, remedy = OFFICE[0]
-    if not what and head.count(0) * 4 > len(head) > 0 and not head.startswith(tuple(mark for mark, _ in MARKS)):
-        what, remedy = "UTF-16 without a byte order mark, or not text", "Save it as UTF-8."
-    if what:
-        raise BadData(f"{path} is {what}, not UTF-8 text.", remedy.replace("FILE", os.fspath(path)))

@@ -62,11 +62,13 @@ THOUSANDS: Final = r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?"
 STYLES: Final = (
     (r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+),[0-9]+", "a decimal comma", "use a decimal point"),
     (r"[+-]?[0-9]{1,3}([ '’\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]+)?", "a thousands separator", "leave it out"),
+    (r"[\u2212\u2013][0-9]+(\.[0-9]+)?", "another minus sign than '-'", "use that"),
     (r"[+-]?[0-9]{1,3}(\.[0-9]{3}){2,}", "points as thousands separator", "leave them out"),
 )
 """Forms of numbers that are not read, what they have, and what to do."""
 SIGNS: Final = (
     (r"[+-]?[0-9]+([.,][0-9]+)?\s?%", "a percent sign", "leave it out"),
+    (r"[+-]?[0-9]+([.,][0-9]+)?\s?[^\W\d_]{1,5}[²³]?", "a unit", "leave it out"),
     (r"[+-]?[$€£¥]\s?[+-]?[0-9][0-9.,]*|[+-]?[0-9][0-9.,]*\s?[$€£¥]", "a currency sign", "leave it out"),
 )
 """The same for forms that are categories when there are few different ones, such as 10% and 20%."""

@@ -25,6 +25,7 @@ from benchdog.api import (
 from benchdog.builtin.sources.messages import shortened
 from benchdog.builtin.sources.options import CsvOptions, TextOptions
 from benchdog.builtin.sources.table.columns import (
+    MAX_CATEGORIES,
     MOST_INTEGERS,
     Numbers,
     check_finite,
@@ -202,7 +203,7 @@ def read_target(
         if kind == "number" or (kind == "auto" and many):
             if float32_collisions(values):
                 notes.append(_coarse(name, values))
-            if kind == "auto" and whole and 2 <= different <= _most_classes(cells):
+            if kind == "auto" and whole and 2 <= different <= min(MAX_CATEGORIES, len(cells) // 2):
                 notes.append(
                     f"{name!r} has {different} distinct integers in {len(cells):,} rows and is treated as a number; "
                     'for classes: --set source.kind="class"'

@@ -130,7 +130,7 @@ def _groups(
 
 def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
     """Read a column of texts, and one of labels if it is named."""
-    table = read_table(path, options.separator, options.quote)
+    table = read_table(path, options.separator, options.quote, one_column=not options.label)
     notes += table.notes
     for option, name in (("column", options.column), ("label", options.label), ("weight", options.weight)):
         if name and name not in table.columns:
