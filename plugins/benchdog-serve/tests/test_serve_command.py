@@ -130,15 +130,19 @@ def test_server_on_the_network_warns_hides_samples_and_finishes_open_requests(pl
         assert "warning: anyone on the network" in err
 
 
-def test_ctrl_c_stops_with_exit_code_0(place, digits, opened):
+def test_signals_stop_with_exit_code_0_and_one_line_for_what_was_cut_off(place, digits, opened):
     with Server(place, "last") as running:
         assert httpx.get(f"{running.url}/health").status_code == 200
         # A client that disconnects is not logged.
         start_request(running.url, opened.samples()[0].fields["input"]).close()
-        time.sleep(0.2)
+        upload = start_request(running.url, b"x" * 1000)
+        running.process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGTERM)
+        time.sleep(0.5)  # it waits for the upload; a second signal ends that
         code, out, err = running.stop(signal.SIGINT)
+        upload.close()
         assert (code, out) == (0, "")
-        assert err.splitlines() == [f"Serving digits at {running.url} (Ctrl-C stops)", "Stopped."]
+        started = f"Serving digits at {running.url} (Ctrl-C stops)"
+        assert err.splitlines() == [started, "1 request was cut off.", "Stopped."]
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{running.url}/health")
 
@@ -155,7 +159,9 @@ def test_port_in_use(place, digits):
 
 def test_usage_errors(place, digits):
     assert "digits" in run("serve", "digit", "--port", 0, place=place, code=2).err
-    assert "20MB" in run("serve", "digits", "--max-body", "much", place=place, code=2).err
+    for option, value in (("--max-body", "much"), ("--max-pixels", "0"), ("--timeout", "nan"), ("--root-path", "a b"),
+                          ("--allow-origin", "*")):  # fmt: skip
+        assert option in run("serve", "digits", option, value, place=place, code=2).err
     assert "--host" in run("serve", "digits", "--host", "192.0.2.1", place=place, code=2).err
 
 

@@ -26,7 +26,7 @@ from benchdog_serve.middleware import Guard
 from benchdog_serve.openapi import PREDICT, predict_body
 from benchdog_serve.origins import Origins
 from benchdog_serve.pixels import check_pixels
-from benchdog_serve.request_body import FORM, BodyReader
+from benchdog_serve.request_body import BYTES, FORM, BodyReader
 
 STATIC = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -36,8 +36,8 @@ STATIC = {
     "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
 }
 EXAMPLES = 24
-PARSING = 4
-"""Cost of parsing a byte, in pixels to decode."""
+PARSING, SCANNING = 4, 2
+"""Cost of a byte of a document that is parsed, and of a file whose header is read, in pixels to decode."""
 HEAVY = 8
 """Requests with the most pixels that may wait to be decoded."""
 
@@ -109,12 +109,13 @@ class Service:
 
     async def _answers(self, kind: str, content: Any, content_type: str) -> list[dict[str, Any]]:
         size = sum(len(data) for *_, data in content) if kind == FORM else len(content)
+        cost = size * (SCANNING if kind in (FORM, BYTES) else PARSING)
         try:
             async with asyncio.timeout(self.limits.timeout):
                 with self.batcher.announce() as request_slot:
                     body = (kind, content, content_type)
-                    ((raws, pixels),) = await self._decoders.run(self._parse, [body], PARSING * size)
-                    samples = await self._decoders.run(self.model.decoder, raws, pixels)
+                    ((raws, pixels),) = await self._decoders.run(self._parse, [body], cost)
+                    samples = await self._decoders.run(self.model.decoder, raws, pixels or cost)
                     answers = await request_slot.predict(samples, [raw.id for raw in raws])
                     told = list(zip(answers, raws, samples, strict=True))
                     return await self._decoders.run(self._tell, told, pixels)

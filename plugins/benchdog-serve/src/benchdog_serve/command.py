@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated
@@ -36,11 +37,14 @@ def command(
 ) -> None:
     """Serve a model over HTTP, with a page to try it, until Ctrl-C."""
     from benchdog import load_model
+    from benchdog.api import BadUsage
     from benchdog.cli.output import emit_line, say
     from benchdog_serve import server
     from benchdog_serve.app import Limits, Service, build
     from benchdog_serve.origins import origin_of
 
+    if not math.isfinite(timeout):
+        raise BadUsage(f"--timeout {timeout} is not a time.", "For example --timeout 30.")
     limits = Limits(
         body=size_of(max_body, "--max-body"),
         samples=max_samples,
