@@ -136,7 +136,10 @@ def test_signals_stop_with_exit_code_0_and_one_line_for_what_was_cut_off(place, 
         # A client that disconnects is not logged.
         start_request(running.url, opened.samples()[0].fields["input"]).close()
         upload = start_request(running.url, b"x" * 1000)
-        running.process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGTERM)
+        if sys.platform == "win32":
+            running.process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            running.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)  # it waits for the upload; a second signal ends that
         code, out, err = running.stop(signal.SIGINT)
         upload.close()
