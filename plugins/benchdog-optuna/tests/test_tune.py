@@ -165,6 +165,27 @@ def test_study_resumed_with_more_trials_equals_an_uninterrupted_one(small):
     assert values_of(read_study(small, "whole")) == values_of(document)
 
 
+def test_best_of_equal_trials_has_the_lowest_loss_and_the_data_may_move(small):
+    rates = ["--space", "trainer.lr=[1e-9, 3e-9, 2e-9]", "--pruner", "none"]
+    bench("tune", *SMALL, *rates, "--trials", 2, "--study", "one", "--quiet", cwd=small)
+    (small / "data").mkdir()
+    (small / "points.csv").rename(small / "data" / "moved.csv")
+    _, err = bench("tune", "--resume", "one", "--trials", 3, cwd=small, code=5)
+    assert "points.csv doesn't exist" in err
+    assert "benchdog tune --resume one --data PATH" in err
+    (small / "other.csv").write_text(POINTS.replace("a", "c"), encoding="utf-8")
+    _, err = bench("tune", "--resume", "one", "--data", "other.csv", cwd=small, code=5)
+    assert "The data isn't what this run was trained on" in err
+    assert len(read_study(small, "one")["trials"]) == 2  # none was spent on it
+    bench("tune", "--resume", "one", "--trials", 3, "--data", "data/moved.csv", "--quiet", cwd=small)
+    document = read_study(small, "one")
+    assert [trial["state"] for trial in document["trials"]] == ["complete"] * 3
+    assert len({trial["value"] for trial in document["trials"]}) == 1
+    paths = [small / "runs" / "one" / trial["run"] / "evaluation-valid.json" for trial in document["trials"]]
+    losses = [json.loads(path.read_text(encoding="utf-8"))["metrics"]["loss"] for path in paths]
+    assert document["best"]["number"] == losses.index(min(losses))
+
+
 def test_page_is_self_contained_and_links_runs(place):
     page = (place / "runs" / "one" / "tune.html").read_text(encoding="utf-8")
     assert "is best: its valid accuracy is" in page
