@@ -272,9 +272,10 @@ def begin(start: StartConfig, net: nn.Module, model: ComponentConfig, plugins: P
     if not report.loaded or report.share < start.share:
         names = ", ".join(list(tensors)[:2])
         ours = ", ".join([n for n, why in report.fresh.items() if why not in ("the head", "as asked")][:2])
+        less = f"accept less: start.share = {max(0.0, int(report.share * 100 - 1) / 100):g}"
+        other = f"leave parts out by start.skip, or {less}" if report.loaded else "or choose another model."
         raise BadUsage(
             f"Too little of the weights ({found.named}) fits the model {model.name!r}: {report.sentence()}.",
-            f"The file has {names} ...; the model wants {ours} .... Give start.rename, leave parts out by "
-            f"start.skip, or accept less: start.share = {max(0.0, int(report.share * 100 - 1) / 100):g}",
+            f"The file has {names} ...; the model wants {ours} .... Give start.rename, {other}",
         )
     return report
