@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import uvicorn
 
 from benchdog.api import BadUsage, Failed
-from benchdog_serve.connections import HEAD_BYTES, Connection
+from benchdog_serve.connections import HEAD_BYTES, Connection, most_connections
 from benchdog_serve.middleware import Guard
 from benchdog_serve.shutdown import Server
 
@@ -97,5 +97,6 @@ def make(app: Guard, started: Callable[[], None]) -> Server:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         h11_max_incomplete_event_size=HEAD_BYTES,
+        backlog=most_connections() // 2,  # asyncio accepts as many at once, before any can give way
     )
     return Server(config, app, started)

@@ -25,6 +25,7 @@ LAST = 1.0
 QUIET = 0.2
 """Seconds for which what is on its way may arrive."""
 POLL = 0.02
+MOST_REPORTS = 100
 
 
 class Server(uvicorn.Server):
@@ -38,10 +39,11 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._guard = guard
         self._on_started = started
+        self._reported: set[str] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
-        asyncio.get_running_loop().set_exception_handler(_report)
+        asyncio.get_running_loop().set_exception_handler(self._report)
         await super().startup(sockets=sockets)
         self._on_started()
 
@@ -96,9 +98,10 @@ class Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-
-def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Print what fails outside of a request, such as a connection for which no file can be opened, on one line."""
-    error = context.get("exception")
-    cause = f": {described(error)}" if error else ""
-    print(f"benchdog: {context['message']}{cause}", file=sys.stderr, flush=True)
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Print what fails outside of a request, such as a connection for which no file can be opened, once."""
+        error = context.get("exception")
+        line = f"benchdog: {context['message']}{f': {described(error)}' if error else ''}"
+        if line not in self._reported and len(self._reported) < MOST_REPORTS:
+            self._reported.add(line)
+            print(line, file=sys.stderr, flush=True)
