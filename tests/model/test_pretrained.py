@@ -135,6 +135,19 @@ def test_start_weights_of_other_columns_or_classes_are_refused(tmp_path):
     run("plan", *renamed, *there, cwd=tmp_path)
 
 
+def test_start_weights_of_other_tokens_are_refused(tmp_path):
+    for name, letters in (("first", "abcd"), ("other", "abce"), ("more", "abcdef")):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{letter} {letters} " for letter in letters * 60), "utf-8")
+    text = ("text", "--set", "source.unit=character", "--set", "source.length=8", "--data")
+    train(*text, "first.txt", "--name", "first", "--epochs", 1, cwd=tmp_path)
+    there = ("--set", "start.weights=first")
+    assert "tensors read" in run("plan", *text, "first.txt", *there, cwd=tmp_path).out
+    refused = run("plan", *text, "other.txt", *there, cwd=tmp_path, code=2).err
+    assert "token 4 was b'd', and is b'e'" in refused
+    run("plan", *text, "other.txt", *there, "--set", 'start.skip=["embed"]', cwd=tmp_path)
+    run("plan", *text, "more.txt", *there, "--set", "start.share=0.1", cwd=tmp_path)
+
+
 def test_start_weights_from_file_with_rename_and_skip(place):
     old = {f"module.{k}": v for k, v in model_of(place, "first").items()}
     save_file(old, place / "mine.safetensors")

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchdog.api import Column, ModelInfo, Preprocess, Pretrained, PretrainedDefaults, Spec, with_defaults
+from benchdog.api import Column, ModelInfo, Preprocess, Pretrained, PretrainedDefaults, Spec, with_defaults, words
 from benchdog.errors import BadData, BadUsage, no_artifact
 from benchdog.model.weights import SUFFIXES, Report
 from benchdog.plugins import Plugins
@@ -36,6 +36,7 @@ class Origin:
     state: str = ""
     named: str = field(default="")
     columns: Mapping[str, Sequence[Column]] = field(default_factory=dict)
+    tokens: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     classes: Sequence[str] = ()
     part: str = ""
 
@@ -66,13 +67,16 @@ def pretrained_of(found: RegisteredComponent, values: Mapping[str, Any], plugins
     return made
 
 
-def resolved(draft: Draft, model: ComponentConfig, spec: Spec, runs: Path | None = None) -> StartConfig:
+def resolved(
+    draft: Draft, model: ComponentConfig, spec: Spec, preprocess: Preprocess, runs: Path | None = None
+) -> StartConfig:
     """Decide which file is meant, absolutely; note its SHA-256 and how its inputs are scaled.
 
     Args:
         draft: what is asked for.
         model: the model, settled.
         spec: what the data is.
+        preprocess: the data's.
         runs: the folder of runs.
 
     Raises:
@@ -98,6 +102,7 @@ def resolved(draft: Draft, model: ComponentConfig, spec: Spec, runs: Path | None
             'Bring the old ones back, or accept these: --set start.sha256=""',
         )
     _check_names(from_there, spec, start)
+    _check_tokens(from_there, _tokens(preprocess.decode), start)
     ops = from_there.transform
     if start.transform == "data" or ops is None:
         ops = {}
@@ -136,6 +141,25 @@ def _check_names(there: Origin, spec: Spec, start: StartConfig) -> None:
             f"{_few(spec.target.classes)}: in this order, each row of the head belongs to a class.",
             f"Reinitialize the head: --set start.head=new. {scratch}",
         )
+
+
+def _check_tokens(there: Origin, tokens: Mapping[str, Sequence[bytes]], start: StartConfig) -> None:
+    """Refuse weights whose embeddings belong to other tokens; of another number they don't fit, which is reported."""
+    for name, now in tokens.items():
+        was = there.tokens.get(name, now)
+        if len(was) == len(now) and was != now and not start.skip:
+            odd = next(i for i, pair in enumerate(zip(was, now, strict=True)) if pair[0] != pair[1])
+            raise BadUsage(
+                f"The weights ({there.named}) were trained on other tokens than those of the data: "
+                f"of {name!r}, token {odd} was {was[odd]!r}, and is {now[odd]!r}.",
+                "Use the same tokens, or reinitialize what reads them: --set 'start.skip=[\"LAYER\"]'; benchdog plan "
+                "lists the layers.",
+            )
+
+
+def _tokens(decode: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Sequence[bytes]]:
+    """Return the tokens of each field that is decoded to some."""
+    return {name: words(op) for name, ops in decode.items() for op in ops if op.get("op") == "tokens"}
 
 
 def _described(column: Column) -> str:
@@ -224,6 +248,7 @@ def _of_run(place: Path, rename: tuple[tuple[str, str], ...]) -> Origin:
     return Origin(
         folder / ARTIFACT_WEIGHTS, rename, "model.", ops, "transform.", f"run {place.name}",
         columns={each.name: each.columns for each in spec.fields},
+        tokens=_tokens(meta["preprocess"]["decode"]),
         classes=spec.target.classes,
     )  # fmt: skip
 

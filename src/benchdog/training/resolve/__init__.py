@@ -238,7 +238,7 @@ CHOICES = (
     Choice("loader", _loader),
     Choice("trainer", lambda choices: choices.draft.part("trainer")),
     Choice("backend", _backend),
-    Choice("start", lambda c: start.resolved(c.draft, c.tables["model"], c.data.spec, c.runs)),
+    Choice("start", lambda c: start.resolved(c.draft, c.tables["model"], c.data.spec, c.data.preprocess, c.runs)),
     Choice("loop", lambda choices: choices.draft.table("loop")),
     Choice("artifact", lambda choices: choices.draft.table("artifact")),
 )
