@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchdog.api import BadData, BadUsage, Spec, natural_key
+from benchdog.api import BadData, BadUsage, SampleCounts, Spec, natural_key
 from benchdog.builtin.sources import options as given
 from benchdog.builtin.sources.images.digits import Digits
 from benchdog.builtin.sources.images.fashion_mnist import FILES, SYSTEM, FashionMnist
@@ -92,8 +92,18 @@ def test_fashion_mnist_keeps_the_official_test_split(check: Check, fashion: Path
     splits = source.open()
     assert len(splits["test"]) == 30
     assert len(splits["train"]) + len(splits["valid"]) == 200
-    limited = FashionMnist(given.FashionMnistOptions(path=fashion, limit=50)).open()
+    source = FashionMnist(given.FashionMnistOptions(path=fashion, limit=50))
+    limited = source.open()
     assert len(limited["train"]) + len(limited["valid"]) == 50
+    assert source.counts == SampleCounts(found=230, used=80, skipped={"beyond the limit": 150}, unit="images")
+
+
+def test_fashion_mnist_counts_test_images_that_are_in_train(fashion: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (200, 28, 28), np.uint8)  # as the fixture draws them
+    idx(fashion, "t10k-images-idx3-ubyte.gz", images[:30])
+    source = FashionMnist(given.FashionMnistOptions(path=fashion))
+    source.open()
+    assert source.seen == {"test": 30}
 
 
 def test_fashion_mnist_downloads_missing_files(fashion: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from benchdog.api import (
 )
 from benchdog.builtin.sources.images.arrays import ImageSplit
 from benchdog.builtin.sources.options import FashionMnistOptions
-from benchdog.builtin.sources.splitting import split_by_content
+from benchdog.builtin.sources.splitting import count_overlap, split_by_content
 
 HOST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 FILES = {
@@ -45,6 +45,7 @@ class FashionMnist:
     def __init__(self, options: FashionMnistOptions) -> None:
         self.options = options
         self.counts: SampleCounts | None = None
+        self.seen: dict[str, int] = {}
         self.folder = options.path or (SYSTEM if _complete(SYSTEM) else None)
 
     def fetch(self, cache: Cache) -> None:
@@ -71,18 +72,21 @@ class FashionMnist:
         images, labels = self._part("train")
         found = len(images)
         images, labels = images[: options.limit or None], labels[: options.limit or None]
-        beyond = found - len(images)
-        parts = split_by_content(
-            [image.tobytes() for image in images], labels.tolist(),
-            valid=options.valid, test=0, seed=options.split_seed,
-        )  # fmt: skip
+        contents = [image.tobytes() for image in images]
+        parts = split_by_content(contents, labels.tolist(), valid=options.valid, test=0, seed=options.split_seed)
         splits = {
             name: ImageSplit(images[at], labels[at], [f"train-{i:05}" for i in at]) for name, at in parts.items()
         }
         images, labels = self._part("t10k")
-        found += len(images)
-        skipped = {"beyond the limit": beyond} if beyond else {}
-        self.counts = SampleCounts(found=found, used=found - beyond, skipped=skipped, unit="images")
+        beyond = found - len(contents)
+        self.counts = SampleCounts(
+            found=found + len(images),
+            used=found + len(images) - beyond,
+            skipped={"beyond the limit": beyond} if beyond else {},
+            unit="images",
+        )
+        test = range(len(contents), len(contents) + len(images))
+        self.seen = count_overlap([*contents, *(image.tobytes() for image in images)], {**parts, "test": test})
         return splits | {"test": ImageSplit(images, labels, [f"test-{i:05}" for i in range(len(images))])}
 
     def _part(self, part: str) -> tuple[Array, np.ndarray[Any, np.dtype[np.int64]]]:
