@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchdog.api import BadData
-from benchdog.builtin.sources.options import CsvOptions, TextOptions
+from benchdog.builtin.sources.images.folder import ImageFolder
+from benchdog.builtin.sources.options import CsvOptions, ImageFolderOptions, TextOptions
 from benchdog.builtin.sources.table.csv import Csv
 from benchdog.builtin.sources.texts.text import Text
 
@@ -210,6 +212,29 @@ def test_class_that_a_split_lacks_is_noted(tmp_path, source):
     found = source(tmp_path, [*(["a", "b"] * 30), "rare"])
     found.spec()
     assert "Class 'rare' has 1 row: none in valid and test." in found.notes
+
+
+@pytest.fixture
+def labeled_images(tmp_path):
+    """Write 30 images with the labels a, b and NA."""
+    for i in range(30):
+        Image.fromarray(np.full((4, 4), i, np.uint8)).save(tmp_path / f"{i}.png")
+    return write(tmp_path / "labels.csv", ["path,label", *(f"{i}.png,{('a', 'b', 'NA')[i % 3]}" for i in range(30))])
+
+
+def test_word_in_a_file_of_image_labels_is_a_class_unless_named(labeled_images):
+    source = ImageFolder(ImageFolderOptions(labels=labeled_images))
+    assert source.spec().target.classes == ("a", "b", "NA")
+    assert "labels.csv: 'NA' is a class; if it means that there is none: " in "".join(source.notes)
+    named = ImageFolder(ImageFolderOptions(labels=labeled_images, na_values=("NA",)))
+    assert named.spec().target.classes == ("a", "b")
+    assert named.counts is not None
+    assert (named.counts.found, named.counts.used) == (30, 20)
+    assert named.counts.skipped["without a label"] == 10
+    several = ImageFolder(ImageFolderOptions(labels=labeled_images, na_values=("na",), label_separator=";"))
+    assert several.spec().target.classes == ("a", "b")
+    assert several.counts is not None
+    assert several.counts.used == 30
 
 
 # --- texts ---------------------------------------------------------------------------------------------

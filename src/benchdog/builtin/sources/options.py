@@ -55,6 +55,7 @@ class ImageFolderOptions:
         str, Doc('Separator of several labels per image in that file, such as ";" (multi-label); empty: one label.')
     ] = ""
     weight: Annotated[str, Doc("Column of that file with sample weights: numbers, 0 or more.")] = ""
+    na_values: Annotated[tuple[str, ...], Doc("Words in that file that mean no label, in any case.")] = ()
     folders: Annotated[
         Literal["auto", "classes", "splits"],
         Doc("Meaning of the top folders; auto: splits, if they are named like splits (Training, seg_test, val2017)."),

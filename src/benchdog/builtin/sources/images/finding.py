@@ -73,8 +73,8 @@ def _note_folders(found: FolderFiles, layout: Layout, notes: list[str]) -> None:
 
 
 def _listed(labels: Path, folder: Path, options: ImageFolderOptions, notes: list[str]) -> FoundImages:
-    images, weightless = read_labels_file(labels, folder, options.label_separator, options.weight, notes)
-    listed = {image.path for image in images} | set(weightless)
+    images, left_out = read_labels_file(folder, options, notes)
+    listed = {image.path for image in images}.union(*left_out.values())
     places = {str(PurePosixPath(name).parent) for name in listed}
     there = [
         path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
@@ -83,7 +83,7 @@ def _listed(labels: Path, folder: Path, options: ImageFolderOptions, notes: list
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     ]
     skipped = {
-        "of weight 0": weightless,
+        **left_out,
         f"not listed in {labels.name}": [name for name in there if name not in listed],
     }
     return FoundImages(images, {reason: names for reason, names in skipped.items() if names})

@@ -54,7 +54,11 @@ class ImageFolder:
         self._cache: Path | None = None
         self._contents: dict[str, bytes] = {}
         self._loaded: tuple[Spec, dict[str, list[LabeledImage]]] | None = None
-        for given, what in (("label_separator", "separates the labels"), ("weight", "is a column")):
+        for given, what in (
+            ("label_separator", "separates the labels"),
+            ("weight", "is a column"),
+            ("na_values", "are words"),
+        ):
             if getattr(options, given) and not options.labels:
                 raise BadUsage(
                     f"{given} {what} of a CSV file, but source.labels is not set.", "Set it: source.labels = PATH."

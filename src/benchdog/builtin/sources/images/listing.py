@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, Target, read_table
+from benchdog.api import BadData, MissingWords, Target, read_table
 from benchdog.builtin.sources.messages import existing_path, shortened
+from benchdog.builtin.sources.options import ImageFolderOptions
+from benchdog.builtin.sources.table.targets import UNSURE
 from benchdog.builtin.sources.table.weights import check_weight_column, drop_zero_weight_rows, weights_of
 
 
@@ -31,22 +34,24 @@ class LabeledImage:
 
 
 def read_labels_file(
-    labels: Path | None, folder: Path, separator: str, weight: str, notes: list[str]
-) -> tuple[list[LabeledImage], list[str]]:
+    folder: Path, options: ImageFolderOptions, notes: list[str]
+) -> tuple[list[LabeledImage], dict[str, list[str]]]:
     """Read a CSV file of paths and labels.
 
     Args:
-        separator: between the labels of an image, of which there may be none; "" for one class each.
-        weight: column of sample weights; "" for none. Images of weight 0 are left out.
+        folder: what the paths are relative to.
+        options: name the file, its column of weights, the separator between the labels of an image (of which there
+            may then be none), and words that mean no label.
         notes: receives notes for the user.
 
     Returns:
-        The images, and the paths of those of weight 0.
+        The images, and the paths of those that are left out, by reason.
 
     Raises:
         BadData: a column is missing, a file doesn't exist or is listed twice, a label is missing.
     """
-    file = existing_path(labels, "image-folder", "a CSV file of labels")
+    file, weight = existing_path(options.labels, "image-folder", "a CSV file of labels"), options.weight
+    separator, words = options.label_separator, MissingWords(options.na_values)
     table = read_table(file)
     notes += table.notes
     check_weight_column(weight, ("path", "label"))
@@ -58,6 +63,9 @@ def read_labels_file(
             )
     listed = table.columns["path"]
     table = drop_zero_weight_rows(table, weight, notes)
+    weighted = set(table.columns["path"])
+    if not separator:
+        table = table.keep([not cell or cell not in words for cell in table.columns["label"]], "without a label")
     rows = list(zip(table.lines, table.columns["path"], table.columns["label"], strict=True))
     missing = [f"{path} (line {line})" for line, path, _ in rows if not (folder / path).is_file()]
     if missing:
@@ -72,18 +80,28 @@ def read_labels_file(
     weights = weights_of(table, weight)
     counts = [None] * len(rows) if weights is None else weights.tolist()
     images = [
-        LabeledImage(path=PurePosixPath(path).as_posix(), labels=_split_labels(label, separator), weight=count)
+        LabeledImage(path=PurePosixPath(path).as_posix(), labels=_split_labels(label, separator, words), weight=count)
         for (_, path, label), count in zip(rows, counts, strict=True)
     ]
+    unsure = sorted({label for image in images for label in image.labels if label in UNSURE})
+    if unsure:
+        option = json.dumps(unsure, ensure_ascii=False)
+        notes.append(
+            f"{file.name}: {', '.join(map(repr, unsure))} is a class; if it means that there is none: "
+            f"--set 'source.na_values={option}'"
+        )
     kept = {path for _, path, _ in rows}
-    return images, [path for path in listed if path not in kept]
+    return images, {
+        "of weight 0": [path for path in listed if path not in weighted],
+        "without a label": [path for path in listed if path in weighted - kept],
+    }
 
 
-def _split_labels(cell: str, separator: str) -> tuple[str, ...]:
-    """Return the distinct labels of a cell."""
+def _split_labels(cell: str, separator: str, words: MissingWords) -> tuple[str, ...]:
+    """Return the distinct labels of a cell, but for words that mean none."""
     if not separator:
         return (cell,)
-    return tuple(dict.fromkeys(part.strip() for part in cell.split(separator) if part.strip()))
+    return tuple(dict.fromkeys(part.strip() for part in cell.split(separator) if part.strip() not in words))
 
 
 def rarest_labels(images: Sequence[LabeledImage]) -> list[str]:
