@@ -122,7 +122,7 @@ class Service:
         except TimeoutError:
             raise Rejected(
                 504,
-                f"The model took more than {self.limits.timeout:g} s.",
+                f"The request took more than {self.limits.timeout:g} s.",
                 "Send fewer samples, or start the server with a longer --timeout.",
             ) from None
 
