@@ -160,6 +160,27 @@ def test_images_stay_encoded_until_read(hf_datasets, tmp_path, open_source):
     assert small.splits["valid"].batch([0])[0][0].shape == (1, 1, 6, 6)
 
 
+def test_rotated_and_animated_images_are_seen_as_they_are_decoded(hf_datasets, tmp_path, open_source):
+    def rows():
+        for i in range(40):
+            buffer, exif = io.BytesIO(), Image.Exif()
+            exif[0x0112] = 6
+            image = Image.fromarray(np.full((4, 10), i * 6, np.uint8))
+            if i % 4:
+                image.save(buffer, "JPEG", exif=exif)
+            else:  # as it is seen when it is turned
+                image.rotate(90, expand=True).save(
+                    buffer, "GIF", save_all=True, append_images=[Image.new("L", (4, 10))]
+                )
+            yield {"image": {"bytes": buffer.getvalue(), "path": None}, "label": i % 2}
+
+    features = hf_datasets.Features({"image": hf_datasets.Image(), "label": hf_datasets.Value("int64")})
+    hf_datasets.Dataset.from_list([*rows()], features=features).save_to_disk(str(tmp_path / "images"))
+    source, data = open_source(tmp_path / "images", target="label", input="image")
+    assert data.spec.fields[0].shape[1:] == (10, 4)
+    assert any("only the first one is used" in note for note in source.notes)
+
+
 def test_equal_pixels_in_different_files_stay_together_or_are_counted(hf_datasets, tmp_path, open_source):
     def rows(form, shades):
         for shade in shades:

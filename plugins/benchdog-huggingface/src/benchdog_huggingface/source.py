@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from benchdog.api import (
     BadData,
@@ -37,6 +37,8 @@ LOOKED_AT = 500
 """Images whose size and color decide those of all, spread over the training split."""
 LARGEST, USUAL = 256, 128
 """Images of one size up to the first are used as they are; others are brought to the second."""
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that swap height and width."""
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
 
 
@@ -167,12 +169,15 @@ class DataSet:
         return self._table(chosen, features, train)
 
     def _image(self, name: str, train: Part) -> tuple[Field, Any, Any]:
-        sizes, gray = set(), True
+        sizes, gray, moving = set(), True, list[str]()
         for i in np.linspace(0, len(train.at) - 1, min(LOOKED_AT, len(train.at))).astype(int).tolist():
             try:
-                with Image.open(io.BytesIO(bytes_of(train.row(i)[name], train.id(i)))) as picture:
-                    sizes.add((picture.height, picture.width))
+                data = io.BytesIO(bytes_of(train.row(i)[name], train.id(i)))
+                with Image.open(data, formats=splits.FORMATS) as picture:
+                    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+                    sizes.add(picture.size if turned else picture.size[::-1])
                     gray = gray and picture.mode in GREY
+                    moving += [train.id(i)] * (getattr(picture, "n_frames", 1) > 1)
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 raise BadData(f"Sample {train.id(i)!r} is not an image: {error}.", "Correct or remove it.") from None
         height = width = self.options.size
@@ -181,6 +186,8 @@ class DataSet:
         elif not height:
             height = width = min(USUAL, int(median(min(size) for size in sizes)))
             self.notes.append(f"Images of other sizes are stretched to {height}x{width} pixels (option size).")
+        if moving:
+            self.notes.append(f"Of animations and multi-page images only the first one is used: {moving[0]}, ...")
         mode = ("L" if gray else "RGB") if self.options.mode == "auto" else self.options.mode
         shape = (1 if mode == "L" else 3, height, width)
         op = {"op": "image", "mode": mode, "height": height, "width": width}
