@@ -118,13 +118,14 @@ def test_run_in_a_process_that_imports_the_script_is_refused(monkeypatch, tmp_pa
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals are POSIX's")
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
         ("kill", "was ended by signal 9 (SIGKILL: out of memory?)"),
-        pytest.param("memory", "The memory isn't enough for 7 GiB more", marks=pytest.mark.slow),
-        pytest.param("bug", "ZeroDivisionError: seven\n  Raised in", marks=pytest.mark.slow),
+        ("memory", "The memory isn't enough for 7 GiB more"),
+        ("bug", "ZeroDivisionError: seven\n  Raised in"),
     ],
 )
 def test_what_ends_a_worker_is_one_sentence(tmp_path, fault, words):

@@ -157,7 +157,7 @@ def test_export_that_disagrees_with_its_artifact_is_refused(folder, plugins, fil
     [
         ("raises", "'numbers' failed: ValueError: no such operator and more"),
         ("nothing", "wrote no file"),
-        ("exits", "ended with code 3"),
+        ("exits", "ended with exit code 3"),
         ("sleeps", "took more than 3 s to export"),
     ],
 )

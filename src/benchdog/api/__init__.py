@@ -121,7 +121,6 @@ from benchdog.api.regular_files import (
     open_regular,
     read_regular,
 )
-from benchdog.api.strict_json import json_text
 from benchdog.api.tokenizer import encoder_of_many
 from benchdog.api.tokens import encoder, pieces, spellings, words
 from benchdog.errors import (
@@ -134,6 +133,7 @@ from benchdog.errors import (
     Stopped,
     nearest,
 )
+from benchdog.strict_json import json_text
 
 __all__ = [  # noqa: RUF022 -- in the order of the file
     "CONTRACT", "hookimpl", "hookspec", "Doc", "Bounds",

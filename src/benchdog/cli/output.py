@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from benchdog.api import json_text
+from benchdog.strict_json import json_text
 from benchdog.system import terminal
 from benchdog.system.escapes import one_line, printable
 from benchdog.system.json_output import Lines, line, plain, stamped

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from benchdog.errors import BadData, BadUsage, Failed, NotAvailable
 from benchdog.system import files, terminal
 from benchdog.system.escapes import one_line
+from benchdog.system.locks import locked
 from benchdog.system.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -58,15 +59,12 @@ class SourceCache:
             Failed: an HTTP error, repeated disconnects, or a cache that can't be written.
             BadData: the hash differs; the file is removed.
         """
-        from filelock import FileLock
-
         path = self.folder / _file_name(url, name)
         sha256 = sha256.lower()
-        with _writable(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / f".{path.name}.lock")
-            lock.acquire()
-        try:
+        with ExitStack() as held:
+            with _writable(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.folder / f".{path.name}.lock", f"downloads {path.name}"))
             # Of two processes the second gets the lock when the first has finished the download.
             if not self._is_cached(path, sha256):
                 part = path.with_name(f"{path.name}.{sha256[:8]}.part")
@@ -74,8 +72,6 @@ class SourceCache:
                 with files.saving(path):
                     part.replace(path)
                 _record_hash(path, sha256)
-        finally:
-            lock.release()
         return path
 
     def _is_cached(self, path: Path, sha256: str) -> bool:

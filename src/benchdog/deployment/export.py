@@ -24,6 +24,7 @@ from benchdog.model.artifact_files import hash_files, locate, read_meta
 from benchdog.plugins import Plugins
 from benchdog.system import files, format_versions, signing, terminal
 from benchdog.system.json_output import exact
+from benchdog.system.processes import how_it_ended
 
 TIMEOUT = 1800.0
 COPIED = ("run", "created", "task", "spec", "preprocess", "metrics", "ranges", "max_batch", "parameters")
@@ -155,12 +156,12 @@ def _judge(name: str, verification: Sequence[Mapping[str, Any]]) -> None:
 def _child(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
     """Do one job in a process of its own and give its answer; its errors are raised here."""
     command = [sys.executable, "-P", "-X", "utf8", "-m", "benchdog.deployment.export"]
-    with tempfile.TemporaryFile() as log:  # a pipe could fill up, or be held open by a grandchild
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as out:  # a grandchild could hold a pipe open
         try:
             done = subprocess.run(
                 command,
                 input=json.dumps(request).encode(),
-                stdout=subprocess.PIPE,
+                stdout=out,
                 stderr=log,
                 timeout=timeout,
             )
@@ -169,14 +170,16 @@ def _child(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
                 f"{request['exporter']!r} took more than {timeout:g} s to {request['job']}.",
                 "Raise it: --timeout",
             ) from None
+        out.seek(0)
         log.seek(0)
+        told = out.read()
         said = log.read().decode("utf-8", "replace").strip()
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(told)
     except ValueError:
         last = said.splitlines()[-1] if said else "it said nothing"
-        reason = f"The exporter {request['exporter']!r} ended with code {done.returncode}: {last}."
-        kind: type[BenchdogError] = Failed if request["job"] == "export" else Refused
+        reason = f"The exporter {request['exporter']!r} {how_it_ended(done.returncode)}: {last}."
+        kind: type[BenchdogError] = Refused if request["job"] == "verify" and done.returncode >= 0 else Failed
         raise kind(reason, "Nothing was kept.") from None
     if "error" in answer:
         if os.environ.get("BENCHDOG_STRICT") == "1":

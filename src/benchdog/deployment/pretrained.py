@@ -8,8 +8,6 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from filelock import FileLock
-
 from benchdog import __version__
 from benchdog.api import ModelInfo, Task
 from benchdog.errors import BadData, BadUsage
@@ -21,6 +19,7 @@ from benchdog.plugins import Plugins, companions
 from benchdog.plugins.types import RegisteredComponent
 from benchdog.runs import run
 from benchdog.system import files, paths
+from benchdog.system.locks import locked
 
 FOLDER = "ready-made"
 MAX_BATCH = 64
@@ -93,7 +92,7 @@ def folder(model: RegisteredComponent, plugins: Plugins) -> Path:
     place = paths.cache_dir() / FOLDER / _key(model, file, [spec.to_json(), preprocess.decode, preprocess.transform])
     with files.saving(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.parent / f".{place.name}.lock"):
+    with locked(place.parent / f".{place.name}.lock", f"converts the weights of {model.info.name!r}"):
         if (place / "artifact" / "artifact.json").is_file():
             return place
         transform = Transform(preprocess, spec)

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from benchdog.api import json_text
 from benchdog.errors import BadData, Failed
+from benchdog.strict_json import json_text
 from benchdog.system import parsing
 from benchdog.system.escapes import encodable
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchdog.api import json_text
+from benchdog.strict_json import json_text
 from benchdog.system.escapes import printable
 
 FORMAT = 1

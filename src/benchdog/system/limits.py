@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import tempfile
 from contextlib import suppress
 
 from benchdog.errors import BenchdogError, Failed
@@ -40,8 +39,9 @@ def exceeded(error: BaseException) -> BenchdogError | None:
         limit = _of(" bytes (ulimit -v)", "RLIMIT_AS", "this process may take {}")
         return Failed(f"The memory isn't enough{asked}{limit}.", MORE_MEMORY)
     if number == errno.ENOENT and TEMPORARY in text:
-        places = ", ".join(tempfile._candidate_tempdir_list())  # type: ignore[attr-defined]
-        return Failed(f"No folder for temporary files can be written: {places}.", MORE_TEMPORARY)
+        return Failed(
+            f"No folder for temporary files can be written: {text.partition(' found in ')[2]}.", MORE_TEMPORARY
+        )
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +26,8 @@ FORMAT = 1
 ABOUT, DATABASE, PAGE, BEST, RESULTS = "study.json", "study.db", "tune.html", "best.toml", "tune.json"
 ABANDONED = "left"
 """User attribute of a trial whose process is gone; whoever continues it clears it."""
+ASKING = 300.0
+"""Seconds that starting a trial may take another process."""
 WAIT = 60.0
 """Seconds that a process waits for another one's write to the database."""
 
@@ -144,9 +148,18 @@ class StudyFolder:
             load_if_exists=True,
         )
 
-    def ask_lock(self) -> FileLock:
-        """Return the lock under which trials are started, so that two processes don't count the same trials."""
-        return FileLock(self.path / "ask.lock")
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Hold the lock under which trials are started, so that two processes don't count the same trials."""
+        lock = FileLock(self.path / "ask.lock")
+        try:
+            lock.acquire(timeout=ASKING)
+        except Timeout:
+            raise Failed(f"Another process has held {lock.lock_file} for {ASKING:.0f} s.", "Does it hang?") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def sampler(self, number: int) -> Any:
         """Build the sampler of a trial, seeded by the study's seed and its number: interruptions change nothing."""

@@ -63,7 +63,7 @@ class Trials:
         """Take over an abandoned trial, else start one within the limits: the trial, its values, epochs reported."""
         from optuna.trial import TrialState
 
-        with self.folder.ask_lock():
+        with self.folder.asking():
             trials = self.study.get_trials(deepcopy=False)
             running = [old for old in trials if old.state is TrialState.RUNNING]
             if abandoned := next((old for old in running if old.user_attrs.get(ABANDONED)), None):

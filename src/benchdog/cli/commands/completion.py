@@ -81,7 +81,9 @@ def _startup_file(shell: str) -> Path:
     from benchdog.errors import NotAvailable
 
     program = shutil.which("pwsh") or shutil.which("powershell")
-    if program is None:
-        raise NotAvailable("PowerShell was not found.", "Append the output of this command to its $PROFILE yourself.")
-    query = [program, "-NoProfile", "-Command", "$PROFILE.CurrentUserAllHosts"]
-    return Path(subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip())
+    query = [program or "", "-NoProfile", "-Command", "$PROFILE.CurrentUserAllHosts"]
+    try:
+        return Path(subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout.strip())
+    except (OSError, subprocess.SubprocessError):
+        remedy = "Append the output of this command to its $PROFILE yourself."
+        raise NotAvailable("PowerShell was not found, or doesn't answer.", remedy) from None
