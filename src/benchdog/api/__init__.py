@@ -115,6 +115,7 @@ from benchdog.api.reading.classes import (
 from benchdog.api.reading.table import Table, TableFile, open_table, read_table
 from benchdog.api.reading.text import plain_newlines, read_text
 from benchdog.api.regular_files import (
+    MAX_ARRAY_BYTES,
     MAX_IMAGE_BYTES,
     MAX_RECIPE_BYTES,
     MAX_TEXT_BYTES,
@@ -157,7 +158,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "Table", "TableFile", "open_table", "read_table", "read_text", "plain_newlines",
     "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "pixel_hash", "has_more_pages",
     "find_files", "FolderFiles", "HIDDEN",
-    "read_regular", "open_regular", "MAX_IMAGE_BYTES", "MAX_TEXT_BYTES", "MAX_RECIPE_BYTES",
+    "read_regular", "open_regular", "MAX_IMAGE_BYTES", "MAX_ARRAY_BYTES", "MAX_TEXT_BYTES", "MAX_RECIPE_BYTES",
 ]  # fmt: skip
 
 CONTRACT: Final = 1

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 MAX_IMAGE_BYTES: Final = 2**30
-"""Largest image or array file that is read whole."""
+"""Largest image file that is read whole."""
+MAX_ARRAY_BYTES: Final = 4 * 2**30
+"""Largest array file: a volume has more bytes than an image."""
 MAX_TEXT_BYTES: Final = 4 * 2**30
 """Largest text or table."""
 MAX_RECIPE_BYTES: Final = 2**24

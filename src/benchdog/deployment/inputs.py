@@ -14,6 +14,7 @@ import numpy as np
 from benchdog.api import (
     HIDDEN,
     IMAGE_SUFFIXES,
+    MAX_ARRAY_BYTES,
     MAX_IMAGE_BYTES,
     Preprocess,
     Raw,
@@ -208,7 +209,9 @@ def _file(path: Path, field: str, operation: Mapping[str, Any], note: Callable[[
 def _content(path: Path, operation: Mapping[str, Any]) -> Any:
     """Read a file as a raw value: text for tokens, else bytes."""
     try:
-        return read_text(path) if operation["op"] == "tokens" else read_regular(path, MAX_IMAGE_BYTES)
+        if operation["op"] == "tokens":
+            return read_text(path)
+        return read_regular(path, MAX_IMAGE_BYTES if operation["op"] == "image" else MAX_ARRAY_BYTES)
     except BadData as error:
         return Unreadable(str(path), _why(path, error))
     except FileNotFoundError:
