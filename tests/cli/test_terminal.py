@@ -98,3 +98,14 @@ def test_confirmation_prompt_only_on_a_terminal(
     code, shown = on_terminal(*args, cwd=tmp_path, typed="y\n", **env)
     assert code == 0
     assert sum(path.is_file() for path in kept) == 1
+
+
+def test_nothing_is_printed_past_the_functions_that_escape():
+    root = Path(__file__).parents[2]
+    allowed = {"output.py", "terminal.py", "torch_probe.py", "completion.py", "new.py", "root.py", "hookspecs.py"}
+    for file in (*root.glob("src/benchdog/**/*.py"), *root.glob("plugins/*/src/**/*.py")):
+        if file.name in allowed or {"templates", "checks"} & set(file.parts):
+            continue
+        text = file.read_text(encoding="utf-8")
+        found = re.search(r"^ *(print|typer\.echo)\((?!ejected\.text)", text, re.MULTILINE)
+        assert found is None, f"{file}: {found}"

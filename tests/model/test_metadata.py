@@ -77,6 +77,13 @@ for _ in range(200):
         ("recipe", {"plugins": [3]}),
         ("files", {"README.md": 3}),
         ("metrics", DEEP),
+        ("task.name", "regression"),
+        ("task.name", "benchdog:multi-label"),
+        ("task.name", "next-token"),
+        ("spec.target.kind", "labels"),
+        ("spec.target.kind", "number"),
+        ("spec.target.classes", []),
+        ("spec.output", [2]),
     ],
 )
 def test_metadata_with_an_invalid_value_raises_bad_data(copy, plugins, place, value):

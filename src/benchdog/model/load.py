@@ -31,6 +31,8 @@ from benchdog.model import metadata, samples, training_ranges
 from benchdog.model.artifact_files import GRAPH, locate, read_meta, verify_files
 from benchdog.model.rebuild import Rebuilt, preprocess_of
 from benchdog.plugins import Plugins
+from benchdog.plugins.error_origin import third_party_origin
+from benchdog.plugins.loading import said
 from benchdog.plugins.trust import check_reference
 from benchdog.plugins.types import RegisteredComponent
 from benchdog.system import files, signing
@@ -118,16 +120,29 @@ class LoadedModel:
 
     def predict_decoded(self, decoded: Sequence[Decoded], ids: Sequence[str]) -> list[Answer]:
         """Predict from what `decoder` returned; samples of different shapes go into different batches."""
-        function, options = self._answer_function
         by_shape: dict[object, list[int]] = defaultdict(list)
         for index, arrays in enumerate(decoded):
             by_shape[tuple(x.shape for x in arrays)].append(index)
         answers: dict[int, Answer] = {}
         for indices in by_shape.values():
             inputs = stack([decoded[index] for index in indices])
-            for index, answer in zip(indices, function(self.call, inputs, self.spec, options), strict=True):
+            for index, answer in zip(indices, self._answers(inputs), strict=True):
                 answers[index] = replace(answer, id=ids[index])
         return [answers[index] for index in range(len(decoded))]
+
+    def _answers(self, inputs: Decoded) -> list[Answer]:
+        """Call the task's predict function; its failure in Benchdog's own code means that the folder is damaged."""
+        function, options = self._answer_function
+        try:
+            answers: list[Answer] = function(self.call, inputs, self.spec, options)
+            return answers
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            if third_party_origin(error):
+                raise
+            raise BadData(
+                f"What the model of {self.path} returns doesn't fit its description: {said(error)}.",
+                "The folder is damaged: make it again.",
+            ) from error
 
     def call(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run decoded inputs (B, ...) in micro-batches of `max_batch`; return (answer, score), batch first.

@@ -15,8 +15,18 @@ from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import BadData, BenchdogError
 from benchdog.model import training_ranges
 
+TARGETS = {
+    "classification": "class",
+    "ordinal": "class",
+    "embedding": "class",
+    "multi-label": "labels",
+    "segmentation": "mask",
+    "regression": "number",
+    "next-token": "next-token",
+}
+"""Benchdog's own tasks, and the kind of target that each is for."""
 PER_CLASS = ("classification", "multi-label", "segmentation")
-"""Benchdog's own tasks whose score has one entry per class on its first axis."""
+"""Those whose score has one entry per class on its first axis."""
 FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, IndexError, BenchdogError)
 
 Origin = dict[str, str | None]
@@ -122,15 +132,29 @@ def _check_data(description: _Description) -> None:
     _check_shape(spec.output, "the score")
     if not all(math.isfinite(bound) for field in spec.fields for bound in field.range or ()):
         raise ValueError("the range of a field isn't finite")
-    scored = target.kind in ("class", "labels", "mask") and description.task.name in PER_CLASS
-    if scored and spec.outputs != spec.classes:
-        raise ValueError(f"{spec.classes} classes, but {spec.outputs} scores")
+    _check_task(description.task.name.removeprefix("benchdog:"), spec)
     for part in (preprocess.decode, preprocess.transform):
         if unknown := part.keys() - {field.name for field in spec.fields}:
             raise ValueError(f"preprocess: no field {min(unknown)!r}")
         if not all(isinstance(op.get("op"), str) for ops in part.values() for op in ops):
             raise ValueError("preprocess: an operation without a name, 'op'")
     Decoder(spec, preprocess)
+
+
+def _check_task(name: str, spec: Spec) -> None:
+    """Check that one of Benchdog's own tasks fits the target and the score."""
+    kind = TARGETS.get(name)
+    if kind is None:
+        return
+    if spec.target.kind != kind:
+        raise ValueError(f"the task {name!r} is for a target of the kind {kind!r}, not {spec.target.kind!r}")
+    if kind != "number" and not spec.target.classes and name != "embedding":
+        raise ValueError(f"the task {name!r} needs classes")
+    scores = spec.output[-1] if name == "next-token" and spec.output else spec.outputs
+    if name in (*PER_CLASS, "next-token") and scores != spec.classes:
+        raise ValueError(f"{spec.classes} classes, but {scores} scores")
+    if any(field.kind == "tokens" and len(field.shape) != 1 for field in spec.fields):
+        raise ValueError("a field of tokens has another shape than their number")
 
 
 def _check_shape(shape: tuple[int | None, ...], name: str) -> None:

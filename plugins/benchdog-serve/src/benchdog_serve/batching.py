@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import Answer, BenchdogError
+from benchdog.cli.output import complain
 from benchdog_serve.errors import as_rejected, busy, described, stopping
 
 Sample = tuple[np.ndarray[Any, np.dtype[Any]], ...]
@@ -141,7 +141,7 @@ class Batcher:
                     self._run([item for item in batch if item[0] is each])
                 return
             if not isinstance(error, BenchdogError):
-                print(f"benchdog: the model failed: {described(error)}", file=sys.stderr, flush=True)
+                complain(f"benchdog: the model failed: {described(error)}")
             self._finish(jobs[0], as_rejected(error))
         else:
             for (job, index), answer in zip(batch, answers, strict=True):

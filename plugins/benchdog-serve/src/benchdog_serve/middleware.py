@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from benchdog.cli.output import complain
 from benchdog_serve.encodings import Unpacker
 from benchdog_serve.errors import Rejected, busy, described, error_response, internal_error, shown, stopping
 from benchdog_serve.origins import Origins
@@ -85,7 +85,7 @@ class Guard:
                 await error_response(stopping())(scope, receive, reply)
         except Exception as error:
             where = f"{scope['method']} {shown(scope['path'])}"
-            print(f"benchdog: {where} failed: {described(error)}", file=sys.stderr, flush=True)
+            complain(f"benchdog: {where} failed: {described(error)}")
             if not reply.started:
                 await error_response(internal_error())(scope, receive, reply)
         finally:

@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from benchdog.cli.output import complain
 from benchdog_serve.connections import is_idle
 from benchdog_serve.errors import described
 from benchdog_serve.middleware import Guard
@@ -104,4 +105,4 @@ class Server(uvicorn.Server):
         line = f"benchdog: {context['message']}{f': {described(error)}' if error else ''}"
         if line not in self._reported and len(self._reported) < MOST_REPORTS:
             self._reported.add(line)
-            print(line, file=sys.stderr, flush=True)
+            complain(line)

@@ -57,6 +57,13 @@ class TorchExportRunner:
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch
 
-        with torch.inference_mode():
-            answer, score = self.module(*(torch.from_numpy(x) for x in inputs))
+        try:
+            with torch.inference_mode():
+                answer, score = self.module(*(torch.from_numpy(x) for x in inputs))
+        except RuntimeError as error:
+            if not str(error).startswith("Expected input at"):
+                raise
+            raise BadData(
+                f"The graph takes other inputs than its description says: {error}.", "It is damaged."
+            ) from None
         return answer.numpy(), score.numpy()
