@@ -1,5 +1,7 @@
 """Models that use one module, or one tensor, under several names: trained, stored once, exported."""
 
+import json
+
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
@@ -46,6 +48,32 @@ def test_model_with_a_shared_module_is_evaluated_and_fine_tuned(place):
     start = ("--set", "start.weights=tied", "--set", "start.head=keep", "--epochs", 1)
     told = run("train", "digits", "--model", "tied.py:Net", *start, "--name", "tuned", cwd=place).err
     assert "100.0% of the parameters" in told
+
+
+UNUSUAL = """
+from torch import nn
+
+
+class Lazy(nn.Sequential):
+    def __init__(self, spec):
+        super().__init__(nn.LazyConv2d(2, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(spec.outputs))
+
+
+class Normed(nn.Sequential):
+    def __init__(self, spec):
+        super().__init__(nn.utils.weight_norm(nn.Conv2d(1, 2, 3)), nn.Flatten(), nn.Linear(72, spec.outputs))
+"""
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
+@pytest.mark.parametrize("name", ["Lazy", "Normed"])
+def test_models_with_tensors_of_their_own_are_stored_and_read_back(tmp_path, weights_alone, name):
+    """Lazy layers have no weights before the first pass; weight_norm computes one at each, which can't be copied."""
+    (tmp_path / "unusual.py").write_text(UNUSUAL, encoding="utf-8")
+    run("train", "digits", "--model", f"unusual.py:{name}", "--epochs", 1, "--name", name, "--quiet", cwd=tmp_path)
+    scores = run("evaluate", name, "--split", "valid", "--json", cwd=tmp_path).json["metrics"]
+    best = json.loads((tmp_path / "runs" / name / "run.json").read_text(encoding="utf-8"))["best"]
+    assert scores["accuracy"] == pytest.approx(best["value"], abs=0.01)
 
 
 class Tied(nn.Module):

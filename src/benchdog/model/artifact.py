@@ -129,6 +129,10 @@ def _deployed(transform: nn.Module, model: Any, head: nn.Module) -> nn.Module:
 
     from benchdog.data.transform.transform import Deployed
 
+    for (
+        part
+    ) in model.modules():  # deepcopy refuses computed tensors, as weight_norm keeps one of the last forward pass
+        vars(part).update({k: x.detach() for k, x in vars(part).items() if torch.is_tensor(x) and not x.is_leaf})
     module = Deployed(*(copy.deepcopy(part) for part in (transform, model, head)))
     module = module.to("cpu", torch.float32).eval().requires_grad_(False)
     for tensor in (*module.parameters(), *module.buffers()):

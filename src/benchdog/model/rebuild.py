@@ -48,9 +48,9 @@ def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bo
     transform = Transform(preprocess, spec)
     task = plugins.make("task", meta["task"]["name"], meta["task"]["options"])
     model = build_model(meta["model"], transform.spec(spec), plugins)
-    module = Deployed(transform, model, task.head(spec)).float().eval().requires_grad_(False)
+    module = Deployed(transform, model, task.head(spec)).float().eval()
     load_weights(module, folder / WEIGHTS)
-    return module
+    return module.requires_grad_(False)  # lazy layers have no weights before
 
 
 def build_model(model: Mapping[str, Any], spec: Spec, plugins: Plugins) -> nn.Module:
@@ -126,10 +126,10 @@ def load_weights(module: nn.Module, path: Path) -> None:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
         raise BadData(f"{path} can't be read: {error}.", "The file is damaged: make the folder again.") from None
-    names = _shared(module)
     reason = ""
     try:
         missing, unknown = module.load_state_dict(stored, strict=False)
+        names = _shared(module)  # only now do lazy layers have tensors
         missing = [name for name in missing if not any(other in stored for other in names[name])]
         if missing or unknown:
             wrong = (("lacks", missing), ("holds", unknown))
