@@ -193,7 +193,7 @@ def test_unclosed_quotation_marks_in_a_table_of_tabs_are_text(tmp_path: Path) ->
     assert table.literal
     assert table.columns["said"][9] == '"open'
     assert table.notes == (
-        "a.tsv, line 11: a quotation mark is not closed; all quotation marks are read as text (option quote).",
+        "a.tsv: a quotation mark is not closed in line 11; all quotation marks are read as text (option quote).",
     )
     assert len(read(write(tmp_path / "b.tsv", OPEN[:-1])).lines) == 19
 
@@ -228,5 +228,5 @@ def test_quoted_cells_over_several_lines_are_cells(tmp_path: Path) -> None:
     loose = read(write(tmp_path / "b.csv", ["said,y", '"Great" film,u', "bad,v"]))
     assert loose.columns["said"] == ["Great film", "bad"]
     assert loose.notes == (
-        "b.csv, line 2: text follows a closing quotation mark; the marks are dropped (option quote).",
+        "b.csv: text follows a closing quotation mark in line 2; the marks are dropped (option quote).",
     )

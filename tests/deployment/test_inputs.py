@@ -128,7 +128,7 @@ def test_missing_columns_are_reported(tmp_path):
         (b"age,fare,port\n1,2\n", "the line has 2 values, the header 3"),
         (b"age,fare,port\nold,2,Cork\n", "column 'age': 'old' is not a number"),
         (b"age,fare,port\n1,2,\xff\n", "it is not UTF-8: byte 0xff in line 2"),
-        (b'age,fare,port\n1,2,"Cork\n3,4,Rouen\n', "line 2: a quotation mark is not closed"),
+        (b'age,fare,port\n1,2,"Cork\n3,4,Rouen\n', "a quotation mark is not closed in line 2"),
         (b"PAR1\0\0", "it is a Parquet file, not UTF-8 text"),
     ],
 )

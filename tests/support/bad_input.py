@@ -516,7 +516,7 @@ CASES = [
     Case(
         name="a quotation mark that isn't closed",
         code=5,
-        messages=("table.csv, line 3: a quotation mark is not closed", "--set source.quote=none"),
+        messages=("table.csv: a quotation mark is not closed in line 3", "--set source.quote=none"),
         make=text("table.csv", 'a,y\n1,u\n"2,v\n3,u\n', *TABLE),
     ),
     Case(

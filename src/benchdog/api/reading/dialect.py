@@ -179,14 +179,14 @@ def check_quotes(file: TextFile, skipped: int, mark: str) -> tuple[bool, list[st
     open_at, loose_at = _unpaired(file, skipped, mark)
     if not (open_at or loose_at):
         return False, []
-    fault = f"line {open_at}: a quotation mark is not closed"
-    loose = f"line {loose_at}: text follows a closing quotation mark"
+    fault = f"a quotation mark is not closed in line {open_at}"
+    loose = f"text follows a closing quotation mark in line {loose_at}"
     if mark == "\t" and _is_even(file, skipped, mark):
         return True, [f"{fault if open_at else loose}; all quotation marks are read as text (option quote)."]
     if not open_at:
         return False, [f"{loose}; the marks are dropped (option quote)."]
     raise BadData(
-        f"{file.path}, {fault}: its cell would swallow the rows below.",
+        f"{file.path}: {fault}: its cell would swallow the rows below.",
         'Close it, or write "" for a mark within a cell. To read all marks as text: --set source.quote=none; '
         "if the lines are one cell: --set source.quote=double",
     )

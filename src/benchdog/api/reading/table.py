@@ -163,7 +163,7 @@ def read_table(path: Path, separator: str = "auto", quote: str = "auto", one_col
     _check_widths(opened, rows, lines)
     if not rows:
         raise BadData(f"{path} has column names but no rows.")
-    columns, notes = {}, [f"{path.name}, {note}" for note in opened.notes]
+    columns, notes = {}, [f"{path.name}: {note}" for note in opened.notes]
     for i, (name, column) in enumerate(zip(opened.names, zip(*rows, strict=True), strict=True)):
         if name:
             columns[name] = list(column)
