@@ -88,3 +88,11 @@ def test_model_that_fails_in_both_formats_reports_its_own_error(place):
 
 def test_learning_rate_search_runs_it_too(place):
     run("find-lr", "digits", "--model", "nets.py:View", cwd=place)
+
+
+@pytest.mark.parametrize(("width", "format"), [(4, False), (8, True)])
+def test_narrow_strided_convolutions_train_in_the_plain_format(tmp_path, width, format):
+    """In the other, oneDNN's backward pass writes past its buffers: the process aborts or hangs."""
+    options = ("--set", "model.depth=10", "--set", f"model.width={width}", "--set", "backend.name=cpu", "--json")
+    plan = run("plan", "shapes", "--model", "resnet", *options, cwd=tmp_path).json
+    assert plan["recipe"]["backend"]["channels_last"] is format
