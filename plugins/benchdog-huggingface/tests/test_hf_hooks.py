@@ -58,6 +58,14 @@ def test_folder_without_a_model_is_refused(text, kind, message, tmp_path):
         ModelOptions(path=tmp_path)
 
 
+def test_kernels_that_a_configuration_names_are_left_out(tmp_path):
+    from benchdog_huggingface.model import saved
+
+    text = '{"model_type": "bert", "attn_implementation": "someone/kernel", "_attn_implementation": "someone/kernel"}'
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    assert set(saved(ModelOptions(path=tmp_path))) == {"model_type", "_first"}
+
+
 def test_padding_id_is_read_from_the_folder(bert, gpt, tmp_path):
     assert padding_id(bert) == 0
     assert padding_id(gpt) is None

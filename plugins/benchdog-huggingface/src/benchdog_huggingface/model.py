@@ -115,7 +115,8 @@ def saved(options: ModelOptions) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(options.config)
     found.pop(FROM, None)
-    return found
+    # attn_implementation = "someone/kernel" would load code from the hub's cache.
+    return {key: value for key, value in found.items() if not key.endswith("implementation")}
 
 
 def configured(said: dict[str, Any], **more: Any) -> Any:
