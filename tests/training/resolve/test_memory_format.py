@@ -94,5 +94,5 @@ def test_learning_rate_search_runs_it_too(place):
 def test_narrow_strided_convolutions_train_in_the_plain_format(tmp_path, width, format):
     """In the other, oneDNN's backward pass writes past its buffers: the process aborts or hangs."""
     options = ("--set", "model.depth=10", "--set", f"model.width={width}", "--set", "backend.name=cpu", "--json")
-    plan = run("plan", "shapes", "--model", "resnet", *options, cwd=tmp_path).json
+    plan = run("plan", "digits", "--model", "resnet", *options, cwd=tmp_path).json
     assert plan["recipe"]["backend"]["channels_last"] is format
