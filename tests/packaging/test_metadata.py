@@ -23,7 +23,7 @@ PACKAGES = [ROOT, *PLUGINS]
 # imported packages that come with a requirement; older versions of typer depend on click
 TRANSITIVE = {
     "fastapi": ("starlette",), "jinja2": ("markupsafe",), "pydantic": ("typing-extensions",),
-    "requests": ("urllib3",), "typer": ("click",),
+    "requests": ("urllib3",), "typer": ("click",), "uvicorn": ("h11",),
 }  # fmt: skip
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 RECIPE = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
