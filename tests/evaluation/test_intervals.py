@@ -603,7 +603,8 @@ def test_image_slices_by_folder(tmp_path):
             for i in range(20):
                 pixels = draw.normal(200 if label == "light" else 60, 20, (8, 10))
                 Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / f"{i}.png")
-    run("train", "./photos", "--model", "linear", "--epochs", 1, "--name", "p", "--quiet", cwd=tmp_path)
+    classes = ("--set", "source.folders=classes")
+    run("train", "./photos", *classes, "--model", "linear", "--epochs", 1, "--name", "p", "--quiet", cwd=tmp_path)
     evaluation = run("evaluate", "p", "--by", "folder", "--json", cwd=tmp_path).json
     assert {line["slice"] for line in evaluation["slices"]["slices"]} <= {
         f"{label}/{camera}" for label in ("dark", "light") for camera in ("one", "two")

@@ -52,6 +52,7 @@ NO_DOCUMENTS = {
     "benchdog_huggingface/text_tables.py": "hashed, and texts in a cache",
     "benchdog_mlflow/track.py": "a parameter's text",
     "benchdog_optuna/space.py": "keys of choices",
+    "benchdog/builtin/sources/images/listing.py": "a setting in a hint",
     "benchdog_optuna/workers.py": "an argument of a process of ours",
     "benchdog_serve/json_body.py": "checked, not kept",
     "benchdog_tensorboard/board.py": "a hyperparameter's text",

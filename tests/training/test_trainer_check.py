@@ -28,9 +28,10 @@ INVALID = {
     "long warm-up": (["trainer.warmup=40"], "takes 40 steps, the run has 40"),
     "sparse": (["trainer.optimizer=SparseAdam"], "sparse gradients"),
     "both": (["trainer.optimizer_options={ fused = true, foreach = true }"], "trainer.optimizer_options"),
-    "no optimizer": (["trainer.optimizer=os:system"], "derived from torch.optim.optimizer.Optimizer"),
+    "no optimizer": (["trainer.optimizer=torch.nn:Linear"], "derived from torch.optim.optimizer.Optimizer"),
     "unusable by its path": (["trainer.optimizer=torch.optim.sparse_adam:SparseAdam"], "Available: ASGD, "),
-    "no class but names": (["trainer.optimizer=os:system"], "Available: ASGD, "),
+    "names for one that is none": (["trainer.optimizer=torch.nn:Linear"], "Available: ASGD, "),
+    "a function of Python": (["trainer.optimizer=os:system"], "os is a part of Python's standard library"),
     "base of optimizers": (["trainer.optimizer=Optimizer"], "only what others are made from"),
     "no module": (["trainer.optimizer=:Adam"], "can't be imported"),
     "betas": (["trainer.optimizer_options={ betas = [2, 3] }"], "trainer.optimizer_options"),
@@ -46,7 +47,8 @@ INVALID = {
 def test_invalid_trainer_options_are_refused_before_a_run_is_created(tmp_path, name):
     settings, message = INVALID[name]
     words = [word for setting in settings for word in ("--set", setting)]
-    for command in (["train", *QUICK], ["plan", *QUICK[:3], "--set", "loop.epochs=2"], ["train", *QUICK, "--smoke"]):
+    plan = ["plan", *QUICK[:3], "--set", "loop.epochs=2", "--run-code"]
+    for command in (["train", *QUICK], plan, ["train", *QUICK, "--smoke"]):
         result = run(*command, *words, cwd=tmp_path, code=2)
         assert message in result.err.replace("\n", " ")
     assert not list(tmp_path.glob("runs/*"))
