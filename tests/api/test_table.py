@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from benchdog.api import MISSING, BadData, BadUsage, numbers
 from benchdog.api import read_table as read
+from benchdog.api.reading import text
 
 
 def write(path: Path, lines: list[str], encoding: str = "utf-8") -> Path:
@@ -29,6 +30,13 @@ def test_table_separator_is_detected(tmp_path: Path, mark: str) -> None:
     assert read(file).columns["a"] == list("01234")
 
 
+def test_endless_line_is_refused_before_it_is_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "MAX_LINE", text.CHUNK)
+    (tmp_path / "a.csv").write_bytes(b"a,b\n1,2\n3," + b"4" * 3 * text.CHUNK)
+    with pytest.raises(BadData, match="line 3 has more than"):
+        read(tmp_path / "a.csv")
+
+
 def test_table_separator_option(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", ["a:b", "1:2"])
     assert read(file, ":").columns == {"a": ["1"], "b": ["2"]}
@@ -40,7 +48,7 @@ def test_table_separator_option(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("content", "why"),
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
@@ -54,8 +62,8 @@ def test_table_separator_option(tmp_path: Path) -> None:
         (b"a,b\n1,2\n3,\0\n", "line 3 holds a NUL character"),
     ],
 )
-def test_malformed_table_is_refused(tmp_path: Path, text: bytes, why: str) -> None:
-    (tmp_path / "a.csv").write_bytes(text)
+def test_malformed_table_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(BadData, match=why) as caught:
         read(tmp_path / "a.csv")
     assert "a.csv" in caught.value.message

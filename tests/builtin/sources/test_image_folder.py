@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchdog.api import BadData, BadUsage, Spec, read_regular
+from benchdog.api import BadData, BadUsage, Spec, pixel_hash, read_regular
 from benchdog.builtin.sources.images import folder as image_folder
 from benchdog.builtin.sources.images import inspection
 from benchdog.builtin.sources.images.folder import ImageFolder
@@ -186,6 +186,14 @@ def test_equal_pixels_of_other_files_stay_in_one_split(pets: Path) -> None:
     alone = [path for path in plain if f"{path[:-4]}.bmp" not in where]
     assert [where[path] for path in alone] == [plain[path] for path in alone]
     assert source.notes == ["30 duplicate images, pixel by pixel; kept in one split."]
+
+
+def test_pixels_are_compared_as_a_model_sees_them() -> None:
+    pixels = np.arange(120, dtype=np.uint8).reshape(10, 12)
+    gray = Image.fromarray(pixels)
+    deep = Image.fromarray(pixels.astype(np.uint16) * 257)
+    assert pixel_hash(gray) == pixel_hash(gray.convert("RGB")) == pixel_hash(deep)
+    assert pixel_hash(gray) != pixel_hash(Image.fromarray(pixels.reshape(12, 10)))
 
 
 def test_equal_pixels_in_given_splits_are_counted(tmp_path: Path) -> None:

@@ -188,6 +188,11 @@ class DataSet:
             self.notes.append(f"Images of other sizes are stretched to {height}x{width} pixels (option size).")
         if moving:
             self.notes.append(f"Of animations and multi-page images only the first one is used: {moving[0]}, ...")
+        if gray and self.options.mode == "auto" and len(train.at) > LOOKED_AT:
+            self.notes.append(
+                f"Images are grayscale, by {LOOKED_AT} of {len(train.at):,}; if others are in color: "
+                '--set source.mode="RGB".'
+            )
         mode = ("L" if gray else "RGB") if self.options.mode == "auto" else self.options.mode
         shape = (1 if mode == "L" else 3, height, width)
         op = {"op": "image", "mode": mode, "height": height, "width": width}

@@ -26,7 +26,7 @@ ROWS = 1000
 """Rows that are looked at together."""
 EMPTY = 0
 """The mark of a row without a text or an image."""
-FORMAT = 2
+FORMAT = 3
 """Of the marks that are kept."""
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from benchdog.api.data import SampleCounts
 from benchdog.api.reading import dialect
 from benchdog.api.reading.cells import is_number
-from benchdog.api.reading.text import TextFile, check_text
+from benchdog.api.reading.text import MAX_LINE, TextFile, check_text
 from benchdog.errors import BadData
 
 BLANK: Final = "blank"
@@ -116,6 +116,10 @@ def open_table(
     if file.null_line:
         raise BadData(
             f"{path}: line {file.null_line} holds a NUL character.", "The file is damaged, or not a table in UTF-8."
+        )
+    if file.long_line:
+        raise BadData(
+            f"{path}: line {file.long_line} has more than {MAX_LINE:,} characters.", "Is it a table with a row per line?"
         )
     csv.field_size_limit(2**31 - 1)  # the library's own, 131,072 characters, is shorter than some texts
     with file.lines() as lines:

@@ -15,6 +15,8 @@ from benchdog.api.regular_files import MAX_TEXT_BYTES, open_regular
 from benchdog.errors import BadData
 
 CHUNK: Final = 1 << 20
+MAX_LINE: Final = 1 << 26
+"""Characters of a line that a table may have; a text may be one line."""
 MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
@@ -31,12 +33,14 @@ class TextFile:
         encoding: Python's name; the byte order mark isn't part of the text.
         quotes: whether it holds a quotation mark.
         null_line: the first line with a NUL character, 0 without one.
+        long_line: the first line of more than `MAX_LINE` characters, 0 without one.
     """
 
     path: Path
     encoding: str
     quotes: bool
     null_line: int
+    long_line: int
 
     @contextmanager
     def lines(self) -> Iterator[TextIO]:
@@ -54,7 +58,7 @@ def check_text(path: Path) -> TextFile:
     Raises:
         BadData: it can't be read, is another kind of file, or is not UTF-8 (or UTF-16 with a byte order mark).
     """
-    quotes, ends, null = False, 0, 0
+    quotes, ends, null, long, length = False, 0, 0, 0, 0
     try:
         with open_regular(path, MAX_TEXT_BYTES) as file:
             head = file.read(CHUNK)
@@ -69,7 +73,10 @@ def check_text(path: Path) -> TextFile:
                 quotes = quotes or '"' in text
                 if not null and "\0" in text:
                     null = ends + text.count("\n", 0, text.index("\0")) + 1
+                length = length + len(text) if (end := _last_end(text)) < 0 else len(text) - end - 1
                 ends += text.count("\n")
+                if not long and length > MAX_LINE:
+                    long = ends + 1
                 if not chunk:
                     break
                 chunk = file.read(CHUNK)
@@ -86,7 +93,7 @@ def check_text(path: Path) -> TextFile:
         raise BadData(f"{path} is a folder, not a file.", "Name a file in it.") from None
     except OSError as error:
         raise BadData(f"{path} can't be read: {error.strerror or error}.") from None
-    return TextFile(path=path, encoding=encoding, quotes=quotes, null_line=null)
+    return TextFile(path=path, encoding=encoding, quotes=quotes, null_line=null, long_line=long)
 
 
 def read_text(path: Path) -> str:
@@ -97,6 +104,10 @@ def read_text(path: Path) -> str:
     """
     with check_text(path).lines() as file:
         return file.read()
+
+
+def _last_end(text: str) -> int:
+    return max(text.rfind("\n"), text.rfind("\r"))
 
 
 def plain_newlines(text: str) -> str:

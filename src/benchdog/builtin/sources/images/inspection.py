@@ -26,7 +26,7 @@ from benchdog.api import (
     read_regular,
 )
 
-FORMAT = 4
+FORMAT = 5
 FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 
 
@@ -123,13 +123,15 @@ def _image_properties(data: bytes) -> dict[str, Any]:
         raise _UnusableError(str(error).strip() or type(error).__name__) from None
     if image.mode.startswith("I"):
         peak = int(np.asarray(image).max())
-    if image.mode == "F" or peak > 65_535:
-        raise _UnusableError("its pixels have more than 16 bits")
     with suppress(Exception):  # a damaged EXIF orientation
         image = ImageOps.exif_transpose(image)
+    try:
+        pixels = pixel_hash(image)
+    except ValueError as error:
+        raise _UnusableError(str(error)) from None
     return {
         "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak,
-        "paged": paged, "pixels": pixel_hash(image),
+        "paged": paged, "pixels": pixels,
     }  # fmt: skip
 
 
