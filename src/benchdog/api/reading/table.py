@@ -119,7 +119,8 @@ def open_table(
         )
     if file.long_line:
         raise BadData(
-            f"{path}: line {file.long_line} has more than {MAX_LINE:,} characters.", "Is it a table with a row per line?"
+            f"{path}: line {file.long_line} has over {MAX_LINE:,} characters.",
+            "Is it a table with a row per line?",
         )
     csv.field_size_limit(2**31 - 1)  # the library's own, 131,072 characters, is shorter than some texts
     with file.lines() as lines:
