@@ -49,7 +49,6 @@ from benchdog.api.image_formats import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     ImageFormat,
-    as_8_bit,
     has_more_pages,
     pixel_hash,
 )
@@ -157,7 +156,7 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "NA_WORDS", "MissingWords", "MISSING", "number", "numbers", "is_number", "spelling", "category_key",
     "class_names", "class_spellings", "spelling_notes", "lacking_notes", "natural_key",
     "Table", "TableFile", "open_table", "read_table", "read_text", "plain_newlines",
-    "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "as_8_bit", "pixel_hash", "has_more_pages",
+    "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "pixel_hash", "has_more_pages",
     "find_files", "FolderFiles", "HIDDEN",
     "read_regular", "open_regular", "MAX_IMAGE_BYTES", "MAX_ARRAY_BYTES", "MAX_TEXT_BYTES", "MAX_RECIPE_BYTES",
 ]  # fmt: skip

@@ -50,47 +50,16 @@ def has_more_pages(image: Image.Image) -> bool:
     return True
 
 
-def as_8_bit(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to 8-bit grayscale or RGB: scales 16 bits, expands palettes, composites transparency on white.
-
-    Args:
-        image: of any mode.
-        mode: "L" or "RGB".
-
-    Raises:
-        ValueError: its pixels have more bits, or are floating-point numbers.
-    """
+def pixel_hash(image: Image.Image) -> str:
+    """Hash what a model sees of an image, in 8-bit color: transparent pixels on white, 16 bits scaled."""
     if image.mode.startswith("I"):
-        image = _from_16_bit(image)
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
+        image = image.convert("I").point(lambda level: level * (1 / 257) + 0.5).convert("L")
     if image.has_transparency_data:
         seen = image.convert("RGBA")
         image = seen.copy()
         image.paste((255, 255, 255, 255), (0, 0, *seen.size))
         image.alpha_composite(seen)
-    # Some modes (CMYK, LAB, HSV) convert to RGB only.
-    return image if image.mode == mode else image.convert("RGB").convert(mode)
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Scale 0..65535 to 0..255 with rounding; Pillow's own conversion clips at 255."""
-    import numpy as np
-    from PIL import Image
-
-    pixels = np.asarray(image).astype(np.int64)
-    if pixels.size and (pixels.min() < 0 or pixels.max() > 65_535):
-        raise ValueError("its pixels have more than 16 bits; save it with 8 or 16")
-    return Image.fromarray(((pixels * 255 + 32_767) // 65_535).astype(np.uint8))
-
-
-def pixel_hash(image: Image.Image) -> str:
-    """Hash what a model sees of an image in color: equal for an image and its copy in another file format.
-
-    Raises:
-        ValueError: as `as_8_bit`.
-    """
-    image = as_8_bit(image, "RGB")
+    image = image.convert("RGB")
     digest = hashlib.sha256(f"{image.size}".encode())
     digest.update(image.tobytes())
     return digest.hexdigest()

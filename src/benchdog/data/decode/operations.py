@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op, as_8_bit, has_more_pages
+from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op, has_more_pages
 from benchdog.data.decode.errors import Array, DecodeError, Step, require
 from benchdog.data.decode.row import make_row
 from benchdog.data.decode.text import make_tokens
@@ -59,11 +59,7 @@ def decode_image(data: bytes, mode: str) -> Image.Image:
     Raises:
         DecodeError: it is damaged, too large, or not an image.
     """
-    image = _open_image(data)
-    try:
-        return as_8_bit(image, mode)
-    except ValueError as error:
-        raise DecodeError(str(error)) from None
+    return _to_mode(_open_image(data), mode)
 
 
 def is_paged(data: bytes) -> bool:
@@ -112,6 +108,28 @@ def _open_image(data: bytes) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # the pixels are fine, only the EXIF orientation is damaged
         return image
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert to 8-bit grayscale or RGB: scales 16 bits, expands palettes, composites transparency on white."""
+    if image.mode.startswith("I"):
+        image = _from_16_bit(image)
+    if image.mode == "F":
+        raise DecodeError("its pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    # Some modes (CMYK, LAB, HSV) convert to RGB only.
+    return image if image.mode == mode else image.convert("RGB").convert(mode)
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Scale 0..65535 to 0..255 with rounding; Pillow's own conversion clips at 255."""
+    pixels = np.asarray(image).astype(np.int64)
+    if pixels.size and (pixels.min() < 0 or pixels.max() > 65_535):
+        raise DecodeError("its pixels have more than 16 bits; save it with 8 or 16")
+    return Image.fromarray(((pixels * 255 + 32_767) // 65_535).astype(np.uint8))
 
 
 # --- array -----------------------------------------------------------------------------------------

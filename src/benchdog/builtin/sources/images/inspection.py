@@ -123,15 +123,13 @@ def _image_properties(data: bytes) -> dict[str, Any]:
         raise _UnusableError(str(error).strip() or type(error).__name__) from None
     if image.mode.startswith("I"):
         peak = int(np.asarray(image).max())
+    if image.mode == "F" or peak > 65_535:
+        raise _UnusableError("its pixels have more than 16 bits")
     with suppress(Exception):  # a damaged EXIF orientation
         image = ImageOps.exif_transpose(image)
-    try:
-        pixels = pixel_hash(image)
-    except ValueError as error:
-        raise _UnusableError(str(error)) from None
     return {
         "height": image.height, "width": image.width, "grey": _is_grey(image), "peak": peak,
-        "paged": paged, "pixels": pixels,
+        "paged": paged, "pixels": pixel_hash(image),
     }  # fmt: skip
 
 
