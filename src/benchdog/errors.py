@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 LONGEST = 2000
 """Characters of a message or a hint; a key or a list of a foreign file can have millions."""
@@ -60,8 +61,16 @@ class Stopped(BenchdogError):
         self.code = code
 
 
+def shortlist(items: Iterable[object], most: int = 5) -> str:
+    """List the first items: "3, 7, 9 and 14 more"."""
+    rest = iter(items)
+    text = ", ".join(map(str, islice(rest, most)))
+    more = sum(1 for _ in rest)
+    return f"{text} and {more:,} more" if more else text
+
+
 def shortened(text: str) -> str:
-    """Return a text of a message, its middle left out where it is too long to be read."""
+    """Return a message's text, with the middle cut if it is too long."""
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST * 3 // 4]} ... [{len(text) - LONGEST:,} characters left out] ... {text[-LONGEST // 4 :]}"

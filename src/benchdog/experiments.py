@@ -114,7 +114,7 @@ class Experiment:
         """Open the data, so that a missing one is reported before a run is begun; `trust_code` comes first.
 
         Args:
-            command: what is typed to give another place, for the message: "tune --resume first".
+            command: the command that takes the new location, for the message: "tune --resume first".
             data: where it is now, if it was moved; the recipe in the folder is rewritten.
             like: a run of `train`, whose data it must be.
 

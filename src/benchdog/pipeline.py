@@ -81,7 +81,7 @@ def resume(
     places: Mapping[str, str] | None = None,
     watcher: Watcher | None = None,
 ) -> Run:
-    """Resume a run that was stopped; a finished one stays as it is, but for the place of its data.
+    """Resume a run that was stopped; of a finished one only the location of its data changes.
 
     Args:
         folder: the run's.
@@ -108,7 +108,7 @@ def resume(
             if places:
                 plugins = provenance.plugins_of_run(run, recipe, plugins_of, trust)
                 reopen_run(run, recipe, plugins, command, places)
-            moved = "its data is found at the new place" if places else "nothing to do"
+            moved = "the new location of its data is recorded" if places else "nothing to do"
             say(f"Run {run.name!r} is finished already; {moved}.", quiet)
             return run
         run.sweep()

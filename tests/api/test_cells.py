@@ -76,7 +76,7 @@ def test_notes_on_spellings():
     assert r"('cafe\u0301', 'caf\xe9')" in merged
     assert "'1' ('1', '1.0')" in merged
     (case,) = spelling_notes(class_spellings(["Yes", "yes", "no"]))
-    assert "differ only in case or spaces, taken as different ones: 'Yes' and 'yes'" in case
+    assert "differ only in case or spaces, kept separate: 'Yes' and 'yes'" in case
     assert spelling_notes(class_spellings(["0.0", "1.0"])) == []
 
 

@@ -44,11 +44,14 @@ def test_training_without_usable_streams_finishes(tmp_path, monkeypatch, streams
 def test_events_to_a_full_disk_do_not_end_a_run():
     class Full(io.StringIO):
         def write(self, text):
+            tried.append(text)
             raise OSError(28, "No space left on device")
 
+    tried: list[str] = []
     lines = Lines(Full())
     lines.write("{}\n")
     lines.write("{}\n")
+    assert tried == ["{}\n"]  # nothing is written after the first failure
 
 
 @posix

@@ -104,8 +104,8 @@ def test_training_reports_a_tie_of_the_best_epoch(dots):
     lowest = min(epochs, key=lambda line: line["valid.loss"])["epoch"]
     again = run("train", "--resume", "tie", cwd=dots).err
     assert f"best: epoch {lowest}, " in again
-    assert "(the lowest valid.loss of 4 equal epochs)" in again
-    assert facts.read(dots / "runs/tie").tie == "the lowest valid.loss of 4 equal epochs"
+    assert "(the lowest valid.loss of 4 tied epochs)" in again
+    assert facts.read(dots / "runs/tie").tie == "the lowest valid.loss of 4 tied epochs"
 
 
 def test_quiet_training_prints_nothing(dots):

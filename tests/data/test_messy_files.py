@@ -183,20 +183,21 @@ def _of_one_file(
         yield model, (model.trained(data, "again"), model.doors(data)["predict"]())
 
 
-@pytest.mark.parametrize("variant", list(messy_files.tables()), ids=lambda variant: variant.name)
-def test_table_is_read_alike_everywhere(tables, variant):
-    model, plain = tables
+def _check_table(opened: tuple[Model, Plain], variant: Variant) -> None:
+    model, plain = opened
     file = model.place / variant.name
     file.write_bytes(variant.content)
     check(model, file, file, variant, plain)
+
+
+@pytest.mark.parametrize("variant", list(messy_files.tables()), ids=lambda variant: variant.name)
+def test_table_is_read_alike_everywhere(tables, variant):
+    _check_table(tables, variant)
 
 
 @pytest.mark.parametrize("variant", list(messy_files.text_tables()), ids=lambda variant: variant.name)
 def test_table_of_texts_is_read_alike_everywhere(texts, variant):
-    model, plain = texts
-    file = model.place / variant.name
-    file.write_bytes(variant.content)
-    check(model, file, file, variant, plain)
+    _check_table(texts, variant)
 
 
 # --- files of a folder

@@ -124,7 +124,7 @@ def test_run_in_a_process_that_imports_the_script_is_refused(monkeypatch, tmp_pa
     ("fault", "words"),
     [
         ("kill", "was ended by signal 9 (SIGKILL: out of memory?)"),
-        ("memory", "The memory isn't enough for 7 GiB more"),
+        ("memory", "Not enough memory for 7 GiB more"),
         ("bug", "ZeroDivisionError: seven\n  Raised in"),
     ],
 )

@@ -107,7 +107,8 @@ def test_data_info_reads_a_recipe_whose_model_is_code_without_importing_it(place
 
 def test_component_of_a_plugin_may_be_named_with_its_owner(tmp_path):
     (tmp_path / "r.toml").write_text("source = 'benchdog:digits'\nmodel = 'benchdog:linear'\n", encoding="utf-8")
-    run("plan", "r.toml", cwd=tmp_path)
+    recipe = run("plan", "r.toml", "--json", cwd=tmp_path).json["recipe"]
+    assert (recipe["source"]["name"], recipe["model"]["name"]) == ("benchdog:digits", "benchdog:linear")
 
 
 @pytest.mark.parametrize("kind", ["source", "model", "task", "trainer", "backend", "augmentation", "exporter"])

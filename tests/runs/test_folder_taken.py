@@ -10,28 +10,14 @@ from benchdog.errors import Failed
 from benchdog.system import files
 from benchdog.system.files import fresh_folder
 from support.in_process import run
+from support.stalling import network
 
 pytestmark = pytest.mark.usefixtures("weights_alone")
 
-NET = """
+TAKE = """
 import os
 import shutil
 from pathlib import Path
-
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self, spec):
-        super().__init__()
-        self.last = nn.Linear(64, spec.outputs)
-        self.steps = 0
-
-    def forward(self, x):
-        self.steps += self.training
-        if self.training and self.steps == 20:
-            take(Path("runs/busy"), os.environ["TAKEN"])
-        return self.last(x.flatten(1))
 
 
 def take(folder, how):
@@ -43,7 +29,9 @@ def take(folder, how):
         folder.rename("runs/elsewhere")
     if how == "replaced":
         shutil.copytree("runs/elsewhere", folder)
+
 """
+NET = network(TAKE, 'if self.training and self.steps == 20:\n    take(Path("runs/busy"), os.environ["TAKEN"])')
 COMMAND = ("train", "digits", "--model", "net.py:Net", "--epochs", 3, "--batch-size", 64, "--name", "busy")
 
 

@@ -77,7 +77,7 @@ def test_finished_run_with_moved_data_is_evaluated_and_ejected(moved):
     assert scores["samples"] > 0
     (moved / "c").rename(moved / "d")
     told = run("train", "--resume", "whole", "--data", "d/s.csv", cwd=moved).err
-    assert "finished already; its data is found at the new place" in told
+    assert "finished already; the new location of its data is recorded" in told
     assert benchdog.evaluate("whole", runs_dir=moved / "runs")["metrics"] == scores["metrics"]
     (moved / "d").rename(moved / "e")
     opened = benchdog.open_run("whole", data=moved / "e" / "s.csv", runs_dir=moved / "runs")

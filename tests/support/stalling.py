@@ -1,9 +1,15 @@
-"""A network that stops at a step until its process is killed: `--model net.py:Net` with STALL_AT=12."""
+"""Networks that do something at a step of their training: `--model net.py:Net`."""
 
-NET = """
-import os
-import time
 
+def network(imports: str, in_step: str) -> str:
+    """Return the source of a linear network that counts its training steps.
+
+    Args:
+        imports: lines above the class.
+        in_step: statements in `forward`, which know `self.steps`.
+    """
+    indented = "".join(f"        {line}\n" for line in in_step.splitlines())
+    return f"""{imports}
 from torch import nn
 
 
@@ -15,7 +21,12 @@ class Net(nn.Module):
 
     def forward(self, x):
         self.steps += self.training
-        while self.steps > int(os.environ.get("STALL_AT", "1000000")):
-            time.sleep(0.05)
-        return self.last(x.flatten(1))
+{indented}        return self.last(x.flatten(1))
 """
+
+
+NET = network(
+    "import os\nimport time\n",
+    'while self.steps > int(os.environ.get("STALL_AT", "1000000")):\n    time.sleep(0.05)',
+)
+"""Stops at a step until its process is killed: STALL_AT=12."""

@@ -19,11 +19,15 @@ resource = pytest.importorskip("resource", reason="limits are POSIX's")
         (RuntimeError("Too many open files. Communication with the workers is ..."), "Too many open files", "ulimit"),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "process or thread", "ulimit -u"),
         (RuntimeError("can't start new thread"), "process or thread", "ulimit -u"),
-        (MemoryError(), "The memory isn't enough", "--batch-size"),
-        (MemoryError("Unable to allocate 7.00 GiB for an array"), "isn't enough for 7.00 GiB more", "--batch-size"),
+        (MemoryError(), "Not enough memory", "--batch-size"),
+        (
+            MemoryError("Unable to allocate 7.00 GiB for an array"),
+            "Not enough memory for 7.00 GiB more",
+            "--batch-size",
+        ),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: tried to allocate 4096 bytes"),
-            "isn't enough for 4096 bytes more",
+            "Not enough memory for 4096 bytes more",
             "--batch-size",
         ),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "/x/y: No space left", "Free space"),

@@ -160,7 +160,7 @@ def test_classes_are_spelled_in_one_way(open_source, tmp_path):
     words = [("caf\u00e9", "cafe\u0301", "NA", "none ")[i % 4] for i in range(40)]
     source, data = open_source(save(tmp_path, a=pa.array(range(40)), label=pa.array(words)), kind="class")
     assert data.spec.target.classes == ("café", "NA", "none")
-    assert source.notes[0].startswith("Classes with several spellings, each taken as one: 'café'")
+    assert source.notes[0].startswith("Classes with several spellings, merged: 'café'")
     words = [("1", "1.0", "2.00", "2")[i % 4] for i in range(40)]
     _, data = open_source(save(tmp_path, a=pa.array(range(40)), label=pa.array(words)))
     assert data.spec.target.classes == ("1", "2")

@@ -178,7 +178,7 @@ def test_rotated_and_animated_images_are_seen_as_they_are_decoded(hf_datasets, t
     hf_datasets.Dataset.from_list([*rows()], features=features).save_to_disk(str(tmp_path / "images"))
     source, data = open_source(tmp_path / "images", target="label", input="image")
     assert data.spec.fields[0].shape[1:] == (10, 4)
-    assert any("only the first one is used" in note for note in source.notes)
+    assert any("Only the first frame or page" in note for note in source.notes)
 
 
 def test_equal_pixels_in_different_files_stay_together_or_are_counted(hf_datasets, tmp_path, open_source):

@@ -96,6 +96,7 @@ from benchdog.api.protocols import (
     Watcher,
 )
 from benchdog.api.reading.cells import (
+    AMBIGUOUS_NA,
     MISSING,
     NA_WORDS,
     MissingWords,
@@ -133,6 +134,7 @@ from benchdog.errors import (
     Refused,
     Stopped,
     nearest,
+    shortlist,
 )
 from benchdog.strict_json import json_text
 
@@ -149,11 +151,13 @@ __all__ = [  # noqa: RUF022 -- in the order of the file
     "TaskDefaults", "SourceDefaults", "SplitDefaults", "TrainerDefaults", "LayerDefaults", "PretrainedDefaults",
     "RunnerDefaults", "with_defaults",
     "BenchdogError", "BadData", "BadUsage", "Failed", "NotAvailable", "Refused", "Stopped", "split_of", "nearest",
+    "shortlist",
     "Metric", "MetricSet", "SampleStatistics", "Statistics", "MeasuredTask", "compute_metrics",
     "encoder", "encoder_of_many", "pieces", "words", "spellings", "packaged_file",
     "json_text",
     "is_reference", "import_module_of",
-    "NA_WORDS", "MissingWords", "MISSING", "number", "numbers", "is_number", "spelling", "category_key",
+    "NA_WORDS", "MissingWords", "MISSING", "AMBIGUOUS_NA", "number", "numbers", "is_number",
+    "spelling", "category_key",
     "class_names", "class_spellings", "spelling_notes", "lacking_notes", "natural_key",
     "Table", "TableFile", "open_table", "read_table", "read_text", "plain_newlines",
     "ImageFormat", "IMAGE_FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "pixel_hash", "has_more_pages",

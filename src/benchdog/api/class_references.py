@@ -37,7 +37,7 @@ def import_module_of(name: str, what: str) -> ModuleType:
     if place.partition(".")[0] in sys.stdlib_module_names:
         raise BadUsage(
             f"The {what} {name!r} can't be used: {place} is a part of Python's standard library.",
-            "Write package.module:Class; a file of your own needs a name that Python hasn't taken.",
+            "Write package.module:Class; a file of your own must not be named like a module of the standard library.",
         )
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))

@@ -71,7 +71,7 @@ def _lost_output(failure: OSError) -> int:
     output.abandon()
     if isinstance(failure, BrokenPipeError):
         return 0
-    output.complain(f"error: Standard output can't be written: {failure.strerror}.\n  What was to be shown is lost.")
+    output.complain(f"error: Standard output can't be written: {failure.strerror}.\n  The output is lost.")
     return 1
 
 

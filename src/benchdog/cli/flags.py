@@ -36,7 +36,11 @@ Backend = Annotated[
 Data = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the source's data.")]
 MovedData = Annotated[
     Path | None,
-    typer.Option("--data", metavar="PATH", help="New place of the run's data, if it was moved; it is compared."),
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help="New location of the run's data, if it was moved; its samples are compared with the run's.",
+    ),
 ]
 Target = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Target column (repeatable).")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training split.")]
@@ -96,7 +100,7 @@ def by_key(**flags: Any) -> dict[str, Any]:
 
 
 def place_of(data: Path | None) -> dict[str, str]:
-    """Return the place of data that was moved by its key of the recipe, absolute; {} if it isn't given."""
+    """Return the absolute path of moved data by its recipe key; {} if none is given."""
     return {} if data is None else {KEYS["data"]: str(data.expanduser().resolve())}
 
 

@@ -52,7 +52,7 @@ def complain(text: str) -> None:
 
 
 def echo(text: str) -> None:
-    """Print a result for people on stdout, control characters of other people's names escaped."""
+    """Print a result on stdout, control characters in names escaped."""
     print(printable(text), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Processes of DataLoader workers: none runs the user's script again, and none is waited for without end."""
+"""Processes of DataLoader workers: none imports the user's script again, and no wait for them is endless."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MORE_SHM = "docker run --shm-size=1g gives more; --workers 0 or a smaller --batc
 FEWER = "Use fewer --workers, or none: --workers 0."
 DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[\d, ]*\) (?:is killed by signal|exited unexpectedly)")
 GRACE = 5.0
-"""Seconds that a killed worker gets to be gone: one that waits for a dead disk stays."""
+"""Seconds to wait for a killed worker to exit: one blocked on a dead disk never does."""
 _created: WeakSet[Worker] = WeakSet()
 Asked = TypeVar("Asked")
 Read = TypeVar("Read")
@@ -69,7 +69,7 @@ class Fault:
 
 
 class BatchQueue(_Queue):
-    """The queue between the training loop and its workers, without a way to wait for ever.
+    """The queue between the training loop and its workers; no wait on it is endless.
 
     torch prints the traceback of a batch that can't be shared, and lets the loop wait for it. Here it comes as a
     copy, and one that can't be copied either as the error.
@@ -109,7 +109,7 @@ class BatchQueue(_Queue):
         if now - self._since > LONGEST:
             raise Failed(
                 f"No batch has come from the worker processes for {LONGEST / 60:.0f} minutes.",
-                "Does the disk or server with the data hang? If it is only slow: --workers 0 waits without a limit.",
+                "Is the disk or file server hanging? If it is only slow: --workers 0 waits without a limit.",
             )
 
     def _note(self, copied: ByValue) -> None:
@@ -130,7 +130,7 @@ class BatchQueue(_Queue):
                 raise e
             self.put((index, ByValue(batch, " ".join(str(e).split()))))
         except Exception as error:
-            failed = Failed(f"A worker process can't hand over a batch: {type(error).__name__}: {error}.", FEWER)
+            failed = Failed(f"A worker process can't send a batch: {type(error).__name__}: {error}.", FEWER)
             self.put((index, Fault(failed)))
 
 
@@ -266,7 +266,7 @@ def worker_fault(error: BaseException) -> Failed | None:
 
 
 def shm_is_full() -> str:
-    """Say that shared memory is full, and how large it is."""
+    """Describe full shared memory, with its size."""
     with suppress(OSError):
         return f"{SHM} is full ({readable(shutil.disk_usage(SHM).total)})"
     return "shared memory is full"

@@ -23,6 +23,7 @@ from benchdog.api import (
     open_table,
     read_regular,
     read_text,
+    shortlist,
 )
 from benchdog.data.decode.decoder import Decoder
 from benchdog.data.decode.operations import is_paged
@@ -191,7 +192,7 @@ def _in_folder(
     for reason, names in found.skipped.items():
         skipped.setdefault(reason, []).extend(str(folder / name) for name in names)
         if reason != HIDDEN:
-            note(f"{folder}: skipped, {reason}: {len(names):,} ({_some(names)})")
+            note(f"{folder}: skipped, {reason}: {len(names):,} ({shortlist(names, SHOWN)})")
     yield from (folder / name for name in found.files)
     if not found.files:
         yield Unreadable(str(folder), f"the folder holds no {', '.join(suffixes)} file")
@@ -249,7 +250,7 @@ def _rows(
         for sentence in table.notes:
             note(f"{path}: {sentence}")
         if extra := [name for name in table.names if name and name not in needed]:
-            note(f"{path}: columns that the model doesn't use: {_some(extra)}")
+            note(f"{path}: columns that the model doesn't use: {shortlist(extra, SHOWN)}")
         blank, empty = 0, True
         for line, cells in table.rows():
             if cells:
@@ -278,9 +279,9 @@ def _header_fault(header: Sequence[str], needed: Sequence[str]) -> str:
     """Return what is wrong with a table's header; "" when nothing is."""
     missing = [name for name in needed if name not in header]
     if missing:
-        return f"it lacks the columns {_some(missing)}; it has {_some(header)}"
+        return f"it lacks the columns {shortlist(missing, SHOWN)}; it has {shortlist(header, SHOWN)}"
     twice = [name for name in needed if header.count(name) > 1]
-    return f"it has the columns {_some(twice)} twice" if twice else ""
+    return f"it has the columns {shortlist(twice, SHOWN)} twice" if twice else ""
 
 
 def _row(
@@ -308,8 +309,3 @@ def _row(
                 return Unreadable(name, f"{value.id}: {value.why}")
             fields[field] = value
     return Raw(id=name, fields=fields)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

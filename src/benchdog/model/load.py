@@ -140,7 +140,7 @@ class LoadedModel:
             if third_party_origin(error):
                 raise
             raise BadData(
-                f"What the model of {self.path} returns doesn't fit its description: {said(error)}.",
+                f"The output of the model in {self.path} doesn't match its description: {said(error)}.",
                 "The folder is damaged: make it again.",
             ) from error
 

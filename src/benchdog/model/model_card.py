@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchdog.api import Spec
+from benchdog.errors import shortlist
 
 SHOWN = 20  # class names that are spelt out
 
@@ -48,7 +49,8 @@ def _field(field: Any) -> str:
     if not field.columns:
         return text
     columns = (
-        f"  - {_code(c.name)}: " + (f"one of {_some(c.categories)}" if c.categories else "number")
+        f"  - {_code(c.name)}: "
+        + (f"one of {shortlist(map(_plain, c.categories), SHOWN)}" if c.categories else "number")
         for c in field.columns
     )
     return "\n".join([text, *columns])
@@ -61,14 +63,11 @@ def _outputs(spec: Spec, task: str) -> str:
     if task == "embedding":
         return f"A vector of {spec.outputs} numbers, near to those of the same {_code(target.name)}."
     among = {"number": "", "labels": "any of "}.get(target.kind, "one of ")
-    classes = f", {among}{len(target.classes)}: {_some(target.classes)}" if target.classes else ""
+    classes = (
+        f", {among}{len(target.classes)}: {shortlist(map(_plain, target.classes), SHOWN)}" if target.classes else ""
+    )
     where = {"mask": "for every pixel"}.get(target.kind, "for every sample")
     return f"{_code(target.name)} ({target.kind}) {where}{classes}."
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(_plain(name) for name in names[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
 def _metrics(metrics: Mapping[str, Any], validated: int | None) -> str:

@@ -89,7 +89,7 @@ def _check_module_class(name: str, cls: type) -> None:
 
     if not issubclass(cls, nn.Module):
         raise BadUsage(
-            f"The model {name!r} can't be used: {cls.__name__} is not a torch.nn.Module.", "Derive it from one."
+            f"The model {name!r} can't be used: {cls.__name__} is not a torch.nn.Module.", "Make it a subclass."
         )
 
 

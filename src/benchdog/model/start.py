@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog.api import Column, ModelInfo, Preprocess, Pretrained, PretrainedDefaults, Spec, with_defaults, words
-from benchdog.errors import BadData, BadUsage, no_artifact
+from benchdog.errors import BadData, BadUsage, no_artifact, shortlist
 from benchdog.model.weights import SUFFIXES, Report
 from benchdog.plugins import Plugins
 from benchdog.plugins.types import RegisteredComponent
@@ -137,8 +137,8 @@ def _check_names(there: Origin, spec: Spec, start: StartConfig) -> None:
     before, after = ([name.casefold() for name in names] for names in (there.classes, spec.target.classes))
     if start.head == "keep" and before and before != after:
         raise BadUsage(
-            f"The head of the weights ({there.named}) predicts the classes {_few(there.classes)}, the data has "
-            f"{_few(spec.target.classes)}: in this order, each row of the head belongs to a class.",
+            f"The head of the weights ({there.named}) predicts the classes {shortlist(there.classes)}, the data has "
+            f"{shortlist(spec.target.classes)}: in this order, each row of the head belongs to a class.",
             f"Reinitialize the head: --set start.head=new. {scratch}",
         )
 
@@ -163,11 +163,11 @@ def _tokens(decode: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Sequ
 
 
 def _described(column: Column) -> str:
-    return f"{column.name!r} ({_few(column.categories)})" if column.categories else f"{column.name!r} ({column.kind})"
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    return (
+        f"{column.name!r} ({shortlist(column.categories)})"
+        if column.categories
+        else f"{column.name!r} ({column.kind})"
+    )
 
 
 def _for_grey(op: Any) -> Any:

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.errors import BadData, BadUsage, nearest
+from benchdog.errors import BadData, BadUsage, nearest, shortlist
 from benchdog.model.layer_groups import stages, within
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
-"""What files of weights are named, mostly: so ends no run's name."""
+"""Usual suffixes of weight files; no run's name ends in one."""
 DEEPEST = 8
 """Levels of a checkpoint that are looked through."""
 SHOWN = 4
@@ -58,16 +58,18 @@ class Report:
         whole = len(self.loaded) + len(self.fresh)
         lines = [f"{len(self.loaded)} of {whole} tensors read ({self.share:.1%} of the parameters below the head)"]
         if self.fresh:
-            lines.append("reinitialized: " + _some(f"{name} ({why})" for name, why in self.fresh.items()))
+            lines.append(
+                "reinitialized: " + shortlist((f"{name} ({why})" for name, why in self.fresh.items()), SHOWN)
+            )
         if self.summed:
             lines.append(f"for gray images, {self.summed} is the sum over the colors")
         if self.unused:
-            lines.append(f"of the file, not used: {_some(self.unused)}")
+            lines.append(f"of the file, not used: {shortlist(self.unused, SHOWN)}")
         return "; ".join(lines)
 
 
 def read(path: Path, part: str = "") -> dict[str, Tensor]:
-    """Read a file of weights as tensors by name, whatever its name ends in; code in it is never run.
+    """Read a file of weights as tensors by name, whatever its suffix; code in it is never run.
 
     Args:
         path: safetensors, or what torch.save wrote.
@@ -171,12 +173,14 @@ def checkpoint_part(content: Any, path: Path, part: str = "") -> dict[str, Tenso
                 f"{path} holds a {type(content).__name__}, not tensors by name.", "Save model.state_dict()."
             )
         strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
-        raise BadData(f"{path} holds no tensors by name: {_some(strange) or 'it is empty'}.", "Save state_dict().")
+        raise BadData(
+            f"{path} holds no tensors by name: {shortlist(strange, SHOWN) or 'it is empty'}.", "Save state_dict()."
+        )
     return parts[part] if part else next(iter(parts.values()))
 
 
 def _parts(content: Any, seen: set[int], place: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Yield every mapping from names to tensors with its place in the file, but for optimizers' states."""
+    """Yield every mapping from names to tensors, except optimizer states, with its key path in the file."""
     if not isinstance(content, Mapping) or "param_groups" in content or id(content) in seen or depth > DEEPEST:
         return
     seen.add(id(content))  # a pickle may contain itself
@@ -280,9 +284,3 @@ def _misfit(given: Tensor | None, place: Tensor) -> str:
     if given.is_floating_point() != place.is_floating_point() or given.is_complex():
         return f"{place.dtype}, in the file {given.dtype}"
     return ""
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more

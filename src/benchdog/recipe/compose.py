@@ -41,7 +41,7 @@ def source_layer(what: str) -> Layer:
 
 
 def _check_path(what: str, plugins: Plugins) -> None:
-    """Refuse a file or folder that would be taken for a source's name, and say how to train on it.
+    """Refuse a file or folder given as a source's name, with a hint on how to train on it.
 
     Raises:
         BadUsage: there is no such source.

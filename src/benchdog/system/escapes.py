@@ -1,7 +1,7 @@
-"""Escapes of the characters in other people's names that a terminal obeys, or that no UTF-8 file can hold.
+"""Escaping of control characters in names from files, and of surrogates that UTF-8 can't encode.
 
 A file, class or column may be named with an escape sequence that clears the screen, with one that turns the direction
-of writing, or with bytes that aren't UTF-8 (half surrogates in Python).
+of writing, or with bytes that aren't UTF-8 (lone surrogates in Python).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def one_line(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    r"""Escape half surrogates alone, for a UTF-8 file: a name's byte 0x80 becomes \udc80, which JSON reads back."""
+    r"""Escape lone surrogates only, for a UTF-8 file: a name's byte 0x80 becomes \udc80, which JSON reads back."""
     return _HALF.sub(_escape, text)
 
 

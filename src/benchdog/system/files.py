@@ -55,7 +55,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, UTF-8 with \\n line ends; half surrogates are escaped, which UTF-8 can't hold."""
+    """Write a text file atomically, UTF-8 with \\n line ends; lone surrogates are escaped: UTF-8 has none."""
     write_bytes(path, encodable(text).encode())
 
 
@@ -144,7 +144,7 @@ def fresh_folder(path: Path) -> Iterator[Path]:
 
 
 def _owner() -> str:
-    """Return what names this process on a disk that several machines share: "5f3a09-4711"."""
+    """Return an id of this process that is unique across machines sharing a disk: "5f3a09-4711"."""
     return f"{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-{os.getpid()}"
 
 
@@ -164,7 +164,7 @@ def _sweep(path: Path) -> None:
 
 
 _guards: dict[Path, Callable[[], None]] = {}
-"""A function that raises where a folder was taken away, by folder."""
+"""By folder, a function that raises if the folder no longer exists."""
 
 
 def guard(folder: Path, check: Callable[[], None]) -> None:
@@ -178,7 +178,7 @@ def unguard(folder: Path) -> None:
 
 
 def check_guards(path: Path) -> None:
-    """Raise if the folder of a file that is about to be written was taken away."""
+    """Raise if the folder of a file that is about to be written no longer exists."""
     for folder, check in list(_guards.items()):
         if path.absolute().is_relative_to(folder):
             check()

@@ -37,7 +37,7 @@ def exceeded(error: BaseException) -> BenchdogError | None:
         tried = TRIED.search(text)
         asked = f" for {tried[1]} more" if tried else ""
         limit = _of(" bytes (ulimit -v)", "RLIMIT_AS", "this process may take {}")
-        return Failed(f"The memory isn't enough{asked}{limit}.", MORE_MEMORY)
+        return Failed(f"Not enough memory{asked}{limit}.", MORE_MEMORY)
     if number == errno.ENOENT and TEMPORARY in text:
         return Failed(
             f"No folder for temporary files can be written: {text.partition(' found in ')[2]}.", MORE_TEMPORARY
@@ -46,7 +46,7 @@ def exceeded(error: BaseException) -> BenchdogError | None:
 
 
 def _of(unit: str, name: str, sentence: str) -> str:
-    """Return ": ..." with the value of a limit of this process; "" where there is none."""
+    """Return a clause with the value of a limit of this process; "" if it has none."""
     with suppress(ImportError, AttributeError, OSError, ValueError):  # Windows has no such limits
         import resource
 

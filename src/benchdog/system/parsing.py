@@ -1,4 +1,4 @@
-"""TOML and JSON of other people, with limits: of size, nesting, the length of numbers; nothing that text can't hold.
+"""Untrusted TOML and JSON, parsed with limits on size, nesting and the length of numbers.
 
 The parsers of the standard library raise ValueError, RecursionError and UnicodeDecodeError, and let pass integers of
 4,300 digits, which overflow later, and NUL, which no path contains. Here all of that is a ValueError with a reason.
@@ -15,7 +15,7 @@ from typing import Any
 DEPTH = 64
 """How deep lists and tables may be nested; what copies or compares them recurses."""
 SMALLEST, LARGEST = -(2**63), 2**64 - 1
-"""Whole numbers lie between, as those of 64 bits do."""
+"""Range of integers: 64 bits, signed or unsigned."""
 MAX_JSON_BYTES = 2**29
 """Largest JSON file; that of a model holds its tokenizer's vocabulary."""
 

@@ -9,7 +9,7 @@ LIKELY = {
     "SIGBUS": "/dev/shm full, or a file cut off while it was read?",
     "SIGSEGV": "a fault in the native code of a library?",
     "SIGILL": "a library built for another processor?",
-    "SIGABRT": "a library gave up",
+    "SIGABRT": "aborted by a library",
 }
 """Usual causes of a signal that nobody sent on purpose."""
 

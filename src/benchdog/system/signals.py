@@ -15,7 +15,7 @@ from benchdog.errors import Stopped
 from benchdog.system import paths
 
 PROMPT = 2.0
-"""Seconds that a run may wait for another process after a signal; a batch that arrives by then gets its step."""
+"""Seconds that a run may still wait for another process after a signal; a batch that arrives in time is used."""
 
 
 class Interrupted(Exception):

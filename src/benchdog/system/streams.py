@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
-from typing import IO
-
-_opened: list[IO[str]] = []
 
 
 def open_missing() -> None:
@@ -26,5 +24,6 @@ def open_missing() -> None:
             os.set_inheritable(descriptor, True)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            _opened.append(open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 -- for good
-            setattr(sys, name, _opened[-1])
+            opened_stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 -- closed at exit
+            atexit.register(opened_stream.close)
+            setattr(sys, name, opened_stream)

@@ -31,9 +31,9 @@ def quiet() -> bool:
 
 
 def show(text: str) -> None:
-    """Print a message on stderr, control characters of other people's names escaped.
+    """Print a message on stderr, control characters in names escaped.
 
-    Where nobody can read it (a closed stream, a full disk), it is lost, and the work goes on.
+    If stderr can't be written (a closed stream, a full disk), the message is lost and no error is raised.
     """
     print(printable(text), file=MESSAGES, flush=True)
 

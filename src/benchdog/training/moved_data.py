@@ -1,4 +1,4 @@
-"""Data of a run that was moved since: found at its new place, compared with what the run kept of it."""
+"""Moved data of a run: opened at its new location and compared with what the run stored of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATH = "source.path"
 
 
 def relocated(recipe: Recipe, given: Mapping[str, str], plugins: Plugins) -> Recipe:
-    """Return the recipe of a run with other places of its data.
+    """Return the recipe of a run with new locations of its data.
 
     A file that lay next to the data, or in it, and is gone from there is taken from the same place in the new folder.
 
@@ -37,7 +37,7 @@ def relocated(recipe: Recipe, given: Mapping[str, str], plugins: Plugins) -> Rec
             others = f" It reads {', '.join(f'{k} = {v}' for k, v in known.items())}." if known else ""
             raise BadUsage(
                 f"{key} is not a path that this run reads.{others}",
-                "A run continues unchanged; only the place of its data may differ, and backend.ranks.",
+                "A run continues unchanged; only the location of its data and backend.ranks may differ.",
             )
     moved = {key: path for key, path in given.items() if path != known[key]}
     gone = {key: old for key, old in known.items() if key not in (*given, WEIGHTS) and not Path(old).exists()}
@@ -51,18 +51,18 @@ def relocated(recipe: Recipe, given: Mapping[str, str], plugins: Plugins) -> Rec
 def reopen_run(
     run: Run, recipe: Recipe, plugins: Plugins, command: str, given: Mapping[str, str] | None = None
 ) -> Components:
-    """Open the data of a run and build its components; a new place of the data is kept in the run's recipe.
+    """Open the data of a run and build its components; a new location of the data is saved in the run's recipe.
 
     Args:
         run: its folder.
         recipe: its resolved recipe.
         plugins: of the run.
-        command: what is typed to give a new place, for the message: "evaluate last".
+        command: the command that takes the new location, for the message: "evaluate last".
         given: absolute paths by dotted key, where the data is now.
 
     Raises:
-        BadData: the data isn't there any more, or what lies at the given place isn't what the run began with.
-        BadUsage: a given key isn't the place of data.
+        BadData: the data isn't there any more, or the data at the given path isn't what the run began with.
+        BadUsage: a given key isn't a path of the run's data.
     """
     moved = relocated(recipe, given or {}, plugins)
     try:
@@ -101,7 +101,7 @@ def _gone(run: Run, places: Mapping[str, str], command: str, given: Mapping[str,
         return None
     key, path = next(iter(missing.items()))
     if key in given:
-        return BadData(f"{path} doesn't exist.", f"Give the place where the data of run {run.name!r} lies now.")
+        return BadData(f"{path} doesn't exist.", f"Give the current location of the data of run {run.name!r}.")
     if key == PATH:
         way = f"benchdog {command} --data PATH"
     else:
@@ -110,7 +110,7 @@ def _gone(run: Run, places: Mapping[str, str], command: str, given: Mapping[str,
 
 
 def _compare(run: Run, components: Components) -> None:
-    """Compare data at another place with what the run kept: its description, its ids, the samples' fingerprints.
+    """Compare moved data with what the run stored: its spec, sample ids and fingerprints.
 
     Raises:
         BadData: it isn't the same; says what differs.

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchdog.api import SourceDefaults, with_defaults
 from benchdog.data.source_notes import sample_counts
+from benchdog.errors import shortlist
 from benchdog.model.flops import count
 from benchdog.model.layer_groups import stages
 from benchdog.recipe.draft import Draft
@@ -86,17 +87,12 @@ def _columns(components: Components) -> str:
     categories = [f"{_brief(c.name)} ({len(c.categories)})" for c in columns if c.kind == "category"]
     dropped = [f"{_brief(name)} ({why.partition(';')[0]})" for name, why in left_out.items()]
     listed = (("number", "numbers", numbers), ("category", "categories", categories))
-    lines = [f"{len(x)} {one if len(x) == 1 else more}: {_first(x, SHOWN)}" for one, more, x in listed if x]
-    return "; ".join([*lines, *([f"{len(dropped)} left out: {_first(dropped, SHOWN // 2)}"] if dropped else [])])
+    lines = [f"{len(x)} {one if len(x) == 1 else more}: {shortlist(x, SHOWN)}" for one, more, x in listed if x]
+    return "; ".join([*lines, *([f"{len(dropped)} left out: {shortlist(dropped, SHOWN // 2)}"] if dropped else [])])
 
 
 def _brief(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
-
-
-def _first(items: list[str], most: int) -> str:
-    """List the first items, and how many more there are."""
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def _shortened(names: list[str]) -> str:

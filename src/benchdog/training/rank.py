@@ -128,8 +128,8 @@ def single_sample(error: ValueError, model: str) -> Failed | None:
     if "more than 1 value per channel when training" not in str(error):
         return None
     return Failed(
-        f"A batch of one sample came, and {paths.short_name(model)!r} normalizes over its batch.",
-        "How many samples a stream has isn't known beforehand: take another --batch-size, or no BatchNorm.",
+        f"A batch had one sample, and {paths.short_name(model)!r} normalizes over its batch.",
+        "The number of samples of a stream isn't known in advance: use another --batch-size, or no BatchNorm.",
     )
 
 

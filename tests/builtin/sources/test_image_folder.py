@@ -266,7 +266,7 @@ def test_dark_16_bit_images_and_multi_page_files_are_noted(pets: Path) -> None:
     pages[0].save(pets / "dog" / "pages.tif", save_all=True, append_images=pages[1:])
     text = "\n".join(notes_of(pets))
     assert "1 images of 16 bits have no value above 4,000" in text
-    assert "Of 1 animations and multi-page files only the first frame or page is used: dog/pages.tif." in text
+    assert "Only the first frame or page of animations and multi-page files is used: dog/pages.tif." in text
     Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(pets / "cat" / "bright.png")
     assert "16 bits" not in "\n".join(notes_of(pets))
 
@@ -275,7 +275,7 @@ def test_dark_16_bit_images_and_multi_page_files_are_noted(pets: Path) -> None:
 def test_animations_are_noted(pets: Path, suffix: str) -> None:
     frames = [Image.new("RGB", (9, 9), (i * 40, 0, 0)) for i in range(3)]
     frames[0].save(pets / "dog" / f"walk{suffix}", save_all=True, append_images=frames[1:])
-    assert f"only the first frame or page is used: dog/walk{suffix}." in "\n".join(notes_of(pets))
+    assert f"animations and multi-page files is used: dog/walk{suffix}." in "\n".join(notes_of(pets))
 
 
 def notes_of(path: Path) -> list[str]:

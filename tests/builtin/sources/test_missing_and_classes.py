@@ -186,7 +186,7 @@ def test_empty_target_is_missing_in_any_kind(tmp_path, source):
 def test_spellings_of_a_class_are_one_with_a_note(tmp_path, source):
     found = source(tmp_path, [("1", "1.0", "0", "0.0")[i % 4] for i in range(60)])
     assert found.spec().target.classes == ("0", "1")
-    assert "Classes with several spellings, each taken as one: " in "".join(found.notes)
+    assert "Classes with several spellings, merged: " in "".join(found.notes)
     names = source(tmp_path, [("caf\u00e9", "cafe\u0301", "bar")[i % 3] for i in range(60)])
     assert names.spec().target.classes == ("bar", "caf\u00e9")
     cases = source(tmp_path, [("Yes", "yes", "no")[i % 3] for i in range(60)])

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchdog.api import BadData, BadUsage, SampleCounts, Spec, natural_key
+from benchdog.api import BadData, BadUsage, SampleCounts, Spec, natural_key, shortlist
 from benchdog.builtin.sources import options as given
 from benchdog.builtin.sources.images.digits import Digits
 from benchdog.builtin.sources.images.fashion_mnist import FILES, SYSTEM, FashionMnist
 from benchdog.builtin.sources.images.shapes import Shapes
-from benchdog.builtin.sources.messages import shortened
 from benchdog.builtin.sources.splitting import split_by_content
 
 Check = Callable[..., Spec]
@@ -52,8 +51,8 @@ def test_split_by_content_assigns_rare_labels_to_train_first() -> None:
 
 def test_natural_key_and_shortened() -> None:
     assert sorted(["10", "9", "a2", "a10", "B1", ""], key=natural_key) == ["", "9", "10", "a2", "a10", "B1"]
-    assert shortened([1, 2, 3], 3) == "1, 2, 3"
-    assert shortened(range(9), 9, 2) == "0, 1 and 7 more"
+    assert shortlist([1, 2, 3]) == "1, 2, 3"
+    assert shortlist(range(9), 2) == "0, 1 and 7 more"
 
 
 # --- digits and fashion-mnist ----------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_model_that_fails_in_both_formats_reports_its_own_error(place):
 
 
 def test_learning_rate_search_runs_it_too(place):
-    run("find-lr", "digits", "--model", "nets.py:View", cwd=place)
+    assert "suggestion" in run("find-lr", "digits", "--model", "nets.py:View", cwd=place).out
 
 
 @pytest.mark.parametrize(("width", "format"), [(4, False), (8, True)])

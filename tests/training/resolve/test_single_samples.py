@@ -67,7 +67,7 @@ def test_size_that_leaves_one_sample_is_refused_with_sizes_that_work(place, name
 
 
 def test_size_that_is_suggested_works(place):
-    run(*command("train", "Normalized", 24, "loop.epochs=1"), cwd=place)
+    assert "best: epoch 1" in run(*command("train", "Normalized", 24, "loop.epochs=1"), cwd=place).err
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,8 @@ def test_other_batches_of_one_are_refused(place, net, size, more, words):
 
 @pytest.mark.parametrize(("net", "size"), [("Plain", 25), ("Plain", 1), ("Normalized", 13)])
 def test_batch_of_one_is_accepted_where_it_can_be_trained_on(place, net, size):
-    run(*command("plan", net, size), cwd=place)
+    plan = run(*command("plan", net, size), "--json", cwd=place).json
+    assert plan["recipe"]["loop"]["batch_size"] == size
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_batch_of_one_is_accepted_where_it_can_be_trained_on(place, net, size):
 def test_auto_leaves_no_sample_by_itself_where_batches_are_normalized(place, net, samples, size):
     plan = run(*command("plan", net, "auto", samples=samples), "--json", cwd=place).json
     assert plan["recipe"]["loop"]["batch_size"] == size
-    assert ("would leave one sample by itself" in str(plan["notes"])) == (net == "Normalized")
+    assert ("would leave a batch of one sample" in str(plan["notes"])) == (net == "Normalized")
 
 
 def test_single_training_sample_is_refused_without_a_size(place):

@@ -181,7 +181,7 @@ def _widened(feature: Any, others: Sequence[Any]) -> Any:
 
 
 def _without_decimals(feature: Any) -> Any:
-    """Return an ordinary type of numbers in place of a decimal one: whole numbers where it has no fraction."""
+    """Return the integer or float type that replaces a decimal type."""
     parts = re.fullmatch(r"decimal[0-9]+\(([0-9]+), (-?[0-9]+)\)", getattr(feature, "dtype", ""))
     if parts is None:
         return feature

@@ -25,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chosen:
-    """What is learned from: kind is image, text or table; `left_out` are the other columns, by the reason."""
+    """The inputs: kind is image, text or table; `left_out` are the other columns, by reason."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -88,7 +88,7 @@ def _target(kinds: Mapping[str, str], taken: Sequence[str]) -> str:
 
 
 def usual_target(names: Container[str]) -> str:
-    """Return the likeliest column to predict by its name, or ""."""
+    """Return the column most likely to be the target, by its name; "" for none."""
     return next((name for name in USUAL if name in names), "")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchdog.api import HIDDEN, BadData, BadUsage, find_files
+from benchdog.api import HIDDEN, BadData, BadUsage, find_files, shortlist
 from benchdog_huggingface.offline import datasets
 from benchdog_huggingface.options import DataOptions
 from benchdog_huggingface.text_tables import text_table, typed
@@ -123,7 +123,7 @@ def _files(path: Path, notes: list[str]) -> tuple[dict[str, list[Path]], str]:
         for reason, names in listed.skipped.items():
             names = [name for name in names if name.rpartition("/")[2] not in NO_DATA]
             if names and reason != HIDDEN:
-                notes.append(f"Files that aren't read, {reason}: {len(names):,} ({_few(names)}).")
+                notes.append(f"Files that aren't read, {reason}: {len(names):,} ({shortlist(names)}).")
     else:
         files = [path] if path.is_file() and path.suffix.lower() in READERS else []
     kinds = sorted({file.suffix.lower() for file in files})
@@ -155,7 +155,7 @@ def _text_tables(
     if len(literal) > 1:
         raise BadData(
             f"{path}: quotation marks enclose cells in one file, and are text in another.",
-            "Say what they are: --set source.quote=double, or none",
+            "Choose one meaning: --set source.quote=double, or none",
         )
     made = typed(named.splits, options)
     return replace(named, splits=made.splits, words=made.words, literal=literal == {b"true"})
@@ -218,7 +218,7 @@ def _rows(file: Path) -> int:
 
 
 def _is_arrow_file(file: Path) -> bool:
-    """Whether a file is in Arrow's file format (Feather), which unlike a stream is not read in place."""
+    """Whether a file is in Arrow's file format (Feather), which, unlike a stream, can't be memory-mapped."""
     with file.open("rb") as opened:
         return opened.read(len(ARROW_FILE)) == ARROW_FILE
 
@@ -239,7 +239,7 @@ def _meant(name: str, *, by_word: bool = False) -> str:
 
 
 def _named(path: Path, found: dict[str, list[Any]], notes: list[str]) -> Found:
-    """Give splits Benchdog's names; what isn't one of them is left out, and reported."""
+    """Rename splits to train, valid and test; others are left out and reported."""
     parts: dict[str, list[Any]] = {}
     others: list[str] = []
     by_word = not any(_meant(name) == "train" for name in found)
@@ -254,17 +254,13 @@ def _named(path: Path, found: dict[str, list[Any]], notes: list[str]) -> Found:
     columns = {frozenset(piece.column_names) for pieces in found.values() for piece in pieces}
     if not parts and (len(found) == 1 or len(columns) == 1):
         if len(found) > 1:
-            notes.append(f"Read together, and then split: {_few(others)}.")
+            notes.append(f"Read together, and then split: {shortlist(others)}.")
         return Found({WHOLE: [piece for pieces in found.values() for piece in pieces]})
     if "train" not in parts:
-        raise BadData(f"{path} has no split to train on: {_few(list(found))}.", "Name it train.")
+        raise BadData(f"{path} has no split to train on: {shortlist(list(found))}.", "Name it train.")
     if others:
-        notes.append(f"Splits that aren't used: {_few(others)}.")
+        notes.append(f"Splits that aren't used: {shortlist(others)}.")
     return Found(parts, unused=sum(piece.num_rows for name in others for piece in found[name]))
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _said(error: BaseException) -> str:

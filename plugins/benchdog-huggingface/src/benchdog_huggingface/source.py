@@ -187,10 +187,12 @@ class DataSet:
             height = width = min(USUAL, int(median(min(size) for size in sizes)))
             self.notes.append(f"Images of other sizes are stretched to {height}x{width} pixels (option size).")
         if moving:
-            self.notes.append(f"Of animations and multi-page images only the first one is used: {moving[0]}, ...")
+            self.notes.append(
+                f"Only the first frame or page of animations and multi-page images is used, such as {moving[0]}."
+            )
         if gray and self.options.mode == "auto" and len(train.at) > LOOKED_AT:
             self.notes.append(
-                f"Images are grayscale, by {LOOKED_AT} of {len(train.at):,}; if others are in color: "
+                f"The images are read as grayscale, as {LOOKED_AT} of {len(train.at):,} are; if others are in color: "
                 '--set source.mode="RGB".'
             )
         mode = ("L" if gray else "RGB") if self.options.mode == "auto" else self.options.mode

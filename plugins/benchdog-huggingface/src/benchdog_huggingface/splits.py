@@ -169,7 +169,7 @@ def seen(parts: Mapping[str, tuple[str, Array]], found: Mapping[str, Array]) -> 
 
 
 def counts(there: Mapping[str, Array], found: Mapping[str, Array], unused: int) -> SampleCounts:
-    """Count the rows, and those that are skipped for want of a target, of a text or image, or of a split's use.
+    """Count the rows used, and those skipped: without a target, without a text or image, in an unused split.
 
     Args:
         there: by the data's split, which rows have a target.

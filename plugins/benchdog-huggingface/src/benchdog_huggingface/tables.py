@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, Column, MissingWords, category_key, is_number, json_text, natural_key, spelling
+from benchdog.api import (
+    BadData,
+    Column,
+    MissingWords,
+    category_key,
+    is_number,
+    json_text,
+    natural_key,
+    shortlist,
+    spelling,
+)
 from benchdog_huggingface.columns import Array, Chosen, arrow_column, kind_of
 from benchdog_huggingface.options import DataOptions
 from benchdog_huggingface.rows import Part
@@ -22,10 +32,10 @@ MOST_WORDS, MOST_CODES = 20, 20
 INDEX = "__index_level_"
 """How the names of columns begin in which pandas keeps a data frame's index."""
 LOOKED_AT = 200
-"""Texts by which a column of texts is told from one of numbers."""
+"""Number of texts that decide whether a column holds texts or numbers."""
 NUMBER_LIKE = r"[<>=~]*\s*[+-]?[$€£¥]?[0-9][0-9.,' ]*([eE][+-]?[0-9]+)?\s*[%$€£¥]?"
 KEPT = 0.8
-"""Float32 must tell apart this share of a column's different numbers."""
+"""Share of a column's distinct numbers that float32 must distinguish."""
 
 
 @dataclass(slots=True)
@@ -48,7 +58,7 @@ class TableColumns:
 def usable(
     chosen: Chosen, features: Mapping[str, Any], data: Mapping[str, Any], options: DataOptions, notes: list[str]
 ) -> Chosen:
-    """Leave out columns that are neither numbers nor categories: names, numbers of orders, remarks, an index.
+    """Drop columns that are neither numeric nor categorical: names, order numbers, comments, an index.
 
     Raises:
         BadData: none is left, a number is not finite, or words stand among numbers.
@@ -129,7 +139,7 @@ def missing_note(
         if counts:
             common = ", ".join(repr(word) for word, _ in counts.most_common(3))
             found.append(f"{counts.total():,} cells of {name!r} ({common})")
-    return [f"Read as missing: {_some(found)} (option na_values)."] if found else []
+    return [f"Read as missing: {shortlist(found)} (option na_values)."] if found else []
 
 
 def _counts(part: Any, name: str, rows: Array | None = None) -> Counter[str]:
@@ -163,7 +173,7 @@ def _numbers(part: Any, name: str, missing: MissingWords) -> Array:
 
 
 def _check_numbers(name: str, data: Mapping[str, Any], notes: list[str]) -> None:
-    """Refuse numbers that are infinite in float32; report those that float32 doesn't tell apart."""
+    """Refuse numbers that are infinite in float32; report those that float32 can't distinguish."""
     import pyarrow.compute as pc
 
     different = left = 0
@@ -175,7 +185,7 @@ def _check_numbers(name: str, data: Mapping[str, Any], notes: list[str]) -> None
         if len(wrong):
             rows = (f"{split}[{row}] ({values[row]:g})" for row in wrong.tolist())
             raise BadData(
-                f"Column {name!r} is not finite in {_some([*rows])}.",
+                f"Column {name!r} is not finite in {shortlist([*rows])}.",
                 "Correct the cells, or leave them empty: missing values are allowed.",
             )
         different += pc.count_distinct(arrow_column(part, name)).as_py() - bool(np.isnan(values).any())
@@ -185,7 +195,7 @@ def _check_numbers(name: str, data: Mapping[str, Any], notes: list[str]) -> None
 
 
 def coarse(what: str, different: int, left: int) -> str:
-    """Return the note on numbers that are one in float32."""
+    """Return the note on distinct numbers that are equal in float32."""
     return (
         f"{what} has values that float32 can't distinguish ({different:,} distinct values become {left:,}): subtract "
         "an offset."
@@ -199,7 +209,7 @@ def _check_words(name: str, texts: Counter[str], options: DataOptions, notes: li
     numeric = texts.total() - words.total()
     if not words or not numeric:
         return
-    shown = _some([repr(word[:40]) for word, _ in words.most_common()])
+    shown = shortlist([repr(word[:40]) for word, _ in words.most_common()])
     if len(words) <= MOST_WORDS and len(different) > min(MOST_CODES, numeric // 3):
         more = json_text([word for word, _ in words.most_common(3)])
         drop = json_text([*options.drop, name])
@@ -228,8 +238,3 @@ def refuse_numbers(name: str, part: Any, missing: MissingWords) -> None:
             "Write them as plain numbers; words for missing values: --set 'source.na_values=[\"WORD\"]'; to learn "
             f"from them as texts: --set source.input={name}",
         )
-
-
-def _some(items: Sequence[str] | Iterable[str]) -> str:
-    listed = list(items)
-    return ", ".join(listed[:5]) + (f" and {len(listed) - 5:,} more" if len(listed) > 5 else "")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import (
-    NA_WORDS,
+    AMBIGUOUS_NA,
     BadData,
     BadUsage,
     MissingWords,
@@ -28,8 +28,6 @@ MOST_INTEGERS = 20
 MOST_CLASSES = 1000
 ABSENT = -1
 """The code of a row without a target."""
-UNSURE = MissingWords(word for word in NA_WORDS if word not in ("none", "nil", "-", "--", ".", ".."))
-"""Words that may be classes, such as NA for North America, but usually mean that there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +119,7 @@ def _missing_words(options: DataOptions, kind: str) -> MissingWords:
         return words if words.numeric else MissingWords(())
     if words.named:
         return words
-    return MissingWords(()) if options.kind == "class" else UNSURE
+    return MissingWords(()) if options.kind == "class" else AMBIGUOUS_NA
 
 
 def _of_labels(columns: Mapping[str, _Column], names: Sequence[str], name: str) -> Targets:

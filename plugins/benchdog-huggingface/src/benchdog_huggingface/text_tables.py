@@ -57,7 +57,7 @@ def text_table(file: Path, options: DataOptions, cache: Path) -> Any:
 
 
 def typed(splits: Mapping[str, Sequence[Any]], options: DataOptions) -> Typed:
-    """Give the columns of tables of texts their types, each the same in all splits.
+    """Cast the columns of text tables to their types, the same in all splits.
 
     A column holds numbers, true and false, or texts, in which words for missing values stay; all files decide
     together. A target with leading zeros, or numbers of more than 53 bits, are texts unless numbers are asked for.
@@ -133,7 +133,7 @@ def _kind(cells: Collection[str], *, exact: bool) -> str:
 
 
 def _is_plain(cells: Iterable[str]) -> bool:
-    """Whether numbers can be told by their values: none has leading zeros or more than 53 bits."""
+    """Whether numbers are identified by their values: none has leading zeros or more than 53 bits."""
     return all(not re.match(r"[+-]?0[0-9]", cell) and abs(number(cell) or 0) < 2**53 for cell in cells)
 
 

@@ -1,4 +1,4 @@
-"""Check of the bytes of an ONNX graph: its weights lie in it, not in other files.
+"""Check that an ONNX graph stores its weights itself, not in other files.
 
 ONNX Runtime reads external data from where a graph says, relative to the working folder for a graph that is given as
 bytes. So the encoded message is walked before, without the package onnx, which running a graph doesn't need: through

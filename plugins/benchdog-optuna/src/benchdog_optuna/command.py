@@ -80,8 +80,8 @@ def command(
         changed = [key for key, value in recipe_flags.items() if value is not None and key != flags.KEYS["data"]]
         if source or study or space or set_ or sampler or pruner or changed:
             raise BadUsage(
-                "--resume takes a study as it is; only --trials, --time, --jobs and --data, its data's place, "
-                "can be changed.",
+                "--resume takes a study as it is; only --trials, --time, --jobs and the location of its data "
+                "(--data) can be changed.",
                 "Leave the other settings out.",
             )
         folder = open_study(resume, runs, tune_flags, ctx.obj)

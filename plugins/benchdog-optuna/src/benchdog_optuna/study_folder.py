@@ -108,7 +108,7 @@ class StudyFolder:
         self.experiment.trust_code(self.about, trust=trust)
 
     def open_data(self, study: Study, data: Path | None = None) -> None:
-        """Open the data before a trial is spent on it; `data` is its new place, if it was moved."""
+        """Open the data before a trial is spent on it; `data` is its new location, if it was moved."""
         trials = study.get_trials(deepcopy=False)
         done = [self.run_of(trial.number) for trial in trials if trial.state.name == "COMPLETE"]
         if trials:

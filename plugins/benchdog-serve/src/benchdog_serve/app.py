@@ -82,7 +82,7 @@ class Service:
             self.model.predict_decoded([blank], ["blank"])
 
     def close(self) -> None:
-        """Stop the threads; what they work on is given up."""
+        """Stop the threads; work in progress is abandoned."""
         self.batcher.close()
         self._decoders.close()
 

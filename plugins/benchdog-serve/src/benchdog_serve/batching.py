@@ -77,7 +77,7 @@ class Batcher:
         return RequestSlot(self)
 
     def close(self, seconds: float = 0.5) -> None:
-        """Stop the thread; a call of the model that takes longer than some seconds is given up."""
+        """Stop the thread; a call of the model that takes longer than some seconds is abandoned."""
         with self._change:
             self._closed = True
             self._change.notify_all()

@@ -30,7 +30,7 @@ def command(
     allow_origin: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="Let pages of this origin use the server; repeatable.")
     ] = None,
-    root_path: Annotated[str, typer.Option(metavar="PATH", help="A path that a proxy puts before all.")] = "",
+    root_path: Annotated[str, typer.Option(metavar="PATH", help="Path prefix that a proxy adds.")] = "",
     trust: Annotated[bool, typer.Option("--trust", help="Accept a format that can run code.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the URL.")] = False,

@@ -15,7 +15,7 @@ HEAD_SECONDS = 10.0
 """Time for a request's line and headers to arrive: a client that sends them byte by byte holds a connection."""
 HEAD_BYTES = 65_536
 TLS = b"\x16\x03"
-"""How a client begins that encrypts."""
+"""First bytes of a TLS connection."""
 STALLED_SECONDS = 30.0
 """Time for a client to read some of its response."""
 CONNECTIONS = 1000
@@ -30,7 +30,7 @@ class Connection(H11Protocol):
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request; the connection that has waited longest gives way when there are too many."""
+        """Start waiting for a request; if there are too many connections, close the one idle longest."""
         super().connection_made(transport)
         self.since = self.loop.time()
         self._head_timer: asyncio.TimerHandle | None = None
@@ -56,13 +56,13 @@ class Connection(H11Protocol):
         self._watch_head()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Start waiting for the next request."""
         self.since = self.loop.time()
         super().on_response_complete()
         self._watch_head()
 
     def pause_writing(self) -> None:
-        """Wait for the client to read, but not for ever."""
+        """Wait for the client to read, up to a time limit."""
         super().pause_writing()
         self._write_timer = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
 
@@ -73,7 +73,7 @@ class Connection(H11Protocol):
             self._write_timer.cancel()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what isn't HTTP, in place of uvicorn's plain text; called while h11's error is handled."""
+        """Refuse what isn't HTTP with a JSON error, not uvicorn's plain text; called while h11's error is handled."""
         error = sys.exception()
         status = getattr(error, "error_status_hint", 400)
         if status == 431:

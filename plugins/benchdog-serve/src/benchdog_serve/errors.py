@@ -31,7 +31,7 @@ def busy(message: str) -> Rejected:
 
 
 def stopping() -> Rejected:
-    """Build the 503 of a server that is being stopped."""
+    """Build the 503 response of a server that is stopping."""
     return Rejected(503, "The server is stopping.", "Try again later.", {"Retry-After": "5", "Connection": "close"})
 
 
@@ -70,6 +70,6 @@ def described(error: BaseException) -> str:
 
 
 def _short(text: str) -> str:
-    """Shorten a message; half a character, which UTF-8 can't hold, is escaped."""
+    """Shorten a message; lone surrogates, which UTF-8 can't encode, are escaped."""
     text = text if len(text) <= MESSAGE else f"{text[:MESSAGE]}…"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""JSON documents of requests: strict JSON, without what other parsers would read otherwise."""
+"""JSON bodies of requests: strict JSON, nothing that parsers disagree on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchdog_serve.encodings import text_of
 from benchdog_serve.errors import Rejected, shown
 
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""An escaped half of a character beyond 65,535; without its other half it is none."""
+"""An escaped surrogate; a lone one is not a character."""
 DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 CONTAINERS = 500_000
 """Most lists and objects in a document: nothing else runs while it is parsed."""
@@ -37,7 +37,7 @@ def parse(body: bytes, content_type: str, hint: str) -> Any:
     except RecursionError:
         raise Rejected(400, "The body is not JSON: it is nested too deeply.", hint) from None
     except UnicodeEncodeError:
-        raise Rejected(400, "The body has half of a surrogate pair (\\ud800 to \\udfff) in a text.", hint) from None
+        raise Rejected(400, "The body has a lone surrogate (\\ud800 to \\udfff) in a text.", hint) from None
     except json.JSONDecodeError as error:
         raise Rejected(400, f"The body is not JSON: {error}.", hint) from None
     except ValueError as error:

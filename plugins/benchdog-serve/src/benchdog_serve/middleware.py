@@ -43,7 +43,7 @@ class Guard:
         hosts: names that a Host header may hold; None allows all. A page of another site whose name
             resolves to this machine (DNS rebinding) sends its own name there.
         origins: decides which web pages may send requests.
-        root: a path that a proxy puts before all others, or "".
+        root: the path prefix that a proxy adds, or "".
         largest: bytes of a body, unpacked.
 
     Attributes:
@@ -140,7 +140,7 @@ class Guard:
 
 
 class _Body:
-    """Counts what arrives, whether or not the client announced its length, and unpacks it."""
+    """Count and decompress the body as it arrives, with or without a Content-Length."""
 
     def __init__(self, guard: Guard, receive: Receive, headers: Headers) -> None:
         self.guard = guard
@@ -180,7 +180,7 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Read and drop the rest, for a moment; a client that waits for permission to send it gets none."""
+        """Read and discard the rest for a moment; a client waiting for 100 Continue gets none."""
         if not self._invited:
             return
         with contextlib.suppress(TimeoutError):

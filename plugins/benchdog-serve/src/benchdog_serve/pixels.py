@@ -1,4 +1,4 @@
-"""Pixels of the images in a request, read from their headers before any is decoded."""
+"""Pixel count of a request's images, read from their headers before decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""uvicorn's server with another end: every request that was accepted is answered, or told that the server stops."""
+"""uvicorn's server with a graceful shutdown: every accepted request is answered, or refused with 503."""
 
 from __future__ import annotations
 

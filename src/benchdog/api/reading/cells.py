@@ -103,6 +103,8 @@ class MissingWords:
 
 
 MISSING: Final = MissingWords()
+AMBIGUOUS_NA: Final = MissingWords(word for word in NA_WORDS if word not in ("none", "nil", "-", "--", ".", ".."))
+"""Words that usually mean a missing value, but can be a class: NA is North America, too."""
 
 
 def numbers(cells: Sequence[str], missing: MissingWords = MISSING) -> list[float] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from benchdog.api.reading.cells import number, spelling
+from benchdog.errors import shortlist
 
 SHOWN = 5
 """Classes or spellings that a note lists."""
@@ -64,9 +65,9 @@ def spelling_notes(names: Mapping[str, str], what: str = "Class") -> list[str]:
     notes, plural = [], f"{what}es" if what.endswith("s") else f"{what}s"
     if several:
         listed = [f"{name!r} ({', '.join(map(ascii, words))})" for name, words in several.items()]
-        notes.append(f"{plural} with several spellings, each taken as one: {_some(listed)}.")
+        notes.append(f"{plural} with several spellings, merged: {shortlist(listed, SHOWN)}.")
     if near := [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]:
-        notes.append(f"{plural} that differ only in case or spaces, taken as different ones: {_some(near)}.")
+        notes.append(f"{plural} that differ only in case or spaces, kept separate: {shortlist(near, SHOWN)}.")
     return notes
 
 
@@ -90,7 +91,3 @@ def lacking_notes(
             notes.append(f"{what} {name!r} has {samples}: none in {' and '.join(lacking)}.")
     more = len(notes) - SHOWN
     return [*notes[:SHOWN], f"{more:,} more are missing in a split."] if more > 1 else notes
-
-
-def _some(items: Sequence[str]) -> str:
-    return ", ".join(items[:SHOWN]) + (f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else "")

@@ -10,8 +10,8 @@ from benchdog.api import Bounds, Doc
 ChannelsLast = Annotated[
     bool,
     Doc(
-        "Keep the weights of 2-D convolutions in the memory format that is fast; turned off for a model that "
-        "doesn't run with it."
+        "Keep 2-D convolutions in the channels-last memory format, which is faster; turned off for a model "
+        "that fails with it."
     ),
 ]
 

@@ -63,7 +63,5 @@ class TorchExportRunner:
         except RuntimeError as error:
             if not str(error).startswith("Expected input at"):
                 raise
-            raise BadData(
-                f"The graph takes other inputs than its description says: {error}.", "It is damaged."
-            ) from None
+            raise BadData(f"The graph's inputs don't match its description: {error}.", "It is damaged.") from None
         return answer.numpy(), score.numpy()

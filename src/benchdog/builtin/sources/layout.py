@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from benchdog.api import BadData, FolderFiles, natural_key
-from benchdog.builtin.sources.messages import shortened
+from benchdog.api import BadData, FolderFiles, natural_key, shortlist
 
 SPLIT_WORDS = {
     "train": "train", "training": "train", "trn": "train",
@@ -128,8 +127,8 @@ def refuse_loose(outside: Sequence[str], layout: Layout, folder: Path, what: str
             loose.sort(key=natural_key)
             remedy = "" if top == layout.entered else f" {_classes_remedy('all are')}"
             raise BadData(
-                f"{len(loose)} {what} are in {folder / top} itself: {shortened(loose, len(loose))}.",
-                f"Move them into a folder per class, or away if they have none.{remedy}",
+                f"{len(loose)} {what} are in {folder / top} itself: {shortlist(loose)}.",
+                f"Move them into a folder per class; remove those without a class.{remedy}",
             )
 
 
@@ -250,4 +249,4 @@ def _classes_remedy(they: str) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     listed = sorted(names, key=natural_key)
-    return " and ".join(listed) if len(listed) == 2 else shortened(listed, len(listed))
+    return " and ".join(listed) if len(listed) == 2 else shortlist(listed)

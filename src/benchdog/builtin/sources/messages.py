@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 
-from benchdog.api import HIDDEN, BadData, BadUsage
-
-
-def shortened(items: Iterable[object], total: int, most: int = 5) -> str:
-    """List the first of `total` items: "3, 7, 9 and 14 more"."""
-    text = ", ".join(str(item) for item in islice(items, most))
-    return f"{text} and {total - most:,} more" if total > most else text
+from benchdog.api import HIDDEN, BadData, BadUsage, shortlist
 
 
 def skipped_notes(skipped: Mapping[str, Sequence[str]]) -> list[str]:
     """Name the files that are skipped, by reason. Hidden ones are counted, but nobody wants to read them."""
     return [
-        f"Skipped, {reason}: {len(names):,} ({shortened(names, len(names))})."
+        f"Skipped, {reason}: {len(names):,} ({shortlist(names)})."
         for reason, names in skipped.items()
         if reason != HIDDEN
     ]

@@ -144,8 +144,8 @@ def _resume(
     places = {key: each for key, each in changed.items() if key.startswith("source.") or key == "start.weights"}
     if others or len(places) < len(changed) or any(not isinstance(each.value, str) for each in places.values()):
         raise BadUsage(
-            "--resume continues a run unchanged; only the place of its data (--data PATH) and --set backend.ranks=N "
-            "are allowed.",
+            "--resume continues a run unchanged; only the location of its data (--data PATH) and "
+            "--set backend.ranks=N may change.",
             "Leave out the other settings.",
         )
     return pipeline.resume(

@@ -99,7 +99,7 @@ class Facts:
 
     @property
     def tie(self) -> str:
-        """How the best epoch was chosen among equal ones: "the lowest valid.loss of 9 equal epochs"; "" if alone."""
+        """How the best epoch was chosen among equal ones: "the lowest valid.loss of 9 tied epochs"; "" if alone."""
         if self.best is None:
             return ""
         equal = [line for line in self.epochs if number(line.get(f"valid.{self.monitor}")) == self.best[1]]
@@ -107,7 +107,7 @@ class Facts:
         if len(equal) < 2:
             return ""
         lowest = losses and losses.get(self.best[0]) == min(losses.values())
-        return f"{'the lowest valid.loss' if lowest else 'the first'} of {len(equal)} equal epochs"
+        return f"{'the lowest valid.loss' if lowest else 'the first'} of {len(equal)} tied epochs"
 
     def held_out(self, split: str) -> str:
         """Return the fingerprint of the samples of a split that the run was evaluated on, "" when it is unknown."""

@@ -81,7 +81,7 @@ def nearby(components: Components, batch: int) -> tuple[int, int]:
 
 
 def trouble_with_one(components: Components, model: nn.Module) -> str:
-    """Say why a model can't train on a single sample, to be read after its name; "" if it can."""
+    """Return why a model can't train on one sample, as a predicate ("normalizes over its batch"); "" if it can."""
     training = model.training
     try:
         with torch.no_grad():

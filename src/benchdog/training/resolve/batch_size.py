@@ -69,7 +69,7 @@ def fit_batch_size(components: Components, model: nn.Module | None, seconds: flo
         values = {"loop.batch_size": batch}
         if batch != usual:
             name = short_name(components.recipe.model.name)
-            why = f"a batch of {usual} would leave one sample by itself, and {name!r} needs two"
+            why = f"{usual} would leave a batch of one sample, and {name!r} needs two"
             return Decision(values=values, note=f"batch size {batch}: {why}")
         if fitting < wanted:
             return Decision(values=values, note=f"batch size {batch}: {fitting} samples fit into {readable(limit)}")
@@ -86,7 +86,7 @@ def fit_batch_size(components: Components, model: nn.Module | None, seconds: flo
 
 
 def _without_single_samples(components: Components, model: nn.Module, batch: int) -> int:
-    """Return the nearest batch size that leaves no sample by itself, if the model normalizes over its batch.
+    """Return the nearest batch size without a batch of one sample, if the model normalizes over its batch.
 
     Raises:
         BadUsage: there is none that fits.

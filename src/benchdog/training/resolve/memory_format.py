@@ -37,7 +37,7 @@ def choose_memory_format(components: Components, model: nn.Module | None, second
         failure = _failure(model.to(memory_format=torch.channels_last), inputs)  # type: ignore[call-overload]
     finally:
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    if not failure or _failure(model, inputs):  # what fails in both formats is told by the training
+    if not failure or _failure(model, inputs):  # a failure in both formats is reported by training
         return None
     note = f"backend.channels_last is off: with it the model raises {failure}"
     return Decision(values=values, note=note, log=note)
@@ -57,7 +57,7 @@ def _wanted(components: Components) -> bool:
 
 
 def _failure(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> str:
-    """Return what a forward and a backward pass in training mode raise, "" for nothing; the model stays as it was."""
+    """Return the error of a forward and backward pass in training mode, "" for none; the model is left unchanged."""
     training, kept = model.training, [(x, x.clone()) for x in model.buffers()]
     try:
         with torch.random.fork_rng(devices=[]):

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from benchdog.api import IMAGE_SUFFIXES, BadData, FolderFiles, find_files
+from benchdog.api import IMAGE_SUFFIXES, BadData, FolderFiles, find_files, shortlist
 from benchdog.builtin.sources.images.listing import LabeledImage, read_labels_file
 from benchdog.builtin.sources.layout import Layout, children, read_layout, refuse_loose
-from benchdog.builtin.sources.messages import shortened, skipped_notes
+from benchdog.builtin.sources.messages import skipped_notes
 from benchdog.builtin.sources.options import ImageFolderOptions
 
 NOT_IMAGES = "not images"
@@ -69,7 +69,7 @@ def _note_folders(found: FolderFiles, layout: Layout, notes: list[str]) -> None:
         (layout.unused, "Folders next to those of the splits, skipped"),
     ):
         if names:
-            notes.append(f"{what}: {len(names):,} ({shortened(names, len(names))}).")
+            notes.append(f"{what}: {len(names):,} ({shortlist(names)}).")
 
 
 def _listed(labels: Path, folder: Path, options: ImageFolderOptions, notes: list[str]) -> FoundImages:
@@ -93,6 +93,4 @@ def _check_utf8(names: Iterable[str], folder: Path) -> None:
     """Raise BadData for names that aren't UTF-8: classes and ids are written to text files."""
     invalid = [shown for name in names if (shown := name.encode(errors="backslashreplace").decode()) != name]
     if invalid:
-        raise BadData(
-            f"{len(invalid)} names in {folder} are not UTF-8: {shortened(invalid, len(invalid))}.", "Rename them."
-        )
+        raise BadData(f"{len(invalid)} names in {folder} are not UTF-8: {shortlist(invalid)}.", "Rename them.")

@@ -24,12 +24,13 @@ from benchdog.api import (
     class_spellings,
     lacking_notes,
     read_regular,
+    shortlist,
     spelling_notes,
 )
 from benchdog.builtin.sources.images.finding import FoundImages, find_images
 from benchdog.builtin.sources.images.inspection import ImageInfo, inspect
 from benchdog.builtin.sources.images.listing import LabeledImage, rarest_labels, target_of, targets_of
-from benchdog.builtin.sources.messages import existing_path, shortened
+from benchdog.builtin.sources.messages import existing_path
 from benchdog.builtin.sources.options import ImageFolderOptions
 from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_with_given
 
@@ -119,7 +120,7 @@ class ImageFolder:
             )
         if len(bad) == len(images):
             raise BadData(f"Every file in {self.folder} is damaged, such as {bad[0]}: {infos[bad[0]].fault}.")
-        self.notes.append(f"{len(bad)} damaged files are skipped: {shortened(bad, len(bad))}.")
+        self.notes.append(f"{len(bad)} damaged files are skipped: {shortlist(bad)}.")
         return [p for p in images if not infos[p.path].fault]
 
     def _classes(self, images: Sequence[LabeledImage]) -> tuple[list[LabeledImage], tuple[str, ...]]:
@@ -133,7 +134,7 @@ class ImageFolder:
             raise BadData(f"{self.folder} has one class, {names}.", "Classification needs at least two.")
         rare = {label: n for label, n in counts.items() if n < MIN_CLASS_IMAGES}
         if rare and not any(p.split for p in images):
-            shown = shortened((f"{label!r} has {n}" for label, n in sorted(rare.items())), len(rare), 20)
+            shown = shortlist((f"{label!r} has {n}" for label, n in sorted(rare.items())), 20)
             raise BadData(
                 f"Each class needs {MIN_CLASS_IMAGES} images, one each for train, valid and test; {shown}.",
                 "Add images to it or remove it.",
@@ -155,7 +156,7 @@ class ImageFolder:
                 raise BadData(f"{self.folder}: no image is left for {split}.", "Add images or groups.")
             unseen = sorted({label for p in parts[split] for label in p.labels} - known)
             if unseen:
-                raise BadData(f"{self.folder}: no training image of the class {shortened(unseen, len(unseen))}.")
+                raise BadData(f"{self.folder}: no training image of the class {shortlist(unseen)}.")
         return parts
 
     def _note_classes(self, classes: tuple[str, ...], parts: dict[str, list[LabeledImage]]) -> None:
@@ -171,7 +172,7 @@ class ImageFolder:
             labels.setdefault(infos[p.path].pixels, set()).add(p.label)
         conflicting = [p.path for p in images if len(labels[infos[p.path].pixels]) > 1]
         if conflicting:
-            self.notes.append(f"Equal images have different classes: {shortened(conflicting, len(conflicting))}.")
+            self.notes.append(f"Equal images have different classes: {shortlist(conflicting)}.")
         copies = len(images) - len(labels)
         if copies:
             together = "" if self.seen else "; kept in one split"
@@ -183,12 +184,11 @@ class ImageFolder:
         if deep and peak <= TWELVE_BITS:
             self.notes.append(
                 f"{len(deep)} images of 16 bits have no value above {peak:,}: they appear dark, 65,535 is white. "
-                f"Rescale them if they have fewer bits: {shortened(deep, len(deep))}."
+                f"Rescale them if they have fewer bits: {shortlist(deep)}."
             )
         if paged := [p.path for p in images if infos[p.path].paged]:
             self.notes.append(
-                f"Of {len(paged)} animations and multi-page files only the first frame or page is used: "
-                f"{shortened(paged, len(paged))}."
+                f"Only the first frame or page of animations and multi-page files is used: {shortlist(paged)}."
             )
 
     def _field(self, infos: Sequence[ImageInfo]) -> Field:

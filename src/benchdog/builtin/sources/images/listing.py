@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BadData, MissingWords, Target, read_table
-from benchdog.builtin.sources.messages import existing_path, shortened
+from benchdog.api import AMBIGUOUS_NA, BadData, MissingWords, Target, read_table, shortlist
+from benchdog.builtin.sources.messages import existing_path
 from benchdog.builtin.sources.options import ImageFolderOptions
-from benchdog.builtin.sources.table.targets import UNSURE
 from benchdog.builtin.sources.table.weights import check_weight_column, drop_zero_weight_rows, weights_of
 
 
@@ -69,21 +68,21 @@ def read_labels_file(
     rows = list(zip(table.lines, table.columns["path"], table.columns["label"], strict=True))
     missing = [f"{path} (line {line})" for line, path, _ in rows if not (folder / path).is_file()]
     if missing:
-        shown = shortened(missing, len(missing), 20)
+        shown = shortlist(missing, 20)
         raise BadData(f"{file} lists files that aren't in {folder}: {shown}.", "Correct the paths.")
     unlabeled = [line for line, _, label in rows if not label]
     if unlabeled and not separator:
-        raise BadData(f"{file} has no label in line {shortened(unlabeled, len(unlabeled))}.")
+        raise BadData(f"{file} has no label in line {shortlist(unlabeled)}.")
     duplicates = [path for path, n in Counter(path for _, path, _ in rows).items() if n > 1]
     if duplicates:
-        raise BadData(f"{file} lists files more than once: {shortened(duplicates, len(duplicates))}.")
+        raise BadData(f"{file} lists files more than once: {shortlist(duplicates)}.")
     weights = weights_of(table, weight)
     counts = [None] * len(rows) if weights is None else weights.tolist()
     images = [
         LabeledImage(path=PurePosixPath(path).as_posix(), labels=_split_labels(label, separator, words), weight=count)
         for (_, path, label), count in zip(rows, counts, strict=True)
     ]
-    unsure = sorted({label for image in images for label in image.labels if label in UNSURE})
+    unsure = sorted({label for image in images for label in image.labels if label in AMBIGUOUS_NA})
     if unsure:
         option = json.dumps(unsure, ensure_ascii=False)
         notes.append(

@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchdog.api import BadData, MissingWords, Table, category_key, is_number, json_text, spelling
+from benchdog.api import BadData, MissingWords, Table, category_key, is_number, json_text, shortlist, spelling
 from benchdog.api import numbers as parsed_numbers
-from benchdog.builtin.sources.messages import shortened
 
 MOSTLY: Final = 0.8
 """A relation that holds in this share of values is taken to hold."""
@@ -62,7 +61,7 @@ THOUSANDS: Final = r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?"
 STYLES: Final = (
     (r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+),[0-9]+", "a decimal comma", "use a decimal point"),
     (r"[+-]?[0-9]{1,3}([ '’\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]+)?", "a thousands separator", "leave it out"),
-    (r"[\u2212\u2013][0-9]+(\.[0-9]+)?", "another minus sign than '-'", "use that"),
+    (r"[\u2212\u2013][0-9]+(\.[0-9]+)?", "a minus sign other than '-'", "use that"),
     (r"[+-]?[0-9]{1,3}(\.[0-9]{3}){2,}", "points as thousands separator", "leave them out"),
 )
 """Forms of numbers that are not read, what they have, and what to do."""
@@ -162,7 +161,7 @@ def refuse_words(table: Table, name: str, found: Mixture, what: str, missing: Mi
     total, texts = found.words.total(), found.words
     often = {text: f", {count:,} times" if count > 1 else "" for text, count in texts.items()}
     items = (f"line {line} ({text[:40]!r}{often[text]})" for text, line in found.first.items())
-    listed = shortened(items, len(texts))
+    listed = shortlist(items)
     hint = f"Correct {'it' if total == 1 else 'them'}{remedy}."
     words = [word for word, count in texts.most_common(3) if count > 1 or not re.search("[0-9]", word)]
     if words:
@@ -184,7 +183,7 @@ def missing_note(table: Table, names: Iterable[str], missing: MissingWords) -> l
         if words:
             common = ", ".join(repr(word) for word, _ in words.most_common(3))
             found.append(f"{words.total():,} of {len(table.lines):,} cells of {name!r} ({common})")
-    return [f"Read as missing: {shortened(found, len(found))} (option na_values)."] if found else []
+    return [f"Read as missing: {shortlist(found)} (option na_values)."] if found else []
 
 
 # --- numbers ---------------------------------------------------------------------------------------------
@@ -204,7 +203,7 @@ def check_finite(table: Table, name: str, values: Numbers) -> None:
     with np.errstate(invalid="ignore"):
         wrong = np.flatnonzero(np.abs(values) > float(np.finfo(np.float32).max))
     if len(wrong):
-        shown = shortened((f"line {table.lines[i]} ({table.columns[name][i][:40]})" for i in wrong), len(wrong))
+        shown = shortlist(f"line {table.lines[i]} ({table.columns[name][i][:40]})" for i in wrong)
         raise BadData(
             f"{table.path}: column {name!r} is not finite in {shown}.",
             "Correct the cells, or leave them empty: missing values are allowed.",
@@ -216,7 +215,7 @@ def times(table: Table, name: str, missing: MissingWords) -> np.ndarray[Any, np.
     cells = table.columns[name]
     absent = [line for line, cell in zip(table.lines, cells, strict=True) if cell in missing]
     if absent:
-        raise BadData(f"{table.path}: the time {name!r} is missing in line {shortened(absent, len(absent))}.")
+        raise BadData(f"{table.path}: the time {name!r} is missing in line {shortlist(absent)}.")
     values = numbers(cells, missing)
     if values is not None:
         check_finite(table, name, values)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import (
-    MISSING,
+    AMBIGUOUS_NA,
     NA_WORDS,
     BadData,
     BadUsage,
@@ -20,9 +20,9 @@ from benchdog.api import (
     class_names,
     class_spellings,
     is_number,
+    shortlist,
     spelling_notes,
 )
-from benchdog.builtin.sources.messages import shortened
 from benchdog.builtin.sources.options import CsvOptions, TextOptions
 from benchdog.builtin.sources.table.columns import (
     MAX_CATEGORIES,
@@ -38,8 +38,6 @@ from benchdog.builtin.sources.table.columns import (
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST_CLASSES = 1000
-UNSURE = MissingWords(word for word in MISSING.listed if word not in ("none", "nil", "-", "--", ".", ".."))
-"""Words that may be classes, such as NA for North America, but usually mean that there is none."""
 NO_WORDS = MissingWords(())
 
 
@@ -88,7 +86,7 @@ def _with_target(table: Table, name: str, options: CsvOptions | TextOptions, not
             )
         raise BadData(
             f"{table.path}: the target {name!r} is missing in {len(absent):,} of {len(cells):,} "
-            f"rows: line {shortened(absent, len(absent))}.{also}",
+            f"rows: line {shortlist(absent)}.{also}",
             hint,
         )
     if len(absent) == len(cells):
@@ -104,7 +102,7 @@ def _missing_targets(cells: Sequence[str], options: CsvOptions | TextOptions) ->
         return words
     if options.kind == "class":
         return NO_WORDS
-    return UNSURE if numbers(cells, words) is None else words
+    return AMBIGUOUS_NA if numbers(cells, words) is None else words
 
 
 def read_targets(table: Table, names: Sequence[str], options: CsvOptions, notes: list[str]) -> TargetColumns:
@@ -139,7 +137,7 @@ def _several(table: Table, names: Sequence[str], options: CsvOptions, notes: lis
             notes.append(f'{text} are 0 or 1 and treated as labels; for regression: --set source.kind="number".')
     if kind == "labels" and odd:
         wrong = np.flatnonzero(~np.isin(columns[names.index(odd[0])], (0, 1)))
-        lines = shortened((table.lines[row] for row in wrong), len(wrong))
+        lines = shortlist(table.lines[row] for row in wrong)
         raise BadData(
             f"{table.path}: the label {odd[0]!r} is neither 0 nor 1 in line {lines}.",
             'Correct the cells; for numbers: --set source.kind="number".',
@@ -165,7 +163,7 @@ def _numbers(table: Table, name: str) -> Numbers:
             f"{line} ({cell[:40]})" for line, cell in zip(table.lines, cells, strict=True) if not is_number(cell)
         ]
         raise BadData(
-            f"{table.path}: the target {name!r} is not a number in line {shortened(wrong, len(wrong))}.",
+            f"{table.path}: the target {name!r} is not a number in line {shortlist(wrong)}.",
             "Correct the cells, empty them and add --set source.target_missing=drop, or: --set source.kind=class.",
         )
     check_finite(table, name, values)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import MISSING, BadData, BadUsage, Table, is_number
-from benchdog.builtin.sources.messages import shortened
+from benchdog.api import MISSING, BadData, BadUsage, Table, is_number, shortlist
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = np.ndarray[Any, np.dtype[np.float32]]
@@ -33,7 +32,7 @@ def drop_zero_weight_rows(table: Table, name: str, notes: list[str]) -> Table:
             found = zip(table.lines, cells, wrong, strict=True)
             lines = [f"{line} ({cell})" if cell else str(line) for line, cell, is_wrong in found if is_wrong]
             raise BadData(
-                f"{table.path}: the weight {name!r} {fault} in line {shortened(lines, len(lines))}.",
+                f"{table.path}: the weight {name!r} {fault} in line {shortlist(lines)}.",
                 "Each row needs a number, 0 or more; 0 drops the row.",
             )
     there = [float(cell) > 0 for cell in cells]

@@ -21,10 +21,11 @@ from benchdog.api import (
     natural_key,
     read_table,
     read_text,
+    shortlist,
     spelling_notes,
 )
 from benchdog.builtin.sources.layout import read_layout, refuse_loose, split_names
-from benchdog.builtin.sources.messages import existing_path, shortened, skipped_notes, suggest
+from benchdog.builtin.sources.messages import existing_path, skipped_notes, suggest
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.table.targets import read_target, with_targets
 from benchdog.builtin.sources.table.weights import Weights, check_weight_column, drop_zero_weight_rows, weights_of
@@ -91,7 +92,7 @@ def from_folder(folder: Path, options: TextOptions, notes: list[str]) -> Texts:
     texts = [read_text(folder / name) for name in names]
     empty = [name for name, text in zip(names, texts, strict=True) if not text.strip()]
     if empty:
-        raise BadData(f"{folder}: {len(empty):,} texts are empty: {shortened(empty, len(empty))}.", "Remove them.")
+        raise BadData(f"{folder}: {len(empty):,} texts are empty: {shortlist(empty)}.", "Remove them.")
     skipped = {reason: len(paths) for reason, paths in found.skipped.items()}
     counts = SampleCounts(found=len(names) + sum(skipped.values()), used=len(names), skipped=skipped, unit="files")
     words = [group for group in groups if group]
@@ -150,13 +151,13 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
     column = options.column or (others[0] if len(others) == 1 else "")
     if not column or column == options.label:
         raise BadUsage(
-            f"{path} has the columns {shortened(table.columns, len(table.columns))}: which one holds the texts?",
+            f"{path} has the columns {shortlist(table.columns)}: which one holds the texts?",
             "Name it: --set source.column=NAME, and --set source.label=NAME for classification or regression.",
         )
     absent = [line for line, cell in zip(table.lines, table.columns[column], strict=True) if not cell]
     if absent:
         raise BadData(
-            f"{path}: column {column!r} is empty in line {shortened(absent, len(absent))}.",
+            f"{path}: column {column!r} is empty in line {shortlist(absent)}.",
             "Fill it in, or remove those rows.",
         )
     if options.label:
