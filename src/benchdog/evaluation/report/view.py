@@ -175,7 +175,7 @@ def _facts(read: Facts) -> list[tuple[str, str]]:
 def _best(read: Facts) -> str | None:
     if read.best is None:
         return None
-    return f"{short(read.best[1])}, epoch {read.best[0]}{f' ({read.tie})' if read.tie else ''}"
+    return f"{short(read.best[1])}, epoch {read.best[0]}"
 
 
 def curves(read: Facts) -> Plot | None:
@@ -185,7 +185,8 @@ def curves(read: Facts) -> Plot | None:
         return None
     label = "epoch" if read.epochs else "step"
     names = dict.fromkeys((line.name, line.color) for _, lines in panels for line in lines if not line.faint)
-    note = f"The ring marks the best epoch, {best[1]}." if best else ""
+    tie = f": {read.tie}" if read.tie else ""
+    note = f"The ring marks the best epoch, {best[1]}{tie}." if best else ""
     return Plot(image=figures.curves(panels, x_label=label, best=best), names=list(names), note=note)
 
 
