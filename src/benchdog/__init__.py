@@ -16,6 +16,7 @@ __all__ = [
     "PluginContext",
     "SplitArrays",
     "TrainedRun",
+    "ValueFiles",
     "__version__",
     "derive_seed",
     "evaluate",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from benchdog.evaluation.report.formatting import seconds as format_duration
     from benchdog.experiments import Experiment, recipe_table, report_page
     from benchdog.model.load import LoadedModel
+    from benchdog.model.value_files import ValueFiles
     from benchdog.notebook import TrainedRun, evaluate, load, open_run, train
     from benchdog.plugins.context import PluginContext
     from benchdog.plugins.options import validate as validate_options
@@ -59,6 +61,7 @@ _PLACES = {
     "PluginContext": "benchdog.plugins.context:PluginContext",
     "SplitArrays": "benchdog.training.finished_run:SplitArrays",
     "TrainedRun": "benchdog.notebook:TrainedRun",
+    "ValueFiles": "benchdog.model.value_files:ValueFiles",
     "derive_seed": "benchdog.data.randomness:derive_seed",
     "evaluate": "benchdog.notebook:evaluate",
     "follow_parent": "benchdog.system.parent:follow_parent",

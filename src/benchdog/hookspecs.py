@@ -17,6 +17,7 @@ from benchdog.api import (
     SourceInfo,
     TaskInfo,
     TrainerInfo,
+    WriterInfo,
     hookspec,
 )
 
@@ -97,6 +98,18 @@ def benchdog_augmentations() -> Iterable[AugmentationInfo]:  # type: ignore[empt
     >>> @hookimpl
     ... def benchdog_augmentations():
     ...     return [AugmentationInfo(name="rain", summary="Streaks of rain.", target="stars.rain:Rain")]
+    """
+
+
+@hookspec
+def benchdog_writers() -> Iterable[WriterInfo]:  # type: ignore[empty-body]
+    """Register writers of predictions that are arrays.
+
+    >>> from benchdog.api import WriterInfo, hookimpl
+    >>> @hookimpl
+    ... def benchdog_writers():
+    ...     return [WriterInfo(name="webp", summary="Small images.", target="stars.out:Webp", writes="image",
+    ...                        suffix=".webp", media_type="image/webp")]
     """
 
 

@@ -18,10 +18,11 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchdog import LoadedModel
+from benchdog import LoadedModel, ValueFiles
 from benchdog.api import Answer, Column, Field, Raw, Spec, Target
 from benchdog.builtin.tasks import answers
 from benchdog.data.decode import decoder
+from benchdog.plugins import Plugins
 from benchdog_serve.app import Service, build
 from support import in_process
 from support.command import Result
@@ -67,6 +68,10 @@ class Double:
         self.gate.set()
         self.error: BaseException | None = None
 
+    def value_files(self) -> ValueFiles:
+        kinds = {"mask": "mask", "picture": "image", "sound": "audio"}
+        return ValueFiles(Plugins.discover(), self.spec, kinds)
+
     def load(self) -> Double:
         return self
 
@@ -86,7 +91,7 @@ class Double:
         self.sizes.append(len(decoded))
         if self.error is not None:
             raise self.error
-        functions = {"mask": answers.segmentation, "tokens": answers.next_token}
+        functions = {"mask": answers.segmentation, "tokens": answers.next_token, "drawing": drawing}
         function: Any = functions.get(self.variant, answers.classification)
         return [function(self.call, decoder.stack([each]), self.spec, None)[0] for each in decoded]
 
@@ -96,6 +101,12 @@ class Double:
         if self.variant in ("image", "mask"):
             return [Raw(id="dark-0", fields={"input": png(0)}, target=np.int64(0))]
         return []
+
+
+def drawing(call: Any, inputs: Any, spec: Spec, options: Any) -> list[Answer]:
+    """Answer with the image itself, a sound, and numbers."""
+    sound = np.array([0.0, 0.5, -0.5])
+    return [Answer({"picture": x, "sound": sound, "rate": 8000, "numbers": np.arange(2)}) for x in inputs[0]]
 
 
 def png(level: int, size: int = 4) -> bytes:

@@ -96,6 +96,42 @@ def test_mask_is_a_png_of_class_indices(make_client):
     assert prediction["classes"] == {"none": 0.875, "disc": 0.125}
 
 
+def test_image_and_audio_are_files_in_base64_and_small_arrays_are_lists(make_client):
+    response = make_client("drawing").post(content=png(200), headers={"content-type": "image/png"}).json()
+    (prediction,) = response["answers"]
+    assert prediction["picture"]["media_type"] == "image/png"
+    image = Image.open(io.BytesIO(base64.b64decode(prediction["picture"]["base64"])))
+    assert np.asarray(image).tolist() == [[200] * 4] * 4
+    assert prediction["sound"]["media_type"] == "audio/wav"
+    assert base64.b64decode(prediction["sound"]["base64"])[:4] == b"RIFF"
+    assert prediction["numbers"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("variant", "accept", "kind", "begins"),
+    [
+        ("drawing", "image/png", "image/png", b"\x89PNG"),
+        ("drawing", "text/html, image/jpeg;q=0.9, */*", "image/jpeg", b"\xff\xd8"),
+        ("drawing", "audio/wav", "audio/wav", b"RIFF"),
+        ("mask", "image/png", "image/png", b"\x89PNG"),
+        ("drawing", "application/json, image/png", "application/json", b"{"),
+        ("drawing", "text/html", "application/json", b"{"),
+        ("image", "image/png", "application/json", b"{"),
+    ],
+)
+def test_accept_header_chooses_the_file_of_a_value(make_client, variant, accept, kind, begins):
+    headers = {"content-type": "image/png", "accept": accept}
+    response = make_client(variant).post(content=png(200), headers=headers)
+    assert response.headers["content-type"] == kind
+    assert response.content.startswith(begins)
+
+
+def test_file_for_several_samples_is_refused(make_client):
+    sent = files(("a.png", png(1)), ("b.png", png(2)))
+    text = error_text(make_client("drawing").post(files=sent, headers={"accept": "image/png"}), 406)
+    assert "can't be the response for 2 samples" in text
+
+
 def test_concurrent_requests_share_a_batch(make_client):
     client = make_client("image")
     double = client.service.model

@@ -22,9 +22,11 @@ from benchdog.api.components import (
     SourceInfo,
     TaskInfo,
     TrainerInfo,
+    WriterInfo,
 )
 from benchdog.api.data import (
     Answer,
+    ArrayValue,
     Batch,
     Cache,
     Column,
@@ -94,6 +96,7 @@ from benchdog.api.protocols import (
     Trainer,
     Trial,
     Watcher,
+    Writer,
 )
 from benchdog.api.reading.cells import (
     AMBIGUOUS_NA,
@@ -141,11 +144,11 @@ from benchdog.strict_json import json_text
 __all__ = [  # noqa: RUF022 -- in the order of the file
     "CONTRACT", "hookimpl", "hookspec", "Doc", "Bounds",
     "Component", "SourceInfo", "ModelInfo", "TaskInfo", "TrainerInfo", "ExporterInfo", "BackendInfo",
-    "AugmentationInfo",
-    "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "SampleCounts", "Answer",
+    "AugmentationInfo", "WriterInfo",
+    "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "SampleCounts", "Answer", "ArrayValue",
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
     "Trial", "Watcher", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device",
-    "Backend", "RunFacts", "MetricsLog",
+    "Backend", "Writer", "RunFacts", "MetricsLog",
     "FittedTask", "SampleLossTask", "InvertibleHeadTask", "BaselineTask", "DownloadedSource", "PreprocessedSource",
     "BatchSplit", "ArraySplit", "IndexedSplit", "CheckedTrainer", "LaunchingBackend",
     "TaskDefaults", "SourceDefaults", "SplitDefaults", "TrainerDefaults", "LayerDefaults", "PretrainedDefaults",

@@ -90,6 +90,8 @@ class TaskInfo(Component):
         asked: options that a user may override at prediction time (`predict --set length=500`).
         targets: the kinds of target that the task is the default for.
         models: the default model by field kind: {"image": "cnn"}.
+        values: what the arrays in an answer are, by key: {"mask": "mask"}. A writer of that kind makes files of them
+            ("image", "mask", "audio", "array", or a plugin's own); an array that isn't named here is an "array".
     """
 
     answer: str
@@ -97,6 +99,7 @@ class TaskInfo(Component):
     asked: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
     kind: ClassVar[str] = "task"
 
 
@@ -145,3 +148,19 @@ class BackendInfo(Component):
     """Descriptor of a backend: hardware to train on."""
 
     kind: ClassVar[str] = "backend"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriterInfo(Component):
+    """Descriptor of a writer: it makes files of the arrays in answers, for `predict --out` and for a server.
+
+    Attributes:
+        writes: the kind of value that it writes: "image", "mask", "audio", "array", or one of a plugin's own.
+        suffix: of its files, with the dot: ".png".
+        media_type: of its files; a client chooses a writer by it (Accept).
+    """
+
+    writes: str
+    suffix: str
+    media_type: str = "application/octet-stream"
+    kind: ClassVar[str] = "writer"

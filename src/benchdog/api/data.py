@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
@@ -192,10 +193,30 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The prediction for one sample: {"label": "7", "probability": 0.98, ...}, in JSON's types and numpy arrays."""
+    """The prediction for one sample: {"label": "7", "probability": 0.98, ...}, in JSON's types and numpy arrays.
+
+    What an array is, its task's descriptor says: `TaskInfo(values={"mask": "mask"})`.
+    """
 
     values: Mapping[str, Any]
     id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArrayValue:
+    """An array in an answer, as a writer gets it.
+
+    Attributes:
+        name: its key in `answer.values`.
+        array: the array, without a batch axis; it isn't to be changed.
+        answer: all that is predicted for the sample, such as a sample rate next to the audio.
+        spec: of the model: class names, ranges.
+    """
+
+    name: str
+    array: np.ndarray
+    answer: Answer
+    spec: Spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
-from benchdog.api.data import Batch, Op, Preprocess, Spec
+from benchdog.api.data import ArrayValue, Batch, Op, Preprocess, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -387,6 +387,18 @@ class Exporter(Protocol):
 
     def export(self, artifact: ArtifactView, folder: Path, /) -> None:
         """Write the export's files into an empty folder. It is then loaded and compared with the model."""
+        ...
+
+
+class Writer(Protocol):
+    """Writes a kind of value, such as an image, into a file; called as `Target(options)`, in a module without torch."""
+
+    def write(self, value: ArrayValue, file: BinaryIO, /) -> None:
+        """Write one value; the same bytes each time.
+
+        Raises:
+            BadUsage: its format can't hold this array; it is then written as .npy, and the user reads why.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from benchdog.api import (
     SourceInfo,
     TaskInfo,
     TrainerInfo,
+    WriterInfo,
     hookimpl,
 )
 
@@ -187,6 +188,7 @@ def benchdog_tasks() -> list[TaskInfo]:
             options=f"{options}:SegmentationOptions",
             answer=f"{here}.answers:segmentation",
             targets=("mask",),
+            values={"mask": "mask"},
             models={"image": "unet", "volume": "unet"},
         ),
         TaskInfo(
@@ -313,5 +315,53 @@ def benchdog_augmentations() -> list[AugmentationInfo]:
             target=f"{here}.mixing:MixUp",
             options=f"{options}:MixUpOptions",
             mixes=True,
+        ),
+    ]
+
+
+@hookimpl
+def benchdog_writers() -> list[WriterInfo]:
+    """Offer the writers of predictions; the first of a kind is the default."""
+    here = "benchdog.builtin.writers"
+    return [
+        WriterInfo(
+            name="png",
+            summary="Images without loss, 8 bits or 16 bits gray.",
+            target=f"{here}.images:Png",
+            writes="image",
+            suffix=".png",
+            media_type="image/png",
+        ),
+        WriterInfo(
+            name="jpeg",
+            summary="Small images, with loss.",
+            target=f"{here}.images:Jpeg",
+            options=f"{here}.options:JpegOptions",
+            writes="image",
+            suffix=".jpg",
+            media_type="image/jpeg",
+        ),
+        WriterInfo(
+            name="palette-png",
+            summary="Masks as images: a pixel is its class, in a color of its own.",
+            target=f"{here}.images:PalettePng",
+            writes="mask",
+            suffix=".png",
+            media_type="image/png",
+        ),
+        WriterInfo(
+            name="wav",
+            summary="Audio of 16 bits, uncompressed.",
+            target=f"{here}.audio:Wav",
+            writes="audio",
+            suffix=".wav",
+            media_type="audio/wav",
+        ),
+        WriterInfo(
+            name="npy",
+            summary="Any array of numbers, as NumPy reads it.",
+            target=f"{here}.arrays:Npy",
+            writes="array",
+            suffix=".npy",
         ),
     ]

@@ -1,71 +1,52 @@
-"""Writers of predictions: aligned table, CSV, JSON lines; masks as PNG or .npy files."""
+"""Formats of predictions: aligned table, CSV, JSON lines."""
 
 from __future__ import annotations
 
 import csv
-import io
 import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from benchdog.api import Answer, Spec, json_text
+from benchdog.cli.prediction_files import FileName, PredictionFiles, Row, ShortArray
 from benchdog.errors import BadUsage
 from benchdog.system import files
 from benchdog.system.escapes import encodable, one_line, printable
 
-if TYPE_CHECKING:
-    import numpy as np
-
 Writer = AbstractContextManager[Callable[[list[Answer]], None]]
-Row = dict[str, Any]
 LISTED = 4
 """Elements of a list shown in a table."""
-PALETTE = (
-    (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
-    (204, 121, 167), (255, 255, 255), (128, 128, 128),
-)  # fmt: skip
-"""RGB colors of a mask's classes, color-blind safe (Okabe and Ito)."""
 
 
-def collected(answers: Iterable[list[Answer]], spec: Spec, out: Path | None) -> list[Row]:
-    """Return all predictions as JSON rows; masks are written into the folder `out`, or left out."""
-    masks = Masks(_folder(spec, out))
-    return [_json_row(masks.stored(each)) for batch in answers for each in batch]
+def collected(answers: Iterable[list[Answer]], arrays: PredictionFiles) -> list[Row]:
+    """Return all predictions as JSON rows."""
+    return [_json_row(arrays.row(each)) for batch in answers for each in batch]
 
 
 @contextmanager
-def writer(fmt: str, spec: Spec, out: Path | None) -> Iterator[Callable[[list[Answer]], None]]:
-    """Yield a function that writes a batch of predictions, to stdout or to `out`, which appears only on success.
+def writer(
+    fmt: str, spec: Spec, path: Path | None, arrays: PredictionFiles
+) -> Iterator[Callable[[list[Answer]], None]]:
+    """Yield a function that writes a batch of predictions, to stdout or to a file, which appears only on success.
 
     Args:
         fmt: table, csv or jsonl.
-        out: a file; for masks a folder, which receives an image per mask and answers.<fmt>.
+        spec: of the model.
+        path: of the file; None for stdout.
+        arrays: writes the predictions' arrays.
     """
-    folder = _folder(spec, out)
-    masks = Masks(folder)
-    suffix = "txt" if fmt == "table" else fmt
-    path = folder / f"answers.{suffix}" if folder else out
     with _sink(path) as sink:
         formats: dict[str, Callable[[Sink, Spec], RowWriter]] = {"table": Table, "csv": Csv, "jsonl": Jsonl}
         rows = formats[fmt](sink, spec)
 
         def write(batch: list[Answer]) -> None:
-            rows.write([masks.stored(each) for each in batch])
+            rows.write([arrays.row(each) for each in batch])
 
         yield write
-
-
-def _folder(spec: Spec, out: Path | None) -> Path | None:
-    """Return `out` if masks go into it; None for other predictions."""
-    if out is None or spec.target.kind != "mask":
-        return None
-    if out.is_file():
-        raise BadUsage(f"{out} is a file.", "Masks are images: --out must be a folder.")
-    return out
 
 
 class Sink(Protocol):
@@ -100,56 +81,6 @@ def _sink(path: Path | None) -> Iterator[Sink]:
         temporary.unlink(missing_ok=True)
 
 
-class Masks:
-    """Turns predictions into rows; arrays are saved as files in a folder, or left out without one."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._used: set[str] = set()
-
-    def stored(self, answer: Answer) -> Row:
-        """Return id and values of a prediction, arrays replaced by the names of their files."""
-        import numpy as np
-
-        row: Row = {"id": answer.id}
-        for name, value in answer.values.items():
-            if not isinstance(value, np.ndarray):
-                row[name] = value
-            elif self._folder is not None:
-                row[name] = self._store(answer.id, value, self._folder)
-        return row
-
-    def _store(self, identity: str, array: np.ndarray, folder: Path) -> str:
-        stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(identity).stem) or "mask"
-        flat = array.ndim == 2 and array.dtype.name == "uint8"
-        name, number = f"{stem}{'.png' if flat else '.npy'}", 1
-        while name in self._used:
-            number += 1
-            name = f"{stem}-{number}{'.png' if flat else '.npy'}"
-        self._used.add(name)
-        files.write_bytes(folder / name, _png(array) if flat else _npy(array))
-        return name
-
-
-def _png(mask: np.ndarray) -> bytes:
-    """Encode a mask (H, W) of class indices as a palette PNG: its pixels are the indices."""
-    from PIL import Image
-
-    image = Image.fromarray(mask)
-    image.putpalette([channel for code in range(256) for channel in PALETTE[code % len(PALETTE)]])
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _npy(array: np.ndarray) -> bytes:
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
 class RowWriter(Protocol):
     """Writes rows in a format."""
 
@@ -178,11 +109,11 @@ class Table:
 
 def _visible(row: Row) -> Row:
     plain = {
-        key: value for key, value in row.items() if not isinstance(value, Mapping | list) or _is_list_of_str(value)
+        key: value
+        for key, value in row.items()
+        if not isinstance(value, Mapping | list) or isinstance(value, ShortArray) or _is_list_of_str(value)
     }
-    if len(plain) > 1 and not any(
-        str(value).endswith((".png", ".npy")) for key, value in plain.items() if key != "id"
-    ):
+    if len(plain) > 1 and not any(isinstance(value, FileName) for value in plain.values()):
         return plain
     nested = {name: each for value in row.values() if isinstance(value, Mapping) for name, each in value.items()}
     return plain | nested if nested or len(plain) > 1 else row
@@ -196,7 +127,7 @@ def _is_list_of_str(value: Any) -> bool:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, list):
+    if isinstance(value, list) and not isinstance(value, ShortArray):
         more = ", ..." if len(value) > LISTED and not _is_list_of_str(value) else ""
         return ", ".join(map(_cell, value if _is_list_of_str(value) else value[:LISTED])) + more
     return "" if value is None else one_line(" ".join(str(value).split("\n")))

@@ -20,6 +20,7 @@ from benchdog.evaluation.batches import PredictedBatch
 from benchdog.evaluation.grad_cam import NO_LAYER, GradCam
 from benchdog.evaluation.results import Attention, Evaluation, RankedSample
 from benchdog.evaluation.sample_images import save_attention, save_sample
+from benchdog.model.value_files import arrays_in
 from benchdog.training.setup import Components
 
 WORST = 12
@@ -182,7 +183,7 @@ def readable_target(target: Any, spec: Spec) -> Any:
 
 def without_arrays(values: Any) -> dict[str, Any]:
     """Return a prediction's values without its arrays."""
-    return {key: value for key, value in values.items() if not isinstance(value, np.ndarray)}
+    return {key: value for key, value in values.items() if not any(True for _ in arrays_in(value))}
 
 
 def confident_errors(

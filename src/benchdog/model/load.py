@@ -30,6 +30,7 @@ from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
 from benchdog.model import metadata, samples, training_ranges
 from benchdog.model.artifact_files import GRAPH, locate, read_meta, verify_files
 from benchdog.model.rebuild import Rebuilt, preprocess_of
+from benchdog.model.value_files import ValueFiles
 from benchdog.plugins import Plugins
 from benchdog.plugins.error_origin import third_party_origin
 from benchdog.plugins.loading import said
@@ -98,6 +99,15 @@ class LoadedModel:
         if GRAPH in self.meta["files"]:
             return runner_of(self._plugins.find("exporter", GRAPH_EXPORTER), self.path, self._plugins)
         return Rebuilt(self.path, self.meta, self._plugins, self.trusted)
+
+    def value_files(self, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> ValueFiles:
+        """Return what makes files of the arrays in this model's answers.
+
+        Args:
+            chosen: options of writers by name, in place of the default ones: {"jpeg": {"quality": 80}}.
+        """
+        info = self._plugins.info(TaskInfo, self.task_name)
+        return ValueFiles(self._plugins, self.spec, info.values, chosen)
 
     def load(self) -> LoadedModel:
         """Load the weights now; else the first prediction does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Collection
@@ -15,6 +16,9 @@ from typing import Any
 
 from benchdog import api
 from benchdog.errors import BadUsage, nearest
+
+SUFFIX = re.compile(r"\.[a-z0-9]+(\.[a-z0-9]+)*")
+"""Of a writer's files."""
 
 
 def load_file(file: Path) -> ModuleType:
@@ -58,6 +62,8 @@ def check(info: api.Component) -> None:
         value = getattr(info, key, "")
         if not isinstance(value, str) or (value and ":" not in value) or (key == "target" and not value):
             raise ValueError(f"{info.kind} {name!r}: {key} {value!r} isn't 'package.module:attribute'")
+    if isinstance(info, api.WriterInfo) and not (info.writes and SUFFIX.fullmatch(info.suffix)):
+        raise ValueError(f"writer {name!r}: writes {info.writes!r} as {info.suffix!r}, which isn't like '.png'")
 
 
 def check_hooks(module: ModuleType, hooks: Collection[str]) -> None:

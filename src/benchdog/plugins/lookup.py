@@ -22,6 +22,7 @@ METHODS = {
     "backend": ("probe", "open"),
     "exporter": ("export",),
     "augmentation": ("check", "apply"),
+    "writer": ("write",),
 }
 """The methods of every component of a kind; a model is a torch.nn.Module."""
 
@@ -33,6 +34,8 @@ def resolve_reference(offer: type[api.Component], name: str) -> RegisteredCompon
         BadUsage: it can't be imported, has no such attribute, is of another kind, or its contract is not supported.
     """
     kind = offer.kind
+    if kind == "writer":  # what it writes, only a descriptor says
+        raise BadUsage(f"There is no writer {name!r}.", "One of your own: benchdog --plugin FILE, and its name here.")
     place, _, attribute = name.rpartition(":")
     module = load_file(Path(place)).__name__ if place.endswith(".py") else api.import_module_of(name, kind).__name__
     holder = sys.modules[module]

@@ -30,6 +30,7 @@ KINDS: dict[str, type[api.Component]] = {
         api.ExporterInfo,
         api.BackendInfo,
         api.AugmentationInfo,
+        api.WriterInfo,
     )
 }
 

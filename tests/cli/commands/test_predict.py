@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from benchdog.api import IMAGE_SUFFIXES, Answer, Field, Spec, Target
+from benchdog.cli.prediction_files import PredictionFiles, output_folder
 from benchdog.cli.prediction_writers import collected, writer
 from benchdog.errors import BadUsage
+from benchdog.model.value_files import ValueFiles
 from benchdog.plugins import Plugins
 from support import small_artifact
 
@@ -118,42 +120,81 @@ def masks() -> list[Answer]:
     return [Answer({"mask": mask, "classes": {"sky": 0.5, "sea": 0.5}}, id=name) for name in ("a/x.png", "b/x.png")]
 
 
-def test_masks_are_written_as_images_to_a_folder(tmp_path):
-    with writer("csv", MASK, tmp_path / "out") as write:
+@pytest.fixture(scope="module")
+def values() -> ValueFiles:
+    """Masks of a task from before the kinds of values were declared."""
+    return ValueFiles(Plugins.discover(), MASK, {})
+
+
+def test_masks_are_written_as_images_to_a_folder(tmp_path, values):
+    out = tmp_path / "out"
+    assert output_folder(out, masks(), values) == out
+    with writer("csv", MASK, out / "answers.csv", PredictionFiles(values, out)) as write:
         write(masks())
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["answers.csv", "x-2.png", "x.png"]
-    with Image.open(tmp_path / "out" / "x-2.png") as image:
+    assert sorted(p.name for p in out.iterdir()) == ["answers.csv", "x-2.png", "x.png"]
+    with Image.open(out / "x-2.png") as image:
         np.testing.assert_array_equal(np.asarray(image), masks()[0].values["mask"])
         assert image.mode == "P"
-    text = (tmp_path / "out" / "answers.csv").read_text(encoding="utf-8")
+    text = (out / "answers.csv").read_text(encoding="utf-8")
     assert text.splitlines()[1] == "a/x.png,x.png,0.5,0.5"
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadUsage, match="is a file"), writer("csv", MASK, tmp_path / "file"):
-        pass
+    with pytest.raises(BadUsage, match="is a file"):
+        output_folder(tmp_path / "file", masks(), values)
 
 
-def test_volume_masks_are_written_as_npy_files(tmp_path):
-    rows = collected([[Answer({"mask": np.zeros((2, 3, 4), np.uint8)}, id="scan.npy")]], MASK, tmp_path / "out")
+def test_volume_masks_are_written_as_npy_files(tmp_path, values):
+    arrays = PredictionFiles(values, tmp_path / "out")
+    rows = collected([[Answer({"mask": np.zeros((2, 30, 4), np.uint8)}, id="scan.npy")]], arrays)
     assert rows == [{"id": "scan.npy", "mask": "scan.npy"}]
-    assert np.load(tmp_path / "out" / "scan.npy").shape == (2, 3, 4)
+    assert np.load(tmp_path / "out" / "scan.npy").shape == (2, 30, 4)
 
 
-def test_masks_without_a_folder_are_printed_as_class_fractions(capsys):
-    with writer("table", MASK, None) as write:
+def test_masks_without_a_folder_are_printed_as_class_fractions(capsys, values):
+    arrays = PredictionFiles(values, None)
+    with writer("table", MASK, None, arrays) as write:
         write(masks())
     assert [line.split() for line in capsys.readouterr().out.splitlines()[:2]] == [
         ["id", "sky", "sea"],
         ["a/x.png", "0.5", "0.5"],
     ]
+    assert list(arrays.notes()) == ["Not shown: mask (mask, uint8 2 x 3). Add --out FOLDER: a file for each."]
 
 
-def test_non_finite_numbers_are_written_as_null(capsys):
-    with writer("jsonl", MASK, None) as write:
+def test_arrays_of_a_file_are_lists_whatever_their_length(tmp_path, values):
+    arrays = PredictionFiles(values, None, as_lists=True)
+    assert output_folder(tmp_path / "out", [Answer({"few": np.zeros(3)})], values) is None
+    assert len(arrays.row(Answer({"many": np.zeros(500)}))["many"]) == 500
+
+
+ESCAPES = (
+    "../../etc/passwd.png", "..", "/", "", "C:\\Windows\\win.ini", "CON.png", "nul", "a b:c*?.png", "x" * 400,
+    "é" * 200, ".hidden", "-rf", "a\0b", "X.PNG", "x.png", "Answers.csv", "trailing. . .",
+)  # fmt: skip
+
+
+def test_files_of_foreign_ids_stay_in_the_folder_under_names_of_their_own(tmp_path, values):
+    arrays = PredictionFiles(values, tmp_path / "out", reserved=["answers.npy"])
+    names = [arrays.row(Answer({"field": np.full(99, i)}, id=each))["field"] for i, each in enumerate(ESCAPES)]
+    assert len({name.casefold() for name in names}) == len(ESCAPES)
+    assert sorted(names) == sorted(path.name for path in tmp_path.rglob("*.npy"))
+    assert {path.parent for path in tmp_path.rglob("*.npy")} == {tmp_path / "out"}
+    for i, name in enumerate(names):
+        assert np.load(tmp_path / "out" / name)[0] == i
+        assert not set(name) & set('<>:"/\\|?*\0 ')
+        assert not name.startswith((".", "-"))
+        assert len(name.encode()) <= 120
+        assert name.partition(".")[0].upper() not in ("CON", "NUL", "ANSWERS")
+
+
+def test_non_finite_numbers_are_written_as_null(capsys, values):
+    with writer("jsonl", MASK, None, PredictionFiles(values, None)) as write:
         write([Answer({"value": float("nan"), "list": [np.float32("inf"), np.int64(1)]}, id="a")])
     assert json.load(io.StringIO(capsys.readouterr().out)) == {"id": "a", "value": None, "list": [None, 1]}
 
 
-def test_failed_predict_leaves_no_output_file(tmp_path):
-    with pytest.raises(TypeError, match="serializable"), writer("jsonl", CLASS, tmp_path / "out.jsonl") as write:
+def test_failed_predict_leaves_no_output_file(tmp_path, values):
+    arrays = PredictionFiles(values, None)
+    path = tmp_path / "out.jsonl"
+    with pytest.raises(TypeError, match="serializable"), writer("jsonl", CLASS, path, arrays) as write:
         write([Answer({"value": 1.0}, id="a"), Answer({"value": object()}, id="b")])
     assert list(tmp_path.iterdir()) == []

@@ -72,6 +72,7 @@ class Service:
         largest = max(1, min(limits.batch, model.max_batch))
         self.batcher = Batcher(model.predict_decoded, largest=largest, waiting=limits.waiting)
         self._decoders = Decoders(HEAVY * limits.pixels)
+        self._files = model.value_files()
 
     def warm(self) -> None:
         """Load the model and predict once, so that the first request doesn't pay for it."""
@@ -86,11 +87,11 @@ class Service:
         self.batcher.close()
         self._decoders.close()
 
-    async def predict(self, request: Request) -> list[dict[str, Any]]:
-        """Predict for a request: an answer per sample, in JSON's types.
+    async def predict(self, request: Request) -> Response:
+        """Predict for a request: an answer per sample as JSON, or the file of one answer's image, say.
 
         Raises:
-            Rejected: the request is invalid, or took too long.
+            Rejected: the request is invalid, asks for a file that isn't one, or took too long.
             BenchdogError: a sample can't be decoded.
             ClientDisconnect: the client closed the connection; what was begun for it is given up.
         """
@@ -105,9 +106,10 @@ class Service:
                     content = await request.body()
         except TimeoutError:
             raise Rejected(408, f"The body took more than {self.limits.timeout:g} s to arrive.") from None
-        return await _while_connected(request, self._answers(kind, content, content_type))
+        accept = request.headers.get("accept", "")
+        return await _while_connected(request, self._answers(kind, content, content_type, accept))
 
-    async def _answers(self, kind: str, content: Any, content_type: str) -> list[dict[str, Any]]:
+    async def _answers(self, kind: str, content: Any, content_type: str, accept: str) -> Response:
         size = sum(len(data) for *_, data in content) if kind == FORM else len(content)
         cost = size * (SCANNING if kind in (FORM, BYTES) else PARSING)
         try:
@@ -118,7 +120,10 @@ class Service:
                     samples = await self._decoders.run(self.model.decoder, raws, pixels or cost)
                     answers = await request_slot.predict(samples, [raw.id for raw in raws])
                     told = list(zip(answers, raws, samples, strict=True))
-                    return await self._decoders.run(self._tell, told, pixels)
+                    if chosen := responses.requested_file(answers, self._files, accept):
+                        ((data, media_type),) = await self._decoders.run(self._file, [(answers[0], *chosen)], pixels)
+                        return Response(data, media_type=media_type)
+                    return JSONResponse({"answers": await self._decoders.run(self._tell, told, pixels)})
         except TimeoutError:
             raise Rejected(
                 504,
@@ -136,12 +141,22 @@ class Service:
     def _tell(self, told: tuple[Answer, Raw, Sample]) -> dict[str, Any]:
         """Convert an answer to JSON, with `outside`: the sample's values outside the ranges of the training data."""
         answer, raw, sample = told
+        self._check(answer)
+        values = responses.answer(answer, self._files)
+        if self.model.has_ranges:
+            values["outside"] = responses.plain(self.model.out_of_range(raw.fields, sample))
+        return values
+
+    def _file(self, asked: tuple[Answer, str, str]) -> tuple[bytes, str]:
+        """Return one value of an answer as a file, with its media type."""
+        answer, name, media_type = asked
+        self._check(answer)
+        encoded = self._files.encode(name, answer.values[name], answer, media_type)
+        return encoded.data, encoded.media_type
+
+    def _check(self, answer: Answer) -> None:
         if reason := self.model.nan_reason(answer):
             raise BadData(f"{answer.id}: {reason}.")
-        values = dict(answer.values)
-        if self.model.has_ranges:
-            values["outside"] = self.model.out_of_range(raw.fields, sample)
-        return responses.answer(values)
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -196,7 +211,7 @@ def build(service: Service, hosts: Iterable[str] | None = None, origins: Iterabl
         openapi_extra={"requestBody": predict_body(service.reader)},
     )
     async def predict(request: Request) -> Response:
-        return JSONResponse({"answers": await service.predict(request)})
+        return await service.predict(request)
 
     @app.get("/health", summary="Check that the server works, and what it serves")
     async def health() -> dict[str, Any]:

@@ -33,6 +33,7 @@ ANSWERS = {
 DESCRIPTIONS = {
     400: "The body is empty or can't be parsed.",
     403: "A web page of another origin sends the request.",
+    406: "The Accept header asks for one file, and there are several samples or values of that type.",
     408: "The body took too long to arrive.",
     413: "The body is too large, or holds too many samples or pixels.",
     415: "The content type, content encoding or charset isn't accepted.",
@@ -41,7 +42,8 @@ DESCRIPTIONS = {
     504: "The model took too long.",
 }
 PREDICT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "A prediction per sample, in the request's order.", "content": ANSWERS},
+    200: {"description": "A prediction per sample, in the request's order. With the media type of a value in the Accept "
+        "header, such as image/png, the file of that value, for one sample.", "content": ANSWERS},
     **{status: {"description": text, "content": ERROR} for status, text in DESCRIPTIONS.items()},
 }
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchdog import LoadedModel, __version__
-from benchdog.api import Raw, Spec, words
+from benchdog import LoadedModel, ValueFiles, __version__
+from benchdog.api import Answer, Raw, Spec, words
+from benchdog_serve.errors import Rejected
 from benchdog_serve.request_body import BodyReader
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -28,9 +29,52 @@ TYPES = {
 }
 
 
-def answer(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert an answer to JSON: a mask becomes a PNG in base64, a volume's mask a list of them."""
-    return {key: mask_png(value) if _is_mask(key, value) else plain(value) for key, value in values.items()}
+def answer(answer: Answer, files: ValueFiles) -> dict[str, Any]:
+    """Convert an answer to JSON.
+
+    A mask becomes a PNG in base64, a volume's mask a list of them; what the task says is an image, audio or of
+    another kind becomes {"media_type", "base64"}; other arrays become lists.
+    """
+    return {key: _value(key, value, answer, files) for key, value in answer.values.items()}
+
+
+def _value(key: str, value: Any, answer: Answer, files: ValueFiles) -> Any:
+    if _is_mask(key, value):
+        return mask_png(value)
+    if isinstance(value, list | tuple):
+        return [_value(key, each, answer, files) for each in value]
+    if not isinstance(value, np.ndarray) or files.kind(key, value) in ("array", "mask") or files.as_list(key, value):
+        return plain(value)
+    encoded = files.encode(key, value, answer)
+    told = {"media_type": encoded.media_type, "base64": base64.b64encode(encoded.data).decode("ascii")}
+    return {**told, "note": encoded.refused} if encoded.refused else told
+
+
+def requested_file(answers: Sequence[Answer], files: ValueFiles, accept: str) -> tuple[str, str] | None:
+    """Return which value an Accept header asks for as a file, and its media type; None for JSON.
+
+    Raises:
+        Rejected: 406, there are several samples, or several such values.
+    """
+    for part in accept.split(","):
+        media_type = part.partition(";")[0].strip().lower()
+        if media_type in ("application/json", "*/*"):
+            return None
+        values = answers[0].values.items()
+        names = [
+            name
+            for name, value in values
+            if isinstance(value, np.ndarray) and media_type in files.media_types(name, value)
+        ]
+        if names and len(answers) == len(names) == 1:
+            return names[0], media_type
+        if names:
+            raise Rejected(
+                406,
+                f"One {media_type} can't be the response for {len(answers)} samples with {', '.join(names)} each.",
+                "Send one sample, or Accept: application/json.",
+            )
+    return None
 
 
 def _is_mask(key: str, value: Any) -> bool:

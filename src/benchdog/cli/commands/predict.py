@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,7 @@ import typer
 from benchdog.cli import flags
 from benchdog.cli.completion import candidates
 from benchdog.cli.flags import pairs
-from benchdog.cli.output import emit_json, say
+from benchdog.cli.output import complain, emit_json, say
 from benchdog.system.escapes import one_line
 
 if TYPE_CHECKING:
@@ -37,11 +37,17 @@ def command(
             "--format", help="Output format: table, csv or jsonl.", autocompletion=candidates.choices(*FORMATS)
         ),
     ] = "table",
-    out: Annotated[Path | None, typer.Option(help="Output file; for masks, a folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; for images, masks, audio and long arrays, a folder.")] = None,
+    writers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--writer", help="Writer of such values, e.g. jpeg (repeatable).", autocompletion=candidates.components("writer")
+        ),
+    ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip inputs that can't be read.")] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Inference option of the task, e.g. length=500."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Inference option of the task, e.g. length=500; or of a writer, e.g. jpeg.quality=80."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=0, help="Batch size; 0: automatic.")] = 0,
     trust: Annotated[bool, typer.Option("--trust", help="Allow formats that can execute code.")] = False,
@@ -49,6 +55,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Run inference with a trained model on files, folders, tables or text."""
+    from benchdog.cli.prediction_files import PredictionFiles, output_folder
     from benchdog.cli.prediction_writers import Writer, collected, writer
     from benchdog.deployment.find_model import find_model
     from benchdog.deployment.request_options import together, with_request_options
@@ -58,31 +65,61 @@ def command(
     if fmt not in FORMATS:
         raise BadUsage(f"Unknown format {fmt!r}.", nearest(fmt, FORMATS))
     plugins = ctx.obj.plugins()
-    given = pairs(settings or [], "length=500")
+    given, chosen = split_settings(pairs(settings or [], "length=500"), writers or [])
     opened = with_request_options(
         open_model(find_model(model, runs_dir, plugins), plugins, trust=trust), plugins, given
     )
     counts = Counts()
     size, details = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
-    answers = together(opened, plugins, predictions(opened, inputs, size, counts, details))
+    values = opened.value_files(chosen)
+    batches = together(opened, plugins, predictions(opened, inputs, size, counts, details))
+    first = next(batches, [])
+    answers = chain([first], batches)
+    folder, listed = output_folder(out, first, values), f"answers.{'txt' if fmt == 'table' else fmt}"
+    arrays = PredictionFiles(values, folder, reserved=[listed], as_lists=out is not None)
     if as_json:
-        rows = collected(answers, opened.spec, out)
+        rows = collected(answers, arrays)
         counts.check(skip_bad)
         bad = [{"id": each.id, "why": each.why} for each in counts.bad]
         emit_json({
             "model": str(opened.path), "task": opened.task_name, "answers": rows, "bad": bad,
             "skipped": counts.skipped,
         })  # fmt: skip
+        for note in arrays.notes():
+            complain(note)
         return
-    sink: Writer = writer(fmt, opened.spec, out)
+    sink: Writer = writer(fmt, opened.spec, folder / listed if folder else out, arrays)
     with sink as write:
         for batch in answers:
             write(batch)
         if out is not None:
             counts.check(skip_bad)
     counts.check(skip_bad)
+    for note in arrays.notes():
+        complain(note)
     if out is not None:
         say(f"{counts.good} predictions in {out}")
+
+
+def split_settings(given: dict[str, Any], writers: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Separate the options of writers, such as jpeg.quality, from the task's.
+
+    Raises:
+        BadUsage: an option of a writer that isn't chosen.
+    """
+    from benchdog.errors import BadUsage
+
+    chosen: dict[str, dict[str, Any]] = {name: {} for name in writers}
+    rest = {}
+    for key, value in given.items():
+        name, dot, option = key.rpartition(".")
+        if not dot:
+            rest[key] = value
+        elif name in chosen:
+            chosen[name][option] = value
+        else:
+            raise BadUsage(f"--set {key} is an option of the writer {name!r}.", f"Choose it: --writer {name}.")
+    return rest, chosen
 
 
 class Counts:

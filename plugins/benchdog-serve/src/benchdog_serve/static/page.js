@@ -80,10 +80,23 @@
     const list = el("dl", { class: "values" });
     for (const [name, value] of Object.entries(values)) {
       if (name === "outside") continue;
+      const files = (Array.isArray(value) ? value : [value]).filter((each) => each?.media_type);
+      if (files.length) {
+        list.append(el("dt", {}, name), el("dd", {}, ...files.map((each) => file(name, each))));
+        continue;
+      }
       const text = typeof value === "number" ? number(value) : typeof value === "string" ? value : JSON.stringify(value);
       list.append(el("dt", {}, name === "value" ? about.target : name), el("dd", {}, text));
     }
     return [list];
+  }
+
+  /** A value that is a file: an image or audio is shown, all else can be saved. */
+  function file(name, { media_type: type, base64 }) {
+    const source = `data:${type};base64,${base64}`;
+    if (type.startsWith("audio/")) return el("audio", { src: source, controls: true });
+    if (!type.startsWith("image/")) return el("a", { href: source, download: name }, type);
+    return picture(source, name);
   }
 
   function classes(values) {

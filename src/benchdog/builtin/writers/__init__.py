@@ -1,0 +1,1 @@
+"""Writers of predictions that are arrays: files of images, masks, audio, numbers."""
