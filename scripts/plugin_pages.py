@@ -23,6 +23,7 @@ NAMES = {
     "trainer": "plain-sgd",
     "exporter": "xz",
     "backend": "one-core",
+    "writer": "pgm",
     "observer": "diary",
     "command": "tensors",
 }

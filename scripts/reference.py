@@ -127,6 +127,10 @@ def recipe() -> str:
     parts += list(components(plugins, "augmentation"))
     parts.append("## Exporters\n\nThey are not part of a recipe: `benchdog export RUN --to NAME --set KEY=VALUE`.")
     parts += list(components(plugins, "exporter"))
+    parts.append(
+        "## Writers\n\nThey are not part of a recipe: `benchdog predict RUN FILE --out FOLDER --writer NAME --set NAME.KEY=VALUE`."
+    )
+    parts += list(components(plugins, "writer"))
     return "\n\n".join(part for part in parts if part)
 
 

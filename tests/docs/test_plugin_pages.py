@@ -20,6 +20,7 @@ COMPONENTS = {
     "plain_sgd.py": ("trainer", "plain-sgd"),
     "xz.py": ("exporter", "xz"),
     "one_core.py": ("backend", "one-core"),
+    "pgm.py": ("writer", "pgm"),
 }
 SPEC = Spec(
     fields=(Field(kind="table", shape=(2,), dtype="float32", columns=(Column(name="a"), Column(name="b"))),),

@@ -49,6 +49,14 @@ KINDS = {
         where="augmentation.py",
         use=("benchdog{} train digits --set \"loader.augment=['NAME']\"",),
     ),
+    "writer": Kind(
+        called="a writer",
+        where="writer.py",
+        use=(
+            "benchdog train shapes --epochs 1 --name shapes",
+            "benchdog{} predict shapes runs/shapes/artifact/samples --out masks --writer NAME",
+        ),
+    ),
     "observer": Kind(called="an observer", where="diary.py", use=("benchdog{} train digits",)),
     "command": Kind(called="a command", where="command.py", use=("benchdog train digits", "benchdog{} NAME last")),
 }

@@ -27,6 +27,7 @@ OWN = {
     "exporter": "torchscript",
     "backend": "cpu",
     "augmentation": "flip",
+    "writer": "png",
     "command": "train",
 }
 LONG = "a-name-of-as-many-letters-as-t"

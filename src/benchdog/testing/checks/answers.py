@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from benchdog.api import TaskInfo
+from benchdog.model.value_files import ValueFiles, arrays_in
 from benchdog.testing.checks.scoring import ALL, Case, near
 from benchdog.testing.fixtures.data_kinds import ROWS
 from benchdog.testing.runner.locations import stands
@@ -44,6 +45,7 @@ def answer(trial: Trial) -> str:
                     trial.where,
                 )
         _plain(trial, together[0].values)
+        _files(trial, together[0], case)
         if trial.info.together:
             _several(trial, together, case)
     return "one for each sample, by itself"
@@ -71,13 +73,34 @@ def _ask(function: Any, call: Any, case: Case, options: Any, rows: list[int]) ->
 def _plain(trial: Trial, values: Any) -> None:
     """Check that an answer can be printed as JSON; arrays are written as files."""
     try:
-        json.dumps({key: value for key, value in values.items() if not isinstance(value, np.ndarray)})
+        json.dumps(dict(values), default=_array)
     except (TypeError, ValueError) as error:
         raise Fault(
             f"An answer can't be written as JSON: {error}.",
             "Return numbers, strings, lists and mappings: float(x), int(x).",
             trial.where,
         ) from None
+
+
+def _array(value: Any) -> None:
+    """Take an array for JSON; raise TypeError for all else."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _files(trial: Trial, given: Any, case: Case) -> None:
+    """Check that there is a writer for each array, which writes it or refuses it in words."""
+    assert isinstance(trial.info, TaskInfo)
+    files = ValueFiles(trial.plugins, case.spec, trial.info.values)
+    for name, value in given.values.items():
+        for array in arrays_in(value):
+            if not files.media_types(name, array):
+                raise Fault(
+                    f"The value {name!r} is {files.kind(name, array)!r}, which no writer writes.",
+                    "Say in TaskInfo(values=...) what it is: image, mask, audio, array; or offer a writer of that kind.",
+                    trial.where,
+                )
+            trial.guarded(f"Writing the value {name!r}", files.encode, name, array, given)
 
 
 def runner(case: Case) -> Callable[..., tuple[np.ndarray, np.ndarray]]:

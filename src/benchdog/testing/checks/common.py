@@ -20,6 +20,7 @@ METHODS: dict[str, dict[str, int]] = {
     "exporter": {"export": 2},
     "backend": {"probe": 0, "open": 2},
     "augmentation": {"check": 1, "apply": 3},
+    "writer": {"write": 2},
 }
 """What a component of each kind can do, and how many arguments it is given."""
 

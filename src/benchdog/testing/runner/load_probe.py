@@ -81,7 +81,7 @@ def told(request: dict[str, Any]) -> dict[str, Any]:
 
 
 WITHOUT_TORCH = ("answer", "together", "runner")
-"""What must be importable on a machine without torch, since exports answer there."""
+"""What must be importable on a machine without torch, since exports answer there; likewise a writer's target."""
 
 
 def _parts(plugins: Plugins, entry: str, watch: guard.Watch) -> Iterator[dict[str, Any]]:
@@ -92,10 +92,10 @@ def _parts(plugins: Plugins, entry: str, watch: guard.Watch) -> Iterator[dict[st
     offered = [
         found for each in plugins.healthy if each.name == entry for found in of_plugin(plugins, each.name, each.dist)
     ]
-    for key in ("options", *WITHOUT_TORCH):
-        watch.withheld = key in WITHOUT_TORCH
+    for key in ("options", *WITHOUT_TORCH, "target"):
+        watch.withheld = key != "options"
         for found in offered:
-            target = getattr(found.info, key, "")
+            target = getattr(found.info, key, "") if key != "target" or found.info.kind == "writer" else ""
             if not target or "torch" in sys.modules:
                 continue
             watch.asked.clear()

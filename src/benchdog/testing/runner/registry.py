@@ -19,6 +19,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "exporter": ("exports", "agrees", "pure", "moves", "mistakes"),
     "backend": ("probe", "opens", "computes", "clean"),
     "augmentation": ("serves", "shapes", "pure", "draws", "batches", "rebuilds"),
+    "writer": ("writes", "reads", "repeats", "rebuilds", "refuses"),
 }
 """What is asked of components of each kind: a function of that name in `benchdog.testing.<kind>s`."""
 OBSERVER = ("hears", "quick", "metrics")

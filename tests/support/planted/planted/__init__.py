@@ -8,6 +8,7 @@ from benchdog.api import (
     SourceInfo,
     TaskInfo,
     TrainerInfo,
+    WriterInfo,
     hookimpl,
 )
 from planted import sound
@@ -51,14 +52,15 @@ def benchdog_models():
 @hookimpl
 def benchdog_tasks():
     names = """RawCheck MeanLoss LossInPlace RandomLoss DetachedLoss WrongHead MeterOfMeans OtherMetric IgnoresWeights
-    CodesOnly Forgets AnswersByBatch NoJson LosesAnswers"""
-    answers = {"answers-by-batch": "planted.answers:by_batch", "no-json": "planted.answers:odd"}
+    CodesOnly Forgets AnswersByBatch NoJson LosesAnswers NoWriter"""
+    answers = {"answers-by-batch": "planted.answers:by_batch", "no-json": "planted.answers:odd", "no-writer": "planted.answers:mesh"}
     together = {"loses-answers": "planted.answers:first"}
     tasks = [
         TaskInfo(
             **each,
             answer=answers.get(each["name"], "planted.answers:answer"),
             together=together.get(each["name"], ""),
+            values={"surface": "mesh"},
         )
         for each in named("tasks", names)
     ]
@@ -90,6 +92,13 @@ def benchdog_exporters():
 def benchdog_backends():
     names = "Liar Raiser Sleeper Keeper NoLimit NoScale OpensAnyway ChangesDtype NoReason"
     return [*(BackendInfo(**each) for each in named("backends", names)), *sound.backends()]
+
+
+@hookimpl
+def benchdog_writers():
+    names = "NothingWritten InPlaceWriter Closes NotPng Sideways Dated Salted RawOdd Halfway"
+    kind = {"writes": "image", "suffix": ".png", "media_type": "image/png"}
+    return [*(WriterInfo(**each, **kind) for each in named("writers", names)), *sound.writers()]
 
 
 @hookimpl

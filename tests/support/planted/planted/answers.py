@@ -1,4 +1,6 @@
-"""Prediction functions, two of them with a fault."""
+"""Prediction functions, three of them with a fault."""
+
+import numpy as np
 
 from benchdog.api import Answer
 
@@ -16,6 +18,11 @@ def by_batch(call, inputs, spec, options):
 def odd(call, inputs, spec, options):
     answers, _ = call(*inputs)
     return [Answer({"probability": row.max()}) for row in answers]
+
+
+def mesh(call, inputs, spec, options):
+    answers, _ = call(*inputs)
+    return [Answer({"surface": np.outer(row, row)}) for row in answers]
 
 
 def first(answers, spec, options):

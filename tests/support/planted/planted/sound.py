@@ -11,6 +11,7 @@ from benchdog.api import (
     SourceInfo,
     TaskInfo,
     TrainerInfo,
+    WriterInfo,
     hookimpl,
 )
 from planted.options import SUMMARY
@@ -54,6 +55,11 @@ def exporters():
 
 def backends():
     return [BackendInfo(name="sound-unit", summary=SUMMARY, target="planted.backends:Good")]
+
+
+def writers():
+    kind = {"writes": "image", "suffix": ".png", "media_type": "image/png"}
+    return [WriterInfo(name="sound-png", summary=SUMMARY, target="planted.writers:Good", **kind)]
 
 
 @hookimpl

@@ -142,5 +142,9 @@ class NoJson(Good):
     pass
 
 
+class NoWriter(Good):
+    pass
+
+
 class LosesAnswers(Good):
     pass

@@ -14,7 +14,7 @@ from benchdog.cli.output import echo_path, emit_json, say
 if TYPE_CHECKING:
     from benchdog.plugins import Plugins
 
-KIND_NAMES = "source, model, task, augmentation, trainer, exporter, backend, observer or command"
+KIND_NAMES = "source, model, task, augmentation, trainer, exporter, backend, writer, observer or command"
 
 
 def new(
