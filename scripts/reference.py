@@ -128,7 +128,8 @@ def recipe() -> str:
     parts.append("## Exporters\n\nThey are not part of a recipe: `benchdog export RUN --to NAME --set KEY=VALUE`.")
     parts += list(components(plugins, "exporter"))
     parts.append(
-        "## Writers\n\nThey are not part of a recipe: `benchdog predict RUN FILE --out FOLDER --writer NAME --set NAME.KEY=VALUE`."
+        "## Writers\n\nThey are not part of a recipe: `benchdog predict RUN FILE --out FOLDER --writer NAME "
+        "--set NAME.KEY=VALUE`."
     )
     parts += list(components(plugins, "writer"))
     return "\n\n".join(part for part in parts if part)

@@ -391,7 +391,7 @@ class Exporter(Protocol):
 
 
 class Writer(Protocol):
-    """Writes a kind of value, such as an image, into a file; called as `Target(options)`, in a module without torch."""
+    """Makes files of a kind of value, such as images; called as `Target(options)`, in a module without torch."""
 
     def write(self, value: ArrayValue, file: BinaryIO, /) -> None:
         """Write one value; the same bytes each time.

@@ -120,7 +120,7 @@ def output_folder(out: Path | None, first: Sequence[Answer], values: ValueFiles)
     if out is None or not names:
         return None
     if out.is_file():
-        raise BadUsage(f"{out} is a file.", f"Each prediction has an array ({', '.join(names)}): --out must be a folder.")
+        raise BadUsage(f"{out} is a file.", f"Predictions have arrays ({', '.join(names)}): --out must be a folder.")
     return out
 
 

@@ -70,7 +70,7 @@ class ValueFiles:
         return array.dtype.kind not in "buifc" or (self.kind(name, array) == ARRAY and array.size <= SMALL)
 
     def media_types(self, name: str, array: np.ndarray) -> list[str]:
-        """Return the media types in which an array can be had, the default first; none for a kind without a writer."""
+        """Return the media types of an array's files, the default first; none for a kind without a writer."""
         kind = self.kind(name, array)
         names = [name for name in (self._default.get(kind), *self._offered(kind)) if name]
         return list(dict.fromkeys(self._plugins.info(WriterInfo, each).media_type for each in names))
@@ -94,7 +94,9 @@ class ValueFiles:
         except BadUsage as error:
             if kind == ARRAY or media_type:
                 raise
-            return replace(self._encoded(self._writer_of(ARRAY), value), refused=f"{error.message} {error.hint}".strip())
+            return replace(
+                self._encoded(self._writer_of(ARRAY), value), refused=f"{error.message} {error.hint}".strip()
+            )
 
     def _encoded(self, name: str, value: ArrayValue) -> Encoded:
         if name not in self._made:
@@ -112,7 +114,7 @@ class ValueFiles:
         for name in self._offered(kind):
             if media_type in ("", self._plugins.info(WriterInfo, name).media_type):
                 return name
-        known = {each.info.writes for each in self._plugins.all("writer").values() if isinstance(each.info, WriterInfo)}
+        known = set(self._writers().values())
         raise BadUsage(
             f"The prediction has a value of the kind {kind!r}, which no writer makes a file of.",
             f"Install the plugin that has one. {nearest(kind, known)}",
@@ -120,8 +122,12 @@ class ValueFiles:
 
     def _offered(self, kind: str) -> list[str]:
         """Return the names of the writers for a kind, Benchdog's own first."""
+        return [name for name, writes in self._writers().items() if writes == kind]
+
+    def _writers(self) -> dict[str, str]:
+        """Return what each writer writes, by its name."""
         every = self._plugins.all("writer").items()
-        return [name for name, each in every if isinstance(each.info, WriterInfo) and each.info.writes == kind]
+        return {name: each.info.writes for name, each in every if isinstance(each.info, WriterInfo)}
 
 
 def arrays_in(value: Any) -> Iterator[np.ndarray]:

@@ -13,7 +13,7 @@ from PIL import Image
 from support.command import Result
 from support.in_process import run
 
-PLUGIN = dedent('''
+PLUGIN = dedent("""
     import numpy as np
     from benchdog.api import Answer, TaskInfo, WriterInfo, hookimpl
 
@@ -23,7 +23,7 @@ PLUGIN = dedent('''
     @hookimpl
     def benchdog_tasks():
         values = {"picture": "image", "sound": "audio", "shape": "mesh"}
-        return [TaskInfo(name="many", summary="Answers with arrays.", target=":make", answer=":answer", values=values)]
+        return [TaskInfo(name="many", summary="Arrays.", target=":make", answer=":answer", values=values)]
 
 
     @hookimpl
@@ -58,7 +58,7 @@ PLUGIN = dedent('''
     class Ppm:
         def write(self, value, file):
             file.write(b"P2 " + str(value.array.shape).encode())
-''')
+""")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,20 @@ def many(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
     for name in ("a", "b"):
         (folder / "in" / name).mkdir(parents=True)
         Image.fromarray(np.full((8, 8), ord(name), np.uint8)).save(folder / "in" / name / "one.png")
-    run("--plugin", "many.py", "train", "digits", "--task", "many", "--model", "linear", "--epochs", "1", "--quiet", cwd=folder)
+    run(
+        "--plugin",
+        "many.py",
+        "train",
+        "digits",
+        "--task",
+        "many",
+        "--model",
+        "linear",
+        "--epochs",
+        "1",
+        "--quiet",
+        cwd=folder,
+    )
     return folder
 
 

@@ -42,8 +42,11 @@ DESCRIPTIONS = {
     504: "The model took too long.",
 }
 PREDICT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "A prediction per sample, in the request's order. With the media type of a value in the Accept "
-        "header, such as image/png, the file of that value, for one sample.", "content": ANSWERS},
+    200: {
+        "description": "A prediction per sample, in the request's order; for Accept: image/png, say, and one "
+        "sample, the file of its value of that media type.",
+        "content": ANSWERS,
+    },
     **{status: {"description": text, "content": ERROR} for status, text in DESCRIPTIONS.items()},
 }
 

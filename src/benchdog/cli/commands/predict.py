@@ -37,17 +37,25 @@ def command(
             "--format", help="Output format: table, csv or jsonl.", autocompletion=candidates.choices(*FORMATS)
         ),
     ] = "table",
-    out: Annotated[Path | None, typer.Option(help="Output file; for images, masks, audio and long arrays, a folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output file; for images, masks, audio, long arrays a folder.")
+    ] = None,
     writers: Annotated[
         list[str] | None,
         typer.Option(
-            "--writer", help="Writer of such values, e.g. jpeg (repeatable).", autocompletion=candidates.components("writer")
+            "--writer",
+            help="Writer of such values, e.g. jpeg (repeatable).",
+            autocompletion=candidates.components("writer"),
         ),
     ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip inputs that can't be read.")] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Inference option of the task, e.g. length=500; or of a writer, e.g. jpeg.quality=80."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Inference option of the task, e.g. length=500; or of a writer, e.g. jpeg.quality=80.",
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=0, help="Batch size; 0: automatic.")] = 0,
     trust: Annotated[bool, typer.Option("--trust", help="Allow formats that can execute code.")] = False,

@@ -138,14 +138,16 @@ def reads(trial: Trial) -> str:
             size = reader(data)
         except Exception as error:
             raise Fault(
-                f"What it writes of {case.what} isn't {media_type}: {said(error)}.",
+                f"What it writes of {case.what} isn't {media_type}: {type(error).__name__}.",
                 "Write what media_type and suffix in the descriptor say.",
                 trial.where,
             ) from None
         shape = case.value.array.shape
         if tuple(size) != shape[len(shape) - len(size) :]:
             raise Fault(
-                f"{case.what} of {shape} is read back as {tuple(size)}.", "Write rows and columns in order.", trial.where
+                f"{case.what} of {shape} is read back as {tuple(size)}.",
+                "Write rows and columns in order.",
+                trial.where,
             )
     return f"is {media_type}"
 

@@ -53,7 +53,11 @@ def benchdog_models():
 def benchdog_tasks():
     names = """RawCheck MeanLoss LossInPlace RandomLoss DetachedLoss WrongHead MeterOfMeans OtherMetric IgnoresWeights
     CodesOnly Forgets AnswersByBatch NoJson LosesAnswers NoWriter"""
-    answers = {"answers-by-batch": "planted.answers:by_batch", "no-json": "planted.answers:odd", "no-writer": "planted.answers:mesh"}
+    answers = {
+        "answers-by-batch": "planted.answers:by_batch",
+        "no-json": "planted.answers:odd",
+        "no-writer": "planted.answers:mesh",
+    }
     together = {"loses-answers": "planted.answers:first"}
     tasks = [
         TaskInfo(

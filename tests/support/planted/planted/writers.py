@@ -40,6 +40,8 @@ class NotPng(Good):
 
 class Sideways(Good):
     def write(self, value, file):
+        if value.array.dtype != np.uint8:
+            raise BadUsage("It writes bytes.")
         Image.fromarray(np.ascontiguousarray(value.array[0].T)).save(file, "PNG")
 
 
@@ -57,7 +59,7 @@ class Salted(Good):
 
 class RawOdd(Good):
     def write(self, value, file):
-        channels, height, width = value.array.shape
+        assert len(value.array.shape) == 3
         super().write(value, file)
 
 
