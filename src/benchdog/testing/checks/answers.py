@@ -97,7 +97,7 @@ def _files(trial: Trial, given: Any, case: Case) -> None:
             if not files.media_types(name, array):
                 raise Fault(
                     f"The value {name!r} is {files.kind(name, array)!r}, which no writer writes.",
-                    "Say in TaskInfo(values=...) that it is an image, mask, audio or array, or offer a writer for it.",
+                    "Say in TaskInfo(values=...) that it is an image, mask, audio or array, or offer a writer.",
                     trial.where,
                 )
             trial.guarded(f"Writing the value {name!r}", files.encode, name, array, given)
