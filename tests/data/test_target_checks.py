@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchdog.api import BadData, Field, Raw, Spec, Target
+from benchdog.data.collate import Collate
 from benchdog.data.dataset import DecodedSplit
 from benchdog.data.decode.decoder import default_preprocess
-from benchdog.data.targets import check_targets, stack_targets
 from support.in_process import run
 
 SOURCE = """
@@ -130,7 +130,7 @@ def test_wrong_mask_is_refused_however_samples_are_given(cells, how, wrong):
 def classes(target, kind="class", names=("a", "b", "c"), dtype="int64"):
     spec = Spec(fields=(Field(kind="table", shape=(1,), dtype="float32"),),
                 target=Target(kind=kind, classes=names, dtype=dtype))  # fmt: skip
-    return check_targets(stack_targets([Raw(id="one", fields={}, target=target)], spec), spec, lambda row: "one")
+    return Collate(spec).raws([Raw(id="one", fields={}, target=target)])
 
 
 @pytest.mark.parametrize("target", [1.9, -1, 3, np.nan, "1", None, [1], 2**70, 1 + 0j])

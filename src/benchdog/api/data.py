@@ -53,13 +53,17 @@ class Target:
     """What is to be predicted.
 
     Attributes:
-        kind: "class", "labels" (multi-label), "number", "mask", "next-token", or a plugin's own.
+        kind: "class", "labels" (multi-label), "number", "mask", "boxes", "next-token", or a plugin's own. "boxes" are
+            rows (x1, y1, x2, y2, class code) in pixels of the decoded image, (0, 0) its upper left corner.
         name: of the column or the file that it comes from.
         classes: class names; of "labels" the labels, of "number" names of several values, of "next-token" the
             vocabulary.
         shape: of one target; () for a class or a single number. None for an axis of variable length.
         dtype: numpy's name of the type.
         spelling: "text", or "hex" where `classes` are the bytes of tokens: "c3a9".
+        padding: where the first axis has variable length, the value of the rows that are appended until the targets
+            of a batch are equally long. No row of a sample may consist of it. None: all targets of a batch must
+            have one length.
     """
 
     kind: str
@@ -68,6 +72,17 @@ class Target:
     shape: tuple[int | None, ...] = ()
     dtype: str = "int64"
     spelling: str = "text"
+    padding: float | None = None
+
+    def real_rows(self, target: Any, /) -> Any:
+        """Return which rows of a batch's targets (B, n, ...) are a sample's and not padding: (B, n) bool.
+
+        Takes and returns a numpy array or a torch tensor. Without padding, all are.
+        """
+        real = (target == target) | (target != target) if self.padding is None else target != self.padding
+        while real.ndim > 2:
+            real = real.any(-1)
+        return real
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +115,10 @@ class Spec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form that artifacts and exports store."""
-        return asdict(self)
+        data = asdict(self)
+        if self.target.padding is None:  # as it was written before there was padding
+            del data["target"]["padding"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Spec:
@@ -145,7 +163,8 @@ class Raw:
     Attributes:
         id: unique in its split, such as a path or "row 12".
         fields: raw value by field name: bytes of an image file, a mapping (table row), a text, or a numpy array.
-        target: in the spec's shape, ready to be stacked; None if it is unknown.
+        target: in the spec's shape; None if it is unknown. Targets of a batch are stacked, or collated where their
+            length varies.
         weight: factor of the sample's loss, 0 or more. Either all samples of a split have one or none has.
     """
 

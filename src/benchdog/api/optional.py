@@ -92,6 +92,24 @@ class FittedTask(Task, Protocol, metaclass=_ByLookup):
 
 
 @runtime_checkable
+class CollatingTask(Task, Protocol, metaclass=_ByLookup):
+    """A task that decides how the targets of samples become those of a batch; without it they are stacked or padded."""
+
+    def collate(self, targets: Sequence[np.ndarray], spec: Spec, /) -> np.ndarray:
+        """Return the targets of a batch, (B, ...), in a new array.
+
+        It runs in the loader's worker processes, on a task that was made from its options and neither checked nor
+        fitted. Row b depends on target b alone. Batches may differ in the length of axis 1, if the spec says
+        `Target(padding=...)` and the rows beyond a sample's own consist of that value.
+
+        Args:
+            targets: one array per sample, in the spec's shape and dtype, checked. Don't write to them.
+            spec: of the source.
+        """
+        ...
+
+
+@runtime_checkable
 class SampleLossTask(Task, Protocol, metaclass=_ByLookup):
     """A task that computes per-sample losses itself, since a sample's loss depends on others of its batch."""
 
@@ -177,7 +195,7 @@ class BatchSplit(Split, Protocol, metaclass=_ByLookup):
         """Return (inputs, target), or (inputs, target, weight) where samples have weights.
 
         numpy arrays, fresh ones for each call: inputs is a tuple of (B, ...) in the spec's order, target (B, ...),
-        weight (B,).
+        weight (B,). Targets of variable length are a list of B arrays, or (B, n, ...) with the spec's padding.
         """
         ...
 

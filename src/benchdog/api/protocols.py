@@ -39,8 +39,9 @@ class Augmentation(Protocol):
 
         Args:
             inputs: (B, ...) per field, as decoded, in storage types, on the batch's device.
-            target: (B, ...). What moves an image must move its mask. Class codes (B,) may become one-hot rows that
-                are blended, (B, classes).
+            target: (B, ...). What moves an image must move its mask and its boxes; rows of padding
+                (`Target.real_rows`) stay padding. Class codes (B,) may become one-hot rows that are blended,
+                (B, classes).
             draws: the only source of randomness to use.
         """
         ...
@@ -70,7 +71,8 @@ class Task(Protocol):
     """What a model is trained for: head, loss, metrics; called as `Target(options)`.
 
     A model returns a score (B, ...) (logits, say); the head turns it into the prediction (probabilities).
-    Optional members: `FittedTask`, `SampleLossTask`, `InvertibleHeadTask`, `BaselineTask`, `TaskDefaults`.
+    Optional members: `FittedTask`, `CollatingTask`, `SampleLossTask`, `InvertibleHeadTask`, `BaselineTask`,
+    `TaskDefaults`.
 
     Attributes:
         monitor: the validation metric by which the best epoch is chosen.

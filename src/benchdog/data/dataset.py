@@ -25,14 +25,12 @@ from benchdog.api import (
     Spec,
     Split,
     Stream,
-    TaskDefaults,
     split_of,
-    with_defaults,
 )
 from benchdog.data import sample_weights
+from benchdog.data.collate import Collate, concatenate
 from benchdog.data.content import contents_of
 from benchdog.data.decode.decoder import Decoder, default_preprocess
-from benchdog.data.targets import check_targets, stack_targets
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig
@@ -91,12 +89,12 @@ class DecodedSplit:
     """A map-style dataset: decodes and stacks samples by position.
 
     Attributes:
-        ignore: a target value of masks or tokens that isn't a class but is allowed (ignore_index).
+        collate: how targets become a batch; the run's task has a say in it.
     """
 
     def __init__(self, split: Split, spec: Spec, preprocess: Preprocess) -> None:
         self.split, self.spec, self.preprocess = split, spec, preprocess
-        self.ignore: int | None = None
+        self.collate = Collate(spec)
         self._fast = split.batch if isinstance(split, BatchSplit) else None
 
     def __len__(self) -> int:
@@ -140,14 +138,16 @@ class DecodedSplit:
                 raise BadData(
                     "The source's batch() returns another number of rows than asked for.", "Fix the source."
                 )
-            if np.asarray(target).dtype != np.dtype(self.spec.target.dtype):
+            given = target if isinstance(target, list | tuple) else [target]
+            other = next((d for d in (np.asarray(x).dtype for x in given) if d != self.spec.target.dtype), None)
+            if other is not None:
                 raise BadData(
-                    f"The source's batch() returns other targets than the spec says, {np.asarray(target).dtype} for "
+                    f"The source's batch() returns other targets than the spec says, {other} for "
                     f"{self.spec.target.dtype}.",
                     "Fix the source.",
                 )
             weight = self.check_weights(more, len(indices), lambda row: int(indices[row]))
-            target = check_targets(target, self.spec, lambda row: self.split.raw(int(indices[row])).id, self.ignore)
+            target = self.collate(target, lambda row: self.split.raw(int(indices[row])).id)
         else:
             inputs, target, weight = self.read_raw(indices)
         return tuple(map(in_plain_order, inputs)), target, weight
@@ -159,8 +159,7 @@ class DecodedSplit:
         weight = sample_weights.stack_weights(raws)
         if (weight is None) is self.weighted:
             raise BadData(f"Samples {raws[0].id} and {self.split.raw(0).id}: only one of them has a weight.")
-        target = check_targets(stack_targets(raws, self.spec), self.spec, lambda row: raws[row].id, self.ignore)
-        return inputs, target, weight
+        return inputs, self.collate.raws(raws), weight
 
     def check_weights(self, more: Sequence[Any], count: int, place: Callable[[int], int]) -> sample_weights.Weight:
         """Validate the weights of a fast path, if it returned any; `place` maps a row to its position."""
@@ -184,11 +183,6 @@ def in_plain_order(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1).reshape(array.shape)
 
 
-def ignored_class(plugins: Plugins, task: ComponentConfig) -> int | None:
-    """Return the target value that a recipe's task ignores, or None."""
-    return with_defaults(plugins.make("task", task.name, task.options), TaskDefaults).ignore
-
-
 @dataclass(slots=True)
 class InMemorySplit:
     """A decoded split in memory: inputs each (N, ...), target (N, ...), weights (N,) or None."""
@@ -210,7 +204,7 @@ def load_into_memory(samples: DecodedSplit) -> InMemorySplit:
     """Decode a whole split into memory in chunks on up to four threads, or take the source's own arrays (`whole`)."""
     if isinstance(samples.split, ArraySplit):
         inputs, target, *more = samples.split.whole()
-        target = check_targets(target, samples.spec, lambda row: samples.split.raw(row).id, samples.ignore)
+        target = samples.collate(target, lambda row: samples.split.raw(row).id)
         given = samples.check_weights(more, len(samples), lambda row: row)
         arrays = (*map(in_plain_order, inputs), target)
         tensors = [torch.from_numpy(np.require(x, requirements=["C", "W"])) for x in arrays]
@@ -218,20 +212,25 @@ def load_into_memory(samples: DecodedSplit) -> InMemorySplit:
     n = len(samples)
     chunks = [range(i, min(n, i + CHUNK)) for i in range(0, n, CHUNK)]
     inputs, target, first = samples.read([0])
-    store = [torch.empty((n, *x.shape[1:]), dtype=torch.from_numpy(x).dtype) for x in (*inputs, target)]
+    varies = samples.spec.target.padding is not None
+    templates = inputs if varies else (*inputs, target)
+    store = [torch.empty((n, *x.shape[1:]), dtype=torch.from_numpy(x).dtype) for x in templates]
     weight = None if first is None else torch.empty(n)
 
-    def fill(chunk: range) -> None:
+    def fill(chunk: range) -> np.ndarray | None:
         arrays, targets, weights = samples.read(list(chunk))
-        for out, array in zip(store, (*arrays, targets), strict=True):
+        for out, array in zip(store, arrays if varies else (*arrays, targets), strict=True):
             out[chunk.start : chunk.stop] = torch.from_numpy(np.ascontiguousarray(array))
         if (weight is None) is not (weights is None):
             raise BadData("The source's batch() returns weights for only some samples.", "Fix the source.")
         if weight is not None:
             weight[chunk.start : chunk.stop] = torch.from_numpy(weights)
+        return targets if varies else None
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        list(pool.map(fill, chunks))
+        padded = [targets for targets in pool.map(fill, chunks) if targets is not None]
+    if varies:
+        store.append(torch.from_numpy(concatenate(padded, samples.spec.target)))
     return InMemorySplit(tuple(store[:-1]), store[-1], weight)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import ArraySplit, BatchSplit
+from benchdog.data.collate import samples_of
 from benchdog.data.dataset import DecodedSplit, WeightedArrays
 from benchdog.data.sample_weights import Weight
 from benchdog.errors import BadData
@@ -39,7 +40,7 @@ def check_fast_path(samples: DecodedSplit, count: int = 8) -> None:
     if not _equal_weights(fast[2], slow[2]):
         raise BadData("The source's batch() returns other weights than its raw().", "Fix the source.")
     split = samples.split
-    if isinstance(split, ArraySplit) and not _contains(split.whole(), fast, positions, len(samples)):
+    if isinstance(split, ArraySplit) and not _contains(samples, split.whole(), fast, positions):
         raise BadData("The source's whole() returns other samples than its batch().", "Fix the source.")
 
 
@@ -48,12 +49,15 @@ def _equal_weights(a: Weight, b: Weight) -> bool:
     return a is b if a is None or b is None else np.array_equal(a, b)
 
 
-def _contains(whole: Sequence[Any], batch: WeightedArrays, positions: list[int], count: int) -> bool:
+def _contains(samples: DecodedSplit, whole: Sequence[Any], batch: WeightedArrays, positions: list[int]) -> bool:
     """Whether the arrays of a whole split hold a batch at its positions."""
-    inputs, target, *more = whole
+    inputs, given, *more = whole
     weight = np.asarray(more[0], np.float32) if more and more[0] is not None else None
-    pairs = zip((*inputs, target), (*batch[0], batch[1]), strict=True)
-    return _equal_weights(weight if weight is None else weight[positions], batch[2]) and all(
-        len(x) == count and x.dtype == a.dtype and np.array_equal(x[positions], a, equal_nan=a.dtype.kind == "f")
-        for x, a in pairs
+    if not _equal_weights(weight if weight is None else weight[positions], batch[2]):
+        return False
+    each = samples_of(given, samples.spec.target)
+    target = samples.collate([each[i] for i in positions], lambda row: samples.split.raw(positions[row]).id)
+    pairs = zip((*(x[positions] for x in inputs), target), (*batch[0], batch[1]), strict=True)
+    return all(len(x) == len(samples) for x in (*inputs, given)) and all(
+        a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs
     )

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from benchdog.api import Device, Preprocess, Source, Spec, Split, Stream
+from benchdog.api import Device, Preprocess, Source, Spec, Split, Stream, Task
 from benchdog.data import sample_weights
+from benchdog.data.collate import Collate
 from benchdog.data.dataset import (
     CHUNK,
     Arrays,
@@ -87,10 +88,11 @@ class DataSplits:
         chunks = [samples.read(range(i, min(i + CHUNK, len(samples))))[2] for i in range(0, len(samples), CHUNK)]
         return np.concatenate([chunk for chunk in chunks if chunk is not None])
 
-    def ignore(self, code: int | None) -> None:
-        """Allow a target value that isn't a class, since the task ignores it (ignore_index)."""
+    def collate_by(self, task: Task) -> None:
+        """Make the batches of every split as a task needs them: it may ignore a code, or collate targets itself."""
+        collate = Collate.of(self.spec, task)
         for split in self.splits.values():
-            split.ignore = code
+            split.collate = collate
 
     def fits(self, megabytes: int) -> bool:
         """Whether all splits, decoded, fit into this many MiB; False if one is a stream."""

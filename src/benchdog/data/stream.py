@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
 from benchdog.data import sample_weights
-from benchdog.data.dataset import ignored_class, open_source, open_splits, preprocess_of
+from benchdog.data.collate import Collate, collate_of
+from benchdog.data.dataset import open_source, open_splits, preprocess_of
 from benchdog.data.decode.decoder import Decoder
 from benchdog.data.randomness import derive_seed
-from benchdog.data.targets import check_targets, stack_targets
 from benchdog.data.worker_processes import Fault, WorkerContext, reported
 from benchdog.data.workers import init_worker
 from benchdog.plugins import Plugins
@@ -139,7 +139,7 @@ class StreamReader:
 
     def __init__(self, stream: Stream, spec: Spec, preprocess: Preprocess) -> None:
         self.stream, self.spec, self.preprocess = stream, spec, preprocess
-        self.ignore: int | None = None
+        self.collate = Collate(spec)
 
     @cached_property
     def decoder(self) -> Decoder:
@@ -161,15 +161,15 @@ class StreamReader:
         readers = {k: read_shards(self.stream, shards[k], p, plan) for k, p in enumerate(places) if p is not None}
         while (k := position.next_stream()) is not None:
             samples = list(islice(readers[k], plan.batch_size))
-            batch = self._collate(k, [raw for raw, _ in samples], samples[-1][1] if samples else None)
+            batch = self._batch(k, [raw for raw, _ in samples], samples[-1][1] if samples else None)
             position = position.advanced(k, batch.place)
             yield batch
 
-    def _collate(self, k: int, raws: list[Raw], place: ShardCursor | None) -> StreamBatch:
+    def _batch(self, k: int, raws: list[Raw], place: ShardCursor | None) -> StreamBatch:
         if not raws:
             return StreamBatch(k, (), torch.empty(0), [], None)
         inputs = self.decoder.batch(raws)
-        target = check_targets(stack_targets(raws, self.spec), self.spec, lambda row: raws[row].id, self.ignore)
+        target = self.collate.raws(raws)
         tensors = tuple(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs)
         given = sample_weights.stack_weights(raws)
         weight = None if given is None else torch.from_numpy(given)
@@ -201,7 +201,7 @@ class _StreamDataset(Dataset[StreamBatch | Fault | None]):
             split = open_splits(source)[self.split]
             assert isinstance(split, Stream)
             self._reader = StreamReader(split, spec, preprocess_of(source, spec))
-            self._reader.ignore = ignored_class(plugins, resolved.task)
+            self._reader.collate = collate_of(plugins, resolved.task, spec)
         return self._reader
 
 

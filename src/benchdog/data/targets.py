@@ -14,8 +14,8 @@ CODES = ("class", "mask", "next-token")
 """Kinds of targets that are class indices."""
 
 
-def stack_targets(raws: Sequence[Raw], spec: Spec) -> np.ndarray:
-    """Stack the targets of samples, (B, ...), in their own dtype: `check_targets` converts them.
+def target_arrays(raws: Sequence[Raw], spec: Spec) -> list[np.ndarray]:
+    """Return the targets of samples as arrays, in their own dtype: `check_targets` converts them.
 
     Raises:
         BadData: one is missing, isn't made of numbers or has another shape than the spec says; names the sample.
@@ -32,11 +32,20 @@ def stack_targets(raws: Sequence[Raw], spec: Spec) -> np.ndarray:
         if not _fits(array.shape, spec):
             _refuse(raw.id, f"a target of the shape {array.shape}; the spec says {_wanted(spec)}", spec)
         arrays.append(array)
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        few = " and ".join(map(str, sorted(shapes)[:2]))
-        raise BadData(f"Targets of one batch have different shapes: {few}.", "Resize them, or use a batch size of 1.")
-    return np.stack(arrays)
+    return arrays
+
+
+def stack_targets(targets: Sequence[np.ndarray], name: Callable[[int], str]) -> np.ndarray:
+    """Stack targets of one shape: (B, ...). Raises BadData if their shapes differ; names two samples."""
+    shapes = [np.shape(target) for target in targets]
+    other = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), 0)
+    if other:
+        raise BadData(
+            f"Targets of one batch have different shapes: {shapes[0]} of {name(0)}, {shapes[other]} of {name(other)}.",
+            "Resize them, or use a batch size of 1. A source whose targets vary in length says what fills them up: "
+            "Target(shape=(None, ...), padding=-1).",
+        )
+    return np.stack(targets)
 
 
 def check_targets(
@@ -51,7 +60,7 @@ def check_targets(
 
     Raises:
         BadData: a shape isn't the spec's, a value would change in its dtype, a number isn't finite, a label is
-            neither 0 nor 1, or a class index is out of range.
+            neither 0 nor 1, a class index is out of range, a box is none, or a row equals the padding.
     """
     target = np.asarray(target)
     if not len(target):
@@ -69,7 +78,24 @@ def check_targets(
         if ignore is not None and kind != "class":
             valid |= target == ignore
         _check_rows(valid, target, f"a target outside the {classes} classes", spec, name)
+    elif kind == "boxes":
+        _check_boxes(target, spec, name)
+    padding = spec.target.padding
+    if padding is not None and not spec.target.real_rows(target).all():
+        _check_rows(spec.target.real_rows(target), target, "a row that is all padding in its target", spec, name)
     return target
+
+
+def _check_boxes(target: np.ndarray, spec: Spec, name: Callable[[int], str]) -> None:
+    """Check boxes (B, n, 5): x1, y1, x2, y2 with an area, and a class code."""
+    if target.ndim != 3 or target.shape[2] != 5:
+        _refuse(name(0), f"boxes of the shape {target.shape[1:]}; boxes are (n, 5)", spec)
+    _check_rows(np.isfinite(target), target, "a target that is not finite", spec, name)
+    code, valid = target[..., 4], np.ones(target.shape, bool)
+    valid[..., 4] = (code >= 0) & (code < spec.classes) & (code == np.floor(code))
+    _check_rows(valid, target, f"a box of a class outside the {spec.classes} classes", spec, name)
+    valid[..., 2:4] = target[..., 2:4] > target[..., :2]
+    _check_rows(valid, target, "a box without an area: its lower right corner is at", spec, name)
 
 
 def convert_targets(target: np.ndarray, spec: Spec, name: Callable[[int], str]) -> np.ndarray:
@@ -106,6 +132,7 @@ def _refuse(sample: str, fault: str, spec: Spec) -> NoReturn:
         "convert color masks to one channel, and resize without smoothing.",
         "next-token": "Targets are indices of tokens, from 0 to classes - 1, or the value that the task ignores.",
         "labels": "A label is 1 where it applies, else 0.",
+        "boxes": "A box is x1, y1, x2, y2 in pixels with x1 < x2 and y1 < y2, and its class's index from 0 on.",
     }
     hint = hints.get(spec.target.kind, "Correct it, or leave the sample out.")
     raise BadData(f"Sample {sample} has {fault}.", hint)

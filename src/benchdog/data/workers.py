@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchdog.api import Split
-from benchdog.data.dataset import DecodedSplit, ignored_class, open_source, open_splits, preprocess_of
+from benchdog.data.collate import collate_of
+from benchdog.data.dataset import DecodedSplit, open_source, open_splits, preprocess_of
 from benchdog.data.worker_processes import Fault, NoSharedMemory, WorkerContext, reported
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
@@ -69,7 +70,7 @@ def reopen_splits(recipe: dict[str, Any]) -> dict[str, DecodedSplit]:
         name: DecodedSplit(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)
     }
     for samples in decoded.values():
-        samples.ignore = ignored_class(plugins, resolved.task)
+        samples.collate = collate_of(plugins, resolved.task, spec)
     return decoded
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, Refus
 from benchdog.model import samples
 from benchdog.model.artifact import versions
 from benchdog.model.artifact_files import GRAPH
-from benchdog.model.export_view import View, as_module
+from benchdog.model.export_view import View, as_module, head_of
 from benchdog.model.export_view import inputs as decoded
 from benchdog.model.load import LoadedModel, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS, rebuild
@@ -109,7 +109,8 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
             f"The export {request['exporter']!r} can't be loaded: {' '.join(said.split())[:500]}",
             "Nothing was kept.",
         ) from error
-    lines = verify(runner, _reference(opened, plugins), arrays, opened.spec, opened.max_batch)
+    reference, head = _reference(opened, plugins)
+    lines = verify(runner, reference, arrays, opened.spec, opened.max_batch, head)
     inputs = f"{len(arrays[0])} held-out samples" if raws else "inputs generated within the spec's range"
     return {"verification": lines, "inputs": inputs, "versions": versions()}
 
@@ -135,10 +136,10 @@ def _module(opened: LoadedModel, plugins: Plugins) -> nn.Module:
     return as_module(module)
 
 
-def _reference(opened: LoadedModel, plugins: Plugins) -> Reference:
-    """Return what an export must agree with: the module built again where possible, else the artifact."""
+def _reference(opened: LoadedModel, plugins: Plugins) -> tuple[Reference, Callable[[Any], Any] | None]:
+    """Return what an export must agree with: the module built again where possible, else the artifact; its head."""
     if opened.meta.get("runner") or not (opened.path / WEIGHTS).is_file():
-        return opened.call
+        return opened.call, None
     module = _module(opened, plugins)
 
     def reference(*arrays: Any) -> tuple[Any, Any]:
@@ -148,4 +149,4 @@ def _reference(opened: LoadedModel, plugins: Plugins) -> Reference:
             answer, score = module(*(torch.from_numpy(x) for x in arrays))
         return answer.numpy(), score.numpy()
 
-    return reference
+    return reference, head_of(module)

@@ -14,6 +14,7 @@ import torch
 
 from benchdog.api import Call, Meter, SourceDefaults, Spec, Task, with_defaults
 from benchdog.data import sample_weights
+from benchdog.data.collate import concatenate
 from benchdog.data.dataset import Arrays
 from benchdog.data.splits import DataSplits
 from benchdog.errors import BadData, BadUsage
@@ -207,4 +208,4 @@ def _transformed(parts: Components, split: str) -> tuple[Arrays, sample_weights.
             targets.append(target)
             weights += [] if by is None else [by]
     columns = tuple(np.concatenate(column) for column in zip(*inputs, strict=True))
-    return (columns, np.concatenate(targets)), np.concatenate(weights) if weights else None
+    return (columns, concatenate(targets, parts.spec.target)), np.concatenate(weights) if weights else None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchdog.api import MetricSet, SampleStatistics, Spec, Statistics
+from benchdog.data.collate import concatenate
 from benchdog.evaluation import calibration
 from benchdog.evaluation.batches import PredictedBatch
 
@@ -167,8 +168,9 @@ class Recorder:
         """Return what was gathered; columns whose samples differ in shape are left out."""
         columns = {name: np.zeros(0) for name in ("loss", "weight")}
         for name, chunks in self._chunks.items():
-            if len({chunk.shape[1:] for chunk in chunks}) == 1 and name != "calibration.bins":
-                columns[name] = np.concatenate(chunks)
+            padded = name == "goal" and self.spec.target.padding is not None
+            if (padded or len({chunk.shape[1:] for chunk in chunks}) == 1) and name != "calibration.bins":
+                columns[name] = concatenate(chunks, self.spec.target)
         return Records(columns=columns, sums=frozenset(self._sums), codes=self._codes, kept=frozenset(self._kept))
 
     def bins(self) -> Array | None:

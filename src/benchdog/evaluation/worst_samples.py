@@ -176,6 +176,10 @@ def readable_target(target: Any, spec: Spec) -> Any:
     if spec.target.kind == "class":
         return spec.target.classes[int(target)]
     array = np.asarray(target)
+    if spec.target.padding is not None and array.ndim:
+        array = array[spec.target.real_rows(array[None])[0]]
+    if spec.target.kind == "boxes" and array.ndim == 2 and array.shape[1] == 5:
+        return [{"label": spec.target.classes[int(row[4])], "box": row[:4].tolist()} for row in array]
     if spec.target.kind == "labels" and array.shape == (spec.classes,):
         return [name for name, true in zip(spec.target.classes, array, strict=True) if true > 0.5]
     return array.tolist() if array.size <= 8 else None

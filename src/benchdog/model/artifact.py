@@ -17,7 +17,7 @@ from benchdog.api import Preprocess, Raw, Spec, Trained, TrainerInfo
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable
 from benchdog.model import model_card
 from benchdog.model.artifact_files import GRAPH, hash_files
-from benchdog.model.export_view import View
+from benchdog.model.export_view import View, head_of
 from benchdog.model.load import GRAPH_EXPORTER, declared_runner, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS, save_weights
 from benchdog.model.samples import covering
@@ -160,7 +160,8 @@ def _write_graph(view: View, folder: Path, plugins: Plugins) -> str | None:
         found = plugins.find("exporter", GRAPH_EXPORTER)
         plugins.make("exporter", GRAPH_EXPORTER).export(view, folder)
         runner = runner_of(found, folder, plugins)
-        lines = verify(runner, reference, view.arrays(), view.spec, view.max_batch)
+        head = head_of(view.module())
+        lines = verify(runner, reference, view.arrays(), view.spec, view.max_batch, head)
         wrong = next((line for line in lines if not line["ok"]), None)
         reason = f"its scores differ at batch {wrong['batch']}" if wrong else None
     except BenchdogError as error:

@@ -128,3 +128,21 @@ def as_module(graph: nn.Module) -> nn.Module:
             return answer, score
 
     return Graph()
+
+
+def head_of(module: nn.Module) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Return the head of an artifact's module, from scores to answers (B, ...); None where it is a graph alone."""
+    import torch
+
+    from benchdog.data.transform.transform import Deployed
+
+    if not isinstance(module, Deployed):
+        return None
+    head = module.head
+
+    def call(score: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            answer: np.ndarray = head(torch.from_numpy(np.array(score))).numpy()
+        return answer
+
+    return call

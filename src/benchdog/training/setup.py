@@ -242,7 +242,7 @@ def assemble(
         data.preprocess = with_category_codes(data.preprocess)
     data.preprocess = start.preprocess_for(recipe.start, data.preprocess)
     spec = data.spec.with_output(*task.output(data.spec))
-    data.ignore(with_defaults(task, TaskDefaults).ignore)
+    data.collate_by(task)
     for split in data.splits.values():
         if isinstance(split, DecodedSplit):
             check_fast_path(split)

@@ -1,4 +1,4 @@
-"""Geometric augmentations of images and volumes and their masks: flip, crop, affine."""
+"""Geometric augmentations of images and volumes, their masks and boxes: flip, crop, affine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchdog.api import BadUsage, Draws, Spec
+from benchdog.api import BadUsage, Draws, Spec, Target
 from benchdog.builtin.augmentations.options import AffineOptions, CropOptions, FlipOptions
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
@@ -16,11 +16,12 @@ AXES = {"horizontal": -1, "vertical": -2, "depth": -3}
 
 
 class GeometricAugmentation:
-    """Base class: moves image and volume fields, and the target with them if it is a mask."""
+    """Base class: moves image and volume fields, and the target with them if it is a mask or boxes."""
 
     name = ""
     image_fields: tuple[int, ...] = ()
     masked = False
+    target = Target(kind="")
     dimensions = 2
 
     def check(self, spec: Spec) -> None:
@@ -30,15 +31,29 @@ class GeometricAugmentation:
         if not self.image_fields:
             raise BadUsage(f"The augmentation {self.name!r} is for images; the data is {', '.join(kinds)}.")
         self.masked = spec.target.kind == "mask"
+        self.target = spec.target
+        if spec.target.kind == "boxes" and type(self).move_boxes is GeometricAugmentation.move_boxes:
+            raise BadUsage(
+                f"The augmentation {self.name!r} doesn't move boxes, and the targets are boxes.",
+                "Use flip or crop, which do.",
+            )
         self.dimensions = len(spec.fields[self.image_fields[0]].shape) - 1
 
     def apply(self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws) -> Batch:
-        """Transform images (B, C, ...) and, if it is a mask, the target (B, ...)."""
+        """Transform images (B, C, ...) and, if it is a mask or boxes, the target (B, ...)."""
         parameters = self.draw(draws)
         moved = tuple(self.move(x, parameters) if i in self.image_fields else x for i, x in enumerate(inputs))
         if self.masked:
             target = self.move(target.unsqueeze(1), parameters, mask=True).squeeze(1)
+        if self.target.kind == "boxes":
+            height, width = inputs[self.image_fields[0]].shape[-2:]
+            real = self.target.real_rows(target)[..., None]
+            target = torch.where(real, self.move_boxes(target, parameters, width, height), target)
         return moved, target
+
+    def move_boxes(self, boxes: Tensor, parameters: Tensor, width: int, height: int) -> Tensor:
+        """Transform boxes (B, n, 5) in pixels like the images; rows of padding are restored afterwards."""
+        raise NotImplementedError
 
     def draw(self, draws: Draws) -> Tensor:
         """Draw the random parameters (B, n)."""
@@ -70,6 +85,13 @@ class Flip(GeometricAugmentation):
             x = torch.where(turn.view(-1, *[1] * (x.ndim - 1)), x.flip(AXES[axis]), x)
         return x
 
+    def move_boxes(self, boxes: Tensor, parameters: Tensor, width: int, height: int) -> Tensor:
+        for turn, axis in zip(parameters.unbind(1), self.options.axes, strict=True):
+            x1, y1, x2, y2, code = boxes.unbind(-1)
+            sides = (width - x2, y1, width - x1, y2) if axis == "horizontal" else (x1, height - y2, x2, height - y1)
+            boxes = torch.where(turn[:, None, None], torch.stack([*sides, code], -1), boxes)
+        return boxes
+
 
 class Crop(GeometricAugmentation):
     """Shift each sample by whole pixels with zero padding."""
@@ -100,6 +122,15 @@ class Crop(GeometricAugmentation):
             shape[0], shape[axis] = len(x), length
             x = x.gather(axis, places.view(shape).expand(*x.shape[:axis], length, *x.shape[axis + 1 :]))
         return x
+
+    def move_boxes(self, boxes: Tensor, parameters: Tensor, width: int, height: int) -> Tensor:
+        """Shift boxes and cut them off at the image's edges; one that is outside becomes padding."""
+        shift = self.options.padding - parameters.flip(1)  # (B, 2): x, y
+        sides = boxes[..., :4] + shift.repeat(1, 2)[:, None]
+        sides = torch.minimum(sides.clamp(min=0), sides.new_tensor([width, height, width, height]))
+        inside = (sides[..., 2:] - sides[..., :2] >= 1).all(-1, keepdim=True)
+        moved = torch.cat([sides, boxes[..., 4:]], -1)
+        return torch.where(inside, moved, self.target.padding if self.target.padding is not None else 0.0)
 
 
 class Affine(GeometricAugmentation):

@@ -209,14 +209,17 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
     import numpy as np
 
     from benchdog.api import Split
-    from benchdog.data.targets import convert_targets, stack_targets
+    from benchdog.data.targets import convert_targets, target_arrays
 
     if not isinstance(split, Split) or not len(split):
         return None
+    if spec.target.kind == "boxes":
+        return _box_counts(split, spec)
     if spec.target.kind not in ("class", "labels", "number"):
         positions = {round(i * (len(split) - 1) / (LOOKED_AT - 1)) for i in range(LOOKED_AT)}
-        raws = [split.raw(i) for i in sorted(positions)]
-        convert_targets(stack_targets(raws, spec), spec, lambda row: raws[row].id)
+        for raw in (split.raw(i) for i in sorted(positions)):
+            (target,) = target_arrays([raw], spec)
+            convert_targets(target[None], spec, lambda _, raw=raw: raw.id)  # type: ignore[misc]
         return None
     targets = _targets(split, spec)
     if targets is None:
@@ -234,14 +237,27 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
 
 def _targets(split: Split, spec: Spec) -> Any:
     from benchdog.api import SplitDefaults, with_defaults
-    from benchdog.data.targets import check_targets, stack_targets
+    from benchdog.data.collate import Collate
 
-    targets = with_defaults(split, SplitDefaults).targets
+    targets, collate = with_defaults(split, SplitDefaults).targets, Collate(spec)
+    if targets is not None:
+        return collate(targets, lambda row: split.raw(row).id)
+    if len(split) > COUNTED:
+        return None
+    return collate.raws([split.raw(i) for i in range(len(split))])
+
+
+def _box_counts(split: Split, spec: Spec) -> dict[str, Any] | None:
+    """Count the boxes of each class, and the samples without any; None if that would mean reading all samples."""
+    import numpy as np
+
+    targets = _targets(split, spec)
     if targets is None:
-        if len(split) > COUNTED:
-            return None
-        targets = stack_targets([split.raw(i) for i in range(len(split))], spec)
-    return check_targets(targets, spec, lambda row: split.raw(row).id)
+        return None
+    real = spec.target.real_rows(targets)
+    codes = targets[..., 4][real].astype(int)
+    counts = np.bincount(codes, minlength=len(spec.target.classes)).tolist()
+    return {**dict(zip(spec.target.classes, counts, strict=True)), "no boxes": int((~real.any(1)).sum())}
 
 
 def _describe(name: str, spec: Spec) -> str:

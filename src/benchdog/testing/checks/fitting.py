@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchdog.api import Preprocess, Raw, Spec
+from benchdog.data.collate import Collate, check_padding
 from benchdog.data.decode.decoder import Decoder
-from benchdog.data.targets import check_targets, stack_targets
 from benchdog.errors import BenchdogError
 from benchdog.testing.runner.results import Fault
 
@@ -35,7 +35,8 @@ def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -
 
 def _target(spec: Spec, split: str, raw: Raw, where: str) -> None:
     try:
-        check_targets(stack_targets([raw], spec), spec, lambda _: raw.id)
+        check_padding(spec.target)
+        Collate(spec).raws([raw])
     except BenchdogError as error:
         raise Fault(
             f"The spec disagrees with {split}: {error.message}",

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from benchdog.api import Batch, FittedTask, Spec, Target, TaskDefaults, with_defaults
+from benchdog.data.collate import Collate, samples_of
 from benchdog.errors import BenchdogError
 from benchdog.testing.checks.answers import answer
+from benchdog.testing.checks.collating import collates
 from benchdog.testing.checks.comparing import shaken, states
 from benchdog.testing.checks.meters import meter
 from benchdog.testing.checks.scoring import ALL, NEAR, Case, near
@@ -20,7 +22,7 @@ from benchdog.testing.runner.locations import raised, said
 from benchdog.testing.runner.results import Fault, Skip
 
 __all__ = [
-    "Trial", "adds_up", "answer", "blended", "head", "keeps", "loss", "meter", "pure", "serves", "weights",
+    "Trial", "adds_up", "answer", "blended", "collates", "head", "keeps", "loss", "meter", "pure", "serves", "weights",
 ]  # fmt: skip
 
 
@@ -28,11 +30,13 @@ class Trial(trials.Trial):
     """A task on trial.
 
     Attributes:
-        targets: what it is fitted on, by what the target is.
+        uncollated: targets as they come from a source, stacked or padded, by what the target is.
+        targets: the same as batches have them, which it is fitted on.
     """
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
+        self.uncollated: dict[Target, Tensor] = {}
         self.targets: dict[Target, Tensor] = {}
 
     @property
@@ -45,8 +49,10 @@ class Trial(trials.Trial):
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
         for kind in kinds(self):
             what = kind.what
-            self.targets[kind.spec.target] = kind.target
+            self.uncollated[kind.spec.target] = kind.target
             try:
+                self.make(self.values).check(kind.spec)
+                self.targets[kind.spec.target] = self._collated(kind)
                 self.made(kind.spec)
             except BenchdogError as error:
                 told.append(error.message)
@@ -76,7 +82,16 @@ class Trial(trials.Trial):
         free = list(kind.inputs[0].shape[1:])
         shape = [axis or (free[i] if i < len(free) else 8) for i, axis in enumerate(full.output)]
         score = torch.randn((ROWS, *shape), generator=torch.Generator().manual_seed(4))
-        return Case(what, full, lambda: self.made(full), score, Batch(kind.inputs, kind.target, ids=ALL))
+        target = self.targets[spec.target]
+        return Case(what, full, lambda: self.made(full), score, Batch(kind.inputs, target, ids=ALL))
+
+    def _collated(self, kind: Kind) -> Tensor:
+        """Make a batch of targets as a worker process does, by a task that is neither checked nor fitted."""
+        collate = Collate.of(kind.spec, self.make(self.values))
+        if collate.task is None:
+            return kind.target
+        given = samples_of(kind.target.numpy(), kind.spec.target)
+        return torch.from_numpy(self.guarded(f"collate() of {kind.what}", collate, given, str))
 
 
 def serves(trial: Trial) -> str:

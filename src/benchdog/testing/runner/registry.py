@@ -14,7 +14,8 @@ FIRST, LAST = ("options", "target"), ("prints", "files")
 OWN: dict[str, tuple[str, ...]] = {
     "source": ("opens", "spec", "repeats", "owns", "fast-path", "streams", "rebuilds", "mistakes"),
     "model": ("builds", "output", "pure", "repeats", "batches", "rebuilds"),
-    "task": ("serves", "loss", "pure", "adds-up", "head", "meter", "weights", "blended", "keeps", "answer"),
+    "task": ("serves", "loss", "pure", "adds-up", "collates", "head", "meter", "weights", "blended",
+        "keeps", "answer"),
     "trainer": ("trains", "pure", "seeds", "pieces", "stops", "resumes"),
     "exporter": ("exports", "agrees", "pure", "moves", "mistakes"),
     "backend": ("probe", "opens", "computes", "clean"),

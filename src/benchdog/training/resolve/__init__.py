@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from benchdog.api import Backend, Source, TaskInfo
-from benchdog.data.dataset import ignored_class, open_source
+from benchdog.data.dataset import open_source
 from benchdog.data.splits import DataSplits, auto_workers
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.model import start
@@ -185,7 +185,7 @@ def check_backend(components: Components) -> None:
 
 
 def _task(choices: Choices) -> ComponentConfig:
-    """Resolve `auto`: the first task for targets of this kind. Its code for ignored pixels is known from here on."""
+    """Resolve `auto`: the first task for targets of this kind. How it makes batches is known from here on."""
     draft, spec = choices.draft, choices.data.spec
     name = draft.name("task")
     if name == AUTO:
@@ -194,7 +194,7 @@ def _task(choices: Choices) -> ComponentConfig:
         if not name:
             raise BadUsage(f"No task takes targets of kind {spec.target.kind!r}.", nearest("", tasks))
     config = draft.part("task", name)
-    choices.data.ignore(ignored_class(choices.plugins, config))
+    choices.data.collate_by(choices.plugins.make("task", config.name, config.options))
     return config
 
 
