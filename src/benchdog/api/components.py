@@ -87,6 +87,9 @@ class TaskInfo(Component):
             turns the arrays that `call(*inputs)` returns into predictions, one per sample.
         together: a function `(answers, spec, options) -> list[Answer]` there; it adds what can be predicted for
             several inputs only, such as their similarities. "" for none.
+        place: a function `(answer, region, spec, options) -> Answer` there; it converts positions in the decoded
+            image into pixels of the image file, of which the decoded image shows `region`: left, top, width, height.
+            Images are turned upright first. "" for answers without positions.
         asked: options that a user may override at prediction time (`predict --set length=500`).
         targets: the kinds of target that the task is the default for.
         models: the default model by field kind: {"image": "cnn"}.
@@ -96,6 +99,7 @@ class TaskInfo(Component):
 
     answer: str
     together: str = ""
+    place: str = ""
     asked: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)

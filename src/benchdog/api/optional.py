@@ -93,7 +93,7 @@ class FittedTask(Task, Protocol, metaclass=_ByLookup):
 
 @runtime_checkable
 class CollatingTask(Task, Protocol, metaclass=_ByLookup):
-    """A task that decides how the targets of samples become those of a batch; without it they are stacked or padded."""
+    """A task that decides how the targets of samples become a batch's; without it they are stacked or padded."""
 
     def collate(self, targets: Sequence[np.ndarray], spec: Spec, /) -> np.ndarray:
         """Return the targets of a batch, (B, ...), in a new array.

@@ -41,7 +41,7 @@ def stack_targets(targets: Sequence[np.ndarray], name: Callable[[int], str]) -> 
     other = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), 0)
     if other:
         raise BadData(
-            f"Targets of one batch have different shapes: {shapes[0]} of {name(0)}, {shapes[other]} of {name(other)}.",
+            f"Targets of one batch differ in shape: {shapes[0]} ({name(0)}) and {shapes[other]} ({name(other)}).",
             "Resize them, or use a batch size of 1. A source whose targets vary in length says what fills them up: "
             "Target(shape=(None, ...), padding=-1).",
         )

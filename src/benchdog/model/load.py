@@ -25,6 +25,7 @@ from benchdog.api import (
     with_defaults,
 )
 from benchdog.data.decode.decoder import Decoder, stack
+from benchdog.data.decode.operations import image_region
 from benchdog.data.synthetic import check_shapes
 from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
 from benchdog.model import metadata, samples, training_ranges
@@ -126,7 +127,8 @@ class LoadedModel:
 
     def predict(self, raws: Sequence[Raw]) -> list[Answer]:
         """Predict from raw samples, in their order; BadData names one that can't be decoded."""
-        return self.predict_decoded([self.decoder(raw) for raw in raws], [raw.id for raw in raws])
+        answers = self.predict_decoded([self.decoder(raw) for raw in raws], [raw.id for raw in raws])
+        return [self.placed(answer, raw.fields) for answer, raw in zip(answers, raws, strict=True)]
 
     def predict_decoded(self, decoded: Sequence[Decoded], ids: Sequence[str]) -> list[Answer]:
         """Predict from what `decoder` returned; samples of different shapes go into different batches."""
@@ -176,6 +178,25 @@ class LoadedModel:
             return outputs[0]
         answers, scores = zip(*outputs, strict=True)
         return np.concatenate(answers), np.concatenate(scores)
+
+    def placed(self, answer: Answer, fields: Mapping[str, Any]) -> Answer:
+        """Convert an answer's positions in the decoded image into pixels of the image file, for a task that has any.
+
+        Args:
+            fields: the sample's raw values; an image that is no file stays as it is.
+        """
+        component = self._plugins.find("task", self.task_name)
+        assert isinstance(component.info, TaskInfo)
+        first = self.spec.fields[0].name
+        value, operations = fields.get(first), self.preprocess.decode.get(first, ())
+        if not component.info.place or not isinstance(value, bytes) or not operations:
+            return answer
+        region = image_region(value, operations[0]) if operations[0]["op"] == "image" else None
+        if region is None:
+            return answer
+        function, options = component.resolve(component.info.place), self._answer_function[1]
+        placed: Answer = function(answer, region, self.spec, options)
+        return placed
 
     @cached_property
     def _answer_function(self) -> tuple[Any, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchdog.errors import NotAvailable
 
 PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
+    "benchdog-detection": (("source", "coco"), ("source", "yolo"), ("task", "detection"), ("model", "detector")),
     "benchdog-eject": (("command", "eject"),),
     "benchdog-huggingface": (("source", "hf"), ("model", "hf"), ("model", "minilm")),
     "benchdog-onnx": (("exporter", "onnx"),),

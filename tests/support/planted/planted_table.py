@@ -51,6 +51,8 @@ FAULTS = [
     ("task", "meter-of-means", "meter", "the metric 'accuracy' is"),
     ("task", "other-metric", "meter", "and not 'f1', which is monitored"),
     ("task", "ignores-weights", "weights", "It says weighs = True"),
+    ("task", "counts-padding", "collates", "with 3 more rows of padding"),
+    ("task", "collates-together", "collates", "a target's row differs when it is collated with others"),
     ("task", "codes-only", "blended", "in shares (B, classes) raises IndexError"),
     ("task", "forgets", "keeps", "After restore(state()) its loss"),
     ("task", "answers-by-batch", "answer", "an input's answer differs when batched with others"),

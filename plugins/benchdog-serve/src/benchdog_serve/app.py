@@ -142,7 +142,7 @@ class Service:
         """Convert an answer to JSON, with `outside`: the sample's values outside the ranges of the training data."""
         answer, raw, sample = told
         self._check(answer)
-        values = responses.answer(answer, self._files)
+        values = responses.answer(self.model.placed(answer, raw.fields), self._files)
         if self.model.has_ranges:
             values["outside"] = responses.plain(self.model.out_of_range(raw.fields, sample))
         return values

@@ -181,6 +181,7 @@ def _predict(opened: LoadedModel, batch: list[Sample], counts: Counts, details: 
     from benchdog.deployment.inputs import Unreadable
 
     answers = opened.predict_decoded([sample.arrays for sample in batch], [sample.id for sample in batch])
+    answers = [opened.placed(each, sample.fields) for each, sample in zip(answers, batch, strict=True)]
     reasons = [opened.nan_reason(each) for each in answers]
     for each, reason in zip(answers, reasons, strict=True):
         if reason:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op, has_more_pages
 from benchdog.data.decode.errors import Array, DecodeError, Step, require
@@ -19,6 +19,8 @@ from benchdog.data.decode.row import make_row
 from benchdog.data.decode.text import make_tokens
 
 FORMATS: Final = tuple(each.name for each in IMAGE_FORMATS)
+TURNED: Final = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
 RESAMPLING: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -60,6 +62,24 @@ def decode_image(data: bytes, mode: str) -> Image.Image:
         DecodeError: it is damaged, too large, or not an image.
     """
     return _to_mode(_open_image(data), mode)
+
+
+def image_region(data: bytes, parameters: Op) -> tuple[float, float, float, float] | None:
+    """Return what the operation `image` shows of a file, upright: left, top, width, height in pixels of the file.
+
+    None where the file can't be read.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
+            width, height = (image.height, image.width) if turned else image.size
+    except Exception:  # decoding it says what is wrong
+        return None
+    if not parameters.get("middle"):
+        return 0.0, 0.0, float(width), float(height)
+    wanted = (parameters["width"], parameters["height"])
+    left, top, right, bottom = _center_box((width, height), wanted, parameters["middle"])
+    return left, top, right - left, bottom - top
 
 
 def is_paged(data: bytes) -> bool:

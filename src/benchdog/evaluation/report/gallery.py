@@ -146,7 +146,7 @@ def is_wrong(entry: Json, classes: list[Any]) -> bool:
 def readable(value: Any, classes: list[Any]) -> str:
     """Write a prediction or a target: a class's name, a rounded number."""
     if isinstance(value, dict):
-        label = value.get("label", value.get("value", value.get("labels")))
+        label = value.get("label", value.get("value", value.get("labels", value.get("boxes"))))
         if label is None:
             return ", ".join(f"{k} {short(v)}" for k, v in list(value.items())[:8] if not isinstance(v, dict | list))
         probability = number(value.get("probability"))

@@ -22,7 +22,8 @@ from benchdog.testing.runner.locations import raised, said
 from benchdog.testing.runner.results import Fault, Skip
 
 __all__ = [
-    "Trial", "adds_up", "answer", "blended", "collates", "head", "keeps", "loss", "meter", "pure", "serves", "weights",
+    "Trial", "adds_up", "answer", "blended", "collates", "head", "keeps", "loss", "meter", "pure", "serves",
+    "weights",
 ]  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def benchdog_models():
 @hookimpl
 def benchdog_tasks():
     names = """RawCheck MeanLoss LossInPlace RandomLoss DetachedLoss WrongHead MeterOfMeans OtherMetric IgnoresWeights
-    CodesOnly Forgets AnswersByBatch NoJson LosesAnswers NoWriter"""
+    CountsPadding CollatesTogether CodesOnly Forgets AnswersByBatch NoJson LosesAnswers NoWriter"""
     answers = {
         "answers-by-batch": "planted.answers:by_batch",
         "no-json": "planted.answers:odd",

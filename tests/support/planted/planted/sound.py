@@ -35,8 +35,10 @@ def models():
 
 
 def tasks():
+    names = {"sound-task": "Good", "sound-boxes": "Counting", "sound-collate": "Collating"}
     return [
-        TaskInfo(name="sound-task", summary=SUMMARY, target="planted.tasks:Good", answer="planted.answers:answer")
+        TaskInfo(name=name, summary=SUMMARY, target=f"planted.tasks:{cls}", answer="planted.answers:answer")
+        for name, cls in names.items()
     ]
 
 

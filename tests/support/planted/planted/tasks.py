@@ -1,5 +1,6 @@
 """Tasks with faults."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -148,3 +149,50 @@ class NoWriter(Good):
 
 class LosesAnswers(Good):
     pass
+
+
+class Counting(Good):
+    """It predicts a probability per class, for the share of an image's boxes that are of the class."""
+
+    def check(self, spec):
+        if spec.target.kind != "boxes":
+            raise BadUsage("It needs boxes.", "Choose another task.")
+        self.target = spec.target
+
+    def shares(self, batch, classes):
+        real = self.target.real_rows(batch.target)
+        codes = nn.functional.one_hot(batch.target[..., 4].long().clamp(min=0), classes).float()
+        return (codes * real[..., None]).sum(1) / real.sum(1).clamp(min=1)[:, None]
+
+    def loss(self, score, batch):
+        return (score.softmax(1) - self.shares(batch, score.shape[1])).square().sum(), len(score)
+
+    def meter(self, spec):
+        return CountingMeter(lambda batch: self.shares(batch, spec.classes))
+
+
+class CountingMeter(Meter):
+    def __init__(self, shares):
+        super().__init__()
+        self.shares = shares
+
+    def add(self, score, batch):
+        right = (score.argmax(1) == self.shares(batch).argmax(1)).sum()
+        self.sums += torch.tensor([float(right), len(score)], dtype=torch.float64)
+
+
+class CountsPadding(Counting):
+    def shares(self, batch, classes):
+        codes = nn.functional.one_hot(batch.target[..., 4].long().clamp(min=0), classes).float()
+        return codes.mean(1)
+
+
+class Collating(Good):
+    def collate(self, targets, spec):
+        return np.stack(targets).astype("int64")
+
+
+class CollatesTogether(Collating):
+    def collate(self, targets, spec):
+        codes = super().collate(targets, spec)
+        return codes - codes.min()
