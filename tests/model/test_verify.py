@@ -67,6 +67,22 @@ def test_verify_tolerance_scales_with_magnitude_of_predictions():
         assert lines[-1]["ok"] is ok
 
 
+@pytest.mark.parametrize(("wrong", "ok"), [(False, True), (True, False)])
+def test_rows_in_order_of_nearly_equal_scores_may_swap_places(wrong, ok):
+    spec = spec_of("boxes", 0, 2)
+    score = np.array([[0.5, 0.50001]] * 4, np.float32)
+    head = lambda s: np.argsort(-s, axis=1)[..., None] + s[..., None] * 0  # noqa: E731
+    reference = lambda *x: (head(score[: len(x[0])]), score[: len(x[0])])  # noqa: E731
+    swapped = score[:, ::-1].copy()
+    answer = head(score) if wrong else head(swapped)
+    runner = lambda *x: (answer[: len(x[0])], swapped[: len(x[0])])  # noqa: E731
+    if wrong:
+        answer = answer + 5
+    inputs = (np.zeros((4, 4), np.float32),)
+    assert not all(line["ok"] for line in verify(runner, reference, inputs, spec, 4))
+    assert all(line["ok"] for line in verify(runner, reference, inputs, spec, 4, head)) is ok
+
+
 @pytest.mark.parametrize(
     ("spec", "axis"),
     [

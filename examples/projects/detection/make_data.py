@@ -1,7 +1,6 @@
-"""Write data/: images of colored shapes on noise, and their boxes in COCO's format."""
+"""The command make-data: images of colored shapes on noise, and their boxes in COCO's format."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,5 +52,6 @@ def write(folder: Path, count: int) -> None:
     (folder / "annotations.json").write_text(json.dumps(document))
 
 
-if __name__ == "__main__":
-    write(Path("data"), int(sys.argv[1]) if len(sys.argv) > 1 else 600)
+def command(count: int = 600, folder: Path = Path("data")) -> None:
+    """Write images of shapes, and their boxes."""
+    write(folder, count)

@@ -128,7 +128,7 @@ def _labels(have: Array, want: Array, spec: Spec) -> bool:
 
 def class_axis(spec: Spec) -> int | None:
     """Return the axis of the classes in a batch of scores; None when there are no classes."""
-    if spec.target.kind in ("number", "labels"):  # its classes are names of values, or no choice
+    if spec.target.kind in ("number", "labels", "boxes"):  # its classes are names of values, or no choice
         return None
     classes = [axis for axis, length in enumerate(spec.output, start=1) if length == spec.classes and length]
     if classes:

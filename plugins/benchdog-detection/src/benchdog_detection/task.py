@@ -137,12 +137,13 @@ class Detection:
         area = torch.where(near, (width * height)[..., None, None], torch.inf)
         smallest, owner = area.min(1)  # where boxes share a cell, the smallest has it: (B, h, w)
         taken = torch.isfinite(smallest)
-        own = boxes.gather(1, owner.flatten(1).unsqueeze(2).expand(-1, -1, 4)).unflatten(1, (rows, columns))
+        own = boxes.gather(1, owner.flatten(1).unsqueeze(2).expand(-1, -1, 4)).reshape(-1, rows, columns, 4)
         sides = sides_of(score, stride).permute(0, 2, 3, 1)
-        center = torch.stack(torch.broadcast_tensors(center_x[0, 0], center_y[0, 0]), -1)
+        center = torch.stack([center_x[0, 0].expand(rows, -1), center_y[0, 0].expand(-1, columns)], -1)
         predicted = torch.cat([center - sides[..., :2], center + sides[..., 2:]], -1)
         missed = torch.where(taken, 1 - _giou(predicted, own), 0.0).sum((1, 2)) / taken.sum((1, 2)).clamp(min=1)
-        return focal + BOX_SHARE * missed
+        lost: Tensor = focal + BOX_SHARE * missed
+        return lost
 
 
 def sides_of(score: Tensor, stride: int) -> Tensor:

@@ -80,7 +80,7 @@ def _boxes(labels: Path, image: Path, found: Annotations) -> list[tuple[float, .
         width, height = upright_size(read_regular(image, MAX_IMAGE_BYTES))
     except (BadData, OSError, ValueError, SyntaxError):
         return []  # noted when images are inspected
-    boxes = []
+    boxes: list[tuple[float, ...]] = []
     for number, line in enumerate(read_text(labels).splitlines(), 1):
         if not line.strip():
             continue
