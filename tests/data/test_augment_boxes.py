@@ -34,7 +34,7 @@ def bounds(image):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("flip", {"axes": ["horizontal", "vertical"]}), ("crop", {"padding": 6})]
+    ("name", "options"), [("flip", {"axes": ["horizontal", "vertical"]}), ("crop", {"padding": 4})]
 )
 def test_box_surrounds_the_same_pixels_afterwards(name, options):
     images, target, moved, boxes = augmented(name, **options)

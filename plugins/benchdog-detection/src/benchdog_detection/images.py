@@ -97,6 +97,7 @@ class BoxedImages:
         self.notes: list[str] = []
         self.counts: SampleCounts | None = None
         self._read = read
+        self._cut: Counter[str] = Counter()  # boxes beyond the edge, by image
         self._loaded: tuple[Spec, dict[str, list[Labeled]]] | None = None
 
     def spec(self) -> Spec:
@@ -191,10 +192,6 @@ class BoxedImages:
                     self._cut[image.name] += 1
                 kept.append((*cut, code))
         return np.array(kept, np.float32).reshape(-1, 5)
-
-    @property
-    def _cut(self) -> Counter[str]:
-        return self.__dict__.setdefault("_cut_boxes", Counter())
 
     def _judge(self, found: Annotations) -> None:
         """Raise BadData that lists what is wrong, or leave it out with a note."""

@@ -29,6 +29,8 @@ class Peaks(nn.Module):
     A row is x1, y1, x2, y2 in pixels, probability, class code; likeliest first. Rows of -1 fill up what is missing.
     """
 
+    edge: Tensor
+
     def __init__(self, stride: int, outputs: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.stride, self.outputs = stride, outputs
