@@ -6,6 +6,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from support.in_process import run
 
@@ -19,6 +20,7 @@ PACKAGES = sorted(
     }
 )
 SETTINGS = {
+    "benchdog-detection": ("source.coco.path=boxes.json", "source.yolo.path=."),
     "benchdog-timm": ("timm.net=test_resnet",),
     "benchdog-huggingface": ("model.hf.path=tiny-bert", "source.hf.path=rows.csv", "source.hf.target=label"),
 }
@@ -36,6 +38,7 @@ def test_own_components_pass_all_checks(package, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", names)  # see there: a torchvision of another torch
     (tmp_path / "tiny-bert").mkdir()
     (tmp_path / "tiny-bert" / "config.json").write_text(json.dumps(BERT), encoding="utf-8")
+    write_boxes(tmp_path)
     rows = [f"{i / 7},{(i * 3) % 11},{'odd' if i % 2 else 'even'}" for i in range(80)]
     (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *rows]), encoding="utf-8")
     settings = [word for setting in SETTINGS.get(package, ()) for word in ("--set", setting)]
@@ -44,3 +47,18 @@ def test_own_components_pass_all_checks(package, tmp_path, monkeypatch):
     assert [r for r in document["results"] if r["state"] == "fault"] == []
     left_out = [r for r in document["results"] if r["state"] == "skipped" and "isn't here" not in r["found"]]
     assert left_out == []
+
+
+def write_boxes(folder: Path) -> None:
+    """Write images with a box each, in COCO's and in YOLO's format."""
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    images = [{"id": i, "file_name": f"{i}.png"} for i in range(40)]
+    for i in range(40):
+        Image.new("L", (32, 32), 6 * i).save(folder / "images" / f"{i}.png")
+        (folder / "labels" / f"{i}.txt").write_text("0 0.5 0.5 0.5 0.5\n", encoding="utf-8")
+    boxes = [{"image_id": i, "category_id": i % 2, "bbox": [4, 4, 10 + i % 9, 12]} for i in range(30)]
+    categories = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
+    document = {"images": images, "annotations": boxes, "categories": categories}
+    (folder / "boxes.json").write_text(json.dumps(document), encoding="utf-8")
+    (folder / "classes.txt").write_text("cat\n", encoding="utf-8")
