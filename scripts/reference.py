@@ -37,7 +37,7 @@ from benchdog.plugins import Plugins  # noqa: E402
 from benchdog.plugins.options import json_schema  # noqa: E402
 from benchdog.recipe.aliases import AUGMENTATIONS, renamed_keys  # noqa: E402
 from benchdog.recipe.json_schema import recipe_schema  # noqa: E402
-from benchdog.recipe.recipe import PARTS, TABLES  # noqa: E402
+from benchdog.recipe.recipe import PARTS, TABLES, OtherModelConfig  # noqa: E402
 
 ORDER = (*PARTS, *TABLES)
 TASK_METRICS = {
@@ -123,6 +123,9 @@ def recipe() -> str:
             if "const" in each.get("properties", {}).get("name", {}) and each["title"] != "auto":
                 parts.append(f"### {each['title']}\n\n{each['description']}")
                 parts.append(table(each))
+    parts.append(f"## [sources.NAME]\n\n{schema['sources']['description']} Keys are those of `[source]`.")
+    parts.append(f"## [models.NAME]\n\n{schema['models']['description']}")
+    parts.append(table(json_schema(OtherModelConfig)))
     parts.append("## Augmentations\n\nEntries of `loader.augment`: a name, or a table of the name and its options.")
     parts += list(components(plugins, "augmentation"))
     parts.append("## Exporters\n\nThey are not part of a recipe: `benchdog export RUN --to NAME --set KEY=VALUE`.")

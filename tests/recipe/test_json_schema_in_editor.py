@@ -53,7 +53,7 @@ FAULTS = [
     ('source = "digits"\n[model]\nname = "cnn"\nwidth = "3"\n', '"3" is not of type "integer"'),
     ('source = "digits"\n[trainer]\nlr = -1\n', "-1 is less than or equal to the minimum of 0"),
     ('source = "digits"\n[loop]\nepochz = 3\n', "'epochz' was unexpected"),
-    ('source = "digits"\nmodels = "cnn"\n', "'models' was unexpected"),
+    ('source = "digits"\nmodell = "cnn"\n', "'modell' was unexpected"),
     ('source = "digitz"\n', '"digitz" is not valid'),
     ('model = "cnn"\n', '"source" is a required property'),
 ]

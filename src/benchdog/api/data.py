@@ -53,8 +53,9 @@ class Target:
     """What is to be predicted.
 
     Attributes:
-        kind: "class", "labels" (multi-label), "number", "mask", "boxes", "next-token", or a plugin's own. "boxes" are
-            rows (x1, y1, x2, y2, class code) in pixels of the decoded image, (0, 0) its upper left corner.
+        kind: "class", "labels" (multi-label), "number", "mask", "boxes", "next-token", "none", or a plugin's own.
+            "boxes" are rows (x1, y1, x2, y2, class code) in pixels of the decoded image, (0, 0) its upper left corner;
+            "none": no sample has a target (see `TaskDefaults.needs_target`).
         name: of the column or the file that it comes from.
         classes: class names; of "labels" the labels, of "number" names of several values, of "next-token" the
             vocabulary.
@@ -163,8 +164,8 @@ class Raw:
     Attributes:
         id: unique in its split, such as a path or "row 12".
         fields: raw value by field name: bytes of an image file, a mapping (table row), a text, or a numpy array.
-        target: in the spec's shape; None if it is unknown. Targets of a batch are stacked, or collated where their
-            length varies.
+        target: in the spec's shape; None if it is unknown, as in the split "unlabeled". Targets of a batch are
+            stacked, or collated where their length varies.
         weight: factor of the sample's loss, 0 or more. Either all samples of a split have one or none has.
     """
 
@@ -197,7 +198,7 @@ class Batch:
 
     Attributes:
         inputs: (B, ...) per field, in the spec's order.
-        target: (B, ...).
+        target: (B, ...); (B, 0), which holds nothing, where samples have no target.
         ids: sample ids, or positions in the split.
         last: whether it is the last micro-batch of its batch: with gradient accumulation the optimizer steps then.
         weight: sample weights, (B,) float32; None if all samples count the same.
@@ -274,7 +275,9 @@ class Stream(Protocol):
 
 
 Splits = Mapping[str, "Split | Stream | Sequence[Raw]"]
-"""Splits by name: train, valid and test. A source may also return one list of Raw, which is split by content hash."""
+"""Splits by name: train, valid and test, and "unlabeled": a `Split` of samples without a target, for trainers that
+declare `TrainerDefaults.unlabeled`. A source may also return one list of Raw, which is split by content hash; those
+whose target is None become the split "unlabeled"."""
 
 
 class Cache(Protocol):

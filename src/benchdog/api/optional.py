@@ -72,6 +72,8 @@ class TaskDefaults:
     """A code that masks (or token targets) may hold although it is not a class; it counts in no metric."""
     notes: Sequence[str] = ()
     """Sentences that are printed for the user, such as an order of the classes that the task assumed."""
+    needs_target: bool = True
+    """Whether it needs targets; a self-supervised task says False, and trains on a source whose target is "none"."""
 
 
 @runtime_checkable
@@ -227,6 +229,14 @@ class TrainerDefaults:
     weighs: bool = False
     """Whether it honors sample weights: by taking the loss from `session.task`, which gets them with the batch, or
     by `session.weights`. Without it, data with weights is refused."""
+    unlabeled: bool = False
+    """Whether it needs samples without a target, `session.batch("unlabeled")`. Without it, a note says that they
+    aren't used."""
+    sources: Sequence[str] = ()
+    """Names of the further sources that it needs: the recipe must have a table [sources.NAME] for each, and no
+    others. It gets them by `session.batch(NAME)`."""
+    models: Sequence[str] = ()
+    """Names of the trained models that it needs: likewise [models.NAME], and `session.models[NAME]`."""
 
 
 @runtime_checkable

@@ -193,6 +193,8 @@ class Session(Protocol):
         seed: of the run.
         total_epochs: the most epochs.
         total_steps: the most steps; None for a stream of unknown length.
+        models: the trained models of the recipe's tables [models.NAME], by name: networks from a batch's inputs to
+            the score, on the device, in evaluation mode, their weights frozen.
     """
 
     model: nn.Module
@@ -204,6 +206,7 @@ class Session(Protocol):
     seed: int
     total_epochs: int
     total_steps: int | None
+    models: Mapping[str, nn.Module]
 
     @property
     def stages(self) -> Sequence[str]:
@@ -223,6 +226,28 @@ class Session(Protocol):
 
     def batches(self, split: str = "train", /) -> Iterator[Batch]:
         """Yield a split's micro-batches, transformed, on the device; "train" starts where a resumed run was."""
+        ...
+
+    def batch(self, name: str, size: int = 0, /, *, view: int = 0) -> Batch:
+        """Return this step's batch of other samples, decoded, augmented and transformed like training samples.
+
+        It depends on the seed and the step alone, so nothing of it is to be saved: each pass shuffles the samples,
+        and the next step goes on where this one ends. With gradient accumulation or several ranks it is the part
+        that belongs to the current micro-batch.
+
+        Args:
+            name: "unlabeled", or the NAME of a table [sources.NAME]; or "train": the samples of the current
+                micro-batch, augmented by other random numbers, as a contrastive loss needs them.
+            size: samples of a whole batch; 0 for `loop.batch_size`. "train" has that of the loop's batch.
+            view: number of the view: another one is the same samples, augmented by other random numbers.
+
+        Returns:
+            Its target is (B, 0), thus empty, for "unlabeled" and where the other source has other targets than the
+            main one.
+
+        Raises:
+            BadUsage: the trainer doesn't declare `name` (`TrainerDefaults`), or there are no such samples.
+        """
         ...
 
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:

@@ -95,7 +95,7 @@ class _Stages:
         if parts.recipe.trainer.name == "supervised":
             # a schedule spans the run, and these stages differ in length
             values |= {"trainer.schedule": "constant", "trainer.schedule_options": {}, "trainer.warmup": 0.0}
-        splits = dict.fromkeys(("train", "valid", "test"), subset)
+        splits = {**parts.data.splits, **dict.fromkeys(("train", "valid", "test"), subset)}
         data = DataSplits(parts.data.spec, parts.data.preprocess, dict(splits))
         self.parts = parts = replace(parts, data=data).with_values(values)
         if not parts.brings_model:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import CollatingTask, Raw, Spec, Target, Task, TaskDefaults, with_defaults
-from benchdog.data.targets import check_targets, stack_targets, target_arrays
+from benchdog.data.targets import check_targets, no_targets, stack_targets, target_arrays
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig
@@ -36,11 +36,16 @@ class Collate:
             BadUsage: the spec's padding doesn't suit its shape or dtype.
         """
         check_padding(spec.target)
-        own = task if isinstance(task, CollatingTask) else None
+        own = task if isinstance(task, CollatingTask) and spec.target.kind != "none" else None
         return cls(spec, with_defaults(task, TaskDefaults).ignore, own)
 
     def raws(self, raws: Sequence[Raw]) -> np.ndarray:
-        """Return the targets of samples as a batch, (B, ...); BadData names a sample whose target is wrong."""
+        """Return the targets of samples as a batch, (B, ...); BadData names a sample whose target is wrong.
+
+        Where the spec's target is "none" they are empty, (B, 0), whatever the samples have.
+        """
+        if self.spec.target.kind == "none":
+            return no_targets(len(raws), self.spec)
         return self(target_arrays(raws, self.spec), lambda row: raws[row].id)
 
     def __call__(self, targets: Any, name: Callable[[int], str]) -> np.ndarray:
@@ -51,6 +56,8 @@ class Collate:
             name: returns the id of a row, for messages.
         """
         spec, padding = self.spec, self.spec.target.padding
+        if spec.target.kind == "none":
+            return no_targets(len(targets), spec)
         if padding is None:
             batch = stack_targets(targets, name) if isinstance(targets, list | tuple) else targets
             batch = check_targets(batch, spec, name, self.ignore)

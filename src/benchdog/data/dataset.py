@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,11 +29,16 @@ from benchdog.api import (
 )
 from benchdog.data import sample_weights
 from benchdog.data.collate import Collate, concatenate
+from benchdog.data.combined import SPLITS, UNLABELED, CombinedSource, split_names, split_spec
 from benchdog.data.content import contents_of
 from benchdog.data.decode.decoder import Decoder, default_preprocess
+from benchdog.data.targets import no_targets
 from benchdog.errors import BadData
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig
+
+if TYPE_CHECKING:
+    from benchdog.data.stream import StreamReader
 
 CHUNK = 512
 """Samples decoded at a time when a whole split is read."""
@@ -56,24 +61,42 @@ class ListSplit:
         return self._raws[i]
 
 
-def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
-    """Open a source's train, valid and test splits by name. A plain list is split by content hash.
+def given_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
+    """Open a source's splits by name. A plain list is split by content hash, samples without a target apart.
 
     Raises:
-        BadData: train or valid is missing or empty, or a split has another name.
+        BadData: a split has another name, or a stream is unlabeled.
     """
-    opened = source.open()
+    opened, names = source.open(), split_names(source)
     if not isinstance(opened, Mapping):
-        parts: dict[str, list[Raw]] = {"train": [], "valid": [], "test": []}
-        raws = list(opened)
-        for raw, content in zip(raws, contents_of(raws, source.spec()), strict=True):
-            parts[split_of(content, seed=seed)].append(raw)
+        parts: dict[str, list[Raw]] = {name: [] for name in SPLITS}
+        raws, spec = list(opened), source.spec()
+        for raw, content in zip(raws, contents_of(raws, spec), strict=True):
+            bare = raw.target is None and spec.target.kind != "none"
+            parts.setdefault(UNLABELED if bare else split_of(content, seed=seed), []).append(raw)
         opened = parts
     splits: dict[str, Split | Stream] = {}
     for name, split in opened.items():
-        if name not in ("train", "valid", "test"):
-            raise BadData(f"The source has a split {name!r}; a split is train, valid or test.")
+        if name not in names:
+            raise BadData(f"The source has a split {name!r}; a split is train, valid, test or unlabeled.")
         splits[name] = ListSplit(split) if isinstance(split, list | tuple) else split  # type: ignore[assignment]
+    if isinstance(bare_split := splits.get(UNLABELED), Stream):
+        raise BadData(
+            "The source's unlabeled split is a stream, which has no positions to shuffle.",
+            f"Fix the source: {type(bare_split).__name__} needs len() and raw().",
+        )
+    if isinstance(bare_split, Split) and not len(bare_split):
+        del splits[UNLABELED]
+    return splits
+
+
+def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
+    """Open a source's splits by name, as `given_splits` does.
+
+    Raises:
+        BadData: train or valid is missing or empty, too.
+    """
+    splits = given_splits(source, seed)
     for name in ("train", "valid"):
         needed = splits.get(name)
         if needed is None or (isinstance(needed, Split) and len(needed) == 0):
@@ -82,6 +105,28 @@ def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
                 f"The source's {name} split has no samples ({total} in all).",
                 "Training needs a train and a valid split: provide more data, or change the shares.",
             )
+    return splits
+
+
+def decoded_splits(source: Source) -> dict[str, DecodedSplit | StreamReader]:
+    """Open a source's splits as what decodes their samples, without reading one.
+
+    Raises:
+        BadData: a split is missing, empty, or neither a Split nor a Stream.
+    """
+    from benchdog.data.stream import StreamReader
+
+    spec = source.spec()
+    preprocess = preprocess_of(source, spec)
+    splits: dict[str, DecodedSplit | StreamReader] = {}
+    for name, split in open_splits(source).items():
+        own = split_spec(source, spec, name)
+        if isinstance(split, Split):
+            splits[name] = DecodedSplit(split, own, preprocess)
+        elif isinstance(split, Stream):
+            splits[name] = StreamReader(split, own, preprocess)
+        else:
+            raise BadData(f"The source's {name} split has neither len() and raw() nor shards() and read().")
     return splits
 
 
@@ -134,6 +179,8 @@ class DecodedSplit:
         """
         if self._fast is not None:
             inputs, target, *more = self._fast(indices)
+            if self.spec.target.kind == "none":
+                target = no_targets(len(indices), self.spec)
             if isinstance(inputs, tuple) and {len(x) for x in (*inputs, target)} != {len(indices)}:
                 raise BadData(
                     "The source's batch() returns another number of rows than asked for.", "Fix the source."
@@ -151,6 +198,12 @@ class DecodedSplit:
         else:
             inputs, target, weight = self.read_raw(indices)
         return tuple(map(in_plain_order, inputs)), target, weight
+
+    def whole(self) -> tuple[Any, ...]:
+        """Return what the `whole` of an `ArraySplit` does, empty targets where the samples have none."""
+        assert isinstance(self.split, ArraySplit)
+        inputs, target, *more = self.split.whole()
+        return inputs, no_targets(len(self), self.spec) if self.spec.target.kind == "none" else target, *more
 
     def read_raw(self, indices: Sequence[int]) -> WeightedArrays:
         """Read as `read` does, through `raw` instead of the source's fast path."""
@@ -203,7 +256,7 @@ class InMemorySplit:
 def load_into_memory(samples: DecodedSplit) -> InMemorySplit:
     """Decode a whole split into memory in chunks on up to four threads, or take the source's own arrays (`whole`)."""
     if isinstance(samples.split, ArraySplit):
-        inputs, target, *more = samples.split.whole()
+        inputs, target, *more = samples.whole()
         target = samples.collate(target, lambda row: samples.split.raw(row).id)
         given = samples.check_weights(more, len(samples), lambda row: row)
         arrays = (*map(in_plain_order, inputs), target)
@@ -232,6 +285,21 @@ def load_into_memory(samples: DecodedSplit) -> InMemorySplit:
     if varies:
         store.append(torch.from_numpy(concatenate(padded, samples.spec.target)))
     return InMemorySplit(tuple(store[:-1]), store[-1], weight)
+
+
+def open_data(
+    plugins: Plugins, source: ComponentConfig, others: Mapping[str, ComponentConfig], live: Source | None = None
+) -> Source:
+    """Instantiate a recipe's source, with those of [sources.NAME] if there are any.
+
+    Args:
+        plugins: where sources are looked up.
+        source: the main one.
+        others: the further ones by name.
+        live: an object in place of the main one, of a notebook.
+    """
+    main = live or open_source(plugins, source)
+    return CombinedSource(main, {k: open_source(plugins, part) for k, part in others.items()}) if others else main
 
 
 def open_source(plugins: Plugins, part: ComponentConfig) -> Source:

@@ -40,7 +40,7 @@ def check_fast_path(samples: DecodedSplit, count: int = 8) -> None:
     if not _equal_weights(fast[2], slow[2]):
         raise BadData("The source's batch() returns other weights than its raw().", "Fix the source.")
     split = samples.split
-    if isinstance(split, ArraySplit) and not _contains(samples, split.whole(), fast, positions):
+    if isinstance(split, ArraySplit) and not _contains(samples, samples.whole(), fast, positions):
         raise BadData("The source's whole() returns other samples than its batch().", "Fix the source.")
 
 

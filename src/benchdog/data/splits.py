@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from benchdog.api import Device, Preprocess, Source, Spec, Split, Stream, Task
+from benchdog.api import Device, Preprocess, Source, Spec, Task
 from benchdog.data import sample_weights
 from benchdog.data.collate import Collate
 from benchdog.data.dataset import (
@@ -17,8 +17,8 @@ from benchdog.data.dataset import (
     Arrays,
     DecodedSplit,
     InMemorySplit,
+    decoded_splits,
     load_into_memory,
-    open_splits,
     preprocess_of,
 )
 from benchdog.data.stream import EpochPlan, StreamPosition, StreamReader, StreamWorkers
@@ -59,17 +59,8 @@ class DataSplits:
         Raises:
             BadData: a split is missing, empty, or neither a Split nor a Stream.
         """
-        spec = source.spec()
-        preprocess = preprocess_of(source, spec)
-        splits: dict[str, DecodedSplit | StreamReader] = {}
-        for name, split in open_splits(source).items():
-            if isinstance(split, Split):
-                splits[name] = DecodedSplit(split, spec, preprocess)
-            elif isinstance(split, Stream):
-                splits[name] = StreamReader(split, spec, preprocess)
-            else:
-                raise BadData(f"The source's {name} split has neither len() and raw() nor shards() and read().")
-        return cls(spec, preprocess, splits)
+        splits, spec = decoded_splits(source), source.spec()
+        return cls(spec, preprocess_of(source, spec), splits)
 
     def sizes(self) -> dict[str, int | None]:
         """Return the number of samples per split; None for a stream."""
@@ -90,9 +81,8 @@ class DataSplits:
 
     def collate_by(self, task: Task) -> None:
         """Make the batches of every split as a task needs them: it may ignore a code, or collate targets itself."""
-        collate = Collate.of(self.spec, task)
         for split in self.splits.values():
-            split.collate = collate
+            split.collate = Collate.of(split.spec, task)
 
     def fits(self, megabytes: int) -> bool:
         """Whether all splits, decoded, fit into this many MiB; False if one is a stream."""

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchdog.api import Preprocess, Raw, Shard, Spec, Stream
 from benchdog.data import sample_weights
 from benchdog.data.collate import Collate, collate_of
-from benchdog.data.dataset import open_source, open_splits, preprocess_of
+from benchdog.data.dataset import decoded_splits, open_data
 from benchdog.data.decode.decoder import Decoder
 from benchdog.data.randomness import derive_seed
 from benchdog.data.worker_processes import Fault, WorkerContext, reported
@@ -196,12 +196,10 @@ class _StreamDataset(Dataset[StreamBatch | Fault | None]):
         if self._reader is None:
             resolved = Recipe.from_json(self.recipe)
             plugins = Plugins.discover(resolved.plugins)
-            source = open_source(plugins, resolved.source)
-            spec = source.spec()
-            split = open_splits(source)[self.split]
-            assert isinstance(split, Stream)
-            self._reader = StreamReader(split, spec, preprocess_of(source, spec))
-            self._reader.collate = collate_of(plugins, resolved.task, spec)
+            reader = decoded_splits(open_data(plugins, resolved.source, resolved.sources))[self.split]
+            assert isinstance(reader, StreamReader)
+            self._reader = reader
+            self._reader.collate = collate_of(plugins, resolved.task, reader.spec)
         return self._reader
 
 

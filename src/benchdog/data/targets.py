@@ -14,6 +14,11 @@ CODES = ("class", "mask", "next-token")
 """Kinds of targets that are class indices."""
 
 
+def no_targets(count: int, spec: Spec) -> np.ndarray:
+    """Return what stands for the targets of samples that have none: (count, 0)."""
+    return np.zeros((count, 0), spec.target.dtype)
+
+
 def target_arrays(raws: Sequence[Raw], spec: Spec) -> list[np.ndarray]:
     """Return the targets of samples as arrays, in their own dtype: `check_targets` converts them.
 
@@ -27,8 +32,12 @@ def target_arrays(raws: Sequence[Raw], spec: Spec) -> list[np.ndarray]:
         except ValueError as error:  # lists of different lengths
             _refuse(raw.id, f"a target that is not an array: {error}", spec)
         if array.dtype.kind not in "buif":
-            what = "no target" if raw.target is None else f"the target {_short(raw.target)}, which is not a number"
-            _refuse(raw.id, what, spec)
+            if raw.target is None:
+                raise BadData(
+                    f"Sample {raw.id} has no target.",
+                    'Correct it, or leave the sample out; a source returns such samples as the split "unlabeled".',
+                )
+            _refuse(raw.id, f"the target {_short(raw.target)}, which is not a number", spec)
         if not _fits(array.shape, spec):
             _refuse(raw.id, f"a target of the shape {array.shape}; the spec says {_wanted(spec)}", spec)
         arrays.append(array)

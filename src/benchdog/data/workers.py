@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchdog.api import Split
 from benchdog.data.collate import collate_of
-from benchdog.data.dataset import DecodedSplit, open_source, open_splits, preprocess_of
+from benchdog.data.dataset import DecodedSplit, decoded_splits, open_data
 from benchdog.data.worker_processes import Fault, NoSharedMemory, WorkerContext, reported
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
@@ -62,15 +61,10 @@ def reopen_splits(recipe: dict[str, Any]) -> dict[str, DecodedSplit]:
     """Open the map-style splits of a resolved recipe."""
     resolved = Recipe.from_json(recipe)
     plugins = Plugins.discover(resolved.plugins)
-    source = open_source(plugins, resolved.source)
-    spec = source.spec()
-    splits = open_splits(source)
-    preprocess = preprocess_of(source, spec)
-    decoded = {
-        name: DecodedSplit(split, spec, preprocess) for name, split in splits.items() if isinstance(split, Split)
-    }
+    splits = decoded_splits(open_data(plugins, resolved.source, resolved.sources))
+    decoded = {name: split for name, split in splits.items() if isinstance(split, DecodedSplit)}
     for samples in decoded.values():
-        samples.collate = collate_of(plugins, resolved.task, spec)
+        samples.collate = collate_of(plugins, resolved.task, samples.spec)
     return decoded
 
 

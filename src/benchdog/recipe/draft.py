@@ -40,10 +40,13 @@ class Draft:
         notes: list[str] = []
         components = {"trainer": _trainer(layers, plugins)}
         for layer in (with_current_names(layer, components, notes) for layer in layers):
-            for kind in PARTS:
-                key = f"{kind}.name"
+            for table in (*PARTS, *(f"sources.{name}" for name in names_in(layer, "sources"))):
+                key = f"{table}.name"
                 if key in layer and key in merged and merged[key].value != layer[key].value:
-                    merged = {k: v for k, v in merged.items() if not k.startswith(f"{kind}.")}
+                    merged = {k: v for k, v in merged.items() if not k.startswith(f"{table}.")}
+            for name in names_in(layer, "models"):
+                if f"models.{name}.weights" in layer:
+                    merged.pop(f"models.{name}.sha256", None)  # that of the weights before
             weights = layer.get("start.weights")
             if weights and "start.weights" in merged and merged["start.weights"].value != weights.value:
                 for noted in ("start.part", "start.sha256", "start.operations"):  # those of the weights before
@@ -63,30 +66,40 @@ class Draft:
                     merged.setdefault(key, Given(value, f"source {name!r}", Path.cwd()))
         return draft
 
-    def name(self, kind: str) -> str:
-        """Give the name of a component, or "auto"."""
-        given = self.values.get(f"{kind}.name")
+    def name(self, table: str) -> str:
+        """Give the name of a table's component, or "auto"."""
+        given = self.values.get(f"{table}.name")
         if given is None:
-            return {"trainer": "supervised"}.get(kind, AUTO)
+            return {"trainer": "supervised"}.get(table, AUTO)
         if not isinstance(given.value, str):
-            raise BadUsage(f"{given.by}: {kind}.name is {given.value!r}, not a name.")
+            raise BadUsage(f"{given.by}: {table}.name is {given.value!r}, not a name.")
         place, colon, attribute = given.value.rpartition(":")
         if colon and place.endswith(".py"):
             return f"{absolute(place, given.base)}:{attribute}"
         return given.value
 
-    def part(self, kind: str, name: str = "") -> ComponentConfig:
-        """Validate a component's options and fill in its defaults."""
-        name = name or self.name(kind)
+    def part(self, kind: str, name: str = "", table: str = "") -> ComponentConfig:
+        """Validate a component's options and fill in its defaults; `table` is its table, if that isn't its kind."""
+        table = table or kind
+        name = name or self.name(table)
         found = self.plugins.find(kind, name)
         values = {
-            key.partition(".")[2]: given
+            key.removeprefix(f"{table}."): given
             for key, given in self.values.items()
-            if key.startswith(f"{kind}.") and key != f"{kind}.name"
+            if key.startswith(f"{table}.") and key != f"{table}.name"
         }
         if kind == "source":
             _refuse_path(found, values)
         return ComponentConfig(name=name, options=_settled(found, values, self.plugins))
+
+    def sources(self) -> dict[str, ComponentConfig]:
+        """Validate the further sources, [sources.NAME]."""
+        found = {}
+        for name in names_in(self.values, "sources"):
+            if self.name(f"sources.{name}") == AUTO:
+                raise BadUsage(f"[sources.{name}] names no source.", nearest("", self.plugins.all("source")))
+            found[name] = self.part("source", table=f"sources.{name}")
+        return found
 
     def augment(self) -> tuple[dict[str, Any], ...]:
         """Validate the augmentations and fill in their options' defaults."""
@@ -125,6 +138,11 @@ class Draft:
     def local(self) -> tuple[str, ...]:
         """Local plugin files, absolute."""
         return local_plugins(self.values)
+
+
+def names_in(layer: Layer, table: str) -> list[str]:
+    """List the names of [sources.NAME] or [models.NAME], in the order of a layer."""
+    return list(dict.fromkeys(key.split(".")[1] for key in layer if key.startswith(f"{table}.")))
 
 
 def with_current_names(layer: Layer, components: Mapping[str, str], notes: list[str]) -> Layer:

@@ -9,7 +9,8 @@ from benchdog.plugins import Plugins
 from benchdog.plugins.options import json_schema
 from benchdog.plugins.types import RegisteredComponent
 from benchdog.recipe import plugin_tables
-from benchdog.recipe.recipe import PARTS, TABLES
+from benchdog.recipe.layers import NAME
+from benchdog.recipe.recipe import PARTS, TABLES, OtherModelConfig
 
 WHAT = {
     "source": "Data source.",
@@ -21,6 +22,8 @@ WHAT = {
     "loop": "Epochs, batch size, early stopping, checkpoints.",
     "loader": "Data loading and augmentation.",
     "artifact": "What the artifact stores with the model.",
+    "sources": "Further sources by name: valid and test replace those splits, others are the trainer's.",
+    "models": "Trained models that the trainer uses, by name.",
 }
 
 
@@ -38,6 +41,9 @@ def recipe_schema(plugins: Plugins) -> dict[str, Any]:
         properties[kind] = _part(kind, plugins)
     for name, table in TABLES.items():
         properties[name] = {"description": WHAT[name], **json_schema(table)}
+    properties["sources"] = _named_tables("sources", {"$ref": "#/properties/source"})
+    weights = {"type": "string", "description": "Short for a table with these weights."}
+    properties["models"] = _named_tables("models", {"anyOf": [weights, json_schema(OtherModelConfig)]})
     properties |= plugin_tables.schemas()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -47,6 +53,12 @@ def recipe_schema(plugins: Plugins) -> dict[str, Any]:
         "required": ["source"],
         "additionalProperties": False,
     }
+
+
+def _named_tables(table: str, each: dict[str, Any]) -> dict[str, Any]:
+    """Allow a table for each name."""
+    names = {"pattern": f"^{NAME.pattern}$", "not": {"const": "train"}}
+    return {"type": "object", "description": WHAT[table], "propertyNames": names, "additionalProperties": each}
 
 
 def _part(kind: str, plugins: Plugins) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,7 +13,7 @@ from typing import Any
 from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.recipe.aliases import renamed_keys
 from benchdog.recipe.plugin_tables import is_plugin_table
-from benchdog.recipe.recipe import PARTS, TABLES, absolute
+from benchdog.recipe.recipe import NAMED, PARTS, TABLES, OtherModelConfig, absolute
 from benchdog.system import parsing
 
 
@@ -34,6 +35,11 @@ class UnknownKey(BadUsage):
 
 
 SHIPPED = sorted(Path(__file__).with_name("shipped").glob("*.toml"))
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+"""What NAME in [sources.NAME] can be."""
+SHORT = {"sources": "name", "models": "weights"}
+"""The key that a text in place of such a table is for."""
+OTHER_MODEL = [f.name for f in fields(OtherModelConfig)]
 Layer = dict[str, Given]
 """Values by dotted key: "loop.epochs", "model.name", "seed"."""
 
@@ -85,6 +91,8 @@ def layer_of(data: Mapping[str, Any], by: str, base: Path) -> Layer:
     for key, value in data.items():
         if isinstance(value, Mapping) and key in (*PARTS, *TABLES):
             layer.update({f"{key}.{option}": Given(item, by, base) for option, item in value.items()})
+        elif key in NAMED:
+            layer.update(_named_tables(key, value, by, base))
         elif key in PARTS:
             layer[f"{key}.name"] = Given(value, by, base)
         elif key in TABLES:
@@ -93,6 +101,25 @@ def layer_of(data: Mapping[str, Any], by: str, base: Path) -> Layer:
             layer[key] = Given(value, by, base)
     for key in layer:
         _known(key, by, layer)
+    return layer
+
+
+def _named_tables(table: str, value: Any, by: str, base: Path) -> Layer:
+    """Flatten [sources.NAME] or [models.NAME]; `NAME = "digits"` is short for a table with that name or weights."""
+    layer: Layer = {}
+    for name, inner in value.items() if isinstance(value, Mapping) else [("NAME", None)]:
+        if isinstance(inner, str):
+            inner = {SHORT[table]: inner}
+        if not isinstance(inner, Mapping):
+            raise BadUsage(
+                f"{by}: {table} is not a table of tables.", f"Write [{table}.NAME], and its keys under it."
+            )
+        if not NAME.fullmatch(name) or name == "train":
+            raise BadUsage(
+                f"{by}: [{table}.{name}] has a name that isn't possible.",
+                'Take letters, digits, "-" and "_"; "train" is the main source\'s.',
+            )
+        layer.update({f"{table}.{name}.{option}": Given(item, by, base) for option, item in inner.items()})
     return layer
 
 
@@ -111,6 +138,8 @@ def flags(values: Mapping[str, Any], settings: list[str]) -> Layer:
         value = toml_value(text.strip())
         if key in PARTS:
             key = f"{key}.name"
+        elif key.partition(".")[0] in NAMED and key.count(".") == 1:
+            key = f"{key}.{SHORT[key.partition('.')[0]]}"
         if key in layer and layer[key].value != value:
             raise BadUsage(f"{key} is given twice: {layer[key].value!r} and {value!r}.", "Pass it once.")
         layer[key] = Given(value, f"--set {setting}", base)
@@ -141,7 +170,11 @@ def recipe_keys() -> list[str]:
 
 def is_key(key: str) -> bool:
     """Whether a recipe can have this key, a renamed one included; components check their own options later."""
-    return key in recipe_keys() or key.partition(".")[0] in PARTS or key in renamed_keys()
+    table, _, rest = key.partition(".")
+    name, _, option = rest.partition(".")
+    if table in NAMED and NAME.fullmatch(name) and name != "train":
+        return bool(option) and (table == "sources" or option in OTHER_MODEL)
+    return key in recipe_keys() or table in PARTS or key in renamed_keys()
 
 
 def _known(key: str, by: str, layer: Layer) -> None:
@@ -152,8 +185,11 @@ def _known(key: str, by: str, layer: Layer) -> None:
     if table in TABLES and dot:
         known = [f"{table}.{f.name}" for f in fields(TABLES[table])]
         raise UnknownKey(key, by, nearest(key, known), close=bool(get_close_matches(key, known)), layer=layer)
+    if table == "models" and key.count(".") == 2:
+        known = [f"{key.rpartition('.')[0]}.{option}" for option in OTHER_MODEL]
+        raise UnknownKey(key, by, nearest(key, known), close=bool(get_close_matches(key, known)), layer=layer)
     owners = {f.name: f"{name}.{f.name}" for name, cls in TABLES.items() for f in fields(cls)}
-    top = ["seed", "plugins", *PARTS, *TABLES]
+    top = ["seed", "plugins", *PARTS, *TABLES, *NAMED]
     alike = bool(get_close_matches(key, top))
     close = [] if dot or alike else get_close_matches(key, owners, n=1)
     hint = f"Did you mean {owners[close[0]]!r}?" if close else nearest(table, top)

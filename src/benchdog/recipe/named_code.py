@@ -10,7 +10,7 @@ from benchdog.plugins.trust import outside_plugins, references
 from benchdog.recipe.layers import Given, Layer
 from benchdog.recipe.recipe import PARTS, WITH_CLASSES, absolute
 
-TABLES = (*PARTS, "loader")
+TABLES = (*PARTS, "loader", "sources")
 """The tables that can name code."""
 
 
@@ -64,6 +64,8 @@ def _named(merged: Layer, tables: Sequence[str]) -> Iterator[tuple[str, str, Giv
             continue
         if option == "name":
             yield key, table, given, str(given.value)
+        elif table == "sources" and option.endswith(".name"):
+            yield key, "source", given, str(given.value)
         elif key == "loader.augment" and isinstance(given.value, list):
             for item in given.value:
                 name = item.get("name") if isinstance(item, dict) else item

@@ -19,6 +19,8 @@ from benchdog.system.escapes import encodable
 
 PARTS = ("source", "model", "task", "trainer", "backend")
 AUTO = "auto"
+NAMED = ("sources", "models")
+"""Tables of tables: [sources.NAME] and [models.NAME]."""
 WITH_CLASSES = ("model", "task", "trainer")
 """Kinds whose options may name classes; a source's "a:b" is a column."""
 
@@ -138,6 +140,18 @@ TABLES: dict[str, type] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OtherModelConfig:
+    """A trained model that the trainer uses besides the one that it trains: the table [models.NAME]."""
+
+    weights: Annotated[str, Doc("The trained model: a run's name, or the folder of a run or an artifact.")]
+    match: Annotated[
+        bool,
+        Doc("Refuse a model with other inputs, another transform or other classes than the data's."),
+    ] = True
+    sha256: Annotated[str, Doc("Expected hash of its weights; recorded when the recipe is resolved.")] = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ComponentConfig:
     """A component by name, with its options in JSON form."""
 
@@ -160,6 +174,8 @@ class Recipe:
     loop: LoopConfig = field(default_factory=LoopConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     artifact: ArtifactConfig = field(default_factory=ArtifactConfig)
+    sources: Mapping[str, ComponentConfig] = field(default_factory=dict)
+    models: Mapping[str, OtherModelConfig] = field(default_factory=dict)
 
     @property
     def augment(self) -> tuple[ComponentConfig, ...]:
@@ -173,9 +189,14 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Give the form that TOML and JSON files hold: tables of names and options."""
-        parts = {kind: {"name": part.name, **part.options} for kind in PARTS for part in [getattr(self, kind)]}
+        parts = {kind: _table(getattr(self, kind)) for kind in PARTS}
         tables = {name: to_json(getattr(self, name)) for name in TABLES}
-        return {"seed": self.seed, "plugins": list(self.plugins), **parts, **tables}
+        others: dict[str, Any] = {
+            "sources": {name: _table(part) for name, part in self.sources.items()},
+            "models": {name: to_json(model) for name, model in self.models.items()},
+        }
+        named = {table: items for table, items in others.items() if items}
+        return {"seed": self.seed, "plugins": list(self.plugins), **parts, **tables, **named}
 
     def to_toml(self) -> str:
         """Give the recipe as TOML text; options that are None are left out."""
@@ -188,7 +209,18 @@ class Recipe:
         parts: dict[str, Any] = {kind: part_of(data[kind]) for kind in PARTS}
         early: dict[str, Any] = {"start": {}}  # recipes of before had none
         tables = {name: validate(table, {**early, **data}[name], f"[{name}]") for name, table in TABLES.items()}
-        return cls(seed=data["seed"], plugins=tuple(data["plugins"]), **parts, **tables)
+        named: dict[str, Any] = {
+            "sources": {name: part_of(part) for name, part in data.get("sources", {}).items()},
+            "models": {
+                name: validate(OtherModelConfig, model, f"[models.{name}]")
+                for name, model in data.get("models", {}).items()
+            },
+        }
+        return cls(seed=data["seed"], plugins=tuple(data["plugins"]), **parts, **tables, **named)
+
+
+def _table(part: ComponentConfig) -> dict[str, Any]:
+    return {"name": part.name, **part.options}
 
 
 def part_of(data: str | Mapping[str, Any]) -> ComponentConfig:
@@ -199,16 +231,22 @@ def part_of(data: str | Mapping[str, Any]) -> ComponentConfig:
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with other values by dotted key: {"loop.epochs": 3, "trainer.compile": "no"}."""
+    """Return the recipe with other values by dotted key: {"loop.epochs": 3, "sources.photos.path": "/data"}."""
     changed: dict[str, Any] = {}
     for key, value in values.items():
         table, _, name = key.partition(".")
-        current = changed.get(table, getattr(recipe, table))
-        if isinstance(current, ComponentConfig):
-            changed[table] = replace(current, options={**current.options, name: value})
-        else:
-            changed[table] = replace(current, **{name: value})
+        changed[table] = _with_value(changed.get(table, getattr(recipe, table)), name, value)
     return replace(recipe, **changed)
+
+
+def _with_value(current: Any, name: str, value: Any) -> Any:
+    """Return a table with another value of one of its keys."""
+    if isinstance(current, Mapping):
+        item, _, option = name.partition(".")
+        return {**current, item: _with_value(current[item], option, value)}
+    if isinstance(current, ComponentConfig):
+        return replace(current, options={**current.options, name: value})
+    return replace(current, **{name: value})
 
 
 def without_none(value: Any) -> Any:

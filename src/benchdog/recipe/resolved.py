@@ -12,7 +12,7 @@ from benchdog.errors import BadData, BadUsage, BenchdogError
 from benchdog.plugins.options import path_options
 from benchdog.plugins.trust import references
 from benchdog.recipe.aliases import current_values
-from benchdog.recipe.recipe import PARTS, WITH_CLASSES, Recipe, absolute, without_none
+from benchdog.recipe.recipe import NAMED, PARTS, WITH_CLASSES, ComponentConfig, Recipe, absolute, without_none
 from benchdog.system import files, parsing
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def relocate(recipe: Recipe, copies: Mapping[str, str]) -> Recipe:
         path, colon, attribute = text.rpartition(":")
         return f"{copies[path]}:{attribute}" if colon and path in copies else text
 
-    components = {kind: replace(part, name=name(part.name)) for kind in PARTS for part in [getattr(recipe, kind)]}
+    components: dict[str, Any] = {
+        kind: replace(part, name=name(part.name)) for kind in PARTS for part in [getattr(recipe, kind)]
+    }
+    components["sources"] = {key: replace(part, name=name(part.name)) for key, part in recipe.sources.items()}
     augment = tuple({"name": name(part.name), **part.options} for part in recipe.augment)
     loader = replace(recipe.loader, augment=augment)
     plugins = tuple(copies.get(file, file) for file in recipe.plugins)
@@ -78,6 +81,7 @@ def named_components(recipe: Recipe) -> list[tuple[str, str]]:
     return [
         *((kind, getattr(recipe, kind).name) for kind in PARTS),
         *(("augmentation", part.name) for part in recipe.augment),
+        *(("source", part.name) for part in recipe.sources.values()),
     ]
 
 
@@ -90,14 +94,32 @@ def options_naming_code(recipe: Recipe) -> list[tuple[str, str]]:
 
 def data_places(recipe: Recipe, plugins: Plugins) -> dict[str, str]:
     """Return the paths of what a run reads, by dotted key: {"source.path": "/data/wines.csv"}."""
-    part, found = recipe.source, {WEIGHTS: recipe.start.weights} if Path(recipe.start.weights).is_absolute() else {}
+    tables = {"source": recipe.source, **{f"sources.{name}": part for name, part in recipe.sources.items()}}
+    found = {}
+    for table, part in tables.items():
+        found.update(_paths_of(table, part, plugins))
+    return found | models_of(recipe)
+
+
+def is_model(key: str) -> bool:
+    """Whether a dotted key names the place of a trained model."""
+    return key == WEIGHTS or key.startswith("models.")
+
+
+def models_of(recipe: Recipe) -> dict[str, str]:
+    """Return the paths of the trained models that a run reads, by dotted key."""
+    weights = {WEIGHTS: recipe.start.weights, **{f"models.{k}.weights": m.weights for k, m in recipe.models.items()}}
+    return {key: value for key, value in weights.items() if Path(value).is_absolute()}
+
+
+def _paths_of(table: str, part: ComponentConfig, plugins: Plugins) -> dict[str, str]:
     try:
         info = plugins.find("source", part.name)
         names = path_options(info.resolve(info.info.options)) if info.info.options else ["path"]
     except BenchdogError:  # a live object of a notebook
-        return found
-    values = {f"source.{name}": part.options.get(name) for name in names}
-    return {key: value for key, value in values.items() if isinstance(value, str) and value} | found
+        return {}
+    values = {f"{table}.{name}": part.options.get(name) for name in names}
+    return {key: value for key, value in values.items() if isinstance(value, str) and value}
 
 
 def resume_invariants(recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -106,6 +128,9 @@ def resume_invariants(recipe: Recipe, folder: Path) -> dict[str, Any]:
     values = {"seed": tables["seed"]}
     for kind in ("source", "model", "task", "trainer"):
         values |= {f"{kind}.{key}": value for key, value in tables[kind].items()}
+    for kind in NAMED:
+        for name, table in tables.get(kind, {}).items():
+            values |= {f"{kind}.{name}.{key}": value for key, value in table.items()}
     if tables["start"]["weights"]:
         # runs of older versions, which had no `part`, resume too
         values |= {f"start.{key}": value for key, value in tables["start"].items() if key != "part" or value}

@@ -146,7 +146,7 @@ def names_of(folder: Path, split: str) -> Callable[[int], str]:
 
 def _samples(folder: Path, split: str) -> DecodedSplit | None:
     """Open a run's split again; None when its file is gone or was changed, or when that would run foreign code."""
-    from benchdog.data.dataset import open_source
+    from benchdog.data.dataset import open_data
     from benchdog.data.splits import DataSplits
     from benchdog.plugins import Plugins
     from benchdog.runs.provenance import fingerprint, plugins_of_run
@@ -155,7 +155,7 @@ def _samples(folder: Path, split: str) -> DecodedSplit | None:
         recipe: Recipe = read_resolved(folder)
         run = Run.open(folder)
         plugins = plugins_of_run(run, recipe, Plugins.discover)
-        data = DataSplits.open(open_source(plugins, recipe.source))
+        data = DataSplits.open(open_data(plugins, recipe.source, recipe.sources))
         kept = run.facts.get("data")
         samples = data.splits[split] if kept in (None, fingerprint(data)) else None
     except (BenchdogError, KeyError):

@@ -9,10 +9,11 @@ from pathlib import Path
 from benchdog.errors import BadData, BadUsage, BenchdogError
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe, with_values
-from benchdog.recipe.resolved import WEIGHTS, data_places, write_resolved
+from benchdog.recipe.resolved import WEIGHTS, data_places, is_model, write_resolved
 from benchdog.runs import fingerprints, provenance
 from benchdog.runs.run import Run
 from benchdog.system import paths
+from benchdog.training import other_models
 from benchdog.training.setup import Components, fitted, reopen
 
 PATH = "source.path"
@@ -40,7 +41,9 @@ def relocated(recipe: Recipe, given: Mapping[str, str], plugins: Plugins) -> Rec
                 "A run continues unchanged; only the location of its data and backend.ranks may differ.",
             )
     moved = {key: path for key, path in given.items() if path != known[key]}
-    gone = {key: old for key, old in known.items() if key not in (*given, WEIGHTS) and not Path(old).exists()}
+    gone = {
+        key: old for key, old in known.items() if key not in given and not is_model(key) and not Path(old).exists()
+    }
     for key, old in gone.items() if PATH in moved else ():
         if Path(old).anchor == Path(known[PATH]).anchor:
             new = os.path.normpath(Path(moved[PATH]) / os.path.relpath(old, known[PATH]))
@@ -86,6 +89,7 @@ def check_start(run: Run, recipe: Recipe) -> None:
     Raises:
         BadData: they aren't; says how to give their new place.
     """
+    other_models.check_there(recipe.models, run.name, f"benchdog train --resume {paths.short(run.folder)}")
     weights = Path(recipe.start.weights)
     if weights.is_absolute() and not weights.exists():
         raise BadData(
@@ -96,7 +100,7 @@ def check_start(run: Run, recipe: Recipe) -> None:
 
 def _gone(run: Run, places: Mapping[str, str], command: str, given: Mapping[str, str]) -> BadData | None:
     """Return the error for data that isn't where the run's recipe says; None when all of it is there."""
-    missing = {key: path for key, path in places.items() if key != WEIGHTS and not Path(path).exists()}
+    missing = {key: path for key, path in places.items() if not is_model(key) and not Path(path).exists()}
     if not missing:
         return None
     key, path = next(iter(missing.items()))

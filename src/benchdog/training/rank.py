@@ -12,6 +12,7 @@ from torch import nn
 
 from benchdog.api import CheckedTrainer, Trained, Trial, Watcher
 from benchdog.data.loader import BatchLoader
+from benchdog.data.other_batches import OtherBatches
 from benchdog.errors import BadUsage, Failed, NotAvailable
 from benchdog.model.layer_groups import stages
 from benchdog.runs import checkpoints, fingerprints, provenance
@@ -20,6 +21,7 @@ from benchdog.runs.run import Run
 from benchdog.system import paths, terminal
 from benchdog.system.allocator import keep_freed_memory
 from benchdog.system.signals import Signals
+from benchdog.training import other_models
 from benchdog.training.diagnose_nan import Replay, diverged
 from benchdog.training.progress import Progress, silent
 from benchdog.training.session import Session
@@ -38,7 +40,7 @@ def staged(
     device = components.backend.open(rank, world)
     try:
         if components.data.fits(recipe.loader.memory):
-            for name in ("train", "valid"):
+            for name in ("train", "valid", *components.other_splits):
                 components.data.load(name)
         resuming = fitted(run.folder)
         components.fit(run.folder)
@@ -47,12 +49,17 @@ def staged(
                 provenance.same_samples(run, components.data)
             fingerprints.keep(run.folder, components.data)
         transform = components.transform.to(device.torch_device)
-        components.data.to_device(transform, device, raw=("train",) if components.augment else ())
+        raw = ("train", *components.other_splits) if components.augment else ()
+        components.data.to_device(transform, device, raw=raw)
+        models = {k: model.to(device.torch_device) for k, model in other_models.load(components).items()}
+        feed = BatchLoader(components.data, recipe, transform, device, components.augment)
         with Signals() as signals:
             yield {
                 "run": run,
                 "recipe": recipe,
-                "feed": BatchLoader(components.data, recipe, transform, device, components.augment),
+                "feed": feed,
+                "others": OtherBatches(feed, components.other_splits, recipe.trainer.name),
+                "models": models,
                 "task": components.task,
                 "spec": components.spec,
                 "plugins": components.plugins,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from benchdog.api import Batch, Device, RunFacts, Spec, Task, Watcher
 from benchdog.data.dataset import Arrays
 from benchdog.data.loader import BatchLoader
+from benchdog.data.other_batches import Moment, OtherBatches
 from benchdog.data.randomness import derive_seeds, reseeder
 from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
@@ -57,6 +58,8 @@ class Session:
         facts: RunFacts,
         progress: Progress,
         signals: Signals,
+        others: OtherBatches,
+        models: Mapping[str, nn.Module],
         watcher: Watcher | None = None,
     ) -> None:
         self.run, self.recipe, self.feed, self.plugins, self.facts = run, recipe, feed, plugins, facts
@@ -73,6 +76,8 @@ class Session:
         self._loop = recipe.loop
         self._best = EarlyStopping(task.monitor, task.better, recipe.loop.patience)
         self._ids: Any = ()
+        self._others, self.models = others, models
+        self._part, self._last = 0, True
         self._elapsed = 0.0
         self._begun = self._saved_at = time.perf_counter()
         self.signals = signals
@@ -161,8 +166,17 @@ class Session:
             if first:  # micro-batch of a step
                 reseed(next(seeds))
             self._ids, self._place_after = batch.ids, place
+            self._part, self._last = 0 if first else self._part + 1, batch.last
             yield batch
             first = batch.last
+
+    def batch(self, name: str, size: int = 0, /, *, view: int = 0) -> Batch:
+        """Return this step's batch of unlabeled samples or of a further source, or another view of the current one.
+
+        Its part for the current micro-batch: the last one takes what is left.
+        """
+        moment = Moment(step=self.step, part=self._part, last=self._last, ids=self._ids)
+        return self._others.batch(name, size or self.recipe.loop.batch, view, moment)
 
     def _seeds(self) -> Iterator[int]:
         """Yield the seeds of the steps from the current one on."""
@@ -198,6 +212,7 @@ class Session:
         self.step += 1
         self._batch += 1
         self._place = self._place_after
+        self._part, self._last = 0, True
         loop, now, stop = self._loop, time.perf_counter(), self._signal
         if self.step % loop.log_every == 0:
             self._log_steps()
@@ -214,6 +229,9 @@ class Session:
 
         Ranks share the samples, and each of them gets the metrics of all.
         """
+        samples = self.feed.data.splits.get(split)
+        if samples is not None and samples.spec.target.kind != self.feed.data.spec.target.kind:
+            raise BadUsage(f"The samples {split!r} have no target to evaluate by.", 'Evaluate on "valid".')
         model = self.model if model is None else model
         training = model.training
         model.eval()

@@ -27,7 +27,7 @@ from benchdog.api import (
 )
 from benchdog.data import leakage, sample_weights
 from benchdog.data.augment import Augment
-from benchdog.data.dataset import DecodedSplit, open_source
+from benchdog.data.dataset import DecodedSplit, open_data
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.randomness import derive_seed
 from benchdog.data.source_notes import notes_of
@@ -44,6 +44,7 @@ from benchdog.recipe.steps import StepCount
 from benchdog.runs import names as naming
 from benchdog.runs import provenance, state
 from benchdog.runs.run import Run
+from benchdog.training import declared
 from benchdog.training.build import build_from, check_output
 
 FITTED = "fitted.safetensors"
@@ -68,12 +69,18 @@ class Components:
 
     @cached_property
     def trainer(self) -> Trainer:
-        """The trainer; BadUsage when the samples have weights and it doesn't honor them."""
+        """The trainer; BadUsage when it doesn't honor weights that samples have, or lacks other samples or models."""
         part = self.recipe.trainer
         trainer: Trainer = self.plugins.make("trainer", part.name, part.options)
         if self.data.weighted:
             sample_weights.check_trainer(part.name, trainer)
+        declared.check_trainer(self.recipe, trainer, self.data.sizes())
         return trainer
+
+    @property
+    def other_splits(self) -> tuple[str, ...]:
+        """Names of the splits that the trainer reads besides train and valid."""
+        return declared.splits_of(self.trainer)
 
     @cached_property
     def backend(self) -> Backend:
@@ -118,7 +125,9 @@ class Components:
     @property
     def notes(self) -> list[str]:
         """Notes on leakage into held-out samples, those of the source on its data, of the task on its targets."""
-        return [*notes_of(self.source, self.data.sizes()), *with_defaults(self.task, TaskDefaults).notes]
+        sizes = self.data.sizes()
+        unused = declared.unused_notes(self.recipe, self.trainer, sizes)
+        return [*notes_of(self.source, sizes), *unused, *with_defaults(self.task, TaskDefaults).notes]
 
     @property
     def named_by(self) -> Path | None:
@@ -206,7 +215,7 @@ def fitted(folder: Path) -> bool:
 
 def reopen(recipe: Recipe, plugins: Plugins) -> Components:
     """Open the data of a resolved recipe and build its components."""
-    source = open_source(plugins, recipe.source)
+    source = open_data(plugins, recipe.source, recipe.sources)
     return assemble(recipe, plugins, source, DataSplits.open(source), {})
 
 
@@ -236,6 +245,11 @@ def assemble(
         raise BadUsage(
             f"Task {recipe.task.name!r} has fit(), but not all of fit(), state() and restore().",
             "Its author must implement the three of them: see FittedTask in benchdog.api.",
+        )
+    if data.spec.target.kind == "none" and with_defaults(task, TaskDefaults).needs_target:
+        raise BadUsage(
+            f"The samples of {recipe.source.name!r} have no target, and the task {recipe.task.name!r} needs one.",
+            "Use data with targets, or a self-supervised task: it declares needs_target = False.",
         )
     task.check(data.spec)
     if "model" not in live and plugins.info(ModelInfo, recipe.model.name).codes:

@@ -20,6 +20,11 @@ QUOTE = (
 class DigitsOptions:
     """Options of the source `digits`."""
 
+    labeled: Annotated[
+        float,
+        Doc("Fraction of the training images that keep their label; the others are the split unlabeled."),
+        Bounds(gt=0, le=1),
+    ] = 1.0
     valid: Annotated[float, Doc("Fraction of samples in the validation split."), Bounds(gt=0, lt=1)] = 0.15
     test: Annotated[float, Doc("Fraction of samples in the test split."), Bounds(gt=0, lt=1)] = 0.15
     split_seed: Annotated[int, Doc("Seed of the split: another number assigns samples to other splits.")] = 0
@@ -60,6 +65,9 @@ class ImageFolderOptions:
         Literal["auto", "classes", "splits"],
         Doc("Meaning of the top folders; auto: splits, if they are named like splits (Training, seg_test, val2017)."),
     ] = "auto"
+    unlabeled: Annotated[
+        str, Doc('Folder in it of images without a class, the split unlabeled; ".": no image has one.')
+    ] = ""
     size: Annotated[int, Doc("Height and width in pixels; 0: as in the files."), Bounds(ge=0)] = 0
     height: Annotated[int, Doc("Height in pixels, if it differs from the width."), Bounds(ge=0)] = 0
     width: Annotated[int, Doc("Width in pixels, if it differs from the height."), Bounds(ge=0)] = 0
@@ -94,7 +102,10 @@ class CsvOptions:
             "classes, and several columns of 0 and 1 as labels."
         ),
     ] = "auto"
-    target_missing: Annotated[Literal["refuse", "drop"], Doc("Rows without a target: stop, or drop them.")] = "refuse"
+    target_missing: Annotated[
+        Literal["refuse", "drop", "unlabeled"],
+        Doc("Rows without a target: stop, drop them, or keep them as the split unlabeled."),
+    ] = "refuse"
     weight: Annotated[str, Doc("Column with sample weights: numbers, 0 or more.")] = ""
     drop: Annotated[tuple[str, ...], Doc("Columns to drop.")] = ()
     categories: Annotated[tuple[str, ...], Doc("Numeric columns to treat as categorical, such as codes.")] = ()
@@ -133,7 +144,10 @@ class TextOptions:
         Literal["auto", "class", "number"],
         Doc("Kind of label; as in the source csv."),
     ] = "auto"
-    target_missing: Annotated[Literal["refuse", "drop"], Doc("Rows without a label: stop, or drop them.")] = "refuse"
+    target_missing: Annotated[
+        Literal["refuse", "drop", "unlabeled"],
+        Doc("Rows without a label: stop, drop them, or keep them as the split unlabeled."),
+    ] = "refuse"
     weight: Annotated[str, Doc("Column of a CSV file with sample weights: numbers, 0 or more.")] = ""
     na_values: Annotated[tuple[str, ...], Doc(NA_VALUES)] = NA_WORDS
     separator: Annotated[str, Doc(SEPARATOR)] = "auto"

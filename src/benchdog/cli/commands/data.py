@@ -92,13 +92,14 @@ def info(
 ) -> None:
     """Show a source's fields, target and splits, and warnings about its data."""
     from benchdog.api import Split
+    from benchdog.data.combined import split_spec
     from benchdog.data.dataset import open_splits
     from benchdog.data.source_notes import notes_of, sample_counts
 
     name, opened = _open(ctx, source, set_, run_code)
     spec, splits = opened.spec(), open_splits(opened)
     sizes = {split: len(it) if isinstance(it, Split) else None for split, it in splits.items()}
-    counts = {split: _counts(it, spec) for split, it in splits.items()}
+    counts = {split: _counts(it, split_spec(opened, spec, split)) for split, it in splits.items()}
     notes = notes_of(opened, sizes)
     if as_json:
         emit_json({
@@ -117,9 +118,9 @@ def verify(
     ctx: typer.Context, source: One, set_: Set = None, run_code: flags.RunCode = False, as_json: Json = False
 ) -> None:
     """Verify hashes of downloads, and compare the fast path with decoded samples."""
-    from benchdog.api import BadData, Split
+    from benchdog.api import BadData
     from benchdog.data import download
-    from benchdog.data.dataset import DecodedSplit, open_splits, preprocess_of
+    from benchdog.data.dataset import DecodedSplit, decoded_splits
     from benchdog.data.fast_path import check_fast_path
     from benchdog.system.paths import cache_dir
 
@@ -132,12 +133,9 @@ def verify(
             f"Changed or missing since their download: {', '.join(str(folder / file) for file in damaged)}.",
             f"Download them again: benchdog data prune {name} --yes, then benchdog data fetch {name}",
         )
-    spec = opened.spec()
-    preprocess = preprocess_of(opened, spec)
     compared: dict[str, int] = {}
-    for split, it in open_splits(opened).items():
-        if isinstance(it, Split) and len(it):
-            samples = DecodedSplit(it, spec, preprocess)
+    for split, samples in decoded_splits(opened).items():
+        if isinstance(samples, DecodedSplit) and len(samples):
             compared[split] = _decode_some(samples)
             check_fast_path(samples, SAMPLED)
     if as_json:
@@ -187,14 +185,14 @@ def prune(
 
 def _open(ctx: typer.Context, source: str, settings: list[str] | None, run_code: bool) -> tuple[str, Source]:
     """Build the source and download its data; return its name and the source."""
-    from benchdog.data.dataset import open_source
+    from benchdog.data.dataset import open_data
     from benchdog.recipe.compose import compose_draft
 
     # every --set here is an option of the source, with or without the table's name
-    qualified = [text if text.startswith("source.") else f"source.{text}" for text in settings or ()]
-    draft = compose_draft(source, {}, qualified, ctx.obj, without_code=() if run_code else ("source",))
+    qualified = [text if text.startswith(("source.", "sources.")) else f"source.{text}" for text in settings or ()]
+    draft = compose_draft(source, {}, qualified, ctx.obj, without_code=() if run_code else ("source", "sources"))
     part = draft.part("source")
-    return part.name, open_source(draft.plugins, part)
+    return part.name, open_data(draft.plugins, part, draft.sources())
 
 
 def _decode_some(samples: DecodedSplit) -> int:

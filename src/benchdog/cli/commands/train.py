@@ -138,10 +138,12 @@ def _resume(
     from benchdog.errors import BadUsage
     from benchdog.recipe.layers import flags as layer_of
     from benchdog.recipe.recipe import absolute
+    from benchdog.recipe.resolved import is_model
 
     changed = layer_of(given, settings)
     ranks = changed.pop("backend.ranks", None)
-    places = {key: each for key, each in changed.items() if key.startswith("source.") or key == "start.weights"}
+    data = ("source.", "sources.")
+    places = {key: each for key, each in changed.items() if key.startswith(data) or is_model(key)}
     if others or len(places) < len(changed) or any(not isinstance(each.value, str) for each in places.values()):
         raise BadUsage(
             "--resume continues a run unchanged; only the location of its data (--data PATH) and "

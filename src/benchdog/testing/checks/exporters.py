@@ -10,14 +10,12 @@ import numpy as np
 
 from benchdog.deployment.export_worker import check, write
 from benchdog.errors import BenchdogError
-from benchdog.model import artifact
 from benchdog.model.artifact_files import hash_files
 from benchdog.model.load import open_model, runner_of
-from benchdog.testing.fixtures.small_runs import FORMS, small
+from benchdog.testing.fixtures.small_runs import FORMS, save_untrained, small
 from benchdog.testing.runner import trial as trials
 from benchdog.testing.runner.locations import raised, said
 from benchdog.testing.runner.results import Fault, Skip
-from benchdog.training.setup import Components
 
 MOST = 8
 """Largest batch that the small artifact takes."""
@@ -49,28 +47,8 @@ class Trial(trials.Trial):
         if not kept.is_dir():  # else another exporter needed it before
             parts = small(self, form, artifact__max_batch=MOST)
             parts.fit(self.bench.folder("fitted"))
-            self._save(parts, kept)
+            save_untrained(parts, kept, self.plugins, MOST)
         return kept
-
-    def _save(self, parts: Components, place: Path) -> None:
-        recipe, data = parts.recipe, parts.data
-        valid = data.splits["valid"].split  # type: ignore[union-attr]
-        artifact.save(
-            place,
-            trained=parts.build().eval(),
-            transform=parts.transform,
-            head=parts.task.head(parts.spec),
-            spec=parts.spec,
-            preprocess=data.preprocess,
-            recipe=recipe.to_json(),
-            task={"name": recipe.task.name, "options": recipe.task.options},
-            model={"name": recipe.model.name, "options": recipe.model.options},
-            metrics={},
-            samples=[valid.raw(i) for i in range(min(6, len(valid)))],
-            run="kit",
-            max_batch=MOST,
-            plugins=self.plugins,
-        )
 
     def request(self, form: str, folder: Path) -> dict[str, Any]:
         """Return what is to be exported where."""

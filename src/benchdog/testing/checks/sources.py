@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchdog.api import BatchSplit, DownloadedSource, Preprocess, SourceDefaults, Spec, Split, with_defaults
+from benchdog.data.combined import split_spec
 from benchdog.data.content import content_bytes
 from benchdog.data.dataset import DecodedSplit, open_splits, preprocess_of
 from benchdog.data.fast_path import check_fast_path
@@ -137,8 +138,15 @@ def spec(trial: Trial) -> str:
             raise Fault(
                 f"The weights of {name}: {error.message}", error.hint or "Fix Raw(weight=...).", where
             ) from None
+        own = split_spec(opened.source, opened.spec, name)
         for raw in samples:
-            fits(opened.spec, opened.preprocess, name, raw, where)
+            if own != opened.spec and raw.target is not None:
+                raise Fault(
+                    f"Sample {raw.id} of {name} has a target, which nobody reads.",
+                    "Put it into train, or set Raw(target=None).",
+                    where,
+                )
+            fits(own, opened.preprocess, name, raw, where)
             seen += 1
     return f"{seen} samples agree with it"
 
@@ -217,7 +225,8 @@ def fast_path(trial: Trial) -> str:
             continue
         seen.append(name)
         try:
-            check_fast_path(DecodedSplit(split, opened.spec, opened.preprocess))
+            own = split_spec(opened.source, opened.spec, name)
+            check_fast_path(DecodedSplit(split, own, opened.preprocess))
         except BenchdogError as error:
             raise Fault(f"{name}: {error.message}", error.hint or "Fix the source.", stands(type(split))) from None
     if not seen:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.api import TrainerInfo
+from benchdog.api import TrainerDefaults, TrainerInfo, with_defaults
 from benchdog.errors import BadUsage, BenchdogError, Stopped
 from benchdog.recipe.resolved import write_resolved
 from benchdog.runs.document import describe
@@ -49,28 +49,35 @@ class Trial(trials.Trial):
 
     def _parts(self) -> Components:
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
+        declared = with_defaults(self.plugins.make("trainer", self.found.where, self.values), TrainerDefaults)
         told = []
         for form in FORMS:
-            parts = small(
-                self,
-                form,
-                trainer__name=self.found.where,
-                loop__epochs=EPOCHS,
-                loop__batch_size=SIZE,
-                loop__log_every=1,
-                **{f"trainer__{key}": value for key, value in self.values.items()},
-            )
-            self.known["parts"] = parts  # for the run that is tried now
             try:
+                parts = self._small(form, declared)
+                self.known["parts"] = parts  # for the run that is tried now
                 check_trainer(parts, parts.build())
                 self.train(Plan(stop=1))
             except BadUsage as error:
                 told.append(error.message)
             except Exception:  # told by the check that trains
-                return parts
+                if "parts" not in self.known:
+                    raise
+                return self.known["parts"]  # type: ignore[no-any-return]
             else:
                 return parts
         raise Skip(f"refuses the kit's small runs: {' '.join(dict.fromkeys(told))}")
+
+    def _small(self, form: str, declared: TrainerDefaults) -> Components:
+        return small(
+            self,
+            form,
+            declared,
+            trainer__name=self.found.where,
+            loop__epochs=EPOCHS,
+            loop__batch_size=SIZE,
+            loop__log_every=1,
+            **{f"trainer__{key}": value for key, value in self.values.items()},
+        )
 
     def train(self, plan: Plan, folder: Path | None = None, **loop: int) -> None:
         """Train; in `folder` a stopped run goes on."""
@@ -171,6 +178,12 @@ def pure(trial: Trial) -> str:
         raise Fault(
             "It changes batches in place.",
             "Work on a copy: small data is transformed once, and batches are views of it.",
+            trial.where,
+        )
+    if name := trial.whole.changed:
+        raise Fault(
+            f"It changes the weights of session.models[{name!r}], which no checkpoint holds.",
+            "Leave it frozen and in evaluation mode; to train a copy, deepcopy it and name it in session.track(...).",
             trial.where,
         )
     return "batches stay what they are"

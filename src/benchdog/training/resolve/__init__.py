@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from benchdog.api import Backend, Source, TaskInfo
-from benchdog.data.dataset import open_source
+from benchdog.data.dataset import open_data
 from benchdog.data.splits import DataSplits, auto_workers
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable, nearest
 from benchdog.model import start
@@ -22,6 +22,7 @@ from benchdog.model.weights import Report
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import AUTO, ComponentConfig, Recipe
+from benchdog.training import other_models
 from benchdog.training.rank import check_trainer
 from benchdog.training.resolve.batch_dependence import refuse_batch_dependence, refuse_single_samples
 from benchdog.training.resolve.batch_size import fit_batch_size
@@ -76,8 +77,10 @@ def resolve(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | No
     """
     live = live or {}
     config = ComponentConfig(name=draft.name("source")) if "source" in live else draft.part("source")
-    source = live.get("source") or open_source(draft.plugins, config)
-    choices = Choices(draft, live, runs, source, DataSplits.open(source), {"source": config})
+    others = draft.sources()
+    source = open_data(draft.plugins, config, others, live.get("source"))
+    tables = {"source": config, "sources": others}
+    choices = Choices(draft, live, runs, source, DataSplits.open(source), tables)
     for choice in CHOICES:
         choices.tables[choice.table] = choice.decide(choices)
     recipe = Recipe(seed=draft.seed, plugins=draft.local, **choices.tables)
@@ -88,8 +91,7 @@ def resolve(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | No
         )
     components = assemble(recipe, draft.plugins, source, choices.data, live)
     check_backend(components)
-    if choices.data.weighted:
-        _ = components.trainer  # which refuses weights that it doesn't honor
+    _ = components.trainer  # which refuses weights that it doesn't honor, and lacks no samples or models
     return components
 
 
@@ -240,6 +242,7 @@ CHOICES = (
     Choice("backend", _backend),
     Choice("start", lambda c: start.resolved(c.draft, c.tables["model"], c.data.spec, c.data.preprocess, c.runs)),
     Choice("loop", lambda choices: choices.draft.table("loop")),
+    Choice("models", lambda c: other_models.resolved(c.draft, c.data.spec, c.runs)),
     Choice("artifact", lambda choices: choices.draft.table("artifact")),
 )
 MEASUREMENTS = (

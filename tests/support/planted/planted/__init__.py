@@ -30,7 +30,7 @@ def named(module: str, names: str) -> list[dict[str, str]]:
 def benchdog_sources():
     names = """Unseeded GlobalSeed Drifts Reuses WrongShape WrongType OutOfRange UnknownClass WrongTarget CutTarget
     SomeWeights SameIds FastLies ByHash LeavesFiles CallsHome Prints NoValid LostPlace NoOpen TwoSpecs
-    Exits Vanishes Miscounts"""
+    Exits Vanishes Miscounts HidesLabels"""
     more = [
         SourceInfo(**{**each, "options": "planted.options:Path_"}) for each in named("sources", "BadPath AnyPath")
     ]
@@ -79,7 +79,8 @@ def benchdog_augmentations():
 
 @hookimpl
 def benchdog_trainers():
-    names = "Endless Swallows ForgetsMomentum UnseededNoise CountsNothing IgnoresLast ChangesBatches NoEpoch Deaf"
+    names = """Endless Swallows ForgetsMomentum UnseededNoise CountsNothing IgnoresLast ChangesBatches NoEpoch Deaf
+    OwnPlace ChangesOthers TrainsTeacher"""
     return [*(TrainerInfo(**each) for each in named("trainers", names)), *sound.trainers()]
 
 

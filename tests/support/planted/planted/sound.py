@@ -23,6 +23,7 @@ def sources():
     options, lacking = "planted.options:Sound", {"summary": SUMMARY, "target": "planted.sources:Good"}
     return [
         SourceInfo(name="sound-rows", summary=SUMMARY, target="planted.sources:Good", options=options),
+        SourceInfo(name="sound-bare", summary=SUMMARY, target="planted.sources:Bare"),
         SourceInfo(name="sound-shards", summary=SUMMARY, target="planted.sources:Shards"),
         SourceInfo(name="lacks-package", requires=("no_such_package",), install="Get it.", **lacking),
         SourceInfo(name="lacks-data", summary=SUMMARY, target="planted.sources:Downloads"),
@@ -47,7 +48,10 @@ def augmentations():
 
 
 def trainers():
-    return [TrainerInfo(name="sound-sgd", summary=SUMMARY, target="planted.trainers:Good")]
+    return [
+        TrainerInfo(name="sound-sgd", summary=SUMMARY, target="planted.trainers:Good"),
+        TrainerInfo(name="sound-semi", summary=SUMMARY, target="planted.trainers:Semi"),
+    ]
 
 
 def exporters():

@@ -116,6 +116,17 @@ class SomeWeights(Good):
         return Raw(id=str(i), fields={"input": self.row(i)}, target=i % 2, weight=None if i % 3 else 1.0)
 
 
+class HidesLabels(Good):
+    def open(self):
+        return {**super().open(), "unlabeled": [self.sample(i) for i in range(60, 70)]}
+
+
+class Bare(Good):
+    def open(self):
+        bare = [Raw(id=f"bare {i}", fields={"input": self.row(i)}) for i in range(60, 90)]
+        return {**super().open(), "unlabeled": bare}
+
+
 class SameIds(Good):
     def sample(self, i):
         return Raw(id="sample", fields={"input": self.row(i)}, target=i % 2)

@@ -2,6 +2,8 @@
 
 import torch
 
+from benchdog.api import Batch
+
 
 class Good:
     momentum = 0.9
@@ -24,6 +26,9 @@ class Good:
     def count(self, session, loss, weight):
         session.step_done(loss.detach(), weight)
 
+    def learn(self, session, batch, loss, weight):
+        return loss
+
     def is_step(self, batch):
         return batch.last
 
@@ -37,6 +42,7 @@ class Good:
             for batch in session.batches():
                 self.change(session, batch)
                 loss, weight = session.task.loss(session.model(*batch.inputs), batch)
+                loss = self.learn(session, batch, loss, weight)
                 session.backward(loss, weight, batch)
                 if self.is_step(batch):
                     optimizer.step()
@@ -45,6 +51,50 @@ class Good:
                     self.count(session, loss, weight)
             self.close(session)
         return session.model
+
+
+class Semi(Good):
+    """Also learns from samples without a target, from another source and from a trained model."""
+
+    unlabeled, sources, models = True, ("photos",), ("teacher",)
+
+    def others(self, session):
+        return session.batch("unlabeled"), session.batch("photos", 6)
+
+    def teacher(self, session):
+        return session.models["teacher"]
+
+    def learn(self, session, batch, loss, weight):
+        for other in self.others(session):
+            guess = session.model(*other.inputs)
+            loss = loss + 0.1 * (guess - self.teacher(session)(*other.inputs)).square().mean() * weight
+        return loss
+
+
+class OwnPlace(Semi):
+    def __init__(self, options=None):
+        self.draws = torch.Generator().manual_seed(0)
+
+    def others(self, session):
+        rows = torch.randint(20, (8,), generator=self.draws)
+        (batch,) = session.batches("unlabeled")
+        return [Batch(tuple(x[rows] for x in batch.inputs), batch.target[rows])]
+
+
+class ChangesOthers(Semi):
+    def others(self, session):
+        batch = session.batch("unlabeled")
+        batch.inputs[0].mul_(0.9)
+        return [batch]
+
+
+class TrainsTeacher(Semi):
+    def teacher(self, session):
+        teacher = session.models["teacher"]
+        with torch.no_grad():
+            for p, q in zip(teacher.parameters(), session.model.parameters(), strict=True):
+                p.lerp_(q, 0.1)
+        return teacher
 
 
 class Endless(Good):

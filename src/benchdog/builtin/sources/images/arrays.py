@@ -14,11 +14,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class ImageSplit:
-    """Grayscale or RGB images uint8 (N, C, H, W) with int64 classes; a raw sample is a PNG file's bytes."""
+    """Grayscale or RGB images uint8 (N, C, H, W) with int64 classes or none; a raw sample is a PNG file's bytes."""
 
-    def __init__(self, images: Array, targets: Array, ids: Sequence[str]) -> None:
+    def __init__(self, images: Array, targets: Array | None, ids: Sequence[str]) -> None:
         self.images = images
-        self.targets = targets
+        self.targets: Any = targets
         self.ids = ids
 
     def __len__(self) -> int:
@@ -26,17 +26,18 @@ class ImageSplit:
 
     def raw(self, i: int) -> Raw:
         """Return a sample, encoded as PNG."""
-        return Raw(id=self.ids[i], fields={"input": png(self.images[i])}, target=self.targets[i])
+        target = None if self.targets is None else self.targets[i]
+        return Raw(id=self.ids[i], fields={"input": png(self.images[i])}, target=target)
 
     def id(self, i: int) -> str:
         """Return the id of a sample, without encoding its image."""
         return self.ids[i]
 
-    def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
-        """Return ((B, C, H, W),) and (B,)."""
-        return (self.images[indices],), self.targets[indices]
+    def batch(self, indices: Sequence[int]) -> tuple[tuple[Array, ...], Array | None]:
+        """Return ((B, C, H, W),) and (B,), or None without targets."""
+        return (self.images[indices],), None if self.targets is None else self.targets[indices]
 
-    def whole(self) -> tuple[tuple[Array, ...], Array]:
+    def whole(self) -> tuple[tuple[Array, ...], Array | None]:
         """Return all images and targets without copying."""
         return (self.images,), self.targets
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 import numpy as np
 
 from benchdog.api import Field, SampleCounts, Spec, Target
-from benchdog.builtin.sources.images.arrays import ImageSplit
+from benchdog.builtin.sources.images.arrays import Array, ImageSplit
 from benchdog.builtin.sources.options import DigitsOptions
 from benchdog.builtin.sources.splitting import split_by_content
 
@@ -38,4 +38,21 @@ class Digits:
             [image.tobytes() for image in images], labels.tolist(),
             valid=options.valid, test=options.test, seed=options.split_seed,
         )  # fmt: skip
-        return {name: ImageSplit(pixels[at], labels[at], [f"digit-{i:04}" for i in at]) for name, at in parts.items()}
+        if options.labeled < 1:
+            train = parts["train"]
+            kept = _labeled(labels[train], options.labeled, options.split_seed)
+            parts |= {"train": train[kept], "unlabeled": train[~kept]}
+        return {
+            name: ImageSplit(pixels[at], None if name == "unlabeled" else labels[at], [f"digit-{i:04}" for i in at])
+            for name, at in parts.items()
+        }
+
+
+def _labeled(labels: Array, fraction: float, seed: int) -> Array:
+    """Return which samples (N,) keep their label: that fraction of each class, at least one, drawn by the seed."""
+    kept = np.zeros(len(labels), bool)
+    order = np.random.default_rng([seed, 1]).permutation(len(labels))
+    for code in np.unique(labels):
+        own = order[labels[order] == code]
+        kept[own[: max(1, round(len(own) * fraction))]] = True
+    return kept

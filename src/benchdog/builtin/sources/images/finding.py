@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from benchdog.api import IMAGE_SUFFIXES, BadData, FolderFiles, find_files, shortlist
@@ -13,14 +13,17 @@ from benchdog.builtin.sources.messages import skipped_notes
 from benchdog.builtin.sources.options import ImageFolderOptions
 
 NOT_IMAGES = "not images"
+WHOLE = "."
+"""The option `unlabeled` where no image has a class."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundImages:
-    """Images, and the paths of what else was there, by the reason why it is skipped."""
+    """Images, the paths of what else was there, by the reason why it is skipped, and images without a class."""
 
     images: list[LabeledImage]
     skipped: dict[str, list[str]]
+    bare: list[LabeledImage] = field(default_factory=list)
 
 
 def find_images(folder: Path, options: ImageFolderOptions, notes: list[str]) -> FoundImages:
@@ -29,9 +32,30 @@ def find_images(folder: Path, options: ImageFolderOptions, notes: list[str]) -> 
     Raises:
         BadData: there is none, or it isn't certain which class or split they belong to.
     """
-    found = _listed(options.labels, folder, options, notes) if options.labels else _in_folders(folder, options, notes)
+    if options.labels:
+        found = _listed(options.labels, folder, options, notes)
+        bare = _bare(folder, options.unlabeled) if options.unlabeled else FoundImages([], {})
+        found = replace(found, bare=bare.images, skipped={**bare.skipped, **found.skipped})
+    elif options.unlabeled == WHOLE:
+        found = _bare(folder, WHOLE)
+    else:
+        found = _in_folders(folder, options, notes)
     notes += skipped_notes(found.skipped)
     return found
+
+
+def _bare(folder: Path, name: str) -> FoundImages:
+    """Find the images of a folder, in any folders of it, that have no class."""
+    place = folder / name
+    if not place.is_dir():
+        raise BadData(f"{place} is not a folder.", "Set source.unlabeled to the folder of images without a class.")
+    found = find_files(place, IMAGE_SUFFIXES, NOT_IMAGES)
+    prefix = "" if name == WHOLE else f"{name.strip('/')}/"
+    _check_utf8([*found.files, *(path for paths in found.skipped.values() for path in paths)], place)
+    if not found.files:
+        raise BadData(f"{place} has no images.", f"Files must end in {', '.join(IMAGE_SUFFIXES)}.")
+    skipped = {reason: [prefix + path for path in paths] for reason, paths in found.skipped.items()}
+    return FoundImages([LabeledImage(path=prefix + path, labels=()) for path in found.files], skipped)
 
 
 def _in_folders(folder: Path, options: ImageFolderOptions, notes: list[str]) -> FoundImages:
@@ -39,6 +63,12 @@ def _in_folders(folder: Path, options: ImageFolderOptions, notes: list[str]) -> 
         raise BadData(f"{folder} is not a folder.", "Set source.path to the folder that holds a folder per class.")
     found = find_files(folder, IMAGE_SUFFIXES, NOT_IMAGES)
     _check_utf8([*found.files, *(name for names in found.skipped.values() for name in names)], folder)
+    bare: list[LabeledImage] = []
+    if apart := options.unlabeled.strip("/"):
+        bare = _bare(folder, apart).images
+        inside = {image.path for image in bare}
+        folders = [name for name in found.folders if name != apart and not name.startswith(f"{apart}/")]
+        found = replace(found, files=[name for name in found.files if name not in inside], folders=folders)
     layout = read_layout(found, folder, options.folders)
     images, outside = [], []
     for name in found.files:
@@ -57,7 +87,7 @@ def _in_folders(folder: Path, options: ImageFolderOptions, notes: list[str]) -> 
     _note_folders(found, layout, notes)
     if outside:
         found.skipped["outside the splits"] = outside
-    return FoundImages(images, found.skipped)
+    return FoundImages(images, found.skipped, bare)
 
 
 def _note_folders(found: FolderFiles, layout: Layout, notes: list[str]) -> None:

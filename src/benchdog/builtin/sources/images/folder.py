@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from statistics import median
+from typing import Any
 
 from benchdog.api import (
     MAX_IMAGE_BYTES,
@@ -27,7 +28,7 @@ from benchdog.api import (
     shortlist,
     spelling_notes,
 )
-from benchdog.builtin.sources.images.finding import FoundImages, find_images
+from benchdog.builtin.sources.images.finding import WHOLE, FoundImages, find_images
 from benchdog.builtin.sources.images.inspection import ImageInfo, inspect
 from benchdog.builtin.sources.images.listing import LabeledImage, rarest_labels, target_of, targets_of
 from benchdog.builtin.sources.messages import existing_path
@@ -40,6 +41,7 @@ DEFAULT_SIZE = 128
 """Size to which other images are resized at most, unless an option sets it."""
 TWELVE_BITS = 4095
 """16-bit images that never exceed this come from a 12-bit camera or scanner."""
+NO_CLASS = Target(kind="none", name="class", shape=(0,), dtype="uint8")
 MIN_CLASS_IMAGES = 3
 """Fewer images of a class can't be in train, valid and test."""
 
@@ -55,6 +57,8 @@ class ImageFolder:
         self._cache: Path | None = None
         self._contents: dict[str, bytes] = {}
         self._loaded: tuple[Spec, dict[str, list[LabeledImage]]] | None = None
+        if options.labels and options.unlabeled == WHOLE:
+            raise BadUsage("source.labels lists classes, and source.unlabeled says that there are none.", "Drop one.")
         for given, what in (
             ("label_separator", "separates the labels"),
             ("weight", "is a column"),
@@ -87,22 +91,29 @@ class ImageFolder:
     def open(self) -> dict[str, ImageFileSplit]:
         """Return the files of each split."""
         spec, parts = self._load()
-        return {name: ImageFileSplit(self.folder, parts[name], spec.target, self._contents) for name in SPLITS}
+        targets = {"unlabeled": NO_CLASS}
+        return {
+            name: ImageFileSplit(self.folder, images, targets.get(name, spec.target), self._contents)
+            for name, images in parts.items()
+        }
 
     def _load(self) -> tuple[Spec, dict[str, list[LabeledImage]]]:
         if self._loaded is None:
             self.notes.clear()
             found = find_images(self.folder, self.options, self.notes)
-            infos, self._contents = inspect(self.folder, [image.path for image in found.images], self._cache)
-            images = self._whole(found.images, infos)
-            self.counts = _count(found, len(images))
-            images, classes = self._classes(images)
+            every = [*found.images, *found.bare]
+            infos, self._contents = inspect(self.folder, [image.path for image in every], self._cache)
+            images, bare = (self._whole(each, infos) if each else [] for each in (found.images, found.bare))
+            self.counts = _count(found, len(images) + len(bare))
+            images, classes = (images, ()) if self.options.unlabeled == WHOLE else self._classes(images)
             parts = self._parts(images, infos)
-            self._note_classes(classes, parts)
+            if classes:
+                self._note_classes(classes, parts)
             self.seen = _overlap(parts, infos)
             self._note_pixels(images, infos)
             self._note_copies(images, infos)
-            target = target_of(classes, bool(self.options.label_separator))
+            target = target_of(classes, bool(self.options.label_separator)) if classes else NO_CLASS
+            parts |= {"unlabeled": bare} if bare else {}
             field = self._field([infos[image.path] for image in images])
             self._loaded = Spec(fields=(field,), target=target), parts
         return self._loaded
@@ -226,7 +237,7 @@ class ImageFileSplit:
         self.folder = folder
         self._contents = contents
         self.images = images
-        self.targets = targets_of(images, target)
+        self.targets: Any = None if target.kind == "none" else targets_of(images, target)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -242,7 +253,8 @@ class ImageFileSplit:
             data = self._contents.pop(name, b"") or read_regular(self.folder / name, MAX_IMAGE_BYTES)
         except OSError as error:
             raise BadData(f"{self.folder / name} can't be read: {error.strerror or error}.") from None
-        return Raw(id=name, fields={"input": data}, target=self.targets[i], weight=self.images[i].weight)
+        target = None if self.targets is None else self.targets[i]
+        return Raw(id=name, fields={"input": data}, target=target, weight=self.images[i].weight)
 
 
 def _span(values: Sequence[int]) -> str:
@@ -252,9 +264,9 @@ def _span(values: Sequence[int]) -> str:
 
 def _count(found: FoundImages, used: int) -> SampleCounts:
     """Count the images that are used, and the files that are skipped by reason."""
-    damaged = len(found.images) - used
+    damaged = len(found.images) + len(found.bare) - used
     skipped = {reason: len(names) for reason, names in found.skipped.items()} | {"damaged": damaged}
-    total = len(found.images) + sum(map(len, found.skipped.values()))
+    total = len(found.images) + len(found.bare) + sum(map(len, found.skipped.values()))
     return SampleCounts(found=total, used=used, skipped={r: n for r, n in skipped.items() if n}, unit="files")
 
 

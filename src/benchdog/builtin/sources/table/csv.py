@@ -28,7 +28,7 @@ from benchdog.builtin.sources.options import CsvOptions
 from benchdog.builtin.sources.splitting import SPLITS, count_overlap, split_by_content
 from benchdog.builtin.sources.table.columns import numbers, same_cells, times
 from benchdog.builtin.sources.table.features import Features, select_features, target_leaks
-from benchdog.builtin.sources.table.targets import TargetColumns, read_targets, with_targets
+from benchdog.builtin.sources.table.targets import TargetColumns, counted, read_targets, with_targets
 from benchdog.builtin.sources.table.weights import (
     Weights,
     batch_tuple,
@@ -49,6 +49,7 @@ class _Loaded:
     answers: TargetColumns
     weights: Weights | None
     parts: dict[str, Array]
+    bare: Table | None
 
 
 class Csv:
@@ -85,10 +86,18 @@ class Csv:
             row["quote"] = "none"
         return Preprocess(decode={"input": [row]}, transform={"input": [{"op": "table", "missing": absent}]})
 
-    def open(self) -> dict[str, RowSplit]:
-        """Return the rows of each split."""
+    def open(self) -> dict[str, Any]:
+        """Return the rows of each split; those without a target as they are in the file."""
         loaded = self._load()
-        return {name: RowSplit(loaded, at) for name, at in loaded.parts.items()}
+        splits: dict[str, Any] = {name: RowSplit(loaded, at) for name, at in loaded.parts.items()}
+        if (bare := loaded.bare) is not None:
+            names = [column.name for column in loaded.columns]
+            rows = zip(*(bare.columns[name] for name in names), strict=True)
+            splits["unlabeled"] = [
+                Raw(id=f"line-{line}", fields={"input": dict(zip(names, row, strict=True))})
+                for line, row in zip(bare.lines, rows, strict=True)
+            ]
+        return splits
 
     def _load(self) -> _Loaded:
         if self._loaded is None:
@@ -102,8 +111,8 @@ class Csv:
         self.notes += table.notes
         self._check_names(table)
         table = drop_zero_weight_rows(table, options.weight, self.notes)
-        table = with_targets(table, self._names, options, self.notes)
-        self.counts = table.counts
+        table, bare = with_targets(table, self._names, options, self.notes)
+        self.counts = counted(table, bare)
         cells = [table.columns[name] for name in self._names]
         answers = read_targets(table, self._names, options, self.notes)
         gone = {*self._names, options.group, options.weight, *options.drop}
@@ -126,7 +135,7 @@ class Csv:
         self._note_duplicates(contents)
         return _Loaded(
             table=table, features=features, columns=columns, values=features.matrix(columns),
-            answers=answers, weights=weights_of(table, options.weight), parts=parts,
+            answers=answers, weights=weights_of(table, options.weight), parts=parts, bare=bare,
         )  # fmt: skip
 
     def _of_text(self, table: Table, names: Sequence[str]) -> str:

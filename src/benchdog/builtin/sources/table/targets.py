@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from benchdog.api import (
     BadData,
     BadUsage,
     MissingWords,
+    SampleCounts,
     Table,
     Target,
     class_names,
@@ -39,6 +40,7 @@ from benchdog.builtin.sources.table.columns import (
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST_CLASSES = 1000
 NO_WORDS = MissingWords(())
+ABSENT = "without a target"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +63,29 @@ class TargetColumns:
         return self.values if self.classes else np.zeros(len(self.values), np.int64)
 
 
-def with_targets(table: Table, names: Sequence[str], options: CsvOptions | TextOptions, notes: list[str]) -> Table:
-    """Drop rows with a missing target, or raise BadData (option target_missing)."""
+def with_targets(
+    table: Table, names: Sequence[str], options: CsvOptions | TextOptions, notes: list[str]
+) -> tuple[Table, Table | None]:
+    """Take rows with a missing target out, or raise BadData (option target_missing).
+
+    Returns:
+        The rows with a target, and those without that are kept as the split unlabeled, None without any.
+    """
+    whole = table
     for name in names:
         table = _with_target(table, name, options, notes)
-    return table
+    if options.target_missing != "unlabeled" or len(table.lines) == len(whole.lines):
+        return table, None
+    kept = set(table.lines)
+    bare = whole.keep([line not in kept for line in whole.lines], "with a target")
+    return replace(table, skipped={k: n for k, n in table.skipped.items() if k != ABSENT}), bare
+
+
+def counted(table: Table, bare: Table | None) -> SampleCounts:
+    """Return the counts of rows, those of the split unlabeled among the used ones."""
+    more = 0 if bare is None else len(bare.lines)
+    counts = table.counts
+    return replace(counts, found=counts.found + more, used=counts.used + more)
 
 
 def _with_target(table: Table, name: str, options: CsvOptions | TextOptions, notes: list[str]) -> Table:
@@ -91,8 +111,9 @@ def _with_target(table: Table, name: str, options: CsvOptions | TextOptions, not
         )
     if len(absent) == len(cells):
         raise BadData(f"{table.path}: no row has a target {name!r}.")
-    notes.append(f"{len(absent):,} rows without a target are dropped{f': {read}' if read else ''}.")
-    return table.keep([not is_gone for is_gone in gone], "without a target")
+    what = "dropped" if options.target_missing == "drop" else "the split unlabeled"
+    notes.append(f"{len(absent):,} rows without a target are {what}{f': {read}' if read else ''}.")
+    return table.keep([not is_gone for is_gone in gone], ABSENT)
 
 
 def _missing_targets(cells: Sequence[str], options: CsvOptions | TextOptions) -> MissingWords:

@@ -27,7 +27,7 @@ from benchdog.api import (
 from benchdog.builtin.sources.layout import read_layout, refuse_loose, split_names
 from benchdog.builtin.sources.messages import existing_path, skipped_notes, suggest
 from benchdog.builtin.sources.options import TextOptions
-from benchdog.builtin.sources.table.targets import read_target, with_targets
+from benchdog.builtin.sources.table.targets import counted, read_target, with_targets
 from benchdog.builtin.sources.table.weights import Weights, check_weight_column, drop_zero_weight_rows, weights_of
 
 TABLES = (".csv", ".tsv")
@@ -39,7 +39,8 @@ class Texts:
     """Texts and their ids; labels are class indices, numbers, or None. `field` is the column.
 
     Texts with labels are stripped. `literal`: quotation marks of the table were read as text.
-    `splits`: of the texts, where folders define them. `counts`: of the files or rows.
+    `splits`: of the texts, where folders define them. `counts`: of the files or rows. `bare`: ids and texts of the
+    rows without a label.
     """
 
     texts: Sequence[str]
@@ -52,6 +53,7 @@ class Texts:
     literal: bool = False
     splits: Sequence[str] = ()
     counts: SampleCounts | None = None
+    bare: Sequence[tuple[str, str]] = ()
 
 
 def load_texts(options: TextOptions, notes: list[str]) -> Texts:
@@ -154,6 +156,7 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
             f"{path} has the columns {shortlist(table.columns)}: which one holds the texts?",
             "Name it: --set source.column=NAME, and --set source.label=NAME for classification or regression.",
         )
+    bare = None
     absent = [line for line, cell in zip(table.lines, table.columns[column], strict=True) if not cell]
     if absent:
         raise BadData(
@@ -161,13 +164,14 @@ def from_table(path: Path, options: TextOptions, notes: list[str]) -> Texts:
             "Fill it in, or remove those rows.",
         )
     if options.label:
-        table = with_targets(table, [options.label], options, notes)
+        table, bare = with_targets(table, [options.label], options, notes)
     texts = Texts(
         texts=table.columns[column],
         ids=[f"line-{line}" for line in table.lines],
         field=column,
         literal=table.literal,
-        counts=table.counts,
+        counts=counted(table, bare),
+        bare=[] if bare is None else list(zip((f"line-{n}" for n in bare.lines), bare.columns[column], strict=True)),
     )
     if not options.label:
         return texts

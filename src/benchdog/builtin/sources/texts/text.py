@@ -81,15 +81,17 @@ class Text:
         name = spec.fields[0].name
         return Preprocess(decode={name: [dict(self._load().op)]}, transform={name: [{"op": "identity"}]})
 
-    def open(self) -> dict[str, Windows | LabeledTexts]:
-        """Return each split's windows, or its labeled texts."""
+    def open(self) -> dict[str, Any]:
+        """Return each split's windows, or its labeled texts, and those without a label."""
         loaded, unit = self._load(), self.options.unit
         found = loaded.found
         if found.labels is None:
             encode = array_encoder(loaded.op)
             return {name: self._windows(name, [encode(piece) for piece in loaded.parts[name]]) for name in SPLITS}
         codes = padded_codes(found.texts, loaded.op, self.options.length, unit)
-        return {name: LabeledTexts(found, codes, loaded.parts[name]) for name in SPLITS}
+        bare = [Raw(id=name, fields={found.field: text}) for name, text in found.bare]
+        splits = {name: LabeledTexts(found, codes, loaded.parts[name]) for name in SPLITS}
+        return {**splits, **({"unlabeled": bare} if bare else {})}
 
     def _windows(self, name: str, pieces: Sequence[Array]) -> Windows:
         """Concatenate a split's contiguous texts and take windows from each."""
