@@ -209,7 +209,7 @@ def _counts(split: Any, spec: Spec) -> dict[str, Any] | None:
     from benchdog.api import Split
     from benchdog.data.targets import convert_targets, target_arrays
 
-    if not isinstance(split, Split) or not len(split):
+    if not isinstance(split, Split) or not len(split) or spec.target.kind == "none":
         return None
     if spec.target.kind == "boxes":
         return _box_counts(split, spec)
