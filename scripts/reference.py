@@ -46,6 +46,7 @@ TASK_METRICS = {
     "multi-label": per_sample.LABEL_METRICS,
     "regression": per_sample.NUMBER_METRICS,
     "segmentation": per_sample.MASK_METRICS,
+    "image-to-image": per_sample.psnr_metrics((0.0, 1.0)),
     "next-token": per_sample.TOKEN_METRICS,
     "embedding": per_sample.EMBEDDING_METRICS,
 }

@@ -46,6 +46,14 @@ def benchdog_sources() -> list[SourceInfo]:
             defaults={"loop.epochs": 20, "loop.batch_size": 32},
         ),
         SourceInfo(
+            name="image-pairs",
+            summary="Your images with an image each as the target, or with themselves.",
+            target=f"{here}.images.pairs:ImagePairs",
+            options=f"{options}:ImagePairsOptions",
+            named_by="path",
+            defaults={"loop.epochs": 20, "loop.batch_size": 16},
+        ),
+        SourceInfo(
             name="csv",
             summary="Your table: numbers, categories and gaps are found by themselves.",
             target=f"{here}.table.csv:Csv",
@@ -98,7 +106,7 @@ def benchdog_models() -> list[ModelInfo]:
         ),
         ModelInfo(
             name="unet",
-            summary="A U-Net for masks in two or three dimensions.",
+            summary="A U-Net for masks in two or three dimensions, and for images.",
             target=f"{here}.unet:build",
             options=f"{options}:UnetOptions",
         ),
@@ -190,6 +198,16 @@ def benchdog_tasks() -> list[TaskInfo]:
             targets=("mask",),
             values={"mask": "mask"},
             models={"image": "unet", "volume": "unet"},
+        ),
+        TaskInfo(
+            name="image-to-image",
+            summary="Predict an image: denoise, restore, reconstruct.",
+            target=f"{here}.image_to_image:ImageToImage",
+            options=f"{options}:ImageToImageOptions",
+            answer=f"{here}.answers:image_to_image",
+            targets=("image",),
+            models={"image": "unet"},
+            values={"image": "image"},
         ),
         TaskInfo(
             name="next-token",

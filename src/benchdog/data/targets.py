@@ -80,7 +80,7 @@ def check_targets(
     kind, classes = spec.target.kind, spec.classes
     if kind == "labels":
         _check_rows((target == 0) | (target == 1), target, "a label that is neither 0 nor 1", spec, name)
-    elif kind == "number":
+    elif kind in ("number", "image"):
         _check_rows(np.isfinite(target), target, "a target that is not finite", spec, name)
     elif kind in CODES and classes and target.size and (target.min() < 0 or target.max() >= classes):
         valid = (target >= 0) & (target < classes)

@@ -33,6 +33,9 @@ LABELS = 20
 BINS = 256
 """Candidate thresholds."""
 
+PROBED, SAME = 64, 1e-4
+"""Images that are compared with their targets, and the error of the range below which they are the same."""
+
 PAIRED = 4096
 """The largest vocabulary whose pairs of tokens are counted: 128 MB."""
 
@@ -67,7 +70,14 @@ def measure(
     """
     if not len(train[1]) or not len(held_out[1]):
         return []
-    makers = {"class": _classes, "labels": _labels, "number": _numbers, "mask": _masks, "next-token": _tokens}
+    makers = {
+        "class": _classes,
+        "labels": _labels,
+        "number": _numbers,
+        "mask": _masks,
+        "image": _images,
+        "next-token": _tokens,
+    }
     own = task.baselines if isinstance(task, BaselineTask) else None
     if own is None and spec.target.kind not in makers:
         return []
@@ -121,7 +131,7 @@ def _metrics_of(
 
 def _batch(target: NDArray[Any], spec: Spec, by: NDArray[Any] | None, rows: slice = slice(None)) -> Batch:
     """Return some of the samples as a meter takes them."""
-    dtype = np.float32 if spec.target.kind in ("number", "labels") else np.int64
+    dtype = np.float32 if spec.target.kind in ("number", "labels", "image") else np.int64
     truth = torch.from_numpy(np.ascontiguousarray(target[rows], dtype=dtype))
     return Batch(inputs=(), target=truth, weight=None if by is None else torch.from_numpy(by[rows]))
 
@@ -271,6 +281,44 @@ def _threshold(values: NDArray[Any], masks: NDArray[Any]) -> tuple[float, Tensor
         foreground = float(np.clip(foreground, low, high))
         scores.append(torch.log(torch.tensor([1.0 - foreground, foreground])))
     return float(edges[edge + 1]), scores[0], scores[1]
+
+
+# --- images ----------------------------------------------------------------------------------------
+
+
+def _images(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
+    """Yield the mean training image, and the input in the target's brightness; neither for heads of other kinds."""
+    probe = torch.stack([torch.full(drawn[1].shape[1:], share) for share in (0.0, 0.5, 1.0)])
+    try:
+        with torch.no_grad():
+            low, middle, high = task.head(spec)(probe).double().flatten(1).unbind()
+    except Exception:  # a third party's head, of scores with another shape
+        return
+    scale = high - low
+    affine = low.shape == middle.shape == (drawn[1][0].size,) and torch.allclose(low + scale / 2, middle)
+    if not affine or not bool((scale == scale[0]).all()) or not scale[0]:
+        return
+    zero, unit = float(low[0]), float(scale[0])
+    mean = (train[1].mean(0, dtype=np.float64) - zero) / unit
+    yield "mean image", _constant(torch.from_numpy(mean).float())
+    x, y = drawn[0][0], drawn[1]
+    if x.shape == y.shape:
+        slope, offset = _line_by_channel(x, (y - zero) / unit)
+        left = torch.from_numpy(x[:PROBED]) * slope + offset - torch.from_numpy((y[:PROBED] - zero) / unit)
+        if float(left.abs().max()) > SAME:  # an autoencoder's target is its input
+            yield "rescaled input", lambda inputs: torch.from_numpy(inputs[0]) * slope + offset
+
+
+def _line_by_channel(x: NDArray[Any], y: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    """Fit y = slope x + offset to the pixels of each channel, images (N, C, H, W); return both, (C, 1, 1)."""
+    sums = np.zeros((4, x.shape[1]))
+    for a, b in zip(x.astype(np.float64), y, strict=True):
+        sums += [each.sum((1, 2)) for each in (a, b, a * a, a * b)]
+    n = x.size / x.shape[1]
+    spread = sums[2] - sums[0] ** 2 / n
+    slope = np.where(spread > 0, sums[3] - sums[0] * sums[1] / n, 0.0) / np.where(spread > 0, spread, 1.0)
+    line = torch.from_numpy(np.stack([slope, (sums[1] - slope * sums[0]) / n])).float()
+    return line[0].view(-1, 1, 1), line[1].view(-1, 1, 1)
 
 
 # --- tokens ----------------------------------------------------------------------------------------

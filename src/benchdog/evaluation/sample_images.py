@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from benchdog.api import Field
 from benchdog.system import files
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from benchdog.api import Field
+    from numpy.typing import NDArray
 
 MASK_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
 """Tints of the mask classes 1, 2, ... (class 0 stays untinted), distinguishable with color blindness."""
@@ -29,6 +30,7 @@ def save_sample(
     path: Path,
     mask: NDArray[Any] | None = None,
     predicted: NDArray[Any] | None = None,
+    images: Sequence[NDArray[Any]] = (),
 ) -> bool:
     """Write a decoded sample as a PNG file; return whether its kind can be drawn.
 
@@ -38,6 +40,7 @@ def save_sample(
         path: the PNG file.
         mask: the actual classes, (H, W) or (D, H, W): drawn as a second panel.
         predicted: the predicted classes, shaped like `mask`: drawn as a third panel.
+        images: images (C, H, W) of one dtype and range, the actual one first: drawn as further panels.
     """
     array = np.asarray(array)
     masks = [np.asarray(m) for m in (mask, predicted) if m is not None]
@@ -49,6 +52,10 @@ def save_sample(
         return False
     pixels = _pixels(array, field)
     panels = [pixels, *(_tinted(pixels, m) for m in masks if m.shape == array.shape[1:])]
+    if images:
+        panels += _target_panels(images)
+        height, width = max(panel.shape[:2] for panel in panels)
+        panels = [_enlarged(panel, height, width) for panel in panels]
     buffer = io.BytesIO()
     _side_by_side([_resized(panel) for panel in panels]).save(buffer, format="PNG")
     files.write_bytes(path, buffer.getvalue())
@@ -93,6 +100,22 @@ def _pixels(array: NDArray[Any], field: Field) -> NDArray[np.uint8]:
         unit = np.clip(np.nan_to_num((floats - low) / span, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
         scaled = np.rint(unit * 255).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(np.moveaxis(scaled, 0, -1), (*array.shape[1:], 3)))
+
+
+def _target_panels(images: Sequence[NDArray[Any]]) -> list[NDArray[np.uint8]]:
+    """Draw images of one range, which the first, the actual one, fixes for floats."""
+    actual = images[0]
+    whole = actual.dtype == np.uint8
+    span = (0.0, 255.0) if whole else (float(np.nanmin(actual)), float(np.nanmax(actual)))
+    field = Field(kind="image", shape=actual.shape, dtype=actual.dtype.name, range=span)
+    return [_pixels(image, field) for image in images]
+
+
+def _enlarged(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Bring a panel to a size, without smoothing: the input of a super-resolution is smaller than its target."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
 
 
 def _tinted(pixels: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -167,8 +168,16 @@ def _save_sample(folder: Path, path: Path, array: Any, target: Any, prediction: 
     masks = {}
     if spec.target.kind == "mask":  # ignored pixels stay untinted
         masks = {"mask": np.where(target < spec.classes, target, 0), "predicted": prediction.get("mask")}
-    save_sample(array, kind, path, **masks)
+    save_sample(array, kind, path, **masks, images=_target_images(target, prediction, spec))
     return path.relative_to(folder).as_posix()
+
+
+def _target_images(target: Any, prediction: Any, spec: Spec) -> list[NDArray[Any]]:
+    """Return the target and the predicted image of its shape, where the target is an image."""
+    if spec.target.kind != "image":
+        return []
+    same = (array for value in prediction.values() for array in arrays_in(value) if array.shape == np.shape(target))
+    return [np.asarray(target), *islice(same, 1)]
 
 
 def readable_target(target: Any, spec: Spec) -> Any:

@@ -21,6 +21,7 @@ TARGETS = {
     "embedding": "class",
     "multi-label": "labels",
     "segmentation": "mask",
+    "image-to-image": "image",
     "regression": "number",
     "next-token": "next-token",
 }
@@ -148,7 +149,7 @@ def _check_task(name: str, spec: Spec) -> None:
         return
     if spec.target.kind != kind:
         raise ValueError(f"the task {name!r} is for a target of the kind {kind!r}, not {spec.target.kind!r}")
-    if kind != "number" and not spec.target.classes and name != "embedding":
+    if kind not in ("number", "image") and not spec.target.classes and name != "embedding":
         raise ValueError(f"the task {name!r} needs classes")
     scores = spec.output[-1] if name == "next-token" and spec.output else spec.outputs
     if name in (*PER_CLASS, "next-token") and scores != spec.classes:

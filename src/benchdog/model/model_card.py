@@ -62,6 +62,8 @@ def _outputs(spec: Spec, task: str) -> str:
         return f"The next of {len(target.classes)} tokens."
     if task == "embedding":
         return f"A vector of {spec.outputs} numbers, near to those of the same {_code(target.name)}."
+    if target.kind == "image":
+        return f"An image of {' x '.join(map(str, target.shape))}."
     among = {"number": "", "labels": "any of "}.get(target.kind, "one of ")
     classes = (
         f", {among}{len(target.classes)}: {shortlist(map(_plain, target.classes), SHOWN)}" if target.classes else ""

@@ -16,11 +16,12 @@ AXES = {"horizontal": -1, "vertical": -2, "depth": -3}
 
 
 class GeometricAugmentation:
-    """Base class: moves image and volume fields, and the target with them if it is a mask or boxes."""
+    """Base class: moves image and volume fields, and the target with them if it is a mask, an image or boxes."""
 
     name = ""
+    any_size = False
     image_fields: tuple[int, ...] = ()
-    masked = False
+    masked = pictured = False
     target = Target(kind="")
     dimensions = 2
 
@@ -37,14 +38,24 @@ class GeometricAugmentation:
                 f"The augmentation {self.name!r} doesn't move boxes, and the targets are boxes.",
                 "Use flip or crop, which do.",
             )
+        self.pictured = spec.target.kind == "image"
+        size = spec.fields[self.image_fields[0]].shape[1:]
+        if self.pictured and spec.target.shape[1:] != size and not self.any_size:
+            raise BadUsage(
+                f"The augmentation {self.name!r} moves an image and its target by the same pixels, but they are of "
+                f"{size} and {spec.target.shape[1:]}.",
+                "Leave it out, or resize both to one size.",
+            )
         self.dimensions = len(spec.fields[self.image_fields[0]].shape) - 1
 
     def apply(self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws) -> Batch:
-        """Transform images (B, C, ...) and, if it is a mask or boxes, the target (B, ...)."""
+        """Transform images (B, C, ...), and the target (B, ...) if it is a mask, an image or boxes."""
         parameters = self.draw(draws)
         moved = tuple(self.move(x, parameters) if i in self.image_fields else x for i, x in enumerate(inputs))
         if self.masked:
             target = self.move(target.unsqueeze(1), parameters, mask=True).squeeze(1)
+        if self.pictured:
+            target = self.move(target, parameters)
         if self.target.kind == "boxes":
             height, width = inputs[self.image_fields[0]].shape[-2:]
             real = self.target.real_rows(target)[..., None]
@@ -68,6 +79,7 @@ class Flip(GeometricAugmentation):
     """Flip each sample along each axis independently."""
 
     name = "flip"
+    any_size = True
 
     def __init__(self, options: FlipOptions) -> None:
         self.options = options

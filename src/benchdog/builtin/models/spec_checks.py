@@ -9,7 +9,7 @@ from torch import nn
 from benchdog.api import BadUsage, Field, Spec
 
 MODELS = {
-    "image": "linear, mlp, cnn, resnet and vit for a class or numbers, unet for a mask",
+    "image": "linear, mlp, cnn, resnet and vit for a class or numbers, unet for a mask or an image",
     "volume": "linear, mlp, cnn and resnet for a class or numbers, unet for a mask",
     "table": "linear, mlp and tabular",
     "tokens": "transformer for a class or numbers, gpt for the task next-token",
@@ -45,7 +45,7 @@ def flat_outputs(model: str, spec: Spec) -> int:
     if len(spec.output) != 1 or not spec.outputs:
         raise BadUsage(
             f"The model {model!r} gives one row of values per sample, but the task wants {shape(spec.output)}.",
-            "For a mask: unet. For next-token: gpt.",
+            "For a mask or an image: unet. For next-token: gpt.",
         )
     return spec.outputs
 

@@ -88,6 +88,25 @@ class ImageFolderOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImagePairsOptions:
+    """Options of the source `image-pairs`."""
+
+    path: Annotated[Path | None, Doc("Folder of the input images.")] = None
+    targets: Annotated[
+        Path | None, Doc("Folder of the target images, with the same names; else each image is its own target.")
+    ] = None
+    size: Annotated[
+        int, Doc("Height and width in pixels of inputs and targets; 0: as in the files."), Bounds(ge=0)
+    ] = 0
+    mode: Annotated[Literal["auto", "L", "RGB"], Doc("Grayscale or color; auto: grayscale if every file is.")] = (
+        "auto"
+    )
+    valid: Annotated[float, Doc("Fraction of samples in the validation split."), Bounds(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Doc("Fraction of samples in the test split."), Bounds(gt=0, lt=1)] = 0.15
+    split_seed: Annotated[int, Doc("Seed of the split: another number assigns samples to other splits.")] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CsvOptions:
     """Options of the source `csv`."""
 

@@ -111,6 +111,17 @@ def segmentation(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options
     return answers
 
 
+def image_to_image(call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: Any) -> list[Answer]:
+    """Return the image (C, H, W) in the target's dtype."""
+    dtype = np.dtype(spec.target.dtype)
+    images = []
+    for image in call(*inputs)[0]:
+        # NaN stays a float: as an integer it would be an image like any other.
+        rounded = np.rint(image) if dtype.kind in "ui" else image
+        images.append(rounded.astype(dtype) if np.isfinite(image).all() else image)
+    return [Answer({"image": image}) for image in images]
+
+
 def next_token(
     call: Call, inputs: tuple[np.ndarray, ...], spec: Spec, options: NextTokenOptions | None
 ) -> list[Answer]:

@@ -105,6 +105,22 @@ class SegmentationOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImageToImageOptions:
+    """Options of the task `image-to-image`."""
+
+    loss: Annotated[
+        Literal["mse", "mae", "huber"],
+        Doc("Loss on values scaled to 0 to 1: squared error, absolute error, or Huber (squared up to 1)."),
+    ] = "mse"
+    range: Annotated[
+        tuple[float, float] | tuple[()],
+        Doc(
+            "Least and greatest value of the target: predictions are clamped to them; default: those of its integers."
+        ),
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NextTokenOptions:
     """Options of the task `next-token`: how text is continued."""
 

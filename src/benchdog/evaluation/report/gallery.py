@@ -83,7 +83,7 @@ def _classes(evaluation: Json) -> list[Any]:
 
 def _gallery(facts: Facts, entries: list[Json], classes: list[Any], note: str = "") -> Gallery:
     images = [(entry, _data_uri(facts.folder, entry.get("picture"))) for entry in entries]
-    masks = facts.target == "mask"
+    masks = facts.target in ("mask", "image")
     cards = [
         Card(
             id=str(entry.get("id", "")),
@@ -105,7 +105,7 @@ def _gallery(facts: Facts, entries: list[Json], classes: list[Any], note: str = 
         masks=masks,
         paired=paired,
         wide=masks or paired,
-        swatches=colors if masks else [],
+        swatches=colors if facts.target == "mask" else [],
         note=note,
     )
 

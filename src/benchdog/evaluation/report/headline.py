@@ -58,6 +58,8 @@ def _measure(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
         return _Measure(
             metric="iou", better="max", sentence="Predicted and actual masks overlap by {value} (IoU) {where}"
         )
+    if "psnr" in metrics:
+        return _Measure(metric="psnr", better="max", sentence="Predicted images have a PSNR of {value} dB {where}")
     if "accuracy" in metrics:
         return _Measure(
             metric="accuracy", better="max", share=True, sentence="{value} {where} are classified correctly"

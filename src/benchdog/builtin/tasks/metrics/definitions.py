@@ -212,6 +212,24 @@ R2 = Metric(
     value=lambda s: r2_by_target(s).mean(-1),
 )  # fmt: skip
 
+MSE = Metric(
+    name="mse", label="MSE", needs=("squared_error", "samples"), better="min", range=(0, math.inf),
+    value=lambda s: (s["squared_error"] / s["samples"][:, None]).mean(-1),
+)  # fmt: skip
+
+# --- images
+
+
+def psnr(span: float) -> Metric:
+    """Return the peak signal-to-noise ratio in dB, of the squared error of all values, where `span` is the peak."""
+
+    def value(s: Statistics) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.asarray(10 * np.log10(span**2 / (s["squared_error"] / s["samples"][:, None]).mean(-1)))
+
+    return Metric(name="psnr", label="PSNR", needs=("squared_error", "samples"), value=value)
+
+
 # --- masks, over all pixels together
 
 IOU = Metric(
@@ -255,7 +273,7 @@ CATALOG: dict[str, Metric] = {
         RECALL_AT_1, RECALL_AT_5, MAP_AT_R, *ALIASES,
         # Metrics of a class, and one that no built-in task has: the report knows how to write them.
         Metric(name="f1", label="F1", range=(0, 1)), Metric(name="precision", range=(0, 1)),
-        Metric(name="recall", range=(0, 1)), Metric(name="mse", label="MSE", better="min", range=(0, math.inf)),
+        Metric(name="recall", range=(0, 1)), MSE, replace(psnr(1.0), value=None),
     )
 }  # fmt: skip
 """Metrics by name, for whoever has only the name: the report, and tasks that declare none."""

@@ -234,6 +234,35 @@ class NumberMeter(SumMeter):
         return result
 
 
+class ImageMeter(SumMeter):
+    """Errors of predicted images (B, C, H, W) in the target's units, averaged over each image's values.
+
+    Args:
+        loss: the task's loss.
+        head: from scores to predictions.
+        metrics: of the sums of the errors.
+    """
+
+    def __init__(self, loss: Loss, head: Callable[[Tensor], Tensor], metrics: Sequence[Metric]) -> None:
+        super().__init__(loss, metrics, count=wide(0.0), errors=torch.zeros(2, dtype=torch.float64))
+        self.head = head
+
+    @torch.no_grad()
+    def add(self, score: Tensor, batch: Batch) -> None:
+        self.add_loss(score, batch)
+        error = (self.head(score).double() - batch.target).flatten(1).to(self.sums["loss"].device)
+        self.sums["count"] += len(score)
+        self.sums["errors"] += torch.stack([error.abs().mean(1), error.square().mean(1)]).sum(1)
+
+    def statistics(self) -> dict[str, Array]:
+        absolute, squared = self.numpy("errors")[:, None, None]
+        samples = self.numpy("count")[None]
+        return {**super().statistics(), "samples": samples, "absolute_error": absolute, "squared_error": squared}
+
+    def value(self) -> dict[str, Any]:
+        return self.scalars(self.statistics())
+
+
 # --- counting
 
 

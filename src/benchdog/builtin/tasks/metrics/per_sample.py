@@ -130,6 +130,23 @@ class NumberStatistics:
         )
 
 
+def psnr_metrics(span: tuple[float, float] | None) -> tuple[Metric, ...]:
+    """Return the metrics of images; PSNR needs the range of the values."""
+    return (d.LOSS, d.MSE, d.MAE) if span is None else (d.LOSS, d.MSE, d.MAE, d.psnr(span[1] - span[0]))
+
+
+def image_statistics(prediction: Array, score: Array, target: Array, weight: Array | None) -> SampleStatistics:
+    """Average the errors of each image's values."""
+    if prediction.shape != target.shape:
+        return NOTHING
+    error = (prediction.astype(np.float64) - target).reshape(len(target), -1)
+    sums = {
+        "absolute_error": np.abs(error).mean(1, keepdims=True),
+        "squared_error": np.square(error).mean(1, keepdims=True),
+    }
+    return SampleStatistics(sums=sums)
+
+
 @dataclass(frozen=True, slots=True)
 class MaskStatistics:
     """Pixels or voxels of each sample by class; those of the code `ignore` count nowhere."""
