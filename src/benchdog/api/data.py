@@ -53,8 +53,8 @@ class Target:
     """What is to be predicted.
 
     Attributes:
-        kind: "class", "labels" (multi-label), "number", "mask", "image" (C, H, W), "boxes", "next-token", "none", or a
-            plugin's own. "boxes" are rows (x1, y1, x2, y2, class code) in pixels of the decoded image, (0, 0) its
+        kind: "class", "labels" (multi-label), "number", "mask", "image" (C, H, W), "boxes", "next-token", "none", or
+            a plugin's own. "boxes" are rows (x1, y1, x2, y2, class code) in pixels of the decoded image, (0, 0) its
             upper left corner; "none": no sample has a target (see `TaskDefaults.needs_target`).
         name: of the column or the file that it comes from.
         classes: class names; of "labels" the labels, of "number" names of several values, of "next-token" the

@@ -33,8 +33,9 @@ def task_of(spec: Spec, **options: object) -> ImageToImage:
 
 def batch_of(spec: Spec, n: int = 5, weight: torch.Tensor | None = None) -> tuple[torch.Tensor, Batch]:
     draws = torch.Generator().manual_seed(3)
-    score = torch.rand((n, *spec.output), generator=draws) * 1.6 - 0.3
-    target = torch.randint(0, 256, (n, *spec.output), generator=draws).to(getattr(torch, spec.target.dtype))
+    shape = (n, *(axis or 0 for axis in spec.output))
+    score = torch.rand(shape, generator=draws) * 1.6 - 0.3
+    target = torch.randint(0, 256, shape, generator=draws).to(getattr(torch, spec.target.dtype))
     return score, Batch((), target, weight=weight)
 
 
@@ -150,8 +151,8 @@ def test_trains_evaluates_predicts_and_exports(tmp_path, targets):
     assert {"mse", "mae", "psnr"} <= set(metrics)
     shown = run("predict", "run", "in/0.png", "--out", "drawn", "--json", cwd=tmp_path)
     assert shown.json["answers"][0]["image"] == "0.png"
-    with Image.open(tmp_path / "drawn" / "0.png") as image:
-        assert (image.size, image.mode) == ((8, 8), "L")
+    with Image.open(tmp_path / "drawn" / "0.png") as drawn:
+        assert (drawn.size, drawn.mode) == ((8, 8), "L")
     with Image.open(tmp_path / "runs" / "run" / "worst" / "test" / "0.png") as sheet:
         assert sheet.width > 2 * sheet.height  # input, target, prediction
     page = (tmp_path / "runs" / "run" / "report.html").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ class GeometricAugmentation:
     name = ""
     any_size = False
     image_fields: tuple[int, ...] = ()
-    masked = pictured = False
+    masked = False
     target = Target(kind="")
     dimensions = 2
 
@@ -38,9 +38,8 @@ class GeometricAugmentation:
                 f"The augmentation {self.name!r} doesn't move boxes, and the targets are boxes.",
                 "Use flip or crop, which do.",
             )
-        self.pictured = spec.target.kind == "image"
         size = spec.fields[self.image_fields[0]].shape[1:]
-        if self.pictured and spec.target.shape[1:] != size and not self.any_size:
+        if spec.target.kind == "image" and spec.target.shape[1:] != size and not self.any_size:
             raise BadUsage(
                 f"The augmentation {self.name!r} moves an image and its target by the same pixels, but they are of "
                 f"{size} and {spec.target.shape[1:]}.",
@@ -54,7 +53,7 @@ class GeometricAugmentation:
         moved = tuple(self.move(x, parameters) if i in self.image_fields else x for i, x in enumerate(inputs))
         if self.masked:
             target = self.move(target.unsqueeze(1), parameters, mask=True).squeeze(1)
-        if self.pictured:
+        if self.target.kind == "image":
             target = self.move(target, parameters)
         if self.target.kind == "boxes":
             height, width = inputs[self.image_fields[0]].shape[-2:]
