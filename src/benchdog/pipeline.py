@@ -138,39 +138,52 @@ def resume(
 
 def _train_evaluate_save(run: Run, components: Components, quiet: bool, watcher: Watcher | None) -> None:
     components, trained, model = train_model(run, components, quiet=quiet, watcher=watcher)
-    say("evaluating on the validation set; saving model and report", quiet)
+    evaluating = "" if components.brings_data else "evaluating on the validation set; "
+    say(f"{evaluating}saving model and report", quiet)
     finish(run, components, trained, model)
 
 
 def finish(run: Run, components: Components, trained: Trained | None, model: nn.Module) -> None:
-    """Evaluate the best epoch's weights on the validation split, and write artifact and report."""
+    """Evaluate the best epoch's weights on the validation split, and write artifact and report.
+
+    A trainer that brings its own data has measured them itself.
+    """
     recipe, data, task = components.recipe, components.data, components.task
     if trained is None:
         model = load_best(run, components, model)
     model = model.to("cpu").eval()
     components.transform.to("cpu")
     head = task.head(components.spec)
-    result = evaluate_deployed(run, components, trained, model, head)
-    held_out = "test" if "test" in data.splits else "valid"
+    if components.brings_data:
+        best = run.facts["best"]
+        metrics: dict[str, Any] = {best["metric"]: best["value"]} if best else {}
+        samples, ranges = [], None
+    else:
+        metrics = evaluate_deployed(run, components, trained, model, head)["metrics"]
+        held_out = "test" if "test" in data.splits else "valid"
+        samples = artifact.covering(raw_samples(data, held_out, limit=5000), recipe.artifact.samples)
+        ranges = training_ranges(data)
     artifact.save(
         run.folder / "artifact",
         trained=trained or model,
         transform=components.transform,
         head=head,
-        spec=components.spec,
+        spec=components.data_spec,
+        model_spec=components.spec,
         preprocess=data.preprocess,
         recipe=recipe.to_json(),
         task={"name": recipe.task.name, "options": recipe.task.options},
         model={"name": recipe.model.name, "options": recipe.model.options},
-        metrics={k: v for k, v in result["metrics"].items() if isinstance(v, int | float)},
-        samples=artifact.covering(raw_samples(data, held_out, limit=5000), recipe.artifact.samples),
+        metrics={k: v for k, v in metrics.items() if isinstance(v, int | float)},
+        samples=samples,
         run=run.name,
         max_batch=recipe.artifact.max_batch,
         plugins=components.plugins,
         validated=data.sizes().get("valid"),
-        ranges=training_ranges(data),
+        ranges=ranges,
     )
-    measure_baseline(run.folder, components, "valid")
+    if not components.brings_data:
+        measure_baseline(run.folder, components, "valid")
     run.save()
     report.write(run.folder, status="finished")  # a run is finished once its report is written too
     run.save(status="finished")
@@ -217,4 +230,5 @@ def _summary(prepared: PreparedTraining) -> str:
     samples = ", ".join(f"{name} {'a stream' if n is None else n}" for name, n in sizes)
     size = f" ({prepared.parameters:,} parameters)" if prepared.parameters else ""
     what = f"{short(document['task'])} with {short(document['model'])}{size}"
+    samples = samples or "the trainer's own data"
     return f"{what} on {short(document['source'])} ({samples}), {short(document['backend'])}"

@@ -122,12 +122,15 @@ class TrainerInfo(Component):
     Attributes:
         resumable: whether a stopped run can be resumed.
         uses_model: whether it trains the recipe's model; false for one with a model of its own.
+        uses_data: whether it reads the source's splits; false for one that brings its data, such as an environment.
+            The source then only describes what the model gets, and the trainer measures itself.
         runner: the `Runner` of the `Trained` that it returns, if that is not a torch module. No other class is
             loaded for it, whatever an artifact names.
     """
 
     resumable: bool = True
     uses_model: bool = True
+    uses_data: bool = True
     runner: str = ""
     kind: ClassVar[str] = "trainer"
 

@@ -241,10 +241,18 @@ class ArrayValue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shard:
-    """A part of a stream that can be read from any offset; `samples` is their number if it is known."""
+    """A part of a stream that can be read from any offset.
+
+    Attributes:
+        name: unique in its split.
+        samples: their number, if it is known.
+        endless: whether it never ends, as that of a simulator: for training alone, with `loop.steps_per_epoch`.
+            Sample i must still be a function of the shard and i.
+    """
 
     name: str
     samples: int | None = None
+    endless: bool = False
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from benchdog.api.data import Batch, Cache, Preprocess, SampleCounts, Source, Spec, Split
-from benchdog.api.protocols import Backend, Task, Trainer, Trial
+from benchdog.api.protocols import Backend, Draws, Task, Trainer, Trial
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,6 +141,41 @@ class BaselineTask(Task, Protocol, metaclass=_ByLookup):
 
         Returns:
             Functions from arrays like `inputs` (B, ...) to scores (B, ...).
+        """
+        ...
+
+
+@runtime_checkable
+class PreparedTask(Task, Protocol, metaclass=_ByLookup):
+    """A task that decides what the model gets and what it is to predict: added noise, a time step, masked tokens.
+
+    A batch is prepared after decoding and augmentation, before the transform; in training, in evaluation, and for
+    every trainer. `check` sees the spec of the data; `output`, `head`, `meter`, the model and the predict function
+    see what `prepared_spec` returns. The predict function's inputs are the data's, its `call` takes prepared ones.
+    """
+
+    def prepared_spec(self, spec: Spec, /) -> Spec:
+        """Return the spec of what `prepare` returns, for data of this spec.
+
+        A field with the name of one of the data's keeps its transform and its description but for the dtype; a
+        field with a new name has no transform, and is passed as float32 (tokens as they are). The target may be of
+        any kind.
+        """
+        ...
+
+    def prepare(
+        self, inputs: tuple[Tensor, ...], target: Tensor, draws: Draws, /
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Return the batch that the model gets, in new tensors of `prepared_spec`'s shapes and types.
+
+        Row b depends on sample b alone. What the loss needs beside the score has to be in the target: in evaluation
+        a batch has no inputs.
+
+        Args:
+            inputs: (B, ...) per field of the data, decoded, in storage types, on the batch's device.
+            target: (B, ...), of the data.
+            draws: the only source of randomness to use: a function of seed, epoch and sample in training, of the
+                sample alone in evaluation, so that metrics are comparable.
         """
         ...
 

@@ -72,7 +72,7 @@ class Task(Protocol):
 
     A model returns a score (B, ...) (logits, say); the head turns it into the prediction (probabilities).
     Optional members: `FittedTask`, `CollatingTask`, `SampleLossTask`, `InvertibleHeadTask`, `BaselineTask`,
-    `TaskDefaults`.
+    `PreparedTask`, `TaskDefaults`.
 
     Attributes:
         monitor: the validation metric by which the best epoch is chosen.
@@ -248,6 +248,18 @@ class Session(Protocol):
         Raises:
             BadUsage: the trainer doesn't declare `name` (`TrainerDefaults`), or there are no such samples.
         """
+        ...
+
+    def steps(self) -> Iterator[int]:
+        """Yield the epoch's steps that remain, counted as `step`; for a trainer that brings its own data.
+
+        There are `loop.steps_per_epoch` of them, each ends with `step_done`. Before each, torch's generators are
+        seeded from seed, rank and step: what else is random, derive from (seed, step), and a resume is exact.
+        """
+        ...
+
+    def transformed(self, *inputs: np.ndarray) -> tuple[Tensor, ...]:
+        """Return decoded inputs, (B, ...) per field, as the model gets them: transformed, on the device."""
         ...
 
     def backward(self, loss: Tensor, weight: float | Tensor, batch: Batch, /) -> None:

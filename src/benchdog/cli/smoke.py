@@ -85,7 +85,7 @@ class _Stages:
     def train(self) -> str:
         """Train one step on one batch."""
         parts = self.parts
-        train = parts.data.splits["train"]
+        train = parts.data.of_name("train")
         if not isinstance(train, DecodedSplit):
             raise BadUsage("--smoke needs a map-style source; this one is a stream.", "Train a short run instead.")
         check_trainer(parts, parts.build())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -13,12 +14,13 @@ from benchdog.api import Batch, Device, Spec
 from benchdog.data import sample_weights
 from benchdog.data.augment import Augment
 from benchdog.data.dataset import DecodedSplit
+from benchdog.data.prepare import Prepare
 from benchdog.data.sampler import epoch_order, micro_batches
 from benchdog.data.splits import DataSplits
-from benchdog.data.stream import EpochPlan, StreamPosition, StreamReader, read_stream
+from benchdog.data.stream import EpochPlan, StreamBatch, StreamPosition, StreamReader, read_stream
 from benchdog.data.transform.transform import Transform
 from benchdog.data.workers import LoadedBatch
-from benchdog.errors import BadData, BadUsage, nearest
+from benchdog.errors import BadData
 from benchdog.recipe.recipe import LoopConfig, Recipe
 from benchdog.recipe.steps import StepCount
 
@@ -43,6 +45,7 @@ class BatchLoader:
     transform: Transform
     device: Device
     augment: Augment
+    prepare: Prepare
 
     @property
     def seed(self) -> int:
@@ -52,18 +55,18 @@ class BatchLoader:
     @property
     def steps(self) -> StepCount:
         """The number of steps."""
-        return self.recipe.loop.steps(self.data.sizes()["train"])
+        return self.recipe.loop.steps(self.data.training_samples)
 
     def train(self, epoch: int, done: int, place: dict[str, Any] | None) -> Iterator[tuple[Batch, Any]]:
         """Yield the micro-batches of an epoch, skipping `done` batches, or from a stream's saved position.
 
         Each comes with what a checkpoint needs to resume behind it; None for splits with positions.
         """
-        split = self.data.splits["train"]
+        split = self.data.of_name("train")
         if not isinstance(split, DecodedSplit):
-            return self._streamed(split, epoch, place)
+            return self._streamed(split, epoch, done, place)
         order = epoch_order(len(split), self.seed, epoch)
-        batches = torch.split(order, self.recipe.loop.batch)[done:]
+        batches = torch.split(order, self.recipe.loop.batch)[done : self.steps.per_epoch]
         if "train" not in self.data.in_memory:
             return self._loaded(batches, epoch)
         whole_batches = self.device.world == 1 and self.recipe.loop.accumulate == 1
@@ -101,6 +104,8 @@ class BatchLoader:
             weight = None if data.weight is None else data.weight.index_select(0, index)
             if self.augment:
                 inputs, target = self.augment(inputs, target, positions, epoch)
+            if self.prepare:
+                inputs, target = self.prepare(inputs, target, positions, epoch)
             if not ready:
                 inputs = self.transform(*inputs)
             yield Batch(inputs, target, positions, last, weight), None
@@ -113,43 +118,66 @@ class BatchLoader:
             yield self._move(batch, ids, last, "train", epoch), None
 
     def _move(self, batch: LoadedBatch, ids: Any, last: bool, split: str, epoch: int | None = None) -> Batch:
-        """Move a decoded batch to the device, augment it when `epoch` is given, and transform it."""
+        """Move a decoded batch to the device, augment it when `epoch` is given, prepare and transform it."""
         inputs, target, weight = batch
         if (weight is not None) is not self.data.splits[split].weighted:
             raise BadData(f"Only some samples of the {split} split have a weight.", "Set one for each of them.")
         moved, target = tuple(self.device.put(x) for x in inputs), self.device.put(target)
         if self.augment and epoch is not None:
             moved, target = self.augment(moved, target, ids, epoch)
+        moved, target = self.prepare(moved, target, ids, epoch)
         return Batch(self.transform(*moved), target, ids, last, None if weight is None else self.device.put(weight))
 
     def _streamed(
-        self, reader: StreamReader, epoch: int, place: dict[str, Any] | None
+        self, reader: StreamReader, epoch: int, done: int, place: dict[str, Any] | None
     ) -> Iterator[tuple[Batch, Any]]:
         """Yield micro-batches of a stream, each with the position behind its batch, as JSON."""
+        loop = self.recipe.loop
+        if not loop.steps_per_epoch:
+            batches = self._read(reader, epoch, place)
+        else:
+            batches = islice(self._read_on(reader, place), loop.steps_per_epoch - done)
+        for batch, after in batches:
+            parts = micro_batches(torch.arange(len(batch.ids)), self.device.rank, self.device.world, loop.accumulate)
+            for rows in parts:
+                ids = [batch.ids[i] for i in rows.tolist()]
+                yield self._move(batch.part(rows), ids, rows is parts[-1], "train", epoch), after
+
+    def _read_on(self, reader: StreamReader, place: dict[str, Any] | None) -> Iterator[tuple[StreamBatch, Any]]:
+        """Yield the batches of a stream from a position on, and again from its start when it ends."""
+        passes = place["pass"] if place else 0
+        while True:
+            count = 0
+            for batch, after in self._read(reader, passes, place):
+                count += 1
+                yield batch, {**after, "pass": passes}
+            if not count and place is None:
+                raise BadData("The training split is empty.", "Its stream has no samples: provide some.")
+            passes, place = passes + 1, None
+
+    def _read(
+        self, reader: StreamReader, passes: int, place: dict[str, Any] | None
+    ) -> Iterator[tuple[StreamBatch, dict[str, Any]]]:
+        """Yield the batches of a pass over a stream, each with the position behind it."""
         loop, loader = self.recipe.loop, self.recipe.loader
         plan = EpochPlan(
             streams=loader.streams,
             batch_size=loop.batch,
             shuffle=loader.shuffle,
             seed=self.seed,
-            epoch=epoch,
+            epoch=passes,
             training=True,
         )
         position = StreamPosition.from_json(place) if place else StreamPosition.start(loader.streams)
-        batches = read_stream(reader, plan, position, self.data.stream_workers("train", self.recipe))
-        for batch, after in batches:
-            parts = micro_batches(torch.arange(len(batch.ids)), self.device.rank, self.device.world, loop.accumulate)
-            for rows in parts:
-                ids = [batch.ids[i] for i in rows.tolist()]
-                yield self._move(batch.part(rows), ids, rows is parts[-1], "train", epoch), after.to_json()
+        for batch, after in read_stream(reader, plan, position, self.data.stream_workers("train", self.recipe)):
+            yield batch, after.to_json()
 
     def held_out(self, name: str, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Yield a split in its own order, sharded over ranks without overlap.
 
         Samples of weight 0 are skipped, as they are in a loss.
         """
-        if name not in self.data.splits:
-            raise BadUsage(f"There is no {name!r} split.", nearest(name, self.data.splits))
+        self.data.of_name(name)
         for batch in self._held_out(name, rank, world):
             if batch.weight is not None:
                 batch.inputs, batch.target, batch.weight, batch.ids = sample_weights.drop_zero_weights(
@@ -173,6 +201,7 @@ class BatchLoader:
             data, ready = self.data.in_memory[name], name in self.data.transformed
             for ids in batches:
                 inputs, target, weight = data.part(slice(ids.start, ids.stop))
+                inputs, target = self.prepare(inputs, target, ids)
                 yield Batch(inputs if ready else self.transform(*inputs), target, ids, True, weight)
         else:
             loaded = self.data.workers(name, self.recipe).read([list(ids) for ids in batches])

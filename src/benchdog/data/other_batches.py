@@ -140,16 +140,18 @@ class OtherBatches:
         return self._finished("train", loaded, positions, view, moment)
 
     def _finished(self, name: str, loaded: LoadedBatch, positions: Tensor, view: int, moment: Moment) -> Batch:
-        """Move a decoded batch to the device, augment and transform it."""
+        """Move a decoded batch to the device, augment, prepare and transform it."""
         feed = self.feed
         put, split = feed.device.put, self._split(name)
         inputs, target = tuple(put(x) for x in loaded[0]), put(loaded[1])
+        ids = positions + (crc32(f"{name} {view}".encode()) << 31)  # other numbers than the samples of train have
         if feed.augment and len(positions):
             bare = split.spec.target.kind == "none" and feed.data.spec.target.kind != "none"
             given = self._stand_in(len(target), target.device) if bare else target
-            ids = positions + (crc32(f"{name} {view}".encode()) << 31)  # other numbers than the samples of train have
             inputs, changed = feed.augment(inputs, given, ids, moment.step)
             target = target if bare else changed
+        if feed.prepare:
+            inputs, target = feed.prepare(inputs, target, ids, moment.step)
         if name not in feed.data.transformed:
             inputs = feed.transform(*inputs)
         weight = None if loaded[2] is None else put(loaded[2])

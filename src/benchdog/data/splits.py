@@ -24,11 +24,13 @@ from benchdog.data.dataset import (
 from benchdog.data.stream import EpochPlan, StreamPosition, StreamReader, StreamWorkers
 from benchdog.data.transform.transform import Transform
 from benchdog.data.workers import LoadedBatch, WorkerDataset, Workers
-from benchdog.errors import BadData
+from benchdog.errors import BadData, BadUsage, nearest
 from benchdog.recipe.recipe import Recipe
 
 TRANSFORM_ONCE_BYTES = 16 * 2**20
 """Size up to which a split in memory is transformed once instead of at every step."""
+ENDLESS_SAMPLES = 2_000
+"""Samples of an endless stream that anything but the training looks at."""
 FIT_SAMPLES = 10_000
 """Samples that a transform is fitted on when the training split isn't in memory."""
 
@@ -53,18 +55,49 @@ class DataSplits:
     _stream_workers: StreamWorkers | None = None
 
     @classmethod
-    def open(cls, source: Source) -> DataSplits:
+    def open(cls, source: Source, *, samples: bool = True) -> DataSplits:
         """Open a source's splits without reading samples.
 
+        Args:
+            samples: whether the trainer needs them; without, there are no splits.
+
         Raises:
-            BadData: a split is missing, empty, or neither a Split nor a Stream.
+            BadData: a split is missing, empty, or neither a Split nor a Stream; one to evaluate on is endless.
         """
-        splits, spec = decoded_splits(source), source.spec()
+        splits, spec = decoded_splits(source) if samples else {}, source.spec()
+        for name, split in splits.items():
+            if name != "train" and isinstance(split, StreamReader) and split.endless:
+                raise BadData(
+                    f"The {name} split is endless, so it can't be evaluated on.",
+                    "Its shards must end: only those of train may say endless=True.",
+                )
         return cls(spec, preprocess_of(source, spec), splits)
 
     def sizes(self) -> dict[str, int | None]:
         """Return the number of samples per split; None for a stream."""
         return {name: len(s) if isinstance(s, DecodedSplit) else None for name, s in self.splits.items()}
+
+    @property
+    def training_samples(self) -> int | None:
+        """The number of training samples; None for a stream, and where the trainer brings the data."""
+        return self.sizes().get("train")
+
+    def at_most(self, name: str, samples: int) -> int:
+        """Return how many samples of a split to look at: fewer of an endless stream, which has to make them."""
+        split = self.splits[name]
+        return min(samples, ENDLESS_SAMPLES) if isinstance(split, StreamReader) and split.endless else samples
+
+    def of_name(self, name: str) -> DecodedSplit | StreamReader:
+        """Return a split.
+
+        Raises:
+            BadUsage: there is none of this name.
+        """
+        if not self.splits:
+            raise BadUsage(f"There is no {name!r} split: the trainer brings its own data.", "Read none from session.")
+        if name not in self.splits:
+            raise BadUsage(f"There is no {name!r} split.", nearest(name, self.splits))
+        return self.splits[name]
 
     @property
     def weighted(self) -> bool:
@@ -125,9 +158,10 @@ class DataSplits:
                 given = None if weight is None else torch.from_numpy(weight)
                 yield tuple(map(torch.from_numpy, inputs)), torch.from_numpy(target), given
         else:
+            most = self.at_most(name, FIT_SAMPLES)
             plan = EpochPlan(streams=1, batch_size=CHUNK, shuffle=CHUNK, seed=0, epoch=0, training=False)
             for number, batch in enumerate(split.read(plan, StreamPosition.start(1), [0])):
-                if not batch.ids or number * CHUNK >= FIT_SAMPLES:
+                if not batch.ids or number * CHUNK >= most:
                     return
                 yield batch.inputs, batch.target, batch.weight
 
@@ -137,7 +171,7 @@ class DataSplits:
         Raises:
             BadData: the split is a stream.
         """
-        samples = self.splits[name]
+        samples = self.of_name(name)
         if not isinstance(samples, DecodedSplit):
             raise BadData("A stream can't be loaded into memory.", "Use a trainer that reads batches.")
         data = load_into_memory(samples)
@@ -147,7 +181,7 @@ class DataSplits:
     def to_device(self, transform: Transform, device: Device, raw: Sequence[str] = ()) -> None:
         """Move the splits in memory to the device; transform small ones there once.
 
-        Splits named in `raw` stay untransformed: augmentation works on decoded values.
+        Splits named in `raw` stay untransformed: augmentations and tasks that prepare work on decoded values.
         """
         for name, data in self.in_memory.items():
             if name in self.transformed:

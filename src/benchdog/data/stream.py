@@ -146,6 +146,11 @@ class StreamReader:
         """The operations that decode a raw sample."""
         return Decoder(self.spec, self.preprocess)
 
+    @property
+    def endless(self) -> bool:
+        """Whether one of its shards has no end."""
+        return any(shard.endless for shard in self.stream.shards())
+
     @cached_property
     def weighted(self) -> bool:
         """Whether its samples have weights: all do if the first one does."""

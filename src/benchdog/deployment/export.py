@@ -27,7 +27,18 @@ from benchdog.system.json_output import exact
 from benchdog.system.processes import how_it_ended
 
 TIMEOUT = 1800.0
-COPIED = ("run", "created", "task", "spec", "preprocess", "metrics", "ranges", "max_batch", "parameters")
+COPIED = (
+    "run",
+    "created",
+    "task",
+    "spec",
+    "model_spec",
+    "preprocess",
+    "metrics",
+    "ranges",
+    "max_batch",
+    "parameters",
+)
 ERRORS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type)}
 
 

@@ -75,11 +75,11 @@ def write(request: Mapping[str, Any]) -> dict[str, Any]:
     opened = open_model(Path(request["source"]), plugins, request["trust"])
     view = View(
         opened.path,
-        opened.spec,
+        opened.model_spec,
         opened.preprocess,
         opened.max_batch,
         lambda: _module(opened, plugins),
-        opened.samples(),
+        () if opened.prepares else opened.samples(),
     )
     exporter = plugins.make("exporter", request["exporter"], request["options"])
     exporter.export(view, Path(request["folder"]))
@@ -90,8 +90,8 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
     """Run what was written next to the artifact and compare."""
     plugins = Plugins.discover(request["local"])
     opened = open_model(Path(request["source"]), plugins, request["trust"])
-    raws = samples.read(opened.path)
-    arrays = decoded(opened.spec, opened.preprocess, raws) if raws else generate_inputs(opened.spec, 32)
+    spec, raws = opened.model_spec, [] if opened.prepares else samples.read(opened.path)
+    arrays = decoded(spec, opened.preprocess, raws) if raws else generate_inputs(spec, 32)
     found = plugins.find("exporter", request["exporter"])
     try:
         runner = runner_of(found, Path(request["folder"]), plugins, True)
@@ -110,7 +110,7 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
             "Nothing was kept.",
         ) from error
     reference, head = _reference(opened, plugins)
-    lines = verify(runner, reference, arrays, opened.spec, opened.max_batch, head)
+    lines = verify(runner, reference, arrays, spec, opened.max_batch, head)
     inputs = f"{len(arrays[0])} held-out samples" if raws else "inputs generated within the spec's range"
     return {"verification": lines, "inputs": inputs, "versions": versions()}
 

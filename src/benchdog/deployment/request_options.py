@@ -47,7 +47,7 @@ def together(opened: LoadedModel, plugins: Plugins, batches: Iterable[list[Answe
     answers = [answer for batch in batches for answer in batch]
     options = plugins.options(found, opened.meta["task"]["options"])
     if len(answers) > 1:
-        answers = found.resolve(info.together)(answers, opened.spec, options)
+        answers = found.resolve(info.together)(answers, opened.model_spec, options)
     if answers:
         yield answers
 

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchdog.api import Batch, Call, Raw, SampleLossTask, Task
+from benchdog.api import Batch, Call, Raw, SampleLossTask, Spec, Task
 from benchdog.data import sample_weights
 from benchdog.data.dataset import DecodedSplit
+from benchdog.data.prepare import Prepare
 from benchdog.data.splits import DataSplits
 from benchdog.data.stream import EpochPlan, StreamPosition
 from benchdog.model import training_ranges as ranges
@@ -46,7 +47,9 @@ def _decoded(data: DataSplits, split: str, size: int, limit: int | None) -> Iter
     plan = EpochPlan(streams=1, batch_size=size, shuffle=size, seed=0, epoch=0, training=False)
     seen = 0
     for batch in samples.read(plan, StreamPosition.start(1), [0]):
-        if batch.ids and (limit is None or seen < limit):
+        if limit is not None and seen >= limit:
+            return
+        if batch.ids:
             weight = None if batch.weight is None else batch.weight.numpy()
             yield tuple(x.numpy() for x in batch.inputs), batch.target.numpy(), weight, batch.ids
             seen += len(batch.ids)
@@ -58,6 +61,8 @@ class PredictedBatch:
 
     Attributes:
         start: the number of samples before this batch.
+        inputs: of the data, before the task prepared them.
+        target: as the task prepared it; data_target as the data has it.
         weight: sample weights; None where samples have none.
         losses: each sample's loss and loss_weights its weight in the mean, sample weights left out.
     """
@@ -67,6 +72,7 @@ class PredictedBatch:
     start: int
     inputs: tuple[Array, ...]
     target: Array
+    data_target: Array
     weight: Array | None
     positions: Sequence[Any]
     prediction: Array
@@ -92,12 +98,12 @@ class PredictedBatch:
         return samples.ids(positions) if isinstance(samples, DecodedSplit) else [str(each) for each in positions]
 
 
-def predicted(call: Call, data: DataSplits, split: str, task: Task) -> Iterator[PredictedBatch]:
-    """Run a model over a split."""
-    start = 0
-    for inputs, target, weight, positions in decoded(data, split):
-        prediction, score = call(*inputs)
-        target = np.asarray(target)
+def predicted(call: Call, data: DataSplits, split: str, task: Task, spec: Spec) -> Iterator[PredictedBatch]:
+    """Run a model over a split; `spec` is of what it gets."""
+    start, prepare = 0, Prepare(task, spec)
+    for inputs, data_target, weight, positions in decoded(data, split):
+        given, target = prepare.arrays(inputs, np.asarray(data_target), positions)
+        prediction, score = call(*given)
         losses, loss_weights = _losses(task, torch.from_numpy(score), torch.from_numpy(target))
         yield PredictedBatch(
             data=data,
@@ -105,6 +111,7 @@ def predicted(call: Call, data: DataSplits, split: str, task: Task) -> Iterator[
             start=start,
             inputs=inputs,
             target=target,
+            data_target=np.asarray(data_target),
             weight=weight,
             positions=positions,
             prediction=prediction,

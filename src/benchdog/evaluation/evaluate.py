@@ -17,6 +17,7 @@ from benchdog.data import sample_weights
 from benchdog.data.collate import concatenate
 from benchdog.data.dataset import Arrays
 from benchdog.data.splits import DataSplits
+from benchdog.data.stream import StreamReader
 from benchdog.errors import BadData, BadUsage
 from benchdog.evaluation import baselines, bootstrap, calibration, slices, thresholds, worst_samples
 from benchdog.evaluation.batches import PredictedBatch, decoded, predicted
@@ -81,13 +82,16 @@ class Outcome:
 
 def evaluate_split(call: Call, data: DataSplits, split: str, task: Task, spec: Spec, by: str = "") -> Outcome:
     """Run a model over a split and collect what its evaluation needs."""
-    if split not in data.splits:
+    if data.splits and split not in data.splits:
         raise BadUsage(f"The source has no {split} split.", f"Available: {', '.join(data.splits)}.")
+    samples = data.of_name(split)
+    if isinstance(samples, StreamReader) and samples.endless:
+        raise BadUsage(f"The {split} split is endless, so it can't be evaluated.", "Choose another --split.")
     declared = metrics_of(task, spec)
-    slicer = slices.Slicer(spec, by) if by else None
+    slicer = slices.Slicer(data.spec, by) if by else None
     totals, recorder, pairs = Totals(task.meter(spec)), Recorder(spec, declared), Pairs(spec)
     tops = worst_samples.Tops(spec)
-    for batch in predicted(call, data, split, task):
+    for batch in predicted(call, data, split, task, spec):
         for collector in (totals, recorder, pairs, tops, slicer):
             if collector is not None:
                 collector.collect(batch)
@@ -129,7 +133,7 @@ class Totals:
         self.meter.add(torch.from_numpy(batch.score), batch.as_batch())
         self.samples += len(batch.target)
         self.weighted = batch.weight is not None
-        self.targets.update(np.ascontiguousarray(batch.target).tobytes())
+        self.targets.update(np.ascontiguousarray(batch.data_target).tobytes())
 
 
 @dataclass(slots=True)
@@ -199,10 +203,11 @@ def measure_baseline(folder: Path, parts: Components, split: str) -> list[Baseli
 
 
 def _transformed(parts: Components, split: str) -> tuple[Arrays, sample_weights.Weight]:
-    """Transform a split, at most BASELINE_SAMPLES of it; return its sample weights too."""
+    """Prepare and transform a split, at most BASELINE_SAMPLES of it; return its sample weights too."""
     inputs, targets, weights = [], [], []
     with torch.inference_mode():
-        for arrays, target, by, _ in decoded(parts.data, split, limit=BASELINE_SAMPLES):
+        for read, truth, by, ids in decoded(parts.data, split, limit=parts.data.at_most(split, BASELINE_SAMPLES)):
+            arrays, target = parts.prepare.arrays(read, truth, ids)
             moved = parts.transform(*(torch.from_numpy(np.ascontiguousarray(x)) for x in arrays))
             inputs.append(tuple(x.numpy() for x in moved))
             targets.append(target)

@@ -54,7 +54,7 @@ class Slicer:
         return [*columns, *(way for way in (*own, "folder") if way not in columns)]
 
     def collect(self, batch: PredictedBatch) -> None:
-        self.add(batch.inputs, batch.target, batch.ids)
+        self.add(batch.inputs, batch.data_target, batch.ids)
 
     def add(self, inputs: tuple[Array, ...], target: Array, ids: Callable[[], Sequence[str]]) -> None:
         """Record a batch: decoded inputs, targets, and a function that returns ids, which can mean reading files."""

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchdog.api import Answer, Call, Spec, TaskInfo
+from benchdog.api import Answer, Call, Field, Spec, TaskInfo
 from benchdog.errors import BenchdogError
 from benchdog.evaluation.batches import PredictedBatch
 from benchdog.evaluation.grad_cam import NO_LAYER, GradCam
@@ -88,16 +88,16 @@ def write_worst_samples(
     options = parts.plugins.options(info, parts.recipe.task.options)
     decode = info.resolve(info.info.answer)
     first = next((top.entries()[0][2] for top in tops.values() if top.entries()), None)
-    grad_cam, why = _grad_cam(parts.spec, first, module)
+    grad_cam, why = (None, "") if parts.prepare else _grad_cam(parts.spec, first, module)
     samples = {order: sample for top in tops.values() for _, order, sample in top.entries()}
     predictions = _predict(samples, lambda inputs: decode(call, inputs, parts.spec, options))
-    entries: dict[int, RankedSample] = {}
+    entries, shown = dict[int, RankedSample](), parts.data_spec.fields[0]
     for number, (order, (inputs, target, _)) in enumerate(samples.items()):
         paths = images / f"{number}.png", images / f"{number}-seen.png"
         entries[order] = {
             "answer": without_arrays(predictions[order]),
             "target": readable_target(target, parts.spec),
-            "picture": _save_sample(folder, paths[0], inputs[0], target, predictions[order], parts.spec),
+            "picture": _save_sample(folder, paths[0], inputs[0], target, predictions[order], shown, parts.spec),
         }
         if grad_cam is not None:
             batch = tuple(x[None] for x in inputs)
@@ -160,9 +160,10 @@ def _save_heat_map(
     return path.relative_to(folder).as_posix()
 
 
-def _save_sample(folder: Path, path: Path, array: Any, target: Any, prediction: Any, spec: Spec) -> str | None:
+def _save_sample(
+    folder: Path, path: Path, array: Any, target: Any, prediction: Any, kind: Field, spec: Spec
+) -> str | None:
     """Draw an image or a slice of a volume, with its masks next to it; None for other samples."""
-    kind = spec.fields[0]
     if kind.kind not in ("image", "volume"):
         return None
     masks = {}

@@ -49,6 +49,7 @@ def save(
     run: str,
     max_batch: int,
     plugins: Plugins,
+    model_spec: Spec | None = None,
     validated: int | None = None,
     ranges: Mapping[str, Any] | None = None,
 ) -> None:
@@ -56,7 +57,8 @@ def save(
 
     Args:
         trained: the model without transform and head, or something trained that stores itself.
-        spec: of the decoded inputs, with the score's shape as output.
+        spec: of the decoded data, with the score's shape as output.
+        model_spec: of what the module gets, where its task prepares the data (see `PreparedTask`).
         task: {"name", "options"} in JSON form; model likewise.
         metrics: of the best epoch, by name.
         samples: raw held-out samples to keep (see `covering`); none keeps the data private.
@@ -65,6 +67,8 @@ def save(
         ranges: what the training split's values lie between (see benchdog.model.training_ranges), if it is known.
         plugins: the exporter "torch-export" among them writes the portable graph.
     """
+    model_spec = model_spec or spec
+    own = {} if model_spec == spec else {"model_spec": model_spec.to_json()}
     with files.fresh_folder(folder) as place:
         meta: dict[str, Any] = {
             "format": format_versions.ARTIFACT,
@@ -75,6 +79,7 @@ def save(
             "task": _named("task", task, plugins),
             "model": _named("model", model, plugins),
             "spec": spec.to_json(),
+            **own,
             "preprocess": {"decode": dict(preprocess.decode), "transform": dict(preprocess.transform)},
             "recipe": dict(recipe),
             "local": {
@@ -99,7 +104,7 @@ def save(
             module = _deployed(transform, trained, head)
             meta["parameters"] = sum(p.numel() for p in module.parameters())
             _write_weights(module, place)
-            view = View(place, spec, preprocess, max_batch, lambda: module, samples)
+            view = View(place, model_spec, preprocess, max_batch, lambda: module, () if own else samples)
             meta["graph"] = _write_graph(view, place, plugins)
         files.write_text(place / "README.md", model_card.write(meta, validated))
         meta["files"] = hash_files(place, "artifact.json")

@@ -30,7 +30,7 @@ from benchdog.data.synthetic import check_shapes
 from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
 from benchdog.model import metadata, samples, training_ranges
 from benchdog.model.artifact_files import GRAPH, locate, read_meta, verify_files
-from benchdog.model.rebuild import Rebuilt, preprocess_of
+from benchdog.model.rebuild import Rebuilt, model_spec_of, preprocess_of
 from benchdog.model.value_files import ValueFiles
 from benchdog.plugins import Plugins
 from benchdog.plugins.error_origin import third_party_origin
@@ -53,7 +53,8 @@ class LoadedModel:
         path: its folder.
         kind: "artifact" or "export".
         meta: the content of artifact.json or export.json.
-        spec: inputs and target; `preprocess` says how raw values become them.
+        spec: inputs and target of the data; `preprocess` says how raw values become them.
+        model_spec: of what `call` takes; another one than `spec` if the task prepares its batches (`PreparedTask`).
         decoder: decodes a raw sample into an array per input, without a batch axis.
         max_batch: the largest batch that the runner takes; larger ones are split into micro-batches.
         task_name: the task that turns scores into answers.
@@ -67,6 +68,7 @@ class LoadedModel:
         self.meta = meta
         self.kind: str = meta["kind"]
         self.spec = Spec.from_json(meta["spec"])
+        self.model_spec = model_spec_of(meta)
         self.preprocess: Preprocess = preprocess_of(meta)
         self.max_batch = int(meta["max_batch"])
         self.task_name: str = meta["task"]["name"]
@@ -108,7 +110,7 @@ class LoadedModel:
             chosen: options of writers by name, in place of the default ones: {"jpeg": {"quality": 80}}.
         """
         info = self._plugins.info(TaskInfo, self.task_name)
-        return ValueFiles(self._plugins, self.spec, info.values, chosen)
+        return ValueFiles(self._plugins, self.model_spec, info.values, chosen)
 
     def load(self) -> LoadedModel:
         """Load the weights now; else the first prediction does."""
@@ -118,6 +120,11 @@ class LoadedModel:
     def graph(self) -> Any:
         """Return the torch module of the portable graph, for exporters; None when there is none."""
         return with_defaults(self._runner, RunnerDefaults).module
+
+    @property
+    def prepares(self) -> bool:
+        """Whether the task prepares what the model gets, so that decoded samples aren't the model's inputs."""
+        return self.model_spec != self.spec
 
     def samples(self) -> list[Raw]:
         """Read the raw held-out samples of an artifact; an export has none."""
@@ -146,7 +153,7 @@ class LoadedModel:
         """Call the task's predict function; its failure in Benchdog's own code means that the folder is damaged."""
         function, options = self._answer_function
         try:
-            answers: list[Answer] = function(self.call, inputs, self.spec, options)
+            answers: list[Answer] = function(self.call, inputs, self.model_spec, options)
             return answers
         except (IndexError, KeyError, TypeError, ValueError) as error:
             if third_party_origin(error):
@@ -162,7 +169,7 @@ class LoadedModel:
         Raises:
             BadData: shapes or types other than the spec's, or no sample at all.
         """
-        check_shapes(inputs, self.spec)
+        check_shapes(inputs, self.model_spec)
         rows = len(inputs[0])
         if any(len(x) != rows for x in inputs):
             raise BadData("The inputs have different numbers of samples.")
@@ -173,7 +180,7 @@ class LoadedModel:
             self._runner(*(x[start : start + self.max_batch] for x in contiguous))
             for start in range(0, rows, self.max_batch)
         ]
-        metadata.check_score(outputs[0][1], self.spec)
+        metadata.check_score(outputs[0][1], self.model_spec)
         if len(outputs) == 1:
             return outputs[0]
         answers, scores = zip(*outputs, strict=True)

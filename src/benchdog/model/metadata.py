@@ -53,6 +53,7 @@ class _Description(_Model):
     model: _Component | None = None
     plugin: Origin | None = None
     spec: Spec
+    model_spec: Spec | None = None
     preprocess: Preprocess
     max_batch: Annotated[int, Field(gt=0, lt=2**31)] = 1
     files: dict[str, str] = {}
@@ -88,7 +89,9 @@ def check(path: Path, meta: Any, *keys: str) -> None:
         description = _Description.model_validate_json(text)
         for key in keys:
             meta[key]
-        Spec.from_json(meta["spec"])  # refuses unknown and missing keys, which the model does not
+        for name in ("spec", "model_spec"):
+            if meta.get(name) is not None or name == "spec":
+                Spec.from_json(meta[name])  # refuses unknown and missing keys, which the model does not
         _check_data(description)
     except FAULTS as error:
         raise BadData(
@@ -122,6 +125,19 @@ def _check_data(description: _Description) -> None:
     spec, preprocess = description.spec, description.preprocess
     if description.ranges is not None and not training_ranges.sound(description.ranges):
         raise ValueError("ranges: not a table of ranges")
+    model_spec = description.model_spec or spec
+    _check_spec(spec)
+    _check_spec(model_spec)
+    _check_task(description.task.name.removeprefix("benchdog:"), model_spec)
+    for part, described in ((preprocess.decode, spec), (preprocess.transform, model_spec)):
+        if unknown := part.keys() - {field.name for field in described.fields}:
+            raise ValueError(f"preprocess: no field {min(unknown)!r}")
+        if not all(isinstance(op.get("op"), str) for ops in part.values() for op in ops):
+            raise ValueError("preprocess: an operation without a name, 'op'")
+    Decoder(spec, preprocess)
+
+
+def _check_spec(spec: Spec) -> None:
     if not spec.fields:
         raise ValueError("spec: no fields")
     target = spec.target
@@ -133,13 +149,6 @@ def _check_data(description: _Description) -> None:
     _check_shape(spec.output, "the score")
     if not all(math.isfinite(bound) for field in spec.fields for bound in field.range or ()):
         raise ValueError("the range of a field isn't finite")
-    _check_task(description.task.name.removeprefix("benchdog:"), spec)
-    for part in (preprocess.decode, preprocess.transform):
-        if unknown := part.keys() - {field.name for field in spec.fields}:
-            raise ValueError(f"preprocess: no field {min(unknown)!r}")
-        if not all(isinstance(op.get("op"), str) for ops in part.values() for op in ops):
-            raise ValueError("preprocess: an operation without a name, 'op'")
-    Decoder(spec, preprocess)
 
 
 def _check_task(name: str, spec: Spec) -> None:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 
 
+def model_spec_of(meta: Mapping[str, Any]) -> Spec:
+    """Return the spec of what the module gets: that of the decoded data, unless the task prepares it."""
+    return Spec.from_json(meta.get("model_spec") or meta["spec"])
+
+
 def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
     """Return the preprocessing that an artifact or export stores."""
     return Preprocess(decode=meta["preprocess"]["decode"], transform=meta["preprocess"]["transform"])
@@ -44,7 +49,7 @@ def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bo
 
     for kind in ("task", "model"):
         check_reference(kind, meta[kind]["name"], plugins, trusted)
-    spec, preprocess = Spec.from_json(meta["spec"]), preprocess_of(meta)
+    spec, preprocess = model_spec_of(meta), preprocess_of(meta)
     transform = Transform(preprocess, spec)
     task = plugins.make("task", meta["task"]["name"], meta["task"]["options"])
     model = build_model(meta["model"], transform.spec(spec), plugins)

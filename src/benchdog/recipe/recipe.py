@@ -33,6 +33,11 @@ class LoopConfig:
     """How long and in which portions."""
 
     epochs: Annotated[int, Doc("Passes over the training split."), Bounds(ge=1)] = 10
+    steps_per_epoch: Annotated[
+        int,
+        Doc("Steps after which an epoch ends, a stream is read on in the next one; 0: at the end of the split."),
+        Bounds(ge=0),
+    ] = 0
     batch_size: Annotated[
         Size | Literal["auto"],
         Doc("Samples per step over all ranks, an integer from 1; auto: as many as fit into memory."),
@@ -68,7 +73,7 @@ class LoopConfig:
 
     def steps(self, samples: int | None) -> StepCount:
         """Count the steps for a training split of so many samples; None for a stream."""
-        return StepCount(samples=samples, batch=self.batch, epochs=self.epochs)
+        return StepCount(samples=samples, batch=self.batch, epochs=self.epochs, most=self.steps_per_epoch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -161,11 +161,11 @@ def held_out(data: DataSplits, split: str, targets: str) -> str:
 
 
 def fingerprint(data: DataSplits) -> str | None:
-    """Return a hash of the splits' sizes and of ids spread over the training split; None for a stream."""
-    train, sizes = data.splits["train"], data.sizes()
-    count = sizes["train"]
+    """Return a hash of the splits' sizes and of ids spread over the training split; None for a stream or no split."""
+    count, sizes = data.training_samples, data.sizes()
     if count is None:
         return None
+    train = data.splits["train"]
     taken = min(count, PRINTED)
     ids = train.ids([i * count // taken for i in range(taken)])  # type: ignore[union-attr]
     return hashlib.sha256(json.dumps([sizes, ids]).encode()).hexdigest()

@@ -102,7 +102,7 @@ class Replay(Session):
         return f"Its batch: samples {', '.join(self._names(ids[:NAMED]))}{more}." if ids else ""
 
     def _names(self, ids: list[Any]) -> list[str]:
-        split = self.feed.data.splits["train"]
+        split = self.feed.data.splits.get("train")
         return split.ids([int(i) for i in ids]) if isinstance(split, DecodedSplit) else [str(i) for i in ids]
 
 

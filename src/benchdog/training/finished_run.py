@@ -109,7 +109,7 @@ class FinishedRun:
             BadUsage: the data is a stream.
             BadData: the data is missing, or a sample isn't the one that the run was trained on.
         """
-        samples = self._components.data.splits[split]
+        samples = self._components.data.of_name(split)
         if not isinstance(samples, DecodedSplit):
             raise BadUsage(f"The data of run {self.folder.name!r} is a stream, which isn't read as a whole.")
         data = load_into_memory(samples)

@@ -45,8 +45,9 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         problems.append(f"It needs about {readable(needed['disk'])} of disk; {readable(free_disk)} are free.")
     recipe = components.recipe
     sizes = components.data.sizes()
-    shape = " + ".join(f"{f.kind} {_shape(f.shape)} {f.dtype}" for f in components.spec.fields)
-    target = components.spec.target
+    shape = " + ".join(f"{f.kind} {_shape(f.shape)} {f.dtype}" for f in components.data_spec.fields)
+    given = " + ".join(f"{f.name} {_shape(f.shape)} {f.dtype}" for f in components.spec.fields)
+    target = components.data_spec.target
     target_text = f"{target.kind} {target.name!r}"
     if target.classes:
         target_text += f", {len(target.classes)} {'columns' if target.kind == 'number' else 'classes'}"
@@ -57,6 +58,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
         *([("columns", columns)] if (columns := _columns(components)) else []),
         ("target", target_text),
         ("task", recipe.task.name),
+        *([("prepared", given)] if components.prepare else []),
         ("model", f"{recipe.model.name}, {needed['parameters']:,} parameters"),
         *([("compute", _compute(flops, int(recipe.loop.batch)))] if flops["forward"] else []),
         ("layer groups", groups),
@@ -81,7 +83,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
 
 def _columns(components: Components) -> str:
     """Summarize a table's columns, read and left out; "" for other data."""
-    columns = [column for field in components.spec.fields for column in field.columns]
+    columns = [column for field in components.data_spec.fields for column in field.columns]
     left_out = with_defaults(components.source, SourceDefaults).left_out
     numbers = [_brief(column.name) for column in columns if column.kind == "number"]
     categories = [f"{_brief(c.name)} ({len(c.categories)})" for c in columns if c.kind == "category"]

@@ -40,7 +40,8 @@ def staged(
     device = components.backend.open(rank, world)
     try:
         if components.data.fits(recipe.loader.memory):
-            for name in ("train", "valid", *components.other_splits):
+            read = ("train", "valid") if components.data.splits else ()
+            for name in (*read, *components.other_splits):
                 components.data.load(name)
         resuming = fitted(run.folder)
         components.fit(run.folder)
@@ -49,10 +50,11 @@ def staged(
                 provenance.same_samples(run, components.data)
             fingerprints.keep(run.folder, components.data)
         transform = components.transform.to(device.torch_device)
-        raw = ("train", *components.other_splits) if components.augment else ()
-        components.data.to_device(transform, device, raw=raw)
+        prepare = components.prepare
+        raw = ("train", "valid") if prepare else ("train",) if components.augment else ()
+        components.data.to_device(transform, device, raw=(*raw, *(components.other_splits if raw else ())))
         models = {k: model.to(device.torch_device) for k, model in other_models.load(components).items()}
-        feed = BatchLoader(components.data, recipe, transform, device, components.augment)
+        feed = BatchLoader(components.data, recipe, transform, device, components.augment, prepare)
         with Signals() as signals:
             yield {
                 "run": run,

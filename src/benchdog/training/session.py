@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -178,6 +179,20 @@ class Session:
         moment = Moment(step=self.step, part=self._part, last=self._last, ids=self._ids)
         return self._others.batch(name, size or self.recipe.loop.batch, view, moment)
 
+    def steps(self) -> Iterator[int]:
+        """Yield the epoch's remaining steps, torch's generators seeded for each as in `batches`."""
+        reseed = reseeder(self.device.torch_device)
+        for seed in islice(self._seeds(), self._loop.steps_per_epoch - self._batch):
+            reseed(seed)
+            yield self.step
+
+    def transformed(self, *inputs: np.ndarray) -> tuple[Tensor, ...]:
+        """Return decoded inputs, (B, ...) per field, as the model gets them."""
+        moved = (self.device.put(torch.from_numpy(np.ascontiguousarray(x))) for x in inputs)
+        with torch.no_grad():
+            transformed: tuple[Tensor, ...] = self.transform(*moved)
+        return transformed
+
     def _seeds(self) -> Iterator[int]:
         """Yield the seeds of the steps from the current one on."""
         first = self.step
@@ -248,7 +263,8 @@ class Session:
 
     def arrays(self, split: str, /) -> Arrays:
         """Return a whole split decoded, in its order, for trainers that need all of it at once."""
-        return self.feed.data.arrays(split)
+        inputs, target = self.feed.data.arrays(split)
+        return self.feed.prepare.arrays(inputs, target, range(len(target)))
 
     def weights(self, split: str, /) -> np.ndarray | None:
         """Return the weights (N,) of a split's samples, in the order of `arrays`; None if they have none."""
@@ -264,7 +280,8 @@ class Session:
         if better:
             evaluated = self.model if model is None else model
             self._checkpoints.keep_best(evaluated.state_dict(), self._best.facts)
-        self.epoch, self._batch, self._place = self.epoch + 1, 0, None
+        self.epoch, self._batch = self.epoch + 1, 0
+        self._place = self._place if self._loop.steps_per_epoch else None
         if self._leader:
             self._report_epoch(scalars, better)
         if self._watcher is not None:

@@ -29,6 +29,7 @@ from benchdog.data import leakage, sample_weights
 from benchdog.data.augment import Augment
 from benchdog.data.dataset import DecodedSplit, open_data
 from benchdog.data.fast_path import check_fast_path
+from benchdog.data.prepare import Prepare, fitting_inputs, prepared_spec, transform_of
 from benchdog.data.randomness import derive_seed
 from benchdog.data.source_notes import notes_of
 from benchdog.data.splits import DataSplits
@@ -55,6 +56,9 @@ class Components:
     """A frozen recipe and its components; another recipe makes other Components.
 
     Trainer and backend are built when they are first needed: an evaluation needs neither.
+
+    Attributes:
+        spec: of what the transform gets: of the decoded data, unless the task prepares it (`PreparedTask`).
     """
 
     recipe: Recipe
@@ -90,14 +94,29 @@ class Components:
         return backend
 
     @property
+    def data_spec(self) -> Spec:
+        """The spec of the decoded data, with the score's shape as its output."""
+        return self.data.spec.with_output(*self.spec.output)
+
+    @property
+    def prepare(self) -> Prepare:
+        """What the task does with a batch before the transform."""
+        return Prepare(self.task, self.spec, int(self.recipe.loader.seed))
+
+    @property
     def brings_model(self) -> bool:
         """Whether the trainer trains a model of its own, not the recipe's."""
         return not self.plugins.info(TrainerInfo, self.recipe.trainer.name).uses_model
 
     @property
+    def brings_data(self) -> bool:
+        """Whether the trainer brings its own data: there are no splits, then."""
+        return brings_data(self.recipe.trainer.name, self.plugins)
+
+    @property
     def steps(self) -> StepCount:
         """The number of training steps."""
-        return self.recipe.loop.steps(self.data.sizes()["train"])
+        return self.recipe.loop.steps(self.data.training_samples)
 
     def with_values(self, values: Mapping[str, Any]) -> Components:
         """Return components for other values by dotted key, of the loop, the loader, the trainer or the backend."""
@@ -187,7 +206,7 @@ class Components:
             BadUsage: the recipe was changed since, and the run is to resume.
         """
         stored = folder / FITTED
-        now = provenance.described(self.spec, self.data.preprocess, self.data.sizes())
+        now = provenance.described(self.data_spec, self.data.preprocess, self.data.sizes())
         task = self.task
         if fitted(folder):
             tree = state.read(stored)
@@ -199,9 +218,11 @@ class Components:
             if isinstance(task, FittedTask):
                 task.restore(tree["task"])
             return
-        if not start.take_transform(self.recipe.start, self.transform, self.recipe.model, self.plugins):
-            self.transform.fit(inputs for inputs, _ in self.data.chunks("train"))
-        if isinstance(task, FittedTask):
+        taken = start.take_transform(self.recipe.start, self.transform, self.recipe.model, self.plugins)
+        if not taken and not self.brings_data:
+            chunks = self.data.chunks("train")
+            self.transform.fit(fitting_inputs(inputs, self.data.spec, self.spec) for inputs, _ in chunks)
+        if isinstance(task, FittedTask) and not self.brings_data:
             task.fit(target for _, target in self.data.chunks("train"))
         fitted_task = task.state() if isinstance(task, FittedTask) else {}
         tree = {"transform": self.transform.state_dict(), "task": fitted_task}
@@ -213,15 +234,21 @@ def fitted(folder: Path) -> bool:
     return (folder / FITTED).is_file()
 
 
+def brings_data(trainer: str, plugins: Plugins) -> bool:
+    """Return whether a trainer brings its own data."""
+    return not plugins.info(TrainerInfo, trainer).uses_data
+
+
 def reopen(recipe: Recipe, plugins: Plugins) -> Components:
     """Open the data of a resolved recipe and build its components."""
     source = open_data(plugins, recipe.source, recipe.sources)
-    return assemble(recipe, plugins, source, DataSplits.open(source), {})
+    data = DataSplits.open(source, samples=not brings_data(recipe.trainer.name, plugins))
+    return assemble(recipe, plugins, source, data, {})
 
 
 def rebuilt(components: Components) -> Components:
     """Return the same components, built again on data that nothing has touched; for rehearsals."""
-    data = DataSplits.open(components.source)
+    data = DataSplits.open(components.source, samples=not components.brings_data)
     other = assemble(components.recipe, components.plugins, components.source, data, components.live)
     if "backend" in components.__dict__:
         other.__dict__["backend"] = components.backend
@@ -252,15 +279,32 @@ def assemble(
             "Use data with targets, or a self-supervised task: it declares needs_target = False.",
         )
     task.check(data.spec)
+    _check_epochs(recipe, plugins, data)
     if "model" not in live and plugins.info(ModelInfo, recipe.model.name).codes:
         data.preprocess = with_category_codes(data.preprocess)
     data.preprocess = start.preprocess_for(recipe.start, data.preprocess)
-    spec = data.spec.with_output(*task.output(data.spec))
+    spec = prepared_spec(task, data.spec, recipe.task.name)
+    spec = spec.with_output(*task.output(spec))
+    data.preprocess = transform_of(data.preprocess, data.spec, spec)
     data.collate_by(task)
     for split in data.splits.values():
         if isinstance(split, DecodedSplit):
             check_fast_path(split)
-    augment = Augment(recipe.augment, spec, int(recipe.loader.seed), plugins)
+    augment = Augment(recipe.augment, data.spec.with_output(*spec.output), int(recipe.loader.seed), plugins)
     if data.weighted:
         sample_weights.check_task(recipe.task.name, task, augment.mixing)
     return Components(recipe, plugins, source, data, task, spec, Transform(data.preprocess, spec), augment, live)
+
+
+def _check_epochs(recipe: Recipe, plugins: Plugins, data: DataSplits) -> None:
+    """Refuse epochs without an end: of an endless stream, or of a trainer's own data."""
+    train = data.splits.get("train")
+    if recipe.loop.steps_per_epoch or isinstance(train, DecodedSplit):
+        return
+    if train is not None and train.endless:
+        why = f"The train split of {recipe.source.name!r} is endless"
+    elif brings_data(recipe.trainer.name, plugins):
+        why = f"The trainer {recipe.trainer.name!r} brings its own data"
+    else:
+        return
+    raise BadUsage(f"{why}, so an epoch needs an end.", "Add --set loop.steps_per_epoch=100, say.")

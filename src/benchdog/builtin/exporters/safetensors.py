@@ -10,7 +10,7 @@ from benchdog.api import ArtifactView, BadUsage, json_text
 
 FILE = "model.safetensors"
 NOTES = "model.json"
-KEPT = ("format", "task", "model", "spec", "preprocess")
+KEPT = ("format", "task", "model", "spec", "model_spec", "preprocess")
 
 
 class Safetensors:
@@ -25,5 +25,5 @@ class Safetensors:
             )
         shutil.copyfile(artifact.folder / FILE, folder / FILE)
         meta = json.loads((artifact.folder / "artifact.json").read_text(encoding="utf-8"))
-        text = json_text({key: meta[key] for key in KEPT}, indent=2)
+        text = json_text({key: meta[key] for key in KEPT if key in meta}, indent=2)
         (folder / NOTES).write_text(text + "\n", encoding="utf-8")

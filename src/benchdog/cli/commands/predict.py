@@ -96,7 +96,7 @@ def command(
         for note in arrays.notes():
             complain(note)
         return
-    sink: Writer = writer(fmt, opened.spec, folder / listed if folder else out, arrays)
+    sink: Writer = writer(fmt, opened.model_spec, folder / listed if folder else out, arrays)
     with sink as write:
         for batch in answers:
             write(batch)

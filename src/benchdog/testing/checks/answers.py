@@ -67,7 +67,7 @@ def _several(trial: Trial, answers: list[Any], case: Case) -> None:
 
 
 def _ask(function: Any, call: Any, case: Case, options: Any, rows: list[int]) -> list[Any]:
-    return list(function(call, tuple(x[rows].numpy() for x in case.batch.inputs), case.spec, options))
+    return list(function(call, tuple(x[rows].numpy() for x in case.given), case.spec, options))
 
 
 def _plain(trial: Trial, values: Any) -> None:

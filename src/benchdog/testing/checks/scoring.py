@@ -17,13 +17,21 @@ NEAR = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Data that the task takes, with made-up scores."""
+    """Data that the task takes, with made-up scores.
+
+    Attributes:
+        spec: of what the model gets; batch likewise.
+        given: the data's decoded inputs, before the task prepared them; data_target and data_spec likewise.
+    """
 
     what: str
     spec: Spec
     make: Callable[[], Any]
     score: Tensor
     batch: Batch
+    given: tuple[Tensor, ...]
+    data_target: Tensor
+    data_spec: Spec
 
     def part(self, rows: list[int], weight: Tensor | None = None) -> tuple[Tensor, Batch]:
         """Return some samples' scores and their batch."""

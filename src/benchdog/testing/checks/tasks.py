@@ -15,6 +15,7 @@ from benchdog.testing.checks.answers import answer
 from benchdog.testing.checks.collating import collates
 from benchdog.testing.checks.comparing import shaken, states
 from benchdog.testing.checks.meters import meter
+from benchdog.testing.checks.preparing import prepared, prepares
 from benchdog.testing.checks.scoring import ALL, NEAR, Case, near
 from benchdog.testing.fixtures.data_kinds import ROWS, Kind, kinds, refused
 from benchdog.testing.runner import trial as trials
@@ -22,8 +23,8 @@ from benchdog.testing.runner.locations import raised, said
 from benchdog.testing.runner.results import Fault, Skip
 
 __all__ = [
-    "Trial", "adds_up", "answer", "blended", "collates", "head", "keeps", "loss", "meter", "pure", "serves",
-    "weights",
+    "Trial", "adds_up", "answer", "blended", "collates", "head", "keeps", "loss", "meter", "prepares", "pure",
+    "serves", "weights",
 ]  # fmt: skip
 
 
@@ -78,13 +79,15 @@ class Trial(trials.Trial):
         return task
 
     def _case(self, kind: Kind) -> Case:
-        what, spec = kind.what, kind.spec
-        full = spec.with_output(*self.guarded(f"output() of {what}", self.made(spec).output, spec))
-        free = list(kind.inputs[0].shape[1:])
+        what, task = kind.what, self.made(kind.spec)
+        spec, (inputs, target) = prepared(self, task, kind, self.targets[kind.spec.target])
+        full = spec.with_output(*self.guarded(f"output() of {what}", task.output, spec))
+        free = list(inputs[0].shape[1:])
         shape = [axis or (free[i] if i < len(free) else 8) for i, axis in enumerate(full.output)]
         score = torch.randn((ROWS, *shape), generator=torch.Generator().manual_seed(4))
-        target = self.targets[spec.target]
-        return Case(what, full, lambda: self.made(full), score, Batch(kind.inputs, target, ids=ALL))
+        data = kind.spec.with_output(*full.output)
+        batch, truth = Batch(inputs, target, ids=ALL), self.targets[kind.spec.target]
+        return Case(what, full, lambda: self.made(data), score, batch, kind.inputs, truth, data)
 
     def _collated(self, kind: Kind) -> Tensor:
         """Make a batch of targets as a worker process does, by a task that is neither checked nor fitted."""

@@ -16,6 +16,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "model": ("builds", "output", "pure", "repeats", "batches", "rebuilds"),
     "task": (
         "serves",
+        "prepares",
         "loss",
         "pure",
         "adds-up",

@@ -30,7 +30,7 @@ from benchdog.training.resolve.compile import choose_compile
 from benchdog.training.resolve.decision import Decision
 from benchdog.training.resolve.memory_format import choose_memory_format
 from benchdog.training.resolve.time_budget import fit_epochs
-from benchdog.training.setup import Components, assemble
+from benchdog.training.setup import Components, assemble, brings_data
 
 
 @dataclass(slots=True)
@@ -80,7 +80,8 @@ def resolve(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | No
     others = draft.sources()
     source = open_data(draft.plugins, config, others, live.get("source"))
     tables = {"source": config, "sources": others}
-    choices = Choices(draft, live, runs, source, DataSplits.open(source), tables)
+    data = DataSplits.open(source, samples=not brings_data(draft.name("trainer"), draft.plugins))
+    choices = Choices(draft, live, runs, source, data, tables)
     for choice in CHOICES:
         choices.tables[choice.table] = choice.decide(choices)
     recipe = Recipe(seed=draft.seed, plugins=draft.local, **choices.tables)

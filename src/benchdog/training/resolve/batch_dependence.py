@@ -50,7 +50,7 @@ def refuse_single_samples(components: Components, model: nn.Module | None = None
     Raises:
         BadUsage: it can't; the message has batch sizes that work.
     """
-    loop, samples = components.recipe.loop, components.data.sizes()["train"]
+    loop, samples = components.recipe.loop, components.data.training_samples
     if samples is None or 1 not in batch_sizes(components, loop.batch):
         return
     model = model or components.build()
@@ -67,13 +67,13 @@ def refuse_single_samples(components: Components, model: nn.Module | None = None
 
 def batch_sizes(components: Components, batch: int) -> set[int]:
     """Return the sizes of the micro-batches of an epoch with another batch size; empty for a stream."""
-    samples, recipe = components.data.sizes()["train"], components.recipe
+    samples, recipe = components.data.training_samples, components.recipe
     return micro_batch_sizes(samples, batch, recipe.ranks, recipe.loop.accumulate) if samples else set()
 
 
 def nearby(components: Components, batch: int) -> tuple[int, int]:
     """Return the next smaller and the next larger batch size without a micro-batch of one sample; 0 for none."""
-    samples = components.data.sizes()["train"] or 0
+    samples = components.data.training_samples or 0
     fewest = max(2, components.recipe.loop.accumulate)
     below, above = range(batch - 1, fewest - 1, -1), range(max(batch + 1, fewest), max(samples, batch) + 2)
     found = [next((b for b in sizes if 1 not in batch_sizes(components, b)), 0) for sizes in (below, above)]

@@ -61,7 +61,7 @@ def fit_batch_size(components: Components, model: nn.Module | None, seconds: flo
         return None
     limit = bytes_of(loop.memory) if loop.memory else int(free(components) * SHARE)
     if loop.batch_size == AUTO:
-        samples = components.data.sizes()["train"]
+        samples = components.data.training_samples
         wanted = min(LARGEST, max(1, (samples or LARGEST) // STEPS))
         fitting = _fitting(components, model, limit, wanted)
         usual = fitting // 8 * 8 or fitting

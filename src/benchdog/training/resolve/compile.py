@@ -153,7 +153,7 @@ def is_worth_it(now: StepTimes, then: StepTimes, steps: int, count: int) -> Verd
 
 def programs(components: Components) -> int:
     """Count the sizes of the training split's micro-batches: a program is compiled for each."""
-    loop, count = components.recipe.loop, components.data.sizes()["train"] or 0
+    loop, count = components.recipe.loop, components.data.training_samples or 0
     return len(micro_batch_sizes(count, loop.batch, 1, loop.accumulate))
 
 

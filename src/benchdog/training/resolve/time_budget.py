@@ -41,8 +41,9 @@ def fit_epochs(components: Components, model: nn.Module | None, seconds: float) 
         return None
     begun = time.perf_counter()
     per_epoch = components.steps.per_epoch
-    if per_epoch is None or components.recipe.ranks > 1:
+    if per_epoch is None or components.recipe.ranks > 1 or components.brings_data:
         why = "a stream's length isn't known" if per_epoch is None else "only one rank can be measured"
+        why = "the trainer brings its own data" if components.brings_data else why
         raise BadUsage(f"--time can't be kept: {why}.", "Set --epochs.")
     measured = measure_training(components)
     epoch = measured.step * per_epoch + measured.evaluation

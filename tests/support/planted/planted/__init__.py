@@ -58,6 +58,7 @@ def benchdog_tasks():
         "no-json": "planted.answers:odd",
         "no-writer": "planted.answers:mesh",
     }
+    noise = "WrongNoise HalfPrepared NoiseInPlace OwnNoise SharedNoise"
     together = {"loses-answers": "planted.answers:first"}
     tasks = [
         TaskInfo(
@@ -68,7 +69,8 @@ def benchdog_tasks():
         )
         for each in named("tasks", names)
     ]
-    return [*tasks, *sound.tasks()]
+    preparing = [TaskInfo(**each, answer="planted.noise:answer") for each in named("noise", noise)]
+    return [*tasks, *preparing, *sound.tasks()]
 
 
 @hookimpl

@@ -37,9 +37,13 @@ def models():
 
 def tasks():
     names = {"sound-task": "Good", "sound-boxes": "Counting", "sound-collate": "Collating"}
+    noise = {"target": "planted.noise:Noise", "answer": "planted.noise:answer"}
     return [
-        TaskInfo(name=name, summary=SUMMARY, target=f"planted.tasks:{cls}", answer="planted.answers:answer")
-        for name, cls in names.items()
+        TaskInfo(name="sound-noise", summary=SUMMARY, **noise),
+        *(
+            TaskInfo(name=name, summary=SUMMARY, target=f"planted.tasks:{cls}", answer="planted.answers:answer")
+            for name, cls in names.items()
+        ),
     ]
 
 
