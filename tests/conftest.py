@@ -42,6 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "HOME": str(place),
         "USERPROFILE": str(place),
         "BENCHDOG_CACHE": str(place / "cache"),
+        "BENCHDOG_STATE": str(place / "state"),
         "XDG_CACHE_HOME": str(place / "xdg"),
         "MPLCONFIGDIR": str(place / "mpl"),
         "NO_COLOR": "1",

@@ -229,7 +229,7 @@ def test_artifact_without_samples_is_verified_on_generated_inputs(plugins, file,
 
 def test_executable_export_of_another_machine_needs_trust(program, plugins, monkeypatch, tmp_path):
     assert artifact.open_model(program, plugins).exporter == "program"
-    monkeypatch.setenv("BENCHDOG_CACHE", str(tmp_path / "another"))
+    monkeypatch.setenv("BENCHDOG_STATE", str(tmp_path / "another"))
     with pytest.raises(Refused, match="can run code") as caught:
         artifact.open_model(program, plugins)
     assert "--trust" in caught.value.hint
@@ -252,7 +252,7 @@ def test_modified_executable_export_needs_trust(program, plugins, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_machine_key_is_readable_only_by_its_owner(program):
-    key = Path(os.environ["BENCHDOG_CACHE"]) / "machine.key"
+    key = Path(os.environ["BENCHDOG_STATE"]) / "machine.key"
     assert key.stat().st_mode & 0o777 == 0o600
 
 

@@ -34,7 +34,7 @@ def host(tmp_path, monkeypatch):
     (tmp_path / "drive").mkdir()
     shutil.make_archive(str(tmp_path / "drive" / "photos"), "zip", tmp_path / "made")
     monkeypatch.chdir(tmp_path)
-    for name in ("BENCHDOG_RUNS", "BENCHDOG_CACHE"):
+    for name in ("BENCHDOG_RUNS", "BENCHDOG_CACHE", "BENCHDOG_STATE"):
         monkeypatch.setenv(name, "")  # restores what the page sets
         monkeypatch.delenv(name)
     return tmp_path

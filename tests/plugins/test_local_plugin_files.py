@@ -96,7 +96,7 @@ def test_local_task_predicts_with_the_copy_in_the_run(tmp_path, monkeypatch):
     assert "label" in run("predict", "mine", image, cwd=tmp_path).out
     run_export("mine", "--to", "torch-export", cwd=tmp_path)
     assert "label" in run("predict", "runs/mine/exports/torch-export", image, cwd=tmp_path).out
-    monkeypatch.setenv("BENCHDOG_CACHE", str(tmp_path / "another"))
+    monkeypatch.setenv("BENCHDOG_STATE", str(tmp_path / "another"))
     refused = run("predict", "mine", image, cwd=tmp_path, code=3)
     assert "benchdog --plugin own.py COMMAND" in refused.err
 

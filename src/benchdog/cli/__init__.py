@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import faulthandler
 import io
 import os
 import re
@@ -16,7 +18,8 @@ from typer.main import get_command
 from benchdog.cli import output
 from benchdog.cli.root import app, keep_light
 from benchdog.errors import BenchdogError, shortened
-from benchdog.system import streams
+from benchdog.plugins.commands import COMMANDS
+from benchdog.system import exits, streams
 from benchdog.system.signals import sigterm_raises
 
 COMPLETE = "_BENCHDOG_COMPLETE"
@@ -39,9 +42,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     streams.open_missing()
     keep_light()
     command = get_command(app)
+    if not faulthandler.is_enabled():
+        faulthandler.enable(2)  # a crash in native code names the line that called it
     if COMPLETE in os.environ:
         _complete(command)
-    with output.watched():
+    with output.watched(), exits.guarded():
         with sigterm_raises():
             code = _run(command, args, "--json" in args)
         if failure := output.stdout_failure():
@@ -63,6 +68,10 @@ def _run(command: Any, args: list[str], as_json: bool) -> int:
         if isinstance(error, OSError) and (failure := output.stdout_failure()):
             return _lost_output(failure)
         return _usage_error(error, as_json) if hasattr(error, "format_message") else _unexpected(error, as_json)
+    except (SystemExit, exits.ProcessEnded) as error:
+        if isinstance(error, SystemExit) and not COMMANDS.keys() & args:
+            raise  # a plugin's command, which may exit as any program does
+        return _unexpected(error, as_json)
     return code if isinstance(code, int) else 0
 
 
@@ -96,7 +105,8 @@ def _exit(code: int) -> None:
     import_timeout = sys.modules.get("benchdog.plugins.import_timeout")
     if import_timeout is not None and import_timeout.left_behind():
         sys.stderr.flush()
-        os._exit(code)
+        exits.end(code)
+    atexit.register(exits.guard)  # what a plugin lets run at the exit can't change the code
     sys.exit(code)
 
 
@@ -119,7 +129,7 @@ def _usage_error(error: Any, as_json: bool) -> int:
     return int(error.exit_code)
 
 
-def _unexpected(error: Exception, as_json: bool) -> int:
+def _unexpected(error: BaseException, as_json: bool) -> int:
     """Name the limit that was reached, or the plugin or file whose code failed; a bug of ours keeps its traceback."""
     from benchdog.plugins.error_origin import explained
 

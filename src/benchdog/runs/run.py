@@ -167,17 +167,6 @@ class Run:
             self.lock = None
 
     @property
-    def held(self) -> bool:
-        """Whether some process works in this run now."""
-        probe = FileLock(self.folder / "lock")
-        try:
-            probe.acquire(timeout=0)
-        except Timeout:
-            return True
-        probe.release()
-        return False
-
-    @property
     def name(self) -> str:
         """The folder's name."""
         return self.folder.name

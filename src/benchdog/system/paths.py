@@ -1,8 +1,9 @@
-"""Cache and runs directories; paths formatted for people."""
+"""Cache, state and runs directories; paths formatted for people."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -14,6 +15,20 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("benchdog", appauthor=False))
+
+
+def state_dir() -> Path:
+    """Return the folder of this user's secret key and of what is remembered of plugins: $BENCHDOG_STATE, else the
+    system's folder for state.
+    """
+    if chosen := os.environ.get("BENCHDOG_STATE"):
+        return Path(chosen).expanduser().absolute()
+    if sys.platform in ("win32", "darwin"):
+        import platformdirs
+
+        return Path(platformdirs.user_state_dir("benchdog", appauthor=False))
+    base = os.environ.get("XDG_STATE_HOME", "")  # as platformdirs does, whose import takes a tenth of the start-up
+    return (Path(base) if os.path.isabs(base) else Path("~/.local/state").expanduser()) / "benchdog"  # noqa: PTH117
 
 
 def runs_dir(flag: Path | None = None) -> Path:

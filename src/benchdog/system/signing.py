@@ -1,7 +1,8 @@
 """Signature of exports made on this machine.
 
-An HMAC over the whole metadata, file hashes included, with a secret key in this user's cache folder; so it can't
-be copied from another export, and reveals nothing about the hardware.
+An HMAC over the whole metadata, file hashes included, with a secret key in this user's state folder; so it can't
+be copied from another export, and reveals nothing about the hardware. The key isn't in the cache, which may be cleared
+or be another one tomorrow: it was there once, and a key that is found there still counts.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ KEY = "machine.key"
 
 def sign(meta: Mapping[str, Any]) -> str:
     """Return the signature of an export's metadata, its "machine" entry left out."""
-    return _digest(_key(create=True), meta)
+    return _digest(_key(), meta)
 
 
 def made_here(meta: Mapping[str, Any]) -> bool:
     """Whether the metadata was signed on this machine and is unchanged since."""
-    key, signature = _key(create=False), meta.get("machine")
-    return (
-        bool(key)
-        and isinstance(signature, str)
-        and hmac.compare_digest(signature.encode(errors="replace"), _digest(key, meta).encode())
+    signature = meta.get("machine")
+    return isinstance(signature, str) and any(
+        hmac.compare_digest(signature.encode(errors="replace"), _digest(key, meta).encode())
+        for key in map(_read, _places())
+        if key
     )
 
 
@@ -42,22 +43,29 @@ def _digest(key: bytes, meta: Mapping[str, Any]) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def _key(create: bool) -> bytes:
-    """Read the secret key, or create it; b"" if there is none and it isn't to be created."""
-    path = paths.cache_dir() / KEY
-    with suppress(FileNotFoundError):
-        return _read(path)
-    if not create:
-        return b""
-    with files.saving(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _places() -> tuple[Path, Path]:
+    """Return where the key is, and where it was once."""
+    return paths.state_dir() / KEY, paths.cache_dir() / KEY
+
+
+def _key() -> bytes:
+    """Read the secret key; create it if there is none, from one in the cache if that has one."""
+    place, before = _places()
+    if key := _read(place):
+        return key
+    with files.saving(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # another process was faster
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as out:
-                out.write(secrets.token_hex(32).encode())
-    return _read(path)
+                out.write(_read(before) or secrets.token_hex(32).encode())
+    return _read(place)
 
 
 def _read(path: Path) -> bytes:
-    key = path.read_bytes()
+    """Return the key in a file; b"" if there is none."""
+    try:
+        key = path.read_bytes()
+    except OSError:
+        return b""
     return key if len(key) >= 64 else b""

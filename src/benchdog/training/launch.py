@@ -19,7 +19,7 @@ from typing import Any
 
 from benchdog.errors import BenchdogError, Failed, Stopped
 from benchdog.runs.run import Run
-from benchdog.system import files, paths
+from benchdog.system import exits, files, paths
 from benchdog.system.json_output import Lines, followed
 from benchdog.system.parent import follow_parent
 from benchdog.system.processes import how_it_ended
@@ -154,7 +154,7 @@ def main(folder: Path, world: int, quiet: bool, events: str, rank: int) -> int:
             train_rank(run, reopen(recipe, plugins), rank=rank, world=world, quiet=quiet or rank > 0)
     except BenchdogError as error:
         return _tell(folder, rank, error.message, error.hint, error.code)
-    except Exception as error:  # a fault in the code, or a neighbor that is gone
+    except (Exception, SystemExit, exits.ProcessEnded) as error:  # a fault in the code, or a neighbor that is gone
         if known := run.taken or machine_or_worker_fault(error):
             return _tell(folder, rank, known.message, known.hint, known.code)
         run.log(f"rank {rank}: {traceback.format_exc()}")
@@ -174,7 +174,8 @@ def _tell(folder: Path, rank: int, message: str, hint: str, code: int, unexpecte
 
 
 if __name__ == "__main__":
-    done = main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "quiet", sys.argv[4], int(sys.argv[5]))
+    with exits.guarded():  # else a component could end its rank with exit code 0, as if it had trained to the end
+        done = main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "quiet", sys.argv[4], int(sys.argv[5]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(done)  # everything lies on the disk; a thread of the communication library may abort a plain exit
+    exits.end(done)  # everything lies on the disk; a thread of the communication library may abort a plain exit

@@ -10,6 +10,7 @@ from typing import Any
 from benchdog.errors import BadUsage
 from benchdog.evaluation.report.formatting import metric, number
 from benchdog.recipe.aliases import current_recipe
+from benchdog.runs.status import status
 from benchdog.system import parsing
 from benchdog.system.paths import short_name
 
@@ -226,9 +227,10 @@ def read(folder: Path) -> Facts:
     text, recipe = _recipe(folder / "recipe.toml", faults)
     splits = {s: _json(folder / f"evaluation-{s}.json", faults) for s in ("valid", "test")}
     exports = sorted((folder / "exports").glob("*/export.json"))
+    run = _json(folder / "run.json", faults)
     return Facts(
         folder=folder,
-        run=_json(folder / "run.json", faults),
+        run={**run, "status": status(folder, run)} if run else run,
         steps=[line for line in lines if line.get("kind") == "step"],
         epochs=[line for line in lines if line.get("kind") == "epoch"],
         recipe=recipe,

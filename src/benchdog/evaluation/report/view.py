@@ -117,7 +117,7 @@ def run_view(read: Facts) -> RunView:
 
 def _no_results(read: Facts) -> str:
     done = "before its first epoch ended" if not read.epochs else f"after {len(read.epochs)} epochs"
-    verbs = {"failed": "failed", "stopped": "was stopped", "running": "is not finished"}
+    verbs = {"failed": "failed", "stopped": "was stopped", "running": "is not finished", "interrupted": "was interrupted"}
     state = str(read.run.get("status"))
     return f"Run {read.name} {verbs[state]} {done}." if state in verbs else f"Run {read.name} has no results."
 
@@ -133,6 +133,9 @@ def _banners(read: Facts) -> list[Banner]:
         banners.append(Banner(strong="This run was stopped", text=f" after {epochs}."))
     elif state == "running":
         banners.append(Banner(strong="This run is not finished", text=f": {epochs} done."))
+    elif state == "interrupted":
+        resume = f" after {epochs}: its process was ended. Resume: benchdog train --resume {read.name}"
+        banners.append(Banner(strong="This run was interrupted", text=resume))
     elif not read.run:
         banners.append(Banner(strong="run.json is missing", text=": little is known about this run."))
     counts, sizes = (

@@ -75,6 +75,8 @@ def show(run: flags.Run = "last", as_json: Json = False, runs_dir: RunsDir = Non
     if read.recipe_text:
         echo("\n" + read.recipe_text.strip())
     say(f"folder: {read.folder}")
+    if row["status"] == "interrupted":
+        say(f"Its process was ended. Resume: benchdog train --resume {read.folder}")
 
 
 app.command("compare")(compare.command)
@@ -140,6 +142,7 @@ def _removable(folder: Path, root: Path) -> Path:
         Failed: another process is using it.
     """
     from benchdog.errors import BadUsage, Failed
+    from benchdog.runs.status import held
 
     if folder.is_symlink():
         raise BadUsage(f"{folder} is a symbolic link.", "Remove the link yourself if you don't need it.")
@@ -147,21 +150,9 @@ def _removable(folder: Path, root: Path) -> Path:
         raise BadUsage(
             f"{folder} is not in {root}.", "Pass its parent folder with --runs-dir, or remove it yourself."
         )
-    if _held(folder):
+    if held(folder):
         raise Failed(f"Run {folder.name!r} is used by another process.", "Wait for it, or stop it.")
     return root.resolve() / folder.resolve().name
-
-
-def _held(folder: Path) -> bool:
-    """Whether a process is using a run; never creates a lock file."""
-    if not (folder / "lock").exists():
-        return False
-    from benchdog.runs.run import Run
-
-    try:
-        return Run(folder, {}).held
-    except OSError:
-        return False
 
 
 def _remove(folder: Path) -> None:
@@ -184,9 +175,7 @@ def _row(folder: Path) -> dict[str, Any]:
     from benchdog.evaluation.report.headline import headline
 
     read = facts.read(folder)
-    run, status = read.run, str(read.run.get("status") or "unknown")
-    if status == "running" and not _held(folder):
-        status = "interrupted"  # its process was killed
+    run = read.run
     baseline = _best_baseline(read)
     return {
         "name": folder.name,
@@ -194,7 +183,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "source": run.get("source"),
         "model": read.learner or None,
         "task": run.get("task"),
-        "status": status,
+        "status": str(run.get("status") or "unknown"),
         "epochs": run.get("epochs_done"),
         "metric": read.monitor,
         "value": read.best[1] if read.best else None,
