@@ -9,7 +9,7 @@ from benchdog import api
 from benchdog.builtin.tasks.classification import Classification
 from benchdog.errors import BadUsage
 from benchdog.plugins import Plugins, compat
-from benchdog.plugins.discovery import declared, entries
+from benchdog.plugins.discovery import declared, entries, located
 from support.in_process import run
 from support.plugin_files import install, offer
 
@@ -159,21 +159,21 @@ def test_contract_number_is_read_from_the_source_text(site, text, number):
     inner.mkdir(parents=True)
     (site / "outer" / "__init__.py").write_text("raise SystemExit('imported')")
     (inner / "__init__.py").write_text(text)
-    assert declared("outer.inner", (0, 1)) == number
+    assert declared(located("outer.inner"), (0, 1)) == number
     assert "outer" not in sys.modules
 
 
 def test_shipped_plugins_declare_a_literal_contract():
     shipped = [entry for entry in entries() if entry.dist.startswith("benchdog")]
     assert "benchdog.builtin" in [entry.module for entry in shipped]
-    assert {entry.module: declared(entry.module, ()) for entry in shipped} == {e.module: 1 for e in shipped}
+    assert {entry.module: declared(located(entry.module), ()) for entry in shipped} == {e.module: 1 for e in shipped}
 
 
 def test_missing_modules_declare_no_contract(site):
     (site / "space").mkdir()
-    assert [declared(name, (0, 1)) for name in ("no_such", "no_such.part", "json.no_such", "space", "sys")] == [
-        None
-    ] * 5
+    assert [
+        declared(located(name), (0, 1)) for name in ("no_such", "no_such.part", "json.no_such", "space", "sys")
+    ] == [None] * 5
 
 
 def test_plugin_without_a_contract_works_with_advice_to_its_author(site):

@@ -161,10 +161,12 @@ def work(request: dict[str, Any], fds: list[int]) -> NoReturn:
     os.environ.update(request["env"])
     sys.argv = request["argv"]
     sys.path[0] = str(Path(sys.executable).parent)
+    sys.path[1:1] = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode, encoding="utf-8") for fd, mode in enumerate("rww"))
     importlib.invalidate_caches()
 
     from benchdog.cli import main
+    from benchdog.system import exits
 
     code: object = None
     try:
@@ -178,4 +180,4 @@ def work(request: dict[str, Any], fds: list[int]) -> NoReturn:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 0)
+    exits.end(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""This machine's key: outside the cache, made once, and one that an earlier version left in the cache still counts."""
+"""This machine's key: outside the cache, made once, and one that is left in the cache still counts."""
 
 from pathlib import Path
 

@@ -103,7 +103,9 @@ def _complete(command: Any) -> None:
 def _exit(code: int) -> None:
     """Exit; the interpreter's own shutdown would collide with a plugin import that is still running."""
     import_timeout = sys.modules.get("benchdog.plugins.import_timeout")
-    if import_timeout is not None and import_timeout.left_behind():
+    state = sys.modules.get("benchdog.plugins.global_state")
+    strays = state is not None and any(thread.is_alive() for thread in state.strays)
+    if strays or (import_timeout is not None and import_timeout.left_behind()):
         sys.stderr.flush()
         exits.end(code)
     atexit.register(exits.guard)  # what a plugin lets run at the exit can't change the code

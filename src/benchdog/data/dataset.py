@@ -308,7 +308,8 @@ def open_source(plugins: Plugins, part: ComponentConfig) -> Source:
     if isinstance(source, DownloadedSource):
         from benchdog.data.download import SourceCache
 
-        source.fetch(SourceCache(part.name))
+        with plugins.watched(plugins.find("source", part.name)):
+            source.fetch(SourceCache(part.name))
     return source
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from benchdog.plugins import Plugins
+    from benchdog.plugins.types import RegisteredComponent
 
 WEIGHTS = "model.safetensors"
 
@@ -77,6 +78,11 @@ def build_model(model: Mapping[str, Any], spec: Spec, plugins: Plugins) -> nn.Mo
             f"The model {model['name']!r} of plugin {owner.get('dist', 'unknown')!r} is not installed.",
             f"{owner.get('install') or 'Install that plugin'}, or name its file: --plugin FILE.",
         ) from error
+    with plugins.watched(found, drawing=True):
+        return _built(found, model, spec, plugins)
+
+
+def _built(found: RegisteredComponent, model: Mapping[str, Any], spec: Spec, plugins: Plugins) -> nn.Module:
     options = plugins.options(found, model["options"])
     build = found.resolve(found.info.target)
     if not found.plugin and inspect.isclass(build):

@@ -60,10 +60,10 @@ def refuse(module: str, dist: str) -> None:
     from benchdog.api import CONTRACT
     from benchdog.errors import NotAvailable
     from benchdog.plugins.compat import objection
-    from benchdog.plugins.discovery import declared
+    from benchdog.plugins.discovery import declared, located
 
     for place in dict.fromkeys((module.split(".")[0], module)):
-        number = declared(place, (CONTRACT, CONTRACT - 1))
+        number = declared(located(place), (CONTRACT, CONTRACT - 1))
         if number is not None and (wrong := objection(number, CONTRACT, dist)):
             raise NotAvailable(f"The plugin {dist!r} {wrong[0]}.", wrong[1])
 

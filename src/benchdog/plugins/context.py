@@ -31,6 +31,6 @@ class PluginContext:
             from benchdog.plugins import Plugins, import_timeout
 
             seconds = import_timeout.patience(import_timeout.LISTING if listing else import_timeout.WORKING)
-            self._plugins = Plugins.discover([*more, *self.local], seconds)
+            self._plugins = Plugins.discover([*more, *self.local], seconds, everything=listing)
             self._plugins.lines = self.lines
         return self._plugins

@@ -66,18 +66,26 @@ def entries() -> list[Entry]:
     return sorted(chosen, key=lambda e: (e.dist != BUILTIN, e.dist, e.name))
 
 
-def declared(module: str, usual: Container[int]) -> int | None:
-    """Return the number in a module's text, CONTRACT = 1; None if it is `usual` or can't be read."""
+def located(module: str) -> str:
+    """Return the path of a module's file without importing it; "" if there is none."""
     spec: ModuleSpec | None = None
     place: Sequence[str] | None = None
     try:
         for name in accumulate(module.split("."), "{}.{}".format):
             spec = PathFinder.find_spec(name, place)
             place = (spec.submodule_search_locations if spec else None) or ()
-        text = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    except (OSError, ValueError, ImportError):
+        return ""
+    return (spec.origin if spec else None) or ""
+
+
+def declared(file: str, usual: Container[int]) -> int | None:
+    """Return the number in a module's text, CONTRACT = 1; None if it is `usual` or can't be read."""
+    try:
+        text = Path(file).read_text(encoding="utf-8") if file else ""
         number = _NUMBER.search(text)
         return None if number is None or int(number[1]) in usual else _literal(text)
-    except (OSError, ValueError, ImportError, SyntaxError):
+    except (OSError, ValueError, SyntaxError):
         return None
 
 

@@ -6,8 +6,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
+
+from benchdog.plugins.global_state import GlobalState, changed
 
 CAPACITY = 1000
 """Most events in a queue; further steps are dropped until the observer has caught up."""
@@ -23,6 +26,15 @@ NEVER_DROPPED = frozenset(
 )
 """A run has only a few of them, and an observer that misses one shows a run that never ends."""
 GAPS = "The run is complete; what it shows may lack them, unless it reads the metrics log."
+
+
+LEAVE = "It gets no more events: an observer may read, and write its own files, but must leave the process as it is."
+SELDOM = 1.0
+"""Seconds between steps around which the process's state is compared, which takes half a millisecond."""
+
+
+class ChangedState(Exception):
+    """An observer changed the state of the whole process."""
 
 
 class ReportFault(Protocol):
@@ -56,6 +68,7 @@ class ObserverQueue:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._disabled = self._hurry = False
+        self._watched_at = 0.0
         self._busy = ""
 
     def add(self, event: str, function: Callable[..., Any], names: Sequence[str]) -> None:
@@ -93,14 +106,37 @@ class ObserverQueue:
                 continue
             self._busy = event
             try:
-                for function, names in self._handlers[event]:
-                    function(**{name: _copied(facts[name]) for name in names})
+                with self._watched(event):
+                    for function, names in self._handlers[event]:
+                        function(**{name: _copied(facts[name]) for name in names})
+            except ChangedState as changed:
+                self._disabled = True
+                self._report(self.plugin, f"{event} {changed}.", None, LEAVE)
+                return
             except BaseException as error:
                 if not self._disabled:
                     self._disabled = True
                     text = " ".join(str(error).split())
                     self._report(self.plugin, f"{event} raised {type(error).__name__}: {text.rstrip('.')}.", error)
                 return
+
+    @contextmanager
+    def _watched(self, event: str) -> Iterator[None]:
+        """Undo what handlers do to the whole process; of steps, of which there are many, not each is watched.
+
+        Raises:
+            ChangedState: they changed something.
+        """
+        now = time.monotonic()
+        if event == STEP and now - self._watched_at < SELDOM:
+            yield
+            return
+        self._watched_at = now
+        state = GlobalState(shared=True)
+        yield
+        restored, left = state.undo()
+        if restored or left:
+            raise ChangedState(changed([*restored, *left]))
 
     def _next(self) -> tuple[str, Mapping[str, Any]] | None:
         """Wait for the next event; None is the end."""
@@ -154,6 +190,13 @@ class Events:
         handling = self._handling.setdefault(event, [])
         if queue not in handling:
             handling.append(queue)
+
+    def remove(self, plugin: str) -> None:
+        """Forget a plugin's handlers."""
+        queue = self._queues.pop(plugin, None)
+        for handling in self._handling.values():
+            if queue in handling:
+                handling.remove(queue)
 
     def emit(self, event: str, facts: Mapping[str, Any]) -> None:
         """Queue an event for every plugin that handles it."""

@@ -7,19 +7,21 @@ abandoned there.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from benchdog.errors import BadUsage
-from benchdog.system import terminal
-
-Result = TypeVar("Result")
+from benchdog.plugins.loading import load_file
+from benchdog.system import exits, terminal
+from benchdog.system.signals import Terminated
 
 LISTING, WORKING = 1.0, 10.0
 """Seconds that commands wait for a plugin: those that list plugins, and all others."""
@@ -29,11 +31,17 @@ NOTICE = 1.0
 """Seconds of waiting after which stderr says for which plugin."""
 
 
-class ImportTimeout(TimeoutError):
-    """A plugin's code that exceeded its time limit: what it was to do, the limit, and where it was then."""
+BUSY = "busy in"
+MOST = 1000
+"""Components that a plugin may offer of one kind: a hook that never ends would fill the memory."""
 
-    def __init__(self, what: str, seconds: float, place: str) -> None:
-        super().__init__(f"takes longer than {seconds:g} s {what}: {place}")
+
+class InterruptRaised(RuntimeError):
+    """A plugin raised KeyboardInterrupt itself."""
+
+
+class ImportTimeout(TimeoutError):
+    """A plugin's code that exceeded its time limit; its text says what it was to do, the limit, where it was then."""
 
 
 def patience(default: float) -> float:
@@ -55,20 +63,31 @@ def left_out() -> list[str]:
     return [name for name in os.environ.get(LEFT_OUT, "").split(",") if name]
 
 
-def modules(names: Sequence[str], seconds: float | None) -> dict[str, ModuleType | BaseException]:
-    """Import modules in order; return each, or what it raised: ImportTimeout when it exceeded the limit.
+def load(name: str, seconds: float | None, *, quiet: bool = False) -> ModuleType:
+    """Import a module, or a file, and return it; raise what it raises, or ImportTimeout when it exceeds the limit.
 
-    None imports in this thread without a limit.
+    Without a limit it is imported on this thread.
     """
-    return {name: _outcome(name, "to import", partial(import_module, name), seconds) for name in names}
+    function = partial(load_file, Path(name)) if name.endswith(".py") else partial(import_module, name)
+    return cast(ModuleType, _result(name, "to import", function, seconds, quiet))
 
 
-def call(function: Callable[[], Result], module: str, seconds: float | None) -> Result:
-    """Call a function of a plugin's module and return its result; raise what it raises, or ImportTimeout."""
-    outcome = _outcome(module, "to return its components", function, seconds)
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return cast(Result, outcome)
+def offered(
+    hook: Callable[[], Iterable[Any]], module: str, seconds: float | None, *, quiet: bool = False
+) -> list[Any]:
+    """Call a hook of a plugin's module and return its items; raise what it raises, or ImportTimeout.
+
+    Raises:
+        ValueError: there are more than `MOST`.
+    """
+
+    def items() -> list[Any]:
+        found = list(islice(hook(), MOST + 1))
+        if len(found) > MOST:
+            raise ValueError(f"offers more than {MOST} components")
+        return found
+
+    return cast(list[Any], _result(module, "to return its components", items, seconds, quiet))
 
 
 def left_behind() -> bool:
@@ -76,28 +95,59 @@ def left_behind() -> bool:
     return any(isinstance(thread, _Attempt) for thread in threading.enumerate())
 
 
-def _outcome(module: str, what: str, function: Callable[[], Any], seconds: float | None) -> Any:
-    """Return a function's result, or the exception that it raised."""
+def _result(module: str, what: str, function: Callable[[], Any], seconds: float | None, quiet: bool) -> Any:
+    """Return a function's result; raise what it raises, or ImportTimeout."""
     if seconds is None:
-        return _caught(function)
+        return here(function)
     attempt = _Attempt(module, function)
     attempt.start()
     attempt.join(min(seconds, NOTICE))
     if attempt.is_alive() and seconds > NOTICE:
-        terminal.show(f"benchdog: waiting for the plugin in {module}: {attempt.place()}")
+        if not quiet:
+            terminal.show(f"benchdog: waiting for the plugin in {module}: {attempt.place()}")
         attempt.join(seconds - NOTICE)
     if attempt.is_alive():
-        return ImportTimeout(what, seconds, attempt.place())
-    if isinstance(attempt.outcome, ValueError | RuntimeError) and "thread" in str(attempt.outcome):
-        return _caught(function)  # it needs the main thread: for a signal handler, an event loop
-    return attempt.outcome
+        place = attempt.place()
+        if place.startswith(BUSY):  # in the plugin's own lines; a library must not be left half imported
+            attempt.interrupt()
+        raise ImportTimeout(f"takes longer than {seconds:g} s {what}: {place}")
+    error = attempt.error
+    if isinstance(error, ValueError | RuntimeError) and "thread" in str(error):
+        return here(function)  # it needs the main thread: for a signal handler, an event loop
+    if error is not None:
+        raise error
+    return attempt.result
 
 
-def _caught(function: Callable[[], Any]) -> Any:
+def here(function: Callable[[], Any]) -> Any:
+    """Call a plugin's function on this thread and return its result; raise what it raises.
+
+    A KeyboardInterrupt that is not the user's becomes an InterruptRaised.
+    """
+    process, arrived = os.getpid(), []
+    before = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.getsignal(signal.SIGINT)
+
+    def notice(number: int, frame: FrameType | None) -> Any:
+        arrived.append(number)
+        return before(number, frame) if callable(before) else None
+
     try:
+        if callable(before):
+            signal.signal(signal.SIGINT, notice)
         return function()
-    except BaseException as error:  # third-party code may raise anything
-        return error
+    except Terminated:
+        raise
+    except KeyboardInterrupt as error:
+        if arrived:
+            raise
+        raise InterruptRaised("KeyboardInterrupt, though nobody pressed Ctrl-C") from error
+    finally:
+        if os.getpid() != process:  # it forked: there mustn't be two commands from now on
+            exits.end(0)
+        if callable(before) and signal.getsignal(signal.SIGINT) is notice:
+            signal.signal(signal.SIGINT, before)
 
 
 class _Attempt(threading.Thread):
@@ -106,10 +156,20 @@ class _Attempt(threading.Thread):
     def __init__(self, module: str, function: Callable[[], Any]) -> None:
         super().__init__(name=f"plugin {module}", daemon=True)
         self.module, self.function = module, function
-        self.outcome: Any = None
+        self.result: Any = None
+        self.error: BaseException | None = None
 
     def run(self) -> None:
-        self.outcome = _caught(self.function)
+        try:
+            self.result = here(self.function)
+        except BaseException as error:  # third-party code may raise anything
+            self.error = error
+
+    def interrupt(self) -> None:
+        """Raise SystemExit in the thread: an endless loop would slow down everything else."""
+        import ctypes
+
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), ctypes.py_object(SystemExit))
 
     def place(self) -> str:
         """Return where the thread is: the plugin's own innermost line, and the package that this line imports."""
@@ -122,7 +182,7 @@ class _Attempt(threading.Thread):
                 package_loaded = package
         if package_loaded:
             return f"loading {package_loaded} ({line})"
-        return f"busy in {line}" if line else "not started"
+        return f"{BUSY} {line}" if line else "not started"
 
 
 def _frames(frame: FrameType | None) -> list[FrameType]:

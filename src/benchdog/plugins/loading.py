@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from inspect import isroutine
 from pathlib import Path
@@ -54,7 +54,9 @@ def load_file(file: Path) -> ModuleType:
 
 
 def check(info: api.Component) -> None:
-    """Raise ValueError for a descriptor with an invalid name or target."""
+    """Raise ValueError for a descriptor with a value of a wrong type, an invalid name or target."""
+    for each in fields(info):
+        _check_type(each.name, str(each.type), getattr(info, each.name))
     name = info.name
     if not name or not all(c.isalnum() or c in "-_." for c in name) or name != name.lower():
         raise ValueError(f"{info.kind} name {name!r} isn't made of lower-case letters, digits, '-', '_' and '.'")
@@ -64,6 +66,23 @@ def check(info: api.Component) -> None:
             raise ValueError(f"{info.kind} {name!r}: {key} {value!r} isn't 'package.module:attribute'")
     if isinstance(info, api.WriterInfo) and not (info.writes and SUFFIX.fullmatch(info.suffix)):
         raise ValueError(f"writer {name!r}: writes {info.writes!r} as {info.suffix!r}, which isn't like '.png'")
+
+
+def _check_type(name: str, wanted: str, value: Any) -> None:
+    """Check a value against the annotation of its field, where that is text, a truth value, or several texts."""
+    if wanted == "tuple[str, ...]":
+        if not isinstance(value, tuple | list):
+            raise ValueError(f"{name} is a {type(value).__name__}, not a tuple")
+        for item in value:
+            _check_type(f"an item of {name}", "str", item)
+        return
+    expected = {"str": str, "bool": bool}.get(wanted)
+    if expected is None:
+        return
+    kind = type(value)
+    if not issubclass(kind, expected) or (expected is str and kind.__eq__ is not str.__eq__):
+        article = "an" if kind.__name__[0].lower() in "aeiou" else "a"
+        raise ValueError(f"{name} is {article} {kind.__name__}, not a {wanted}")
 
 
 def check_hooks(module: ModuleType, hooks: Collection[str]) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import pluggy
 
 from benchdog import api, hookspecs
-from benchdog.errors import BadUsage, BenchdogError
+from benchdog.errors import BadUsage, BenchdogError, Failed
 from benchdog.plugins import compat, import_timeout
-from benchdog.plugins.discovery import BUILTIN, Entry, declared, entries
+from benchdog.plugins.discovery import BUILTIN, Entry, declared, entries, located
 from benchdog.plugins.events import Events
-from benchdog.plugins.loading import check, check_hooks, load_file, qualified, said
+from benchdog.plugins.loading import check, check_hooks, qualified, said
+from benchdog.plugins.loading_guard import LoadingGuard, component_watched
 from benchdog.plugins.lookup import available, check_methods, resolve_reference, unknown
-from benchdog.plugins.quarantine import Quarantine, strict
+from benchdog.plugins.quarantine import Crashed, Quarantine, strict
 from benchdog.plugins.types import Fault, Plugin, RegisteredComponent
 from benchdog.system.json_output import Lines
 
@@ -41,10 +43,11 @@ Info = TypeVar("Info", bound=api.Component)
 class Plugins:
     """The plugins of this process. Every call into one is guarded, so a broken plugin can't break a command."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float | None = None, *, everything: bool = False) -> None:
         self.healthy: list[Plugin] = []
         self._quarantine = Quarantine()
-        self._patience: float | None = None
+        self._patience = patience
+        self._guard = LoadingGuard(self._quarantine, patience, everything)
         self._manager = pluggy.PluginManager("benchdog")
         self._manager.add_hookspecs(hookspecs)
         self._events = Events(self._quarantine.silence)
@@ -52,58 +55,99 @@ class Plugins:
         self._found: dict[str, list[RegisteredComponent]] = {kind: [] for kind in KINDS}
 
     @classmethod
-    def discover(cls, local: Sequence[Path | str] = (), patience: float | None = None) -> Plugins:
+    def discover(
+        cls, local: Sequence[Path | str] = (), patience: float | None = None, *, everything: bool = False
+    ) -> Plugins:
         """Load the installed plugins and local plugin files.
 
         Args:
             local: paths of plugin files.
             patience: time limit, in seconds, of an installed plugin's import. None is for child processes: they have
                 no limit, and run without the plugins that exceeded the parent's.
+            everything: load each plugin in a process of its own first, not only new ones.
         """
-        plugins = cls()
-        plugins._patience = patience
+        plugins = cls(patience, everything=everything)
         without = import_timeout.left_out() if patience is None else ()
-        plugins._load_entries([entry for entry in entries() if entry.name not in without])
-        for file in dict.fromkeys(Path(f).resolve() for f in local):
-            plugins._load_file(file)
+        found = {entry: located(entry.module) for entry in entries() if entry.name not in without}
+        files = list(dict.fromkeys(Path(f).resolve() for f in local))
+        plugins._guard.try_out(
+            {entry.module: file for entry, file in found.items() if entry.dist != BUILTIN},
+            {str(file): str(file) for file in files},
+        )
+        with plugins._guard.loading():
+            plugins._load_entries(found)
+            for file in files:
+                plugins._load_file(file)
         return plugins
 
     def add_files(self, files: Iterable[Path]) -> None:
         """Load more plugin files; skip one with the name of a loaded plugin."""
-        for file in dict.fromkeys(file.resolve() for file in files):
-            if all(plugin.name != file.stem for plugin in self.healthy):
-                self._load_file(file)
+        with self._guard.loading():
+            for file in dict.fromkeys(file.resolve() for file in files):
+                if all(plugin.name != file.stem for plugin in self.healthy):
+                    self._load_file(file)
 
     # --- loading: each plugin on its own
 
-    def _load_entries(self, found: Sequence[Entry]) -> None:
+    def _load_entries(self, found: Mapping[Entry, str]) -> None:
         usual = (api.CONTRACT, api.CONTRACT - 1)
-        numbers = {entry: None if entry.dist == BUILTIN else declared(entry.module, usual) for entry in found}
-        own = {entry.module for entry in found if entry.dist == BUILTIN}
-        others = [entry.module for entry in found if numbers[entry] is None and entry.module not in own]
-        outcomes = {
-            **import_timeout.modules(list(own), None),
-            **import_timeout.modules(list(dict.fromkeys(others)), self._patience),
-        }
-        for entry in found:
-            remedy = f"Update or uninstall {entry.dist}."
-            number, module = numbers[entry], outcomes.get(entry.module)
+        failed: dict[str, BaseException] = {}
+        for entry, file in found.items():
+            own = entry.dist == BUILTIN
+            number = None if own else declared(file, usual)
             if number is not None:
                 self._quarantine.refuse_contract(entry.name, number, entry.dist)
-            elif isinstance(module, BaseException):
-                self._quarantine.refuse(entry.name, f"raises {said(module)} at import.", remedy, module, entry.dist)
-            elif module is not None:
-                plugin = Plugin(name=entry.name, dist=entry.dist, version=entry.version, module=module)
-                self._register(plugin, remedy)
+            elif own:
+                self._load_entry(entry, None, failed)
+            else:
+                with self._third_party(entry.name, entry.dist, file):
+                    self._load_entry(entry, self._patience, failed)
+
+    def _load_entry(self, entry: Entry, seconds: float | None, failed: dict[str, BaseException]) -> None:
+        remedy = f"Update or uninstall {entry.dist}."
+        error = failed.get(entry.module) or self._guard.refused(entry.module)
+        try:
+            if error is not None:
+                raise error
+            module = import_timeout.load(entry.module, seconds)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:  # third-party code may raise anything
+            failed[entry.module] = raised
+            self._quarantine.refuse(entry.name, f"raises {said(raised)} at import.", remedy, raised, entry.dist)
+        else:
+            self._register(Plugin(name=entry.name, dist=entry.dist, version=entry.version, module=module), remedy)
+
+    @contextmanager
+    def _third_party(self, name: str, dist: str, file: str) -> Iterator[None]:
+        """Undo what a plugin changes in the process while it is loaded; disable it if that isn't possible."""
+        self._guard.begin(file)
+        yield
+        if left := self._guard.end(file):
+            self._withdraw(name)
+            error = Failed(f"Plugin {name!r} leaves behind {', '.join(left)}.")
+            remedy = f"Update or uninstall {dist}." if dist else f"Fix {file}."
+            self._quarantine.refuse(name, f"leaves behind {', '.join(left)} at import.", remedy, error)
+            import_timeout.leave_out(name)
+        self._guard.report(name, dist)
 
     def _load_file(self, file: Path) -> None:
         if not file.is_file():
             raise BadUsage(f"There is no plugin file {file}.", "Pass the path of a Python file with hooks.")
-        try:
-            module = load_file(file)
-        except BenchdogError as error:
-            self._quarantine.refuse(file.stem, error.message, f"Fix {file}.", error)
-            return
+        with self._third_party(file.stem, "", str(file)):
+            try:
+                if (crashed := self._guard.refused(str(file))) is not None:
+                    raise crashed
+                module = import_timeout.load(str(file), None)
+            except BenchdogError as error:
+                self._quarantine.refuse(file.stem, error.message, f"Fix {file}.", error)
+                return
+            except (Crashed, import_timeout.InterruptRaised, import_timeout.ImportTimeout) as error:
+                self._quarantine.refuse(file.stem, f"raises {said(error)} at import.", f"Fix {file}.", error)
+                return
+            self._add_file(file, module)
+
+    def _add_file(self, file: Path, module: ModuleType) -> None:
         digest = vars(module)["__digest__"]
         if any(vars(other.module).get("__digest__") == digest for other in self.healthy):
             return  # the same file twice, such as a run's copy and its original
@@ -112,6 +156,15 @@ class Plugins:
             name.startswith("benchdog_") or hasattr(value, "benchdog_impl") for name, value in vars(module).items()
         ):
             self._register(plugin, f"Fix {file}.")
+
+    def _withdraw(self, name: str) -> None:
+        """Take back what a plugin has registered."""
+        for plugin in [each for each in self.healthy if each.name == name]:
+            self._manager.unregister(plugin.module)
+            self.healthy.remove(plugin)
+            self._events.remove(name)
+            for kind, found in self._found.items():
+                self._found[kind] = [each for each in found if each.plugin != name]
 
     def _register(self, plugin: Plugin, remedy: str) -> None:
         if plugin.contract is not None and self._quarantine.refuse_contract(
@@ -174,7 +227,7 @@ class Plugins:
     def _ask(self, plugin: Plugin, hook: Callable[[], Iterable[Any]]) -> list[Any]:
         """Call a hook, with the time limit of an import for an installed plugin."""
         seconds = None if plugin.path or plugin.dist == BUILTIN else self._patience
-        return import_timeout.call(lambda: list(hook()), plugin.module.__name__, seconds)
+        return import_timeout.offered(hook, plugin.module.__name__, seconds)
 
     def _offer(self, plugin: Plugin, found: RegisteredComponent) -> None:
         """Register a component; a built-in's name stays the built-in's."""
@@ -247,7 +300,17 @@ class Plugins:
     def make(self, kind: str, name: str, values: Mapping[str, Any] | None = None) -> Any:
         """Build and return a component: Target(options), or Target() if it declares no options."""
         found = self.find(kind, name)
-        options = self.options(found, values or {})
+        with self.watched(found):
+            return self._made(found, self.options(found, values or {}))
+
+    def watched(self, found: RegisteredComponent, *, drawing: bool = False) -> AbstractContextManager[None]:
+        """Undo and report what a third-party component does to the whole process inside the block."""
+        if not found.plugin or found.dist == BUILTIN:
+            return nullcontext()
+        return component_watched(found, self._quarantine, drawing=drawing)
+
+    def _made(self, found: RegisteredComponent, options: Any) -> Any:
+        kind, name = found.info.kind, found.info.name
         target = found.resolve(found.info.target)
         try:
             if not found.plugin:

@@ -18,6 +18,10 @@ def strict() -> bool:
     return os.environ.get("BENCHDOG_STRICT") == "1"
 
 
+class Crashed(Exception):
+    """A plugin ended the process in which it was loaded on trial."""
+
+
 class Quarantine:
     """The faults of this process's plugins; BENCHDOG_STRICT=1 raises them instead."""
 
@@ -29,6 +33,10 @@ class Quarantine:
         """Disable a plugin because of an error; for a timeout, fault and remedy are replaced by its own."""
         if isinstance(error, KeyboardInterrupt) or strict():
             raise error
+        if isinstance(error, Crashed):
+            fault = f"can't be loaded: the process that tried it {error}."
+            remedy = f"{remedy} `benchdog doctor` tries it again."
+            import_timeout.leave_out(name)
         late = isinstance(error, import_timeout.ImportTimeout)
         if late:
             fault = f"{error}."

@@ -68,9 +68,9 @@ class RegisteredComponent:
             value: Any = import_module(module_name or self.module)
             for part in attribute.split("."):
                 value = getattr(value, part)
-        except BenchdogError:
+        except (BenchdogError, KeyboardInterrupt):
             raise
-        except Exception as error:  # third-party code may raise anything
+        except BaseException as error:  # third-party code may raise anything
             what = f"{self.info.kind} {self.info.name!r} of plugin {self.plugin!r} can't be loaded from {target!r}"
             raise NotAvailable(
                 f"{what}: {type(error).__name__}: {error}.", self.info.install or "Fix or update that plugin."

@@ -190,15 +190,16 @@ def loads(modules: Sequence[str], suspects: Sequence[str]) -> dict[str, tuple[st
     one, since a module that is loaded already can't be attributed to a second importer.
     """
     script = (
-        "import importlib, json, sys\n"
+        "import importlib, json, os, sys\n"
         "for at, module in enumerate(json.loads(sys.argv[1])):\n"
         "    try:\n"
         "        importlib.import_module(module)\n"
         "    except BaseException:\n"
         "        continue\n"
         "    if loaded := [name for name in json.loads(sys.argv[2]) if name in sys.modules]:\n"
-        "        print(json.dumps([at, loaded]))\n"
-        "        break"
+        "        print(json.dumps([at, loaded]), flush=True)\n"
+        "        break\n"
+        "os._exit(0)"  # whatever threads a module has started
     )
     loaded: dict[str, tuple[str, ...]] = {}
     left = list(modules)

@@ -1,7 +1,7 @@
 """Signature of exports made on this machine.
 
 An HMAC over the whole metadata, file hashes included, with a secret key in this user's state folder; so it can't
-be copied from another export, and reveals nothing about the hardware. The key isn't in the cache, which may be cleared
+be copied from another export, and reveals nothing about the hardware. It isn't in the cache, which may be cleared
 or be another one tomorrow: it was there once, and a key that is found there still counts.
 """
 

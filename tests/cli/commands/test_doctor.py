@@ -7,6 +7,7 @@ import pytest
 
 from benchdog.system import machine
 from support.in_process import run
+from support.plugin_files import install, offer
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,3 +88,18 @@ def test_missing_package_is_reported_as_a_failed_check(process, tmp_path):
     assert states["plugins"] == "wrong"
     assert states["torch"] == "ok"
     assert "cache" in states
+
+
+def test_package_that_cannot_be_imported_is_named(bench, tmp_path, monkeypatch):
+    """As timm beside another torchvision: it is found, and its import raises."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "bent_package.py").write_text(
+        "raise RuntimeError('operator x::nms does not exist')", encoding="utf-8"
+    )
+    code = offer("bent", more=", requires=('bent_package', 'json'), install='pip install bent'")
+    install(tmp_path, "bent", code)
+    report = bench("doctor", "--json", code=1, env={"BENCHDOG_PLUGINS": "bent"}).json
+    (check,) = (each for each in report["checks"] if each["name"] == "model bent")
+    assert check["state"] == "wrong"
+    assert check["found"] == "needs bent_package, which raises RuntimeError: operator x::nms does not exist"
+    assert "pip install bent" in check["remedy"]

@@ -215,3 +215,13 @@ def test_valid_run_names_are_accepted(tmp_path, name):
     run = Run.create(tmp_path / "runs", name, {"source": "s", "model": "m"})
     assert run.name == (name or "s-m-1")
     run.release()
+
+
+def test_killed_run_is_shown_as_interrupted_with_how_to_resume_it(bench, runs):
+    folder = make(runs, "dead", status="running")
+    result = bench("runs", "show", "dead")
+    assert "interrupted" in result.out
+    assert f"benchdog train --resume {folder}" in result.err
+    assert bench("runs", "show", "dead", "--json").json["status"] == "interrupted"
+    bench("runs", "report", "dead")
+    assert "This run was interrupted" in (folder / "report.html").read_text(encoding="utf-8")

@@ -117,7 +117,8 @@ def run_view(read: Facts) -> RunView:
 
 def _no_results(read: Facts) -> str:
     done = "before its first epoch ended" if not read.epochs else f"after {len(read.epochs)} epochs"
-    verbs = {"failed": "failed", "stopped": "was stopped", "running": "is not finished", "interrupted": "was interrupted"}
+    verbs = {"failed": "failed", "stopped": "was stopped", "interrupted": "was interrupted"}
+    verbs["running"] = "is not finished"
     state = str(read.run.get("status"))
     return f"Run {read.name} {verbs[state]} {done}." if state in verbs else f"Run {read.name} has no results."
 

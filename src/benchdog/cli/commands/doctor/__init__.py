@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from benchdog.cli.commands.doctor.checks import Check
     from benchdog.plugins import Plugins
 
+PATIENCE = 60.0
+"""Seconds that the import of a package may take, which reads hundreds of megabytes from a cold disk."""
+
 
 def command(
     ctx: typer.Context,
@@ -121,17 +124,19 @@ def _plugins(plugins: Plugins | None, failure: Exception | None) -> Iterator[Che
         )
         return
     from benchdog.api import CONTRACT
-    from benchdog.plugins import KINDS
+    from benchdog.plugins import KINDS, trial_load
 
     yield checks.contract(CONTRACT)
     yield from checks.plugins(plugins.healthy, plugins.faults, slow(plugins))
-    yield from checks.missing(
+    needs = [
         (kind, name, package, component.info.install)
         for kind in KINDS
         for name, component in plugins.all(kind).items()
         for package in component.info.requires
-        if not present(package)
-    )
+    ]
+    found = list(dict.fromkeys(need[2] for need in needs if present(need[2])))
+    yield from checks.missing(need for need in needs if need[2] not in found)
+    yield from checks.broken(needs, trial_load.tried(found, PATIENCE) if found else {})
 
 
 def present(package: str) -> bool:

@@ -194,6 +194,20 @@ def missing(needs: Iterable[tuple[str, str, str, str]]) -> list[Check]:
     ]
 
 
+def broken(needs: Iterable[tuple[str, str, str, str]], faults: Mapping[str, str]) -> list[Check]:
+    """Check whether the packages that components need can be imported; `faults` says what their imports did."""
+    return [
+        Check(
+            name=f"{kind} {name}",
+            state="wrong",
+            found=f"needs {package}, which {faults[package]}",
+            remedy=f"Reinstall {package}, in a version that fits the other packages. {install}".strip(),
+        )
+        for kind, name, package, install in needs
+        if package in faults
+    ]
+
+
 def jupyter(command: str, kernels: Sequence[Kernel], this: Interpreter) -> list[Check]:
     """Check whether Jupyter's kernels start this Python, and so use this torch."""
     if not command:

@@ -17,7 +17,7 @@ def listed(plugins: Plugins) -> Iterator[dict[str, Any]]:
 
     heavy = slow(plugins)
     commands = _commands()
-    faults = {fault.name: fault for fault in plugins.faults}
+    faults = {fault.name: fault for fault in reversed(plugins.faults)}  # the first is why it is disabled
     for plugin in plugins.healthy:
         fault = faults.pop(plugin.name, None)
         loads = list(heavy.get(plugin.name, ()))
