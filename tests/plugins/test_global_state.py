@@ -67,11 +67,8 @@ def test_what_libraries_do_for_themselves_is_left(monkeypatch):
         sys.path.append("/somewhere/vendored")
         monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
         warnings.filterwarnings("ignore", message="numpy.ndarray size changed")
-        socket.an_addition = 3
-        try:
-            assert state.undo() == ([], [])
-        finally:
-            del socket.an_addition
+        monkeypatch.setattr(socket, "an_addition", 3, raising=False)
+        assert state.undo() == ([], [])
     assert sys.path[-1] == "/somewhere/vendored"
 
 
@@ -119,7 +116,7 @@ def test_model_that_seeds_or_patches_is_blamed_and_may_draw(place):
     result = train("digits", "--model", "meddling", "--epochs", 1, "--name", "m", "--quiet", cwd=place)
     assert "plugin 'meddler': its model 'meddling' changes torch.nn.functional.cross_entropy (undone)." in result.err
     assert "random" not in result.err
-    assert torch.nn.functional.cross_entropy is not print
+    assert torch.nn.functional.cross_entropy.__module__ == "torch.nn.functional"
 
 
 EXITING = """

@@ -30,7 +30,7 @@ GAPS = "The run is complete; what it shows may lack them, unless it reads the me
 
 LEAVE = "It gets no more events: an observer may read, and write its own files, but must leave the process as it is."
 SELDOM = 1.0
-"""Seconds between steps around which the process's state is compared, which takes half a millisecond."""
+"""Seconds between events of a kind around which the process's state is compared, which takes half a millisecond."""
 
 
 class ChangedState(Exception):
@@ -69,6 +69,7 @@ class ObserverQueue:
         self._lock = threading.Lock()
         self._disabled = self._hurry = False
         self._watched_at = 0.0
+        self._watched_events: set[str] = set()
         self._busy = ""
 
     def add(self, event: str, function: Callable[..., Any], names: Sequence[str]) -> None:
@@ -122,16 +123,17 @@ class ObserverQueue:
 
     @contextmanager
     def _watched(self, event: str) -> Iterator[None]:
-        """Undo what handlers do to the whole process; of steps, of which there are many, not each is watched.
+        """Undo what handlers do to the whole process; the first event of a kind is watched, then one in a second.
 
         Raises:
             ChangedState: they changed something.
         """
         now = time.monotonic()
-        if event == STEP and now - self._watched_at < SELDOM:
+        if event in self._watched_events and now - self._watched_at < SELDOM:
             yield
             return
         self._watched_at = now
+        self._watched_events.add(event)
         state = GlobalState(shared=True)
         yield
         restored, left = state.undo()

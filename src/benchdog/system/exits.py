@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 NAMES = ("_exit", "abort", "execv", "execve")
 """Functions of `os`; the others that replace the process call one of these."""
@@ -21,9 +21,10 @@ class ProcessEnded(BaseException):
     """Code tried to end the process. Not an Exception, so that code which handles those doesn't go on."""
 
 
-def end(code: int) -> None:
+def end(code: int) -> NoReturn:
     """End the process at once: Benchdog's own way."""
     _original["_exit"](code)
+    raise AssertionError
 
 
 @contextmanager
