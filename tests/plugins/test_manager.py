@@ -173,9 +173,14 @@ def test_faulty_plugin_is_disabled_and_others_work(place, tmp_path, capsys, case
 
 
 def test_ctrl_c_while_loading_is_not_a_plugin_fault(place):
-    install(place, "slow", "raise KeyboardInterrupt")
+    install(place, "slow", "import signal\nsignal.raise_signal(signal.SIGINT)")
     with pytest.raises(KeyboardInterrupt):
         Plugins.discover()
+
+
+def test_interrupt_that_a_plugin_raises_itself_is_its_fault(place):
+    install(place, "odd", "raise KeyboardInterrupt")
+    assert "nobody pressed Ctrl-C" in single_fault(Plugins.discover()).fault
 
 
 def test_strict_mode_raises_plugin_errors(place, monkeypatch):
