@@ -34,7 +34,7 @@ def load(name: str) -> Plugins:
     return Plugins.discover(local=[EXAMPLES / name])
 
 
-@pytest.mark.parametrize("script", ["plugin_pages.py", "hook_reference.py"])
+@pytest.mark.parametrize("script", ["plugin_pages.py", "hook_reference.py", "api_reference.py"])
 def test_pages_and_examples_are_current(script):
     argv = [sys.executable, ROOT / "scripts" / script, "--check"]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", check=False)

@@ -1,6 +1,7 @@
 """Options of components: validation, error messages, JSON round trip and JSON Schema."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from benchdog.api import Bounds, Doc
 from benchdog.errors import BadUsage
 from benchdog.plugins.options import describe, json_schema, to_json, validate
+from benchdog.recipe.layers import toml_value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,3 +107,81 @@ def test_json_schema_refuses_the_same_invalid_options(values):
 def test_options_of_none_are_an_empty_table():
     assert to_json(None) == {}
     assert to_json({"a": 1}) == {"a": 1}
+
+
+class Color(Enum):
+    RED = "red"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    a: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Types:
+    """One option of each type that docs/guides/plugins/options.md lists."""
+
+    flag: bool = False
+    count: Annotated[int, Bounds(ge=1)] = 1
+    rate: Annotated[float, Bounds(gt=0)] = 0.5
+    name: str = ""
+    mode: Literal["sine", "square"] = "sine"
+    maybe: int | None = None
+    either: int | Literal["auto"] = "auto"
+    sizes: tuple[int, ...] = ()
+    widths: list[int] = field(default_factory=list)
+    pair: tuple[int, str] = (1, "a")
+    table: dict[str, float] = field(default_factory=dict)
+    path: Path | None = None
+    color: Color = Color.RED
+    part: Part = field(default_factory=Part)
+    parts: tuple[Part, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "made"),
+    [
+        ("flag", "true", True), ("count", "3", 3), ("rate", "1e-3", 1e-3), ("rate", "1", 1.0), ("name", "abc", "abc"),
+        ("name", "'3'", "3"), ("mode", "square", "square"), ("maybe", "3", 3), ("either", "auto", "auto"),
+        ("either", "3", 3), ("sizes", "[1,2]", (1, 2)), ("widths", "[3]", [3]), ("pair", "[2,'b']", (2, "b")),
+        ("table", "{a=1}", {"a": 1.0}), ("path", "rows.csv", Path("rows.csv")), ("color", "red", Color.RED),
+        ("part", "{a=2}", Part(a=2)), ("parts", "[{a=2},{}]", (Part(a=2), Part())),
+    ],
+)  # fmt: skip
+def test_value_typed_on_the_command_line_becomes_the_annotated_type(key, typed, made):
+    value = toml_value(typed)
+    options = validate(Types, {key: value}, "thing")
+    assert getattr(options, key) == made
+    assert type(getattr(options, key)) is type(made)
+    assert validate(Types, to_json(options), "thing") == options
+    jsonschema.validate(to_json(options), json_schema(Types))
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "told"),
+    [
+        ("flag", "yes", "flag is 'yes': input should be a valid boolean"),
+        ("count", "3.0", "count is 3.0: input should be a valid integer"),
+        ("rate", "'1'", "rate is '1': input should be a valid number"),
+        ("name", "3", "name is 3: input should be a valid string"),
+        ("mode", "round", "mode is 'round': input should be 'sine' or 'square'"),
+        ("maybe", "none", "maybe is 'none': input should be a valid integer"),
+        ("sizes", "1,2", "sizes is '1,2': input should be a valid array"),
+        ("pair", "[1]", "pair[1] is [1]: field required"),
+        ("table", "{a='x'}", "table[a] is {'a': 'x'}: input should be a valid number"),
+        ("color", "RED", "color is 'RED': input should be 'red'"),
+        ("part", "{b=2}", "thing: part has no key 'b'"),
+        ("parts", "[{a=1},{b=2}]", "thing: parts has no key 'b'"),
+    ],
+)
+def test_value_of_another_type_is_refused(key, typed, told):
+    with pytest.raises(BadUsage) as refused:
+        validate(Types, {key: toml_value(typed)}, "thing")
+    assert told in refused.value.message
+
+
+def test_text_that_reads_as_a_number_is_to_be_quoted():
+    with pytest.raises(BadUsage) as refused:
+        validate(Types, {"name": toml_value("2024")}, "thing")
+    assert "quoted: name='\"2024\"'" in refused.value.hint

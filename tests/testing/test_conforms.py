@@ -95,7 +95,7 @@ def test_check_prints_a_line_per_check_and_a_verdict(tmp_path):
     stdout = run("plugins", "check", "benchdog-serve", cwd=tmp_path).out
     assert "command serve" in stdout
     assert "  ok       loads" in stdout
-    assert stdout.rstrip().endswith("No faults in 5 checks.")
+    assert stdout.rstrip().endswith("5 passed, 0 failed, 0 skipped.")
 
 
 def test_importing_testing_does_not_import_pytest():

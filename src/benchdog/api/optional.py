@@ -74,6 +74,11 @@ class TaskDefaults:
     """Sentences that are printed for the user, such as an order of the classes that the task assumed."""
     needs_target: bool = True
     """Whether it needs targets; a self-supervised task says False, and trains on a source whose target is "none"."""
+    usual_scores: bool = False
+    """Whether scores mean what they do in Benchdog's own task for the kind of target: log-probabilities up to a
+    constant, or numbers that an affine head brings into the target's units. Benchdog's baselines are then measured;
+    without it, and without `BaselineTask` or `InvertibleHeadTask`, there are none. A subclass with a `loss`, `head`
+    or `output` of its own declares it again."""
 
 
 @runtime_checkable
@@ -131,7 +136,7 @@ class InvertibleHeadTask(Task, Protocol, metaclass=_ByLookup):
 
 @runtime_checkable
 class BaselineTask(Task, Protocol, metaclass=_ByLookup):
-    """A task that is compared with baselines of its own instead of Benchdog's."""
+    """A task that is compared with baselines of its own instead of Benchdog's, or of none."""
 
     def baselines(self, inputs: tuple[np.ndarray, ...], /) -> Mapping[str, Callable[[Any], Tensor]]:
         """Return baseline predictors by name.

@@ -362,7 +362,7 @@ class Pretrained(Protocol):
 
     Attributes:
         task: the task that it predicts for; "" for weights that are only there to be fine-tuned.
-        rename: (regular expression, replacement) pairs that turn the model's parameter names into the file's.
+        rename: (regular expression, replacement) pairs that turn the file's parameter names into the model's.
         transform: the operations that its inputs were transformed with.
     """
 

@@ -20,7 +20,7 @@ def check_fast_path(samples: DecodedSplit, count: int = 8) -> None:
     Raises:
         BadData: arrays, dtypes, targets or weights differ.
     """
-    if not isinstance(samples.split, BatchSplit) or not len(samples):
+    if not isinstance(samples.split, BatchSplit | ArraySplit) or not len(samples):
         return
     positions = sorted({round(i * (len(samples) - 1) / max(1, count - 1)) for i in range(count)})
     fast, slow = samples.read(positions), samples.read_raw(positions)
@@ -41,7 +41,8 @@ def check_fast_path(samples: DecodedSplit, count: int = 8) -> None:
         raise BadData("The source's batch() returns other weights than its raw().", "Fix the source.")
     split = samples.split
     if isinstance(split, ArraySplit) and not _contains(samples, samples.whole(), fast, positions):
-        raise BadData("The source's whole() returns other samples than its batch().", "Fix the source.")
+        other = "batch()" if isinstance(split, BatchSplit) else "raw() decoded"
+        raise BadData(f"The source's whole() returns other samples than its {other}.", "Fix the source.")
 
 
 def _equal_weights(a: Weight, b: Weight) -> bool:

@@ -146,7 +146,9 @@ class Pairs:
     def collect(self, batch: PredictedBatch) -> None:
         if self.spec.target.kind != "number" or batch.target.ndim != 1 or len(self.pairs) >= PAIRS:
             return
-        values = batch.prediction.reshape(len(batch.target), -1)[:, 0]
+        if batch.prediction.size != len(batch.target):
+            return  # quantiles or a distribution, say: none of these is the predicted number
+        values = batch.prediction.reshape(len(batch.target))
         self.pairs += [[float(t), float(p)] for t, p in zip(batch.target, values, strict=True)]
 
 
@@ -180,26 +182,31 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def measure_baseline(folder: Path, parts: Components, split: str) -> list[Baseline]:
-    """Measure simple baselines on the same split and write them to baseline.json."""
+def measure_baseline(folder: Path, parts: Components, split: str) -> tuple[list[Baseline], str]:
+    """Measure simple baselines on the same split, write baseline.json; return them, or why there are none."""
     (train, _), (held_out, by) = _transformed(parts, "train"), _transformed(parts, split)
-    lines = baselines.measure(
-        train,
-        held_out,
-        parts.transform.spec(parts.spec),
-        parts.task,
-        time_order=bool(with_defaults(parts.source, SourceDefaults).time_order),
-        limit=BASELINE_SAMPLES,
-        seed=parts.recipe.seed,
-        by=by,
-    )
+    spec = parts.transform.spec(parts.spec)
+    note = baselines.why_none(train, held_out, spec, parts.task, parts.recipe.task.name)
+    lines = []
+    if not note:
+        lines = baselines.measure(
+            train,
+            held_out,
+            spec,
+            parts.task,
+            time_order=bool(with_defaults(parts.source, SourceDefaults).time_order),
+            limit=BASELINE_SAMPLES,
+            seed=parts.recipe.seed,
+            by=by,
+        )
     path = folder / "baseline.json"
     known = files.read_object(path).get("splits", {}) if path.is_file() else {}
     if not isinstance(known, dict):
         raise BadData(f"{path} is damaged: it has no table of splits.", "Remove it: evaluations write it.")
     known[split] = [{"name": line["name"], "metrics": _finite(line["metrics"])} for line in lines]
-    files.write_json(path, {"format": format_versions.RUN, "split": split, "lines": known[split], "splits": known})
-    return lines
+    document = {"format": format_versions.RUN, "split": split, "lines": known[split], "splits": known}
+    files.write_json(path, document | ({"note": note} if note else {}))
+    return lines, note
 
 
 def _transformed(parts: Components, split: str) -> tuple[Arrays, sample_weights.Weight]:

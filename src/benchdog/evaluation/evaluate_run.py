@@ -56,7 +56,7 @@ def evaluate(
         torch_module = not opened.meta.get("runner")
         module = partial(rebuild, opened.path, opened.meta, plugins, opened.trusted) if torch_module else None
         result = evaluate_module(folder, opened.call, parts, split, module=module, by=by)
-        baselines = measure_baseline(folder, parts, split)
+        baselines, without = measure_baseline(folder, parts, split)
         page = report.write(folder)
     finally:
         run.release()
@@ -64,6 +64,6 @@ def evaluate(
         **result,
         "run": run.name,
         "baselines": baselines,
-        "notes": [*parts.shared, *changed],
+        "notes": [*parts.shared, *changed, *filter(None, [without])],
         "report": str(page),
     }

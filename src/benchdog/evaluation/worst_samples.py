@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from benchdog.api import Answer, Call, Field, Spec, TaskInfo
 from benchdog.errors import BenchdogError
 from benchdog.evaluation.batches import PredictedBatch
+from benchdog.evaluation.calibration import are_shares
 from benchdog.evaluation.grad_cam import NO_LAYER, GradCam
 from benchdog.evaluation.results import Attention, Evaluation, RankedSample
 from benchdog.evaluation.sample_images import save_attention, save_sample
+from benchdog.model.answer_list import checked
 from benchdog.model.value_files import arrays_in
 from benchdog.training.setup import Components
 
@@ -90,7 +92,11 @@ def write_worst_samples(
     first = next((top.entries()[0][2] for top in tops.values() if top.entries()), None)
     grad_cam, why = (None, "") if parts.prepare else _grad_cam(parts.spec, first, module)
     samples = {order: sample for top in tops.values() for _, order, sample in top.entries()}
-    predictions = _predict(samples, lambda inputs: decode(call, inputs, parts.spec, options))
+
+    def answer(inputs: tuple[NDArray[Any], ...]) -> list[Answer]:
+        return checked(decode(call, inputs, parts.spec, options), len(inputs[0]), parts.recipe.task.name)
+
+    predictions = _predict(samples, answer)
     entries, shown = dict[int, RankedSample](), parts.data_spec.fields[0]
     for number, (order, (inputs, target, _)) in enumerate(samples.items()):
         paths = images / f"{number}.png", images / f"{number}-seen.png"
@@ -134,6 +140,8 @@ def _grad_cam(spec: Spec, sample: Sample | None, module: Callable[[], Any] | Non
     """Prepare Grad-CAM for image classification; return it, or why there is none."""
     if spec.fields[0].kind != "image" or spec.target.kind != "class" or sample is None:
         return None, ""
+    if spec.output != (spec.classes,):
+        return None, "the task has no score for each class"
     if module is None:
         return None, "the trained model is not a torch module"
     try:
@@ -204,7 +212,7 @@ def confident_errors(
     prediction: NDArray[Any], score: NDArray[Any], target: NDArray[Any], classes: int
 ) -> Sequence[float]:
     """Return the probability of each wrong prediction of a batch; -1 for right ones and for no probabilities."""
-    if target.ndim != 1 or prediction.shape != (len(target), classes):
+    if target.ndim != 1 or prediction.shape != (len(target), classes) or not are_shares(prediction):
         return [-1.0] * len(target)
     predicted = (score if score.shape == prediction.shape else prediction).argmax(1)
     probability = prediction[np.arange(len(target)), predicted]

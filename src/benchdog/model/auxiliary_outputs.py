@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchdog.api import Batch, Task
+from benchdog.api import BadUsage, Batch, Task
 
 
 class AuxiliaryLossTask:
@@ -27,7 +27,13 @@ class AuxiliaryLossTask:
     def loss(self, score: Tensor | Mapping[str, Any], batch: Batch, /) -> tuple[Tensor, float | Tensor]:
         """Return the sum over a batch and its weight."""
         if isinstance(score, Tensor):
-            return self.task.loss(score, batch)
+            found = self.task.loss(score, batch)
+            if not isinstance(found, tuple | list):
+                raise BadUsage(
+                    f"{type(self.task).__name__}.loss() returns a {type(found).__name__}, not a pair.",
+                    "Return the sum of the batch's losses, and its weight: the number of samples or terms.",
+                )
+            return found
         total, weight = self.task.loss(score["score"], batch)
         shares = 1.0
         for share, other in score["auxiliary"]:

@@ -29,6 +29,7 @@ from benchdog.data.decode.operations import image_region
 from benchdog.data.synthetic import check_shapes
 from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
 from benchdog.model import metadata, samples, training_ranges
+from benchdog.model.answer_list import checked
 from benchdog.model.artifact_files import GRAPH, locate, read_meta, verify_files
 from benchdog.model.rebuild import Rebuilt, model_spec_of, preprocess_of
 from benchdog.model.value_files import ValueFiles
@@ -153,8 +154,7 @@ class LoadedModel:
         """Call the task's predict function; its failure in Benchdog's own code means that the folder is damaged."""
         function, options = self._answer_function
         try:
-            answers: list[Answer] = function(self.call, inputs, self.model_spec, options)
-            return answers
+            return checked(function(self.call, inputs, self.model_spec, options), len(inputs[0]), self.task_name)
         except (IndexError, KeyError, TypeError, ValueError) as error:
             if third_party_origin(error):
                 raise

@@ -315,9 +315,11 @@ class Plugins:
         try:
             if not found.plugin:
                 made = target(**(options or {}))
-                check_methods(kind, name, made)
+            elif options is None:
+                made = target()
             else:
-                made = target() if options is None else target(options)
+                made = target(options)
+            check_methods(kind, name, made)
             return compat.adapt(kind, made, found.contract)
         except BenchdogError:
             raise

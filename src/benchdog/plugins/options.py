@@ -91,6 +91,7 @@ def validate(cls: type, values: Mapping[str, Any], what: str) -> Any:
 
 def _value(option: Option, value: Any, what: str) -> Any:
     """Validate one value strictly, as JSON: "3" is not a number, 1 is not a string."""
+    _check_keys(option.type, value, f"{what}: {option.name}")
     try:
         return option.adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
@@ -100,7 +101,25 @@ def _value(option: Option, value: Any, what: str) -> Any:
             text += "".join(" or " + e["msg"].removeprefix("Input should be ") for e in others)
             first["loc"] = first["loc"][:-1]  # its end is a branch of the union
         where = "".join(f"[{part}]" for part in first["loc"])
-        raise BadUsage(f"{what}: {option.name}{where} is {value!r}: {text}.", option.doc) from None
+        hint = option.doc
+        if first["type"] == "string_type" and isinstance(value, int | float):
+            hint = f"{hint} A text that reads as a number is quoted: {option.name}='\"{value}\"'.".strip()
+        raise BadUsage(f"{what}: {option.name}{where} is {value!r}: {text}.", hint) from None
+
+
+def _check_keys(kind: Any, value: Any, what: str) -> None:
+    """Refuse keys that a dataclass inside an option lacks: pydantic leaves them out without a word."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            for inner in get_args(kind):
+                _check_keys(inner, item, what)
+    if not isinstance(value, Mapping):
+        return
+    classes = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and dataclasses.is_dataclass(each)]
+    known = {field.name: field.type for cls in classes for field in dataclasses.fields(cls)}
+    for key in value if classes and get_origin(kind) is not dict else ():
+        if key not in known:
+            raise BadUsage(f"{what} has no key {key!r}.", nearest(key, known))
 
 
 def to_json(options: Any) -> dict[str, Any]:
@@ -118,7 +137,7 @@ def json_schema(cls: type) -> dict[str, Any]:
     """Return the JSON Schema of an options dataclass."""
     properties, required = {}, []
     for option in describe(cls).values():
-        schema = option.adapter.json_schema()
+        schema = _inlined(option.adapter.json_schema())
         if option.doc:
             schema["description"] = option.doc
         if option.required:
@@ -128,3 +147,19 @@ def json_schema(cls: type) -> dict[str, Any]:
         properties[option.name] = schema
     result: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**result, "required": required} if required else result
+
+
+def _inlined(schema: Any, parts: Mapping[str, Any] | None = None) -> Any:
+    """Return a schema with its `$defs` in place: it becomes part of another, where references would lead nowhere.
+
+    A dataclass inside an option takes no other keys than its own.
+    """
+    if isinstance(schema, list):
+        return [_inlined(each, parts) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    parts = schema.get("$defs", parts) or {}
+    if "$ref" in schema:
+        return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
+    inner = {key: _inlined(value, parts) for key, value in schema.items() if key != "$defs"}
+    return {**inner, "additionalProperties": False} if isinstance(inner.get("properties"), dict) else inner

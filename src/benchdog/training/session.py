@@ -153,8 +153,14 @@ class Session:
     def epochs(self) -> Iterator[int]:
         """Yield the remaining epochs, from 0."""
         while self.epoch < self.recipe.loop.epochs and not self.should_stop:
-            self._progress.epoch(self.epoch, self._batch, self.steps_per_epoch)
-            yield self.epoch
+            begun = self.epoch
+            self._progress.epoch(begun, self._batch, self.steps_per_epoch)
+            yield begun
+            if self.epoch == begun:
+                raise BadUsage(
+                    f"Trainer {self.recipe.trainer.name!r} does not close epoch {begun + 1}, and would never end.",
+                    "Call session.epoch_done(session.evaluate()) at the end of each epoch.",
+                )
 
     def batches(self, split: str = "train", /) -> Iterator[Batch]:
         """Yield batches; a step's random numbers depend on the seed, the rank and the step alone."""
@@ -273,6 +279,12 @@ class Session:
     def epoch_done(self, metrics: Mapping[str, Any], model: nn.Module | None = None, /) -> None:
         """End an epoch: log it, keep the best weights (the model's, or another's like it), stop early."""
         self._log_steps(partial=True)
+        if metrics and self.task.monitor not in metrics:
+            raise BadUsage(
+                f"Task {self.recipe.task.name!r} chooses the best epoch by {self.task.monitor!r}, which is not among "
+                f"the metrics: {', '.join(map(str, metrics))}.",
+                "Its meter's value() must hold its monitor, and the trainer pass on what session.evaluate() returns.",
+            )
         scalars = {f"valid.{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float)}
         scalars = {**self._log.epoch(), **scalars}
         value, loss = (float(metrics.get(name, math.nan)) for name in (self.task.monitor, "loss"))

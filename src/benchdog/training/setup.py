@@ -279,12 +279,19 @@ def assemble(
             "Use data with targets, or a self-supervised task: it declares needs_target = False.",
         )
     task.check(data.spec)
+    _check_task(recipe.task.name, task)
     _check_epochs(recipe, plugins, data)
     if "model" not in live and plugins.info(ModelInfo, recipe.model.name).codes:
         data.preprocess = with_category_codes(data.preprocess)
     data.preprocess = start.preprocess_for(recipe.start, data.preprocess)
     spec = prepared_spec(task, data.spec, recipe.task.name)
-    spec = spec.with_output(*task.output(spec))
+    output = task.output(spec)
+    if not isinstance(output, tuple | list):
+        raise BadUsage(
+            f"Task {recipe.task.name!r}: output() returns {output!r}, not a tuple.",
+            "It is the shape of a score, per sample: return (spec.classes,).",
+        )
+    spec = spec.with_output(*output)
     data.preprocess = transform_of(data.preprocess, data.spec, spec)
     data.collate_by(task)
     for split in data.splits.values():
@@ -308,3 +315,17 @@ def _check_epochs(recipe: Recipe, plugins: Plugins, data: DataSplits) -> None:
     else:
         return
     raise BadUsage(f"{why}, so an epoch needs an end.", "Add --set loop.steps_per_epoch=100, say.")
+
+
+def _check_task(name: str, task: Task) -> None:
+    """Raise BadUsage for a task that doesn't say by which metric the best epoch is chosen."""
+    if not (hasattr(task, "monitor") and hasattr(task, "better")):
+        raise BadUsage(
+            f"Task {name!r} doesn't say by which metric the best epoch is chosen.",
+            'Its attributes monitor and better do: monitor, better = "accuracy", "max".',
+        )
+    if task.better not in ("max", "min"):
+        raise BadUsage(
+            f"Task {name!r} has better = {task.better!r}.",
+            'It says whether larger or smaller values of its monitor are better: better = "max", or "min".',
+        )

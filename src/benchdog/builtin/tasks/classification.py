@@ -22,6 +22,7 @@ class Classification(Balanced):
     monitor = "accuracy"
     better = "max"
     weighs = True
+    usual_scores = True
 
     def __init__(self, options: ClassificationOptions | None = None) -> None:
         self.options = options or ClassificationOptions()

@@ -39,6 +39,7 @@ class ImageToImage:
     monitor = "mse"
     better = "min"
     weighs = True
+    usual_scores = True
 
     def __init__(self, options: ImageToImageOptions | None = None) -> None:
         self.options = options or ImageToImageOptions()

@@ -24,6 +24,7 @@ class NextToken:
     monitor = "loss"
     better = "min"
     weighs = True
+    usual_scores = True
 
     def __init__(self, options: NextTokenOptions) -> None:
         self.options = options

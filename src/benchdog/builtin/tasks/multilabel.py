@@ -25,6 +25,7 @@ class MultiLabel:
     monitor = "macro_f1"
     better = "max"
     weighs = True
+    usual_scores = True
 
     def __init__(self, options: LabelsOptions | None = None) -> None:
         self.options = options or LabelsOptions()

@@ -51,6 +51,7 @@ class Regression:
     monitor = "rmse"
     better = "min"
     weighs = True
+    usual_scores = True
 
     def __init__(self, options: RegressionOptions) -> None:
         self.options = options

@@ -35,6 +35,7 @@ class Segmentation(Balanced):
     monitor = "iou"
     better = "max"
     weighs = True
+    usual_scores = True
 
     def __init__(self, options: SegmentationOptions | None = None) -> None:
         self.options = options = options or SegmentationOptions()

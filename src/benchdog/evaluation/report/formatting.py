@@ -85,7 +85,7 @@ def percent(share: float | None) -> str:
 def figure_text(name: str, value: Any) -> str:
     """Write a metric's value: a percentage or a number; whatever else a file holds, as it is."""
     share = number(value) if is_share(name) else None
-    return short(value) if share is None else percent(share)
+    return short(value) if share is None or not 0 <= share <= 1 else percent(share)
 
 
 def seconds(value: Any) -> str:

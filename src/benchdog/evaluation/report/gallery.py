@@ -46,8 +46,8 @@ def worst(facts: Facts) -> Gallery | None:
     entries, classes = objects(facts.evaluation.get("worst")), _classes(facts.evaluation)
     if not entries:
         return None
-    if facts.target != "class":
-        return _gallery(facts, entries, classes)
+    if facts.target != "class" or not all(mapping(entry.get("answer")).get("label") for entry in entries):
+        return _gallery(facts, entries, classes)  # of answers without a label nobody knows which are wrong
     wrong = [entry for entry in entries if is_wrong(entry, classes)]
     note = attention(facts.evaluation) if wrong else "None of the highest-loss samples is misclassified."
     return _gallery(facts, wrong, classes, note)
@@ -133,14 +133,14 @@ def _table(entries: list[Json], classes: list[Any]) -> Table:
 
 
 def is_wrong(entry: Json, classes: list[Any]) -> bool:
-    """Whether a predicted label isn't the actual one."""
+    """Whether a predicted label isn't the actual one; false for an answer without one."""
     prediction = entry.get("answer")
     label = (
         prediction.get("label", prediction.get("value", prediction.get("labels")))
         if isinstance(prediction, dict)
         else prediction
     )
-    return readable(label, classes) != readable(entry.get("target"), classes)
+    return label is not None and readable(label, classes) != readable(entry.get("target"), classes)
 
 
 def readable(value: Any, classes: list[Any]) -> str:

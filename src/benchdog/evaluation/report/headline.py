@@ -10,6 +10,8 @@ from benchdog.evaluation.report.facts import Facts, Json, mapping, objects
 from benchdog.evaluation.report.formatting import THIN, number, percent, rounded, short, wording
 
 NOUNS = {"image": "images", "volume": "volumes", "table": "rows", "tokens": "texts", "audio": "recordings"}
+KNOWN = ("", "class", "labels", "number", "mask", "next-token")
+"""Kinds of target that have metrics of a known meaning; "" for a run that doesn't say its kind."""
 NEAR = 0.02
 """A relative difference that isn't worth a network, where no sampling error is known."""
 
@@ -52,6 +54,8 @@ class _Measure:
 
 def _measure(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
     """Choose the metric that a person understands best, by what the target is."""
+    if not _usual(facts, metrics):
+        return _monitored(facts, metrics)
     if "perplexity" in metrics and "loss" in metrics:
         return _Measure(metric="loss", better="min", sentence="The loss is {value} nats per token {where}")
     if "iou" in metrics:
@@ -68,10 +72,21 @@ def _measure(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
         return _Measure(
             metric="mae", better="min", sentence="Predictions {where} are off by {value} on average (MAE)"
         )
-    if facts.monitor in metrics:
-        sentence = f"The {wording(facts.monitor)} is {{value}} {{where}}"
-        return _Measure(metric=facts.monitor, better=facts.better, sentence=sentence)
-    return None
+    return _monitored(facts, metrics)
+
+
+def _usual(facts: Facts, metrics: dict[str, Any]) -> bool:
+    """Whether a metric's name means what it usually does: by the kind of target, and its value."""
+    shares = (number(metrics.get(name)) for name in ("accuracy", "iou"))
+    return facts.target in KNOWN and all(share is None or 0 <= share <= 1 for share in shares)
+
+
+def _monitored(facts: Facts, metrics: dict[str, Any]) -> _Measure | None:
+    """Report the metric that chose the best epoch, under its own name."""
+    if facts.monitor not in metrics:
+        return None
+    sentence = f"The {wording(facts.monitor)} is {{value}} {{where}}"
+    return _Measure(metric=facts.monitor, better=facts.better, sentence=sentence)
 
 
 def headline(facts: Facts) -> Headline:
@@ -138,7 +153,9 @@ def _compared(facts: Facts, measure: _Measure, split: str, value: float, answer:
         note = f"on the {'validation' if same == 'valid' else same} split it is {measure.text(ours)}"
     bars = _bars(given, measure)
     if not bars:
-        return Headline(answer=f"{answer}.", metric=measure.metric, better=measure.better)
+        none = str(facts.baseline.get("note") or "")
+        others = f"{none[0].upper()}{none[1:]}." if none and not given else ""
+        return Headline(answer=f"{answer}.", others=others, metric=measure.metric, better=measure.better)
     reached = ", ".join(f"{_the(bar.name)} {'' if i else 'reaches '}{bar.text}" for i, bar in enumerate(bars))
     others = f"{note}; {reached}." if note else f"{reached}."
     samples = number((facts.evaluations.get(same) or {}).get("samples"))

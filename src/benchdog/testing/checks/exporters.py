@@ -19,6 +19,8 @@ from benchdog.testing.runner.results import Fault, Skip
 
 MOST = 8
 """Largest batch that the small artifact takes."""
+GIVEN = "given"
+"""The form of an artifact that the author gave."""
 
 
 class Trial(trials.Trial):
@@ -29,22 +31,35 @@ class Trial(trials.Trial):
         """The first form of data that it exports a net for."""
         return self.once("form", self._form)
 
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """What it is tried with: the kit's small artifacts, or the given one."""
+        return FORMS if self.bench.given is None else (GIVEN,)
+
     def _form(self) -> str:
         told = []
-        for form in FORMS:
+        for form in self.forms:
             try:
                 self.exported(form)
             except Skip as skip:
                 told.append(str(skip))
             else:
                 return form
+        if self.bench.given is not None:
+            raise Fault(
+                f"It refuses the artifact {self.bench.given.folder}: {' '.join(told)}",
+                "Export it, or check without --artifact.",
+                self.where,
+            )
         raise Skip(f"refuses the kit's small artifacts: {' '.join(dict.fromkeys(told))}")
 
     def artifact(self, form: str) -> Path:
         """Return a small artifact, untrained: exporting asks for no skill."""
         self.cls  # noqa: B018 -- a target that doesn't resolve is told first
         kept = self.bench.place / f"artifact-{form}"
-        if not kept.is_dir():  # else another exporter needed it before
+        if not kept.is_dir() and self.bench.given is not None:
+            shutil.copytree(self.bench.given.folder, kept)
+        elif not kept.is_dir():  # else another exporter needed it before
             parts = small(self, form, artifact__max_batch=MOST)
             parts.fit(self.bench.folder("fitted"))
             save_untrained(parts, kept, self.plugins, MOST)
@@ -57,9 +72,14 @@ class Trial(trials.Trial):
             "exporter": self.found.where,
             "options": self.full(),
             "local": [self.bench.local] if self.bench.local else [],
-            "trust": True,
+            "trust": self.trust,
             "folder": str(folder),
         }
+
+    @property
+    def trust(self) -> bool:
+        """Whether code that the artifact names may run: the kit's own names none."""
+        return self.bench.given is None or self.bench.given.trust
 
     def exported(self, form: str) -> Path:
         """Return the folder of an export."""
@@ -73,7 +93,7 @@ class Trial(trials.Trial):
             raise Skip(error.message) from error
         except Exception as error:
             raise Fault(
-                f"export() of a net on {form} raises {said(error)}.",
+                f"export() of {_named(form)} raises {said(error)}.",
                 "Fix it, or refuse what it can't export: raise BadUsage or Failed of benchdog.api.",
                 raised(error) or self.where,
             ) from error
@@ -89,7 +109,7 @@ class Trial(trials.Trial):
 
     def arrays(self, n: int = 3) -> tuple[np.ndarray, ...]:
         """Return some decoded samples of the first form that it exports."""
-        opened = open_model(self.artifact(self.form), self.plugins, trust=True)
+        opened = open_model(self.artifact(self.form), self.plugins, trust=self.trust)
         return tuple(x[:n].copy() for x in opened.decoder.batch(opened.samples()))
 
 
@@ -104,22 +124,28 @@ def exports(trial: Trial) -> str:
 def agrees(trial: Trial) -> str:
     """Check that the runner gives what the model gives, at batches of one to the largest."""
     trial.form  # noqa: B018 -- what keeps it from exporting is told by `exports`
-    seen = []
-    for form in FORMS:
+    seen, most = [], 0
+    for form in trial.forms:
         try:
             folder = trial.exported(form)
         except Skip:
             continue
-        seen.append(form)
-        for line in _compared(trial, form, folder):
+        seen.append(_named(form))
+        lines = _compared(trial, form, folder)
+        most = max(line["batch"] for line in lines)
+        for line in lines:
             if not line["ok"]:
                 raise Fault(
-                    f"For a net on {form} the runner disagrees with the model at batch {line['batch']}: "
+                    f"For {_named(form)} the runner disagrees with the model at batch {line['batch']}: "
                     f"{line['why']}.",
                     "Export transform, model and head: artifact.module() is all of them, in evaluation mode.",
                     trial.where,
                 )
-    return f"for nets on {' and '.join(seen)}, at batches of one to {MOST}"
+    return f"for {' and '.join(seen)}, at batches of one to {most}"
+
+
+def _named(form: str) -> str:
+    return "the given artifact" if form == GIVEN else f"a net on {form}"
 
 
 def _compared(trial: Trial, form: str, folder: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from benchdog.testing.runner.subjects import Subject
 
 SLOW = 1.0
 """Seconds that a plugin's import may take beyond Benchdog's own."""
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which an import is taken to hang."""
 
 

@@ -151,7 +151,28 @@ def output(trial: Trial) -> str:
                 "The size of the last layer is spec.outputs; spec.output is the whole shape.",
                 trial.where,
             )
+        if not bool(torch.isfinite(score).all()):
+            raise Fault(
+                f"On {case.what} its score isn't finite.",
+                "Look for a division by zero, or a logarithm or root of what may be 0.",
+                trial.where,
+            )
+        _learns(trial, case, model)
     return f"on {len(trial.cases)} kinds of data"
+
+
+def _learns(trial: Trial, case: Case, model: nn.Module) -> None:
+    """Check that the score depends on parameters, if the model has any."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return
+    given = model.train()(*(x.clone() for x in case.inputs))
+    score = given["score"] if isinstance(given, Mapping) else given
+    if not score.requires_grad:
+        raise Fault(
+            f"On {case.what} its score has no gradient, so it can't learn.",
+            "Compute it from the parameters, without detach(), item(), numpy() or no_grad().",
+            trial.where,
+        )
 
 
 def batches(trial: Trial) -> str:

@@ -11,12 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import BatchSplit, DownloadedSource, Preprocess, SourceDefaults, Spec, Split, with_defaults
+from benchdog.api import (
+    ArraySplit,
+    BatchSplit,
+    DownloadedSource,
+    IndexedSplit,
+    Preprocess,
+    Raw,
+    SourceDefaults,
+    Spec,
+    Split,
+    SplitDefaults,
+    with_defaults,
+)
 from benchdog.data.combined import split_spec
 from benchdog.data.content import content_bytes
 from benchdog.data.dataset import DecodedSplit, open_splits, preprocess_of
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.sample_weights import stack_weights
+from benchdog.data.transform.transform import Transform
 from benchdog.errors import BenchdogError
 from benchdog.testing.checks.comparing import LOOKED_AT, differing, raws, same, shaken, states
 from benchdog.testing.checks.fitting import fits
@@ -148,7 +161,33 @@ def spec(trial: Trial) -> str:
                 )
             fits(own, opened.preprocess, name, raw, where)
             seen += 1
+        _known_ahead(name, split, samples)
+    try:
+        Transform(opened.preprocess, opened.spec)
+    except BenchdogError as error:
+        raise Fault(f"Its preprocess(): {error.message}", error.hint or "Fix preprocess().", where) from None
     return f"{seen} samples agree with it"
+
+
+def _known_ahead(name: str, split: Any, samples: list[Raw]) -> None:
+    """Check that ids and targets that a split knows without reading samples are those of the samples."""
+    if isinstance(split, IndexedSplit):
+        for i, raw in enumerate(samples):
+            if split.id(i) != raw.id:
+                raise Fault(
+                    f"id({i}) of {name} is {split.id(i)!r}, raw({i}).id is {raw.id!r}.",
+                    "Return the same id from both: evaluations name samples by it.",
+                    stands(type(split)),
+                )
+    targets = with_defaults(split, SplitDefaults).targets if isinstance(split, Split) else None
+    if targets is None:
+        return
+    if len(targets) != len(split) or not all(np.array_equal(a, raw.target) for a, raw in zip(targets, samples)):  # noqa: B905 -- samples are the first few
+        raise Fault(
+            f"`targets` of {name} are not those of its samples.",
+            "Give all targets, (N, ...), in the split's order: `data info` counts them instead of reading samples.",
+            stands(type(split)),
+        )
 
 
 def _counts_add_up(source: Any, where: str) -> None:
@@ -221,7 +260,7 @@ def fast_path(trial: Trial) -> str:
     """Check that batch() and whole() give what decoded raw samples are."""
     opened, seen = trial.opened, []
     for name, split in opened.splits.items():
-        if not isinstance(split, BatchSplit):
+        if not isinstance(split, BatchSplit | ArraySplit):
             continue
         seen.append(name)
         try:

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchdog.api import Batch, FittedTask, Spec, Target, TaskDefaults, with_defaults
+from benchdog.api import Batch, FittedTask, SampleLossTask, Spec, Target, TaskDefaults, with_defaults
 from benchdog.data.collate import Collate, samples_of
 from benchdog.errors import BenchdogError
 from benchdog.testing.checks.answers import answer
 from benchdog.testing.checks.collating import collates
+from benchdog.testing.checks.compared import baselines
 from benchdog.testing.checks.comparing import shaken, states
 from benchdog.testing.checks.meters import meter
 from benchdog.testing.checks.preparing import prepared, prepares
@@ -23,8 +24,8 @@ from benchdog.testing.runner.locations import raised, said
 from benchdog.testing.runner.results import Fault, Skip
 
 __all__ = [
-    "Trial", "adds_up", "answer", "blended", "collates", "head", "keeps", "loss", "meter", "prepares", "pure",
-    "serves", "weights",
+    "Trial", "adds_up", "answer", "baselines", "blended", "collates", "head", "keeps", "loss", "meter", "prepares",
+    "pure",     "serves", "weights",
 ]  # fmt: skip
 
 
@@ -134,6 +135,15 @@ def loss(trial: Trial) -> str:
             )
         if isinstance(weight, Tensor) and weight.requires_grad:
             raise Fault("The loss's weight has a gradient.", "Detach it: weight.detach().", trial.where)
+        if isinstance(task, SampleLossTask):
+            losses = trial.guarded(f"losses() of {case.what}", task.losses, case.score, case.part(ALL)[1])
+            if tuple(getattr(losses, "shape", ())) != (ROWS,) or not bool(torch.isfinite(losses).all()):
+                raise Fault(
+                    f"losses() of {case.what} gives no finite number for each sample: "
+                    f"{tuple(getattr(losses, 'shape', ()))}, not ({ROWS},).",
+                    "Return a tensor (B,), each sample's own loss.",
+                    trial.where,
+                )
     return f"a sum and a weight for {len(trial.cases)} kinds of data"
 
 

@@ -159,6 +159,12 @@ def _trained(trial: Trial) -> str:
             "Call session.epoch_done(session.evaluate()) after each epoch.",
             trial.where,
         )
+    if not plan.measured:
+        raise Fault(
+            "It closes its epochs without metrics, so the first one is taken for the best.",
+            "Call session.epoch_done(session.evaluate()) after each epoch.",
+            trial.where,
+        )
     if not all(bool(torch.isfinite(x).all()) for x in plan.weights.values() if x.is_floating_point()):
         raise Fault(
             "It trains weights that aren't finite.", "Lower the rate; see that gradients are cleared.", trial.where

@@ -72,6 +72,19 @@ class Twin:
             self._process.communicate()
 
 
+@dataclass(frozen=True, slots=True)
+class GivenArtifact:
+    """An artifact of the author's, for exporters to be tried with in place of the kit's.
+
+    Attributes:
+        folder: where it is; it is copied, never touched.
+        trust: whether code that it names may run though it wasn't made on this machine.
+    """
+
+    folder: str
+    trust: bool = False
+
+
 @dataclass(slots=True)
 class Bench:
     """Where components are tried.
@@ -82,6 +95,7 @@ class Bench:
         place: a folder for what trials write.
         local: the plugin file, if it is one.
         twin: the second process.
+        given: an artifact to try exporters with.
         samples: of each plugin's own sources, once they were opened.
     """
 
@@ -90,6 +104,7 @@ class Bench:
     place: Path
     local: str = ""
     twin: Twin | None = None
+    given: GivenArtifact | None = None
     samples: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     _count: int = field(default=0)
 

@@ -40,12 +40,13 @@ def main() -> None:
     os.environ["BENCHDOG_PLUGINS"] = request["allow"]
     from benchdog.plugins import Plugins
     from benchdog.testing.fixtures.tiny_files import Tiny
-    from benchdog.testing.runner.batch import Bench, Twin
+    from benchdog.testing.runner.batch import Bench, GivenArtifact, Twin
 
     plugins = Plugins.discover([request["file"]] if request["file"] else [])
     place = Path(request["place"])
     twin = Twin({key: value for key, value in request.items() if key != "jobs"})
-    bench = Bench(Tiny(place / "data"), Path(request["base"]), place / "tried", request["file"], twin)
+    given = GivenArtifact(**request["artifact"]) if request.get("artifact") else None
+    bench = Bench(Tiny(place / "data"), Path(request["base"]), place / "tried", request["file"], twin, given)
     try:
         for number, job in enumerate(request["jobs"]):
             folder = place / f"work-{number}"

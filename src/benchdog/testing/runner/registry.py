@@ -27,6 +27,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "blended",
         "keeps",
         "answer",
+        "baselines",
     ),
     "trainer": ("trains", "pure", "seeds", "pieces", "stops", "resumes"),
     "exporter": ("exports", "agrees", "pure", "moves", "mistakes"),

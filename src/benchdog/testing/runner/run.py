@@ -10,12 +10,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from benchdog.errors import BadUsage, nearest
 from benchdog.testing.checks import imports
+from benchdog.testing.runner.batch import GivenArtifact
 from benchdog.testing.runner.registry import PLUGIN, component_checks
 from benchdog.testing.runner.results import Fault, Result, Skip
 from benchdog.testing.runner.subjects import Subject
@@ -34,6 +35,7 @@ def run(
     only: tuple[str, str] | None = None,
     limit: float = LIMIT,
     checks: Sequence[str] = (),
+    artifact: GivenArtifact | None = None,
 ) -> Iterator[Result]:
     """Check plugins and what they offer.
 
@@ -44,6 +46,7 @@ def run(
         only: check this component alone: (kind, name).
         limit: seconds that a check may take.
         checks: make these alone; all when there are none.
+        artifact: what exporters are tried with; then nothing else is tried.
     """
     for subject in subjects:
         told = imports.load(subject) if subject.module or subject.file else {}
@@ -51,6 +54,10 @@ def run(
             yield from (each for each in _plugin(subject, told) if not checks or each.check in checks)
         offered = [(kind, name) for kind, name, _ in told.get("offered", [])]
         offered += [("command", name) for name in subject.commands]
+        if artifact is not None:
+            offered = [pair for pair in offered if pair[0] == "exporter"]
+            if not offered:
+                raise BadUsage(f"The plugin {subject.name!r} offers no exporter.", "Leave out --artifact.")
         if only is not None and told.get("offered") is not None and only not in offered:
             names = [name for kind, name in offered if kind == only[0]]
             raise BadUsage(f"The plugin {subject.name!r} offers no {only[0]} {only[1]!r}.", nearest(only[1], names))
@@ -70,7 +77,7 @@ def run(
         if only is not None and not jobs:
             for check in component_checks(only[0]):
                 yield _result(*only, check, "skipped", "the plugin isn't loaded")
-        yield from _tried(subject, jobs, base, limit)
+        yield from _tried(subject, jobs, base, limit, artifact)
 
 
 def _plugin(subject: Subject, told: dict[str, Any]) -> Iterator[Result]:
@@ -97,13 +104,17 @@ def _result(kind: str, name: str, check: str, state: Any, found: str) -> Result:
     return Result(kind=kind, name=name, check=check, state=state, found=found)
 
 
-def _tried(subject: Subject, jobs: list[dict[str, Any]], base: Path, limit: float) -> Iterator[Result]:
+def _tried(
+    subject: Subject, jobs: list[dict[str, Any]], base: Path, limit: float, artifact: GivenArtifact | None
+) -> Iterator[Result]:
     """Try components; a check that hangs or ends its process is named, and the others continue in a new one."""
     while jobs:
         with tempfile.TemporaryDirectory(prefix="benchdog-check-", ignore_cleanup_errors=True) as place:
             request = {
                 "file": subject.file,
-                "allow": "" if subject.file else f"{subject.name},{subject.dist}",
+                # The artifact's model may be another plugin's.
+                "allow": "" if subject.file or artifact else f"{subject.name},{subject.dist}",
+                "artifact": None if artifact is None else asdict(artifact),
                 "path": sys.path,
                 "base": str(base),
                 "place": place,

@@ -30,7 +30,7 @@ def named(module: str, names: str) -> list[dict[str, str]]:
 def benchdog_sources():
     names = """Unseeded GlobalSeed Drifts Reuses WrongShape WrongType OutOfRange UnknownClass WrongTarget CutTarget
     SomeWeights SameIds FastLies ByHash LeavesFiles CallsHome Prints NoValid LostPlace NoOpen TwoSpecs
-    Exits Vanishes Miscounts HidesLabels"""
+    Exits Vanishes Miscounts HidesLabels OtherIds OtherTargets UnknownTransform WholeLies"""
     more = [
         SourceInfo(**{**each, "options": "planted.options:Path_"}) for each in named("sources", "BadPath AnyPath")
     ]
@@ -45,14 +45,15 @@ def benchdog_sources():
 @hookimpl
 def benchdog_models():
     names = """RawError BreaksLater WrongOutput BatchStatistics InPlace HiddenTensor NumpyWeights AlwaysDrops
-    CountsInEval NoModule BySet"""
+    CountsInEval NoModule BySet NotFinite NoGradient"""
     return [*(ModelInfo(**each) for each in named("models", names)), *sound.models()]
 
 
 @hookimpl
 def benchdog_tasks():
     names = """RawCheck MeanLoss LossInPlace RandomLoss DetachedLoss WrongHead MeterOfMeans OtherMetric IgnoresWeights
-    CountsPadding CollatesTogether CodesOnly Forgets AnswersByBatch NoJson LosesAnswers NoWriter"""
+    CountsPadding CollatesTogether CodesOnly Forgets AnswersByBatch NoJson LosesAnswers NoWriter LostLosses
+    ClaimsScores ShortBaselines"""
     answers = {
         "answers-by-batch": "planted.answers:by_batch",
         "no-json": "planted.answers:odd",
@@ -82,7 +83,7 @@ def benchdog_augmentations():
 @hookimpl
 def benchdog_trainers():
     names = """Endless Swallows ForgetsMomentum UnseededNoise CountsNothing IgnoresLast ChangesBatches NoEpoch Deaf
-    OwnPlace ChangesOthers TrainsTeacher"""
+    OwnPlace ChangesOthers TrainsTeacher Blind"""
     return [*(TrainerInfo(**each) for each in named("trainers", names)), *sound.trainers()]
 
 

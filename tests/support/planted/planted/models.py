@@ -60,6 +60,22 @@ class BatchStatistics(Net):
         return self.layer((x - x.mean(0)) / (x.std(0, correction=0) + 1))
 
 
+class NotFinite(Net):
+    def __init__(self, spec, options):
+        super().__init__(spec)
+
+    def forward(self, x):
+        return super().forward(x) / 0
+
+
+class NoGradient(Net):
+    def __init__(self, spec, options):
+        super().__init__(spec)
+
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
 class InPlace(Net):
     def __init__(self, spec, options):
         super().__init__(spec)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchdog.api import Field, Raw, SampleCounts, Shard, Spec, Target
+from benchdog.api import Field, Preprocess, Raw, SampleCounts, Shard, Spec, Target
 
 calls = itertools.count()
 
@@ -141,6 +141,44 @@ class Fast(Split):
 class FastLies(Good):
     def open(self):
         return {"train": Fast(self.sample), "valid": Fast(self.sample, 20)}
+
+
+class Whole(Split):
+    def whole(self):
+        raws = [self.sample(i) for i in range(len(self))]
+        return (np.stack([raw.fields["input"] for raw in raws[::-1]]),), np.array([raw.target for raw in raws])
+
+
+class WholeLies(Good):
+    def open(self):
+        return {"train": Whole(self.sample), "valid": Whole(self.sample, 20)}
+
+
+class Indexed(Split):
+    def id(self, i):
+        return f"row {i}"
+
+
+class OtherIds(Good):
+    def open(self):
+        return {"train": Indexed(self.sample), "valid": Indexed(self.sample, 20)}
+
+
+class Targeted(Split):
+    @property
+    def targets(self):
+        return np.zeros(len(self), np.int64)
+
+
+class OtherTargets(Good):
+    def open(self):
+        return {"train": Targeted(self.sample), "valid": Targeted(self.sample, 20)}
+
+
+class UnknownTransform(Good):
+    def preprocess(self, spec):
+        array = {"op": "array", "dtype": "float32", "shape": [2]}
+        return Preprocess(decode={"input": [array]}, transform={"input": [{"op": "standardize-twice"}]})
 
 
 class ByHash(Good):

@@ -196,3 +196,45 @@ class CollatesTogether(Collating):
     def collate(self, targets, spec):
         codes = super().collate(targets, spec)
         return codes - codes.min()
+
+
+class LostLosses(Good):
+    def losses(self, score, batch):
+        return self.loss(score, batch)[0]
+
+
+class ClaimsScores(Good):
+    usual_scores = True
+
+    def loss(self, score, batch):
+        """Take the score for the logarithm of a rate of each class."""
+        target = batch.target if batch.target.ndim > 1 else nn.functional.one_hot(batch.target, score.shape[1])
+        return ((-score).exp() + target * score).sum(), len(score)
+
+    def meter(self, spec):
+        return Losses(self)
+
+
+class Losses(Meter):
+    def __init__(self, task):
+        super().__init__()
+        self.task, self.total = task, 0.0
+
+    def add(self, score, batch):
+        super().add(score, batch)
+        self.total += float(self.task.loss(score, batch)[0])
+
+    def state(self):
+        return {"sums": self.sums, "total": torch.tensor(self.total)}
+
+    def merge(self, state):
+        super().merge(state)
+        self.total += float(state["total"])
+
+    def value(self):
+        return {**super().value(), "loss": self.total / float(self.sums[1].clamp(min=1))}
+
+
+class ShortBaselines(Good):
+    def baselines(self, inputs):
+        return {"mean": lambda given: torch.zeros(len(given[0]))}

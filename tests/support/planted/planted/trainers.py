@@ -152,3 +152,8 @@ class NoEpoch(Good):
 class Deaf(Good):
     def epochs(self, session):
         return range(session.epoch, session.total_epochs)
+
+
+class Blind(Good):
+    def close(self, session):
+        session.epoch_done({})

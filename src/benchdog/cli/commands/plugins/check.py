@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchdog.cli.completion import candidates
 from benchdog.cli.output import echo, emit_json
 
 if TYPE_CHECKING:
+    from benchdog.testing.runner.batch import GivenArtifact
     from benchdog.testing.runner.results import Result
 
 
@@ -23,9 +25,24 @@ def check(
     ] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="CHECK", help="Run only this check (repeatable).")] = None,
     limit: Annotated[float, typer.Option("--limit", min=1, help="Timeout of a check in seconds.")] = 120.0,
+    artifact: Annotated[
+        str,
+        typer.Option(
+            "--artifact",
+            metavar="RUN",
+            help="Try the exporters with this trained model instead of the kit's: a run, its folder, an artifact.",
+            autocompletion=candidates.models,
+        ),
+    ] = "",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that comes with an --artifact from another machine.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Test a plugin's components on tiny data; faults are printed with how to fix them, and exit code 4."""
+    """Test a plugin's components on tiny data; faults are printed with how to fix them, and exit code 4.
+
+    What can't be checked here is skipped, with the reason, and is no fault: read the last lines.
+    """
     from benchdog.testing.runner.registry import known
     from benchdog.testing.runner.run import run
     from benchdog.testing.runner.subjects import subjects_of
@@ -33,7 +50,11 @@ def check(
     results: list[Result] = []
     shown = ("", "")
     known(only or [])
-    for result in run(subjects_of(target), _given(settings or []), Path.cwd(), limit=limit, checks=only or []):
+    given = _artifact(artifact, trust)
+    tried = run(
+        subjects_of(target), _given(settings or []), Path.cwd(), limit=limit, checks=only or [], artifact=given
+    )
+    for result in tried:
         results.append(result)
         if not as_json:
             shown = _show(result, shown)
@@ -43,14 +64,34 @@ def check(
             {
                 "checked": target,
                 "conforms": not count["fault"],
+                "complete": not count["skipped"],
                 "counts": count,
+                "skipped": _skipped(results),
                 "results": [each.to_json() for each in results],
             }
         )
     else:
-        echo(_verdict(count))
+        for line in _verdict(count, results):
+            echo(line)
     if count["fault"]:
         raise typer.Exit(4)
+
+
+def _artifact(model: str, trust: bool) -> GivenArtifact | None:
+    """Find the artifact that --artifact names."""
+    from benchdog.deployment.find_model import find_model
+    from benchdog.errors import BadUsage
+    from benchdog.model.artifact_files import locate
+    from benchdog.testing.runner.batch import GivenArtifact
+
+    if not model:
+        if trust:
+            raise BadUsage("--trust is for an --artifact.", "Leave it out.")
+        return None
+    folder, kind = locate(find_model(model, None))
+    if kind != "artifact":
+        raise BadUsage(f"{model} is an export.", "Pass the run or the artifact that it was made from.")
+    return GivenArtifact(str(folder.absolute()), trust)
 
 
 def _given(settings: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -89,9 +130,20 @@ def _lines(result: Result) -> Iterator[str]:
             yield f"{'':<24}{line}"
 
 
-def _verdict(count: dict[str, int]) -> str:
-    total = sum(count.values())
-    skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
-    if count["fault"]:
-        return f"{count['fault']} {'fault' if count['fault'] == 1 else 'faults'} in {total} checks{skipped}."
-    return f"No faults in {total} checks{skipped}."
+def _verdict(count: dict[str, int], results: list[Result]) -> Iterator[str]:
+    """Count every outcome; a check that was skipped found nothing, neither good nor bad."""
+    yield f"{count['ok']} passed, {count['fault']} failed, {count['skipped']} skipped."
+    for line in _skipped(results):
+        yield f"not checked: {line['kind']} {line['name']}, {', '.join(line['checks'])}: {line['reason']}"
+
+
+def _skipped(results: list[Result]) -> list[dict[str, Any]]:
+    """Group the skipped checks by component and reason."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for each in results:
+        if each.state == "skipped":
+            groups.setdefault((each.kind, each.name, each.found), []).append(each.check)
+    return [
+        {"kind": kind, "name": name, "checks": checks, "reason": reason}
+        for (kind, name, reason), checks in groups.items()
+    ]

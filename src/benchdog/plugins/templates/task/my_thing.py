@@ -16,6 +16,8 @@ def task():
     from benchdog.builtin.tasks.classification import Classification, nn
 
     class MyThingTask(Classification):  # only the loss differs from `classification`
+        usual_scores = True  # scores are logits still
+
         def loss(self, score, batch):
             codes = batch.target.ndim == 1
             shares = nn.functional.one_hot(batch.target, score.shape[1]) if codes else batch.target

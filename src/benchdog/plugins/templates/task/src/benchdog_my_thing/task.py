@@ -19,6 +19,7 @@ class MyThingTask:
 
     monitor, better = "brier", "min"
     weighs = True
+    usual_scores = True  # logits, one per class: Benchdog's baselines are scored like the model
 
     def check(self, spec: Spec) -> None:
         """Refuse targets that are not classes."""
