@@ -54,7 +54,7 @@ def test_graph_of_the_artifact_agrees(trained):
 
 def test_data_info_counts_boxes_by_class(place, shapes):
     found = run("data", "info", "coco", "--set", f"source.path={shapes / 'annotations.json'}", "--json", cwd=place)
-    counts = found.json["splits"]["train"]["counts"] if "splits" in found.json else found.json["counts"]["train"]
+    counts = found.json["targets"]["train"]
     truth = json.loads((shapes / "annotations.json").read_text())
     assert set(counts) == {"disc", "square", "cross", "no boxes"}
     assert sum(counts[name] for name in ("disc", "square", "cross")) <= len(truth["annotations"])
