@@ -97,7 +97,7 @@ def test_folder_is_predicted_and_thresholds_hold(place, trained, shapes):
 @pytest.mark.parametrize("exporter", ["torch-export", "torchscript", "onnx"])
 def test_export_is_verified_and_answers_alike(place, trained, shapes, exporter):
     out = place / exporter
-    run_export("export", "found", "--to", exporter, "--out", str(out), cwd=place)
+    run_export("found", "--to", exporter, "--out", str(out), cwd=place)
     images = str(shapes / "images")
     low = ["--set", "threshold=0.05", "--json"]
     expected = run("predict", "found", images, *low, cwd=place).json["answers"]
