@@ -242,6 +242,33 @@ def test_failing_rank_reports_its_error(tmp_path):
     assert "The loss is nan at step 2 (epoch 1)" in result.err
 
 
+QUITS = """
+import os
+import torch
+
+
+class Net(torch.nn.Sequential):
+    def __init__(self, spec):
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(64, spec.outputs))
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += self.training
+        if self.calls == 30:  # in the second epoch: a checkpoint of the first lies there
+            os._exit(0)
+        return super().forward(x)
+"""
+
+
+@pytest.mark.slow
+def test_rank_that_exits_with_code_0_has_not_trained_to_its_end(tmp_path):
+    (tmp_path / "net.py").write_text(QUITS, encoding="utf-8")
+    words = ["--model", "net.py:Net", *TWO, "--epochs", 4, "--name", "quits", "--quiet"]
+    result = run("train", "digits", *words, cwd=tmp_path, code=1)
+    assert "os._exit(0) would have ended the command" in result.err
+    assert json.loads((tmp_path / "runs/quits/run.json").read_text(encoding="utf-8"))["status"] == "failed"
+
+
 def wait_for_epochs(folder: Path, count: int, process: subprocess.Popen[Any]) -> None:
     """Wait until a run has logged so many epochs."""
     log, end = folder / "metrics.jsonl", time.monotonic() + 120

@@ -11,6 +11,8 @@ import signal
 import threading
 import time
 
+from benchdog.system import exits
+
 
 def follow_parent() -> None:
     """Raise the signals that the parent writes to standard input, and exit with code 1 when the parent is gone."""
@@ -25,7 +27,7 @@ def end_with_parent() -> None:
 def _follow(parent: int) -> None:
     while os.getppid() == parent:  # on Windows it stays, and so does this process until it is done
         time.sleep(1)
-    os._exit(1)
+    exits.end(1)  # os._exit raises in a rank, so that no component ends it
 
 
 def _listen() -> None:
@@ -36,4 +38,4 @@ def _listen() -> None:
         while b"\n" in text:
             line, _, text = text.partition(b"\n")
             signal.raise_signal(int(line))
-    os._exit(1)
+    exits.end(1)  # os._exit raises in a rank, so that no component ends it
