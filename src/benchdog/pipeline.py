@@ -19,6 +19,7 @@ from benchdog.evaluation.batches import raw_samples, training_ranges
 from benchdog.evaluation.deployed import evaluate_deployed
 from benchdog.evaluation.evaluate import measure_baseline
 from benchdog.model import artifact
+from benchdog.model.outputs import reading_of
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.recipe import with_values
@@ -173,7 +174,7 @@ def finish(run: Run, components: Components, trained: Trained | None, model: nn.
         preprocess=data.preprocess,
         recipe=recipe.to_json(),
         task={"name": recipe.task.name, "options": recipe.task.options},
-        model={"name": recipe.model.name, "options": recipe.model.options},
+        model={"name": recipe.model.name, "options": recipe.model.options} | _reading(model),
         metrics={k: v for k, v in metrics.items() if isinstance(v, int | float)},
         samples=samples,
         run=run.name,
@@ -187,6 +188,12 @@ def finish(run: Run, components: Components, trained: Trained | None, model: nn.
     run.save()
     report.write(run.folder, status="finished")  # a run is finished once its report is written too
     run.save(status="finished")
+
+
+def _reading(model: nn.Module) -> dict[str, Any]:
+    """Return how the model's score is read, for its artifact; empty where its output is the score."""
+    reading = reading_of(model)
+    return {} if reading is None else {"output": reading.to_json()}
 
 
 def _create_run(runs: Path, name: str, prepared: PreparedTraining) -> Run:

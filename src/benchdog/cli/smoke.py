@@ -78,7 +78,7 @@ class _Stages:
     """The stages, in their order; each returns what it did."""
 
     def __init__(self, draft: Draft, folder: Path) -> None:
-        self.parts = measure(resolve(draft), ["batch size", "memory format"]).components
+        self.parts = measure(resolve(draft), ["output", "batch size", "memory format"]).components
         self.folder = folder
         self.run: Run | None = None
 

@@ -24,6 +24,7 @@ from benchdog.model.samples import covering
 from benchdog.model.samples import write as write_samples
 from benchdog.model.verify import verify
 from benchdog.plugins import Plugins
+from benchdog.plugins.neighbors import digest
 from benchdog.system import files, format_versions, signing
 from benchdog.system.json_output import exact, plain
 
@@ -59,7 +60,8 @@ def save(
         trained: the model without transform and head, or something trained that stores itself.
         spec: of the decoded data, with the score's shape as output.
         model_spec: of what the module gets, where its task prepares the data (see `PreparedTask`).
-        task: {"name", "options"} in JSON form; model likewise.
+        task: {"name", "options"} in JSON form; model likewise, with "output" where its score is read from what it
+            returns (see benchdog.model.outputs).
         metrics: of the best epoch, by name.
         samples: raw held-out samples to keep (see `covering`); none keeps the data private.
         max_batch: largest batch that this model and its exports take.
@@ -82,9 +84,7 @@ def save(
             **own,
             "preprocess": {"decode": dict(preprocess.decode), "transform": dict(preprocess.transform)},
             "recipe": dict(recipe),
-            "local": {
-                file.name: files.sha256(file) for file in map(Path, recipe.get("plugins", ())) if file.is_file()
-            },
+            "local": {file.name: digest(file) for file in map(Path, recipe.get("plugins", ())) if file.is_file()},
             "parameters": 0,
             "metrics": plain(metrics),
             "ranges": dict(ranges) if ranges else None,
@@ -186,7 +186,7 @@ def _named(kind: str, part: Mapping[str, Any], plugins: Plugins) -> dict[str, An
         raise
     except BenchdogError:  # a live object of a notebook has no plugin
         plugin = None
-    return {"name": part["name"], "options": dict(part["options"]), "plugin": plugin}
+    return {**part, "options": dict(part["options"]), "plugin": plugin}
 
 
 def owner(kind: str, name: str, plugins: Plugins) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchdog.api import BadUsage, Batch, Task
 
@@ -40,18 +40,3 @@ class AuxiliaryLossTask:
             total = total + share * self.task.loss(other, batch)[0]
             shares += share
         return total / shares, weight
-
-
-class ScoreOnly(nn.Module):
-    """A model whose forward gives a dict, reduced to the entry named score; in training auxiliary ones stay."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, *inputs: Tensor) -> Tensor | dict[str, Any]:
-        given = self.inner(*inputs)
-        if self.training and "auxiliary" in given:
-            return dict(given)
-        score: Tensor = given["score"]
-        return score

@@ -36,9 +36,10 @@ from benchdog.model.value_files import ValueFiles
 from benchdog.plugins import Plugins
 from benchdog.plugins.error_origin import third_party_origin
 from benchdog.plugins.loading import said
+from benchdog.plugins.neighbors import digest
 from benchdog.plugins.trust import check_reference
 from benchdog.plugins.types import RegisteredComponent
-from benchdog.system import files, signing
+from benchdog.system import signing
 from benchdog.system.allocator import INFERENCE, keep_freed_memory
 from benchdog.system.paths import short_name
 
@@ -292,7 +293,7 @@ def _load_own_files(folder: Path, meta: Mapping[str, Any], plugins: Plugins) -> 
         return
     places = [file if file.is_file() else folder.parent / "local" / file.name for file in copies]
     hashes = meta.get("local") or {}  # signed too: a copy that was changed since isn't the run's any more
-    plugins.add_files([file for file in places if file.is_file() and files.sha256(file) == hashes.get(file.name)])
+    plugins.add_files([file for file in places if file.is_file() and digest(file) == hashes.get(file.name)])
 
 
 def _needs_local(meta: Mapping[str, Any], plugins: Plugins) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -44,13 +44,27 @@ class _Component(_Model):
     plugin: Origin | None = None
 
 
+class _Output(_Model):
+    """How a model's score is read (benchdog.model.outputs.Reading)."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    key: str
+    form: Literal["score", "probabilities", "logit", "probability"]
+    positive: Literal[0, 1]
+    axes: Annotated[int, Field(ge=0, le=64)]
+
+
+class _NetComponent(_Component):
+    output: _Output | None = None
+
+
 class _Recipe(_Model):
     plugins: list[str] = []
 
 
 class _Description(_Model):
     task: _Component
-    model: _Component | None = None
+    model: _NetComponent | None = None
     plugin: Origin | None = None
     spec: Spec
     model_spec: Spec | None = None

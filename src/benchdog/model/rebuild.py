@@ -47,6 +47,7 @@ def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bo
         BadData: the weights don't fit the model that the plugin builds today.
     """
     from benchdog.data.transform.transform import Deployed, Transform
+    from benchdog.model.outputs import Reading, attach
 
     for kind in ("task", "model"):
         check_reference(kind, meta[kind]["name"], plugins, trusted)
@@ -54,6 +55,8 @@ def rebuild(folder: Path, meta: Mapping[str, Any], plugins: Plugins, trusted: bo
     transform = Transform(preprocess, spec)
     task = plugins.make("task", meta["task"]["name"], meta["task"]["options"])
     model = build_model(meta["model"], transform.spec(spec), plugins)
+    if reading := meta["model"].get("output"):
+        attach(model, Reading(**reading))
     module = Deployed(transform, model, task.head(spec)).float().eval()
     load_weights(module, folder / WEIGHTS)
     return module.requires_grad_(False)  # lazy layers have no weights before

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchdog import api
 from benchdog.errors import BadUsage, nearest
+from benchdog.plugins import neighbors
 
 SUFFIX = re.compile(r"\.[a-z0-9]+(\.[a-z0-9]+)*")
 """Of a writer's files."""
@@ -24,14 +25,14 @@ SUFFIX = re.compile(r"\.[a-z0-9]+(\.[a-z0-9]+)*")
 def load_file(file: Path) -> ModuleType:
     """Import a Python file under a name that depends on its path alone, so that worker processes can, too.
 
-    A file that was edited since is imported again.
+    It may import modules beside it. A file that was edited since, or one beside it that it imports, is imported again.
 
     Raises:
         BadUsage: the file is missing or raises at import.
     """
     file = file.resolve()
     name = f"benchdog_local_{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}"
-    digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    digest = neighbors.digest(file) if file.is_file() else ""
     if name in sys.modules and getattr(sys.modules[name], "__digest__", "") == digest:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -41,7 +42,8 @@ def load_file(file: Path) -> ModuleType:
     module.__dict__["__digest__"] = digest
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with neighbors.importable(file):
+            spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt):

@@ -19,6 +19,7 @@ WHAT = {
     "trainer": "Training loop and optimizer.",
     "backend": "Hardware and precision.",
     "start": "Weights to start from (fine-tuning).",
+    "output": "How the score is read from what the model returns.",
     "loop": "Epochs, batch size, early stopping, checkpoints.",
     "loader": "Data loading and augmentation.",
     "artifact": "What the artifact stores with the model.",

@@ -136,8 +136,27 @@ class StartConfig:
     ] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputConfig:
+    """How the score is read from what the model returns."""
+
+    score: Annotated[
+        str,
+        Doc('Which output is the score, of a model that returns several: "0" or "logits"; empty: the one that fits.'),
+    ] = ""
+    form: Annotated[
+        Literal["auto", "score", "probabilities", "logit", "probability"],
+        Doc(
+            "What that output is: the task's score (logits, say), probabilities, or for two classes one logit or one "
+            "probability; auto: what its shape and values say, refused where they leave a choice."
+        ),
+    ] = "auto"
+    positive: Annotated[str, Doc("The class of the one logit or probability; empty: the second.")] = ""
+
+
 TABLES: dict[str, type] = {
     "start": StartConfig,
+    "output": OutputConfig,
     "loop": LoopConfig,
     "loader": LoaderConfig,
     "artifact": ArtifactConfig,
@@ -176,6 +195,7 @@ class Recipe:
     trainer: ComponentConfig
     backend: ComponentConfig
     start: StartConfig = field(default_factory=StartConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     artifact: ArtifactConfig = field(default_factory=ArtifactConfig)
@@ -212,7 +232,7 @@ class Recipe:
         """Read a resolved recipe's JSON form; an older one may have keys that were renamed since."""
         data = current_recipe(data)
         parts: dict[str, Any] = {kind: part_of(data[kind]) for kind in PARTS}
-        early: dict[str, Any] = {"start": {}}  # recipes of before had none
+        early: dict[str, Any] = {"start": {}, "output": {"form": "score"}}  # recipes of before had none
         tables = {name: validate(table, {**early, **data}[name], f"[{name}]") for name, table in TABLES.items()}
         named: dict[str, Any] = {
             "sources": {name: part_of(part) for name, part in data.get("sources", {}).items()},

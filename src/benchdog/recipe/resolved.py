@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FILE = "recipe.toml"
 WEIGHTS = "start.weights"
+PLAIN_OUTPUT = {"score": "", "form": "score", "positive": ""}
+"""The table [output] for a model that returns its score, which runs of older versions don't have."""
 
 
 def read_resolved(folder: Path) -> Recipe:
@@ -134,6 +136,8 @@ def resume_invariants(recipe: Recipe, folder: Path) -> dict[str, Any]:
     if tables["start"]["weights"]:
         # runs of older versions, which had no `part`, resume too
         values |= {f"start.{key}": value for key, value in tables["start"].items() if key != "part" or value}
+    if any(tables["output"][key] != plain for key, plain in PLAIN_OUTPUT.items()):
+        values |= {f"output.{key}": value for key, value in tables["output"].items()}
     if _depends_on_length(recipe.trainer.options):
         values["loop.epochs"] = tables["loop"]["epochs"]
     values["loop.batch_size"] = tables["loop"]["batch_size"]

@@ -78,7 +78,8 @@ def _ranks(changes: list[RankChange] | None, recipe: dict[str, Any]) -> str:
 
 def _code(one: Path, other: Path) -> Iterator[Difference]:
     pair = [
-        {p.name: files.sha256(p)[:12] for p in sorted((folder / "local").glob("*.py"))} for folder in (one, other)
+        {p.relative_to(place).as_posix(): files.sha256(p)[:12] for p in sorted(place.rglob("*.py"))}
+        for place in (one / "local", other / "local")
     ]
     yield from _mapped("code", *pair)
 

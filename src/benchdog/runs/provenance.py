@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchdog.errors import BadData, Refused
+from benchdog.plugins.neighbors import digest
 from benchdog.plugins.trust import check_reference
 from benchdog.recipe.recipe import Recipe
 from benchdog.recipe.resolved import local_files, named_components, options_naming_code, relative_to_folder
-from benchdog.system import files, signing
+from benchdog.system import signing
 
 if TYPE_CHECKING:
     from benchdog.api import Preprocess, Spec
@@ -63,13 +64,13 @@ def plugins_of_run(
 
 
 def _code(run: Run, recipe: Recipe) -> dict[str, Any]:
-    """Describe a run's own code: its files, and the classes that it and its options name."""
+    """Describe a run's own code: its files with those that they import from beside them, and the classes that it and its options name."""
     named = relative_to_folder(recipe, run.folder)
     pairs = zip(local_files(named), local_files(recipe), strict=True)
     return {
         "run": run.facts.get("name"),
         "created": run.facts.get("created"),
-        "files": {name: files.sha256(Path(file)) if Path(file).is_file() else "" for name, file in pairs},
+        "files": {name: digest(Path(file)) if Path(file).is_file() else "" for name, file in pairs},
         "names": {kind: name for kind, name in named_components(named) if ":" in name}
         | dict(options_naming_code(named)),
     }

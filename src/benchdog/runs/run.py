@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from benchdog import __version__
 from benchdog.errors import BadData, BadUsage, Failed, nearest
 from benchdog.plugins import Plugins
+from benchdog.plugins.neighbors import neighbors
 from benchdog.runs import names
 from benchdog.runs.document import RunDocument, checked
 from benchdog.system import files, format_versions, paths
@@ -188,12 +189,25 @@ class Run:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(line)}\n")
 
     def keep_files(self, local: list[str]) -> dict[str, str]:
-        """Copy local plugin files into the run; give {original: copy}."""
+        """Copy local plugin files into the run; give {original: copy}.
+
+        One that imports modules beside it goes with them into a folder that is named after theirs.
+        """
         kept: dict[str, str] = {}
+        homes: dict[Path, Path] = {}
         for text in dict.fromkeys(local):
             original = Path(text)
             place = self.folder / "local"
             place.mkdir(exist_ok=True)
+            if beside := neighbors(original):
+                if original.parent not in homes:
+                    taken = sum(home.name == original.parent.name for home in homes)
+                    homes[original.parent] = place / f"{original.parent.name}{f'-{taken + 1}' if taken else ''}"
+                for path in beside:
+                    copy = homes[original.parent] / path.relative_to(original.parent)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, copy)
+                place = homes[original.parent]
             copy = place / original.name
             for number in range(2, 100):
                 if not copy.exists() or copy.read_bytes() == original.read_bytes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,10 +11,10 @@ from torch import nn
 
 from benchdog.api import Spec
 from benchdog.errors import BadUsage, BenchdogError
-from benchdog.model.auxiliary_outputs import ScoreOnly
+from benchdog.model.outputs import Observed, attach, choose
 from benchdog.model.rebuild import build_model
 from benchdog.plugins import Plugins
-from benchdog.recipe.recipe import ComponentConfig
+from benchdog.recipe.recipe import ComponentConfig, OutputConfig
 
 
 def build_from(part: ComponentConfig, spec: Spec, plugins: Plugins, live: Any = None) -> Any:
@@ -37,24 +38,51 @@ def build_from(part: ComponentConfig, spec: Spec, plugins: Plugins, live: Any = 
         ) from error
 
 
-def check_output(model: Any, spec: Spec, name: str, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
-    """Run a model on two synthetic samples, and return it if its output has the shape that the task needs.
+def check_output(
+    model: Any,
+    spec: Spec,
+    name: str,
+    inputs: Callable[[int], tuple[torch.Tensor, ...]],
+    config: OutputConfig,
+    head: Callable[[], nn.Module],
+) -> nn.Module:
+    """Run a model on synthetic samples, and return it if the score can be read from what it returns.
 
     Args:
-        model: as it was built; one that returns a dict with auxiliary scores is wrapped.
+        model: as it was built; a hook reads its score where its output is something else.
         spec: of the transformed data, with the task's output.
         name: the model's, for messages.
-        inputs: two samples of each field, (2, ...).
+        inputs: generates so many samples of each field, (n, ...).
+        config: how the score is to be read.
+        head: makes the task's head.
 
     Raises:
-        BadUsage: it isn't a module, raises an exception, or returns another shape.
+        BadUsage: it isn't a module, raises an exception, or returns something else.
     """
     if not isinstance(model, nn.Module):
         raise BadUsage(f"{name!r} returns a {type(model).__name__}, not a torch.nn.Module.", "Return a module.")
+    attach(model, None)  # a live model may be checked again
+    seen = Observed(
+        output=_output(model, name, inputs(2)),
+        spec=spec,
+        name=name,
+        head=head,
+        more=lambda n: _output(model, name, inputs(n)),
+    )
+    attach(model, choose(seen, config))
+    return model
+
+
+def _output(model: nn.Module, name: str, inputs: tuple[torch.Tensor, ...]) -> Any:
+    """Return what a model returns in evaluation mode.
+
+    Raises:
+        BadUsage: it raises an exception.
+    """
     training = model.training
     try:
         with torch.no_grad():
-            score = model.eval()(*inputs)
+            return model.eval()(*inputs)
     except BenchdogError:
         raise
     except Exception as error:
@@ -66,16 +94,3 @@ def check_output(model: Any, spec: Spec, name: str, inputs: tuple[torch.Tensor, 
         ) from error
     finally:
         model.train(training)
-    if isinstance(score, dict) and "score" in score:
-        model, score = ScoreOnly(model), score["score"]
-    expected = (2, *spec.output)
-    fits = isinstance(score, torch.Tensor) and len(score.shape) == len(expected)
-    if not fits or any(w is not None and w != s for w, s in zip(expected, score.shape, strict=True)):
-        got = tuple(score.shape) if isinstance(score, torch.Tensor) else type(score).__name__
-        text = "(2, " + ", ".join("any" if n is None else str(n) for n in spec.output) + ")"
-        raise BadUsage(
-            f"The model {name!r} returns {got} for two samples; the task needs {text}.",
-            "The size of the last layer is spec.outputs.",
-        )
-    fitting: nn.Module = model
-    return fitting

@@ -178,7 +178,7 @@ def find(draft: Draft, steps: int = STEPS, first: float = FIRST, last: float = L
             f"find-lr moves the learning rate of the trainer {TRAINER!r}; {draft.name('trainer')!r} sets its own.",
             f"Leave --trainer out, or try a few rates yourself: benchdog train ... --lr {1e-3:g}",
         )
-    prepared = measure(resolve(draft), ["memory format", "batch size"])
+    prepared = measure(resolve(draft), ["output", "memory format", "batch size"])
     components, base = prepared.components, float(prepared.components.recipe.trainer.options["lr"])
     test = single_rank(components)
     refuse_single_samples(test)

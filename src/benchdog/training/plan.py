@@ -31,7 +31,7 @@ def plan(draft: Draft, runs: Path) -> dict[str, Any]:
     Returns:
         {"recipe", "lines", "read", "needs", "flops", "notes", "problems"}.
     """
-    prepared = measure(resolve(draft, runs=runs), ["memory format", "batch size"])
+    prepared = measure(resolve(draft, runs=runs), ["output", "memory format", "batch size"])
     components, model = prepared.components, prepared.model or prepared.components.build()
     needed = needs(components, model)
     flops = count(model, components.synthetic_inputs(2))  # BatchNorm takes no batch of one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +185,9 @@ class Components:
         model = self.live.get("model")
         if not isinstance(model, nn.Module):
             model = build_from(part, spec, self.plugins, model)
-        net = check_output(model, spec, part.name, self.synthetic_inputs(2))
-        return net, start.begin(self.recipe.start, net, part, self.plugins)
+        recipe, head = self.recipe, partial(self.task.head, self.spec)
+        net = check_output(model, spec, part.name, self.synthetic_inputs, recipe.output, head)
+        return net, start.begin(recipe.start, net, part, self.plugins)
 
     def synthetic_inputs(self, count: int) -> tuple[torch.Tensor, ...]:
         """Generate transformed samples on the CPU, wherever the transform is: (count, ...) of each field."""

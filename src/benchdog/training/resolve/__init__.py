@@ -29,6 +29,7 @@ from benchdog.training.resolve.batch_size import fit_batch_size
 from benchdog.training.resolve.compile import choose_compile
 from benchdog.training.resolve.decision import Decision
 from benchdog.training.resolve.memory_format import choose_memory_format
+from benchdog.training.resolve.output import choose_output
 from benchdog.training.resolve.time_budget import fit_epochs
 from benchdog.training.setup import Components, assemble, brings_data
 
@@ -247,6 +248,7 @@ CHOICES = (
     Choice("artifact", lambda choices: choices.draft.table("artifact")),
 )
 MEASUREMENTS = (
+    Measurement("output", choose_output),
     Measurement("memory format", choose_memory_format),
     Measurement("batch size", fit_batch_size),
     Measurement("compile", choose_compile),
