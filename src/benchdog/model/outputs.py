@@ -105,7 +105,7 @@ class Observed:
         return len(x.shape) > 0 and _fits(x.shape[1:], self.spec.output)
 
     def one(self, x: Tensor) -> bool:
-        """Whether an output has one value where the score has two, for two classes; with an axis for it or without."""
+        """Whether an output has one value where the score has one for each of two classes, on an axis or without."""
         rest = self.spec.output[1:]
         shapes = ((1, *rest), rest)
         return self.binary and len(x.shape) > 0 and any(_fits(x.shape[1:], shape) for shape in shapes)
@@ -172,27 +172,27 @@ def _key(seen: Observed, config: OutputConfig, found: Mapping[str, Tensor]) -> t
     if "" in found or "score" in found:
         return "", ""
     candidates = {key: x for key, x in found.items() if seen.whole(x)}
-    to_probabilities = _softmax
+    to_probabilities: Callable[[Tensor], Tensor] = _softmax
     if not candidates:
         candidates = {key: x for key, x in found.items() if seen.one(x)}
         to_probabilities = torch.sigmoid
     if not candidates:
         raise _unfit(seen, found)
-    why = "the only one of its shape"
+    why = "no other has its shape"
     if len(candidates) > 1:
         candidates = {
             key: x
             for key, x in candidates.items()
             if all(other == key or _near(to_probabilities(x), y) for other, y in candidates.items())
         }
-        why = "of which the others are the probabilities"
+        why = "the others are its probabilities"
     if len(candidates) != 1:
         raise BadUsage(
             f"The model {seen.name!r} returns {_listed(found)}: which one is the score isn't clear.",
             f"Name it: --set output.score={next(iter(found))}",
         )
     key = next(iter(candidates))
-    return key, f"the model returns {_listed(found)}; its score is {key!r}, {why}"
+    return key, f"of {_listed(found)}, which the model returns, {key!r} is the score: {why} (output.score)"
 
 
 def _form(seen: Observed, config: OutputConfig, x: Tensor, key: str, found: Mapping[str, Tensor]) -> tuple[str, str]:
@@ -211,7 +211,10 @@ def _form(seen: Observed, config: OutputConfig, x: Tensor, key: str, found: Mapp
     if seen.whole(x):
         classes = seen.spec.target.kind in ("class", "mask") and seen.spec.outputs == seen.spec.classes > 1
         if classes and _unit(x) and _near(x.sum(1), torch.ones(())) and seen.softmax():
-            return "probabilities", "its outputs are probabilities, which add up to 1: their logarithm is the score"
+            return (
+                "probabilities",
+                "the model returns probabilities, which add up to 1: their logarithm is the score (output.form)",
+            )
         return "score", ""
     if not seen.one(x) or not seen.softmax():
         raise _unfit(seen, found)
@@ -230,14 +233,13 @@ def _form(seen: Observed, config: OutputConfig, x: Tensor, key: str, found: Mapp
 
 def _positive(seen: Observed, config: OutputConfig, what: str) -> str:
     positive = config.positive or seen.spec.target.classes[1]
-    return f"its one output is the {what} of the class {positive!r} (output.positive)"
+    return f"the model's one output for two classes is the {what} of {positive!r} (output.form, output.positive)"
 
 
 def _unfit(seen: Observed, found: Mapping[str, Tensor], said: str = "") -> BadUsage:
     needed = "(2, " + ", ".join("any" if n is None else str(n) for n in seen.spec.output) + ")"
-    got = (
-        tuple(seen.output.shape) if isinstance(seen.output, Tensor) else _listed(found) or type(seen.output).__name__
-    )
+    several = _listed(found) or type(seen.output).__name__
+    got = tuple(seen.output.shape) if isinstance(seen.output, Tensor) else several
     hint = "The size of the last layer is spec.outputs."
     if seen.binary and seen.softmax():
         hint += " One output for two classes is taken, too: output.form is logit or probability."

@@ -285,15 +285,17 @@ def begin(start: StartConfig, net: nn.Module, model: ComponentConfig, plugins: P
         BadUsage: less of it fits than the recipe wants.
         BadData: the file was changed since the recipe was resolved.
     """
-    from benchdog.model.weights import fill, renamed
+    from benchdog.model.weights import fill, renamed, without_wrapper
 
     if not start.weights:
         return None
     found = origin(start, model, plugins)
     if start.sha256 and files.sha256(found.file) != start.sha256:
         raise BadData(f"{found.file} was changed since this run began.", "Bring the old file back, or start again.")
-    tensors = renamed(found.tensors(), found.rename)
+    given = renamed(found.tensors(), found.rename)
+    tensors, prefix = without_wrapper(given, net.state_dict()) if not found.rename else (given, "")
     report = fill(net, tensors, skip=start.skip, head=start.head == "keep")
+    report.prefix = prefix
     if not report.loaded or report.share < start.share:
         names = ", ".join(list(tensors)[:2])
         ours = ", ".join([n for n, why in report.fresh.items() if why not in ("the head", "as asked")][:2])

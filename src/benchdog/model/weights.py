@@ -40,6 +40,7 @@ class Report:
         unused: names in the file, renamed, that the model has no place for.
         share: of the parameters that were meant to be read, those that were.
         summed: the first convolution, where it was made one for gray of one for colors.
+        prefix: what was taken off all names of the file.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Report:
     unused: list[str] = field(default_factory=list)
     share: float = 0.0
     summed: str = ""
+    prefix: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that run.json keeps."""
@@ -61,6 +63,8 @@ class Report:
             lines.append(
                 "reinitialized: " + shortlist((f"{name} ({why})" for name, why in self.fresh.items()), SHOWN)
             )
+        if self.prefix:
+            lines.append(f"all names in the file begin with {self.prefix!r}, which was taken off")
         if self.summed:
             lines.append(f"for gray images, {self.summed} is the sum over the colors")
         if self.unused:
@@ -216,6 +220,28 @@ def renamed(tensors: Mapping[str, Tensor], pairs: Iterable[tuple[str, str]]) -> 
             raise BadUsage(f"start.rename makes two tensors {name!r}, one of them of {before!r}.")
         result[name] = tensor
     return result
+
+
+def without_wrapper(tensors: Mapping[str, Tensor], names: Iterable[str]) -> tuple[dict[str, Tensor], str]:
+    """Take off what wraps all names of a file, such as "module.", where only then they are those of the model.
+
+    `DataParallel` puts "module." before them, `torch.compile` "_orig_mod.", others the attribute that held the net.
+
+    Args:
+        tensors: by the file's names.
+        names: the model's.
+
+    Returns:
+        The tensors, and what was taken off; "" where a name is the model's as it is, or no prefix makes one so.
+    """
+    wanted, prefix = set(names), ""
+    while tensors and not wanted & tensors.keys():
+        firsts = {name.partition(".")[0] for name in tensors}
+        if len(firsts) > 1 or not all("." in name for name in tensors):
+            return dict(tensors), ""
+        prefix += f"{firsts.pop()}."
+        tensors = {name.partition(".")[2]: tensor for name, tensor in tensors.items()}
+    return dict(tensors), prefix
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

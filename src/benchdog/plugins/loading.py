@@ -25,7 +25,7 @@ SUFFIX = re.compile(r"\.[a-z0-9]+(\.[a-z0-9]+)*")
 def load_file(file: Path) -> ModuleType:
     """Import a Python file under a name that depends on its path alone, so that worker processes can, too.
 
-    It may import modules beside it. A file that was edited since, or one beside it that it imports, is imported again.
+    It may import modules beside it. If it was edited since, or one of them, it is imported again.
 
     Raises:
         BadUsage: the file is missing or raises at import.

@@ -64,7 +64,7 @@ def plugins_of_run(
 
 
 def _code(run: Run, recipe: Recipe) -> dict[str, Any]:
-    """Describe a run's own code: its files with those that they import from beside them, and the classes that it and its options name."""
+    """Describe a run's own code: its files, each with what it imports beside it, and the classes that are named."""
     named = relative_to_folder(recipe, run.folder)
     pairs = zip(local_files(named), local_files(recipe), strict=True)
     return {

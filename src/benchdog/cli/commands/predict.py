@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import chain, compress
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from benchdog.api import Answer
     from benchdog.deployment.inputs import Sample
     from benchdog.model.load import LoadedModel
+    from benchdog.plugins import Plugins
 
 FORMATS = ("table", "csv", "jsonl")
 BATCH = 64
@@ -58,6 +60,18 @@ def command(
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=0, help="Batch size; 0: automatic.")] = 0,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of the class that MODEL names (file.py:Class), without a run.")
+    ] = None,
+    classes: Annotated[str, typer.Option(help="With --weights: names of the classes, a,b,c, in their order.")] = "",
+    size: Annotated[
+        str, typer.Option("--input", help="With --weights: size of the input, such as 3x32x32 for images in color.")
+    ] = "",
+    mean: Annotated[
+        str, typer.Option(help="With --weights: mean that is subtracted from each channel, white being 1.")
+    ] = "",
+    std: Annotated[str, typer.Option(help="With --weights: standard deviation to divide each channel by.")] = "",
+    task: Annotated[str, typer.Option(help="With --weights: classification, or segmentation.")] = "classification",
     trust: Annotated[bool, typer.Option("--trust", help="Allow formats that can execute code.")] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the runs (default: ./runs).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -74,9 +88,14 @@ def command(
         raise BadUsage(f"Unknown format {fmt!r}.", nearest(fmt, FORMATS))
     plugins = ctx.obj.plugins()
     given, chosen = split_settings(pairs(settings or [], "length=500"), writers or [])
-    opened = with_request_options(
-        open_model(find_model(model, runs_dir, plugins), plugins, trust=trust), plugins, given
-    )
+    network = (classes, size, mean, std, task)
+    if weights is not None:
+        opened = ctx.with_resource(_named_network(model, weights, *network, given, plugins))
+    elif network != ("", "", "", "", "classification"):
+        raise BadUsage("--classes, --input, --mean, --std and --task describe a network with --weights.")
+    else:
+        found = open_model(find_model(model, runs_dir, plugins), plugins, trust=trust)
+        opened = with_request_options(found, plugins, given)
     counts = Counts()
     size, details = batch_size or min(BATCH, opened.max_batch), as_json or fmt == "jsonl"
     values = opened.value_files(chosen)
@@ -128,6 +147,29 @@ def split_settings(given: dict[str, Any], writers: list[str]) -> tuple[dict[str,
         else:
             raise BadUsage(f"--set {key} is an option of the writer {name!r}.", f"Choose it: --writer {name}.")
     return rest, chosen
+
+
+def _named_network(
+    model: str, weights: Path, classes: str, size: str, mean: str, std: str, task: str,
+    settings: dict[str, Any], plugins: Plugins,
+) -> AbstractContextManager[LoadedModel]:  # fmt: skip
+    from benchdog.deployment.named_network import NamedNetwork, opened
+
+    names = tuple(name.strip() for name in classes.split(",") if name.strip())
+    told = NamedNetwork(
+        name=model, weights=weights, classes=names, size=size, mean=_numbers(mean, "--mean"),
+        deviation=_numbers(std, "--std"), task=task, settings=settings,
+    )  # fmt: skip
+    return opened(told, plugins, lambda sentence: say(f"note: {sentence}"))
+
+
+def _numbers(text: str, flag: str) -> tuple[float, ...]:
+    from benchdog.errors import BadUsage
+
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise BadUsage(f"{flag} {text} isn't numbers.", f"Write {flag} 0.49,0.48,0.45") from None
 
 
 class Counts:

@@ -24,5 +24,5 @@ def choose_output(components: Components, model: nn.Module | None, seconds: floa
         return Decision(values={"output.form": "score"})
     positive = classes[reading.positive] if reading.form in ONE else ""
     values = {"output.score": reading.key, "output.form": reading.form, "output.positive": positive}
-    note = f"note: {reading.why}" if reading.why else ""
-    return Decision(values=values, note=note, log=reading.why)
+    note = f"output: {reading.why}" if reading.why else ""
+    return Decision(values=values, note=note, log=note)
