@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,7 @@ class View:
 
         module, example = self.module(), self.example(min(3, self.max_batch))
         try:
-            with torch.no_grad():
+            with torch.no_grad(), redirect_stderr(io.StringIO()):  # on failure torch prints half a graph
                 return torch.export.export(module, example, dynamic_shapes=self._dynamic())
         except BenchdogError:
             raise

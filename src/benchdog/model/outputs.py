@@ -21,8 +21,8 @@ ONE = ("logit", "probability")
 SMALLEST = 1e-7
 """Probabilities are kept this far from 0 and 1, whose logarithms are infinite."""
 NEAR = 1e-4
-MORE = 16
-"""Samples on which values are looked at to tell a logit from a probability."""
+SHAKEN = 4
+"""Other weights that are tried to tell a logit from a probability."""
 SHOWN = 4
 
 
@@ -91,14 +91,14 @@ class Observed:
         spec: with the shape of the score.
         name: the model's, for messages.
         head: makes the task's head; called where the score may have to be made of probabilities.
-        more: runs the model on so many samples.
+        shaken: runs the model with other weights, wild ones, of this seed; None where it can't be copied.
     """
 
     output: Any
     spec: Spec
     name: str
     head: Callable[[], nn.Module]
-    more: Callable[[int], Any]
+    shaken: Callable[[int], Any]
 
     def whole(self, x: Tensor) -> bool:
         """Whether an output has the score's shape."""
@@ -220,15 +220,25 @@ def _form(seen: Observed, config: OutputConfig, x: Tensor, key: str, found: Mapp
         raise _unfit(seen, found)
     if any(other != key and y.shape == x.shape and _near(torch.sigmoid(x), y) for other, y in found.items()):
         return "logit", _positive(seen, config, "logit")
-    values = _outputs(seen.more(MORE))
-    if not _unit(values[key] if key or "" in values else values["score"]):
-        return "logit", _positive(seen, config, "logit")
-    choices = " or ".join(f"--set output.form={form}" for form in ("probability", "logit"))
-    raise BadUsage(
-        f"The model {seen.name!r} has one output for two classes. Its values lie between 0 and 1, so it may be a "
-        "probability (after a sigmoid) or a logit.",
-        f"Say which: {choices}",
-    )
+    recognized = _logit_or_probability(seen, key, x)
+    return recognized, _positive(seen, config, recognized)
+
+
+def _logit_or_probability(seen: Observed, key: str, x: Tensor) -> str:
+    """Return which of the two one output is: no weights lead a probability out of 0 to 1, wild ones lead a logit."""
+    if _outside(x):
+        return "logit"
+    for seed in range(SHAKEN):
+        output = seen.shaken(seed)
+        if output is None:
+            choices = " or ".join(f"--set output.form={form}" for form in ("probability", "logit"))
+            raise BadUsage(
+                f"The model {seen.name!r} has one output for two classes: a probability (after a sigmoid), or a logit?",
+                f"Say which: {choices}",
+            )
+        if _outside(_entry(output, key)):
+            return "logit"
+    return "probability"
 
 
 def _positive(seen: Observed, config: OutputConfig, what: str) -> str:
@@ -289,6 +299,11 @@ def _near(a: Tensor, b: Tensor) -> bool:
 def _unit(x: Tensor) -> bool:
     """Whether all values lie between 0 and 1."""
     return x.is_floating_point() and bool(((x >= 0) & (x <= 1)).all())
+
+
+def _outside(x: Tensor) -> bool:
+    """Whether a value lies below 0 or above 1."""
+    return bool(((x < 0) | (x > 1)).any())
 
 
 def _listed(found: Mapping[str, Tensor]) -> str:

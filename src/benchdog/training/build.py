@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +17,10 @@ from benchdog.model.outputs import Observed, attach, choose
 from benchdog.model.rebuild import build_model
 from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import ComponentConfig, OutputConfig
+
+WILD = 3.0
+"""Deviation of what is added to weights, to see how far an output can go."""
+SAMPLES = 16
 
 
 def build_from(part: ComponentConfig, spec: Spec, plugins: Plugins, live: Any = None) -> Any:
@@ -67,10 +73,24 @@ def check_output(
         spec=spec,
         name=name,
         head=head,
-        more=lambda n: _output(model, name, inputs(n)),
+        shaken=partial(_shaken_output, model, name, inputs),
     )
     attach(model, choose(seen, config))
     return model
+
+
+def _shaken_output(model: nn.Module, name: str, inputs: Callable[[int], tuple[torch.Tensor, ...]], seed: int) -> Any:
+    """Return what a copy of a model returns that has wild weights; None if it can't be copied."""
+    draw = torch.Generator().manual_seed(seed)
+    try:
+        other = copy.deepcopy(model)
+    except Exception:  # a third party's module may refuse
+        return None
+    with torch.no_grad():
+        for weight in other.parameters():
+            if weight.is_floating_point():
+                weight.add_(WILD * torch.randn(weight.shape, generator=draw).to(weight))
+    return _output(other, name, inputs(SAMPLES))
 
 
 def _output(model: nn.Module, name: str, inputs: tuple[torch.Tensor, ...]) -> Any:

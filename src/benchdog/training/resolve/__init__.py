@@ -243,6 +243,7 @@ CHOICES = (
     Choice("trainer", lambda choices: choices.draft.part("trainer")),
     Choice("backend", _backend),
     Choice("start", lambda c: start.resolved(c.draft, c.tables["model"], c.data.spec, c.data.preprocess, c.runs)),
+    Choice("output", lambda choices: choices.draft.table("output")),
     Choice("loop", lambda choices: choices.draft.table("loop")),
     Choice("models", lambda c: other_models.resolved(c.draft, c.data.spec, c.runs)),
     Choice("artifact", lambda choices: choices.draft.table("artifact")),
