@@ -233,7 +233,7 @@ def _logit_or_probability(seen: Observed, key: str, x: Tensor) -> str:
         if output is None:
             choices = " or ".join(f"--set output.form={form}" for form in ("probability", "logit"))
             raise BadUsage(
-                f"The model {seen.name!r} has one output for two classes: a probability (after a sigmoid), or a logit?",
+                f"The model {seen.name!r} has one output for two classes: a probability or a logit.",
                 f"Say which: {choices}",
             )
         if _outside(_entry(output, key)):

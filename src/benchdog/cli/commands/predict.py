@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "jsonl")
 BATCH = 64
+TABLES = ("model", "start", "output")
+"""What --set describes of a network that is given by its class and its weights."""
 WARNED = 20
 """Out-of-distribution inputs that are reported one by one."""
 
@@ -64,7 +66,7 @@ def command(
         Path | None, typer.Option(help="Weights of the class that MODEL names (file.py:Class), without a run.")
     ] = None,
     classes: Annotated[str, typer.Option(help="With --weights: names of the classes, a,b,c, in their order.")] = "",
-    size: Annotated[
+    input_size: Annotated[
         str, typer.Option("--input", help="With --weights: size of the input, such as 3x32x32 for images in color.")
     ] = "",
     mean: Annotated[
@@ -87,8 +89,8 @@ def command(
     if fmt not in FORMATS:
         raise BadUsage(f"Unknown format {fmt!r}.", nearest(fmt, FORMATS))
     plugins = ctx.obj.plugins()
-    given, chosen = split_settings(pairs(settings or [], "length=500"), writers or [])
-    network = (classes, size, mean, std, task)
+    given, chosen = split_settings(pairs(settings or [], "length=500"), writers or [], network=weights is not None)
+    network = (classes, input_size, mean, std, task)
     if weights is not None:
         opened = ctx.with_resource(_named_network(model, weights, *network, given, plugins))
     elif network != ("", "", "", "", "classification"):
@@ -128,8 +130,10 @@ def command(
         say(f"{counts.good} predictions in {out}")
 
 
-def split_settings(given: dict[str, Any], writers: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Separate the options of writers, such as jpeg.quality, from the task's.
+def split_settings(
+    given: dict[str, Any], writers: list[str], network: bool = False
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Separate the options of writers, such as jpeg.quality, from the task's, or from those of a named network.
 
     Raises:
         BadUsage: an option of a writer that isn't chosen.
@@ -140,7 +144,7 @@ def split_settings(given: dict[str, Any], writers: list[str]) -> tuple[dict[str,
     rest = {}
     for key, value in given.items():
         name, dot, option = key.rpartition(".")
-        if not dot:
+        if not dot or (network and key.partition(".")[0] in TABLES):
             rest[key] = value
         elif name in chosen:
             chosen[name][option] = value
