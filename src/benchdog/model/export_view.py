@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchdog.api import Preprocess, Raw, Spec
+from benchdog.api import Field, Preprocess, Raw, Spec
 from benchdog.data.decode.decoder import Decoder, stack
 from benchdog.data.synthetic import cycled_rows, generate_inputs
 from benchdog.errors import BenchdogError, Failed
@@ -65,15 +65,25 @@ class View:
     def program(self) -> Any:
         """Export the module with torch.export: batch and other free axes are dynamic.
 
+        So is the number of tokens below the spec's, for a model that can take fewer; another gets that number fixed.
+
         Raises:
             Failed: torch.export can't capture the model; the message is torch's first line.
         """
+        if not any(map(_limits_tokens, self.spec.fields)):
+            return self._program(fewer_tokens=False)
+        try:
+            return self._program(fewer_tokens=True)
+        except Failed:
+            return self._program(fewer_tokens=False)
+
+    def _program(self, fewer_tokens: bool) -> Any:
         import torch
 
         module, example = self.module(), self.example(min(3, self.max_batch))
         try:
             with torch.no_grad(), redirect_stderr(io.StringIO()):  # on failure torch prints half a graph
-                return torch.export.export(module, example, dynamic_shapes=self._dynamic())
+                return torch.export.export(module, example, dynamic_shapes=self._dynamic(fewer_tokens))
         except BenchdogError:
             raise
         except Exception as error:  # torch.export fails in many ways, nearly all about the model's own code
@@ -89,7 +99,7 @@ class View:
                 "Avoid Python decisions on values of tensors.",
             ) from error
 
-    def _dynamic(self) -> tuple[Any, ...]:
+    def _dynamic(self, fewer_tokens: bool) -> tuple[Any, ...]:
         """Return the dynamic axes of `*inputs`: one tuple, since the module takes them by star."""
         from torch.export import Dim
 
@@ -100,10 +110,15 @@ class View:
             for axis, length in enumerate(field.shape, start=1):
                 if length is None:
                     axes[axis] = Dim(f"free_{place}_{axis}", min=1)
-                elif field.kind == "tokens" and length > 1:
+                elif fewer_tokens and _limits_tokens(field):
                     axes[axis] = Dim(f"tokens_{place}", min=1, max=length)
             shapes.append(axes)
         return (tuple(shapes),)
+
+
+def _limits_tokens(field: Field) -> bool:
+    """Whether a field has a largest number of tokens; an input may have fewer."""
+    return field.kind == "tokens" and len(field.shape) == 1 and (field.shape[0] or 0) > 1
 
 
 def inputs(spec: Spec, preprocess: Preprocess, raws: Sequence[Raw]) -> tuple[np.ndarray, ...]:

@@ -13,7 +13,6 @@ from torch import nn
 from benchdog.api import Spec
 from benchdog.errors import BadData, BadUsage, shortlist
 from benchdog.model.artifact_files import locate, read_meta
-from benchdog.model.auxiliary_outputs import ScoreOnly
 from benchdog.model.load import open_model
 from benchdog.model.rebuild import WEIGHTS, rebuild
 from benchdog.plugins.options import validate
@@ -81,9 +80,7 @@ def _loaded(name: str, config: OtherModelConfig, components: Components) -> nn.M
     if config.match:
         _check_transform(name, opened.preprocess, deployed.transform, components)
     model: nn.Module = deployed.model
-    with torch.no_grad():
-        score = model(*components.synthetic_inputs(2)) if config.match else None
-    return (ScoreOnly(model) if isinstance(score, dict) else model).eval().requires_grad_(False)
+    return model.eval().requires_grad_(False)
 
 
 def check_there(components_models: Mapping[str, OtherModelConfig], run_name: str, resume: str) -> None:
