@@ -145,20 +145,21 @@ class OtherBatches:
         put, split = feed.device.put, self._split(name)
         inputs, target = tuple(put(x) for x in loaded[0]), put(loaded[1])
         ids = positions + (crc32(f"{name} {view}".encode()) << 31)  # other numbers than the samples of train have
+        bare = split.spec.target.kind == "none" and feed.data.spec.target.kind != "none"
+        given = self._stand_in(len(target), target.device) if bare else target
+        ids = positions + (crc32(f"{name} {view}".encode()) << 31)  # other numbers than the samples of train have
         if feed.augment and len(positions):
-            bare = split.spec.target.kind == "none" and feed.data.spec.target.kind != "none"
-            given = self._stand_in(len(target), target.device) if bare else target
-            inputs, changed = feed.augment(inputs, given, ids, moment.step)
-            target = target if bare else changed
-        if feed.prepare:
-            inputs, target = feed.prepare(inputs, target, ids, moment.step)
+            inputs, given = feed.augment(inputs, given, ids, moment.step)
+        if feed.prepare and len(positions):
+            inputs, given = feed.prepare(inputs, given, ids, moment.step)
+        target = target if bare else given
         if name not in feed.data.transformed:
             inputs = feed.transform(*inputs)
         weight = None if loaded[2] is None else put(loaded[2])
         return Batch(inputs, target, positions, moment.last, weight)
 
     def _stand_in(self, count: int, device: torch.device) -> Tensor:
-        """Return targets of the main source's form for augmentations that change them too; they are dropped."""
+        """Return targets of the main source's form for what changes them with the inputs; they are dropped."""
         target = self.feed.data.spec.target
         shape = (count, *(axis or 1 for axis in target.shape))
         return torch.zeros(shape, dtype=getattr(torch, target.dtype), device=device)
