@@ -20,6 +20,7 @@ NAMES = {
     "model": "tiny-net",
     "task": "brier",
     "augmentation": "dim",
+    "decoder": "wav",
     "trainer": "plain-sgd",
     "exporter": "xz",
     "backend": "one-core",

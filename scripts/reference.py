@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import inspect
 import io
 import math
 import os
@@ -31,8 +32,9 @@ OWN = [
 os.environ.update(BENCHDOG_PLUGINS=",".join(["builtin", *OWN]), COLUMNS="80", NO_COLOR="1")
 
 from benchdog import cli  # noqa: E402 -- it reads the allow-list
-from benchdog.api import Metric  # noqa: E402
+from benchdog.api import DecoderInfo, Metric  # noqa: E402
 from benchdog.builtin.tasks.metrics import per_sample  # noqa: E402
+from benchdog.data.transform import operations  # noqa: E402
 from benchdog.plugins import Plugins  # noqa: E402
 from benchdog.plugins.options import json_schema  # noqa: E402
 from benchdog.recipe.aliases import AUGMENTATIONS, renamed_keys  # noqa: E402
@@ -49,6 +51,13 @@ TASK_METRICS = {
     "image-to-image": per_sample.psnr_metrics((0.0, 1.0)),
     "next-token": per_sample.TOKEN_METRICS,
     "embedding": per_sample.EMBEDDING_METRICS,
+}
+TRANSFORMS = {
+    "standardise": operations.Standardize,
+    "scale": operations.Scale,
+    "table": operations.Table,
+    "normalise": operations.Normalize,
+    "identity": operations.Identity,
 }
 TYPES = {
     "integer": "integer",
@@ -212,12 +221,36 @@ def cell(value: object) -> str:
     return f"`{value}`"
 
 
+def decode_operations() -> str:
+    """Return a section per decode operation, with what it takes and its parameters."""
+    parts = []
+    for name, component in Plugins.discover().all("decoder").items():
+        info = component.info
+        assert isinstance(info, DecoderInfo)
+        read = ", ".join(f"`{each}`" for each in (*info.suffixes, *info.media_types))
+        parts.append(f"### {name}\n\n{info.summary} Files: {read}.")
+        parts.append(table(json_schema(component.resolve(info.options))))
+    return "\n\n".join(parts)
+
+
+def transform_operations() -> str:
+    """Return a row per parameter of a transform operation."""
+    rows = []
+    for name, (_, parameters) in operations.OPERATIONS.items():
+        first = str(inspect.getdoc(TRANSFORMS[name])).partition("\n")[0]
+        rows.append(f"| `{name}` | | {first} |")
+        rows += [f"| | `{key}` | {text} |" for key, text in parameters.items()]
+    return "\n".join(["| operation | parameter | description |", "|---|---|---|", *rows])
+
+
 PARTS_OF_PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "help": ("docs/reference/commands.md", help_text),
     "commands": ("docs/reference/commands.md", commands),
     "host tables": ("docs/reference/configuration.md", host_tables),
     "recipe": ("docs/reference/configuration.md", recipe),
     "metrics": ("docs/reference/metrics.md", metrics),
+    "decode operations": ("docs/reference/operations.md", decode_operations),
+    "transform operations": ("docs/reference/operations.md", transform_operations),
     "renamed keys": ("docs/reference/configuration.md", renamed),
 }
 

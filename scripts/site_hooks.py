@@ -23,7 +23,19 @@ KEYS = "not run|run|first|given|trained with|ends with|output|server|file|made b
 MARK = re.compile(rf"(?ms)^<!-- (?:{KEYS})\b.*?-->\n")
 FILE = re.compile(r"<!-- file: (\S+) -->\n(?:<!--[^\n]*\n)*$")
 """Comment above a block that is a file: its name is shown."""
-FIRST = ("source", "model", "task", "augmentation", "trainer", "exporter", "backend", "writer", "command", "observer")
+FIRST = (
+    "source",
+    "model",
+    "task",
+    "augmentation",
+    "decoder",
+    "trainer",
+    "exporter",
+    "backend",
+    "writer",
+    "command",
+    "observer",
+)
 """Order of the pages in guides/plugins/, as in the tour."""
 TOUR = "tutorials/tour.md"
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from benchdog.api import (
     AugmentationInfo,
     BackendInfo,
+    DecoderInfo,
     ExporterInfo,
     ModelInfo,
     RunFacts,
@@ -110,6 +111,17 @@ def benchdog_writers() -> Iterable[WriterInfo]:  # type: ignore[empty-body]
     ... def benchdog_writers():
     ...     return [WriterInfo(name="webp", summary="Small images.", target="stars.out:Webp", writes="image",
     ...                        suffix=".webp", media_type="image/webp")]
+    """
+
+
+@hookspec
+def benchdog_decoders() -> Iterable[DecoderInfo]:  # type: ignore[empty-body]
+    """Register decode operations, which turn a raw value into an array.
+
+    >>> from benchdog.api import DecoderInfo, hookimpl
+    >>> @hookimpl
+    ... def benchdog_decoders():
+    ...     return [DecoderInfo(name="wav", summary="A sound.", target="stars.sound:Wav", suffixes=(".wav",))]
     """
 
 

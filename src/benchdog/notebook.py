@@ -70,7 +70,7 @@ class TrainedRun:
             if isinstance(item, Raw):
                 samples.append(item)
             elif isinstance(item, str | Path):
-                samples += read_samples(str(item), self._opened.spec, self._opened.preprocess, say)
+                samples += read_samples(str(item), self._opened.decoder, say)
             else:
                 samples.append(Raw(id=str(number), fields={name: item}))
         return self._opened.predict(samples)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchdog.api import Column, Field, Preprocess, Raw, Spec, Target
+from benchdog.api import Column, Field, Raw, Spec, Target
 from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.deployment.inputs import Sample, Unreadable, raws, samples
 from support import small_artifact
@@ -188,7 +188,7 @@ def test_model_with_several_inputs_reads_a_table_of_paths(tmp_path):
 
 def test_inputs_are_read_lazily(tmp_path):
     first = write_image(tmp_path / "1.png")
-    stream = raws([str(first), str(tmp_path / "2.png")], IMAGE, default_preprocess(IMAGE))
+    stream = raws([str(first), str(tmp_path / "2.png")], Decoder(IMAGE, default_preprocess(IMAGE)))
     assert next(stream).id == str(first)
     write_image(tmp_path / "2.png")
     second = next(stream)
@@ -203,13 +203,6 @@ def test_arbitrary_table_bytes_never_raise(tmp_path, content):
     path.write_bytes(b"age,fare,port\n" + content)
     for item in samples([str(path)], Decoder(TABLE, default_preprocess(TABLE))):
         assert item.id.startswith(str(path))
-
-
-def test_field_without_a_decode_operation_is_read_as_an_array(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((3, 6, 6), np.uint8))
-    (raw,) = raws([str(tmp_path / "a.npy")], IMAGE, Preprocess(decode={}, transform={}))
-    assert isinstance(raw, Raw)
-    assert raw.fields["input"].startswith(b"\x93NUMPY")
 
 
 def test_spaces_before_a_quoted_cell_are_skipped(tmp_path):

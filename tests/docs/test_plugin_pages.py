@@ -17,6 +17,7 @@ COMPONENTS = {
     "tiny_net.py": ("model", "tiny-net"),
     "brier.py": ("task", "brier"),
     "dim.py": ("augmentation", "dim"),
+    "wav.py": ("decoder", "wav"),
     "plain_sgd.py": ("trainer", "plain-sgd"),
     "xz.py": ("exporter", "xz"),
     "one_core.py": ("backend", "one-core"),

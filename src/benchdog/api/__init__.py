@@ -16,6 +16,7 @@ from benchdog.api.components import (
     BackendInfo,
     Bounds,
     Component,
+    DecoderInfo,
     Doc,
     ExporterInfo,
     ModelInfo,
@@ -44,6 +45,7 @@ from benchdog.api.data import (
     Target,
     split_of,
 )
+from benchdog.api.decoding import Decode, DecodeExample
 from benchdog.api.folders import HIDDEN, FolderFiles, find_files
 from benchdog.api.following import MetricsLog
 from benchdog.api.image_formats import (
@@ -146,12 +148,12 @@ from benchdog.strict_json import json_text
 __all__ = [  # noqa: RUF022 -- in the order of the file
     "CONTRACT", "hookimpl", "hookspec", "Doc", "Bounds",
     "Component", "SourceInfo", "ModelInfo", "TaskInfo", "TrainerInfo", "ExporterInfo", "BackendInfo",
-    "AugmentationInfo", "WriterInfo",
+    "AugmentationInfo", "DecoderInfo", "WriterInfo",
     "Column", "Field", "Target", "Spec", "Op", "Preprocess", "Raw", "Batch", "Shard", "SampleCounts", "Answer",
     "ArrayValue",
     "Split", "Stream", "Splits", "Cache", "Source", "Task", "Meter", "Augmentation", "Draws", "Session", "Trainer",
     "Trial", "Watcher", "ArtifactView", "Exporter", "Runner", "Call", "Trained", "Pretrained", "Probe", "Device",
-    "Backend", "Writer", "RunFacts", "MetricsLog",
+    "Backend", "Writer", "RunFacts", "MetricsLog", "Decode", "DecodeExample",
     "FittedTask", "CollatingTask", "SampleLossTask", "InvertibleHeadTask", "BaselineTask", "PreparedTask",
     "DownloadedSource", "PreprocessedSource", "BatchSplit", "ArraySplit", "IndexedSplit", "CheckedTrainer",
     "LaunchingBackend",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from benchdog.api.regular_files import MAX_IMAGE_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class Doc:
@@ -113,6 +115,36 @@ class AugmentationInfo(Component):
 
     mixes: bool = False
     kind: ClassVar[str] = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecoderInfo(Component):
+    """Descriptor of a decode operation, a `Decode`; its options are the operation's JSON parameters.
+
+    A source names it in its `Preprocess`: {"op": "wav", "rate": 8000}. Artifacts and exports keep that, so `predict`
+    and `serve` read what training read.
+
+    Attributes:
+        takes: what a raw value is: the "bytes" of a file, a "text", or a "row", a mapping of the columns that the
+            option `columns` lists ([{"name": "age"}, ...]).
+        suffixes: of files with one raw value, lower case with the dot; "" for files without a suffix. `predict` finds
+            them in folders.
+        media_types: of a request body with one, such as "audio/wav" or "image/*"; `serve` accepts them.
+        called: what such files are called, in messages: "WAV files".
+        max_bytes: largest file that is read.
+        examples: a function `() -> list[DecodeExample]`, with which the conformance kit tries the operation.
+        counterparts: source text that decodes alike in another language, by the suffix of its file: {"js":
+            "package.module:TEXT"}. Exports carry it.
+    """
+
+    takes: str = "bytes"
+    suffixes: tuple[str, ...] = ()
+    media_types: tuple[str, ...] = ()
+    called: str = "files of its format"
+    max_bytes: int = MAX_IMAGE_BYTES
+    examples: str = ""
+    counterparts: Mapping[str, str] = field(default_factory=dict)
+    kind: ClassVar[str] = "decoder"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

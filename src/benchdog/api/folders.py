@@ -48,7 +48,7 @@ def find_files(folder: Path, suffixes: Sequence[str], other: str) -> FolderFiles
 
     Args:
         folder: where to look.
-        suffixes: of the files, in lower case with the dot; upper case is found too.
+        suffixes: of the files, in lower case with the dot; upper case is found too. "" finds names without a dot.
         other: the reason why files of other suffixes are skipped: "not images".
 
     Raises:
@@ -86,7 +86,8 @@ def _reason(entry: os.DirEntry[str], suffixes: Sequence[str], other: str) -> str
         return HIDDEN
     if not _holds(entry.is_file):
         return BROKEN if entry.is_symlink() and not os.path.exists(entry.path) else IRREGULAR  # noqa: PTH110
-    return "" if entry.name.lower().endswith(tuple(suffixes)) else other
+    name = entry.name.lower()
+    return "" if name.endswith(tuple(filter(None, suffixes))) or ("" in suffixes and "." not in name) else other
 
 
 def _holds(question: Callable[[], bool]) -> bool:

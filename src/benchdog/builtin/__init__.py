@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from benchdog.api import (
+    IMAGE_SUFFIXES,
+    MAX_ARRAY_BYTES,
+    MAX_IMAGE_BYTES,
     AugmentationInfo,
     BackendInfo,
+    DecoderInfo,
     ExporterInfo,
     ModelInfo,
     SourceInfo,
@@ -381,5 +385,56 @@ def benchdog_writers() -> list[WriterInfo]:
             target=f"{here}.arrays:Npy",
             writes="array",
             suffix=".npy",
+        ),
+    ]
+
+
+@hookimpl
+def benchdog_decoders() -> list[DecoderInfo]:
+    """Offer the decode operations. Their code is in benchdog.data.decode, which splits and ranges use, too."""
+    here, options = "benchdog.data.decode", "benchdog.data.decode.options"
+    examples = "benchdog.builtin.decode_examples"
+    return [
+        DecoderInfo(
+            name="image",
+            summary="An image file's bytes, or an array (C, H, W), to uint8 (C, H, W).",
+            target=f"{here}.operations:image",
+            options=f"{options}:ImageOptions",
+            suffixes=IMAGE_SUFFIXES,
+            media_types=("image/*",),
+            called="images",
+            max_bytes=MAX_IMAGE_BYTES,
+            examples=f"{examples}:images",
+        ),
+        DecoderInfo(
+            name="array",
+            summary="A .npy file's bytes, an array or nested lists to an array.",
+            target=f"{here}.operations:array",
+            options=f"{options}:ArrayOptions",
+            suffixes=(".npy",),
+            media_types=("application/x-npy",),
+            called="arrays",
+            max_bytes=MAX_ARRAY_BYTES,
+            examples=f"{examples}:arrays",
+        ),
+        DecoderInfo(
+            name="row",
+            summary="A table's row to float32 (columns,): numbers (NaN: missing), codes of categories (0: unseen).",
+            target=f"{here}.row:row",
+            options=f"{options}:RowOptions",
+            takes="row",
+            suffixes=(".csv", ".tsv"),
+            called="tables",
+            examples=f"{examples}:rows",
+        ),
+        DecoderInfo(
+            name="tokens",
+            summary="A text, or an array of codes, to int64 (T,).",
+            target=f"{here}.text:tokens",
+            options=f"{options}:TokensOptions",
+            takes="text",
+            suffixes=(".txt",),
+            called="texts",
+            examples=f"{examples}:texts",
         ),
     ]

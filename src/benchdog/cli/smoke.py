@@ -90,7 +90,7 @@ class _Stages:
             raise BadUsage("--smoke needs a map-style source; this one is a stream.", "Train a short run instead.")
         check_trainer(parts, parts.build())
         count = min(len(train), parts.recipe.loop.batch)
-        subset = DecodedSplit(Subset(train.split, range(count)), train.spec, train.preprocess)
+        subset = DecodedSplit(Subset(train.split, range(count)), train.spec, train.preprocess, train.plugins)
         values: dict[str, Any] = {"loop.epochs": 1, "loop.patience": 0, "loader.workers": 0}
         if parts.recipe.trainer.name == "supervised":
             # a schedule spans the run, and these stages differ in length

@@ -108,8 +108,11 @@ def open_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
     return splits
 
 
-def decoded_splits(source: Source) -> dict[str, DecodedSplit | StreamReader]:
+def decoded_splits(source: Source, plugins: Plugins | None = None) -> dict[str, DecodedSplit | StreamReader]:
     """Open a source's splits as what decodes their samples, without reading one.
+
+    Args:
+        plugins: offer the decode operations; None for Benchdog's own alone.
 
     Raises:
         BadData: a split is missing, empty, or neither a Split nor a Stream.
@@ -122,9 +125,9 @@ def decoded_splits(source: Source) -> dict[str, DecodedSplit | StreamReader]:
     for name, split in open_splits(source).items():
         own = split_spec(source, spec, name)
         if isinstance(split, Split):
-            splits[name] = DecodedSplit(split, own, preprocess)
+            splits[name] = DecodedSplit(split, own, preprocess, plugins)
         elif isinstance(split, Stream):
-            splits[name] = StreamReader(split, own, preprocess)
+            splits[name] = StreamReader(split, own, preprocess, plugins)
         else:
             raise BadData(f"The source's {name} split has neither len() and raw() nor shards() and read().")
     return splits
@@ -134,11 +137,12 @@ class DecodedSplit:
     """A map-style dataset: decodes and stacks samples by position.
 
     Attributes:
+        plugins: offer the decode operations; None for Benchdog's own alone.
         collate: how targets become a batch; the run's task has a say in it.
     """
 
-    def __init__(self, split: Split, spec: Spec, preprocess: Preprocess) -> None:
-        self.split, self.spec, self.preprocess = split, spec, preprocess
+    def __init__(self, split: Split, spec: Spec, preprocess: Preprocess, plugins: Plugins | None = None) -> None:
+        self.split, self.spec, self.preprocess, self.plugins = split, spec, preprocess, plugins
         self.collate = Collate(spec)
         self._fast = split.batch if isinstance(split, BatchSplit) else None
 
@@ -153,7 +157,7 @@ class DecodedSplit:
     @cached_property
     def decoder(self) -> Decoder:
         """The operations that decode a raw sample; checked at the first use, which a fast path never makes."""
-        return Decoder(self.spec, self.preprocess)
+        return Decoder(self.spec, self.preprocess, self.plugins)
 
     @cached_property
     def weighted(self) -> bool:

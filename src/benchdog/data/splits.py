@@ -25,6 +25,7 @@ from benchdog.data.stream import EpochPlan, StreamPosition, StreamReader, Stream
 from benchdog.data.transform.transform import Transform
 from benchdog.data.workers import LoadedBatch, WorkerDataset, Workers
 from benchdog.errors import BadData, BadUsage, nearest
+from benchdog.plugins import Plugins
 from benchdog.recipe.recipe import Recipe
 
 TRANSFORM_ONCE_BYTES = 16 * 2**20
@@ -55,16 +56,17 @@ class DataSplits:
     _stream_workers: StreamWorkers | None = None
 
     @classmethod
-    def open(cls, source: Source, *, samples: bool = True) -> DataSplits:
+    def open(cls, source: Source, plugins: Plugins | None = None, *, samples: bool = True) -> DataSplits:
         """Open a source's splits without reading samples.
 
         Args:
+            plugins: offer the decode operations; None for Benchdog's own alone.
             samples: whether the trainer needs them; without, there are no splits.
 
         Raises:
             BadData: a split is missing, empty, or neither a Split nor a Stream; one to evaluate on is endless.
         """
-        splits, spec = decoded_splits(source) if samples else {}, source.spec()
+        splits, spec = decoded_splits(source, plugins) if samples else {}, source.spec()
         for name, split in splits.items():
             if name != "train" and isinstance(split, StreamReader) and split.endless:
                 raise BadData(

@@ -137,14 +137,14 @@ def _block_order(size: int, shard: str, offset: int, plan: EpochPlan) -> list[in
 class StreamReader:
     """Reads and decodes logical streams in the merged order."""
 
-    def __init__(self, stream: Stream, spec: Spec, preprocess: Preprocess) -> None:
-        self.stream, self.spec, self.preprocess = stream, spec, preprocess
+    def __init__(self, stream: Stream, spec: Spec, preprocess: Preprocess, plugins: Plugins | None = None) -> None:
+        self.stream, self.spec, self.preprocess, self.plugins = stream, spec, preprocess, plugins
         self.collate = Collate(spec)
 
     @cached_property
     def decoder(self) -> Decoder:
         """The operations that decode a raw sample."""
-        return Decoder(self.spec, self.preprocess)
+        return Decoder(self.spec, self.preprocess, self.plugins)
 
     @property
     def endless(self) -> bool:
@@ -201,7 +201,8 @@ class _StreamDataset(Dataset[StreamBatch | Fault | None]):
         if self._reader is None:
             resolved = Recipe.from_json(self.recipe)
             plugins = Plugins.discover(resolved.plugins)
-            reader = decoded_splits(open_data(plugins, resolved.source, resolved.sources))[self.split]
+            source = open_data(plugins, resolved.source, resolved.sources)
+            reader = decoded_splits(source, plugins)[self.split]
             assert isinstance(reader, StreamReader)
             self._reader = reader
             self._reader.collate = collate_of(plugins, resolved.task, reader.spec)

@@ -61,7 +61,7 @@ def reopen_splits(recipe: dict[str, Any]) -> dict[str, DecodedSplit]:
     """Open the map-style splits of a resolved recipe."""
     resolved = Recipe.from_json(recipe)
     plugins = Plugins.discover(resolved.plugins)
-    splits = decoded_splits(open_data(plugins, resolved.source, resolved.sources))
+    splits = decoded_splits(open_data(plugins, resolved.source, resolved.sources), plugins)
     decoded = {name: split for name, split in splits.items() if isinstance(split, DecodedSplit)}
     for samples in decoded.values():
         samples.collate = collate_of(plugins, resolved.task, samples.spec)

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ COPIED = (
     "spec",
     "model_spec",
     "preprocess",
+    "decoders",
     "metrics",
     "ranges",
     "max_batch",
@@ -108,6 +109,7 @@ def export(
             **{key: meta[key] for key in COPIED if key in meta},
             "verification": checked["verification"],
             "inputs": checked["inputs"],
+            "counterparts": written["counterparts"],
             "versions": checked["versions"],
             "files": listed,
         }
@@ -121,9 +123,21 @@ def export(
         "exporter": name,
         "verification": checked["verification"],
         "inputs": checked["inputs"],
-        "warnings": list(dict.fromkeys([*written["warnings"], *checked["warnings"]])),
+        "warnings": list(
+            dict.fromkeys([*written["warnings"], *checked["warnings"], *_only_here(meta, written["counterparts"])])
+        ),
         "files": {file: (place / file).stat().st_size for file in listed},
     }
+
+
+def _only_here(meta: Mapping[str, Any], counterparts: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Tell which plugins a program needs in order to make the export's inputs from files."""
+    for name, owner_ in (meta.get("decoders") or {}).items():
+        if not counterparts.get(name):
+            yield (
+                f"Decoding {name!r} has no counterpart in another language: without the plugin "
+                f"{owner_['dist']!r} a program must decode as it does."
+            )
 
 
 def default_folder(artifact: Path, exporter: str) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchdog.api import DecoderInfo
 from benchdog.data.synthetic import generate_inputs
 from benchdog.errors import BadUsage, BenchdogError, Failed, NotAvailable, Refused
 from benchdog.model import samples
@@ -22,6 +23,7 @@ from benchdog.model.load import LoadedModel, open_model, runner_of
 from benchdog.model.rebuild import WEIGHTS, rebuild
 from benchdog.model.verify import Reference, verify
 from benchdog.plugins import Plugins
+from benchdog.system import files
 from benchdog.system.parent import end_with_parent
 
 if TYPE_CHECKING:
@@ -76,14 +78,31 @@ def write(request: Mapping[str, Any]) -> dict[str, Any]:
     view = View(
         opened.path,
         opened.model_spec,
-        opened.preprocess,
+        opened.decoder,
         opened.max_batch,
         lambda: _module(opened, plugins),
         () if opened.prepares else opened.samples(),
     )
     exporter = plugins.make("exporter", request["exporter"], request["options"])
     exporter.export(view, Path(request["folder"]))
-    return {}
+    return {"counterparts": _write_counterparts(opened, plugins, Path(request["folder"]))}
+
+
+def _write_counterparts(opened: LoadedModel, plugins: Plugins, folder: Path) -> dict[str, list[str]]:
+    """Write what decodes as the plugins' operations do in other languages; name the files by operation."""
+    written: dict[str, list[str]] = {}
+    for name in opened.meta.get("decoders") or {}:
+        found = plugins.find(DecoderInfo.kind, name)
+        assert isinstance(found.info, DecoderInfo)
+        written[name] = []
+        for suffix, target in sorted(found.info.counterparts.items()):
+            text, file = found.resolve(target), f"decoders/{name.replace(':', '-')}.{suffix}"
+            if not isinstance(text, str):
+                raise Failed(f"The counterpart {target!r} of the decoder {name!r} is no text.", "Tell its author.")
+            (folder / file).parent.mkdir(exist_ok=True)
+            files.write_text(folder / file, text)
+            written[name].append(file)
+    return written
 
 
 def check(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +110,7 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
     plugins = Plugins.discover(request["local"])
     opened = open_model(Path(request["source"]), plugins, request["trust"])
     spec, raws = opened.model_spec, [] if opened.prepares else samples.read(opened.path)
-    arrays = decoded(spec, opened.preprocess, raws) if raws else generate_inputs(spec, 32)
+    arrays = decoded(spec, opened.decoder, raws) if raws else generate_inputs(spec, 32)
     found = plugins.find("exporter", request["exporter"])
     try:
         runner = runner_of(found, Path(request["folder"]), plugins, True)

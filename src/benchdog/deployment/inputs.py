@@ -13,12 +13,8 @@ import numpy as np
 
 from benchdog.api import (
     HIDDEN,
-    IMAGE_SUFFIXES,
-    MAX_ARRAY_BYTES,
-    MAX_IMAGE_BYTES,
-    Preprocess,
+    DecoderInfo,
     Raw,
-    Spec,
     find_files,
     open_table,
     read_regular,
@@ -29,16 +25,7 @@ from benchdog.data.decode.decoder import Decoder
 from benchdog.data.decode.operations import is_paged
 from benchdog.errors import BadData
 
-ARRAYS = (".npy",)
 TABLES = (".csv", ".tsv")
-TEXTS = (".txt",)
-SUFFIXES = {"image": IMAGE_SUFFIXES, "array": ARRAYS, "row": TABLES, "tokens": TEXTS}
-OTHER = {"image": "not images", "array": "not arrays", "row": "not tables", "tokens": "not texts"}
-"""Why other files in a folder are skipped, by kind."""
-FILES = ("image", "array")
-"""Kinds of which a sample is a file."""
-NAMED = (*TEXTS, *TABLES, ".json")
-"""How a word ends that names a file, and is not a text to answer."""
 SHOWN = 8  # names that a message spells out
 
 
@@ -57,6 +44,23 @@ class Sample:
     id: str
     arrays: tuple[np.ndarray, ...]
     fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The first decode operation of a field, which says what a raw value is, and its descriptor."""
+
+    op: Mapping[str, Any]
+    info: DecoderInfo
+
+    @property
+    def own_suffixes(self) -> tuple[str, ...]:
+        """Suffixes of files with one raw value; other tables hold a path or a text per row."""
+        return self.info.suffixes if self.info.takes == "bytes" else ()
+
+
+ROWS = DecoderInfo(name="rows", summary="", target="", takes="row", suffixes=TABLES, called="tables")
+"""What a model of several inputs takes."""
 
 
 def silent(text: str) -> None:
@@ -78,7 +82,7 @@ def samples(
         note: told of what is left out without harm, such as columns that the model doesn't use.
         skipped: receives the paths of the files in folders, and the lines of tables, that aren't read, by reason.
     """
-    for raw in raws(arguments, decoder.spec, decoder.preprocess, note, skipped):
+    for raw in raws(arguments, decoder, note, skipped):
         if isinstance(raw, Unreadable):
             yield raw
             continue
@@ -90,83 +94,81 @@ def samples(
 
 def raws(
     arguments: Sequence[str],
-    spec: Spec,
-    preprocess: Preprocess,
+    decoder: Decoder,
     note: Callable[[str], None] = silent,
     skipped: dict[str, list[str]] | None = None,
 ) -> Iterator[Raw | Unreadable]:
     """Read what the arguments name, undecoded."""
-    operations = {field.name: _operation(preprocess, field.name) for field in spec.fields}
-    single = next(iter(operations.items())) if len(operations) == 1 else None
-    kind = single[1]["op"] if single else "row"
+    inputs = {name: Input(decoder.preprocess.decode[name][0], info) for name, info in decoder.first.items()}
+    name, only = next(iter(inputs.items()))
+    takes = only.info.takes if len(inputs) == 1 else "row"
     for argument in arguments:
-        if kind == "tokens" and not _is_file_of_texts(argument):
-            if why := _meant_as_path(argument):
+        if takes == "text" and not _is_file_of_texts(argument, only.info):
+            if why := _meant_as_path(argument, only.info):
                 yield Unreadable(argument, why)
             else:
-                yield Raw(id=argument[:40], fields={spec.fields[0].name: argument})
+                yield Raw(id=argument[:40], fields={name: argument})
             continue
-        for path in _expand(argument, kind, note, {} if skipped is None else skipped):
+        info = only.info if takes != "row" else ROWS
+        for path in _expand(argument, info, note, {} if skipped is None else skipped):
             if isinstance(path, Unreadable):
                 yield path
-            elif path.suffix.lower() in TABLES:
-                yield from _rows(path, operations, note, {} if skipped is None else skipped)
-            elif single and kind != "row":
-                yield _file(path, *single, note)
+            elif path.suffix.lower() in TABLES and path.suffix.lower() not in only.own_suffixes:
+                yield from _rows(path, inputs, note, {} if skipped is None else skipped)
+            elif takes != "row":
+                yield _file(path, name, only, note)
             else:
                 yield Unreadable(str(path), "the model takes rows of a table: give it a .csv or .tsv file")
 
 
-def read_samples(
-    argument: str, spec: Spec, preprocess: Preprocess, note: Callable[[str], None] = silent
-) -> Iterator[Raw]:
+def read_samples(argument: str, decoder: Decoder, note: Callable[[str], None] = silent) -> Iterator[Raw]:
     """Read what an argument names, undecoded, as `predict` does.
+
+    Args:
+        decoder: a model's, `LoadedModel.decoder`.
 
     Raises:
         BadData: something can't be read.
     """
-    for raw in raws([argument], spec, preprocess, note):
+    for raw in raws([argument], decoder, note):
         if isinstance(raw, Unreadable):
             raise BadData(f"{raw.id}: {raw.why}.")
         yield raw
 
 
-def _operation(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
-    """Return the first operation of a field: it says what a raw value is."""
-    ops = preprocess.decode.get(field, ())
-    return ops[0] if ops else {"op": "array"}
-
-
-def _is_file_of_texts(argument: str) -> bool:
+def _is_file_of_texts(argument: str, info: DecoderInfo) -> bool:
     try:
-        return Path(argument).suffix.lower() in (*TEXTS, *TABLES) and Path(argument).is_file()
+        return Path(argument).suffix.lower() in (*info.suffixes, *TABLES) and Path(argument).is_file()
     except (OSError, ValueError):  # a text can be too long for a path, or hold a NUL
         return False
 
 
-def _meant_as_path(argument: str) -> str:
+def _meant_as_path(argument: str, info: DecoderInfo) -> str:
     """Return what is wrong with a word that must be the name of a file or folder; "" for a text to answer."""
+    suffixes = (*info.suffixes, *TABLES)
     try:
         if argument and Path(argument).is_dir():
-            return f"that is a folder: name its files, {Path(argument, '*.txt')} say"
+            return f"that is a folder: name its files, {Path(argument, f'*{suffixes[0]}')} say"
         word = not any(c.isspace() for c in argument)
         if argument and word and Path(argument).is_file():
-            return f"that is a file, but texts are read from {', '.join((*TEXTS, *TABLES))} files alone"
+            return f"that is a file, but texts are read from {', '.join(suffixes)} files alone"
     except (OSError, ValueError):  # too long for a path, or with a NUL: a text
         return ""
     separators = tuple(filter(None, (os.sep, os.altsep)))
-    if word and (argument.lower().endswith(NAMED) or any(mark in argument for mark in separators)):
-        return "there is no such file (a text that looks like a path goes into a .txt file or a table)"
+    if word and (
+        argument.lower().endswith((*filter(None, suffixes), ".json")) or any(mark in argument for mark in separators)
+    ):
+        return f"there is no such file (a text that looks like a path goes into a {suffixes[0]} file or a table)"
     return ""
 
 
 def _expand(
-    argument: str, kind: str, note: Callable[[str], None], skipped: dict[str, list[str]]
+    argument: str, info: DecoderInfo, note: Callable[[str], None], skipped: dict[str, list[str]]
 ) -> Iterator[Path | Unreadable]:
     """Return the files that an argument means: itself, those of a folder, those that fit a pattern."""
     path = Path(argument)
     if path.is_dir():
-        yield from _in_folder(path, kind, note, skipped)
+        yield from _in_folder(path, info, note, skipped)
     elif path.exists() or not glob.has_magic(argument):
         yield path
     else:  # Windows' shell leaves patterns as they are
@@ -175,17 +177,19 @@ def _expand(
             if not match.is_dir():
                 yield match
             elif "**" not in argument:  # else what is in it fits the pattern too
-                yield from _in_folder(match, kind, note, skipped)
+                yield from _in_folder(match, info, note, skipped)
         if not matches:
             yield Unreadable(argument, "no file fits this pattern")
 
 
 def _in_folder(
-    folder: Path, kind: str, note: Callable[[str], None], skipped: dict[str, list[str]]
+    folder: Path, info: DecoderInfo, note: Callable[[str], None], skipped: dict[str, list[str]]
 ) -> Iterator[Path | Unreadable]:
-    suffixes = SUFFIXES.get(kind, ())
+    if not info.suffixes:
+        yield Unreadable(str(folder), f"that is a folder, and {info.called} have no suffix: name the files")
+        return
     try:
-        found = find_files(folder, suffixes, OTHER.get(kind, "of another kind"))
+        found = find_files(folder, info.suffixes, f"not {info.called}")
     except BadData as error:
         yield Unreadable(str(folder), error.message.rstrip("."))
         return
@@ -195,24 +199,22 @@ def _in_folder(
             note(f"{folder}: skipped, {reason}: {len(names):,} ({shortlist(names, SHOWN)})")
     yield from (folder / name for name in found.files)
     if not found.files:
-        yield Unreadable(str(folder), f"the folder holds no {', '.join(suffixes)} file")
+        yield Unreadable(str(folder), f"the folder holds no {', '.join(info.suffixes)} file")
 
 
-def _file(path: Path, field: str, operation: Mapping[str, Any], note: Callable[[str], None]) -> Raw | Unreadable:
-    value = _content(path, operation)
+def _file(path: Path, field: str, given: Input, note: Callable[[str], None]) -> Raw | Unreadable:
+    value = _content(path, given.info)
     if isinstance(value, Unreadable):
         return value
-    if operation["op"] == "image" and is_paged(value):
+    if given.op["op"] == "image" and is_paged(value):
         note(f"{path}: only its first frame or page is used")
     return Raw(id=str(path), fields={field: value})
 
 
-def _content(path: Path, operation: Mapping[str, Any]) -> Any:
-    """Read a file as a raw value: text for tokens, else bytes."""
+def _content(path: Path, info: DecoderInfo) -> Any:
+    """Read a file as a raw value: a text or bytes."""
     try:
-        if operation["op"] == "tokens":
-            return read_text(path)
-        return read_regular(path, MAX_IMAGE_BYTES if operation["op"] == "image" else MAX_ARRAY_BYTES)
+        return read_text(path) if info.takes == "text" else read_regular(path, info.max_bytes)
     except BadData as error:
         return Unreadable(str(path), _why(path, error))
     except FileNotFoundError:
@@ -232,18 +234,21 @@ def _why(path: Path, error: BadData) -> str:
 
 def _rows(
     path: Path,
-    operations: Mapping[str, Mapping[str, Any]],
+    inputs: Mapping[str, Input],
     note: Callable[[str], None],
     skipped: dict[str, list[str]],
 ) -> Iterator[Raw | Unreadable]:
     """Read a table row by row; a table without the columns that are needed is unreadable as a whole."""
-    needed = _needed(operations)
-    quote = next((op["quote"] for op in operations.values() if "quote" in op), "auto")
+    needed = _needed(inputs)
+    quote = next((given.op["quote"] for given in inputs.values() if "quote" in given.op), "auto")
     try:
         table = open_table(path, quote=quote, needed=needed)
         fault = _header_fault(table.names, needed)
-        if fault and len(operations) == 1 and (kind := next(iter(operations.values()))["op"]) in FILES:
-            fault = f"the model takes {kind}s: give it their files, or a table with their paths in {needed[0]!r}"
+        first = next(iter(inputs.values())).info
+        if fault and len(inputs) == 1 and first.takes == "bytes":
+            fault = (
+                f"the model takes {first.called}: give it their files, or a table with their paths in {needed[0]!r}"
+            )
         if fault:
             yield Unreadable(str(path), fault)
             return
@@ -254,7 +259,7 @@ def _rows(
         blank, empty = 0, True
         for line, cells in table.rows():
             if cells:
-                yield _row(path, line, table.names, cells, operations)
+                yield _row(path, line, table.names, cells, inputs)
                 empty = False
             else:
                 blank += 1
@@ -267,11 +272,11 @@ def _rows(
         yield Unreadable(str(path), _why(path, error))
 
 
-def _needed(operations: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _needed(inputs: Mapping[str, Input]) -> list[str]:
     """List the columns that a table must have: those of a row, and one per other field."""
     names: list[str] = []
-    for field, operation in operations.items():
-        names += [c["name"] for c in operation["columns"]] if operation["op"] == "row" else [field]
+    for field, given in inputs.items():
+        names += [c["name"] for c in given.op["columns"]] if given.info.takes == "row" else [field]
     return list(dict.fromkeys(names))
 
 
@@ -289,22 +294,22 @@ def _row(
     line: int,
     header: Sequence[str],
     cells: Sequence[str],
-    operations: Mapping[str, Mapping[str, Any]],
+    inputs: Mapping[str, Input],
 ) -> Raw | Unreadable:
     name = f"{path}:{line}"
     if len(cells) != len(header):
         return Unreadable(name, f"the line has {len(cells)} values, the header {len(header)}")
     row: dict[str, Any] = {column: cell or None for column, cell in zip(header, cells, strict=True)}
     fields: dict[str, Any] = {}
-    for field, operation in operations.items():
-        if operation["op"] == "row":
+    for field, given in inputs.items():
+        if given.info.takes == "row":
             fields[field] = row
         elif row[field] is None:
             return Unreadable(name, f"column {field!r} is empty")
-        elif operation["op"] == "tokens":
+        elif given.info.takes == "text":
             fields[field] = row[field]
         else:
-            value = _content(path.parent / row[field], operation)
+            value = _content(path.parent / row[field], given.info)
             if isinstance(value, Unreadable):
                 return Unreadable(name, f"{value.id}: {value.why}")
             fields[field] = value

@@ -7,13 +7,15 @@ import json
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from benchdog import __version__
-from benchdog.api import Preprocess, Raw, Spec, Trained, TrainerInfo
+from benchdog.api import DecoderInfo, Preprocess, Raw, Spec, Trained, TrainerInfo
+from benchdog.data.decode.decoder import Decoder, find_operation, qualified
 from benchdog.errors import BadUsage, BenchdogError, NotAvailable
 from benchdog.model import model_card
 from benchdog.model.artifact_files import GRAPH, hash_files
@@ -71,6 +73,8 @@ def save(
     """
     model_spec = model_spec or spec
     own = {} if model_spec == spec else {"model_spec": model_spec.to_json()}
+    decode = _qualified(preprocess, spec, plugins)
+    decoder = Decoder(spec, replace(preprocess, decode=decode), plugins)
     with files.fresh_folder(folder) as place:
         meta: dict[str, Any] = {
             "format": format_versions.ARTIFACT,
@@ -82,7 +86,11 @@ def save(
             "model": _named("model", model, plugins),
             "spec": spec.to_json(),
             **own,
-            "preprocess": {"decode": dict(preprocess.decode), "transform": dict(preprocess.transform)},
+            "preprocess": {"decode": decode, "transform": dict(preprocess.transform)},
+            "decoders": {
+                name: owner(DecoderInfo.kind, name, plugins)
+                for name in sorted({op["op"] for ops in decode.values() for op in ops if ":" in op["op"]})
+            },
             "recipe": dict(recipe),
             "local": {file.name: digest(file) for file in map(Path, recipe.get("plugins", ())) if file.is_file()},
             "parameters": 0,
@@ -94,7 +102,8 @@ def save(
             "versions": versions(),
         }
         if samples:
-            write_samples(place, samples)
+            foreign = {name: info for name, info in decoder.first.items() if ":" in decode[name][0]["op"]}
+            write_samples(place, samples, {name: next(iter(info.suffixes), "") for name, info in foreign.items()})
         files.write_json(place / "artifact.json", exact(meta))  # an exporter may read what the graph belongs to
         if _stores_itself(trained):
             _check_runner(trained, recipe, plugins)
@@ -104,12 +113,21 @@ def save(
             module = _deployed(transform, trained, head)
             meta["parameters"] = sum(p.numel() for p in module.parameters())
             _write_weights(module, place)
-            view = View(place, model_spec, preprocess, max_batch, lambda: module, () if own else samples)
+            view = View(place, model_spec, decoder, max_batch, lambda: module, () if own else samples)
             meta["graph"] = _write_graph(view, place, plugins)
         files.write_text(place / "README.md", model_card.write(meta, validated))
         meta["files"] = hash_files(place, "artifact.json")
         meta["machine"] = signing.sign(json.loads(json.dumps(meta)))
         files.write_json(place / "artifact.json", exact(meta))
+
+
+def _qualified(preprocess: Preprocess, spec: Spec, plugins: Plugins) -> dict[str, list[dict[str, Any]]]:
+    """Return the decode operations with the owner in the name of a plugin's, which no other plugin can then take."""
+    decode: dict[str, list[dict[str, Any]]] = {}
+    for field in spec.fields:
+        ops = preprocess.decode.get(field.name, ())
+        decode[field.name] = [{**op, "op": qualified(find_operation(field, op, plugins))} for op in ops]
+    return decode
 
 
 def _stores_itself(trained: nn.Module | Trained) -> TypeGuard[Trained]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchdog.api import Field, Preprocess, Raw, Spec
+from benchdog.api import Field, Raw, Spec
 from benchdog.data.decode.decoder import Decoder, stack
 from benchdog.data.synthetic import cycled_rows, generate_inputs
 from benchdog.errors import BenchdogError, Failed
@@ -25,6 +25,7 @@ class View:
     Args:
         folder: the artifact's folder, read only.
         spec: what it takes and gives.
+        decoder: decodes raw samples.
         max_batch: largest batch that an export must take.
         load: gives the module (answer, score), in evaluation mode, on the CPU; called once.
         raws: held-out samples; inputs are generated within the spec's range when there are none.
@@ -34,7 +35,7 @@ class View:
         self,
         folder: Path,
         spec: Spec,
-        preprocess: Preprocess,
+        decoder: Decoder,
         max_batch: int,
         load: Callable[[], nn.Module],
         raws: Sequence[Raw] = (),
@@ -44,7 +45,7 @@ class View:
         self.max_batch = max_batch
         self._load = load
         self._module: nn.Module | None = None
-        self._inputs = inputs(spec, preprocess, raws)
+        self._inputs = inputs(spec, decoder, raws)
 
     def module(self) -> nn.Module:
         """Return the module: decoded inputs in, (answer, score) out."""
@@ -121,11 +122,10 @@ def _limits_tokens(field: Field) -> bool:
     return field.kind == "tokens" and len(field.shape) == 1 and (field.shape[0] or 0) > 1
 
 
-def inputs(spec: Spec, preprocess: Preprocess, raws: Sequence[Raw]) -> tuple[np.ndarray, ...]:
+def inputs(spec: Spec, decoder: Decoder, raws: Sequence[Raw]) -> tuple[np.ndarray, ...]:
     """Decode the samples that have the first one's shape; generate eight when there are none."""
     if not raws:
         return generate_inputs(spec, 8)
-    decoder = Decoder(spec, preprocess)
     decoded = [decoder(raw) for raw in raws]
     shapes = [tuple(x.shape for x in sample) for sample in decoded]
     return stack([sample for sample, shape in zip(decoded, shapes, strict=True) if shape == shapes[0]])

@@ -24,7 +24,7 @@ from benchdog.api import (
     TrainerInfo,
     with_defaults,
 )
-from benchdog.data.decode.decoder import Decoder, stack
+from benchdog.data.decode.decoder import Decoder, qualified, stack
 from benchdog.data.decode.operations import image_region
 from benchdog.data.synthetic import check_shapes
 from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
@@ -37,7 +37,7 @@ from benchdog.plugins import Plugins
 from benchdog.plugins.error_origin import third_party_origin
 from benchdog.plugins.loading import said
 from benchdog.plugins.neighbors import digest
-from benchdog.plugins.trust import check_reference
+from benchdog.plugins.trust import check_reference, outside_plugins
 from benchdog.plugins.types import RegisteredComponent
 from benchdog.system import signing
 from benchdog.system.allocator import INFERENCE, keep_freed_memory
@@ -76,7 +76,7 @@ class LoadedModel:
         self.task_name: str = meta["task"]["name"]
         self.exporter: str = meta.get("exporter", "")
         self._plugins = plugins
-        self.decoder = Decoder(self.spec, self.preprocess)
+        self.decoder = Decoder(self.spec, self.preprocess, plugins)
 
     @property
     def name(self) -> str:
@@ -276,6 +276,7 @@ def open_model(path: Path, plugins: Plugins, trust: bool = False) -> LoadedModel
     elif meta.get("runner"):
         trained_runner(meta, plugins)
     check_task(meta, plugins)
+    check_decoders(meta, plugins)
     return LoadedModel(folder, meta, plugins, trusted)
 
 
@@ -299,7 +300,10 @@ def _load_own_files(folder: Path, meta: Mapping[str, Any], plugins: Plugins) -> 
 def _needs_local(meta: Mapping[str, Any], plugins: Plugins) -> bool:
     names = [(kind, meta[kind]["name"]) for kind in ("task", "model")]
     known = {(kind, found.info.name) for kind, _ in names for found in plugins.all(kind).values()}
-    return any(":" not in name and (kind, name) not in known for kind, name in names)
+    decoders = {qualified(found) for found in plugins.all("decoder").values()}
+    return any(":" not in name and (kind, name) not in known for kind, name in names) or not decoders.issuperset(
+        meta.get("decoders") or ()
+    )
 
 
 def exporter_of(meta: Mapping[str, Any], plugins: Plugins) -> RegisteredComponent:
@@ -312,18 +316,30 @@ def check_task(meta: Mapping[str, Any], plugins: Plugins) -> None:
     _installed("task", meta["task"]["name"], meta["task"].get("plugin") or {}, plugins)
 
 
+def check_decoders(meta: Mapping[str, Any], plugins: Plugins) -> None:
+    """Check that the plugins of the decode operations are installed; NotAvailable names them."""
+    for name, owner in (meta.get("decoders") or {}).items():
+        if outside_plugins("decoder", name, plugins):  # a reference such as "os:system" is never looked up
+            raise _not_installed("decoder", name, owner)
+        _installed("decoder", name, owner, plugins)
+
+
 def _installed(kind: str, name: str, owner: Mapping[str, Any], plugins: Plugins) -> RegisteredComponent:
     try:
         return plugins.find(kind, name)
     except NotAvailable:
         raise
     except BenchdogError as error:
-        raise NotAvailable(
-            f"The {kind} {name!r} of plugin {owner.get('dist') or 'unknown'!r} is not installed.",
-            owner.get("install")
-            or "Install that plugin; a file of your own is named before the command: "
-            f"benchdog --plugin {owner.get('name') or 'FILE'}.py COMMAND ...",
-        ) from error
+        raise _not_installed(kind, name, owner) from error
+
+
+def _not_installed(kind: str, name: str, owner: Mapping[str, Any]) -> NotAvailable:
+    return NotAvailable(
+        f"The {kind} {name!r} of plugin {owner.get('dist') or 'unknown'!r} is not installed.",
+        owner.get("install")
+        or "Install that plugin; a file of your own is named before the command: "
+        f"benchdog --plugin {owner.get('name') or 'FILE'}.py COMMAND ...",
+    )
 
 
 def runner_of(found: RegisteredComponent, folder: Path, plugins: Plugins, trusted: bool = False) -> Runner:

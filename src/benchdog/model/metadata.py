@@ -11,9 +11,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchdog.api import Preprocess, Spec
-from benchdog.data.decode.decoder import Decoder
+from benchdog.data.decode.decoder import build_chain
 from benchdog.errors import BadData, BenchdogError
 from benchdog.model import training_ranges
+from benchdog.plugins import Plugins
 
 TARGETS = {
     "classification": "class",
@@ -66,6 +67,7 @@ class _Description(_Model):
     task: _Component
     model: _NetComponent | None = None
     plugin: Origin | None = None
+    decoders: dict[str, Origin] = {}
     spec: Spec
     model_spec: Spec | None = None
     preprocess: Preprocess
@@ -148,7 +150,10 @@ def _check_data(description: _Description) -> None:
             raise ValueError(f"preprocess: no field {min(unknown)!r}")
         if not all(isinstance(op.get("op"), str) for ops in part.values() for op in ops):
             raise ValueError("preprocess: an operation without a name, 'op'")
-    Decoder(spec, preprocess)
+    for field in spec.fields:
+        ops = preprocess.decode.get(field.name, ())
+        if not any(op["op"] in description.decoders for op in ops):  # a plugin's parameters are its own to check
+            build_chain(field, ops, Plugins.builtin())
 
 
 def _check_spec(spec: Spec) -> None:

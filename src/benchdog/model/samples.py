@@ -46,25 +46,32 @@ def _label(target: Any) -> object:
     return int(value) if value is not None and value.ndim == 0 and value.dtype.kind in "iu" else None
 
 
-def write(folder: Path, raws: Iterable[Raw]) -> None:
-    """Write samples/ into an artifact's folder: a file per field, and index.json with ids and targets."""
+def write(folder: Path, raws: Iterable[Raw], suffixes: Mapping[str, str] | None = None) -> None:
+    """Write samples/ into an artifact's folder: a file per field, and index.json with ids and targets.
+
+    Args:
+        suffixes: by field, that of files which a plugin decodes; others are told by how they begin.
+    """
     index = []
     (folder / FOLDER).mkdir()
     for number, raw in enumerate(raws):
-        fields = {name: _store(folder, f"{number:03d}-{name}", value) for name, value in raw.fields.items()}
+        fields = {
+            name: _store(folder, f"{number:03d}-{name}", value, (suffixes or {}).get(name, ""))
+            for name, value in raw.fields.items()
+        }
         target = None if raw.target is None else _store(folder, f"{number:03d}-target", raw.target)
         index.append({"id": raw.id, "fields": fields, "target": target})
     files.write_json(folder / INDEX, index)
 
 
-def _store(folder: Path, stem: str, value: Any) -> dict[str, Any]:
+def _store(folder: Path, stem: str, value: Any, suffix: str = "") -> dict[str, Any]:
     """Keep a value in the index when it is small JSON, else in a file of its own."""
     if isinstance(value, str | int | float) or value is None:
         return {"value": value}
     if isinstance(value, Mapping):
         return {"value": {key: _plain(cell) for key, cell in value.items()}}
     if isinstance(value, bytes):
-        suffix = next((s for magic, s in SUFFIXES.items() if value.startswith(magic)), ".bin")
+        suffix = suffix or next((s for magic, s in SUFFIXES.items() if value.startswith(magic)), ".bin")
         data = value
     else:
         array = np.asarray(value)

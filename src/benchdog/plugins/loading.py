@@ -15,11 +15,14 @@ from types import ModuleType
 from typing import Any
 
 from benchdog import api
+from benchdog.api.decoding import TAKES
 from benchdog.errors import BadUsage, nearest
 from benchdog.plugins import neighbors
 
 SUFFIX = re.compile(r"\.[a-z0-9]+(\.[a-z0-9]+)*")
 """Of a writer's files."""
+TARGETS = ("target", "options", "answer", "together", "runner", "examples")
+"""The attributes of descriptors that name code."""
 
 
 def load_file(file: Path) -> ModuleType:
@@ -62,12 +65,30 @@ def check(info: api.Component) -> None:
     name = info.name
     if not name or not all(c.isalnum() or c in "-_." for c in name) or name != name.lower():
         raise ValueError(f"{info.kind} name {name!r} isn't made of lower-case letters, digits, '-', '_' and '.'")
-    for key in ("target", "options", "answer", "together", "runner"):
+    for key in TARGETS:
         value = getattr(info, key, "")
         if not isinstance(value, str) or (value and ":" not in value) or (key == "target" and not value):
             raise ValueError(f"{info.kind} {name!r}: {key} {value!r} isn't 'package.module:attribute'")
     if isinstance(info, api.WriterInfo) and not (info.writes and SUFFIX.fullmatch(info.suffix)):
         raise ValueError(f"writer {name!r}: writes {info.writes!r} as {info.suffix!r}, which isn't like '.png'")
+    if isinstance(info, api.DecoderInfo):
+        _check_decoder(info)
+
+
+def _check_decoder(info: api.DecoderInfo) -> None:
+    """Raise ValueError for a decode operation whose descriptor `predict` and `serve` can't use."""
+    what = f"decoder {info.name!r}"
+    if info.takes not in TAKES:
+        raise ValueError(f"{what}: takes {info.takes!r} isn't one of {', '.join(TAKES)}")
+    for suffix in info.suffixes:
+        if suffix != suffix.lower() or (suffix and not suffix.startswith(".")):
+            raise ValueError(f"{what}: the suffix {suffix!r} isn't lower case with a dot, such as '.wav'")
+    for kind in info.media_types:
+        if kind != kind.lower() or kind.count("/") != 1:
+            raise ValueError(f"{what}: the media type {kind!r} isn't like 'audio/wav'")
+    for suffix, value in info.counterparts.items():
+        if not suffix.isalnum() or ":" not in value:
+            raise ValueError(f"{what}: the counterpart {suffix!r}: {value!r} isn't like 'js': 'package.module:TEXT'")
 
 
 def _check_type(name: str, wanted: str, value: Any) -> None:
@@ -103,9 +124,12 @@ def qualified(info: api.Component, module: str) -> api.Component:
     """Return the descriptor with the hook's module put before targets that start with ":"."""
     short: dict[str, Any] = {
         key: module + value
-        for key in ("target", "options", "answer", "together", "runner")
+        for key in TARGETS
         if isinstance(value := getattr(info, key, ""), str) and value.startswith(":")
     }
+    if isinstance(info, api.DecoderInfo):
+        counterparts = {key: module + value if value[0] == ":" else value for key, value in info.counterparts.items()}
+        short |= {"counterparts": counterparts}
     return replace(info, **short) if short else info
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ KINDS: dict[str, type[api.Component]] = {
         api.BackendInfo,
         api.AugmentationInfo,
         api.WriterInfo,
+        api.DecoderInfo,
     )
 }
 
@@ -78,6 +80,14 @@ class Plugins:
             plugins._load_entries(found)
             for file in files:
                 plugins._load_file(file)
+        return plugins
+
+    @classmethod
+    @cache
+    def builtin(cls) -> Plugins:
+        """Return Benchdog's own components alone, for data that names no others."""
+        plugins = cls()
+        plugins._load_entries([entry for entry in entries() if entry.dist == BUILTIN])
         return plugins
 
     def add_files(self, files: Iterable[Path]) -> None:

@@ -57,6 +57,7 @@ KINDS = {
             "benchdog{} predict shapes runs/shapes/artifact/samples --out masks --writer NAME",
         ),
     ),
+    "decoder": Kind(called="a decode operation", where="decoder.py", use=("benchdog{} plugins info NAME",)),
     "observer": Kind(called="an observer", where="diary.py", use=("benchdog{} train digits",)),
     "command": Kind(called="a command", where="command.py", use=("benchdog train digits", "benchdog{} NAME last")),
 }

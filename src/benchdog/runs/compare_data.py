@@ -155,7 +155,7 @@ def _samples(folder: Path, split: str) -> DecodedSplit | None:
         recipe: Recipe = read_resolved(folder)
         run = Run.open(folder)
         plugins = plugins_of_run(run, recipe, Plugins.discover)
-        data = DataSplits.open(open_data(plugins, recipe.source, recipe.sources))
+        data = DataSplits.open(open_data(plugins, recipe.source, recipe.sources), plugins)
         kept = run.facts.get("data")
         samples = data.splits[split] if kept in (None, fingerprint(data)) else None
     except (BenchdogError, KeyError):

@@ -31,7 +31,7 @@ def conforms(
     """Make a pytest test that runs every check of the kit on one component, a case for each check.
 
     Args:
-        kind: source, model, task, trainer, exporter, backend, augmentation, writer, observer or command.
+        kind: source, model, task, trainer, exporter, backend, augmentation, decoder, writer, observer or command.
         name: the component's name; for an observer its plugin's, for a command the command's.
         file: a local plugin file that offers it; a relative path is meant from the test's own folder.
         options: options that the component is made with; relative paths likewise.

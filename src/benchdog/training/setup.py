@@ -243,13 +243,13 @@ def brings_data(trainer: str, plugins: Plugins) -> bool:
 def reopen(recipe: Recipe, plugins: Plugins) -> Components:
     """Open the data of a resolved recipe and build its components."""
     source = open_data(plugins, recipe.source, recipe.sources)
-    data = DataSplits.open(source, samples=not brings_data(recipe.trainer.name, plugins))
+    data = DataSplits.open(source, plugins, samples=not brings_data(recipe.trainer.name, plugins))
     return assemble(recipe, plugins, source, data, {})
 
 
 def rebuilt(components: Components) -> Components:
     """Return the same components, built again on data that nothing has touched; for rehearsals."""
-    data = DataSplits.open(components.source, samples=not components.brings_data)
+    data = DataSplits.open(components.source, components.plugins, samples=not components.brings_data)
     other = assemble(components.recipe, components.plugins, components.source, data, components.live)
     if "backend" in components.__dict__:
         other.__dict__["backend"] = components.backend

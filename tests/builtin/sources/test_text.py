@@ -10,16 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchdog.api import BadData, BadUsage, NotAvailable, Target, encoder, pieces, spellings, words
+from benchdog.api import BadData, BadUsage, Field, NotAvailable, Target, encoder, pieces, spellings, words
 from benchdog.builtin.sources.options import TextOptions
 from benchdog.builtin.sources.texts import byte_pairs
 from benchdog.builtin.sources.texts.text import Text, Windows
-from benchdog.data.decode.text import make_tokens
+from benchdog.data.decode.decoder import build_chain
+from benchdog.plugins import Plugins
 from support.source_contract import check_source
 
 NOVEL = "".join(f"Line {i}: the näive cat number {i * 7 % 13} sat on the mat.\n" for i in range(300))
 MERGES = [[116, 104], [256, 101], [32, 257], [105, 110], [259, 103]]  # th, the, " the", in, ing
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+def tokens(parameters: dict[str, Any]) -> Any:
+    field = Field(kind="tokens", shape=(None,), dtype="int64")
+    return build_chain(field, [{"op": "tokens", **parameters}], Plugins.builtin())[0]
 
 
 def text(path: Path, **more: Any) -> Text:
@@ -55,13 +61,13 @@ def test_hex_spelling_of_token_classes():
 
 @given(texts.filter(bool))
 def test_text_is_truncated_and_padded(value):
-    step = make_tokens({"unit": "character", "vocabulary": ["a", "b"], "length": 5})
+    step = tokens({"unit": "character", "vocabulary": ["a", "b"], "length": 5})
     codes = step(value)
     assert codes.shape == (5,)
     assert codes.dtype == np.int64
     expected = [{"a": 1, "b": 2}.get(character, 3) for character in value[:5]]
     assert codes.tolist() == expected + [0] * (5 - len(expected))
-    byte = make_tokens({"unit": "byte", "length": 5})(value)
+    byte = tokens({"unit": "byte", "length": 5})(value)
     assert byte.tolist() == ([code + 1 for code in value.encode()[:5]] + [0] * 5)[:5]
 
 
@@ -69,18 +75,18 @@ def test_text_is_truncated_and_padded(value):
     ("parameters", "why"),
     [
         ({}, "vocabulary must be given"),
-        ({"unit": "word"}, "unit must be one of"),
+        ({"unit": "word"}, "unit is 'word'"),
         ({"unit": "byte", "vocabulary": ["a"]}, "vocabulary must be left out"),
         ({"unit": "bpe"}, "merges must be given"),
-        ({"unit": "bpe", "merges": 3}, "merges must be a list"),
+        ({"unit": "bpe", "merges": 3}, "merges is 3"),
         ({"unit": "bpe", "merges": [[97, 256]]}, r"merge 0 is \[97, 256\]"),
         ({"unit": "bpe", "merges": [[97, 98], [97, 98]]}, "merge 1"),
-        ({"unit": "byte", "length": 0}, "length must be"),
+        ({"unit": "byte", "length": 0}, "length is 0"),
     ],
 )
 def test_invalid_token_parameters_are_refused(parameters, why):
     with pytest.raises(BadUsage, match=why):
-        make_tokens(parameters)
+        tokens(parameters)
 
 
 # --- the source ------------------------------------------------------------------------------------

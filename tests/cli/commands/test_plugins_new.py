@@ -28,6 +28,7 @@ OWN = {
     "backend": "cpu",
     "augmentation": "flip",
     "writer": "png",
+    "decoder": "image",
     "command": "train",
 }
 LONG = "a-name-of-as-many-letters-as-t"

@@ -76,7 +76,7 @@ def test_invalid_tokenizer_operations_are_refused(word_tokenizer, monkeypatch):
         decoded(operation(word_tokenizer), "  ")
     with pytest.raises(BadUsage, match="definition must be given with unit 'tokenizer'"):
         decoded({"op": "tokens", "unit": "tokenizer", "length": 4}, "sea")
-    with pytest.raises(BadUsage, match="first must be 0 or 1"):
+    with pytest.raises(BadUsage, match="first is 2"):
         decoded(operation(word_tokenizer, first=2), "sea")
     with pytest.raises(BadUsage, match="holds no vocabulary"):
         decoded({**operation(word_tokenizer), "definition": {"model": {}}}, "sea")

@@ -36,6 +36,16 @@ CONTRACT = 1
 def benchdog_tasks():
     return [TaskInfo(name="median", summary="A task.", target=":Median", answer="needs_torch:answer")]
 """
+DECODER = """
+from benchdog.api import DecoderInfo, hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def benchdog_decoders():
+    return [DecoderInfo(name="median", summary="A decoder.", target="needs_torch:answer", suffixes=(".med",))]
+"""
 
 FILES: dict[str, tuple[str, str, str]] = {
     "torch-at-top": (f"import torch\n{HOOK}", "import", "loads torch"),
@@ -76,6 +86,8 @@ FILES: dict[str, tuple[str, str, str]] = {
     "no-colon": (HOOK.replace(":build", "build"), "hooks", "isn't 'package.module:attribute'"),
     "taken-name": (HOOK.replace("net-of-mine", "resnet"), "names", "has the name of benchdog's own"),
     "answer-needs-torch": (TASK, "import", "can't be imported without torch"),
+    "decoder-needs-torch": (DECODER, "import", "can't be imported without torch"),
+    "upper-case-suffix": (DECODER.replace(".med", ".MED"), "hooks", "isn't lower case with a dot"),
     "lost-answer": (TASK.replace("needs_torch:answer", ":reply"), "hooks", "doesn't resolve"),
     "slow-handler": (
         OBSERVER.format(arguments="epoch", body="import time\n\n    time.sleep(1.1 * (epoch == 1))"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchdog_serve.request_body import BYTES, FORM, JSON, TABLES, TEXT, BodyReader
+from benchdog_serve.request_body import FORM, JSON, TABLES, TEXT, BodyReader
 
 ERROR = {
     "application/json": {
@@ -65,7 +65,6 @@ def _content(reader: BodyReader, kind: str) -> dict[str, Any]:
         return {"schema": {"type": "string"}}
     file = {"type": "string", "format": "binary"}
     if kind != FORM:
-        assert kind == BYTES or kind.startswith("image/")
         return {"schema": file}
     if reader.way == "several":
         names = list(reader.first)
@@ -74,7 +73,7 @@ def _content(reader: BodyReader, kind: str) -> dict[str, Any]:
 
 
 def _document(reader: BodyReader) -> dict[str, Any]:
-    if reader.way == "tokens":
+    if reader.way in ("tokens", "text"):
         text = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
         return _object({"text": text})
     items: dict[str, Any] = {}

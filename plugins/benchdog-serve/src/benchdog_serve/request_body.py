@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchdog import LoadedModel, read_samples
-from benchdog.api import BadData, Field, Preprocess, Raw, json_text, nearest
+from benchdog.api import BadData, Field, Raw, json_text, nearest
 from benchdog_serve.encodings import text_of
 from benchdog_serve.errors import LONG, Rejected, shown
 from benchdog_serve.json_body import decode_base64, parse
@@ -24,8 +25,10 @@ BYTES = "application/octet-stream"
 TEXT = "text/plain"
 TABLES = {"text/csv": ".csv", "text/tab-separated-values": ".tsv"}
 """Suffix of a table's file, by content type."""
-KEYS = {"image": ("instances",), "array": ("instances",), "row": ("rows", "instances"), "tokens": ("text",)}
-"""Keys of the JSON document, by the decode operation of the model's only input; the first is its own."""
+KEYS = {"row": ("rows", "instances"), "tokens": ("text",), "text": ("text",)}
+"""Keys of the JSON document where it isn't {"instances": [...]}; the first is its own."""
+WAYS = ("image", "array", "row", "tokens")
+"""The decode operations of Benchdog's own."""
 SHOWN = 8
 SMALL = 64
 """Numbers of an array that an example spells out."""
@@ -35,22 +38,24 @@ class BodyReader:
     """Parses request bodies for the inputs of a model.
 
     Attributes:
-        way: "image", "array", "row" or "tokens": what the only input is; "several" when there are more.
+        way: "image", "array", "row" or "tokens": what the only input is; for a plugin's decode operation "file",
+            "text" or "row", which it takes; "several" when there are more inputs.
         types: the content types that /predict takes.
         images: the inputs that are image files.
         largest: most samples of a request.
     """
 
     def __init__(self, model: LoadedModel, largest: int) -> None:
-        spec, self.preprocess = model.spec, model.preprocess
-        self.spec = spec
-        self.largest = largest
-        self.first = {field.name: _first_operation(model.preprocess, field.name) for field in spec.fields}
-        self.name = spec.fields[0].name
-        self.way = str(self.first[self.name]["op"]) if len(self.first) == 1 else "several"
+        self.spec, self.decoder, self.largest = model.spec, model.decoder, largest
+        self.infos = model.decoder.first
+        self.first = {name: model.preprocess.decode[name][0] for name in self.infos}
+        self.name = self.spec.fields[0].name
+        op, info = self.first[self.name], self.infos[self.name]
+        way = str(op["op"]) if op["op"] in WAYS else {"bytes": "file"}.get(info.takes, info.takes)
+        self.way = way if len(self.first) == 1 else "several"
         self.images = [name for name, op in self.first.items() if op["op"] == "image"]
         self.keys = KEYS.get(self.way, ("instances",))
-        self.types = _types(self.way)
+        self.types = _types(self.way, info.media_types)
 
     def body_kind(self, content_type: str) -> str:
         """Return the kind of body that a content type stands for; Rejected (415) when the model doesn't take it."""
@@ -59,9 +64,9 @@ class BodyReader:
             return FORM
         if word == JSON or word.endswith("+json"):
             return JSON
-        if self.way == "image" and (word.startswith("image/") or word == BYTES):
-            return BYTES
-        if self.way == "array" and word in (BYTES, "application/x-npy"):
+        if BYTES in self.types and (
+            word == BYTES or any(fnmatchcase(word, kind) for kind in self.infos[self.name].media_types)
+        ):
             return BYTES
         if word in (TEXT, *TABLES) and word in self.types:
             return word
@@ -116,8 +121,8 @@ class BodyReader:
 
     def _value(self, field: str, name: str, value: Any) -> Any:
         """Convert a JSON value to what the field's decode operation takes."""
-        op = self.first[field]
-        if op["op"] == "row":
+        op, takes = self.first[field], self.infos[field].takes
+        if takes == "row":
             if not isinstance(value, dict):
                 raise Rejected(422, f"{name} is not an object of columns.", self.hint())
             _columns(name, "column", value, [column["name"] for column in op["columns"]])
@@ -126,12 +131,14 @@ class BodyReader:
                     what = f"{name}: column {shown(column)} is neither a number nor a text."
                     raise Rejected(422, what, self.hint())
             return value
-        if op["op"] in ("image", "array") and isinstance(value, dict):
+        if takes == "bytes" and isinstance(value, dict):
             return _file(name, value)
-        if op["op"] in ("image", "array") and isinstance(value, str):
+        if takes == "bytes" and isinstance(value, str):
             if not value.startswith("data:"):
                 raise Rejected(422, f"{name} is a text.", 'Send base64 as {"b64": "..."}, or a data: URL.')
             return decode_base64(name, value)
+        if takes == "bytes" and op["op"] not in WAYS:
+            raise Rejected(422, f"{name} is not a file.", 'Send its bytes in base64 as {"b64": "..."}.')
         return _pixels(name, value) if op["op"] == "image" else value
 
     # --- files
@@ -146,7 +153,7 @@ class BodyReader:
                 return text.replace(f"{path}: ", "The table: ", 1).replace(f"{path}:", "line ", 1)
 
             try:
-                rows = read_samples(str(path), self.spec, self.preprocess)
+                rows = read_samples(str(path), self.decoder)
                 raws = [replace(raw, id=named(raw.id)) for raw in islice(rows, self.largest + 1)]
             except BadData as error:
                 raise Rejected(422, named(error.message), self.hint()) from None
@@ -179,30 +186,25 @@ class BodyReader:
         """Return what to send, for error documents."""
         example = json_text(self.example())
         shown = example if len(example) <= 300 else example[:299] + "…"
-        files = "Send image files as a form, the bytes of one, or " if self.way == "image" else "Send "
+        called = {"image": "image files", "file": self.infos[self.name].called}.get(self.way)
+        files = f"Send {called} as a form, the bytes of one, or " if called else "Send "
         return f"{files}{shown}"
 
     def example(self) -> dict[str, Any]:
         """Return a document that /predict takes; files are only hinted at."""
-        instance = {field.name: _example(field, self.first[field.name]) for field in self.spec.fields}
-        if self.way == "tokens":
+        instance = {
+            field.name: _example(field, self.first[field.name], self.infos[field.name].takes)
+            for field in self.spec.fields
+        }
+        if self.way in ("tokens", "text"):
             return {"text": instance[self.name]}
         return {self.keys[0]: [instance if self.way == "several" else instance[self.name]]}
 
 
-def _first_operation(preprocess: Preprocess, field: str) -> Mapping[str, Any]:
-    """Return a field's first decode operation: it determines what a raw value is."""
-    operations = preprocess.decode.get(field, ())
-    return operations[0] if operations else {"op": "array"}
-
-
-def _types(way: str) -> tuple[str, ...]:
-    known = {
-        "image": (FORM, "image/*", BYTES, JSON),
-        "array": (FORM, BYTES, JSON),
-        "row": (JSON, *TABLES),
-        "tokens": (JSON, TEXT, *TABLES),
-    }
+def _types(way: str, media_types: Sequence[str]) -> tuple[str, ...]:
+    if way in ("image", "array", "file"):
+        return (FORM, *media_types, BYTES, JSON)
+    known = {"row": (JSON, *TABLES), "tokens": (JSON, TEXT, *TABLES), "text": (JSON, TEXT, *TABLES)}
     return known.get(way, (FORM, JSON))
 
 
@@ -249,13 +251,15 @@ def _pixels(name: str, value: Any) -> np.ndarray[Any, np.dtype[Any]]:
     return array.astype(np.uint8)
 
 
-def _example(field: Field, op: Mapping[str, Any]) -> Any:
-    if op["op"] == "row":
+def _example(field: Field, op: Mapping[str, Any], takes: str) -> Any:
+    if takes == "row":
         return {c["name"]: c["categories"][0] if c.get("categories") else 0 for c in op["columns"]}
     if op["op"] == "tokens":
         # Bytes, and pairs of them, write every text.
         vocabulary = op.get("vocabulary") or "The "
         return "The " if set("The ") <= set(vocabulary) else "".join(vocabulary[:4])
-    if op["op"] == "image" or None in field.shape or math.prod(axis or 0 for axis in field.shape) > SMALL:
+    if takes == "text":
+        return "The "
+    if op["op"] != "array" or None in field.shape or math.prod(axis or 0 for axis in field.shape) > SMALL:
         return {"b64": "..."}
     return np.zeros([axis or 0 for axis in field.shape], field.dtype).tolist()

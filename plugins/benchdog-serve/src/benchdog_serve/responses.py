@@ -15,7 +15,7 @@ from PIL import Image
 from benchdog import LoadedModel, ValueFiles, __version__
 from benchdog.api import Answer, Raw, Spec, words
 from benchdog_serve.errors import Rejected
-from benchdog_serve.request_body import BodyReader
+from benchdog_serve.request_body import BYTES, BodyReader
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MASK_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
@@ -133,6 +133,8 @@ def about(model: LoadedModel, reader: BodyReader, examples: Sequence[Raw]) -> di
             "way": reader.way,
             "name": reader.name,
             "types": list(reader.types),
+            "called": ".npy files" if reader.way == "array" else reader.infos[reader.name].called,
+            "suffix": next(iter(reader.infos[reader.name].suffixes), ""),
             "example": reader.example(),
             "columns": columns(reader, examples),
         },
@@ -192,11 +194,14 @@ def example(raw: Raw, reader: BodyReader) -> tuple[bytes, str] | dict[str, Any]:
         Image.fromarray(np.ascontiguousarray(array)).save(buffer, format="PNG")
         return buffer.getvalue(), "image/png"
     if isinstance(value, bytes):
+        if reader.way == "file":
+            kinds = reader.infos[reader.name].media_types
+            return value, next((kind for kind in kinds if "*" not in kind), BYTES)
         return value, _image_type(value)
     if reader.way == "tokens" and not isinstance(value, str):
         spelled = words(reader.first[reader.name])
         value = b"".join(spelled[int(code)] for code in np.asarray(value).reshape(-1)).decode("utf-8", "replace")
-    return {"text": value} if reader.way == "tokens" else {reader.keys[0]: [plain(value)]}
+    return {"text": value} if reader.way in ("tokens", "text") else {reader.keys[0]: [plain(value)]}
 
 
 def _image_type(data: bytes) -> str:

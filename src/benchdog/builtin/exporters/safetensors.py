@@ -10,7 +10,7 @@ from benchdog.api import ArtifactView, BadUsage, json_text
 
 FILE = "model.safetensors"
 NOTES = "model.json"
-KEPT = ("format", "task", "model", "spec", "model_spec", "preprocess")
+KEPT = ("format", "task", "model", "spec", "model_spec", "preprocess", "decoders")
 
 
 class Safetensors:

@@ -134,7 +134,7 @@ def verify(
             f"Download them again: benchdog data prune {name} --yes, then benchdog data fetch {name}",
         )
     compared: dict[str, int] = {}
-    for split, samples in decoded_splits(opened).items():
+    for split, samples in decoded_splits(opened, ctx.obj.plugins()).items():
         if isinstance(samples, DecodedSplit) and len(samples):
             compared[split] = _decode_some(samples)
             check_fast_path(samples, SAMPLED)

@@ -1,7 +1,7 @@
 """Decoding: raw bytes, table rows and texts become arrays in their storage dtype, by named operations.
 
-Operations have only JSON parameters, so that an export can carry them and other languages reimplement them.
-NumPy and Pillow, no torch: predict and serve decode without it.
+Operations are components of plugins with JSON parameters alone, so that an export can carry them and other languages
+reimplement them. NumPy and Pillow, no torch: predict and serve decode without it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Field, Op, Preprocess, Raw, Spec
+from benchdog.api import DecoderInfo, Field, Op, Preprocess, Raw, Spec
 from benchdog.data.decode.errors import Array, DecodeError, Step
-from benchdog.data.decode.operations import OPS
 from benchdog.data.decode.text import is_character_vocabulary
-from benchdog.errors import BadData, BadUsage, nearest
+from benchdog.errors import BadData, BadUsage, BenchdogError, nearest
+from benchdog.plugins import Plugins
+from benchdog.plugins.discovery import BUILTIN
+from benchdog.plugins.error_origin import machine_fault, third_party_origin
+from benchdog.plugins.loading import said
+from benchdog.plugins.options import validate
+from benchdog.plugins.quarantine import strict
+from benchdog.plugins.types import RegisteredComponent
 
 # --- preprocess ------------------------------------------------------------------------------------
 
@@ -54,18 +60,28 @@ def _default_transform(field: Field) -> Op:
 class Decoder:
     """Decodes samples by the operations of a preprocess, which are checked once.
 
+    Args:
+        plugins: offer the operations; None for Benchdog's own alone.
+
+    Attributes:
+        first: the descriptor of each field's first operation: it says what a raw value is.
+
     Raises:
         BadUsage: an operation or parameter that is unknown or invalid, a parameter that is missing, a field
             without operations.
     """
 
-    def __init__(self, spec: Spec, preprocess: Preprocess) -> None:
+    def __init__(self, spec: Spec, preprocess: Preprocess, plugins: Plugins | None = None) -> None:
         self.spec, self.preprocess = spec, preprocess
+        plugins = plugins or Plugins.builtin()
         names = [field.name for field in spec.fields]
         for name in preprocess.decode:
             if name not in names:
                 raise BadUsage(f"preprocess.decode names the unknown field {name!r}.", nearest(name, names))
-        self._chains = [_chain(field, preprocess.decode.get(field.name, ())) for field in spec.fields]
+        self._chains = [build_chain(field, preprocess.decode.get(field.name, ()), plugins) for field in spec.fields]
+        self.first: dict[str, DecoderInfo] = {
+            field.name: describe(field, preprocess.decode[field.name][0], plugins) for field in spec.fields
+        }
 
     def __call__(self, raw: Raw) -> tuple[Array, ...]:
         """Decode one sample: an array per field, in the spec's order, shape and storage type.
@@ -114,8 +130,9 @@ def _field(raw: Raw, field: Field, chain: Sequence[Step]) -> Array:
         for step in chain:
             value = step(value)
         _fits(value, field)
-    except DecodeError as error:
-        raise BadData(f"Sample {raw.id!r}: {error}.", "Correct or remove it.") from None
+    except BadData as error:
+        hint = error.hint or "Correct or remove it."
+        raise BadData(f"Sample {raw.id!r}: {error.message.rstrip('.')}.", hint) from error.__cause__
     return np.asarray(value)
 
 
@@ -134,20 +151,89 @@ def _fits(value: Any, field: Field) -> None:
         )
 
 
-def _chain(field: Field, ops: Sequence[Op]) -> list[Step]:
+# --- operations: components of plugins -------------------------------------------------------------
+
+
+def build_chain(field: Field, ops: Sequence[Op], plugins: Plugins) -> list[Step]:
+    """Build the operations of a field, in order.
+
+    Raises:
+        BadUsage: there are none, or one of them or of its parameters is unknown or invalid.
+        NotAvailable: a package that one of them requires isn't installed.
+    """
     if not ops:
-        raise BadUsage(f"preprocess.decode has no operation for field {field.name!r}.", nearest("", OPS))
-    return [_step(field, op) for op in ops]
+        known = plugins.all(DecoderInfo.kind)
+        raise BadUsage(f"preprocess.decode has no operation for field {field.name!r}.", nearest("", known))
+    return [_step(field, op, plugins) for op in ops]
 
 
-def _step(field: Field, op: Op) -> Step:
-    name = str(op.get("op", ""))
-    if name not in OPS:
-        raise BadUsage(f"Unknown decode operation {name!r} of field {field.name!r}.", nearest(name, OPS))
-    make, required, optional = OPS[name]
-    given = set(op) - {"op"}
-    for key in sorted(given - required - optional):
-        raise BadUsage(f"Decode operation {name!r} has no parameter {key!r}.", nearest(key, required | optional))
-    for key in sorted(required - given):
-        raise BadUsage(f"Decode operation {name!r} of field {field.name!r}: missing parameter {key!r}.")
-    return make({key: value for key, value in op.items() if key != "op"})
+def find_operation(field: Field, op: Op, plugins: Plugins) -> RegisteredComponent:
+    """Return the registered operation of a name; a reference such as "package.module:attribute" is never imported.
+
+    Raises:
+        BadUsage: no plugin offers it, or two do.
+    """
+    name, known = str(op.get("op", "")), plugins.all(DecoderInfo.kind)
+    offered = {each for found in known.values() for each in (found.info.name, found.where, qualified(found))}
+    if name not in offered:
+        raise BadUsage(f"Unknown decode operation {name!r} of field {field.name!r}.", nearest(name, known))
+    return plugins.find(DecoderInfo.kind, name)
+
+
+def qualified(found: RegisteredComponent) -> str:
+    """Return "plugin:name", by which an operation is found whatever else is installed; a built-in's name alone."""
+    return found.info.name if found.dist == BUILTIN else f"{found.plugin}:{found.info.name}"
+
+
+def describe(field: Field, op: Op, plugins: Plugins) -> DecoderInfo:
+    """Return the descriptor of an operation; raises what `find_operation` raises."""
+    info = find_operation(field, op, plugins).info
+    assert isinstance(info, DecoderInfo)
+    return info
+
+
+def _step(field: Field, op: Op, plugins: Plugins) -> Step:
+    found = find_operation(field, op, plugins)
+    what = f"Decode operation {found.info.name!r} of field {field.name!r}"
+    values = {key: value for key, value in op.items() if key != "op"}
+    if not found.info.options and values:
+        raise BadUsage(f"{what} takes no options, so not {', '.join(map(repr, values))}.")
+    options = [validate(found.resolve(found.info.options), values, what)] if found.info.options else []
+    target = found.resolve(found.info.target)
+    if found.dist == BUILTIN:
+        step: Step = target(*options)
+        return step
+    try:
+        return _guarded(found, target(*options))
+    except BenchdogError:
+        raise
+    except Exception as error:
+        raise BadUsage(f"{what} can't be made: {_blamed(found, error)}.", "Correct its parameters.") from error
+
+
+def _guarded(found: RegisteredComponent, step: Any) -> Step:
+    """Return a plugin's operation, of which an exception is an error of the sample that names the plugin."""
+
+    def guarded(value: Any) -> Array:
+        try:
+            made = step(value)
+        except BenchdogError:
+            raise
+        except Exception as error:
+            if strict() or machine_fault(error):
+                raise
+            raise DecodeError(_blamed(found, error), f"Remove it, or fix the plugin {found.plugin!r}.") from error
+        if not isinstance(made, np.ndarray):
+            raise DecodeError(
+                f"decoder {found.info.name!r} of plugin {found.plugin!r} returned {type(made).__name__}",
+                "Its author must return a numpy array.",
+            )
+        return made
+
+    return guarded
+
+
+def _blamed(found: RegisteredComponent, error: Exception) -> str:
+    place = third_party_origin(error)
+    what = f"decoder {found.info.name!r} of plugin {found.plugin!r} raised {said(error)}"
+    return f"{what} ({place})" if place else what

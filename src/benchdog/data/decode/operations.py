@@ -1,4 +1,4 @@
-"""The decode operations image and array: each builds a step from JSON parameters.
+"""The decode operations image and array: each builds a step from its parameters.
 
 A step maps a raw value to an array and raises DecodeError; benchdog.data.decode.decoder adds the sample's id.
 """
@@ -6,7 +6,6 @@ A step maps a raw value to an array and raises DecodeError; benchdog.data.decode
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -14,9 +13,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from benchdog.api import IMAGE_FORMATS, MAX_PIXELS, Op, has_more_pages
-from benchdog.data.decode.errors import Array, DecodeError, Step, require
-from benchdog.data.decode.row import make_row
-from benchdog.data.decode.text import make_tokens
+from benchdog.data.decode.errors import Array, DecodeError, Step
+from benchdog.data.decode.options import ArrayOptions, ImageOptions
+from benchdog.errors import BadUsage
 
 FORMATS: Final = tuple(each.name for each in IMAGE_FORMATS)
 TURNED: Final = (5, 6, 7, 8)
@@ -27,18 +26,9 @@ RESAMPLING: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Res
 # --- image -----------------------------------------------------------------------------------------
 
 
-def _image(parameters: Op) -> Step:
+def image(options: ImageOptions) -> Step:
     """Build the step from an image file's bytes, or an array that is decoded already, to uint8 (C, H, W)."""
-    mode, height, width = parameters["mode"], parameters.get("height"), parameters.get("width")
-    require(mode in ("L", "RGB"), "image", "mode", mode, "'L' or 'RGB'")
-    for key, value in (("height", height), ("width", width)):
-        ok = value is None or (type(value) is int and 0 < value <= 65_535)
-        require(ok, "image", key, value, "a number of pixels or null")
-    require((height is None) == (width is None), "image", "width", width, "given with height, or neither")
-    middle, resample = parameters.get("middle"), parameters.get("resample", "bilinear")
-    ok = middle is None or (type(middle) in (int, float) and 0 < middle <= 1 and height is not None)
-    require(ok, "image", "middle", middle, "a fraction of the shorter side in (0, 1], with height and width")
-    require(resample in RESAMPLING, "image", "resample", resample, f"one of {', '.join(RESAMPLING)}")
+    mode, height, width, middle = options.mode, options.height, options.width, options.middle
 
     def step(value: Any) -> Array:
         if isinstance(value, np.ndarray):
@@ -48,7 +38,7 @@ def _image(parameters: Op) -> Step:
         image = decode_image(bytes(value), mode)
         if height and width and (middle or image.size != (width, height)):
             box = _center_box(image.size, (width, height), middle) if middle else None
-            image = image.resize((width, height), RESAMPLING[resample], box)
+            image = image.resize((width, height), RESAMPLING[options.resample], box)
         pixels = np.asarray(image)
         return np.ascontiguousarray(pixels[None] if mode == "L" else pixels.transpose(2, 0, 1))
 
@@ -155,24 +145,23 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 # --- array -----------------------------------------------------------------------------------------
 
 
-def _array(parameters: Op) -> Step:
+def array(options: ArrayOptions) -> Step:
     """Build the step from an array, a nested list or a .npy file's bytes to an array of one dtype."""
-    shape = parameters["shape"]
-    ok = isinstance(shape, list | tuple) and all(a is None or (type(a) is int and a >= 0) for a in shape)
-    require(ok, "array", "shape", shape, "a list of lengths, null for a free one")
+    shape = options.shape
     dtype: np.dtype[Any] = np.dtype(object)
     with suppress(TypeError):
-        dtype = np.dtype(parameters["dtype"])
-    require(dtype.kind in "buif", "array", "dtype", parameters["dtype"], "a number's dtype such as 'uint8'")
+        dtype = np.dtype(options.dtype)
+    if dtype.kind not in "buif":
+        raise BadUsage(f"Decode operation 'array': dtype must be a number's such as 'uint8', not {options.dtype!r}.")
 
     def step(value: Any) -> Array:
-        array = _loaded(value)
-        if array.ndim != len(shape) or any(
-            require not in (None, have) for require, have in zip(shape, array.shape, strict=True)
+        loaded = _loaded(value)
+        if loaded.ndim != len(shape) or any(
+            want not in (None, have) for want, have in zip(shape, loaded.shape, strict=True)
         ):
             wanted = tuple("any" if axis is None else axis for axis in shape)
-            raise DecodeError(f"its shape is {array.shape}, not {wanted}")
-        return _cast(array, dtype)
+            raise DecodeError(f"its shape is {loaded.shape}, not {wanted}")
+        return _cast(loaded, dtype)
 
     return step
 
@@ -203,16 +192,3 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
     if not same:
         raise DecodeError(f"its values ({array.min():g} to {array.max():g}) don't fit {dtype}")
     return converted
-
-
-OPS: Final[Mapping[str, tuple[Callable[[Op], Step], frozenset[str], frozenset[str]]]] = {
-    "image": (_image, frozenset({"mode"}), frozenset({"height", "width", "middle", "resample"})),
-    "array": (_array, frozenset({"dtype", "shape"}), frozenset()),
-    "row": (make_row, frozenset({"columns"}), frozenset({"missing", "canonical", "booleans", "quote"})),
-    "tokens": (
-        make_tokens,
-        frozenset(),
-        frozenset({"unit", "vocabulary", "merges", "definition", "length", "first", "newlines", "strip", "quote"}),
-    ),
-}
-"""Each operation: the builder of its step, its required parameters, its optional ones."""

@@ -8,33 +8,21 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchdog.api import MissingWords, Op, category_key, number
+from benchdog.api import MissingWords, category_key, number
 from benchdog.api.reading.cells import BOOLEANS, shown
-from benchdog.data.decode.errors import Array, DecodeError, Step, require
+from benchdog.data.decode.errors import Array, DecodeError, Step
+from benchdog.data.decode.options import RowOptions
+from benchdog.errors import BadUsage
 
 LARGEST: Final = float(np.finfo(np.float32).max)
 
 
-def make_row(parameters: Op) -> Step:
-    """Build the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not).
-
-    Parameters:
-        columns: name, kind and categories of each.
-        missing: words for a missing value, in any case; without it only empty cells.
-        canonical: whether a cell is read as in a file: 1, 1.0 and "1.00" are one category, and true is "True", but
-            no number.
-        booleans: with it, columns of numbers in which true and false are 1 and 0.
-        quote: "none" when quotation marks in the training table were text; for who reads a table.
-    """
-    columns, words = parameters["columns"], parameters.get("missing", [""])
-    ok = isinstance(columns, list | tuple) and len(columns) > 0 and all(isinstance(c, Mapping) for c in columns)
-    require(ok, "row", "columns", columns, "a list of columns")
-    require(isinstance(words, list | tuple), "row", "missing", words, "a list of words")
-    canonical, booleans = parameters.get("canonical", False), parameters.get("booleans", ())
-    require(isinstance(canonical, bool), "row", "canonical", canonical, "true or false")
-    require(isinstance(booleans, list | tuple), "row", "booleans", booleans, "a list of columns")
-    require(parameters.get("quote", "auto") in ("auto", "none"), "row", "quote", parameters.get("quote"), "none")
-    missing = MissingWords(map(str, words))
+def row(options: RowOptions) -> Step:
+    """Build the step from a mapping to float32 (columns,): numbers (NaN missing) and codes 1..n (0 not)."""
+    columns, canonical, booleans = options.columns, options.canonical, options.booleans
+    if not columns:
+        raise BadUsage("Decode operation 'row': columns must be a list of columns, not empty.")
+    missing = MissingWords(options.missing)
     readers = [
         (name, _cell(column, canonical, name in booleans))
         for name, column in ((str(column.get("name", "")), column) for column in columns)
@@ -92,9 +80,11 @@ def cell_text(cell: Any) -> str:
 
 def _cell(column: Mapping[str, Any], canonical: bool, boolean: bool) -> Callable[[Any], float]:
     extra = set(column) - {"name", "kind", "categories"}
-    require(not extra, "row", "columns", sorted(extra), "of name, kind and categories")
+    if extra:
+        raise BadUsage(f"Decode operation 'row': columns must be of name, kind and categories, not {sorted(extra)}.")
     kind, categories = column.get("kind", "number"), column.get("categories", ())
-    require(kind in ("number", "category"), "row", "kind", kind, "'number' or 'category'")
+    if kind not in ("number", "category"):
+        raise BadUsage(f"Decode operation 'row': kind must be 'number' or 'category', not {kind!r}.")
     if kind == "number":
         return lambda cell: _number(cell, not canonical or boolean, boolean)
     if canonical:

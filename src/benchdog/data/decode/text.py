@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from benchdog.api import Op, encoder, plain_newlines, words
-from benchdog.api.tokens import UNITS, Encode
-from benchdog.data.decode.errors import Array, DecodeError, Step, require
+from benchdog.api import encoder, plain_newlines, words
+from benchdog.api.tokens import Encode
+from benchdog.data.decode.errors import Array, DecodeError, Step
+from benchdog.data.decode.options import NEEDED, TokensOptions
+from benchdog.errors import BadUsage
 
-NEEDED = {"character": "vocabulary", "wordpiece": "vocabulary", "bpe": "merges", "tokenizer": "definition"}
 WHOLE = ("wordpiece", "tokenizer")
 """Units whose encoder truncates and pads itself."""
 SHOWN = 40
@@ -23,51 +24,23 @@ def is_character_vocabulary(words: Sequence[str]) -> bool:
     return len(words) > 0 and len(set(words)) == len(words) and all(len(word) == 1 for word in words)
 
 
-def make_tokens(parameters: Op) -> Step:
+def tokens(options: TokensOptions) -> Step:
     """Build the step from a text, or token codes, to int64 (T,).
 
     With `length` a text is truncated or padded to that many tokens: 0 is padding, codes begin at 1, and a character
     out of vocabulary has the last code. Without it such a character raises DecodeError. WordPiece has its padding
-    and unknown token in the vocabulary. For a tokenizer, `first` is the code of its first token, 0 or 1.
-
-    A text is prepared as those of training were: with `newlines` line ends become \\n, with `strip` it is stripped.
-    `quote` is "none" when quotation marks in the training table were text; for who reads a table.
+    and unknown token in the vocabulary.
     """
-    newlines, strip = (parameters.get(key, False) for key in ("newlines", "strip"))
-    for key, value in (("newlines", newlines), ("strip", strip)):
-        require(isinstance(value, bool), "tokens", key, value, "true or false")
-    require(parameters.get("quote", "auto") in ("auto", "none"), "tokens", "quote", parameters.get("quote"), "none")
-    unit, length = parameters.get("unit", "character"), parameters.get("length")
-    require(unit in UNITS, "tokens", "unit", unit, f"one of {', '.join(UNITS)}")
-    needed = NEEDED.get(unit)
-    for key in ("vocabulary", "merges", "definition"):
-        value = parameters.get(key)
-        wanted = f"given with unit {unit!r}" if key == needed else f"left out with unit {unit!r}"
-        require((value is not None) == (key == needed), "tokens", key, value, wanted)
-    count = 256
-    if needed == "vocabulary":
-        vocabulary = parameters["vocabulary"]
-        ok = isinstance(vocabulary, list | tuple)
-        if unit == "character":
-            ok = ok and is_character_vocabulary([str(word) for word in vocabulary])
-        what = "single characters" if unit == "character" else "WordPiece tokens"
-        require(ok, "tokens", "vocabulary", vocabulary, f"a list of different {what}")
-        count = len(vocabulary)
-    if unit == "bpe":
-        merges = parameters["merges"]
-        ok = isinstance(merges, list | tuple) and all(isinstance(merge, list | tuple) for merge in merges)
-        require(ok, "tokens", "merges", merges, "a list of pairs of codes")
-        count += len(merges)
-    require(length is None or (type(length) is int and length > 0), "tokens", "length", length, "a number of tokens")
-    first = parameters.get("first", 1)
-    require(type(first) is int and first in (0, 1), "tokens", "first", first, "0 or 1")
-    require("first" not in parameters or unit == "tokenizer", "tokens", "first", first, "left out with this unit")
+    unit, length, vocabulary = options.unit, options.length, options.vocabulary or ()
+    if unit == "character" and not is_character_vocabulary(vocabulary):
+        raise BadUsage("Decode operation 'tokens': vocabulary must be a list of different single characters.")
+    op: dict[str, Any] = {key: getattr(options, key) for key in ("unit", *NEEDED.values(), "length", "first")}
+    op = {key: value for key, value in op.items() if value is not None}
+    count = len(vocabulary) or 256 + len(options.merges or ())
     if unit == "tokenizer":
-        count = len(words(parameters)) + first
-    encode = encoder({**parameters, "unit": unit})
-    known = {}
-    if unit == "character":
-        known = {str(character): code for code, character in enumerate(parameters["vocabulary"])}
+        count = len(words(op)) + (1 if options.first is None else options.first)
+    encode = encoder(op)
+    known = {character: code for code, character in enumerate(vocabulary)} if unit == "character" else {}
     padded_length = length if unit not in WHOLE else None
 
     def step(value: Any) -> Array:
@@ -75,8 +48,8 @@ def make_tokens(parameters: Op) -> Step:
             return _stored_tokens(value, count + (2 if known else 1) if padded_length else count)
         if not isinstance(value, str):
             raise DecodeError(f"a text is needed, not {type(value).__name__}")
-        value = plain_newlines(value) if newlines else value
-        value = value.strip() if strip else value
+        value = plain_newlines(value) if options.newlines else value
+        value = value.strip() if options.strip else value
         if not (value.strip() if unit in WHOLE else value):
             raise DecodeError("the text is empty")
         if padded_length:

@@ -300,10 +300,26 @@ def number(op: Op, key: str) -> float:
 
 
 Builder = Callable[[Op, Field], Step]
-OPERATIONS: Mapping[Any, tuple[Builder, tuple[str, ...]]] = {
-    "standardise": (build_standardize, ("axes",)),
-    "scale": (build_scale, ("low", "high")),
-    "table": (build_table, ("missing", "categories")),
-    "normalise": (build_normalize, ("mean", "deviation")),
-    "identity": (build_identity, ()),
+OPERATIONS: Mapping[Any, tuple[Builder, Mapping[str, str]]] = {
+    "standardise": (
+        build_standardize,
+        {"axes": "What has a mean and a deviation of its own: channel, the only choice and the default."},
+    ),
+    "scale": (build_scale, {"low": "Value that becomes 0; required.", "high": "Value that becomes 1; required."}),
+    "table": (
+        build_table,
+        {
+            "missing": "Columns of numbers that get a 0/1 indicator of missing values. Default: none.",
+            "categories": "one-hot, or codes: integers for an embedding. Default: one-hot.",
+        },
+    ),
+    "normalise": (
+        build_normalize,
+        {
+            "mean": "List of a number per channel, or one for all; required.",
+            "deviation": "Standard deviations, likewise.",
+        },
+    ),
+    "identity": (build_identity, {}),
 }
+"""Each operation: what builds it, and its parameters with their documentation."""

@@ -78,7 +78,7 @@ def target(trial: Trial) -> str:
     cls = trial.cls
     if not callable(cls):
         raise Fault(f"target {trial.info.target!r} is a {type(cls).__name__}.", "Name a class or function.")
-    for key in ("answer", "together", "runner", "pretrained"):
+    for key in ("answer", "together", "runner", "pretrained", "examples"):
         name = getattr(trial.info, key, "")
         if name:
             _resolved(trial, key, name)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchdog.api import Preprocess, Raw, Spec
+from benchdog.api import Raw, Spec
 from benchdog.data.collate import Collate, check_padding
 from benchdog.data.decode.decoder import Decoder
 from benchdog.errors import BenchdogError
 from benchdog.testing.runner.results import Fault
 
 
-def fits(spec: Spec, preprocess: Preprocess, split: str, raw: Raw, where: str) -> None:
+def fits(spec: Spec, decoder: Decoder, split: str, raw: Raw, where: str) -> None:
     """Check that one sample is what the spec says."""
     try:
-        arrays = Decoder(spec, preprocess)(raw)
+        arrays = decoder(raw)
     except BenchdogError as error:
         raise Fault(
             f"The spec disagrees with {split}: {error.message}", "Fix spec() or the samples.", where

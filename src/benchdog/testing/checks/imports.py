@@ -142,6 +142,7 @@ def _remedy(fault: str) -> str:
         "not iterable": "A hook returns a list, even an empty one.",
         "where a": "A hook returns a list of the descriptors that its name says.",
         "twice": "Use a unique name per component.",
+        "isn't lower case with a dot": "Write the suffix as '.wav'.",
         "isn't made of": "Rename it: lower-case letters, digits, '-', '_' and '.'.",
         "isn't 'package.module:attribute'": 'Write "package.module:attribute", or ":attribute" for the same module.',
     }

@@ -27,6 +27,7 @@ from benchdog.api import (
 from benchdog.data.combined import split_spec
 from benchdog.data.content import content_bytes
 from benchdog.data.dataset import DecodedSplit, open_splits, preprocess_of
+from benchdog.data.decode.decoder import Decoder
 from benchdog.data.fast_path import check_fast_path
 from benchdog.data.sample_weights import stack_weights
 from benchdog.data.transform.transform import Transform
@@ -138,6 +139,7 @@ def spec(trial: Trial) -> str:
     _counts_add_up(opened.source, where)
     if opened.source.spec() != opened.spec:
         raise Fault("spec() gives something else the second time.", "Decide once, in spec() or before it.", where)
+    decoder = trial.guarded("Its preprocess", Decoder, opened.spec, opened.preprocess, trial.plugins)
     for name, split in opened.splits.items():
         samples = trial.guarded(f"Reading {name}", lambda split=split: raws(split))
         ids = [raw.id for raw in samples]
@@ -159,7 +161,7 @@ def spec(trial: Trial) -> str:
                     "Put it into train, or set Raw(target=None).",
                     where,
                 )
-            fits(own, opened.preprocess, name, raw, where)
+            fits(own, decoder, name, raw, where)
             seen += 1
         _known_ahead(name, split, samples)
     try:
@@ -265,7 +267,7 @@ def fast_path(trial: Trial) -> str:
         seen.append(name)
         try:
             own = split_spec(opened.source, opened.spec, name)
-            check_fast_path(DecodedSplit(split, own, opened.preprocess))
+            check_fast_path(DecodedSplit(split, own, opened.preprocess, trial.plugins))
         except BenchdogError as error:
             raise Fault(f"{name}: {error.message}", error.hint or "Fix the source.", stands(type(split))) from None
     if not seen:

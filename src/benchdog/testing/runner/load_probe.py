@@ -81,7 +81,9 @@ def told(request: dict[str, Any]) -> dict[str, Any]:
 
 
 WITHOUT_TORCH = ("answer", "together", "runner")
-"""What must be importable on a machine without torch, since exports answer there; likewise a writer's target."""
+"""What must be importable on a machine without torch, since exports answer there."""
+NUMPY_ONLY = ("decoder", "writer")
+"""Kinds of which the target must be, too."""
 
 
 def _parts(plugins: Plugins, entry: str, watch: guard.Watch) -> Iterator[dict[str, Any]]:
@@ -95,7 +97,7 @@ def _parts(plugins: Plugins, entry: str, watch: guard.Watch) -> Iterator[dict[st
     for key in ("options", *WITHOUT_TORCH, "target"):
         watch.withheld = key != "options"
         for found in offered:
-            target = getattr(found.info, key, "") if key != "target" or found.info.kind == "writer" else ""
+            target = getattr(found.info, key, "") if key != "target" or found.info.kind in NUMPY_ONLY else ""
             if not target or "torch" in sys.modules:
                 continue
             watch.asked.clear()

@@ -34,6 +34,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "backend": ("probe", "opens", "computes", "clean"),
     "augmentation": ("serves", "shapes", "pure", "draws", "batches", "rebuilds"),
     "writer": ("writes", "reads", "repeats", "rebuilds", "refuses"),
+    "decoder": ("examples", "decodes", "pure", "repeats", "threads", "damage", "parameters", "rebuilds"),
 }
 """What is asked of components of each kind: a function of that name in `benchdog.testing.<kind>s`."""
 OBSERVER = ("hears", "quick", "metrics")

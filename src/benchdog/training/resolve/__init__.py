@@ -81,7 +81,8 @@ def resolve(draft: Draft, live: Mapping[str, Any] | None = None, runs: Path | No
     others = draft.sources()
     source = open_data(draft.plugins, config, others, live.get("source"))
     tables = {"source": config, "sources": others}
-    data = DataSplits.open(source, samples=not brings_data(draft.name("trainer"), draft.plugins))
+    brings = brings_data(draft.name("trainer"), draft.plugins)
+    data = DataSplits.open(source, draft.plugins, samples=not brings)
     choices = Choices(draft, live, runs, source, data, tables)
     for choice in CHOICES:
         choices.tables[choice.table] = choice.decide(choices)

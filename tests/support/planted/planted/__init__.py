@@ -3,6 +3,7 @@
 from benchdog.api import (
     AugmentationInfo,
     BackendInfo,
+    DecoderInfo,
     ExporterInfo,
     ModelInfo,
     SourceInfo,
@@ -78,6 +79,27 @@ def benchdog_tasks():
 def benchdog_augmentations():
     names = "PerBatch TorchRandom InPlaceToo ToFloats TooBright RawRefusal WrongTargets"
     return [*(AugmentationInfo(**each) for each in named("augmentations", names)), *sound.augmentations()]
+
+
+@hookimpl
+def benchdog_decoders():
+    names = """NoExamples TextExamples NotJsonOptions DoublePrecision ReusesBuffer Dithers KeepsValue StructError
+    FillsZeros HashesNames"""
+    examples = {
+        "no-examples": "",
+        "text-examples": "planted.decoders:texts",
+        "not-json-options": "planted.decoders:not_json",
+    }
+    options = {"not-json-options": "planted.options:Rate"}
+    decoders = [
+        DecoderInfo(
+            **each,
+            examples=examples.get(each["name"], "planted.decoders:examples"),
+            options=options.get(each["name"], ""),
+        )
+        for each in named("decoders", names)
+    ]
+    return [*decoders, *sound.decoders()]
 
 
 @hookimpl

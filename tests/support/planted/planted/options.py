@@ -25,6 +25,11 @@ class NoDataclass:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rate:
+    rate: Annotated[float, Doc("Samples per second.")] = 8000.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Required:
     table: Annotated[Path, Doc("A file with a number in each line.")]
 

@@ -6,6 +6,7 @@ As a plugin it is only an observer; `planted` offers the components, so that one
 from benchdog.api import (
     AugmentationInfo,
     BackendInfo,
+    DecoderInfo,
     ExporterInfo,
     ModelInfo,
     SourceInfo,
@@ -49,6 +50,11 @@ def tasks():
 
 def augmentations():
     return [AugmentationInfo(name="sound-dim", summary=SUMMARY, target="planted.augmentations:Good")]
+
+
+def decoders():
+    target, examples = "planted.decoders:Good", "planted.decoders:examples"
+    return [DecoderInfo(name="sound-signal", summary=SUMMARY, target=target, examples=examples, suffixes=(".sig",))]
 
 
 def trainers():

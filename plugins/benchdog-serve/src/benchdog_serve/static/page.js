@@ -311,12 +311,13 @@
     const send = () => answer(area.value, "application/json", (values, place, all) =>
       card(values, all.length > 1 ? `${place + 1}` : ""));
     const spelt = !area.value.includes('"b64"');
-    if (spelt || about.input.way !== "array") written_in(area, send, "Predict");
+    const files = ["array", "file"].includes(about.input.way);
+    if (spelt || !files) written_in(area, send, "Predict");
     else $("input").replaceChildren();
-    if (about.input.way !== "array") return;
+    if (!files) return;
     const list = about.examples.slice(0, 6).map((example, place) =>
       el("button", { class: "other", type: "button", onclick: () => sendArray(place) }, example.id));
-    $("input").prepend(dropping("Drop .npy files here"), spelt ? el("h3", {}, "Or numbers") : "");
+    $("input").prepend(dropping(`Drop ${about.input.called} here`), spelt ? el("h3", {}, "Or numbers") : "");
     if (list.length) $("input").append(el("h3", {}, "Or a held-out sample"), el("div", { class: "actions" }, ...list));
   }
 
@@ -358,8 +359,9 @@
     };
     for (const [name, value] of Object.entries(facts)) if (value) $("facts").append(el("dt", {}, name), el("dd", {}, value));
     const url = new URL("predict", location.href);
-    $("curl").textContent = about.input.way === "image"
-      ? `curl -F files=@picture.png ${url}`
+    const file = { image: "picture.png", file: `sample${about.input.suffix}` }[about.input.way];
+    $("curl").textContent = file
+      ? `curl -F files=@${file} ${url}`
       : `curl -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(about.input.example).replaceAll("'", "'\\''")}' \\\n  ${url}`;
   }
 
@@ -382,7 +384,7 @@
       return;
     }
     describe();
-    ({ image: imageInput, row: tableInput, tokens: textInput }[about.input.way] || rawInput)();
+    ({ image: imageInput, row: tableInput, tokens: textInput, text: textInput }[about.input.way] || rawInput)();
   }
 
   start();
