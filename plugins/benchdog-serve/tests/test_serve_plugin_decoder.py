@@ -55,13 +55,13 @@ def ask(address: tuple[str, int], body: bytes = b"", kind: str = "", path: str =
 
 
 @pytest.mark.parametrize("kind", ["audio/wav", "audio/x-wav", "application/octet-stream"])
-def test_body_of_a_media_type_of_the_operation_is_decoded(address, kind):
+def test_body_of_a_media_type_of_the_operation_is_decoded(address: tuple[str, int], kind: str) -> None:
     status, document, _ = ask(address, tone(3), kind)
     assert status == 200
     assert document["answers"][0]["label"] == "low"
 
 
-def test_form_and_base64_hold_several_files(address):
+def test_form_and_base64_hold_several_files(address: tuple[str, int]) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n%s\r\n'
     body = part % (b"a.wav", tone(3)) + part % (b"b.wav", tone(12)) + b"--x--\r\n"
     status, document, _ = ask(address, body, "multipart/form-data; boundary=x")
@@ -83,13 +83,15 @@ def test_form_and_base64_hold_several_files(address):
         (bytes(200_000), "audio/wav", 413, "larger than 100 kB"),
     ],
 )
-def test_other_and_damaged_bodies_are_refused(address, body, kind, status, why):
+def test_other_and_damaged_bodies_are_refused(
+    address: tuple[str, int], body: bytes, kind: str, status: int, why: str
+) -> None:
     got, document, _ = ask(address, body, kind)
     assert got == status
     assert why in json.dumps(document)
 
 
-def test_about_openapi_and_examples_describe_the_files(address):
+def test_about_openapi_and_examples_describe_the_files(address: tuple[str, int]) -> None:
     about = ask(address, path="/about")[1]["input"]
     assert (about["way"], about["called"], about["suffix"]) == ("file", "WAV files", ".wav")
     assert about["types"][:2] == ["multipart/form-data", "audio/wav"]
