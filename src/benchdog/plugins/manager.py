@@ -87,7 +87,7 @@ class Plugins:
     def builtin(cls) -> Plugins:
         """Return Benchdog's own components alone, for data that names no others."""
         plugins = cls()
-        plugins._load_entries([entry for entry in entries() if entry.dist == BUILTIN])
+        plugins._load_entries({entry: located(entry.module) for entry in entries() if entry.dist == BUILTIN})
         return plugins
 
     def add_files(self, files: Iterable[Path]) -> None:
