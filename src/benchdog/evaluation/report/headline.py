@@ -10,7 +10,7 @@ from benchdog.evaluation.report.facts import Facts, Json, mapping, objects
 from benchdog.evaluation.report.formatting import THIN, number, percent, rounded, short, wording
 
 NOUNS = {"image": "images", "volume": "volumes", "table": "rows", "tokens": "texts", "audio": "recordings"}
-KNOWN = ("", "class", "labels", "number", "mask", "next-token")
+KNOWN = ("", "class", "labels", "number", "mask", "image", "next-token")
 """Kinds of target that have metrics of a known meaning; "" for a run that doesn't say its kind."""
 NEAR = 0.02
 """A relative difference that isn't worth a network, where no sampling error is known."""
