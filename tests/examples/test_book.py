@@ -106,14 +106,14 @@ CHAPTERS: dict[str, tuple[Any, ...]] = {
 }
 
 
-def trained(place, chapter):
+def trained(place, chapter, run_name):
     """Fine-tune a chapter's network so gently that its weights stay; return what was said."""
     file, name, source, saved, weights_file, settings = CHAPTERS[chapter]
     torch.save(saved(network(file, name).state_dict()), place / weights_file)
     settings = (*settings, f"start.weights={weights_file}", "start.head=keep", "trainer.lr=1e-12")
     words = [word for setting in settings for word in ("--set", setting)]
     plugin = VOLUME if source == ("volumes",) else ()
-    model = ("--model", f"{BOOK / file}.py:{name}", "--epochs", 1, "--batch-size", 16, "--name", chapter)
+    model = ("--model", f"{BOOK / file}.py:{name}", "--epochs", 1, "--batch-size", 16, "--name", run_name)
     return run(*plugin, "train", *source, *model, *words, cwd=place).err
 
 
@@ -121,7 +121,7 @@ def trained(place, chapter):
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_network_of_a_chapter_is_trained_from_its_checkpoint_exported_and_predicts(place, chapter):
     file, name, source, *_ = CHAPTERS[chapter]
-    said = trained(place, chapter)
+    said = trained(place, chapter, chapter)
     assert "100.0% of the parameters" in said
     kept = {key.removeprefix("model."): value for key, value in weights(place / "runs" / chapter).items()}
     for key, value in network(file, name).named_parameters():
@@ -243,9 +243,9 @@ def test_part_of_the_weights_is_loaded_below_a_new_head(place):
 @pytest.mark.slow
 def test_network_with_a_scripted_loop_is_served_over_a_socket(place):
     pytest.importorskip("benchdog_serve")
-    trained(place, "ch15")
-    expected = run("predict", "ch15", "images/bird/1.png", "--json", cwd=place).json["answers"][0]["probabilities"]
-    command = [sys.executable, "-m", "benchdog", "serve", "ch15", "--port", "0"]
+    trained(place, "ch15", "served")
+    expected = run("predict", "served", "images/bird/1.png", "--json", cwd=place).json["answers"][0]["probabilities"]
+    command = [sys.executable, "-m", "benchdog", "serve", "served", "--port", "0"]
     with subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stderr is not None
