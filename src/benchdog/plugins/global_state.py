@@ -182,7 +182,7 @@ SETTINGS = (
     *map(_stream, ("stdin", "stdout", "stderr", "excepthook", "displayhook", "unraisablehook")),
     Setting("sys.path", lambda: list(sys.path), lambda before: None),
     Setting("threading.excepthook", lambda: _Same(threading.excepthook),
-            lambda same: setattr(threading, "excepthook", same.it), steady=True),
+            lambda same: setattr(threading, "excepthook", same.it)),  # a library chains one for threads of its own
     Setting("a trace function", lambda: _Same(sys.gettrace()), lambda same: sys.settrace(same.it)),
     Setting("signal handlers", _handlers, _restore_handlers),
     Setting("the alarm", _timer, lambda before: before or signal.setitimer(signal.ITIMER_REAL, 0)),
@@ -216,6 +216,9 @@ SETTINGS = (
     Setting("torch's anomaly mode", lambda: _torch().is_anomaly_enabled(),
             lambda before: _torch().autograd.set_detect_anomaly(before), "torch", False),
 )  # fmt: skip
+
+
+_SET = {setting.what for setting in SETTINGS}
 
 
 class _Plain:
@@ -290,7 +293,9 @@ class GlobalState:
                 if now == before:
                     continue
             for key, value in before.items():
-                if callable(value) and now.get(key) is not value and not _lazy(name, now.get(key)):
+                if f"{name}.{key}" in _SET or not callable(value):
+                    continue
+                if now.get(key) is not value and not _lazy(name, now.get(key)):
                     with suppress(Exception):
                         setattr(space, key, value)
                         yield name, key
