@@ -19,8 +19,7 @@ def task():
         usual_scores = True  # scores are logits still
 
         def loss(self, score, batch):
-            codes = batch.target.ndim == 1
-            shares = nn.functional.one_hot(batch.target, score.shape[1]) if codes else batch.target
+            shares = nn.functional.one_hot(batch.target, score.shape[1]) if batch.target.ndim == 1 else batch.target
             error = (score.softmax(1) - shares).square().sum(1)
             weight = error.new_ones(len(error)) if batch.weight is None else batch.weight
             return (error * weight).sum(), weight.sum()

@@ -20,7 +20,7 @@ from benchdog.evaluation.report.facts import read
 from benchdog.plugins import Plugins
 from benchdog.recipe.draft import Draft
 from benchdog.recipe.layers import Given
-from benchdog.recipe.recipe import AUTO, Recipe
+from benchdog.recipe.recipe import AUTO, OutputConfig, Recipe
 from benchdog.recipe.resolved import data_places, read_resolved, resume_invariants
 from benchdog.runs import names as naming
 from benchdog.runs.run import Run, check_name
@@ -122,6 +122,8 @@ def _differing(wanted: Recipe, stored: Recipe, folder: Path) -> list[str]:
         was.pop("loop.batch_size"), now.pop("loop.batch_size")
     if wanted.trainer.options.get("compile") == AUTO:  # this too
         was.pop("trainer.compile", None), now.pop("trainer.compile")
+    if wanted.output == OutputConfig():
+        was, now = ({k: v for k, v in each.items() if not k.startswith("output.")} for each in (was, now))
     return [key for key in {**was, **now} if _local_name(was.get(key)) != _local_name(now.get(key))]
 
 

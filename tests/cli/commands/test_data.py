@@ -80,7 +80,7 @@ def test_info_of_an_image_folder(data: Any, tmp_path: Path) -> None:
 
 
 def test_data_usage_errors(data: Any, table: Path) -> None:
-    assert "Available: csv" in data("info", "digit", code=2).err
+    assert "Did you mean 'digits'? Available: " in data("info", "digit", code=2).err
     assert "no option 'targt'" in data("info", table, "--set", "targt=a", code=2).err
     assert "has no column 'z'" in data("info", table, "--set", "target=z", code=2).err
     assert "doesn't exist" in data("info", "csv", "--set", "path=gone.csv", code=5).err

@@ -118,7 +118,8 @@ def test_time_budget_sets_the_number_of_epochs(tmp_path):
 def test_time_budget_leaves_room_for_evaluations_and_the_report(monkeypatch):
     times = StepTimes(step=0.5, quick=0.5, evaluation=10.0, first=40.0)
     monkeypatch.setattr(time_budget, "measure_training", lambda components: times)
-    components: Any = SimpleNamespace(steps=SimpleNamespace(per_epoch=10), recipe=SimpleNamespace(ranks=1))
+    recipe = SimpleNamespace(ranks=1)
+    components: Any = SimpleNamespace(steps=SimpleNamespace(per_epoch=10), recipe=recipe, brings_data=False)
     # An epoch takes 15 s; 5 % of the time, 12 s for the report and the first 40 s are not the epochs'.
     decision = time_budget.fit_epochs(components, None, 600.0)
     assert decision is not None
