@@ -16,12 +16,16 @@ LOOKED_AT = 12
 """Samples of a split that are looked at."""
 
 
+def positions(split: Split, count: int = LOOKED_AT) -> list[int]:
+    """Return some positions of a split, first and last among them."""
+    size = len(split)
+    return sorted({round(i * (size - 1) / max(1, count - 1)) for i in range(min(count, size))})
+
+
 def raws(split: Any, count: int = LOOKED_AT) -> list[Raw]:
-    """Return some samples of a split, first and last among them."""
+    """Return some samples of a split, those at `positions`; of a stream the first."""
     if isinstance(split, Split):
-        size = len(split)
-        places = sorted({round(i * (size - 1) / max(1, count - 1)) for i in range(min(count, size))})
-        return [split.raw(i) for i in places]
+        return [split.raw(i) for i in positions(split, count)]
     found: list[Raw] = []
     for shard in split.shards():
         found += islice(split.read(shard, 0), count - len(found))

@@ -32,7 +32,7 @@ from benchdog.data.fast_path import check_fast_path
 from benchdog.data.sample_weights import stack_weights
 from benchdog.data.transform.transform import Transform
 from benchdog.errors import BenchdogError
-from benchdog.testing.checks.comparing import LOOKED_AT, differing, raws, same, shaken, states
+from benchdog.testing.checks.comparing import LOOKED_AT, differing, positions, raws, same, shaken, states
 from benchdog.testing.checks.fitting import fits
 from benchdog.testing.runner import guard
 from benchdog.testing.runner import trial as trials
@@ -174,7 +174,7 @@ def spec(trial: Trial) -> str:
 def _known_ahead(name: str, split: Any, samples: list[Raw]) -> None:
     """Check that ids and targets that a split knows without reading samples are those of the samples."""
     if isinstance(split, IndexedSplit):
-        for i, raw in enumerate(samples):
+        for i, raw in zip(positions(split), samples, strict=True):
             if split.id(i) != raw.id:
                 raise Fault(
                     f"id({i}) of {name} is {split.id(i)!r}, raw({i}).id is {raw.id!r}.",
@@ -184,7 +184,8 @@ def _known_ahead(name: str, split: Any, samples: list[Raw]) -> None:
     targets = with_defaults(split, SplitDefaults).targets if isinstance(split, Split) else None
     if targets is None:
         return
-    if len(targets) != len(split) or not all(np.array_equal(a, raw.target) for a, raw in zip(targets, samples)):  # noqa: B905 -- samples are the first few
+    pairs = zip(positions(split), samples, strict=True)
+    if len(targets) != len(split) or not all(np.array_equal(targets[i], raw.target) for i, raw in pairs):
         raise Fault(
             f"`targets` of {name} are not those of its samples.",
             "Give all targets, (N, ...), in the split's order: `data info` counts them instead of reading samples.",
