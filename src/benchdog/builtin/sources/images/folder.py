@@ -29,7 +29,7 @@ from benchdog.api import (
     spelling_notes,
 )
 from benchdog.builtin.sources.images.finding import WHOLE, FoundImages, find_images
-from benchdog.builtin.sources.images.inspection import ImageInfo, inspect
+from benchdog.builtin.sources.images.inspection import ImageInfo, image_preprocess, inspect
 from benchdog.builtin.sources.images.listing import LabeledImage, rarest_labels, target_of, targets_of
 from benchdog.builtin.sources.messages import existing_path
 from benchdog.builtin.sources.options import ImageFolderOptions
@@ -83,10 +83,7 @@ class ImageFolder:
 
     def preprocess(self, spec: Spec) -> Preprocess:
         """Return the decode operation for that size and color mode, and standardization."""
-        channels, height, width = spec.fields[0].shape
-        image = {"op": "image", "mode": "L" if channels == 1 else "RGB", "height": height, "width": width}
-        standardise = {"op": "standardise", "axes": "channel"}
-        return Preprocess(decode={"input": [image]}, transform={"input": [standardise]})
+        return image_preprocess(spec)
 
     def open(self) -> dict[str, ImageFileSplit]:
         """Return the files of each split."""

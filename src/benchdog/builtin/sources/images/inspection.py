@@ -20,6 +20,8 @@ from benchdog.api import (
     IMAGE_FORMATS,
     MAX_IMAGE_BYTES,
     MAX_PIXELS,
+    Preprocess,
+    Spec,
     has_more_pages,
     json_text,
     pixel_hash,
@@ -52,6 +54,14 @@ class ImageInfo:
 
 KEPT_BYTES = 64 * 2**20
 """How many bytes of files an inspection hands on, so that loading them doesn't read them again."""
+
+
+def image_preprocess(spec: Spec) -> Preprocess:
+    """Return the preprocessing of image files: decoded in the spec's size and color mode, then standardized."""
+    channels, height, width = spec.fields[0].shape
+    image = {"op": "image", "mode": "L" if channels == 1 else "RGB", "height": height, "width": width}
+    standardise = {"op": "standardise", "axes": "channel"}
+    return Preprocess(decode={"input": [image]}, transform={"input": [standardise]})
 
 
 def inspect(folder: Path, names: Sequence[str], cache: Path | None) -> tuple[dict[str, ImageInfo], dict[str, bytes]]:

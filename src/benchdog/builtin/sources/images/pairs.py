@@ -27,7 +27,7 @@ from benchdog.api import (
     shortlist,
 )
 from benchdog.builtin.sources.images.finding import NOT_IMAGES
-from benchdog.builtin.sources.images.inspection import ImageInfo, inspect
+from benchdog.builtin.sources.images.inspection import ImageInfo, image_preprocess, inspect
 from benchdog.builtin.sources.messages import existing_path, skipped_notes
 from benchdog.builtin.sources.options import ImagePairsOptions
 from benchdog.builtin.sources.splitting import SPLITS, split_by_content
@@ -65,10 +65,7 @@ class ImagePairs:
 
     def preprocess(self, spec: Spec) -> Preprocess:
         """Return the decode operation for that size and color mode, and standardization."""
-        channels, height, width = spec.fields[0].shape
-        image = {"op": "image", "mode": "L" if channels == 1 else "RGB", "height": height, "width": width}
-        standardise = {"op": "standardise", "axes": "channel"}
-        return Preprocess(decode={"input": [image]}, transform={"input": [standardise]})
+        return image_preprocess(spec)
 
     def open(self) -> dict[str, PairSplit]:
         """Return the pairs of each split."""
