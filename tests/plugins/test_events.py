@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +161,25 @@ def test_abandoned_observer_is_not_called_in_the_next_run(monkeypatch):
     host.close()
     assert received == [0]
     assert len(faults) == 1
+
+
+def test_abandoned_observer_neither_gets_blamed_for_later_changes_nor_undoes_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(events, "PATIENCE", 0.1)
+    faults, gate, threads = Faults(), threading.Event(), []
+
+    def block(step):
+        threads.append(threading.current_thread())
+        gate.wait(20)
+
+    host = Events(faults)
+    host.add("benchdog_step_ended", "blocked", block, ["step"])
+    steps(host, 1)
+    host.close()
+    monkeypatch.chdir(tmp_path)
+    gate.set()
+    threads[0].join(20)
+    assert Path.cwd() == tmp_path
+    assert [fault for _, fault, *_ in faults] == ["still busy with benchdog_step_ended after 0 s; abandoned."]
 
 
 def test_second_run_is_delivered_like_the_first():

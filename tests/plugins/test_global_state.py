@@ -1,6 +1,7 @@
 """What a component or an observer changes in the whole process is undone, and its plugin is named."""
 
 import json
+import multiprocessing
 import os
 import random
 import socket
@@ -70,6 +71,21 @@ def test_what_libraries_do_for_themselves_is_left(monkeypatch):
         monkeypatch.setattr(socket, "an_addition", 3, raising=False)
         assert state.undo() == ([], [])
     assert sys.path[-1] == "/somewhere/vendored"
+
+
+def test_first_use_of_processes_is_no_change():
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    try:
+        multiprocessing.set_start_method(None, force=True)
+        state = GlobalState()
+        multiprocessing.get_start_method()  # resolves the platform's default
+        assert state.undo() == ([], [])
+        other = multiprocessing.get_all_start_methods()[-1]
+        multiprocessing.set_start_method(other, force=True)
+        assert state.undo() == (["the start method of processes"], [])
+        assert multiprocessing.get_start_method() == multiprocessing.get_all_start_methods()[0]
+    finally:
+        multiprocessing.set_start_method(chosen, force=True)
 
 
 def test_folder_put_before_others_is_moved_to_the_end(monkeypatch):

@@ -136,6 +136,8 @@ class ObserverQueue:
         self._watched_events.add(event)
         state = GlobalState(shared=True)
         yield
+        if self._disabled:  # abandoned: the process has moved on, and its changes since aren't this observer's
+            return
         restored, left = state.undo()
         if restored or left:
             raise ChangedState(changed([*restored, *left]))

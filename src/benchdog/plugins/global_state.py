@@ -171,7 +171,8 @@ class _Same:
 
 
 def _start_method() -> Any:
-    return sys.modules["multiprocessing"].get_start_method(allow_none=True)
+    processes = sys.modules["multiprocessing"]  # the platform's default may not be resolved yet, which is no change
+    return processes.get_start_method(allow_none=True) or processes.get_all_start_methods()[0]
 
 
 SETTINGS = (
