@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut, which is projected where size or channels change."""
+    """Two convolutions and a shortcut, which is projected where size or channels change."""
 
     def __init__(self, n_in: int, n_out: int, stride: int) -> None:
         super().__init__()

@@ -83,7 +83,7 @@ class NetRes(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Convolution, normalization, ReLU, beside a shortcut."""
+    """Convolution, normalization and ReLU, with a shortcut."""
 
     def __init__(self, n_chans: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The U-Net that ch13_unet.py imports from beside it."""
+"""The U-Net that ch13_unet.py imports."""
 
 from __future__ import annotations
 

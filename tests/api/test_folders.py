@@ -69,7 +69,7 @@ def test_links_that_multiply_are_bounded(tmp_path):
 def test_pipes_and_devices_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "zero.png").symlink_to("/dev/zero")
-    assert find_files(tmp_path, (".png",), "other").skipped == {"pipes, sockets or devices": ["pipe.png", "zero.png"]}
+    assert find_files(tmp_path, (".png",), "other").skipped == {"not regular files": ["pipe.png", "zero.png"]}
 
 
 def test_folder_that_cannot_be_read_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Hostile plugins: the culprit is named, and every command works beside it, at its first start too."""
+"""Hostile plugins: the culprit is named, and every command works all the same, at its first start too."""
 
 import json
 import os

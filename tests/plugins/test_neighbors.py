@@ -1,4 +1,4 @@
-"""Local files import modules beside them: in every process, from a run's copies, each its own."""
+"""Local files import modules from their folder: in every process, from a run's copies, each its own."""
 
 import sys
 

@@ -42,7 +42,7 @@ def test_key_in_the_cache_still_counts_and_is_taken_over(places, monkeypatch):
     assert (places / "state" / "machine.key").stat().st_mode & 0o077 == 0
 
 
-def test_key_in_another_cache_counts_beside_the_key(places, monkeypatch):
+def test_key_in_another_cache_is_still_accepted(places, monkeypatch):
     signed()
     (places / "cache").mkdir()
     (places / "cache" / "machine.key").write_text("7" * 64, encoding="ascii")

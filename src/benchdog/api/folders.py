@@ -13,7 +13,7 @@ from benchdog.errors import BadData
 
 HIDDEN: Final = "hidden"
 BROKEN: Final = "broken links"
-IRREGULAR: Final = "pipes, sockets or devices"
+IRREGULAR: Final = "not regular files"
 LOOP: Final = "links to a folder that contains them"
 REPEATED: Final = "links to a folder read too often"
 SYSTEM_FOLDERS: Final = ("__MACOSX", "@eaDir")

@@ -173,8 +173,8 @@ class PreparedTask(Task, Protocol, metaclass=_ByLookup):
     ) -> tuple[tuple[Tensor, ...], Tensor]:
         """Return the batch that the model gets, in new tensors of `prepared_spec`'s shapes and types.
 
-        Row b depends on sample b alone. What the loss needs beside the score has to be in the target: in evaluation
-        a batch has no inputs.
+        Row b depends on sample b alone. Whatever the loss needs in addition to the score has to be in the target:
+        in evaluation a batch has no inputs.
 
         Args:
             inputs: (B, ...) per field of the data, decoded, in storage types, on the batch's device.

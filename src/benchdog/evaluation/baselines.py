@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchdog.api import BaselineTask, Batch, InvertibleHeadTask, Spec, Task, TaskDefaults, with_defaults
+from benchdog.api import BaselineTask, Batch, InvertibleHeadTask, Spec, Task
 from benchdog.evaluation import linear_models
 from benchdog.evaluation.results import Baseline
 
@@ -38,15 +38,6 @@ PROBED, SAME = 64, 1e-4
 
 PAIRED = 4096
 """The largest vocabulary whose pairs of tokens are counted: 128 MB."""
-
-SCORING = frozenset({"loss", "head", "output"})
-"""What a subclass changes the meaning of scores by."""
-
-PERFECT = 256
-"""Samples whose targets are tried as scores."""
-
-CERTAINTIES = (0.9, 0.99, 0.9999)
-"""Probabilities of what is right in such a score: label smoothing suits the first, rare classes the last."""
 
 
 def measure(
@@ -75,7 +66,7 @@ def measure(
         by: sample weights of the held-out samples; the baselines are fitted without weights.
 
     Returns:
-        Baselines with their metrics; none when a split is empty, or where `why_none` says why.
+        Baselines with their metrics; none when a split is empty, or where `declared_scores.why_none` says why.
     """
     if not len(train[1]) or not len(held_out[1]):
         return []
@@ -86,96 +77,11 @@ def measure(
     lines: list[Baseline] = []
     models = own(drawn[0]).items() if own else MAKERS[spec.target.kind](train, drawn, spec, task)
     for name, scorer in models:
-        lines.append({"name": name, "metrics": _metrics(scorer, held_out, spec, task, by)})
+        lines.append({"name": name, "metrics": metrics(scorer, held_out, spec, task, by)})
     if spec.target.kind == "number" and time_order and not own:
         last = _last_values(train[1], held_out[1])
         lines.insert(1, {"name": "last value", "metrics": _metrics_of(last, held_out, spec, task, by)})
     return lines
-
-
-def why_none(train: Arrays, held_out: Arrays, spec: Spec, task: Task, name: str) -> str:
-    """Return why a task is compared with no baselines; "" for one that is.
-
-    What its scores mean is known only where the task says it. One that says it wrongly is often found out: its
-    targets, made scores, are not better than a constant.
-    """
-    if isinstance(task, BaselineTask) or not len(train[1]) or not len(held_out[1]):
-        return ""
-    invertible = spec.target.kind == "class" and isinstance(task, InvertibleHeadTask)
-    if spec.target.kind not in MAKERS or not (declares(task) or invertible):
-        return f"no baselines: the task {name!r} declares none"
-    if fault := contradiction(train, held_out, spec, task):
-        return f"no baselines: the task {name!r} declares usual_scores, but {fault}"
-    return ""
-
-
-def declares(task: Task) -> bool:
-    """Whether a task declares `usual_scores`, in the class that defines its scores or in a subclass of that."""
-    if not with_defaults(task, TaskDefaults).usual_scores:
-        return False
-    for cls in type(task).__mro__:
-        if "usual_scores" in vars(cls):
-            break
-        if SCORING & vars(cls).keys():
-            return False
-    return True
-
-
-def contradiction(train: Arrays, held_out: Arrays, spec: Spec, task: Task) -> str:
-    """Return what shows that scores mean something else than `usual_scores` says; "" if nothing does.
-
-    Scores made from the targets themselves must not have a higher loss, nor a worse `monitor`, than a constant.
-    """
-    if spec.target.kind == "image":
-        return ""  # its baselines are measured for affine heads alone
-    shape, width = held_out[1].shape[1:], spec.classes
-    shapes = {"number": (prod(shape),), "mask": (width, *shape), "next-token": (*shape, width)}
-    wanted = shapes.get(spec.target.kind, (width,))
-    if not isinstance(task, InvertibleHeadTask) and spec.output and not _fit(spec.output, wanted):
-        return f"its score has the shape {spec.output}, not {wanted}"
-    few = slice(max(1, min(PERFECT, CHUNK // max(prod(shape) * max(width, 1), 1))))
-    some = tuple(x[few] for x in held_out[0]), held_out[1][few]
-    constant = next(iter(MAKERS[spec.target.kind](train, train, spec, task)), None)
-    if constant is None:
-        return ""
-    plain = _metrics(constant[1], some, spec, task)
-    told = ""
-    for sure in CERTAINTIES if spec.target.kind != "number" else (1.0,):
-        score = _perfect(some[1], spec, task, sure)
-        perfect = _metrics_of_scores(score, some, spec, task)
-        told = _worse(perfect, plain, constant[0], task)
-        if not told:
-            break
-    return told
-
-
-def _fit(output: tuple[int | None, ...], wanted: tuple[int, ...]) -> bool:
-    return len(output) == len(wanted) and all(a in (None, b) for a, b in zip(output, wanted, strict=True))
-
-
-def _worse(perfect: dict[str, Any], plain: dict[str, Any], name: str, task: Task) -> str:
-    """Return in which metric the right predictions are worse than a constant; "" for none."""
-    for metric, sign in (("loss", 1), (task.monitor, 1 if task.better == "min" else -1)):
-        best, other = perfect.get(metric), plain.get(metric)
-        if not isinstance(best, int | float) or not isinstance(other, int | float):
-            continue
-        if sign * (best - other) > 1e-6 * max(1.0, abs(other)):
-            return f"its targets as scores have a {metric} of {best:.4g}, worse than {other:.4g} of the {name}"
-    return ""
-
-
-def _perfect(target: NDArray[Any], spec: Spec, task: Task, sure: float) -> Tensor:
-    """Return the scores of right predictions that are so certain."""
-    if spec.target.kind == "number":
-        return _score_of(_flat(target), spec, task)
-    if spec.target.kind == "labels":
-        return torch.from_numpy(np.where(target > 0.5, sure, 1 - sure)).logit().float()
-    codes = torch.from_numpy(np.ascontiguousarray(target, np.int64))
-    rows = torch.nn.functional.one_hot(codes.clamp(0, spec.classes - 1), spec.classes).double()
-    shares = rows * sure + (1 - rows) * (1 - sure) / max(spec.classes - 1, 1)
-    if spec.target.kind == "class" and isinstance(task, InvertibleHeadTask):
-        return task.score_of(shares.float())
-    return (shares.movedim(-1, 1) if spec.target.kind == "mask" else shares).log().float()
 
 
 def _draw(split: Arrays, limit: int, seed: int) -> Arrays:
@@ -195,7 +101,7 @@ def _chunks(target: NDArray[Any], width: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(target), step))
 
 
-def _metrics(scorer: Scorer, split: Arrays, spec: Spec, task: Task, by: NDArray[Any] | None = None) -> dict[str, Any]:
+def metrics(scorer: Scorer, split: Arrays, spec: Spec, task: Task, by: NDArray[Any] | None = None) -> dict[str, Any]:
     """Score a split in chunks and return the meter's value."""
     inputs, target = split
     meter = task.meter(spec)
@@ -209,10 +115,10 @@ def _metrics_of(
     values: NDArray[Any], split: Arrays, spec: Spec, task: Task, by: NDArray[Any] | None = None
 ) -> dict[str, Any]:
     """Measure predictions (N, k), in the target's units."""
-    return _metrics_of_scores(_score_of(values, spec, task), split, spec, task, by)
+    return metrics_of_scores(score_of(values, spec, task), split, spec, task, by)
 
 
-def _metrics_of_scores(
+def metrics_of_scores(
     score: Tensor, split: Arrays, spec: Spec, task: Task, by: NDArray[Any] | None = None
 ) -> dict[str, Any]:
     """Measure scores (N, ...)."""
@@ -278,24 +184,25 @@ def _constant(score: Tensor) -> Scorer:
 
 def _numbers(train: Arrays, drawn: Arrays, spec: Spec, task: Task) -> Iterator[tuple[str, Scorer]]:
     """Yield the training mean, and a linear model."""
-    mean = _flat(train[1]).mean(0, keepdims=True)
-    yield "mean", _constant(_score_of(mean, spec, task)[0])
+    mean = flat(train[1]).mean(0, keepdims=True)
+    yield "mean", _constant(score_of(mean, spec, task)[0])
     features = linear_models.features(drawn[0], spec)
     x = features(drawn[0])
     if x.shape[1]:
-        weight, bias = linear_models.ridge(x, torch.from_numpy(_flat(drawn[1])))
+        weight, bias = linear_models.ridge(x, torch.from_numpy(flat(drawn[1])))
 
         def score(inputs: tuple[NDArray[Any], ...]) -> Tensor:
-            return _score_of((features(inputs).double() @ weight + bias).numpy(), spec, task)
+            return score_of((features(inputs).double() @ weight + bias).numpy(), spec, task)
 
         yield "linear model", score
 
 
-def _flat(target: NDArray[Any]) -> NDArray[np.float64]:
+def flat(target: NDArray[Any]) -> NDArray[np.float64]:
+    """Flatten each sample's target: (N, k)."""
     return target.reshape(len(target), -1).astype(np.float64)
 
 
-def _score_of(values: NDArray[Any], spec: Spec, task: Task) -> Tensor:
+def score_of(values: NDArray[Any], spec: Spec, task: Task) -> Tensor:
     """Convert values (N, k) in the target's units to the scores that the task's head maps to them.
 
     A regression head is affine, value by value: two probes determine its shift and its scale.
@@ -317,7 +224,7 @@ def _last_values(train: NDArray[Any], held_out: NDArray[Any]) -> NDArray[np.floa
     Of a target that reaches several steps ahead, (N, k), only the first step is known by then: it is predicted for
     every step.
     """
-    before = np.concatenate([_flat(train[-1:]), _flat(held_out[:-1])])
+    before = np.concatenate([flat(train[-1:]), flat(held_out[:-1])])
     return np.repeat(before[:, :1], before.shape[1], axis=1)
 
 

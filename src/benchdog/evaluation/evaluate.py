@@ -19,7 +19,7 @@ from benchdog.data.dataset import Arrays
 from benchdog.data.splits import DataSplits
 from benchdog.data.stream import StreamReader
 from benchdog.errors import BadData, BadUsage
-from benchdog.evaluation import baselines, bootstrap, calibration, slices, thresholds, worst_samples
+from benchdog.evaluation import baselines, bootstrap, calibration, declared_scores, slices, thresholds, worst_samples
 from benchdog.evaluation.batches import PredictedBatch, decoded, predicted
 from benchdog.evaluation.intervals import Measuring, metrics_of
 from benchdog.evaluation.per_sample import Recorder
@@ -186,7 +186,7 @@ def measure_baseline(folder: Path, parts: Components, split: str) -> tuple[list[
     """Measure simple baselines on the same split, write baseline.json; return them, or why there are none."""
     (train, _), (held_out, by) = _transformed(parts, "train"), _transformed(parts, split)
     spec = parts.transform.spec(parts.spec)
-    note = baselines.why_none(train, held_out, spec, parts.task, parts.recipe.task.name)
+    note = declared_scores.why_none(train, held_out, spec, parts.task, parts.recipe.task.name)
     lines = []
     if not note:
         lines = baselines.measure(

@@ -247,7 +247,7 @@ class GlobalState:
     """A note of the process's state; `undo` restores it and says what was changed.
 
     Args:
-        shared: only what Benchdog itself doesn't change during a run, for code that runs beside it on another thread.
+        shared: only what Benchdog itself doesn't change during a run, for code on another thread.
         drawing: random numbers may be drawn.
     """
 

@@ -28,7 +28,7 @@ TARGETS = ("target", "options", "answer", "together", "runner", "examples")
 def load_file(file: Path) -> ModuleType:
     """Import a Python file under a name that depends on its path alone, so that worker processes can, too.
 
-    It may import modules beside it. If it was edited since, or one of them, it is imported again.
+    It may import modules from its folder. If it was edited since, or one of them, it is imported again.
 
     Raises:
         BadUsage: the file is missing or raises at import.

@@ -1,4 +1,4 @@
-"""Modules beside a local file: `from util import x` in `net.py` finds `util.py` in its folder, as a script's would.
+"""Modules in the folder of a local file: `from util import x` in `net.py` finds `util.py` there, as in a script.
 
 What a file imports from its folder is read from its source, so that a run can copy it, and mark it as its code.
 """
@@ -33,11 +33,11 @@ def neighbors(file: Path) -> list[Path]:
 
 def digest(file: Path) -> str:
     """Return a SHA-256 over a local file and its neighbors; that of the file where it has none."""
-    beside = neighbors(file)
+    others = neighbors(file)
     own = sha256(file.read_bytes()).hexdigest()
-    if not beside:
+    if not others:
         return own
-    lines = [own, *(f"{path.relative_to(file.parent).as_posix()} {_hash(path)}" for path in beside)]
+    lines = [own, *(f"{path.relative_to(file.parent).as_posix()} {_hash(path)}" for path in others)]
     return sha256("\n".join(lines).encode()).hexdigest()
 
 

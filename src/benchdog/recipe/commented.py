@@ -59,7 +59,7 @@ def _option_lines(table: str, cls: type, given: dict[str, Any]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    """Write a value in one line: tomli_w puts braces around a table when it stands in a list beside a number."""
+    """Write a value in one line: tomli_w puts braces around a table when it stands in a list next to a number."""
     lines = tomli_w.dumps({"v": [0, value]}, multiline_strings=False).strip().split("\n")
     text = " ".join(line.strip() for line in lines).removeprefix("v = [ 0, ").removesuffix("]")
     return text.strip().removesuffix(",")

@@ -64,7 +64,7 @@ def plugins_of_run(
 
 
 def _code(run: Run, recipe: Recipe) -> dict[str, Any]:
-    """Describe a run's own code: its files, each with what it imports beside it, and the classes that are named."""
+    """Describe a run's own code: its files with the modules that they import from their folders, and its classes."""
     named = relative_to_folder(recipe, run.folder)
     pairs = zip(local_files(named), local_files(recipe), strict=True)
     return {

@@ -191,7 +191,7 @@ class Run:
     def keep_files(self, local: list[str]) -> dict[str, str]:
         """Copy local plugin files into the run; give {original: copy}.
 
-        One that imports modules beside it goes with them into a folder that is named after theirs.
+        One that imports modules from its folder goes with them into a folder that is named after theirs.
         """
         kept: dict[str, str] = {}
         homes: dict[Path, Path] = {}
@@ -199,11 +199,11 @@ class Run:
             original = Path(text)
             place = self.folder / "local"
             place.mkdir(exist_ok=True)
-            if beside := neighbors(original):
+            if others := neighbors(original):
                 if original.parent not in homes:
                     taken = sum(home.name == original.parent.name for home in homes)
                     homes[original.parent] = place / f"{original.parent.name}{f'-{taken + 1}' if taken else ''}"
-                for path in beside:
+                for path in others:
                     copy = homes[original.parent] / path.relative_to(original.parent)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)

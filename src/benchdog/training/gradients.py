@@ -42,7 +42,7 @@ class Gradients:
         if loss.ndim or not loss.is_floating_point():
             raise BadUsage(
                 f"The task's loss is a {loss.dtype} tensor of shape {tuple(loss.shape)}, not one real number.",
-                'It is the sum over the batch, beside its weight: reduction="sum", or .sum().',
+                'It is the sum over the batch, returned with its weight: reduction="sum", or .sum().',
             )
         if not loss.requires_grad:
             raise BadUsage(

@@ -61,7 +61,7 @@ def test_every_file_of_a_messy_folder_is_used_or_skipped_for_a_reason(tmp_path):
     (zoo / "__MACOSX").mkdir()
     (zoo / "README.md").write_text("animals")
     skipped = {
-        "not images": 3, "hidden": 3, "broken links": 1, "pipes, sockets or devices": 2,
+        "not images": 3, "hidden": 3, "broken links": 1, "not regular files": 2,
         "links to a folder that contains them": 1, "damaged": 1,
     }  # fmt: skip
     document = run("data", "info", "./zoo", "--set", "bad=skip", "--json", cwd=tmp_path).json
@@ -69,7 +69,7 @@ def test_every_file_of_a_messy_folder_is_used_or_skipped_for_a_reason(tmp_path):
     assert sum(document["samples"].values()) == 60
     shown = run("plan", "./zoo", "--set", "source.bad=skip", cwd=tmp_path).err
     assert "note: Read 60 of 71 files: 3 not images, 3 hidden, " in shown
-    assert "note: Skipped, pipes, sockets or devices: 2 (cat/zero.png, dog/pipe.png)." in shown
+    assert "note: Skipped, not regular files: 2 (cat/zero.png, dog/pipe.png)." in shown
 
 
 def test_images_that_a_file_of_labels_does_not_list_are_counted(tmp_path):

@@ -74,7 +74,7 @@ def test_every_file_of_a_messy_folder_is_used_or_skipped_for_a_reason(tmp_path):
     assert read == {
         "unit": "files", "found": 42, "used": 36,
         "skipped": {
-            "hidden": 1, "broken links": 1, "not .txt files": 2, "pipes, sockets or devices": 1,
+            "hidden": 1, "broken links": 1, "not .txt files": 2, "not regular files": 1,
             "links to a folder that contains them": 1,
         },
     }  # fmt: skip

@@ -94,16 +94,19 @@ def test_missing_package_is_reported_as_a_failed_check(process, tmp_path):
     assert "cache" in states
 
 
-def test_package_that_cannot_be_imported_is_named(bench, tmp_path, monkeypatch):
-    """As timm beside another torchvision: it is found, and its import raises."""
+def test_packages_that_cannot_be_imported_are_one_finding(bench, tmp_path, monkeypatch):
+    """As timm with a torchvision for another torch: both are found, and one import raises for the other."""
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "bent_package.py").write_text(
         "raise RuntimeError('operator x::nms does not exist')", encoding="utf-8"
     )
-    code = offer("bent", more=", requires=('bent_package', 'json'), install='pip install bent'")
+    (tmp_path / "on_top.py").write_text("import bent_package", encoding="utf-8")
+    code = offer("bent", more=", requires=('on_top', 'bent_package', 'json'), install='pip install bent'")
     install(tmp_path, "bent", code)
     report = bench("doctor", "--json", code=1, env={"BENCHDOG_PLUGINS": "bent"}).json
     (check,) = (each for each in report["checks"] if each["name"] == "model bent")
     assert check["state"] == "wrong"
-    assert check["found"] == "needs bent_package, which raises RuntimeError: operator x::nms does not exist"
-    assert "pip install bent" in check["remedy"]
+    assert check["found"] == (
+        "needs on_top and bent_package: the import raises RuntimeError: operator x::nms does not exist"
+    )
+    assert check["remedy"].endswith("-m pip install --upgrade on_top bent_package")

@@ -97,7 +97,7 @@ def test_linked_folders_are_read_and_pipes_refused(bench, model, tmp_path):
     shown = bench("predict", model, tmp_path / "new", "--json")
     assert len(shown.json["answers"]) == 12
     assert set(shown.json["skipped"]) == {
-        "links to a folder that contains them", "not images", "pipes, sockets or devices",
+        "links to a folder that contains them", "not images", "not regular files",
     }  # fmt: skip
     for name in ("new/pipe.png", "zero.png"):
         (tmp_path / "zero.png").unlink(missing_ok=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from benchdog.api import BaselineTask, InvertibleHeadTask
-from benchdog.evaluation.baselines import MAKERS, contradiction, declares
+from benchdog.evaluation.baselines import MAKERS
+from benchdog.evaluation.declared_scores import contradiction, declares
 from benchdog.testing.checks.scoring import Case
 from benchdog.testing.fixtures.data_kinds import ROWS
 from benchdog.testing.runner.results import Fault

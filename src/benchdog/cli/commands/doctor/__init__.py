@@ -136,7 +136,7 @@ def _plugins(plugins: Plugins | None, failure: Exception | None) -> Iterator[Che
     ]
     found = list(dict.fromkeys(need[2] for need in needs if present(need[2])))
     yield from checks.missing(need for need in needs if need[2] not in found)
-    yield from checks.broken(needs, trial_load.tried(found, PATIENCE) if found else {})
+    yield from checks.broken(needs, trial_load.tried(found, PATIENCE) if found else {}, sys.executable)
 
 
 def present(package: str) -> bool:

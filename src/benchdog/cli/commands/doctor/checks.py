@@ -194,17 +194,24 @@ def missing(needs: Iterable[tuple[str, str, str, str]]) -> list[Check]:
     ]
 
 
-def broken(needs: Iterable[tuple[str, str, str, str]], faults: Mapping[str, str]) -> list[Check]:
-    """Check whether the packages that components need can be imported; `faults` says what their imports did."""
+def broken(needs: Iterable[tuple[str, str, str, str]], faults: Mapping[str, str], executable: str) -> list[Check]:
+    """Check whether the packages that components need can be imported; `faults` says what their imports did.
+
+    Packages of a component with the same fault are one finding: one of them imports the other.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for kind, name, package, _ in needs:
+        if package in faults:
+            found.setdefault((f"{kind} {name}", faults[package]), []).append(package)
     return [
         Check(
-            name=f"{kind} {name}",
+            name=name,
             state="wrong",
-            found=f"needs {package}, which {faults[package]}",
-            remedy=f"Reinstall {package}, in a version that fits the other packages. {install}".strip(),
+            found=f"needs {' and '.join(packages)}: the import {fault}",
+            remedy="Install versions that fit torch and the other packages: "
+            f'"{executable}" -m pip install --upgrade {" ".join(packages)}',
         )
-        for kind, name, package, install in needs
-        if package in faults
+        for (name, fault), packages in found.items()
     ]
 
 
