@@ -17,6 +17,24 @@ Op = Mapping[str, Any]
 """A preprocessing operation with JSON parameters: {"op": "image", "mode": "L", "height": 28, "width": 28}."""
 
 
+def _check_text(made: Any, *names: str) -> None:
+    """Raise TypeError in the line that makes a description with something else than text."""
+    for name in names:
+        if not isinstance(value := getattr(made, name), str):
+            raise TypeError(f'{type(made).__name__}: {name} is {value!r}, not a text such as {name}="name"')
+
+
+def _check_tuple(made: Any, name: str, of: Any, example: str) -> None:
+    """Raise TypeError likewise for something else than a tuple, or a list, of these; a list becomes a tuple."""
+    value = getattr(made, name)
+    items = value if isinstance(value, list | tuple) else None
+    if items is None or not all(isinstance(each, of) for each in items):
+        what = repr(value) if isinstance(value, str | int | float | list | tuple) else f"a {type(value).__name__}"
+        raise TypeError(f"{type(made).__name__}: {name} is {what}, not a tuple such as {name}={example}")
+    if isinstance(value, list):
+        object.__setattr__(made, name, tuple(value))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """A column of a table: kind "number", or "category" (codes 1 to n; 0 for missing or unseen values)."""
@@ -24,6 +42,10 @@ class Column:
     name: str
     kind: str = "number"
     categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_text(self, "name", "kind")
+        _check_tuple(self, "categories", str, '("red", "green")')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +68,11 @@ class Field:
     name: str = "input"
     range: tuple[float, float] | None = None
     columns: tuple[Column, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_text(self, "kind", "dtype", "name")
+        _check_tuple(self, "shape", int | None, "(3, 32, 32)")
+        _check_tuple(self, "columns", Column, '(Column(name="age"),)')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +102,11 @@ class Target:
     spelling: str = "text"
     padding: float | None = None
 
+    def __post_init__(self) -> None:
+        _check_text(self, "kind", "name", "dtype")
+        _check_tuple(self, "classes", str, '("cat", "dog")')
+        _check_tuple(self, "shape", int | None, "(), or (4,)")
+
     def real_rows(self, target: Any, /) -> Any:
         """Return which rows of a batch's targets (B, n, ...) are a sample's and not padding: (B, n) bool.
 
@@ -93,6 +125,11 @@ class Spec:
     fields: tuple[Field, ...]
     target: Target
     output: tuple[int | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_tuple(self, "fields", Field, "(Field(...),)")
+        if not isinstance(self.target, Target):
+            raise TypeError(f"Spec: target is a {type(self.target).__name__}, not a Target(kind=...)")
 
     @property
     def channels(self) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchdog.api import Augmentation, AugmentationInfo, Spec
 from benchdog.data.randomness import sample_draws
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, returned
 from benchdog.recipe.recipe import ComponentConfig
 
 
@@ -30,11 +30,11 @@ class Augment:
     def __init__(self, parts: Sequence[ComponentConfig], spec: Spec, seed: int, plugins: Plugins) -> None:
         self.seed = seed
         self.mixing = ""
-        self._steps: list[Augmentation] = []
+        self._steps: list[tuple[str, Augmentation]] = []
         for part in parts:
             step: Augmentation = plugins.make("augmentation", part.name, part.options)
             step.check(spec)
-            self._steps.append(step)
+            self._steps.append((part.name, step))
             info = plugins.find("augmentation", part.name).info
             if isinstance(info, AugmentationInfo) and info.mixes:
                 self.mixing = part.name
@@ -47,6 +47,7 @@ class Augment:
         self, inputs: tuple[Tensor, ...], target: Tensor, ids: Any, epoch: int
     ) -> tuple[tuple[Tensor, ...], Tensor]:
         """Augment a decoded batch on its device; `ids` are sample ids or positions, which seed the random numbers."""
-        for number, step in enumerate(self._steps):
-            inputs, target = step.apply(inputs, target, sample_draws(ids, self.seed, epoch, number, inputs[0].device))
+        for number, (name, step) in enumerate(self._steps):
+            draws = sample_draws(ids, self.seed, epoch, number, inputs[0].device)
+            inputs, target = returned.augmented(step.apply(inputs, target, draws), inputs, target, name)
         return inputs, target

@@ -34,7 +34,7 @@ from benchdog.data.content import contents_of
 from benchdog.data.decode.decoder import Decoder, default_preprocess
 from benchdog.data.targets import no_targets
 from benchdog.errors import BadData
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, returned
 from benchdog.recipe.recipe import ComponentConfig
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def given_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
     Raises:
         BadData: a split has another name, or a stream is unlabeled.
     """
-    opened, names = source.open(), split_names(source)
+    opened, names = returned.opened(source.open(), source), split_names(source)
     if not isinstance(opened, Mapping):
         parts: dict[str, list[Raw]] = {name: [] for name in SPLITS}
-        raws, spec = list(opened), source.spec()
+        raws, spec = opened, source.spec()
         for raw, content in zip(raws, contents_of(raws, spec), strict=True):
             bare = raw.target is None and spec.target.kind != "none"
             parts.setdefault(UNLABELED if bare else split_of(content, seed=seed), []).append(raw)
@@ -79,7 +79,8 @@ def given_splits(source: Source, seed: int = 0) -> dict[str, Split | Stream]:
     for name, split in opened.items():
         if name not in names:
             raise BadData(f"The source has a split {name!r}; a split is train, valid, test or unlabeled.")
-        splits[name] = ListSplit(split) if isinstance(split, list | tuple) else split  # type: ignore[assignment]
+        listed = isinstance(split, list | tuple)
+        splits[name] = ListSplit(returned.samples(split, f"The split {name!r}")) if listed else split
     if isinstance(bare_split := splits.get(UNLABELED), Stream):
         raise BadData(
             "The source's unlabeled split is a stream, which has no positions to shuffle.",
@@ -119,7 +120,7 @@ def decoded_splits(source: Source, plugins: Plugins | None = None) -> dict[str, 
     """
     from benchdog.data.stream import StreamReader
 
-    spec = source.spec()
+    spec = returned.spec(source.spec(), source)
     preprocess = preprocess_of(source, spec)
     splits: dict[str, DecodedSplit | StreamReader] = {}
     for name, split in open_splits(source).items():

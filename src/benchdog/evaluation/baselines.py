@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchdog.api import BaselineTask, Batch, InvertibleHeadTask, Spec, Task
 from benchdog.evaluation import linear_models
+from benchdog.evaluation.batches import NO_INPUTS
 from benchdog.evaluation.results import Baseline
 
 Arrays = tuple[tuple[NDArray[Any], ...], NDArray[Any]]
@@ -131,7 +132,7 @@ def _batch(target: NDArray[Any], spec: Spec, by: NDArray[Any] | None, rows: slic
     """Return some of the samples as a meter takes them."""
     dtype = np.float32 if spec.target.kind in ("number", "labels", "image") else np.int64
     truth = torch.from_numpy(np.ascontiguousarray(target[rows], dtype=dtype))
-    return Batch(inputs=(), target=truth, weight=None if by is None else torch.from_numpy(by[rows]))
+    return Batch(inputs=NO_INPUTS, target=truth, weight=None if by is None else torch.from_numpy(by[rows]))
 
 
 # --- classes ---------------------------------------------------------------------------------------

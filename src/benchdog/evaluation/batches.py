@@ -17,10 +17,24 @@ from benchdog.data.dataset import DecodedSplit
 from benchdog.data.prepare import Prepare
 from benchdog.data.splits import DataSplits
 from benchdog.data.stream import EpochPlan, StreamPosition
+from benchdog.errors import BadUsage
 from benchdog.model import training_ranges as ranges
 
 Array = NDArray[Any]
 SIZE = 128
+
+
+class NoInputs(tuple[torch.Tensor, ...]):
+    """The inputs of a batch that only measures scores: code that reads one is told that there are none."""
+
+    def __getitem__(self, position: Any) -> Any:
+        raise BadUsage(
+            f"batch.inputs[{position!r}] is read by a loss or a meter, and a batch has no inputs in evaluation.",
+            "Whatever they need in addition to the score belongs in the target: see PreparedTask in benchdog.api.",
+        )
+
+
+NO_INPUTS = NoInputs()
 
 
 def decoded(
@@ -91,7 +105,7 @@ class PredictedBatch:
     def as_batch(self) -> Batch:
         """Return targets and weights as a meter takes them."""
         weight = None if self.weight is None else torch.from_numpy(self.weight)
-        return Batch((), torch.from_numpy(self.target), self.positions, True, weight)
+        return Batch(NO_INPUTS, torch.from_numpy(self.target), self.positions, True, weight)
 
     def _ids(self, positions: Sequence[Any]) -> list[str]:
         samples = self.data.splits[self.split]
@@ -125,9 +139,9 @@ def predicted(call: Call, data: DataSplits, split: str, task: Task, spec: Spec) 
 def _losses(task: Task, scores: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], list[float]]:
     """Return each sample's own loss and weight; a task whose loss compares samples computes them itself."""
     if isinstance(task, SampleLossTask):
-        losses = task.losses(scores, Batch((), targets)).tolist()
+        losses = task.losses(scores, Batch(NO_INPUTS, targets)).tolist()
         return losses, [1.0] * len(losses)
-    pairs = [task.loss(scores[i : i + 1], Batch((), targets[i : i + 1])) for i in range(len(scores))]
+    pairs = [task.loss(scores[i : i + 1], Batch(NO_INPUTS, targets[i : i + 1])) for i in range(len(scores))]
     return [float(total) for total, _ in pairs], [float(weight) for _, weight in pairs]
 
 

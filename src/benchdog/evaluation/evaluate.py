@@ -24,6 +24,7 @@ from benchdog.evaluation.batches import PredictedBatch, decoded, predicted
 from benchdog.evaluation.intervals import Measuring, metrics_of
 from benchdog.evaluation.per_sample import Recorder
 from benchdog.evaluation.results import Baseline, Evaluation, ThresholdCurve
+from benchdog.plugins import returned
 from benchdog.runs import provenance
 from benchdog.system import files, format_versions
 from benchdog.training.setup import Components
@@ -95,7 +96,7 @@ def evaluate_split(call: Call, data: DataSplits, split: str, task: Task, spec: S
         for collector in (totals, recorder, pairs, tops, slicer):
             if collector is not None:
                 collector.collect(batch)
-    metrics, records = totals.meter.value(), recorder.records()
+    metrics, records = returned.metrics(totals.meter.value(), task.monitor, type(task).__name__), recorder.records()
     result: Evaluation = {
         "format": format_versions.RUN,
         "split": split,

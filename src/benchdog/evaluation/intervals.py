@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchdog.api import Batch, MeasuredTask, Metric, MetricSet, Spec, Task
 from benchdog.evaluation import bootstrap, calibration
+from benchdog.evaluation.batches import NO_INPUTS
 from benchdog.evaluation.per_sample import Records
 
 Array = NDArray[Any]
@@ -103,7 +104,7 @@ class Measuring:
         meter = self.task.meter(self.spec)
         score, goal = torch.from_numpy(part["score"][rows]), torch.from_numpy(part["goal"][rows])
         by = torch.from_numpy(part["by"][rows]) if "by" in part else None
-        meter.add(score, Batch((), goal, range(len(rows)), True, by))
+        meter.add(score, Batch(NO_INPUTS, goal, range(len(rows)), True, by))
         value = meter.value()
         return {name: float(value[name]) for name in names if is_scalar(value.get(name))}
 

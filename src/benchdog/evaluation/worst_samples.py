@@ -22,8 +22,8 @@ from benchdog.evaluation.calibration import are_shares
 from benchdog.evaluation.grad_cam import NO_LAYER, GradCam
 from benchdog.evaluation.results import Attention, Evaluation, RankedSample
 from benchdog.evaluation.sample_images import save_attention, save_sample
-from benchdog.model.answer_list import checked
 from benchdog.model.value_files import arrays_in
+from benchdog.plugins import returned
 from benchdog.training.setup import Components
 
 WORST = 12
@@ -94,7 +94,7 @@ def write_worst_samples(
     samples = {order: sample for top in tops.values() for _, order, sample in top.entries()}
 
     def answer(inputs: tuple[NDArray[Any], ...]) -> list[Answer]:
-        return checked(decode(call, inputs, parts.spec, options), len(inputs[0]), parts.recipe.task.name)
+        return returned.answers(decode(call, inputs, parts.spec, options), len(inputs[0]), parts.recipe.task.name)
 
     predictions = _predict(samples, answer)
     entries, shown = dict[int, RankedSample](), parts.data_spec.fields[0]

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from benchdog.api import BadUsage, Batch, Task
+from benchdog.api import Batch, Task
+from benchdog.plugins import returned
 
 
 class AuxiliaryLossTask:
@@ -27,14 +28,8 @@ class AuxiliaryLossTask:
     def loss(self, score: Tensor | Mapping[str, Any], batch: Batch, /) -> tuple[Tensor, float | Tensor]:
         """Return the sum over a batch and its weight."""
         if isinstance(score, Tensor):
-            found = self.task.loss(score, batch)
-            if not isinstance(found, tuple | list):
-                raise BadUsage(
-                    f"{type(self.task).__name__}.loss() returns a {type(found).__name__}, not a pair.",
-                    "Return the sum of the batch's losses, and its weight: the number of samples or terms.",
-                )
-            return found
-        total, weight = self.task.loss(score["score"], batch)
+            return returned.loss(self.task.loss(score, batch), self.task)
+        total, weight = returned.loss(self.task.loss(score["score"], batch), self.task)
         shares = 1.0
         for share, other in score["auxiliary"]:
             total = total + share * self.task.loss(other, batch)[0]

@@ -29,11 +29,10 @@ from benchdog.data.decode.operations import image_region
 from benchdog.data.synthetic import check_shapes
 from benchdog.errors import BadData, BenchdogError, NotAvailable, Refused
 from benchdog.model import metadata, samples, training_ranges
-from benchdog.model.answer_list import checked
 from benchdog.model.artifact_files import GRAPH, locate, read_meta, verify_files
 from benchdog.model.rebuild import Rebuilt, model_spec_of, preprocess_of
 from benchdog.model.value_files import ValueFiles
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, returned
 from benchdog.plugins.error_origin import third_party_origin
 from benchdog.plugins.loading import said
 from benchdog.plugins.neighbors import digest
@@ -155,7 +154,8 @@ class LoadedModel:
         """Call the task's predict function; its failure in Benchdog's own code means that the folder is damaged."""
         function, options = self._answer_function
         try:
-            return checked(function(self.call, inputs, self.model_spec, options), len(inputs[0]), self.task_name)
+            found = function(self.call, inputs, self.model_spec, options)
+            return returned.answers(found, len(inputs[0]), self.task_name)
         except (IndexError, KeyError, TypeError, ValueError) as error:
             if third_party_origin(error):
                 raise

@@ -46,10 +46,14 @@ class Reading:
     why: str = field(default="", compare=False)
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
-        score = self.score(_entry(output, self.key))
+        score = self.of(output)
         if module.training and isinstance(output, Mapping) and "auxiliary" in output:
             return {"score": score, "auxiliary": [(share, self.score(x)) for share, x in output["auxiliary"]]}
         return score
+
+    def of(self, output: Any) -> Tensor:
+        """Return the score (B, ...) of what the model returned."""
+        return self.score(_entry(output, self.key))
 
     def score(self, x: Tensor) -> Tensor:
         """Return the score (B, ...) that stands for an output of this form."""

@@ -82,7 +82,11 @@ def offered(
     """
 
     def items() -> list[Any]:
-        found = list(islice(hook(), MOST + 1))
+        result = hook()
+        if isinstance(result, str) or not isinstance(result, Iterable):
+            what = "nothing" if result is None else f"a {type(result).__name__}"
+            raise TypeError(f"returns {what}, not a list of descriptors")
+        found = list(islice(result, MOST + 1))
         if len(found) > MOST:
             raise ValueError(f"offers more than {MOST} components")
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from inspect import isclass, isroutine
+from inspect import isclass, isfunction, isroutine, signature
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,18 @@ from benchdog.plugins.compat import objection
 from benchdog.plugins.loading import installed, load_file
 from benchdog.plugins.types import RegisteredComponent
 
-METHODS = {
-    "source": ("spec", "open"),
-    "task": ("check", "output", "head", "loss", "meter"),
-    "trainer": ("train",),
-    "backend": ("probe", "open"),
-    "exporter": ("export",),
-    "augmentation": ("check", "apply"),
-    "writer": ("write",),
-}
-"""The methods of every component of a kind; a model is a torch.nn.Module."""
+METHODS: dict[str, dict[str, tuple[str, ...]]] = {
+    "source": {"spec": (), "open": ()},
+    "task": {
+        "check": ("spec",), "output": ("spec",), "head": ("spec",), "loss": ("score", "batch"), "meter": ("spec",),
+    },
+    "trainer": {"train": ("session",)},
+    "backend": {"probe": (), "open": ("rank", "world")},
+    "exporter": {"export": ("artifact", "folder")},
+    "augmentation": {"check": ("spec",), "apply": ("inputs", "target", "draws")},
+    "writer": {"write": ("value", "file")},
+}  # fmt: skip
+"""The methods of every component of a kind, and what they are called with; a model is a torch.nn.Module."""
 
 
 def resolve_reference(offer: type[api.Component], name: str) -> RegisteredComponent:
@@ -79,13 +81,26 @@ def _check_callable(kind: str, name: str, value: Any) -> None:
 
 
 def check_methods(kind: str, name: str, component: Any) -> None:
-    """Raise BadUsage for a component, or its class, without a method that every component of its kind has."""
-    if missing := [each for each in METHODS.get(kind, ()) if not callable(getattr(component, each, None))]:
-        what = component.__name__ if isclass(component) else f"a {type(component).__name__}"
-        methods = ", ".join(f"{each}()" for each in METHODS[kind])
-        raise BadUsage(
-            f"The {kind} {name!r} can't be used: {what} has no {missing[0]}().", f"Its methods must be {methods}."
-        )
+    """Raise BadUsage for a component, or its class, that lacks a method of its kind, or takes other arguments."""
+    what = component.__name__ if isclass(component) else f"a {type(component).__name__}"
+    for method, arguments in METHODS.get(kind, {}).items():
+        function = getattr(component, method, None)
+        if not callable(function):
+            methods = ", ".join(f"{each}()" for each in METHODS[kind])
+            raise BadUsage(
+                f"The {kind} {name!r} can't be used: {what} has no {method}().", f"Its methods must be {methods}."
+            )
+        own = isclass(component) and isfunction(function)  # not yet bound: self comes first
+        try:
+            signature(function).bind(*(("self",) if own else ()), *arguments)
+        except TypeError as error:
+            call = f"{method}({', '.join(arguments)})"
+            raise BadUsage(
+                f"The {kind} {name!r} can't be used: {what} can't be called as {call}: {error}.",
+                f"Define it as def {method}({', '.join(('self', *arguments))}).",
+            ) from None
+        except ValueError:  # of a C library
+            continue
 
 
 def available(found: RegisteredComponent) -> RegisteredComponent:

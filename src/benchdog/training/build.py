@@ -15,7 +15,7 @@ from benchdog.api import Spec
 from benchdog.errors import BadUsage, BenchdogError
 from benchdog.model.outputs import Observed, attach, choose
 from benchdog.model.rebuild import build_model
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, returned
 from benchdog.recipe.recipe import ComponentConfig, OutputConfig
 
 WILD = 3.0
@@ -51,6 +51,7 @@ def check_output(
     inputs: Callable[[int], tuple[torch.Tensor, ...]],
     config: OutputConfig,
     head: Callable[[], nn.Module],
+    task: str = "",
 ) -> nn.Module:
     """Run a model on synthetic samples, and return it if the score can be read from what it returns.
 
@@ -61,9 +62,10 @@ def check_output(
         inputs: generates so many samples of each field, (n, ...).
         config: how the score is to be read.
         head: makes the task's head.
+        task: name of the task whose head is tried on the score; "" for no trial.
 
     Raises:
-        BadUsage: it isn't a module, raises an exception, or returns something else.
+        BadUsage: the model, or the head, isn't a module, raises an exception, or returns something else.
     """
     if not isinstance(model, nn.Module):
         raise BadUsage(f"{name!r} returns a {type(model).__name__}, not a torch.nn.Module.", "Return a module.")
@@ -75,7 +77,10 @@ def check_output(
         head=head,
         shaken=partial(_shaken_output, model, name, inputs),
     )
-    attach(model, choose(seen, config))
+    reading = choose(seen, config)
+    attach(model, reading)
+    if task:
+        returned.prediction(head(), seen.output if reading is None else reading.of(seen.output), task)
     return model
 
 

@@ -21,7 +21,7 @@ from benchdog.data.randomness import derive_seeds, reseeder
 from benchdog.errors import BadUsage, Failed, Stopped
 from benchdog.model.auxiliary_outputs import AuxiliaryLossTask
 from benchdog.model.layer_groups import stages
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, returned
 from benchdog.recipe.recipe import Recipe
 from benchdog.runs.document import RankChange
 from benchdog.runs.metrics_log import MetricsLogWriter
@@ -256,7 +256,8 @@ class Session:
         model = self.model if model is None else model
         training = model.training
         model.eval()
-        meter = self.task.meter(self.spec)
+        name = self.recipe.task.name
+        meter = returned.meter(self.task.meter(self.spec), name)
         for batch in self._unless_stopped(self.feed.held_out(split, self.device.rank, self.device.world)):
             with self.device.autocast():
                 score = model(*batch.inputs)
@@ -265,7 +266,7 @@ class Session:
                 self.checkpoint()
                 self._stop()
         model.train(training)
-        return merged(meter, self.task, self.spec, self.device).value()
+        return returned.metrics(merged(meter, self.task, self.spec, self.device).value(), self.task.monitor, name)
 
     def arrays(self, split: str, /) -> Arrays:
         """Return a whole split decoded, in its order, for trainers that need all of it at once."""
@@ -286,7 +287,14 @@ class Session:
                 "Its meter's value() must hold its monitor, and the trainer pass on what session.evaluate() returns.",
             )
         scalars = {f"valid.{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float)}
-        scalars = {**self._log.epoch(), **scalars}
+        trained = self._log.epoch()
+        if self._batch and not trained:
+            raise BadUsage(
+                f"The task {self.recipe.task.name!r}: the weight of its loss was 0 in every batch of epoch "
+                f"{self.epoch + 1}, so nothing was learned.",
+                "loss() returns the sum of a batch's losses, and its weight: the number of samples or terms.",
+            )
+        scalars = {**trained, **scalars}
         value, loss = (float(metrics.get(name, math.nan)) for name in (self.task.monitor, "loss"))
         better = self._best.update(self.epoch + 1, value, loss)
         if better:

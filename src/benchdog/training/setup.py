@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from benchdog.data.transform.transform import Transform, with_category_codes
 from benchdog.errors import BadUsage
 from benchdog.model import start
 from benchdog.model.weights import Report
-from benchdog.plugins import Plugins
+from benchdog.plugins import Plugins, returned
 from benchdog.recipe.recipe import Recipe, with_values
 from benchdog.recipe.resolved import check_unchanged, data_places, relocate, resume_invariants
 from benchdog.recipe.steps import StepCount
@@ -185,9 +185,13 @@ class Components:
         model = self.live.get("model")
         if not isinstance(model, nn.Module):
             model = build_from(part, spec, self.plugins, model)
-        recipe, head = self.recipe, partial(self.task.head, self.spec)
-        net = check_output(model, spec, part.name, self.synthetic_inputs, recipe.output, head)
+        recipe = self.recipe
+        tried = "" if isinstance(self.task, FittedTask) else recipe.task.name  # that head may have to be fitted first
+        net = check_output(model, spec, part.name, self.synthetic_inputs, recipe.output, self._head, tried)
         return net, start.begin(recipe.start, net, part, self.plugins)
+
+    def _head(self) -> nn.Module:
+        return returned.head(self.task.head(self.spec), self.recipe.task.name)
 
     def synthetic_inputs(self, count: int) -> tuple[torch.Tensor, ...]:
         """Generate transformed samples on the CPU, wherever the transform is: (count, ...) of each field."""
@@ -279,7 +283,7 @@ def assemble(
             f"The samples of {recipe.source.name!r} have no target, and the task {recipe.task.name!r} needs one.",
             "Use data with targets, or a self-supervised task: it declares needs_target = False.",
         )
-    task.check(data.spec)
+    returned.checked(task.check(data.spec), task, recipe.task.name)  # type: ignore[func-returns-value]
     _check_task(recipe.task.name, task)
     _check_epochs(recipe, plugins, data)
     if "model" not in live and plugins.info(ModelInfo, recipe.model.name).codes:
