@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from support.in_process import run, train
 
 XZ = Path(__file__).parents[2] / "examples" / "plugins" / "xz.py"
@@ -46,6 +48,7 @@ class Runner:
 """
 
 
+@pytest.mark.slow
 def test_exporter_is_tried_with_the_given_artifact(tmp_path: Path, digits_run: Path) -> None:
     (tmp_path / "picky.py").write_text(PICKY, encoding="utf-8")
     skipped = run("plugins", "check", "picky.py", "--only", "agrees", cwd=tmp_path)
@@ -74,6 +77,7 @@ def test_exporter_that_refuses_the_given_artifact_fails(tmp_path: Path) -> None:
     assert "takes pictures of 8 x 8" in document["skipped"][0]["reason"]
 
 
+@pytest.mark.slow
 def test_code_that_a_foreign_artifact_names_needs_trust(tmp_path: Path) -> None:
     net = "from torch import nn\n\n\ndef net(spec):\n    return nn.Sequential(nn.Flatten(), nn.Linear(1, 2))\n"
     (tmp_path / "nets.py").write_text(net, encoding="utf-8")

@@ -1,20 +1,14 @@
-"""Registry of commands: Benchdog's own by name and summary, those of installed packages, those of plugin files.
-
-The commands of packages are read from their metadata files. importlib.metadata would do it, but costs a third of the
-start-up: it imports email and zipfile.
-"""
+"""Registry of commands: Benchdog's own by name and summary, those of installed packages, those of plugin files."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from benchdog.plugins.discovery import allows
+from benchdog.plugins.installed import entry_points
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -40,14 +34,9 @@ COMMANDS = {
 def installed_commands() -> dict[str, tuple[str, str, str]]:
     """Return the commands of installed packages, {name: (target, distribution, summary)}, without importing them."""
     found: dict[str, tuple[str, str, str]] = {}
-    for folder in _metadata_folders():
-        text = _read(os.path.join(folder, "entry_points.txt"))  # noqa: PTH118 -- pathlib would cost its import
-        if f"[{GROUP}]" not in text:
-            continue
-        facts = _facts(folder)
-        for name, target in _section(text):
-            if allows(name, facts["Name"]):
-                found.setdefault(name, (target, facts["Name"], facts["Summary"]))
+    for point in entry_points(GROUP):
+        if allows(point.name, point.dist):
+            found.setdefault(point.name, (point.target, point.dist, point.summary))
     return found
 
 
@@ -120,57 +109,3 @@ def command_of_file(ctx: Any, name: str) -> ModuleType | None:
             if hasattr(loaded, "command") or hasattr(loaded, "app"):
                 return loaded
     return None
-
-
-def _metadata_folders() -> Iterator[str]:
-    for place in sys.path:
-        try:
-            with os.scandir(place or ".") as entries:
-                yield from (e.path for e in entries if e.name.endswith((".dist-info", ".egg-info")))
-        except OSError:
-            continue
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            return file.read()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _section(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the entries of the group's section: lines "name = package.module:attribute"."""
-    inside = False
-    for line in text.splitlines():
-        line = line.strip()
-        if line.startswith("["):
-            inside = line == f"[{GROUP}]"
-        elif inside and "=" in line and not line.startswith("#"):
-            name, _, target = line.partition("=")
-            yield name.strip(), target.strip()
-
-
-def _facts(folder: str) -> dict[str, str]:
-    """Return a distribution's name and summary from the header of its metadata."""
-    facts = {"Name": "", "Summary": ""}
-    for file in ("METADATA", "PKG-INFO"):
-        for line in _head(os.path.join(folder, file)):  # noqa: PTH118
-            key, _, value = line.partition(": ")
-            if key in facts:
-                facts[key] = value.rstrip()
-        if facts["Name"]:
-            break
-    return facts
-
-
-def _head(path: str) -> Iterator[str]:
-    """Yield the lines of the header; the text below it can be a whole README."""
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            for line in file:
-                if line == "\n":
-                    return
-                yield line
-    except (OSError, UnicodeDecodeError):
-        return

@@ -6,13 +6,13 @@ import ast
 import os
 import re
 from collections.abc import Container, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from itertools import accumulate
 from pathlib import Path
 
 from benchdog.errors import Failed
+from benchdog.plugins.installed import entry_points
 
 BUILTIN = "benchdog"
 HEAVY = ("torch", "numpy", "requests", "rich", "pydantic")
@@ -50,16 +50,10 @@ def entries() -> list[Entry]:
     Raises:
         Failed: Benchdog's own plugin is missing.
     """
-    from importlib.metadata import distributions  # here: it would cost --help a third of its time
-
     registered: dict[tuple[str, str], Entry] = {}
-    for dist in distributions():
-        with suppress(Exception):  # a broken package must not break this one
-            for point in dist.entry_points:
-                if point.group == "benchdog":
-                    owner = dist.name.lower()
-                    entry = Entry(name=point.name, module=point.value, dist=owner, version=dist.version)
-                    registered.setdefault((owner, point.name), entry)
+    for point in entry_points("benchdog"):
+        entry = Entry(name=point.name, module=point.target, dist=point.dist, version=point.version)
+        registered.setdefault((point.dist, point.name), entry)
     if not any(dist == BUILTIN for dist, _ in registered):
         raise Failed("benchdog is not installed properly: its own plugin is missing.", "Install it again.")
     chosen = [e for e in registered.values() if e.dist == BUILTIN or allows(e.name, e.dist)]

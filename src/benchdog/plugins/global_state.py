@@ -282,6 +282,8 @@ class GlobalState:
         return restored, left
 
     def _replaced_modules(self) -> Iterator[str]:
+        if (self._modules or {}).items() <= sys.modules.items():  # they are compared by identity first
+            return
         for name, module in (self._modules or {}).items():
             if sys.modules.get(name) is not module and not name.startswith("benchdog_local_"):
                 sys.modules[name] = module
