@@ -69,6 +69,7 @@ def test_plugin_that_imports_numpy_on_listing_is_reported(tmp_path):
     assert rows["builtin"]["loads"] == rows["third_party"]["loads"] == []
 
 
+@pytest.mark.slow
 def test_doctor_reports_a_plugin_that_imports_numpy(tmp_path):
     install(tmp_path, "greedy", "import numpy\n" + GOOD.replace('"third-net"', '"greedy-net"'))
     (tmp_path / "torch.py").write_text("raise ImportError('this one is not to be imported')\n", encoding="utf-8")

@@ -4,6 +4,8 @@ import pytest
 
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.mark.parametrize(
     ("setting", "message"),

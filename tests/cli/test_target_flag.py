@@ -9,6 +9,8 @@ import pytest
 
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.fixture
 def bikes(tmp_path):

@@ -113,6 +113,7 @@ def test_run_failed_event_precedes_the_error_document(tmp_path):
     assert events[-1]["error"] == last["error"]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="behavior of closed pipes is POSIX's")
 def test_closed_stdout_does_not_stop_the_run(tmp_path):
     command = [sys.executable, "-m", "support.bare", *QUICK, "--epochs", "1", "--name", "on", "--json"]

@@ -13,6 +13,8 @@ from benchdog.data.decode.decoder import default_preprocess
 from benchdog.data.fast_path import check_fast_path
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 NUMBERS = Target(kind="values", shape=(None,), dtype="float32", padding=-1)
 BOXES = Target(kind="boxes", classes=("cat", "dog"), shape=(None, 5), dtype="float32", padding=-1)
 FIELD = Field(kind="table", shape=(1,), dtype="float32")

@@ -281,6 +281,7 @@ def test_class_index_out_of_range_stops_the_run(local, tmp_path):
 TRAIN = ["train", "positions", "--epochs", 2, "--batch-size", 16, "--quiet", "--model", "linear"]
 
 
+@pytest.mark.slow
 def test_loader_workers_and_memory_do_not_change_weights(local, tmp_path):
     """Spawned workers rebuild the source from the recipe: the plugin's file must be found again there."""
     run("--plugin", local, *TRAIN, "--name", "resident", cwd=tmp_path)

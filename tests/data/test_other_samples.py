@@ -10,6 +10,8 @@ from PIL import Image
 
 from support.in_process import run, same, stop_at, train
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 SEMI = """
 from benchdog.api import TrainerInfo, hookimpl
 

@@ -9,6 +9,8 @@ from benchdog.data.dataset import DecodedSplit
 from benchdog.data.decode.decoder import default_preprocess
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 SOURCE = """
 from dataclasses import dataclass
 from typing import Annotated

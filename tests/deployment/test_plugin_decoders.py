@@ -15,7 +15,7 @@ from benchdog.api import BadData, DecoderInfo, Field, Preprocess, Raw, Spec, Tar
 from benchdog.data.decode.decoder import Decoder
 from benchdog.deployment.inputs import Sample, Unreadable, samples
 from benchdog.plugins import Plugins
-from support.in_process import run
+from support.in_process import run, run_export
 from support.plugin_files import install
 from support.sounds import SOURCE, install_wav, tone, write_tones
 
@@ -174,7 +174,7 @@ def test_parameters_in_an_artifact_are_validated(place, artifact):
 
 
 def test_export_warns_that_decoding_has_no_counterpart(place):
-    done = run("export", "heard", "--to", "torchscript", "--json", cwd=place)
+    done = run_export("heard", "--to", "torchscript", "--json", cwd=place)
     (warning,) = (each for each in done.json["warnings"] if each.startswith("Decoding"))
     assert "'wav:wav' has no counterpart in another language: without the plugin 'benchdog-wav'" in warning
     export = place / "runs" / "heard" / "exports" / "torchscript"
@@ -192,7 +192,7 @@ def test_export_carries_declared_counterparts(place, tmp_path, monkeypatch):
         (hooks.parent / "javascript.py").write_text('TEXT = "export const wav = (bytes) => bytes;\\n"\n')
         sys.modules.pop("benchdog_wav")
         out = tmp_path / "export"
-        done = run("export", "heard", "--to", "safetensors", "--out", out, "--json", cwd=place)
+        done = run_export("heard", "--to", "safetensors", "--out", out, "--json", cwd=place)
     finally:
         hooks.write_text(before, encoding="utf-8")
         sys.modules.pop("benchdog_wav", None)

@@ -43,6 +43,7 @@ def test_page_names_every_member(page: str, name: str) -> None:
     assert missing == [], f"docs/guides/plugins/{page}.md says nothing of {name}'s"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN)
 def test_code_of_page_runs(page: str, tmp_path: Path) -> None:
     ran = 0

@@ -13,6 +13,8 @@ from benchdog.plugins.discovery import declared, entries, located
 from support.in_process import run
 from support.plugin_files import install, offer
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 TRAINER = """
 from benchdog.api import BadUsage, TrainerInfo, hookimpl
 

@@ -136,6 +136,7 @@ def test_plugin_that_crashes_later_is_named_by_the_next_start_until_it_is_change
     assert '"t"' in process("schema", env=env).out
 
 
+@pytest.mark.slow
 def test_plugin_that_ends_only_real_starts_is_left_out_after_two(tmp_path, process):
     code = "import sys, os\nif 'benchdog.cli' in sys.modules:\n    os.kill(os.getpid(), 9)\n"
     install(tmp_path, "picky", code + offer("t"))

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 RECORDER = """
 import json
 from pathlib import Path

@@ -20,6 +20,8 @@ from benchdog.system import exits
 from support.in_process import run, train
 from support.plugin_files import install, offer
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 CHANGES = {
     "torch's default dtype": "torch.set_default_dtype(torch.float64)",
     "torch's default device": "torch.set_default_device('meta')",

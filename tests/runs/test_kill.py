@@ -165,6 +165,7 @@ def small(tmp_path_factory):
     return drilled.arguments, whole
 
 
+@pytest.mark.slow
 def test_run_killed_before_its_first_checkpoint_restarts(tmp_path, small):
     arguments, whole = small
     drilled = Drill(tmp_path, [*arguments, "--set", "loop.checkpoint_steps=0"])
@@ -175,6 +176,7 @@ def test_run_killed_before_its_first_checkpoint_restarts(tmp_path, small):
     check(drilled, whole)
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_is_skipped(tmp_path, small):
     arguments, whole = small
     drilled = Drill(tmp_path, arguments)

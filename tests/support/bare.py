@@ -14,10 +14,14 @@ WRITERS = (artifact._write_graph, report.write)
 @contextmanager
 def bare() -> Iterator[None]:
     """Write neither the portable graph nor the report after training: they take most of a small run's time."""
-    with (
-        mock.patch.object(artifact, "_write_graph", return_value="left out"),
-        mock.patch.object(report, "write"),
-    ):
+    with without_graph(), mock.patch.object(report, "write"):
+        yield
+
+
+@contextmanager
+def without_graph() -> Iterator[None]:
+    """Write the report alone."""
+    with mock.patch.object(artifact, "_write_graph", return_value="left out"):
         yield
 
 

@@ -72,6 +72,7 @@ def test_nan_error_names_module_step_and_samples(tmp_path, more):
     assert all(line["loss"] == line["loss"] for line in lines if line["kind"] == "step")
 
 
+@pytest.mark.slow
 def test_non_finite_gradient_is_distinguished_from_a_non_finite_module(tmp_path):
     result, _ = broken(tmp_path, "gradient")
     assert "at step 31" in result.err

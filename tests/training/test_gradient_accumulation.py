@@ -59,6 +59,7 @@ def test_micro_batches_and_uneven_last_batch_match_whole_batches(tmp_path, micro
     weights=st.sampled_from(["none", "whole", "any"]),
     seed=st.integers(0, 3),
 )
+@pytest.mark.slow
 def test_micro_batches_give_losses_and_gradients_of_whole_batches(name, samples, batch, micro_batches, weights, seed):
     # The last batch is usually smaller, and may hold fewer samples than there are micro-batches.
     parts = resolve_case(SPLITTABLE[name], samples, weights, seed)

@@ -83,6 +83,7 @@ def test_noise_of_a_row_depends_on_sample_seed_and_epoch_alone(place):
     assert torch.equal(x, torch.arange(18.0).view(6, 3))
 
 
+@pytest.mark.slow
 def test_artifact_and_exports_take_the_prepared_inputs(place):
     train(place, "run")
     artifact = json.loads((place / "runs" / "run" / "artifact" / "artifact.json").read_text())

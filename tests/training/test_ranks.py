@@ -162,6 +162,7 @@ def stopped_at(folder: Path) -> int:
     return int(sorted((folder / "checkpoints").glob("step-*"))[-1].stem.removeprefix("step-"))
 
 
+@pytest.mark.slow
 def test_batch_dependent_run_does_not_resume_with_more_ranks(tmp_path, monkeypatch):
     more = ["--model", "resnet", "--set", "model.depth=10", "--set", "model.width=8",
             "--set", "loop.log_every=1", "--epochs", 1, "--quiet"]  # fmt: skip
@@ -237,6 +238,7 @@ def test_ranks_end_with_their_parent(tmp_path):
     assert (folder / "metrics.jsonl").stat().st_size == length
 
 
+@pytest.mark.slow
 def test_failing_rank_reports_its_error(tmp_path):
     result = run("train", "digits", *MODEL, *TWO, "--epochs", 2, "--lr", "1e30", cwd=tmp_path, code=1)
     assert "The loss is nan at step 2 (epoch 1)" in result.err

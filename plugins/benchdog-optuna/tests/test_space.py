@@ -124,6 +124,7 @@ def test_choices_have_short_distinct_labels():
     assert names == ["none", "2: crop+flip", "3: crop+flip", "true"]
 
 
+@pytest.mark.slow
 def test_importances_rank_parameters():
     import random
 

@@ -9,6 +9,8 @@ from PIL import Image
 
 from support.in_process import run, train
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 def fill(place):
     draw = np.random.default_rng(0)

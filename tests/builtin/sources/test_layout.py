@@ -12,6 +12,8 @@ from benchdog.builtin.sources.layout import split_names
 from benchdog.builtin.sources.options import ImageFolderOptions
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 def paint(folder, *places, count=4):
     """Write images that are all different into folders."""

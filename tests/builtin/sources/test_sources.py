@@ -15,6 +15,8 @@ from benchdog.builtin.sources.images.fashion_mnist import FILES, SYSTEM, Fashion
 from benchdog.builtin.sources.images.shapes import Shapes
 from benchdog.builtin.sources.splitting import split_by_content
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 Check = Callable[..., Spec]
 
 

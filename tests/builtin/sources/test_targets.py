@@ -17,6 +17,8 @@ from benchdog.model import model_card
 from benchdog.model.verify import verify
 from support.task_cases import MIXED, labels, ordinal
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.fixture
 def table(tmp_path):

@@ -7,6 +7,8 @@ import pytest
 
 from support.in_process import run, run_export
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 RHYME = "the cat sat on the mat. the rat ran to the cat. a hat for the cat, a mat for the rat.\n"
 MODEL = ["--model", "gpt", "--set", "model.width=16", "--set", "model.layers=1", "--set", "model.heads=2"]
 TASK = ["--set", "task.length=40", "--set", "source.length=24", "--set", "source.stride=3"]

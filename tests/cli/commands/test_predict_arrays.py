@@ -13,6 +13,8 @@ from PIL import Image
 from support.command import Result
 from support.in_process import run
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 PLUGIN = dedent("""
     import numpy as np
     from benchdog.api import Answer, TaskInfo, WriterInfo, hookimpl
