@@ -144,7 +144,6 @@ class OtherBatches:
         feed = self.feed
         put, split = feed.device.put, self._split(name)
         inputs, target = tuple(put(x) for x in loaded[0]), put(loaded[1])
-        ids = positions + (crc32(f"{name} {view}".encode()) << 31)  # other numbers than the samples of train have
         bare = split.spec.target.kind == "none" and feed.data.spec.target.kind != "none"
         given = self._stand_in(len(target), target.device) if bare else target
         ids = positions + (crc32(f"{name} {view}".encode()) << 31)  # other numbers than the samples of train have
