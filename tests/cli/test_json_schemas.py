@@ -65,7 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits_run: Path) -> Path:
 @pytest.mark.parametrize("words", CASES, ids=" ".join)
 def test_json_output_matches_its_schema_and_quiet_prints_no_messages(words, place):
     with exports_in_process():
-        left_out = {"BENCHDOG_PLUGINS": "builtin,eject,optuna,serve"}  # doctor imports what the others need
+        left_out = {"BENCHDOG_PLUGINS": "builtin,eject,serve,tune"}  # doctor imports what the others need
         result = run(*words, *CASES[words], "--json", "--quiet", cwd=place, env=left_out)
     *_, last = result.lines if words == ("train",) else [result.json]
     assert_matches_schema("-".join(words), last)

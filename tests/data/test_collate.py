@@ -295,7 +295,6 @@ ALIKE = {
     ("sum", "accumulated"): ["--set", "loop.accumulate=3"],
     ("sum", "stream"): ["--set", "source.how=stream"],
     ("own-sum", "list"): [],
-    ("own-sum", "workers"): WORKERS,
 }
 
 

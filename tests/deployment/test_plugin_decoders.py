@@ -15,6 +15,7 @@ from benchdog.api import BadData, DecoderInfo, Field, Preprocess, Raw, Spec, Tar
 from benchdog.data.decode.decoder import Decoder
 from benchdog.deployment.inputs import Sample, Unreadable, samples
 from benchdog.plugins import Plugins
+from support.bare import without_graph
 from support.in_process import run, run_export
 from support.plugin_files import install
 from support.sounds import SOURCE, install_wav, tone, write_tones
@@ -22,7 +23,7 @@ from support.sounds import SOURCE, install_wav, tone, write_tones
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[Path]:
-    """Return a folder with a run trained on WAV files by two worker processes, and the package installed."""
+    """Return a folder with a run trained on WAV files by a worker process, and the package installed."""
     folder = tmp_path_factory.mktemp("sounds")
     site = install_wav(folder / "site")
     sys.path.insert(0, str(site))
@@ -31,7 +32,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[Path
     (folder / "sounds.py").write_text(SOURCE, encoding="utf-8")
     write_tones(folder / "tones")
     train = ("--plugin", "sounds.py", "train", "sounds", "--set", "source.path=tones", "--epochs", 3)
-    run(*train, "--set", "loader.workers=2", "--set", "loader.memory=0", "--name", "heard", cwd=folder)
+    with without_graph():
+        run(*train, "--set", "loader.workers=1", "--set", "loader.memory=0", "--name", "heard", cwd=folder)
     yield folder
     sys.path[:] = [entry for entry in sys.path if entry != str(site)]
     os.environ["PYTHONPATH"] = before

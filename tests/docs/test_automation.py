@@ -79,7 +79,8 @@ def test_makefile_dry_run_names_every_command(place):
 @needs_bash
 @pytest.mark.slow
 def test_workflow_steps_run_in_order(place, tmp_path, forked):
-    env = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "PIP_NO_INDEX": "1"}
+    plugins = "-tensorboard,-mlflow,-timm"  # torchvision is often of another build than torch, as doctor says
+    env = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "PIP_NO_INDEX": "1", "BENCHDOG_PLUGINS": plugins}
     for step in STEPS:
         done(["bash", "-eo", "pipefail", "-c", step["run"]], place, **env)
     events = [json.loads(line) for line in (place / "events.jsonl").read_text(encoding="utf-8").splitlines()]

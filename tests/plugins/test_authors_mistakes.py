@@ -144,7 +144,7 @@ MISTAKES = [
     (
         'return [SourceInfo(name="rows", summary="Rows.", target=":Rows")]',
         "pass",
-        "returns nothing, not a list of descriptors",
+        "returns None, not a list of descriptors",
     ),
 ]
 

@@ -90,6 +90,18 @@ def test_first_use_of_processes_is_no_change():
         multiprocessing.set_start_method(chosen, force=True)
 
 
+@pytest.mark.parametrize("draws", [1, 700, 30_000])
+def test_random_numbers_that_a_library_draws_at_import_are_given_back_without_a_word(draws):
+    before, state = random.getstate(), GlobalState()
+    for _ in range(draws):
+        random.random()
+    assert state.undo() == ([], [])
+    assert random.getstate() == before
+    random.seed(3)
+    assert state.undo() == (["Python's random numbers"], [])
+    assert random.getstate() == before
+
+
 def test_folder_put_before_others_is_moved_to_the_end(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     before, state = list(sys.path), GlobalState()

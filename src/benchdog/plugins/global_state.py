@@ -43,6 +43,9 @@ _forks = [0]
 os.register_at_fork(after_in_parent=lambda: _forks.__setitem__(0, _forks[0] + 1)) if hasattr(os, "fork") else None
 
 
+PYTHONS_DRAWS = "Python's random numbers"
+WORDS, MOST_DRAWS = 624, 100_000
+"""Words of the state of a Mersenne Twister, and the most draws by which a changed state is explained."""
 UNKNOWN = object()
 """The value of a setting that can't be read now."""
 
@@ -196,7 +199,7 @@ SETTINGS = (
             None, steady=True),
     Setting("the start method of processes", _start_method,
             lambda before: sys.modules["multiprocessing"].set_start_method(before, force=True), "multiprocessing"),
-    Setting("Python's random numbers", random.getstate, random.setstate),
+    Setting(PYTHONS_DRAWS, random.getstate, random.setstate),
     Setting("numpy's random numbers", lambda: [_Plain(part) for part in sys.modules["numpy"].random.get_state()],
             lambda before: sys.modules["numpy"].random.set_state(tuple(part.it for part in before)), "numpy.random"),
     Setting("torch's random numbers", lambda: _Plain(_torch().random.get_rng_state().numpy()),
@@ -275,6 +278,8 @@ class GlobalState:
             with suppress(Exception):
                 _keep_path(before, now) if each.what == "sys.path" else each.write(before)
             undone = each.what == "sys.path" or _value(each) == before
+            if undone and each.what == PYTHONS_DRAWS and _drawn(before, now):
+                continue
             (restored if undone else left).append(_named(each.what, before, now))
         restored += self._replaced_modules()
         restored += [f"{name}.{key}" for name, key in self._patches()]
@@ -343,6 +348,19 @@ def _lazy(name: str, value: Any) -> bool:
     code = getattr(value, "__code__", None)
     folder = os.path.dirname(getattr(sys.modules.get("torch"), "__file__", None) or "")  # noqa: PTH120
     return name.startswith("torch") and code is not None and bool(folder) and code.co_filename.startswith(folder)
+
+
+def _drawn(before: Any, now: Any) -> bool:
+    """Whether Python's random numbers were only drawn, as libraries do at import, and not seeded."""
+    if before[1][:-1] == now[1][:-1]:
+        return bool(before[1][-1] < now[1][-1])
+    draw = random.Random()
+    draw.setstate(before)
+    for _ in range(MOST_DRAWS // WORDS):
+        draw.getrandbits(32 * WORDS)
+        if draw.getstate()[1][:-1] == now[1][:-1]:
+            return True
+    return False
 
 
 def _harmless(before: list[str], now: list[str]) -> bool:

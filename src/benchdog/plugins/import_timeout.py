@@ -84,7 +84,7 @@ def offered(
     def items() -> list[Any]:
         result = hook()
         if isinstance(result, str) or not isinstance(result, Iterable):
-            what = "nothing" if result is None else f"a {type(result).__name__}"
+            what = "None" if result is None else f"a {type(result).__name__}"
             raise TypeError(f"returns {what}, not a list of descriptors")
         found = list(islice(result, MOST + 1))
         if len(found) > MOST:

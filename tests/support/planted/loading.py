@@ -76,7 +76,11 @@ FILES: dict[str, tuple[str, str, str]] = {
         "can not be found in the hookspec",
     ),
     "wrapper": (HOOK.replace("@hookimpl", "@hookimpl(wrapper=True)"), "hooks", "wraps benchdog_models"),
-    "no-list": (HOOK.replace("return [", "[").replace('build")]', 'build")]\n    return None'), "hooks", "NoneType"),
+    "no-list": (
+        HOOK.replace("return [", "[").replace('build")]', 'build")]\n    return None'),
+        "hooks",
+        "returns None",
+    ),
     "other-descriptor": (
         HOOK.replace("import ModelInfo,", "import ModelInfo, SourceInfo,").replace("[ModelInfo(", "[SourceInfo("),
         "hooks",

@@ -139,7 +139,7 @@ def _remedy(fault: str) -> str:
         "no others: see docs/reference/hooks.md.",
         "written for contract": f"Read what changed, then write CONTRACT = {CONTRACT}.",
         "wraps": "Leave out wrapper and hookwrapper.",
-        "not iterable": "A hook returns a list, even an empty one.",
+        "not a list": "A hook returns a list, even an empty one.",
         "where a": "A hook returns a list of the descriptors that its name says.",
         "twice": "Use a unique name per component.",
         "isn't lower case with a dot": "Write the suffix as '.wav'.",

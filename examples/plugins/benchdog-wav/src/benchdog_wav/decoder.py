@@ -70,7 +70,7 @@ def as_floats(data: bytes, code: int, bits: int) -> Samples:
             raise BadData("it holds NaN or infinity")
         return values
     if bits == 8:  # the only unsigned one
-        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+        return ((np.frombuffer(data, np.uint8) - 128.0) / 128).astype(np.float32)
     if bits == 24:  # as the upper three bytes of 32 bits
         parts = np.zeros((len(data) // 3, 4), np.uint8)
         parts[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
