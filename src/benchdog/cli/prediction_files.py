@@ -101,6 +101,9 @@ class PredictionFiles:
         """Yield what isn't shown, and which files have another format than usual, and why."""
         if self._left_out:
             yield f"Not shown: {', '.join(self._left_out.values())}. Add --out FOLDER: a file for each."
+        for writer, kind in self._values.unused().items():
+            if not self._left_out:
+                yield f"The writer {writer!r} wasn't used: no prediction has a value of the kind {kind!r}."
         for (name, suffix), reason in self._refused.items():
             yield f"{name} is written as {suffix}: {reason}"
 

@@ -151,13 +151,13 @@ def choose(seen: Observed, config: OutputConfig) -> Reading | None:
             "output.positive is for a model with one output for two classes, and this one has one for each.",
             "Leave it out.",
         )
-    classes = seen.spec.target.classes
-    if config.positive and config.positive not in classes:
-        raise BadUsage(f"There is no class {config.positive!r} (output.positive).", nearest(config.positive, classes))
+    classes, positive = seen.spec.target.classes, str(config.positive)
+    if positive and positive not in classes:
+        raise BadUsage(f"There is no class {positive!r} (output.positive).", nearest(positive, classes))
     reading = Reading(
         key=key,
         form=form,
-        positive=classes.index(config.positive) if config.positive else 1,
+        positive=classes.index(positive) if positive else 1,
         axes=len(seen.spec.output),
         why=why,
     )
@@ -166,13 +166,13 @@ def choose(seen: Observed, config: OutputConfig) -> Reading | None:
 
 def _key(seen: Observed, config: OutputConfig, found: Mapping[str, Tensor]) -> tuple[str, str]:
     """Return the key of the output that is the score, and a sentence where it was chosen among several."""
-    if config.score:
-        if config.score not in found:
+    if name := str(config.score):
+        if name not in found:
             raise BadUsage(
-                f"The model {seen.name!r} returns no output {config.score!r} (output.score).",
+                f"The model {seen.name!r} returns no output {name!r} (output.score).",
                 f"It returns {_listed(found) or type(seen.output).__name__}.",
             )
-        return config.score, ""
+        return name, ""
     if "" in found or "score" in found:
         return "", ""
     candidates = {key: x for key, x in found.items() if seen.whole(x)}
@@ -203,6 +203,10 @@ def _form(seen: Observed, config: OutputConfig, x: Tensor, key: str, found: Mapp
     """Return the form of the output that is the score, and a sentence where it was recognized."""
     form = config.form
     if form != AUTO:
+        if form in ONE and not seen.binary:
+            count = seen.spec.classes
+            has = f"this data has {count}" if count else f"the target is a {seen.spec.target.kind}"
+            raise BadUsage(f"output.form = {form!r} is for two classes, and {has}.", 'Set output.form = "score".')
         if not (seen.one(x) if form in ONE else seen.whole(x)):
             raise _unfit(seen, found, f" (output.form = {form!r})")
         if form in ("probabilities", "probability") and not _unit(x):

@@ -51,6 +51,7 @@ class ValueFiles:
         self._plugins, self._spec, self._kinds = plugins, spec, kinds
         self._default: dict[str, str] = {}
         self._made: dict[str, Writer] = {}
+        self._used: set[str] = set()
         for name, options in (chosen or {}).items():
             kind = plugins.info(WriterInfo, name).writes
             if kind in self._default:
@@ -98,9 +99,14 @@ class ValueFiles:
                 self._encoded(self._writer_of(ARRAY), value), refused=f"{error.message} {error.hint}".strip()
             )
 
+    def unused(self) -> dict[str, str]:
+        """Return the chosen writers that have encoded nothing, {name: the kind that it writes}."""
+        return {name: kind for kind, name in self._default.items() if name not in self._used}
+
     def _encoded(self, name: str, value: ArrayValue) -> Encoded:
         if name not in self._made:
             self._made[name] = self._plugins.make("writer", name)
+        self._used.add(name)
         info = self._plugins.info(WriterInfo, name)
         file = io.BytesIO()  # nothing is on disk of what a writer refuses halfway
         self._made[name].write(value, file)

@@ -141,7 +141,7 @@ class OutputConfig:
     """How the score is read from what the model returns."""
 
     score: Annotated[
-        str,
+        str | int,
         Doc('Which output is the score, of a model that returns several: "0" or "logits"; empty: the one that fits.'),
     ] = ""
     form: Annotated[
@@ -151,7 +151,11 @@ class OutputConfig:
             "probability; auto: what its shape and values say, refused where they leave a choice."
         ),
     ] = "auto"
-    positive: Annotated[str, Doc("The class of the one logit or probability; empty: the second.")] = ""
+    positive: Annotated[str | int, Doc("The class of the one logit or probability; empty: the second.")] = ""
+
+    def __post_init__(self) -> None:
+        for name in ("score", "positive"):  # positions and classes are often numbers: 0 is the name "0"
+            object.__setattr__(self, name, str(getattr(self, name)))
 
 
 TABLES: dict[str, type] = {

@@ -131,6 +131,12 @@ def test_another_writer_is_chosen_by_name_and_takes_options(many):
     assert (many / "jpeg" / "one-picture.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
+def test_chosen_writer_that_no_prediction_needs_is_named(many):
+    used = predict(many, "--out", "masked", "--writer", "palette-png", "--writer", "ppm")
+    assert "The writer 'palette-png' wasn't used: no prediction has a value of the kind 'mask'." in used.err
+    assert "'ppm' wasn't used" not in used.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

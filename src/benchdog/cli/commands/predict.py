@@ -127,7 +127,7 @@ def command(
     for note in arrays.notes():
         complain(note)
     if out is not None:
-        say(f"{counts.good} predictions in {out}")
+        say(f"{counts.good} {'prediction' if counts.good == 1 else 'predictions'} in {out}")
 
 
 def split_settings(
