@@ -103,7 +103,7 @@ PLUGINS: dict[str, Hostile] = {
     "half_way": in_hook("raises after its first component",
                         "yield ModelInfo(name='x', summary='A test.', target=':build')\nraise OSError('hm')",
                         "benchdog_models: OSError: hm"),
-    "nothing": in_hook("returns None", "return None", "'NoneType' object is not iterable"),
+    "nothing": in_hook("returns None", "return None", "returns None, not a list"),
     "endless": in_hook("offers components without end",
                        "n = 0\nwhile True:\n    n += 1\n"
                        "    yield ModelInfo(name=f'x{n}', summary='A test.', target=':build')",
