@@ -412,7 +412,8 @@ def test_render_escapes_any_text(text):
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, "–"), (float("nan"), "not a number"), (float("-inf"), "−∞"), (12345, "12\u202f345"), (-0.5, "−0.5"),
-     (3.2e-6, "3.2·10^−6"), (True, "True"), ("x", "x"), (2.0, "2")],
+     (3.2e-6, "3.2·10^−6"), (12038.4, "12\u202f038"), (-3.25e7, "−32\u202f500\u202f000"), (1.5e-9, "1.5·10^−9"),
+     (True, "True"), ("x", "x"), (2.0, "2")],
 )  # fmt: skip
 def test_short_value(value, text):
     assert short(value) == text

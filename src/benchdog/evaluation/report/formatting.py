@@ -34,6 +34,8 @@ def short(value: Any) -> str:
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "not a number" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if 1e4 <= abs(value) < 1e9:  # more digits than four, but no power of ten
+        value = round(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
         return f"{int(value):,}".replace(",", THIN).replace("-", "−")
     digits = f"{value:.4g}"
