@@ -25,7 +25,7 @@ SIZE = 128
 
 
 class NoInputs(tuple[torch.Tensor, ...]):
-    """The inputs of a batch that only measures scores: code that reads one is told that there are none."""
+    """The inputs of a batch that only measures scores: there are none, and reading one raises BadUsage."""
 
     def __getitem__(self, position: Any) -> Any:
         raise BadUsage(

@@ -1,28 +1,29 @@
 """What components return, checked where it is used: a mistake names the component and says what to return.
 
-Each function returns its argument, and raises BadUsage where that can't be used.
+Each function raises BadUsage where the value can't be used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from benchdog.api import Answer, BadUsage, Meter, Raw, Source, Spec, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-T = TypeVar("T")
 METER = ("add", "state", "merge", "value")
 PLAIN = (str, int, float, bool, type(None))
+PLAIN_TYPES = frozenset(PLAIN)
 
 
 def kind(value: Any) -> str:
     """Return the name of a value's type with its article: "an int64"."""
     name = value.__name__ if isinstance(value, type) else type(value).__name__
-    said = f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
-    return f"the class {name}" if isinstance(value, type) else "None" if value is None else said
+    if isinstance(value, type):
+        return f"the class {name}"
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def spec(found: Any, source: Source) -> Spec:
@@ -85,7 +86,7 @@ def prediction(module: nn.Module, score: Tensor, name: str) -> Tensor:
     """Return what a task's head predicts for scores (B, ...)."""
     from torch import Tensor, no_grad
 
-    said = f"The task {name!r}: its head, {type(module).__name__},"
+    subject = f"The task {name!r}: its head, {type(module).__name__},"
     hint = "It gets a batch of scores, and returns the prediction of each."
     training = module.training
     try:
@@ -94,13 +95,13 @@ def prediction(module: nn.Module, score: Tensor, name: str) -> Tensor:
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         raise BadUsage(
-            f"{said} raises {type(error).__name__} for scores of the shape {tuple(score.shape)}: {text}.", hint
+            f"{subject} raises {type(error).__name__} for scores of the shape {tuple(score.shape)}: {text}.", hint
         ) from error
     finally:
         module.train(training)
     if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != len(score):
         shape = f"a tensor of the shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind(found)
-        raise BadUsage(f"{said} returns {shape} for scores of the shape {tuple(score.shape)}.", hint)
+        raise BadUsage(f"{subject} returns {shape} for scores of the shape {tuple(score.shape)}.", hint)
     return found
 
 
@@ -164,44 +165,47 @@ def augmented(found: Any, before: tuple[Tensor, ...], target: Any, name: str) ->
     """Check what `apply()` of an augmentation returned: (inputs, target), of the same shapes."""
     from torch import Tensor
 
-    said, hint = (
+    subject, hint = (
         f"The augmentation {name!r}: apply() returns",
         "Return (inputs, target), as it gets them: inputs is a tuple.",
     )
     if not isinstance(found, tuple | list) or len(found) != 2:
-        raise BadUsage(f"{said} {kind(found)}, not a pair.", hint)
+        raise BadUsage(f"{subject} {kind(found)}, not a pair.", hint)
     inputs, goal = found
     if not isinstance(inputs, tuple | list) or not all(isinstance(each, Tensor) for each in (*inputs, goal)):
-        raise BadUsage(f"{said} {kind(inputs)} and {kind(goal)}, not a tuple of tensors and a tensor.", hint)
+        raise BadUsage(f"{subject} {kind(inputs)} and {kind(goal)}, not a tuple of tensors and a tensor.", hint)
     shapes, wanted = ([tuple(each.shape) for each in several] for several in (inputs, before))
     if shapes != wanted or len(goal) != len(target):
         raise BadUsage(
-            f"{said} inputs of the shapes {shapes} and {len(goal)} targets; it got {wanted} and {len(target)}.", hint
+            f"{subject} inputs of the shapes {shapes} and {len(goal)} targets; it got {wanted} and {len(target)}.",
+            hint,
         )
     return tuple(inputs), goal
 
 
 def answers(found: Any, samples: int, task: str) -> list[Answer]:
     """Check what the answer function of a task returned: an Answer of JSON's types and arrays for each sample."""
-    said = f"The answer function of the task {task!r}"
+    subject = f"The answer function of the task {task!r}"
     if not isinstance(found, list | tuple) or not all(isinstance(each, Answer) for each in found):
         kinds = {type(each).__name__ for each in found} if isinstance(found, list | tuple) else set()
         what = f"a list of {' and '.join(sorted(kinds))}" if kinds else kind(found)
         raise BadUsage(
-            f"{said} returns {what}, not a list of Answer.",
+            f"{subject} returns {what}, not a list of Answer.",
             "Return [Answer({...}), ...] of benchdog.api, one for each sample.",
         )
     if len(found) != samples:
         raise BadUsage(
-            f"{said} returns {len(found)} answers for {samples} samples.",
+            f"{subject} returns {len(found)} answers for {samples} samples.",
             "Return one for each row of call(*inputs).",
         )
     for answer in found:
         if not isinstance(answer.values, Mapping):
-            raise BadUsage(f"{said}: an Answer holds {kind(answer.values)}, not a dict.", 'Answer({"label": "cat"})')
+            raise BadUsage(
+                f"{subject}: an Answer holds {kind(answer.values)}, not a dict.", 'Answer({"label": "cat"})'
+            )
         for key, value in answer.values.items():
             if not isinstance(value, PLAIN):
-                _json(value, f"{said}: the value {key!r}", arrays=True)
+                _json(value, f"{subject}: the value {key!r}", arrays=True)
     return list(found)
 
 
@@ -210,12 +214,14 @@ def _json(value: Any, what: str, *, arrays: bool = False) -> None:
     if isinstance(value, PLAIN):
         return
     if isinstance(value, Mapping):
-        for key, each in value.items():
-            _json(each, f"{what}[{key!r}]", arrays=arrays)
+        if not PLAIN_TYPES.issuperset(map(type, value.values())):  # the probabilities of 1,000 classes take no time
+            for key, each in value.items():
+                _json(each, f"{what}[{key!r}]", arrays=arrays)
         return
     if isinstance(value, list | tuple):
-        for each in value:
-            _json(each, what, arrays=arrays)
+        if not PLAIN_TYPES.issuperset(map(type, value)):
+            for each in value:
+                _json(each, what, arrays=arrays)
         return
     if arrays and type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
         return
