@@ -140,9 +140,9 @@ def _pickled(path: Path) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a third party's file may fail in any way
-        reason = " ".join(str(error).split())[:160]
+        reason = " ".join(str(error).split()).partition(". ")[0][:160] or "the file ends too early"
         raise BadData(
-            f"{path} can't be read as tensors alone: {type(error).__name__}: {reason}.",
+            f"{path} can't be read as tensors alone: {type(error).__name__}: {reason.rstrip('.')}.",
             "It is damaged, is neither safetensors nor a file of torch.save, or holds code, which isn't run: "
             "save model.state_dict() of it as .safetensors.",
         ) from None
