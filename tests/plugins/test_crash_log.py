@@ -92,6 +92,8 @@ def test_memory_that_cannot_be_written_is_done_without(state, plugin):
     log.save()
     with log.loading() as note:
         note(plugin)
+    assert list(state.iterdir()) == []
+    assert not CrashLog().known(plugin)
 
 
 def test_trial_finds_what_ends_raises_and_hangs(tmp_path, monkeypatch):

@@ -104,3 +104,4 @@ def test_changed_neighbor_of_a_run_is_not_executed_without_trust(place, monkeypa
 def test_network_with_neighbors_trains_on_two_ranks(place):
     words = ("digits", "--model", "project/net.py:Net", "--epochs", 1, "--set", "backend.ranks=2", "--name", "two")
     run("train", *words, "--quiet", cwd=place.parent)
+    assert run("runs", "show", "two", "--json", cwd=place.parent).json["status"] == "finished"
